@@ -1,0 +1,117 @@
+"""Everything a user can cause or fix, as one tree.
+
+EngineError
+├── InvalidRequest          an option or message that makes no sense
+│   └── MessageTooLong      one message larger than the context window
+├── NoModelLoaded
+├── EngineBusy              a load is running, or replies did not end in time
+├── LoadError               loading failed; the engine is still usable
+│   ├── ModelNotFound
+│   ├── ModelAccessDenied   gated or private
+│   ├── HubUnreachable
+│   ├── UnsupportedModel
+│   ├── UnsupportedQuantization
+│   └── NotEnoughMemory     refused before anything was given up
+├── GenerationFailed        a reply broke; the next one works
+│   ├── OutOfMemory
+│   └── ChatTemplateFailed
+└── StorageError
+
+The text of each says what, which value and what to do next. Nothing here holds a secret.
+"""
+
+from __future__ import annotations
+
+
+def gib(num_bytes: float) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 0.1 * 2**30 else f"{num_bytes / 2**20:.0f} MiB"
+
+
+class EngineError(Exception):
+    """Base of all: its text is fit to be shown to a person."""
+
+
+class InvalidRequest(EngineError):
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        super().__init__(f"{name} is {value!r}, but it must be {expected}.")
+        self.name, self.value, self.expected = name, value, expected
+
+
+class MessageTooLong(InvalidRequest):
+    def __init__(self, tokens: int, window_tokens: int) -> None:
+        EngineError.__init__(
+            self, f"This message has {tokens:,} tokens, but the model reads at most {window_tokens:,} at once. "
+                  "Shorten it, or load a model with a larger context window.")
+        self.tokens, self.window_tokens = tokens, window_tokens
+
+
+class NoModelLoaded(EngineError):
+    def __init__(self) -> None:
+        super().__init__("No model is loaded. Load one first.")
+
+
+class EngineBusy(EngineError):
+    def __init__(self, doing: str, remedy: str = "Wait for it to finish, then try again.") -> None:
+        super().__init__(f"The engine is busy: {doing}. {remedy}")
+
+
+class LoadError(EngineError):
+    def __init__(self, model: str, what: str, remedy: str) -> None:
+        super().__init__(f"{model} could not be loaded: {what} {remedy}")
+        self.model, self.what, self.remedy = model, what, remedy
+
+
+class ModelNotFound(LoadError):
+    def __init__(self, model: str, where: str) -> None:
+        super().__init__(model, f"nothing by that name in {where}.", "Check the spelling: owner/name, or an existing folder.")
+
+
+class ModelAccessDenied(LoadError):
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            model, "its owner asks for permission (gated or private).",
+            f"Accept the licence on https://huggingface.co/{model}, then set HF_TOKEN to a read token of that account.")
+
+
+class HubUnreachable(LoadError):
+    def __init__(self, model: str, detail: str) -> None:
+        super().__init__(model, f"the model hub did not answer ({detail}).",
+                         "Check the connection, set HF_ENDPOINT to a mirror, or load a folder on this machine.")
+
+
+class UnsupportedModel(LoadError):
+    def __init__(self, model: str, why: str) -> None:
+        super().__init__(model, why, "Choose a causal language model with safetensors weights.")
+
+
+class UnsupportedQuantization(LoadError):
+    def __init__(self, model: str, quantization: str, why: str) -> None:
+        super().__init__(model, f"{quantization} is not possible here: {why}", "Load it without quantization.")
+
+
+class NotEnoughMemory(LoadError):
+    def __init__(self, model: str, needed_bytes: int, free_bytes: int, remedy: str) -> None:
+        super().__init__(model, f"it needs {gib(needed_bytes)}, but only {gib(free_bytes)} is free.", remedy)
+        self.needed_bytes, self.free_bytes = needed_bytes, free_bytes
+
+
+class GenerationFailed(EngineError):
+    def __init__(self, detail: str, remedy: str = "Send the message again: the engine has recovered.") -> None:
+        super().__init__(f"The reply broke off: {detail} {remedy}")
+
+
+class OutOfMemory(GenerationFailed):
+    def __init__(self, device: str) -> None:
+        super().__init__(f"{device} ran out of memory.",
+                         "Start a new chat, ask for fewer tokens, or load a smaller model or a stronger quantization.")
+
+
+class ChatTemplateFailed(GenerationFailed):
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"the model's chat template rejected the conversation ({detail}).",
+                         "Start a new chat without a system prompt, or load another model.")
+
+
+class StorageError(EngineError):
+    def __init__(self, path: str, detail: str) -> None:
+        super().__init__(f"{path} cannot be used ({detail}). Free some space or choose another folder with MINDCUBES_DATA_DIR.")

@@ -1,0 +1,217 @@
+"""The batched lane: many replies at once on transformers' continuous batching, with a paged cache of shared prefixes.
+
+One background thread makes a step for all running replies; each reply has its own queue. What it does not do: repetition
+penalty, min-p, seeds (the single lane does), models without paged attention.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import torch
+from transformers import ContinuousBatchingConfig, GenerationConfig
+from transformers.generation.continuous_batching.continuous_api import OutputRouter
+from transformers.generation.continuous_batching.requests import GenerationOutput, RequestState
+from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPPING, FIFOScheduler
+
+from ..errors import GenerationFailed, OutOfMemory
+from ..messages import GenerationOptions, Prefill, Waiting
+from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+PAGE_TOKENS = 16            # small pages keep the first token of a growing chat flat: a prefix is shared by whole pages
+CPU_STEP_TOKENS = 256       # prompt tokens per step: bounds how long a step, and so a cancel, takes
+GPU_STEP_TOKENS = 2048
+
+
+class _CountingScheduler(FIFOScheduler):
+    """Remembers how many prompt tokens of each request were found in the cache."""
+
+    cached_tokens: dict[str, int]
+
+    def reset(self) -> None:
+        super().reset()
+        self.cached_tokens = {}
+
+    def _infer_request_tokens(self, state: RequestState, request_ids_to_remove_from_waiting: set[str]) -> list[int]:
+        tokens: list[int] = super()._infer_request_tokens(state, request_ids_to_remove_from_waiting)
+        self.cached_tokens.setdefault(state.request_id, state.position_offset)
+        return tokens
+
+
+SCHEDULER_MAPPING["counting"] = _CountingScheduler
+
+
+class _QueueRouter(OutputRouter):
+    """Hands every result to the queue of its own request, on the generation thread: no polling, no mixing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queues: dict[str, queue.SimpleQueue[GenerationOutput]] = {}
+
+    def deliver(self, output: GenerationOutput) -> None:
+        waiting = self.queues.get(output.request_id)
+        if waiting is not None:
+            waiting.put(output)
+
+    def deliver_batch(self, outputs: list[GenerationOutput]) -> None:
+        for output in outputs:
+            self.deliver(output)
+
+
+class BatchedGenerator:
+    """Owns one continuous-batching manager. Must be created in a daemon thread, whose kind its own thread inherits."""
+
+    lane: Lane = "batched"
+
+    def __init__(self, model: PreTrainedModel, window_tokens: int, total_tokens: int, end_ids: frozenset[int],
+                 concurrent: int) -> None:
+        self.window_tokens = window_tokens
+        self._end_ids = end_ids
+        self._device = model.device.type
+        self._closing = threading.Event()
+        self._router = _QueueRouter()
+        self._manager = _create_manager(model, total_tokens, concurrent)
+        self._manager.output_router = self._router
+        self._manager.start()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What killed the generation thread; None while it lives."""
+        return self._manager.background_thread_status.fatal_error
+
+    @property
+    def running(self) -> int:
+        return len(self._router.queues)
+
+    def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Iterator[LaneEvent]:
+        request_id = uuid4().hex
+        results: queue.SimpleQueue[GenerationOutput] = queue.SimpleQueue()
+        self._router.queues[request_id] = results
+        started, sent, is_finished = time.monotonic(), 0, False
+        try:
+            accepted = self._manager.add_request(
+                prompt_ids, request_id=request_id, max_new_tokens=options.max_new_tokens, streaming=True,
+                eos_token_id=sorted(self._end_ids) or None, **_sampling(options))
+            if accepted is None:
+                raise self._broken()
+            while not is_finished:
+                output = self._next(results)
+                if output is None:
+                    if self._closing.is_set():
+                        yield Ended("stopped")
+                        return
+                    yield self._progress(request_id, len(prompt_ids), time.monotonic() - started)
+                    continue
+                if output.error is not None:
+                    if self._closing.is_set():
+                        yield Ended("stopped")
+                        return
+                    raise _typed(output.error, self._device)
+                is_finished = output.is_finished()
+                new, sent = tuple(output.generated_tokens[sent:]), len(output.generated_tokens)
+                if new:
+                    yield NewTokens(new, self._cached_tokens(request_id))
+                if is_finished:
+                    ended = output.generated_tokens and output.generated_tokens[-1] in self._end_ids
+                    yield Ended("stop" if ended else "length")
+        finally:
+            self._router.queues.pop(request_id, None)
+            if not is_finished:
+                self._manager.cancel_request(request_id)
+            if (scheduler := self._scheduler()) is not None:
+                scheduler.cached_tokens.pop(request_id, None)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The model is the caller's until the block ends; running replies stand still and then go on."""
+        if self.failure is not None or not self._manager.is_running():
+            yield
+            return
+        with self._manager.pause():
+            yield
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._manager.is_running():
+            self._manager.stop(block=True, timeout=30, hard_stop=True)
+        self._manager.batch_processor = None    # the cache lives there
+
+    def _next(self, results: queue.SimpleQueue[GenerationOutput]) -> GenerationOutput | None:
+        """The next result, or None after one heartbeat. Raises GenerationFailed when no result can come any more."""
+        try:
+            return results.get(timeout=HEARTBEAT_S)
+        except queue.Empty:
+            if not self._closing.is_set() and not self._manager.is_running():
+                raise self._broken() from None
+            return None
+
+    def _broken(self) -> GenerationFailed:
+        return _typed(str(self.failure or "the generation thread has ended"), self._device)
+
+    def _scheduler(self) -> _CountingScheduler | None:
+        processor = self._manager.batch_processor
+        return None if processor is None else processor.scheduler
+
+    def _cached_tokens(self, request_id: str) -> int:
+        scheduler = self._scheduler()
+        return 0 if scheduler is None else scheduler.cached_tokens.get(request_id, 0)
+
+    def _progress(self, request_id: str, total: int, seconds: float) -> LaneEvent:
+        scheduler = self._scheduler()
+        state = None if scheduler is None else scheduler.active_requests.get(request_id)
+        if state is not None and state.generated_len() == 0:
+            return Prefill(min(state.position_offset, total), total)
+        order = [] if scheduler is None else list(scheduler.waiting_requests_order)
+        return Waiting(order.index(request_id) if request_id in order else 0, seconds)
+
+
+def _create_manager(model: PreTrainedModel, total_tokens: int, concurrent: int) -> Any:
+    # Per-request temperature, top-k and top-p exist only where the starting values are not the neutral ones.
+    sampling = GenerationConfig(do_sample=True, temperature=0.7, top_k=50, top_p=0.9, max_new_tokens=None,
+                                eos_token_id=model.generation_config.eos_token_id if model.generation_config else None,
+                                pad_token_id=model.config.get_text_config().pad_token_id or 0)
+    step_tokens = GPU_STEP_TOKENS if model.device.type == "cuda" else CPU_STEP_TOKENS
+    # One page of slack for every reply: a started page belongs to one reply alone.
+    pages = math.ceil(total_tokens / PAGE_TOKENS) + concurrent
+    config = ContinuousBatchingConfig(
+        page_size=PAGE_TOKENS, num_blocks=pages, max_batch_tokens=step_tokens, per_request_processors=True,
+        scheduler_type="counting", auto_switch_to_flash=False, use_cuda_graph=False, safety_margin=0.0)
+    if model.config._attn_implementation not in ("sdpa", "flash_attention_2", "flash_attention_3"):
+        model.set_attn_implementation("sdpa")
+    return model.init_continuous_batching(generation_config=sampling, continuous_batching_config=config)
+
+
+def _sampling(options: GenerationOptions) -> dict[str, Any]:
+    if options.is_greedy:
+        return {"temperature": 1.0, "top_k": 1, "top_p": 1.0}
+    return {"temperature": float(options.temperature), "top_k": options.top_k or 2**31 - 1, "top_p": float(options.top_p)}
+
+
+def _typed(detail: str, device: str) -> GenerationFailed:
+    is_memory = "out of memory" in detail.lower() or "can't allocate memory" in detail.lower()
+    return OutOfMemory(device) if is_memory else GenerationFailed(f"{detail[:300]}.")
+
+
+def batched_obstacle(model: PreTrainedModel) -> str | None:
+    """Why this model cannot run in the batched lane, as half a sentence; None when it can."""
+    config = model.config.get_text_config()
+    if getattr(model, "_is_stateful", False):
+        return f"{config.model_type} keeps a recurrent state instead of a key-value cache"
+    if not (getattr(model, "_supports_sdpa", False) or getattr(model, "_supports_flash_attn", False)):
+        return f"{config.model_type} has no paged attention"
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    if not kinds <= {"full_attention", "sliding_attention"}:
+        return f"{config.model_type} mixes in layers without a key-value cache"
+    if torch.device(model.device).type == "mps":
+        return "paged attention is slow on Apple GPUs"
+    return None

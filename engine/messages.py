@@ -1,0 +1,121 @@
+"""The values that travel: messages and options go in, stream events come out. Pure data, no behaviour but checks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .errors import InvalidRequest
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "stopped"]     # the model ended, tokens ran out, somebody stopped it
+MAX_MESSAGE_CHARS = 2_000_000
+MAX_STOP_STRINGS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    content: str
+
+    def __post_init__(self) -> None:
+        if self.role not in ("system", "user", "assistant"):
+            raise InvalidRequest("role", self.role, "system, user or assistant")
+        if not isinstance(self.content, str):
+            raise InvalidRequest("content", type(self.content).__name__, "text")
+        if len(self.content) > MAX_MESSAGE_CHARS:
+            raise InvalidRequest("content", f"{len(self.content):,} characters", f"at most {MAX_MESSAGE_CHARS:,} characters")
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """How the reply is drawn.
+
+    temperature 0 is greedy; top_k 0, top_p 1, min_p 0 and repetition_penalty 1 are off. A seed makes a drawn reply
+    repeatable. max_new_tokens is an upper bound; the window may leave less.
+    """
+
+    max_new_tokens: int = 512
+    temperature: float = 0.7
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    stop: Sequence[str] = ()
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stop", tuple([self.stop] if isinstance(self.stop, str) else self.stop))
+        _require("max_new_tokens", self.max_new_tokens, 1, 1_000_000, whole=True)
+        _require("temperature", self.temperature, 0, 5)
+        _require("top_p", self.top_p, 0, 1)
+        _require("top_k", self.top_k, 0, 1_000_000, whole=True)
+        _require("min_p", self.min_p, 0, 1)
+        _require("repetition_penalty", self.repetition_penalty, 0.1, 5)
+        if self.seed is not None:
+            _require("seed", self.seed, 0, 2**63 - 1, whole=True)
+        if len(self.stop) > MAX_STOP_STRINGS or not all(isinstance(text, str) and text for text in self.stop):
+            raise InvalidRequest("stop", self.stop, f"at most {MAX_STOP_STRINGS} non-empty texts")
+
+    @property
+    def is_greedy(self) -> bool:
+        return self.temperature == 0 or self.top_k == 1 or self.top_p == 0
+
+
+def _require(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
+    fits_type = isinstance(value, int) if whole else isinstance(value, (int, float))
+    if isinstance(value, bool) or not fits_type or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type,operator]
+        raise InvalidRequest(name, value, f"a {'whole ' if whole else ''}number from {low:g} to {high:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one reply cost. `dropped_*`: older turns that no longer fitted and were left out of the prompt."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    new_tokens: int
+    ttft_s: float
+    tokens_per_second: float
+    dropped_messages: int = 0
+    dropped_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing to show yet: `position` requests are ahead; `seconds` since the message was sent."""
+
+    position: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """The prompt is being read: `done` of `total` tokens."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Always the last event. `notes`: sentences a person should read (system prompt merged, turns dropped, lane)."""
+
+    reason: FinishReason
+    usage: Usage
+    notes: tuple[str, ...] = field(default=())
+
+
+StreamEvent = Waiting | Prefill | TextDelta | ReasoningDelta | Finished

@@ -1,0 +1,237 @@
+"""From the name of a model to a model in memory, and back.
+
+Safetensors only, never code from a repository. Blocking: the engine runs it in a thread and follows `report`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelAccessDenied, ModelNotFound, UnsupportedModel
+from ..hardware import DType, Hardware
+from ..settings import BUILTIN, Settings
+from .fit import CacheBudget, ModelShape, plan_cache, read_shape
+from .quantization import Quantization, bitsandbytes_config, require_supported
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Stage = Literal["download", "config", "unload", "tokenizer", "weights", "warm-up", "restore", "ready"]
+Report = Callable[["LoadEvent"], None]
+BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "tokenizer*"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What to load; equal specs are the same model. `model`: "builtin", a folder, or owner/name on the hub."""
+
+    model: str = BUILTIN
+    revision: str | None = None
+    quantization: Quantization = Quantization.NONE
+    adapter: str | None = None
+    dtype: DType | Literal["auto"] = "auto"
+
+    @property
+    def name(self) -> str:
+        return "Built-in guide" if self.model == BUILTIN else Path(self.model).name
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEvent:
+    """One step of a load: `done` of `total` units of `stage` (files, tensors, bytes); `note` is a sentence for people."""
+
+    stage: Stage
+    done: int = 0
+    total: int = 0
+    note: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that was looked at and may be loaded: supported here, and it fits."""
+
+    spec: ModelSpec
+    folder: Path
+    sha: str | None
+    shape: ModelShape
+    dtype: DType
+    dtype_reason: str
+    budget: CacheBudget
+
+
+@dataclass(slots=True)
+class LoadedModel:
+    candidate: Candidate
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    weight_bytes: int
+
+
+def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
+    """The folder that holds the model and its commit; downloads it where it is on the hub and not yet here.
+
+    Raises ModelNotFound, ModelAccessDenied, HubUnreachable or InvalidRequest.
+    """
+    if spec.model == BUILTIN:
+        return BUILTIN_FOLDER, None
+    folder = Path(spec.model).expanduser()
+    if folder.is_dir() and not settings.is_public:
+        return folder, None
+    if folder.is_absolute() or spec.model.startswith((".", "~")) or spec.model.count("/") != 1:
+        raise ModelNotFound(spec.model, "this machine" if not settings.is_public else "the hub")
+    report(LoadEvent("download", note=f"Looking for {spec.model} on the hub"))
+    return _download(spec, settings)
+
+
+def _download(spec: ModelSpec, settings: Settings) -> tuple[Path, str | None]:
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        folder = Path(snapshot_download(
+            spec.model, revision=spec.revision, allow_patterns=HUB_FILES, cache_dir=settings.cache_dir,
+            token=settings.hf_token.reveal() or None))
+    except errors.GatedRepoError as error:
+        raise ModelAccessDenied(spec.model) from error
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
+        raise ModelNotFound(spec.model, "the hub") from error
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+        raise HubUnreachable(spec.model, type(error).__name__) from error
+    return folder, folder.name      # snapshots are stored under their commit
+
+
+def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes: int, report: Report) -> Candidate:
+    """Everything that can refuse a load before anything is given up.
+
+    Raises LoadError in all its kinds and InvalidRequest.
+    """
+    require_supported(spec.quantization, hardware, spec.model)
+    if spec.adapter:
+        raise InvalidRequest("adapter", spec.adapter, "left out: adapters cannot be loaded yet")
+    folder, sha = find(spec, settings, report)
+    report(LoadEvent("config", note="Reading the configuration"))
+    config = _read_config(folder, spec)
+    shape = read_shape(folder, config, spec.model)
+    dtype, reason = _choose_dtype(spec, shape, hardware)
+    budget = plan_cache(shape, spec.quantization, hardware, dtype=dtype, context_tokens=settings.context_tokens,
+                        concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
+    return Candidate(spec, folder, sha, shape, dtype, reason, budget)
+
+
+def _read_config(folder: Path, spec: ModelSpec) -> dict[str, Any]:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (ValueError, OSError, KeyError) as error:
+        why = ("its architecture is unknown to transformers, or needs code from the repository, which is never run."
+               if (folder / "config.json").is_file() else "it has no config.json.")
+        raise UnsupportedModel(spec.model, why) from error
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        raise UnsupportedModel(spec.model, f"{config.model_type} is not a causal language model.")
+    return dict(config.to_dict())
+
+
+def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:
+    if spec.dtype != "auto":
+        return spec.dtype, "asked for"
+    if spec.quantization is Quantization.INT8:
+        return "float16", "bitsandbytes computes 8-bit products in float16"
+    if spec.quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
+        return "float32", "stored in float32, and kept exact on a CPU"
+    return hardware.dtype, hardware.dtype_reason
+
+
+def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedModel:
+    """Tokenizer, then weights. Raises LoadError; nothing is left behind in memory then."""
+    spec = candidate.spec
+    try:
+        report(LoadEvent("tokenizer", note="Loading the tokenizer"))
+        tokenizer = _load_tokenizer(candidate)
+        with _weights_progress(report):
+            model = _load_weights(candidate, hardware)
+    except EngineError:
+        raise
+    except Exception as error:      # whatever a model file can provoke ends here, as one typed error
+        collect()
+        if "out of memory" in str(error).lower():
+            raise LoadError(spec.model, "memory ran out while its weights were loaded.",
+                            "Choose a smaller model or a stronger quantization.") from error
+        raise LoadError(spec.model, f"{type(error).__name__}: {str(error)[:300]}", "Its files may be damaged: download it again.") from error
+    return LoadedModel(candidate, model, tokenizer, int(model.get_memory_footprint()))
+
+
+def _load_tokenizer(candidate: Candidate) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(candidate.folder, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise UnsupportedModel(candidate.spec.model, "its tokenizer has no tokenizer.json.")
+    return tokenizer  # type: ignore[no-any-return]
+
+
+def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    quantization_config = bitsandbytes_config(candidate.spec.quantization, hardware)
+    device_map: str | dict[str, Any] | None = None
+    if hardware.kind == "cuda":
+        device_map = "auto" if hardware.count > 1 else {"": 0}
+    elif quantization_config is not None or hardware.kind == "mps":
+        device_map = {"": hardware.kind}
+    model = AutoModelForCausalLM.from_pretrained(
+        candidate.folder, dtype=getattr(torch, candidate.dtype), device_map=device_map,
+        quantization_config=quantization_config, use_safetensors=True, trust_remote_code=False)
+    return model.eval()  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _weights_progress(report: Report) -> Iterator[None]:
+    """Turns the progress bar that transformers shows while loading weights into events."""
+    from transformers.utils import logging
+
+    def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if kwargs.get("desc") != "Loading weights" or not args:
+            return factory(*args, **kwargs)
+        return _reported(list(args[0]), report)
+
+    previous = logging.set_tqdm_hook(hook)
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(previous)
+
+
+def _reported(items: list[Any], report: Report) -> Iterator[Any]:
+    last = 0.0
+    for done, item in enumerate(items):
+        if time.monotonic() - last > 0.05:
+            last = time.monotonic()
+            report(LoadEvent("weights", done, len(items), "Loading weights"))
+        yield item
+    report(LoadEvent("weights", len(items), len(items), "Loading weights"))
+
+
+def collect() -> None:
+    """Give freed memory back to the device and, on Linux, to the machine."""
+    gc.collect()
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        except (OSError, AttributeError):
+            return      # another C library (musl) returns memory by itself

@@ -1,0 +1,101 @@
+"""The only reader of the environment: environment over .env over defaults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import InvalidRequest
+
+BUILTIN = "builtin"
+
+
+class Secret:
+    """A text that shows itself only when asked by name."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret('***')" if self._value else "Secret('')"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One field per variable of .env.example. Sizes in tokens, times in seconds."""
+
+    model: str = BUILTIN
+    quantization: str = "none"
+    device: str = "auto"
+    context_tokens: int = 8192              # upper bound of the window that memory is reserved for
+    concurrent_replies: int = 8             # how many full windows the cache is sized for
+    drain_timeout_s: float = 20.0           # how long an unload waits for running replies
+    data_dir: Path = field(default_factory=lambda: Path.home() / ".mindcubes")
+    cache_dir: Path | None = None           # None: the hub client's own (HF_HOME)
+    hf_token: Secret = field(default_factory=lambda: Secret(""))
+    host: str = "127.0.0.1"
+    port: int | None = None
+    is_public: bool = False                 # on a Space, or asked for: stricter limits
+    max_waiting: int = 32                   # public mode: replies in progress before new ones are refused
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
+        """Read the variables.
+
+        Raises InvalidRequest naming the variable whose value makes no sense.
+        """
+        real = os.environ if environ is None else environ
+        values = {**_read_env_file(env_file or Path(".env")), **real}
+        on_space = bool(values.get("SPACE_ID"))
+        defaults = cls()
+        port = _number(values, "GRADIO_SERVER_PORT", 7860 if on_space else 0)
+        cache_dir = values.get("MINDCUBES_CACHE_DIR")
+        return cls(
+            model=values.get("MINDCUBES_MODEL") or defaults.model,
+            quantization=(values.get("MINDCUBES_QUANTIZATION") or defaults.quantization).lower(),
+            device=values.get("MINDCUBES_DEVICE") or defaults.device,
+            context_tokens=_number(values, "MINDCUBES_CONTEXT_TOKENS", defaults.context_tokens, low=64),
+            concurrent_replies=_number(values, "MINDCUBES_CONCURRENT_REPLIES", defaults.concurrent_replies, low=1),
+            drain_timeout_s=_number(values, "MINDCUBES_DRAIN_TIMEOUT_S", int(defaults.drain_timeout_s)),
+            data_dir=Path(values.get("MINDCUBES_DATA_DIR") or defaults.data_dir).expanduser(),
+            cache_dir=Path(cache_dir).expanduser() if cache_dir else None,
+            hf_token=Secret(values.get("HF_TOKEN", "")),
+            host=values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else defaults.host),
+            port=port or None,
+            is_public=on_space or values.get("MINDCUBES_PUBLIC", "").lower() in ("1", "true", "yes"),
+            max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
+        )
+
+
+def _number(values: Mapping[str, str], name: str, default: int, low: int = 0) -> int:
+    text = values.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isdigit() or int(text) < low:
+        raise InvalidRequest(name, text, f"a whole number of at least {low}")
+    return int(text)
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """`NAME=value` lines; blank lines and lines that begin with # are skipped, quotes around a value are removed."""
+    if not path.is_file():
+        return {}
+    pairs = (line.split("=", 1) for line in path.read_text("utf-8").splitlines()
+             if "=" in line and not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip().strip("'\"") for name, value in pairs if value.strip()}

@@ -1,0 +1,1 @@
+"""The programs that the built-in model learns to write."""

@@ -1,0 +1,167 @@
+"""Trains the built-in model from scratch: python -m scripts.builtin_model.train --out engine/models/builtin
+
+A decoder of 4.3 M parameters (Qwen3 architecture) reads rows of several unrelated exchanges, the way a chat grows, and
+learns the replies only. Seeds are fixed. Muon for the matrices, AdamW for the rest; bf16 products, fp32 weights.
+Does not evaluate: see evaluate.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from . import corpus, phrasing, tokenizer
+from .corpus import Turn
+
+VOCABULARY = 3072
+WINDOW = 2048
+TOKENS_PER_STEP = 5120
+SHORT_ROW, LONG_ROW = 320, 2048
+LONG_SHARE = 0.08           # the last steps see rows as long as the window
+Row = tuple[list[int], list[bool]]
+
+
+def model_config(vocabulary: int) -> Qwen3Config:
+    """Head size 64 and widths that are multiples of 64: what bitsandbytes' 4-bit blocks and paged attention accept."""
+    return Qwen3Config(
+        vocab_size=vocabulary, hidden_size=256, num_hidden_layers=6, intermediate_size=512, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=64, tie_word_embeddings=True, max_position_embeddings=WINDOW,
+        rope_theta=10_000.0, bos_token_id=None, eos_token_id=4, pad_token_id=0)
+
+
+def vocabulary_texts() -> Iterator[str]:
+    """Every fixed word of the corpus, without the values of placeholders."""
+    def plain(text: str) -> str:
+        return re.sub(r"<\w+>", "1", text)
+
+    for topic in corpus.load_topics():
+        yield from [plain(topic.answer)] * 4
+        for core in topic.ask:
+            yield " " + plain(core)
+            yield plain(core[:1].upper() + core[1:])
+    for task in corpus.TASKS:
+        yield from [plain(corpus.fenced(task.code.strip()))] * 8
+        for phrases in (task.en, task.tr):
+            for core in (*phrases.does, *phrases.do, *phrases.thing):
+                yield " " + plain(core)
+                yield plain(core[:1].upper() + core[1:])
+    fixed = [*corpus.INTRO.values(), *corpus.FIXED.values(), *corpus.SYSTEM_PROMPTS]
+    fixed += [text for reports in corpus.REPORTS.values() for text in reports]
+    fixed += [part for shapes in phrasing.REQUESTS.values() for shape in shapes["train"] for part in shape[1:]]
+    fixed += [part for forms in phrasing.QUESTIONS.values() for form in forms["train"] for part in form]
+    for text in fixed:
+        yield from (text, text[:1].upper() + text[1:], " " + text.strip())
+    yield from ('Traceback (most recent call last):\n  File "program.py", line 1, in <module>\n    print(1)\n'
+                "NameError: name 'x' is not defined. Did you mean: 'y'? SyntaxError: invalid syntax",) * 2
+
+
+def encode(turn: Turn, tok: PreTrainedTokenizerFast) -> Row:
+    prompt = tok.apply_chat_template(corpus.messages(turn), add_generation_prompt=True, return_dict=True)["input_ids"]
+    reply = tok(turn.reply + "<|end|>", add_special_tokens=False)["input_ids"]
+    return prompt + reply, [False] * len(prompt) + [True] * len(reply)
+
+
+def rows(tok: PreTrainedTokenizerFast, length: int, seed: int) -> Iterator[Row]:
+    """Rows of `length` tokens: a system prompt now and then, then exchanges until the next one does not fit."""
+    ids: list[int] = []
+    learned: list[bool] = []
+    for number, turn in enumerate(corpus.turns("train", seed)):
+        turn_ids, turn_learned = encode(turn, tok)
+        if len(turn_ids) > length - 32:
+            continue
+        if len(ids) + len(turn_ids) > length:
+            padding = length - len(ids)
+            yield ids + [0] * padding, learned + [False] * padding
+            ids, learned = [], []
+        if not ids and number % 4 == 0:
+            system = corpus.SYSTEM_PROMPTS[number // 4 % len(corpus.SYSTEM_PROMPTS)]
+            ids = tok.apply_chat_template([{"role": "system", "content": system}], return_dict=True)["input_ids"]
+            learned = [False] * len(ids)
+        ids, learned = ids + turn_ids, learned + turn_learned
+
+
+def batches(tok: PreTrainedTokenizerFast, length: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Token ids (rows, length) and which of them are learned, of the same shape."""
+    stream = rows(tok, length, seed)
+    while chunk := list(islice(stream, max(1, round(TOKENS_PER_STEP / length)))):
+        yield torch.tensor([ids for ids, _ in chunk]), torch.tensor([learned for _, learned in chunk])
+
+
+def rate(step: int, steps: int) -> float:
+    """Share of the peak learning rate: 2 % warm-up, level to a third of the way, then a straight line to zero."""
+    warmup, level = max(1, steps // 50), steps // 3
+    if step < warmup:
+        return (step + 1) / warmup
+    return 1.0 if step < level else max(0.0, (steps - step) / (steps - level))
+
+
+def train(out: Path, steps: int, seed: int = 7, peak: float = 2e-2, adam_peak: float = 4e-3) -> None:
+    torch.manual_seed(seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tok = tokenizer.build(vocabulary_texts(), VOCABULARY, WINDOW)
+    model = Qwen3ForCausalLM(model_config(len(tok))).to(device)
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tok)}, on {device}", flush=True)
+    matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
+    others = [p for p in model.parameters() if not any(p is m for m in matrices)]
+    optimizers = [
+        torch.optim.Muon(matrices, lr=peak, weight_decay=0.01, momentum=0.95),
+        torch.optim.AdamW(others, lr=adam_peak, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    ]
+    peaks = [peak, adam_peak]
+    body = torch.compile(model.model, dynamic=False)
+    long_from = int(steps * (1 - LONG_SHARE))
+    short, long = batches(tok, SHORT_ROW, seed), batches(tok, LONG_ROW, seed + 1)
+    started, seen, average = time.monotonic(), 0, math.nan
+    for step in range(steps):
+        ids, learned = (x.to(device) for x in next(short if step < long_from else long))
+        for optimizer, top in zip(optimizers, peaks, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = top * rate(step, steps)
+        with torch.autocast(device, dtype=torch.bfloat16):
+            hidden = body(input_ids=ids, use_cache=False).last_hidden_state
+            targets = learned[:, 1:]
+            logits = model.lm_head(hidden[:, :-1][targets])
+        loss = functional.cross_entropy(logits.float(), ids[:, 1:][targets])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        seen += ids.numel()
+        average = loss.item() if math.isnan(average) else 0.98 * average + 0.02 * loss.item()
+        if step % 25 == 0 or step == steps - 1:
+            elapsed = time.monotonic() - started
+            print(f"step {step}/{steps} loss {average:.4f} {seen / elapsed:,.0f} tok/s {elapsed / 60:.1f} min", flush=True)
+        if step % 250 == 249 or step == steps - 1:
+            save(model, tok, out)
+
+
+def save(model: Qwen3ForCausalLM, tok: PreTrainedTokenizerFast, out: Path) -> None:
+    copy = Qwen3ForCausalLM(model.config).to(torch.bfloat16)
+    copy.load_state_dict({name: value.to(torch.bfloat16) for name, value in model.state_dict().items()})
+    copy.generation_config = GenerationConfig(
+        do_sample=False, max_new_tokens=512, eos_token_id=tok.eos_token_id, pad_token_id=tok.pad_token_id)
+    copy.save_pretrained(out)
+    tok.save_pretrained(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, default=Path("engine/models/builtin"))
+    parser.add_argument("--steps", type=int, default=3400)
+    parser.add_argument("--peak", type=float, default=2e-2)
+    options = parser.parse_args()
+    train(options.out, options.steps, peak=options.peak)
+
+
+if __name__ == "__main__":
+    main()
