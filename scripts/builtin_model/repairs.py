@@ -6,7 +6,10 @@ import contextlib
 import io
 import random
 import re
+import sys
 import traceback
+from types import FrameType
+from typing import Any
 
 KEYWORDS = frozenset(
     "def return for in if else elif while not and or import from print True False None break is range".split())
@@ -22,12 +25,35 @@ def break_program(code: str, rng: random.Random) -> tuple[str, str] | None:
     return None if error is None else (broken, error)
 
 
+class _Endless(BaseException):
+    pass
+
+
+def _line_budget(lines: int) -> Any:
+    """A trace function that ends a program which would never end: counted in lines, so that seeds stay repeatable."""
+    left = lines
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal left
+        left -= event == "line"
+        if left < 0:
+            raise _Endless
+        return trace
+
+    return trace
+
+
 def run_error(code: str) -> str | None:
-    """The traceback that running `code` gives, cut to the program's own frames; None if it runs."""
+    """The traceback that running `code` gives, cut to the program's own frames; None if it runs or never ends."""
+    previous = sys.gettrace()
+    sys.settrace(_line_budget(20_000))
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(code, "program.py", "exec"), {"__name__": "__main__"})
+    except _Endless:
+        return None
     except Exception as error:
+        sys.settrace(previous)
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "program.py"]
         lines = code.split("\n")
         shown = ["Traceback (most recent call last):"] if frames else []
@@ -39,6 +65,8 @@ def run_error(code: str) -> str | None:
             shown.append(f"    {(error.text or '').strip()}")
             return "\n".join([*shown, f"{type(error).__name__}: {error.msg}"])
         return "\n".join([*shown, f"{type(error).__name__}: {error}"])
+    finally:
+        sys.settrace(previous)
     return None
 
 

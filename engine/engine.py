@@ -1,0 +1,278 @@
+"""The engine: owns the one loaded model, says who may use it, swaps it without surprises."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from .errors import EngineBusy, EngineError, NoModelLoaded
+from .hardware import Hardware, detect
+from .messages import GenerationOptions, Message, StreamEvent
+from .models.loader import LoadEvent, ModelSpec, examine
+from .models.quantization import Quantization, QuantizationChoice, choices
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .residence import Residence
+
+State = Literal["empty", "loading", "ready", "unloading"]
+FOLLOW_S = 0.1      # how often a follower of a load hears something
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Proof of an unload: what the model was counted at, what came back, how long it took."""
+
+    expected_bytes: int
+    returned_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the engine is and does now. Empty texts where no model is loaded."""
+
+    state: State
+    model: str
+    quantization: Quantization
+    dtype: str
+    device: str
+    hardware: str
+    window_tokens: int
+    lane: str
+    lane_reason: str
+    used_bytes: int
+    total_bytes: int
+    running: int
+    waiting: int
+    stage: LoadEvent | None
+    error: str
+    notes: tuple[str, ...]
+
+
+class Engine:
+    """Safe to use from many threads at once; no lock is held while anything is yielded."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings.from_env()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._hardware: Hardware | None = None
+        self._residence: Residence | None = None
+        self._state: State = "empty"
+        self._job: _LoadJob | None = None
+        self._error = ""
+
+    @property
+    def hardware(self) -> Hardware:
+        """Detected once, at the first use: it takes the import of torch."""
+        if self._hardware is None:
+            self._hardware = detect(self.settings.device)
+        return self._hardware
+
+    @property
+    def spec(self) -> ModelSpec | None:
+        residence = self._residence
+        return residence.spec if residence else None
+
+    def default_spec(self) -> ModelSpec:
+        """What the settings ask for. Raises InvalidRequest."""
+        return ModelSpec(self.settings.model, quantization=Quantization.parse(self.settings.quantization))
+
+    def default_options(self) -> GenerationOptions:
+        """The loaded model's own recommendation, or the general defaults."""
+        residence = self._residence
+        return residence.default_options if residence else GenerationOptions()
+
+    def quantization_choices(self) -> tuple[QuantizationChoice, ...]:
+        return choices(self.hardware)
+
+    # --- loading ---
+
+    def load(self, spec: ModelSpec | str) -> Iterator[LoadEvent]:
+        """Load a model in place of the current one, in stages; the last event has the stage "ready".
+
+        The load goes on when its follower goes away. Raises EngineBusy, InvalidRequest, and LoadError in all its kinds;
+        after a failure the previous model is in place again.
+        """
+        job = self.start_loading(spec)
+        yield from job.follow()
+
+    def start_loading(self, spec: ModelSpec | str) -> _LoadJob:
+        """Begin a load in the background. Raises EngineBusy."""
+        spec = ModelSpec(spec) if isinstance(spec, str) else spec
+        with self._lock:
+            if self._state in ("loading", "unloading"):
+                raise EngineBusy(f"a model is {self._state}")
+            self._state, self._error = "loading", ""
+            self._job = _LoadJob(self, spec)
+        self._job.start()
+        return self._job
+
+    def unload(self) -> Released:
+        """Wait for running replies (bounded), free the model, and measure what came back. Raises EngineBusy."""
+        with self._lock:
+            if self._state in ("loading", "unloading"):
+                raise EngineBusy(f"a model is {self._state}")
+            self._state = "unloading"
+        try:
+            return self._release()
+        finally:
+            self._settle()
+
+    def close(self) -> None:
+        """Stop everything, without waiting for replies. For the end of the process."""
+        residence, self._residence = self._residence, None
+        if residence:
+            residence.release(drain_timeout_s=0)
+
+    def _swap(self, spec: ModelSpec, report: _Report) -> None:
+        """Refuse before giving anything up; unload before loading; go back if loading fails."""
+        from .residence import Residence
+
+        previous = self._residence
+        if previous and previous.spec == spec and not previous.is_broken:
+            report(LoadEvent("ready", note="It is loaded already"))
+            return
+        held = previous.held_bytes if previous else 0
+        candidate = examine(spec, self.hardware, self.settings, self.hardware.free_bytes() + held, report)
+        before = previous.candidate if previous else None
+        del previous        # the only strong reference is self._residence
+        if before is not None:
+            report(LoadEvent("unload", note=f"Unloading {before.spec.name}"))
+            self._release()
+        try:
+            self._install(Residence.load(candidate, self.hardware, self.settings, report))
+        except EngineError:
+            if before is not None:
+                report(LoadEvent("restore", note=f"That failed; loading {before.spec.name} again"))
+                self._install(Residence.load(before, self.hardware, self.settings, report))
+            raise
+
+    def _install(self, residence: Residence) -> None:
+        with self._changed:
+            self._residence = residence
+            self._changed.notify_all()
+
+    def _release(self) -> Released:
+        started = time.monotonic()
+        with self._lock:
+            residence, self._residence = self._residence, None
+        if residence is None:
+            return Released(0, 0, 0.0)
+        before, expected = self.hardware.used_bytes(), residence.held_bytes
+        residence.release(self.settings.drain_timeout_s)
+        del residence
+        from .models.loader import collect
+
+        collect()
+        return Released(expected, before - self.hardware.used_bytes(), time.monotonic() - started)
+
+    def _settle(self, error: BaseException | None = None) -> None:
+        with self._changed:
+            self._state = "ready" if self._residence else "empty"
+            self._error = str(error) if isinstance(error, EngineError) else ("The load failed unexpectedly; see the log." if error else "")
+            self._changed.notify_all()
+
+    # --- replies ---
+
+    def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Iterator[StreamEvent]:
+        """Stream one reply; the last event is Finished. Closing the iterator stops the work within a step.
+
+        Raises NoModelLoaded, EngineBusy, InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, ChatTemplateFailed).
+        """
+        residence = self._enter()
+        try:
+            with closing(residence.chat(tuple(messages), options or residence.default_options)) as events:  # type: ignore[type-var]
+                yield from events
+        finally:
+            residence.leave()
+
+    def count_tokens(self, text: str) -> int:
+        """Length of a text in the loaded model's tokens. Raises NoModelLoaded."""
+        residence = self._enter()
+        try:
+            return residence.count_tokens(text)
+        finally:
+            residence.leave()
+
+    def _enter(self) -> Residence:
+        with self._lock:
+            residence = self._residence
+            if residence is None or not residence.enter():
+                if self._state in ("loading", "unloading"):
+                    raise EngineBusy(f"a model is {self._state}")
+                raise NoModelLoaded
+            if self.settings.is_public and residence.running > self.settings.max_waiting:
+                residence.leave()
+                raise EngineBusy(f"{residence.running - 1} replies are being written", "Try again in a minute.")
+        return residence
+
+    # --- looking ---
+
+    def status(self) -> Status:
+        residence, job, hardware = self._residence, self._job, self._hardware
+        stage = job.latest if job and self._state == "loading" else None
+        spec = residence.spec if residence else None
+        return Status(
+            state=self._state, model=spec.name if spec else "", quantization=spec.quantization if spec else Quantization.NONE,
+            dtype=residence.candidate.dtype if residence else "", device=hardware.device if hardware else "",
+            hardware=hardware.name if hardware else "", window_tokens=residence.window_tokens if residence else 0,
+            lane=residence.default_lane if residence else "", lane_reason=residence.lane_reason if residence else "",
+            used_bytes=hardware.used_bytes() if hardware else 0, total_bytes=hardware.total_bytes if hardware else 0,
+            running=residence.running if residence else 0, waiting=residence.waiting if residence else 0, stage=stage,
+            error=self._error, notes=residence.notes if residence else ())
+
+
+class _LoadJob:
+    """A load in its own thread. Anybody may follow it, nobody has to."""
+
+    def __init__(self, engine: Engine, spec: ModelSpec) -> None:
+        self._engine, self._spec = engine, spec
+        self._events: list[LoadEvent] = []
+        self._error: BaseException | None = None
+        self._done = threading.Event()
+        self._started = time.monotonic()
+
+    @property
+    def latest(self) -> LoadEvent | None:
+        return self._events[-1] if self._events else None
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="load", daemon=True).start()
+
+    def follow(self) -> Iterator[LoadEvent]:
+        """Every event from the start, and the latest again while nothing happens. Raises what the load raised."""
+        seen = 0
+        while True:
+            is_done = self._done.wait(0 if seen < len(self._events) else FOLLOW_S)
+            yield from self._events[seen:]
+            is_silent, seen = seen == len(self._events), len(self._events)
+            if is_done and seen == len(self._events):
+                break
+            if is_silent and self._events:
+                yield self._events[-1]
+        if self._error is not None:
+            raise self._error
+
+    def report(self, event: LoadEvent) -> None:
+        self._events.append(LoadEvent(event.stage, event.done, event.total, event.note, time.monotonic() - self._started))
+
+    def _run(self) -> None:
+        try:
+            self._engine._swap(self._spec, self.report)
+        except BaseException as error:      # reaches whoever follows, and the status
+            self._error = error
+        finally:
+            self._engine._settle(self._error)
+            if self._error is None:
+                self.report(LoadEvent("ready", note=f"{self._spec.name} is ready"))
+            self._done.set()
+
+
+if TYPE_CHECKING:
+    from .models.loader import Report as _Report

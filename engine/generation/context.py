@@ -1,0 +1,145 @@
+"""From a conversation to the token ids that the model reads: chat template, window, and what was left out.
+
+Token ids of earlier replies are kept as they were generated, because tokenizing their text again can give other ids
+and lose the shared prefix in the cache.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
+from ..messages import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# For models without a chat template: role names, a line each, as plain text.
+PLAIN_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{{- message['role'] | capitalize + ': ' + message['content'] | trim + '\\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- 'Assistant:' -}}{%- endif -%}"
+)
+PLAIN_STOPS = ("\nUser:", "\nSystem:")
+NO_TEMPLATE_NOTE = "This model has no chat template, so the chat is sent as plain lines: “User: …”, “Assistant: …”."
+MERGED_NOTE = "This model's chat template has no system role, so the system prompt was put before the first message."
+MIN_REPLY_TOKENS = 16
+REPLY_SHARE = 4             # a quarter of the window is kept free for the reply before older turns are dropped
+REMEMBERED_REPLIES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model reads. `room` is how many tokens the reply may have at most."""
+
+    ids: list[int]
+    text: str
+    room: int
+    dropped_messages: int
+    dropped_tokens: int
+    opens_reasoning: bool
+    notes: tuple[str, ...]
+
+
+class ChatContext:
+    """Renders conversations for one loaded model. Safe to call from several threads."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, window_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self.window_tokens = window_tokens
+        self.has_template = bool(tokenizer.chat_template)
+        self.stops = () if self.has_template else PLAIN_STOPS
+        self._remembered: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.has_system_role = self._probe_system_role()
+
+    def fit(self, messages: Sequence[Message], max_new_tokens: int) -> Prompt:
+        """The whole conversation, or as many of its latest turns as fit behind the system prompt.
+
+        Raises InvalidRequest, MessageTooLong (with its token count) and ChatTemplateFailed.
+        """
+        system, turns = _split(messages)
+        notes = () if self.has_template else (NO_TEMPLATE_NOTE,)
+        if system and not self.has_system_role:
+            notes += (MERGED_NOTE,)
+        starts = [i for i, message in enumerate(turns) if message.role == "user"]
+        text = self._render(system, turns)
+        ids = self._tokenize(text)
+        whole, first = len(ids), 0
+        target = self.window_tokens - min(max_new_tokens, self.window_tokens // REPLY_SHARE)
+        if whole > target:
+            # Fewer turns are never longer: search the first start whose rest fits.
+            sizes = starts[1:]
+            found = bisect_left(sizes, True, key=lambda i: len(self._tokenize(self._render(system, turns[i:]))) <= target)
+            first = sizes[min(found, len(sizes) - 1)] if sizes else 0
+            text = self._render(system, turns[first:])
+            ids = self._tokenize(text)
+        if len(ids) > self.window_tokens - MIN_REPLY_TOKENS:
+            raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
+        return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0,
+                      text.rstrip().endswith("<think>"), notes)
+
+    def remember(self, prompt: Prompt, reply_text: str, reply_ids: Sequence[int]) -> None:
+        """Keep the ids of a prompt and its reply, for the next turn of that chat."""
+        with self._lock:
+            self._remembered[prompt.text + reply_text] = (*prompt.ids, *reply_ids)
+            while len(self._remembered) > REMEMBERED_REPLIES:
+                self._remembered.popitem(last=False)
+
+    def _tokenize(self, text: str) -> list[int]:
+        with self._lock:
+            known = max((key for key in self._remembered if text.startswith(key)), key=len, default=None)
+            if known is not None:
+                self._remembered.move_to_end(known)
+                start = list(self._remembered[known])
+        rest = text if known is None else text[len(known):]
+        ids: list[int] = self._tokenizer(rest, add_special_tokens=not self.has_template and known is None)["input_ids"]
+        return ids if known is None else start + ids
+
+    def _render(self, system: Message | None, turns: Sequence[Message]) -> str:
+        chat = [{"role": message.role, "content": message.content} for message in turns]
+        if system and self.has_system_role:
+            chat = [{"role": "system", "content": system.content}, *chat]
+        elif system:
+            first = next(i for i, message in enumerate(chat) if message["role"] == "user")
+            chat[first] = {"role": "user", "content": f"{system.content}\n\n{chat[first]['content']}"}
+        return self._apply(chat)
+
+    def _apply(self, chat: list[dict[str, str]]) -> str:
+        template = None if self.has_template else PLAIN_TEMPLATE
+        try:
+            return str(self._tokenizer.apply_chat_template(
+                chat, tokenize=False, add_generation_prompt=True, chat_template=template))
+        except Exception as error:      # templates are programs of their authors and may raise anything
+            raise ChatTemplateFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
+
+    def _probe_system_role(self) -> bool:
+        mark = "system-role-probe"
+        try:
+            return mark in self._apply([{"role": "system", "content": mark}, {"role": "user", "content": "hi"}])
+        except ChatTemplateFailed:
+            return False
+
+
+def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message]]:
+    """The system prompt and the turns after it.
+
+    Raises InvalidRequest when there is nothing to answer.
+    """
+    system = messages[0] if messages and messages[0].role == "system" else None
+    turns = [message for message in messages[1 if system else 0:]]
+    if any(message.role == "system" for message in turns):
+        raise InvalidRequest("messages", "a later system message", "at most one system message, the first")
+    while turns and turns[0].role != "user":
+        turns = turns[1:]
+    if not turns or turns[-1].role != "user":
+        raise InvalidRequest("messages", messages[-1].role if messages else "nothing", "a conversation that ends with a user message")
+    if not turns[-1].content.strip():
+        raise InvalidRequest("message", "", "some text")
+    return (system if system and system.content.strip() else None), turns

@@ -1,0 +1,100 @@
+"""One reply from start to end, whatever the lane: ids to text, stop strings, thoughts, and what it cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..messages import Finished, FinishReason, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
+from .base import Ended, Generator, NewTokens
+from .context import ChatContext, Prompt
+from .text import IncrementalDecoder, ReasoningSplitter, StopStrings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRequest:
+    messages: tuple[Message, ...]
+    options: GenerationOptions
+    notes: tuple[str, ...] = ()
+
+
+class _Meter:
+    """Times of one reply, in seconds since `started`."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.first_at = self.last_at = 0.0
+        self.new_tokens = self.first_tokens = self.cached_tokens = 0
+
+    def count(self, tokens: NewTokens) -> None:
+        self.last_at = time.monotonic()
+        if not self.first_at:
+            self.first_at, self.first_tokens = self.last_at, len(tokens.ids)
+        self.new_tokens += len(tokens.ids)
+        self.cached_tokens = tokens.cached_tokens
+
+    def usage(self, prompt: Prompt) -> Usage:
+        decoding = self.last_at - self.first_at
+        rate = (self.new_tokens - self.first_tokens) / decoding if decoding > 0 else 0.0
+        ttft = (self.first_at or time.monotonic()) - self.started
+        return Usage(len(prompt.ids), self.cached_tokens, self.new_tokens, ttft, rate, prompt.dropped_messages, prompt.dropped_tokens)
+
+
+def stream_reply(request: ReplyRequest, context: ChatContext, generator: Generator,
+                 tokenizer: PreTrainedTokenizerBase) -> Iterator[StreamEvent]:
+    """Every event of one reply; the last is Finished. Closing it stops the work on the device within a step.
+
+    Raises InvalidRequest and GenerationFailed and their kinds.
+    """
+    meter = _Meter()
+    prompt = context.fit(request.messages, request.options.max_new_tokens)
+    options = replace(request.options, max_new_tokens=min(request.options.max_new_tokens, prompt.room))
+    decoder, stops = IncrementalDecoder(tokenizer), StopStrings((*request.options.stop, *context.stops))
+    splitter = ReasoningSplitter(prompt.opens_reasoning)
+    ids: list[int] = []
+    shown: list[str] = []
+    reason: FinishReason = "stop"
+    with closing(generator.stream(prompt.ids, options)) as events:      # type: ignore[type-var]
+        for event in events:
+            if isinstance(event, NewTokens):
+                meter.count(event)
+                ids += event.ids
+                text = stops.feed(decoder.feed(event.ids))
+                shown.append(text)
+                yield from splitter.feed(text)
+                if stops.is_hit:
+                    break
+            elif isinstance(event, Ended):
+                reason = event.reason
+            else:
+                yield event
+    if not stops.is_hit:
+        rest = stops.feed(decoder.flush()) + stops.flush()
+        shown.append(rest)
+        yield from splitter.feed(rest)
+        if reason == "stop":        # the end-of-turn token is written by the template of the next turn
+            context.remember(prompt, "".join(shown), ids[:-1])
+    yield from splitter.flush()
+    yield Finished(reason, meter.usage(prompt), (*prompt.notes, *request.notes))
+
+
+def text_of(events: Iterator[StreamEvent]) -> tuple[str, Finished]:
+    """The answer without its thoughts, for callers that do not stream."""
+    pieces: list[str] = []
+    finished: Finished | None = None
+    for event in events:
+        if isinstance(event, TextDelta):
+            pieces.append(event.text)
+        elif isinstance(event, Finished):
+            finished = event
+    assert finished is not None, "a reply ends with Finished or an exception"
+    return "".join(pieces), finished
+
+
+__all__ = ["ReasoningDelta", "ReplyRequest", "stream_reply", "text_of"]

@@ -1,0 +1,93 @@
+"""The model on this machine, with the face that the MindCubes guide describes: generate, stream, unload_model."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import EngineError, InvalidRequest
+from ..messages import GenerationOptions, Message, StreamEvent, TextDelta
+from ..models.loader import ModelSpec
+from ..models.quantization import Quantization
+from ..settings import BUILTIN, Secret, Settings
+
+if TYPE_CHECKING:
+    from ..engine import Engine, Released
+
+_shared: dict[Settings, Engine] = {}
+_shared_lock = threading.Lock()
+
+
+class LocalModelProvider:
+    """Loads its model at first use. Providers with the same settings share one engine, and so one model in memory.
+
+    `max_tokens` counts new tokens. Raises EngineError in all its kinds from `generate` and `stream`.
+    """
+
+    def __init__(self, model_name: str = BUILTIN, device: str = "auto", cache_dir: str | Path | None = None,
+                 load_in_4bit: bool = False, load_in_8bit: bool = False, hf_token: str | None = None, *,
+                 engine: Engine | None = None) -> None:
+        if load_in_4bit and load_in_8bit:
+            raise InvalidRequest("load_in_8bit", True, "False when load_in_4bit is True")
+        quantization = Quantization.NF4 if load_in_4bit else Quantization.INT8 if load_in_8bit else Quantization.NONE
+        self.spec = ModelSpec(model_name, quantization=quantization)
+        self._engine = engine or _shared_engine(device, cache_dir, hf_token)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def load(self) -> None:
+        """Make this provider's model the loaded one; nothing happens where it is already."""
+        if self._engine.spec != self.spec:
+            for _ in self._engine.load(self.spec):
+                pass
+
+    def chat(self, messages: Sequence[Message], options: GenerationOptions) -> Iterator[StreamEvent]:
+        self.load()
+        return self._engine.chat(messages, options)
+
+    async def generate(self, prompt: str, system_prompt: str | None = None, temperature: float = 0.7, max_tokens: int = 256,
+                       top_p: float = 0.95, top_k: int = 50, repetition_penalty: float = 1.0) -> str:
+        """The whole answer, without thoughts."""
+        pieces = [piece async for piece in self.stream(
+            prompt, system_prompt=system_prompt, temperature=temperature, max_tokens=max_tokens, top_p=top_p, top_k=top_k,
+            repetition_penalty=repetition_penalty)]
+        return "".join(pieces)
+
+    async def stream(self, prompt: str, system_prompt: str | None = None, temperature: float = 0.7, max_tokens: int = 256,
+                     top_p: float = 0.95, top_k: int = 50, repetition_penalty: float = 1.0) -> AsyncIterator[str]:
+        """The answer in pieces; leaving the loop early stops the model."""
+        options = GenerationOptions(max_new_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k,
+                                    repetition_penalty=repetition_penalty)
+        messages = [Message("system", system_prompt)] if system_prompt else []
+        events = await asyncio.to_thread(self.chat, [*messages, Message("user", prompt)], options)
+        try:
+            while (event := await asyncio.to_thread(next, events, None)) is not None:
+                if isinstance(event, TextDelta):
+                    yield event.text
+        finally:
+            await asyncio.to_thread(events.close)   # type: ignore[attr-defined]
+
+    def unload_model(self) -> Released:
+        """Free the model and say what came back."""
+        return self._engine.unload()
+
+
+def _shared_engine(device: str, cache_dir: str | Path | None, hf_token: str | None) -> Engine:
+    from ..engine import Engine
+
+    settings = replace(Settings.from_env(), device=device)
+    if cache_dir is not None:
+        settings = replace(settings, cache_dir=Path(cache_dir))
+    if hf_token:
+        settings = replace(settings, hf_token=Secret(hf_token))
+    with _shared_lock:
+        return _shared.setdefault(settings, Engine(settings))
+
+
+__all__ = ["EngineError", "LocalModelProvider"]

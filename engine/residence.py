@@ -1,0 +1,215 @@
+"""One stay of one model in memory: its lanes, its context, who is using it. The engine owns at most one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .errors import EngineError, LoadError
+from .generation.base import Lane
+from .generation.batched import BatchedGenerator, batched_obstacle
+from .generation.context import ChatContext
+from .generation.reply import ReplyRequest, stream_reply
+from .generation.single import SingleGenerator
+from .hardware import BYTES_PER_VALUE, Hardware
+from .messages import GenerationOptions, Message, StreamEvent
+from .models.fit import kv_cache_bytes
+from .models.loader import Candidate, LoadedModel, LoadEvent, ModelSpec, Report, collect, load
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+WARM_UP_TOKENS = 2
+
+
+class Residence:
+    """Created by `load`, ended by `release`; `enter` and `leave` count the replies in between."""
+
+    def __init__(self, loaded: LoadedModel, settings: Settings) -> None:
+        self.candidate = loaded.candidate
+        self.spec: ModelSpec = loaded.candidate.spec
+        self._loaded: LoadedModel | None = loaded
+        self._settings = settings
+        self._idle = threading.Condition()
+        self._users = 0
+        self._is_leaving = False
+        self.window_tokens = loaded.candidate.budget.window_tokens
+        self.weight_bytes = loaded.weight_bytes
+        self.context = ChatContext(loaded.tokenizer, self.window_tokens)
+        self.default_options = _default_options(loaded.model)
+        self._end_ids = _end_ids(loaded)
+        self._obstacle = batched_obstacle(loaded.model)
+        self._lanes_lock = threading.Lock()
+        self._batched: BatchedGenerator | None = None
+        self._start_lanes(loaded.model)
+
+    @classmethod
+    def load(cls, candidate: Candidate, hardware: Hardware, settings: Settings, report: Report) -> Residence:
+        """Weights, lanes, and a first reply nobody sees. Raises LoadError; nothing stays in memory then."""
+        loaded: LoadedModel | None = load(candidate, hardware, report)
+        residence: Residence | None = None
+        try:
+            assert loaded is not None
+            report(LoadEvent("warm-up", note="Making a first reply"))
+            residence = cls(loaded, settings)
+            residence._warm_up()
+        except Exception as error:
+            if residence is not None:
+                residence.release(drain_timeout_s=0)
+            loaded = residence = None
+            collect()
+            if isinstance(error, LoadError):
+                raise
+            raise LoadError(candidate.spec.model, f"its first reply failed: {str(error)[:300]}",
+                            "Load it without quantization, or choose another model.") from error
+        return residence
+
+    # --- lanes ---
+
+    @property
+    def default_lane(self) -> Lane:
+        return "single" if self._obstacle else "batched"
+
+    @property
+    def lane_reason(self) -> str:
+        if self._obstacle:
+            return f"single lane, one reply at a time: {self._obstacle}"
+        return "batched lane: many replies share each step and their common beginnings"
+
+    def choose_lane(self, options: GenerationOptions) -> tuple[Lane, str]:
+        """The lane for one reply, and why as a sentence."""
+        if self._obstacle:
+            return "single", self.lane_reason
+        needs = [name for name, is_needed in (
+            ("repetition penalty", options.repetition_penalty != 1), ("min-p", options.min_p > 0 and not options.is_greedy),
+            ("a seed", options.seed is not None and not options.is_greedy)) if is_needed]
+        if needs:
+            return "single", f"single lane, one reply at a time: {' and '.join(needs)} cannot be batched"
+        return "batched", self.lane_reason
+
+    @property
+    def is_broken(self) -> bool:
+        return self._batched is not None and self._batched.failure is not None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        budget = self.candidate.budget
+        return (f"{self.candidate.dtype}: {self.candidate.dtype_reason}.", f"{budget.reason}.")
+
+    @property
+    def held_bytes(self) -> int:
+        """Weights and reserved cache."""
+        shape, budget = self.candidate.shape, self.candidate.budget
+        per_value = BYTES_PER_VALUE[self.candidate.dtype]
+        return self.weight_bytes + (0 if self._obstacle else kv_cache_bytes(shape, budget.total_tokens, per_value))
+
+    def _start_lanes(self, model: PreTrainedModel) -> None:
+        budget = self.candidate.budget
+        if self._obstacle is None:
+            self._batched = BatchedGenerator(model, self.window_tokens, budget.total_tokens, self._end_ids,
+                                             self._settings.concurrent_replies)
+        assert self._loaded is not None
+        pad_id = self._loaded.tokenizer.pad_token_id
+        self._single = SingleGenerator(model, self.window_tokens, self._end_ids, pad_id if pad_id is not None else 0, self._batched)
+
+    def _revive(self) -> None:
+        """After the batched lane has died: the model is unharmed, so only the lanes are made anew."""
+        with self._lanes_lock:
+            if not self.is_broken or self._loaded is None or self._batched is None:
+                return
+            self._batched.close()
+            loaded, done = self._loaded, threading.Event()
+
+            def restart() -> None:      # in a daemon thread, whose kind the generation thread inherits
+                try:
+                    self._start_lanes(loaded.model)
+                finally:
+                    done.set()
+
+            threading.Thread(target=restart, daemon=True).start()
+            done.wait()
+
+    # --- replies ---
+
+    def chat(self, messages: tuple[Message, ...], options: GenerationOptions) -> Iterator[StreamEvent]:
+        if self.is_broken:
+            self._revive()
+        assert self._loaded is not None, "enter() came first"
+        lane, reason = self.choose_lane(options)
+        generator = self._batched if lane == "batched" and self._batched else self._single
+        notes = (reason,) if lane != self.default_lane else ()
+        return stream_reply(ReplyRequest(messages, options, notes), self.context, generator, self._loaded.tokenizer)
+
+    def count_tokens(self, text: str) -> int:
+        assert self._loaded is not None, "enter() came first"
+        return len(self._loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _warm_up(self) -> None:
+        options = GenerationOptions(max_new_tokens=WARM_UP_TOKENS, temperature=0.0)
+        for _ in self.chat((Message("user", "Hello"),), options):
+            pass
+
+    # --- who is here ---
+
+    @property
+    def running(self) -> int:
+        return self._users
+
+    @property
+    def waiting(self) -> int:
+        return max(0, self._single.running - 1)
+
+    def enter(self) -> bool:
+        """Count one user in; False once the model is leaving."""
+        with self._idle:
+            self._users += 0 if self._is_leaving else 1
+            return not self._is_leaving
+
+    def leave(self) -> None:
+        with self._idle:
+            self._users -= 1
+            self._idle.notify_all()
+
+    def release(self, drain_timeout_s: float) -> None:
+        """Let running replies finish, stop those that take longer, free everything."""
+        deadline = time.monotonic() + drain_timeout_s
+        with self._idle:
+            self._is_leaving = True
+            self._idle.wait_for(lambda: self._users == 0, timeout=drain_timeout_s)
+        for lane in (self._batched, self._single):
+            if lane is not None:
+                lane.close()
+        with self._idle:        # stopped replies end by themselves within a step
+            self._idle.wait_for(lambda: self._users == 0, timeout=max(5.0, deadline - time.monotonic()))
+        self._batched = None
+        self._single = None     # type: ignore[assignment]
+        self._loaded = None
+        collect()
+
+
+def _end_ids(loaded: LoadedModel) -> frozenset[int]:
+    """Tokens that end a reply: the model's own list, and the tokenizer's."""
+    config: Any = loaded.model.generation_config
+    named = config.eos_token_id if config is not None and config.eos_token_id is not None else loaded.model.config.eos_token_id
+    ids = set(named if isinstance(named, list) else [named])
+    ids.add(loaded.tokenizer.eos_token_id)
+    return frozenset(token_id for token_id in ids if token_id is not None)
+
+
+def _default_options(model: PreTrainedModel) -> GenerationOptions:
+    """The recommendation in generation_config.json. top_k 50, the library's own default, is not one."""
+    config: Any = model.generation_config
+    if config is None:
+        return GenerationOptions()
+    if config.do_sample is False:
+        return GenerationOptions(temperature=0.0)
+    try:
+        return GenerationOptions(
+            temperature=config.temperature if config.temperature is not None else 0.7,
+            top_p=config.top_p if config.top_p is not None else 1.0, top_k=config.top_k or 0,
+            min_p=config.min_p or 0.0, repetition_penalty=config.repetition_penalty or 1.0)
+    except EngineError:
+        return GenerationOptions()
