@@ -24,6 +24,7 @@ from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPP
 from ..errors import GenerationFailed, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens
+from .sampling import BatchedSampling, sampling_arguments
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -101,7 +102,7 @@ class BatchedGenerator:
         try:
             accepted = self._manager.add_request(
                 prompt_ids, request_id=request_id, max_new_tokens=options.max_new_tokens, streaming=True,
-                eos_token_id=sorted(self._end_ids) or None, **_sampling(options))
+                eos_token_id=sorted(self._end_ids) or None, **sampling_arguments(options))
             if accepted is None:
                 raise self._broken()
             while not is_finished:
@@ -176,25 +177,18 @@ class BatchedGenerator:
 
 
 def _create_manager(model: PreTrainedModel, total_tokens: int, concurrent: int) -> Any:
-    # Per-request temperature, top-k and top-p exist only where the starting values are not the neutral ones.
-    sampling = GenerationConfig(do_sample=True, temperature=0.7, top_k=50, top_p=0.9, max_new_tokens=None,
-                                eos_token_id=model.generation_config.eos_token_id if model.generation_config else None,
-                                pad_token_id=model.config.get_text_config().pad_token_id or 0)
+    neutral = GenerationConfig(do_sample=False, max_new_tokens=None, pad_token_id=model.config.get_text_config().pad_token_id or 0)
     step_tokens = GPU_STEP_TOKENS if model.device.type == "cuda" else CPU_STEP_TOKENS
     # One page of slack for every reply: a started page belongs to one reply alone.
     pages = math.ceil(total_tokens / PAGE_TOKENS) + concurrent
     config = ContinuousBatchingConfig(
-        page_size=PAGE_TOKENS, num_blocks=pages, max_batch_tokens=step_tokens, per_request_processors=True,
-        scheduler_type="counting", auto_switch_to_flash=False, use_cuda_graph=False, safety_margin=0.0)
+        page_size=PAGE_TOKENS, num_blocks=pages, max_batch_tokens=step_tokens, scheduler_type="counting",
+        auto_switch_to_flash=False, use_cuda_graph=False, safety_margin=0.0)
     if model.config._attn_implementation not in ("sdpa", "flash_attention_2", "flash_attention_3"):
         model.set_attn_implementation("sdpa")
-    return model.init_continuous_batching(generation_config=sampling, continuous_batching_config=config)
-
-
-def _sampling(options: GenerationOptions) -> dict[str, Any]:
-    if options.is_greedy:
-        return {"temperature": 1.0, "top_k": 1, "top_p": 1.0}
-    return {"temperature": float(options.temperature), "top_k": options.top_k or 2**31 - 1, "top_p": float(options.top_p)}
+    manager = model.init_continuous_batching(generation_config=neutral, continuous_batching_config=config)
+    manager.logit_processor = BatchedSampling()
+    return manager
 
 
 def _typed(detail: str, device: str) -> GenerationFailed:

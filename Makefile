@@ -1,0 +1,41 @@
+# Two commands are enough: `make run` and `make test`. Both install what they need into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test check bench builtin clean
+
+run: $(VENV)/.run
+	$(BIN)/python app.py
+
+test: $(VENV)/.dev
+	sh scripts/ensure_browser.sh
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.make_model bench-models/110m
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.page
+
+builtin: $(VENV)/.dev        # trains the built-in model again: about an hour on 2 cores
+	$(BIN)/python -m scripts.builtin_model.train --out engine/models/builtin
+	$(BIN)/python -m scripts.builtin_model.evaluate engine/models/builtin --card
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python requirements.txt constraints.txt
+	$(PIP) -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) bench-models .pytest_cache .mypy_cache .ruff_cache

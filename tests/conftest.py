@@ -1,0 +1,81 @@
+"""Models are written once a session; an engine is shared by the tests of a module unless they break it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+os.environ.update(HF_HUB_OFFLINE="1", GRADIO_ANALYTICS_ENABLED="False", TOKENIZERS_PARALLELISM="false")
+
+import pytest
+
+from engine import Engine, Finished, GenerationOptions, Message, ModelSpec, ReasoningDelta, Settings, TextDelta
+
+from . import tiny_models
+
+
+@pytest.fixture(scope="session")
+def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.llama(tmp_path_factory.mktemp("llama") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.gpt2(tmp_path_factory.mktemp("gpt2") / "tiny-gpt2")
+
+
+@pytest.fixture(scope="session")
+def mamba_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.mamba(tmp_path_factory.mktemp("mamba") / "tiny-mamba")
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(device="cpu", drain_timeout_s=5, data_dir=tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def new_engine(settings: Settings) -> Iterator[Callable[..., Engine]]:
+    """Makes engines with a model in them; all are closed when the module ends."""
+    engines: list[Engine] = []
+
+    def make(model: Path | str | ModelSpec | None = None, made_with: Settings = settings) -> Engine:
+        engine = Engine(made_with)
+        engines.append(engine)
+        if model is not None:
+            exhaust(engine.load(model if isinstance(model, ModelSpec) else ModelSpec(str(model))))
+        return engine
+
+    yield make
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture(scope="module")
+def llama_engine(new_engine: Callable[..., Engine], llama_folder: Path) -> Engine:
+    return new_engine(llama_folder)
+
+
+@pytest.fixture(scope="session")
+def builtin_engine(settings: Settings) -> Iterator[Engine]:
+    engine = Engine(settings)
+    exhaust(engine.load("builtin"))
+    yield engine
+    engine.close()
+
+
+def exhaust(events: Iterator[object]) -> list[object]:
+    return list(events)
+
+
+def ask(engine: Engine, text: str, system: str = "", **options: object) -> tuple[str, Finished]:
+    """The reply's text, thoughts left out, and its last event. Greedy unless told otherwise."""
+    messages = ([Message("system", system)] if system else []) + [Message("user", text)]
+    events = list(engine.chat(messages, GenerationOptions(**{"temperature": 0.0, "max_new_tokens": 32, **options})))  # type: ignore[arg-type]
+    assert isinstance(events[-1], Finished)
+    return "".join(event.text for event in events if isinstance(event, TextDelta)), events[-1]
+
+
+def thoughts(events: list[object]) -> str:
+    return "".join(event.text for event in events if isinstance(event, ReasoningDelta))

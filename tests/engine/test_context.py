@@ -1,0 +1,84 @@
+import pytest
+
+from engine.errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
+from engine.generation.context import MERGED_NOTE, NO_TEMPLATE_NOTE, ChatContext
+from engine.messages import Message
+from tests import tiny_models
+
+
+def chat(turns: int, words: int = 10) -> list[Message]:
+    """`turns` questions with their answers, and a last question."""
+    text = "word " * words
+    pairs = [message for i in range(turns) for message in (Message("user", f"{i} {text}"), Message("assistant", f"a{i} {text}"))]
+    return [*pairs, Message("user", "last question")]
+
+
+def test_a_chat_that_fits_is_sent_whole() -> None:
+    prompt = ChatContext(tiny_models.tokenizer(), 2048).fit(chat(3), 100)
+    assert (prompt.dropped_messages, prompt.dropped_tokens) == (0, 0)
+    assert "0 word" in prompt.text
+    assert prompt.room == 2048 - len(prompt.ids)
+
+
+def test_whole_oldest_turns_are_dropped_behind_the_system_prompt() -> None:
+    context = ChatContext(tiny_models.tokenizer(), 256)
+    prompt = context.fit([Message("system", "be kind"), *chat(12)], 64)
+    assert prompt.dropped_messages > 0
+    assert prompt.dropped_messages % 2 == 0
+    assert prompt.dropped_tokens > 0
+    assert "be kind" in prompt.text
+    assert "last question" in prompt.text
+    assert prompt.text.index("be kind") < prompt.text.index(f"{prompt.dropped_messages // 2} word")
+    assert len(prompt.ids) <= 256 - 64
+
+
+def test_no_more_turns_are_dropped_than_needed() -> None:
+    context = ChatContext(tiny_models.tokenizer(), 256)
+    messages = chat(12)
+    prompt = context.fit(messages, 64)
+    one_more = context._render(None, messages[prompt.dropped_messages - 2:])
+    assert len(context._tokenize(one_more)) > 256 - 64
+
+
+def test_one_message_longer_than_the_window_is_refused_with_its_size() -> None:
+    with pytest.raises(MessageTooLong, match=r"tokens") as error:
+        ChatContext(tiny_models.tokenizer(), 128).fit([*chat(2), Message("user", "word " * 500)], 32)
+    assert error.value.tokens > 500
+
+
+def test_a_model_without_template_gets_plain_lines_and_says_so() -> None:
+    prompt = ChatContext(tiny_models.tokenizer(None), 512).fit([Message("system", "be kind"), Message("user", "hi")], 32)
+    assert prompt.text == "System: be kind\nUser: hi\nAssistant:"
+    assert NO_TEMPLATE_NOTE in prompt.notes
+
+
+def test_a_template_without_system_role_gets_it_in_the_first_message_and_says_so() -> None:
+    context = ChatContext(tiny_models.tokenizer(tiny_models.NO_SYSTEM), 512)
+    prompt = context.fit([Message("system", "be kind"), *chat(1)], 32)
+    assert "user\nbe kind\n\n0 word" in prompt.text
+    assert MERGED_NOTE in prompt.notes
+
+
+def test_a_failing_template_is_a_typed_error() -> None:
+    context = ChatContext(tiny_models.tokenizer("{{- raise_exception('no') -}}"), 512)
+    with pytest.raises(ChatTemplateFailed, match="no"):
+        context.fit([Message("user", "hi")], 32)
+
+
+@pytest.mark.parametrize("messages", [[], [Message("assistant", "hi")], [Message("user", "  ")],
+                                      [Message("user", "a"), Message("system", "b"), Message("user", "c")]])
+def test_a_conversation_without_a_question_is_refused(messages: list[Message]) -> None:
+    with pytest.raises(InvalidRequest):
+        ChatContext(tiny_models.tokenizer(), 512).fit(messages, 32)
+
+
+def test_generated_ids_are_kept_for_the_next_turn() -> None:
+    tokenizer = tiny_models.tokenizer()
+    context = ChatContext(tokenizer, 512)
+    first = context.fit([Message("user", "hello")], 32)
+    spelled = [tokenizer.convert_tokens_to_ids(letter) for letter in "world"]      # not how the text would be tokenized
+    assert tokenizer("world")["input_ids"] != spelled
+    context.remember(first, "world", spelled)
+    second = context.fit([Message("user", "hello"), Message("assistant", "world"), Message("user", "more")], 32)
+    assert second.ids[: len(first.ids) + 5] == [*first.ids, *spelled]
+    assert tokenizer.decode(second.ids) == second.text

@@ -1,0 +1,1 @@
+"""The page. Knows Gradio and the engine's public names, nothing deeper."""

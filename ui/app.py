@@ -1,0 +1,121 @@
+"""The page as a whole: tabs, and everything that crosses from one part of it to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engine import Engine, Finished, GenerationOptions, Message, Status, TextDelta
+
+from . import rendering
+from .chat_tab import MAX_REPLIES, ChatTab, build_chat_tab, welcome_html
+from .conversation import Conversation
+from .errors import shown
+from .language import I18N, language_of
+from .options_panel import values_of
+from .shared import Shared
+from .status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
+from .theme import build_theme
+
+FOLDER = Path(__file__).parent
+MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
+
+
+def build_app(engine: Engine) -> gr.Blocks:
+    """The page over `engine`, whose state it only watches: loading is up to the caller."""
+    shared = Shared(engine)
+    with gr.Blocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
+        bar = build_status_bar()
+        with gr.Tabs(elem_classes="mc-tabs"), shared.labelled(gr.Tab, {"label": "tab.chat"}, id="chat"):
+            chat = build_chat_tab(shared)
+        _watch_engine(page, shared, bar, chat)
+        _follow_language(shared, bar, chat)
+        gr.api(_chat_endpoint(engine), api_name="chat", concurrency_limit=MAX_REPLIES, concurrency_id="replies")
+    page.queue(default_concurrency_limit=MAX_REPLIES)
+    return page
+
+
+def launch_arguments() -> dict[str, Any]:
+    """How the page looks and speaks; the address is up to the caller."""
+    return {
+        "theme": build_theme(), "css_paths": FOLDER / "style.css", "i18n": I18N, "footer_links": [], "show_error": False,
+        "head": f"<script>{(FOLDER / 'page.js').read_text('utf-8')}</script>", "run_history": False, "max_threads": MAX_THREADS,
+        "ssr_mode": False, "enable_monitoring": False,
+    }
+
+
+def _watch_engine(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab) -> None:
+    """Poll the engine; send only what changed since this page last heard."""
+    engine, fields = shared.engine, list(chat.options.fields)
+    timer = gr.Timer(QUICK_S)
+    seen = gr.State(None)               # the Status this page shows
+    adopted = gr.State(None)            # the defaults last put into the options
+    asked_model = engine.default_spec().name
+
+    def look(conversation: Conversation, seen: Status | None, request: gr.Request) -> list[Any]:
+        status, language = engine.status(), language_of(request)
+        if status == seen:
+            return [gr.skip()] * 5
+        is_new = seen is None or (status.state, status.model, status.error) != (seen.state, seen.model, seen.error)
+        is_welcome = not conversation.turns and (is_new or status.state == "loading")
+        return [status, status_html(status, asked_model, language),
+                welcome_html(status, language) if is_welcome else gr.skip(),
+                rendering.gauge(conversation, status.window_tokens, language) if is_new else gr.skip(),
+                gr.Timer(CALM_S if status.state == "ready" else QUICK_S) if is_new else gr.skip()]
+
+    def adopt(adopted: list[Any] | None, *values: Any) -> list[Any]:
+        """Take over a new model's defaults, unless the visitor changed something."""
+        defaults = values_of(engine.default_options())
+        if adopted == defaults or (adopted is not None and list(values) != adopted):
+            return [gr.skip()] * (1 + len(fields))
+        return [defaults, *defaults]
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    outputs = [seen, bar.status, chat.welcome, chat.gauge, timer]
+    loaded_model = gr.State("")
+    gr.on([page.load, timer.tick], look, [chat.conversation, seen], outputs, **quiet).then(
+        lambda seen: f"{seen.state} {seen.model}" if seen else "", seen, loaded_model, **quiet)
+    loaded_model.change(adopt, [adopted, *fields], [adopted, *fields], **quiet)
+
+
+def _follow_language(shared: Shared, bar: StatusBar, chat: ChatTab) -> None:
+    """A choice in the status bar changes every text in place: nothing typed or answered is lost."""
+    engine = shared.engine
+
+    def speak(conversation: Conversation, request: gr.Request) -> list[Any]:
+        language, status = language_of(request), engine.status()
+        return [status_html(status, engine.default_spec().name, language), tools_html(language),
+                "" if conversation.turns else welcome_html(status, language),
+                rendering.gauge(conversation, status.window_tokens, language),
+                *shared.label_updates(language)]
+
+    def retell(conversation: Conversation, request: gr.Request) -> Any:
+        return gr.skip() if conversation.writing else rendering.messages(conversation, language_of(request))
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+    outputs = [bar.status, bar.tools, chat.welcome, chat.gauge, *(component for component, _ in shared.labels)]
+    bar.tools.language(speak, chat.conversation, outputs, **quiet).then(retell, chat.conversation, chat.chatbot, **quiet)
+
+
+def _chat_endpoint(engine: Engine) -> Any:
+    @shown
+    def chat(message: str, system_prompt: str = "", temperature: float = 0.7, max_new_tokens: int = 256) -> Iterator[str]:
+        """Answer one message. Streams the answer as it grows: every result is the whole text so far."""
+        options = GenerationOptions(temperature=temperature, max_new_tokens=max_new_tokens)
+        system = [Message("system", system_prompt)] if system_prompt.strip() else []
+        answer, pace = "", rendering.Pace()
+        yield answer        # before the first slow thing, so that a client that goes away is noticed
+        with closing(engine.chat([*system, Message("user", message)], options)) as events:  # type: ignore[type-var]
+            for event in events:
+                answer += event.text if isinstance(event, TextDelta) else ""
+                if pace.is_due() and not isinstance(event, Finished):
+                    pace.began()
+                    yield answer
+                    pace.ended(len(answer))
+        yield answer
+
+    return chat

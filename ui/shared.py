@@ -1,0 +1,32 @@
+"""What the parts of the page have in common: the engine, and every component that carries a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from engine import Engine
+
+from .language import I18N, text
+
+Block = TypeVar("Block", bound=gr.blocks.Block)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """`labels` is filled while the page is built and only read afterwards."""
+
+    engine: Engine
+    labels: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
+
+    def labelled(self, kind: type[Block], keys: Mapping[str, str], **properties: Any) -> Block:
+        """A component whose `keys` (property: text key) speak the browser's language, and follow a later choice."""
+        block = kind(**{name: I18N(key) for name, key in keys.items()}, **properties)
+        self.labels.append((block, dict(keys)))
+        return block
+
+    def label_updates(self, language: str) -> list[dict[str, Any]]:
+        return [gr.update(**{name: text(language, key) for name, key in keys.items()}) for _, keys in self.labels]
