@@ -51,20 +51,20 @@ def build_chat_tab(shared: Shared) -> ChatTab:
     engine = shared.engine
     conversation = gr.State(Conversation())
     with gr.Column(elem_classes="mc-chat"):
-        welcome = gr.HTML("", elem_id="mc-welcome", elem_classes="mc-welcome-box", js_on_load=WELCOME_JS)
+        welcome = gr.HTML("", elem_id="mc-welcome", apply_default_css=False, elem_classes="mc-welcome-box", js_on_load=WELCOME_JS)
         chatbot = shared.labelled(
             gr.Chatbot, {"label": "chat.conversation"}, show_label=False, container=False, layout="panel", height="100%",
             buttons=[], feedback_options=None, elem_id="mc-conversation", elem_classes="mc-conversation", allow_tags=False,
             group_consecutive_messages=True)
-        with gr.Column(elem_classes="mc-composer"):
-            problem = gr.HTML("", elem_id="mc-problem", elem_classes="mc-problem-box")
+        with gr.Column(scale=0, elem_classes="mc-composer"):
+            problem = gr.HTML("", elem_id="mc-problem", apply_default_css=False, elem_classes="mc-problem-box")
             message = shared.labelled(
                 gr.Textbox, {"label": "chat.message", "placeholder": "chat.placeholder"}, show_label=False, container=False,
                 lines=1, max_lines=8, autofocus=True, elem_id="mc-message", elem_classes="mc-message")
             with gr.Row(elem_classes="mc-actions"):
                 new = shared.labelled(gr.Button, {"value": "chat.new"}, size="sm", elem_id="mc-new", min_width=0)
                 toggle = shared.labelled(gr.Button, {"value": "options.title"}, size="sm", elem_id="mc-options-toggle", min_width=0)
-                gauge = gr.HTML("", elem_id="mc-gauge", elem_classes="mc-gauge-box")
+                gauge = gr.HTML("", elem_id="mc-gauge", apply_default_css=False, elem_classes="mc-gauge-box")
                 again = shared.labelled(gr.Button, {"value": "chat.regenerate"}, elem_id="mc-regenerate", visible="hidden")
                 send = shared.labelled(gr.Button, {"value": "chat.send"}, variant="primary", size="sm", elem_id="mc-send", min_width=0)
                 stop = shared.labelled(gr.Button, {"value": "chat.stop"}, variant="stop", size="sm", elem_id="mc-stop", min_width=0, visible=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine import GenerationOptions
+from engine import GenerationOptions, InvalidRequest
 
 from .shared import Shared
 
@@ -39,7 +39,7 @@ def build_options_panel(shared: Shared) -> OptionsPanel:
             gr.Textbox, {"label": "options.system", "placeholder": "options.system.placeholder"}, lines=3, max_lines=8)
         sliders = [_slider(shared, name, getattr(defaults, name)) for name in RANGES]
         stop = shared.labelled(gr.Textbox, {"label": "options.stop", "info": "options.stop.info"}, lines=2, max_lines=8)
-        seed = shared.labelled(gr.Number, {"label": "options.seed", "info": "options.seed.info"}, value=None, precision=0, minimum=0)
+        seed = shared.labelled(gr.Textbox, {"label": "options.seed", "info": "options.seed.info"}, lines=1, max_lines=1)
     fields = (*sliders, stop, seed)
     reset.click(lambda: values_of(shared.engine.default_options()), outputs=list(fields), queue=False,
                 show_progress="hidden", api_visibility="private")
@@ -55,12 +55,12 @@ def _slider(shared: Shared, name: str, value: float) -> gr.Slider:
 def read(values: Sequence[Any]) -> GenerationOptions:
     """The options as the engine takes them. Raises InvalidRequest."""
     numbers = dict(zip(RANGES, values, strict=False))
-    stop, seed = values[len(RANGES):]
-    whole = {name: int(numbers[name]) for name in ("max_new_tokens", "top_k")}
-    return GenerationOptions(**{**numbers, **whole}, stop=tuple(line for line in (stop or "").split("\n") if line),
-                             seed=None if seed is None else int(seed))
+    stop, seed = (value or "" for value in values[len(RANGES):])
+    if seed.strip() and not seed.strip().isdecimal():
+        raise InvalidRequest("seed", seed, "empty or a whole number")
+    return GenerationOptions(**numbers, stop=tuple(line for line in stop.split("\n") if line), seed=int(seed) if seed.strip() else None)
 
 
 def values_of(options: GenerationOptions) -> list[Any]:
     """What the fields show for `options`."""
-    return [*(getattr(options, name) for name in RANGES), "\n".join(options.stop), options.seed]
+    return [*(getattr(options, name) for name in RANGES), "\n".join(options.stop), "" if options.seed is None else str(options.seed)]

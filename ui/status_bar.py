@@ -30,9 +30,9 @@ class StatusBar:
 
 def build_status_bar() -> StatusBar:
     with gr.Row(elem_id="mc-bar", elem_classes="mc-bar"):
-        gr.HTML('<h1 class="mc-brand">MindCubes</h1>', elem_classes="mc-brand-box")
-        status = gr.HTML("", elem_id="mc-status", elem_classes="mc-status-box")
-        tools = gr.HTML(tools_html("en"), elem_classes="mc-tools-box", js_on_load=TOOLS_JS)
+        gr.HTML('<h1 class="mc-brand">MindCubes</h1>', apply_default_css=False, elem_classes="mc-brand-box")
+        status = gr.HTML("", elem_id="mc-status", apply_default_css=False, elem_classes="mc-status-box")
+        tools = gr.HTML(tools_html("en"), apply_default_css=False, elem_classes="mc-tools-box", js_on_load=TOOLS_JS)
     return StatusBar(status, tools)
 
 

@@ -1,0 +1,43 @@
+import asyncio
+
+import pytest
+
+from engine import Engine, InvalidRequest, LocalModelProvider
+
+
+def test_generate_answers_and_shares_the_loaded_model(builtin_engine: Engine) -> None:
+    before = builtin_engine._residence
+    provider = LocalModelProvider(engine=builtin_engine)
+    text = asyncio.run(provider.generate("hello", temperature=0.0, max_tokens=40))
+    assert text
+    assert builtin_engine._residence is before
+
+
+def test_stream_gives_the_same_text_in_pieces(builtin_engine: Engine) -> None:
+    provider = LocalModelProvider(engine=builtin_engine)
+
+    async def pieces() -> list[str]:
+        return [piece async for piece in provider.stream("hello", temperature=0.0, max_tokens=40)]
+
+    got = asyncio.run(pieces())
+    assert len(got) > 1
+    assert "".join(got) == asyncio.run(provider.generate("hello", temperature=0.0, max_tokens=40))
+
+
+def test_leaving_a_stream_early_stops_the_model(builtin_engine: Engine) -> None:
+    provider = LocalModelProvider(engine=builtin_engine)
+
+    async def first() -> str:
+        stream = provider.stream("hello", temperature=0.0, max_tokens=400)
+        async for piece in stream:
+            await stream.aclose()       # type: ignore[attr-defined]
+            return piece
+        return ""
+
+    assert asyncio.run(first())
+    assert builtin_engine.status().running == 0
+
+
+def test_two_quantizations_at_once_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="load_in_8bit"):
+        LocalModelProvider(load_in_4bit=True, load_in_8bit=True)
