@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -25,9 +26,13 @@ from .corpus import Turn
 VOCABULARY = 3072
 WINDOW = 2048
 TOKENS_PER_STEP = 5120
-SHORT_ROW, LONG_ROW = 320, 2048
-LONG_SHARE = 0.08           # the last steps see rows as long as the window
-Row = tuple[list[int], list[bool]]
+SHORT_ROW, LONG_ROW = 256, 2048
+LONG_SHARE = 0.05           # the last steps see rows as long as the window
+# What an answer says is decided in its first tokens and fluent after them: most answers are cut short, so that the same
+# time shows twice as many questions, and the first tokens of every reply weigh more.
+CUT_SHARE, CUT_TOKENS = 0.8, 12
+FIRST_TOKENS, FIRST_WEIGHT = 4, 3.0
+Row = tuple[list[int], list[float]]
 
 
 def model_config(vocabulary: int) -> Qwen3Config:
@@ -65,35 +70,41 @@ def vocabulary_texts() -> Iterator[str]:
 
 
 def encode(turn: Turn, tok: PreTrainedTokenizerFast) -> Row:
+    """Token ids of an exchange and the weight of each in the loss: 0 for what is only read."""
     prompt = tok.apply_chat_template(corpus.messages(turn), add_generation_prompt=True, return_dict=True)["input_ids"]
     reply = tok(turn.reply + "<|end|>", add_special_tokens=False)["input_ids"]
-    return prompt + reply, [False] * len(prompt) + [True] * len(reply)
+    first = min(FIRST_TOKENS, len(reply))
+    return prompt + reply, [0.0] * len(prompt) + [FIRST_WEIGHT] * first + [1.0] * (len(reply) - first)
 
 
 def rows(tok: PreTrainedTokenizerFast, length: int, seed: int) -> Iterator[Row]:
     """Rows of `length` tokens: a system prompt now and then, then exchanges until the next one does not fit."""
+    rng = random.Random(seed)
     ids: list[int] = []
-    learned: list[bool] = []
+    weights: list[float] = []
     for number, turn in enumerate(corpus.turns("train", seed)):
-        turn_ids, turn_learned = encode(turn, tok)
-        if len(turn_ids) > length - 32:
+        turn_ids, turn_weights = encode(turn, tok)
+        if turn.program is None and rng.random() < CUT_SHARE:
+            kept = turn_weights.count(0.0) + CUT_TOKENS
+            turn_ids, turn_weights = turn_ids[:kept], turn_weights[:kept]
+        if len(turn_ids) > length - 16:
             continue
         if len(ids) + len(turn_ids) > length:
             padding = length - len(ids)
-            yield ids + [0] * padding, learned + [False] * padding
-            ids, learned = [], []
+            yield ids + [0] * padding, weights + [0.0] * padding
+            ids, weights = [], []
         if not ids and number % 4 == 0:
             system = corpus.SYSTEM_PROMPTS[number // 4 % len(corpus.SYSTEM_PROMPTS)]
             ids = tok.apply_chat_template([{"role": "system", "content": system}], return_dict=True)["input_ids"]
-            learned = [False] * len(ids)
-        ids, learned = ids + turn_ids, learned + turn_learned
+            weights = [0.0] * len(ids)
+        ids, weights = ids + turn_ids, weights + turn_weights
 
 
 def batches(tok: PreTrainedTokenizerFast, length: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Token ids (rows, length) and which of them are learned, of the same shape."""
+    """Token ids (rows, length) and their weights in the loss, of the same shape."""
     stream = rows(tok, length, seed)
     while chunk := list(islice(stream, max(1, round(TOKENS_PER_STEP / length)))):
-        yield torch.tensor([ids for ids, _ in chunk]), torch.tensor([learned for _, learned in chunk])
+        yield torch.tensor([ids for ids, _ in chunk]), torch.tensor([weights for _, weights in chunk])
 
 
 def rate(step: int, steps: int) -> float:
@@ -122,15 +133,16 @@ def train(out: Path, steps: int, seed: int = 7, peak: float = 2e-2, adam_peak: f
     short, long = batches(tok, SHORT_ROW, seed), batches(tok, LONG_ROW, seed + 1)
     started, seen, average = time.monotonic(), 0, math.nan
     for step in range(steps):
-        ids, learned = (x.to(device) for x in next(short if step < long_from else long))
+        ids, weights = (x.to(device) for x in next(short if step < long_from else long))
         for optimizer, top in zip(optimizers, peaks, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = top * rate(step, steps)
         with torch.autocast(device, dtype=torch.bfloat16):
             hidden = body(input_ids=ids, use_cache=False).last_hidden_state
-            targets = learned[:, 1:]
+            targets = weights[:, 1:] > 0
             logits = model.lm_head(hidden[:, :-1][targets])
-        loss = functional.cross_entropy(logits.float(), ids[:, 1:][targets])
+        losses = functional.cross_entropy(logits.float(), ids[:, 1:][targets], reduction="none")
+        loss = (losses * weights[:, 1:][targets]).sum() / weights.sum()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
@@ -157,7 +169,7 @@ def save(model: Qwen3ForCausalLM, tok: PreTrainedTokenizerFast, out: Path) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path("engine/models/builtin"))
-    parser.add_argument("--steps", type=int, default=3400)
+    parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--peak", type=float, default=2e-2)
     options = parser.parse_args()
     train(options.out, options.steps, peak=options.peak)

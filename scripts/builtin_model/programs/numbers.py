@@ -145,48 +145,6 @@ while a < <n>:
         turkish("<n> altındaki tüm Fibonacci sayılarını listele", "<n> altındaki bütün Fibonacci sayıları"),
     ),
     Task(
-        "fibonacci_nth", {"n": position},
-        """def fibonacci(n):
-    a = 0
-    b = 1
-    for i in range(n):
-        a, b = b, a + b
-    return a
-
-
-print(fibonacci(<n>))
-""",
-        english("""print the <n>th Fibonacci number
-            compute the <n>th Fibonacci number
-            find the <n>th term of the Fibonacci sequence
-            calculate Fibonacci number <n>
-            show the Fibonacci number at position <n>
-            give the <n>th number of the Fibonacci series
-            work out the <n>th Fibonacci number""",
-            """the <n>th Fibonacci number
-            the <n>th term of the Fibonacci sequence
-            Fibonacci number <n>
-            the Fibonacci number at position <n>
-            computing the <n>th Fibonacci number
-            finding the <n>th number of the Fibonacci series"""),
-        turkish("""<n>. Fibonacci sayısını yazdır
-            <n>. Fibonacci sayısını hesapla
-            <n>. Fibonacci sayısını bul
-            Fibonacci dizisinin <n>. terimini yazdır
-            Fibonacci dizisinin <n>. sayısını hesapla
-            Fibonacci serisinin <n>. elemanını göster
-            <n>. sıradaki Fibonacci sayısını bul""",
-            """<n>. Fibonacci sayısı
-            Fibonacci dizisinin <n>. terimi
-            Fibonacci dizisinin <n>. sayısı
-            Fibonacci serisinin <n>. elemanı
-            <n>. sıradaki Fibonacci sayısı
-            <n>. Fibonacci sayısını hesaplama"""),
-        english("""output the <n>th member of the Fibonacci sequence
-            calculate the <n>th term of Fibonacci""", "the <n>th term of the Fibonacci series"),
-        turkish("Fibonacci serisinin <n>. terimini hesapla", "Fibonacci serisinin <n>. terimi"),
-    ),
-    Task(
         "primes_up_to", {"n": integer(10, 300)},
         """def is_prime(n):
     for i in range(2, n):
@@ -446,78 +404,6 @@ print(total)
                 "1 ile <n> arasındaki tüm çift sayıların toplamı"),
     ),
     Task(
-        "sum_odd", {"n": integer(5, 999)},
-        """total = 0
-for i in range(1, <n> + 1, 2):
-    total += i
-print(total)
-""",
-        english("""compute the sum of the odd numbers up to <n>
-            print the sum of all odd numbers from 1 to <n>
-            add up the odd numbers up to <n>
-            calculate the sum of odd numbers between 1 and <n>
-            find the total of the odd numbers up to <n>
-            sum the odd numbers from 1 to <n>
-            show the sum of every odd number up to <n>""",
-            """the sum of the odd numbers up to <n>
-            the sum of all odd numbers from 1 to <n>
-            adding up the odd numbers up to <n>
-            the total of the odd numbers between 1 and <n>
-            summing odd numbers up to <n>
-            the sum of every odd number up to <n>"""),
-        turkish("""<n> sayısına kadar olan tek sayıların toplamını hesapla
-            <n> sayısına kadar tek sayıları topla
-            1 ile <n> arasındaki tek sayıların toplamını yazdır
-            1 ile <n> arasındaki tek sayıları topla
-            <n> sayısına kadar tüm tek sayıların toplamını bul
-            1 ile <n> arasındaki bütün tek sayıların toplamını göster""",
-            """<n> sayısına kadar olan tek sayıların toplamı
-            1 ile <n> arasındaki tek sayıların toplamı
-            <n> sayısına kadar tüm tek sayıların toplamı
-            tek sayıların <n> sayısına kadar toplamı
-            1 ile <n> arasındaki tek sayıları toplama
-            <n> sayısına kadar tek sayı toplamı"""),
-        english("calculate the total of all odd numbers from 1 to <n>", "the total of all odd numbers up to <n>"),
-        turkish("<n> sayısına kadar bütün tek sayıların toplamını yazdır",
-                "1 ile <n> arasındaki tüm tek sayıların toplamı"),
-    ),
-    Task(
-        "sum_squares", {"n": integer(3, 200)},
-        """total = 0
-for i in range(1, <n> + 1):
-    total += i ** 2
-print(total)
-""",
-        english("""compute the sum of the squares from 1 to <n>
-            print the sum of squares up to <n>
-            add up the squares of the numbers from 1 to <n>
-            calculate the sum of the first <n> squares
-            find the total of the squares of 1 to <n>
-            show the sum of the squared numbers from 1 to <n>
-            sum the squares of the first <n> numbers""",
-            """the sum of the squares from 1 to <n>
-            the sum of squares up to <n>
-            adding up the squares of the numbers from 1 to <n>
-            the sum of the first <n> squares
-            the total of the squares of 1 to <n>
-            summing the squares of the first <n> numbers"""),
-        turkish("""1 ile <n> arasındaki sayıların karelerinin toplamını hesapla
-            <n> sayısına kadar olan sayıların kareleri toplamını yazdır
-            ilk <n> sayının karelerini topla
-            ilk <n> sayının karelerinin toplamını bul
-            1 ile <n> arasındaki sayıların karelerini topla
-            <n> sayısına kadar kareler toplamını göster""",
-            """1 ile <n> arasındaki sayıların karelerinin toplamı
-            <n> sayısına kadar kareler toplamı
-            ilk <n> sayının kareleri toplamı
-            ilk <n> sayının karelerinin toplamı
-            <n> sayısına kadar olan sayıların kareleri toplamı
-            1 ile <n> arasındaki sayıların karelerini toplama"""),
-        english("add the squares of all numbers up to <n>", "the total of the first <n> squares"),
-        turkish("<n> sayısına kadar olan sayıların karelerini toplayıp yazdır",
-                "ilk <n> doğal sayının kareleri toplamı"),
-    ),
-    Task(
         "gcd", {"a": integer(4, 300), "b": integer(4, 300)},
         """def gcd(a, b):
     while b > 0:
@@ -672,86 +558,6 @@ for i in range(1, n + 1):
         turkish("<n> sayısının bölenlerini bulup göster", "<n> sayısının bütün bölenleri"),
     ),
     Task(
-        "perfect", {"n": either(choice("6", "28", "496", "8128"), integer(5, 999), integer(5, 999))},
-        """n = <n>
-total = 0
-for i in range(1, n):
-    if n % i == 0:
-        total += i
-if total == n:
-    print("perfect")
-else:
-    print("not perfect")
-""",
-        english("""check if <n> is a perfect number
-            check whether <n> is perfect
-            test if <n> is a perfect number
-            tell whether <n> is a perfect number or not
-            find out if the number <n> is perfect
-            determine whether <n> is a perfect number
-            say if <n> is perfect""",
-            """checking if <n> is a perfect number
-            checking whether <n> is perfect
-            testing if <n> is a perfect number
-            a perfect number test for <n>
-            finding out whether <n> is perfect or not
-            a check that <n> is a perfect number"""),
-        turkish("""<n> sayısının mükemmel sayı olup olmadığını kontrol et
-            <n> sayısının mükemmel olup olmadığını söyle
-            <n> mükemmel sayı mı diye kontrol et
-            <n> sayısı mükemmel mi değil mi söyle
-            <n> sayısının mükemmel sayı olup olmadığını göster
-            <n> sayısının mükemmel olup olmadığını belirle""",
-            """<n> sayısının mükemmel sayı olup olmadığı
-            <n> sayısının mükemmel olup olmadığı
-            <n> için mükemmel sayı testi
-            <n> için mükemmel sayı kontrolü
-            <n> sayısının mükemmel olup olmadığını kontrol etme
-            <n> sayısının mükemmel sayı olup olmadığını bulma"""),
-        english("test whether the number <n> is perfect", "testing whether <n> is perfect"),
-        turkish("<n> sayısı mükemmel sayı mı söyle", "<n> sayısının mükemmel sayı kontrolü"),
-    ),
-    Task(
-        "armstrong",
-        {"n": either(choice("153", "370", "371", "407", "1634", "8208", "9474"), integer(100, 9999), integer(100, 999))},
-        """n = "<n>"
-total = 0
-for digit in n:
-    total += int(digit) ** len(n)
-if total == int(n):
-    print("Armstrong")
-else:
-    print("not Armstrong")
-""",
-        english("""check if <n> is an Armstrong number
-            check whether the number <n> is Armstrong
-            test if <n> is an Armstrong number
-            tell whether <n> is an Armstrong number or not
-            find out if <n> is an Armstrong number
-            determine whether <n> is an Armstrong number
-            say if <n> is an armstrong number""",
-            """checking if <n> is an Armstrong number
-            checking whether <n> is Armstrong
-            testing if <n> is an Armstrong number
-            an Armstrong number test for <n>
-            finding out whether <n> is an armstrong number
-            a check that <n> is an Armstrong number"""),
-        turkish("""<n> sayısının Armstrong sayısı olup olmadığını kontrol et
-            <n> sayısının Armstrong olup olmadığını söyle
-            <n> Armstrong sayısı mı diye kontrol et
-            <n> sayısı Armstrong mu değil mi söyle
-            <n> sayısının armstrong sayısı olup olmadığını göster
-            <n> sayısının Armstrong sayısı olup olmadığını belirle""",
-            """<n> sayısının Armstrong sayısı olup olmadığı
-            <n> sayısının Armstrong olup olmadığı
-            <n> için Armstrong sayısı testi
-            <n> için Armstrong kontrolü
-            <n> sayısının Armstrong olup olmadığını kontrol etme
-            <n> sayısının armstrong sayısı olup olmadığını bulma"""),
-        english("test whether the number <n> is Armstrong", "testing whether <n> is an Armstrong number"),
-        turkish("<n> sayısı Armstrong sayısı mı söyle", "<n> sayısının Armstrong testi"),
-    ),
-    Task(
         "collatz", {"n": integer(3, 300)},
         """n = <n>
 print(n)
@@ -901,42 +707,6 @@ print(result)
         turkish("<n> sayısının rakamlarını tersten yazdır", "<n> sayısının rakamlarının ters çevrilmesi"),
     ),
     Task(
-        "number_palindrome", {"n": either(mirrored, integer(10, 9999))},
-        """n = "<n>"
-if n == n[::-1]:
-    print("palindrome")
-else:
-    print("not palindrome")
-""",
-        english("""check if the number <n> is a palindrome
-            check whether <n> is a palindrome number
-            test if <n> is a palindromic number
-            tell whether the number <n> is a palindrome or not
-            find out if <n> is a palindrome number
-            determine whether the number <n> is palindromic
-            say if the number <n> reads the same backwards""",
-            """checking if the number <n> is a palindrome
-            checking whether <n> is a palindrome number
-            testing if <n> is a palindromic number
-            a palindrome test for the number <n>
-            finding out whether the number <n> is a palindrome
-            a check that the number <n> reads the same backwards"""),
-        turkish("""<n> sayısının palindrom olup olmadığını kontrol et
-            <n> sayısının palindrom sayı olup olmadığını söyle
-            <n> palindrom sayı mı diye kontrol et
-            <n> sayısı palindrom mu değil mi söyle
-            <n> sayısının tersten aynı okunup okunmadığını kontrol et
-            <n> sayısının palindrom olup olmadığını belirle""",
-            """<n> sayısının palindrom olup olmadığı
-            <n> sayısının palindrom testi
-            <n> sayısının palindrom kontrolü
-            <n> sayısının palindrom olup olmadığını kontrol etme
-            <n> sayısının tersten aynı okunup okunmadığı
-            <n> sayısının palindrom sayı olup olmadığını bulma"""),
-        english("test whether the number <n> is a palindrome", "testing whether the number <n> is palindromic"),
-        turkish("<n> sayısı palindrom mu söyle", "<n> sayısının palindrom sayı testi"),
-    ),
-    Task(
         "to_binary", {"n": integer(5, 999)},
         """n = <n>
 result = ""
@@ -1016,41 +786,6 @@ print(result)
         turkish("<n> sayısını on altılık tabana dönüştür", "<n> sayısının on altılık sistemdeki karşılığı"),
     ),
     Task(
-        "from_binary", {"n": binary},
-        """total = 0
-for digit in "<n>":
-    total = total * 2 + int(digit)
-print(total)
-""",
-        english("""convert the binary number <n> to decimal
-            convert binary <n> to decimal
-            print the binary number <n> as a decimal
-            turn the binary number <n> into a decimal number
-            find the decimal value of binary <n>
-            compute the decimal value of the binary number <n>
-            show what binary <n> is in decimal""",
-            """converting the binary number <n> to decimal
-            binary <n> to decimal
-            the decimal value of binary <n>
-            the decimal form of the binary number <n>
-            turning binary <n> into a decimal number
-            the binary number <n> in decimal"""),
-        turkish("""ikilik <n> sayısını onluk sisteme çevir
-            ikili <n> sayısını onluk sayıya çevir
-            ikilik <n> sayısının onluk karşılığını bul
-            ikilik sistemdeki <n> sayısını onluk sisteme dönüştür
-            2 tabanındaki <n> sayısını 10 tabanına çevir
-            ikilik <n> sayısının onluk değerini yazdır""",
-            """ikilik <n> sayısının onluk karşılığı
-            ikilik <n> sayısını onluk sisteme çevirme
-            ikili <n> sayısının onluk değeri
-            2 tabanındaki <n> sayısının 10 tabanındaki değeri
-            ikilik sistemdeki <n> sayısının onluk karşılığı
-            ikilik <n> sayısının onluk gösterimi"""),
-        english("calculate the decimal number of binary <n>", "finding the decimal value of the binary number <n>"),
-        turkish("ikilik tabandaki <n> sayısının onluk karşılığını hesapla", "ikili <n> sayısının onluk karşılığı"),
-    ),
-    Task(
         "multiplication_table", {"n": integer(2, 60)},
         """n = <n>
 for i in range(1, 11):
@@ -1119,39 +854,6 @@ for i in range(1, 11):
         turkish("<n> sayısına kadar her sayının karesini listele", "ilk <n> sayının karelerinin listesi"),
     ),
     Task(
-        "cubes", {"n": integer(3, 99)},
-        """for i in range(1, <n> + 1):
-    print(i ** 3)
-""",
-        english("""print the cubes of the numbers from 1 to <n>
-            print the cubes from 1 to <n>
-            list the cubes of 1 to <n>
-            show the first <n> cube numbers
-            display the cube of every number up to <n>
-            print the first <n> cubes
-            output the cubes of all numbers up to <n>""",
-            """the cubes of the numbers from 1 to <n>
-            the cubes from 1 to <n>
-            the first <n> cube numbers
-            a list of the cubes of 1 to <n>
-            the cube of every number up to <n>
-            printing the first <n> cubes"""),
-        turkish("""1 ile <n> arasındaki sayıların küplerini yazdır
-            <n> sayısına kadar olan sayıların küplerini göster
-            ilk <n> sayının küpünü yazdır
-            ilk <n> küp sayıyı listele
-            1 ile <n> arasındaki her sayının küpünü yazdır
-            <n> sayısına kadar tüm sayıların küpünü hesapla""",
-            """1 ile <n> arasındaki sayıların küpleri
-            <n> sayısına kadar olan sayıların küpleri
-            ilk <n> sayının küpü
-            ilk <n> küp sayı
-            1 ile <n> arasındaki her sayının küpü
-            <n> sayısına kadar tüm sayıların küpü"""),
-        english("show the cube of each number from 1 to <n>", "a list of the first <n> cubes"),
-        turkish("<n> sayısına kadar her sayının küpünü listele", "ilk <n> sayının küplerinin listesi"),
-    ),
-    Task(
         "even_numbers", {"n": integer(5, 99)},
         """for i in range(2, <n> + 1, 2):
     print(i)
@@ -1182,38 +884,6 @@ for i in range(1, 11):
             <n> sayısına kadar çift sayıları yazdırma"""),
         english("show every even number from 1 to <n>", "listing all even numbers up to <n>"),
         turkish("1 ile <n> arasındaki tüm çift sayıları listele", "1 ile <n> arasındaki tüm çift sayılar"),
-    ),
-    Task(
-        "odd_numbers", {"n": integer(5, 99)},
-        """for i in range(1, <n> + 1, 2):
-    print(i)
-""",
-        english("""print the odd numbers up to <n>
-            print all odd numbers from 1 to <n>
-            list the odd numbers from 1 to <n>
-            show the odd numbers between 1 and <n>
-            display every odd number up to <n>
-            output all odd numbers until <n>""",
-            """the odd numbers up to <n>
-            all odd numbers from 1 to <n>
-            the odd numbers between 1 and <n>
-            every odd number up to <n>
-            printing the odd numbers up to <n>
-            a list of the odd numbers until <n>"""),
-        turkish("""<n> sayısına kadar olan tek sayıları yazdır
-            1 ile <n> arasındaki tek sayıları yazdır
-            <n> sayısına kadar tüm tek sayıları listele
-            1 ile <n> arasındaki tek sayıları göster
-            1 ile <n> arasındaki bütün tek sayıları bul
-            <n> sayısına kadar tek sayıları sırala""",
-            """<n> sayısına kadar olan tek sayılar
-            1 ile <n> arasındaki tek sayılar
-            <n> sayısına kadar tüm tek sayılar
-            1 ile <n> arasındaki bütün tek sayılar
-            <n> sayısına kadar tek sayı listesi
-            <n> sayısına kadar tek sayıları yazdırma"""),
-        english("show every odd number from 1 to <n>", "listing all odd numbers up to <n>"),
-        turkish("1 ile <n> arasındaki tüm tek sayıları listele", "1 ile <n> arasındaki tüm tek sayılar"),
     ),
     Task(
         "divisible", {"k": integer(2, 12), "n": integer(20, 200)},
@@ -1431,41 +1101,6 @@ print(round(average, 2))
         turkish("1 ile <n> arasındaki sayılar için FizzBuzz oyununu göster", "1 ile <n> arasındaki FizzBuzz oyunu"),
     ),
     Task(
-        "triangular", {"n": integer(3, 99)},
-        """total = 0
-for i in range(1, <n> + 1):
-    total += i
-    print(total)
-""",
-        english("""print the first <n> triangular numbers
-            list the first <n> triangular numbers
-            show the first <n> triangle numbers
-            compute <n> triangular numbers
-            display the first <n> numbers of the triangular sequence
-            find the first <n> triangular numbers
-            output <n> triangle numbers""",
-            """the first <n> triangular numbers
-            the first <n> triangle numbers
-            <n> triangular numbers
-            a list of the first <n> triangular numbers
-            printing the first <n> triangle numbers
-            the triangular sequence with <n> numbers"""),
-        turkish("""ilk <n> üçgensel sayıyı yazdır
-            ilk <n> üçgensel sayıyı listele
-            ilk <n> üçgen sayıyı göster
-            <n> tane üçgensel sayı yazdır
-            ilk <n> üçgensel sayıyı hesapla
-            ilk <n> üçgen sayıyı bul""",
-            """ilk <n> üçgensel sayı
-            ilk <n> üçgen sayı
-            <n> tane üçgensel sayı
-            ilk <n> üçgensel sayının listesi
-            ilk <n> üçgensel sayıyı yazdırma
-            üçgensel sayıların ilk <n> tanesi"""),
-        english("compute and print the first <n> triangle numbers", "listing the first <n> triangular numbers"),
-        turkish("ilk <n> üçgen sayıyı hesaplayıp yazdır", "ilk <n> üçgen sayının listesi"),
-    ),
-    Task(
         "simple_interest", {"p": integer(100, 9999), "r": integer(2, 15), "t": integer(2, 12)},
         """p = <p>
 r = <r>
@@ -1503,42 +1138,6 @@ print(interest)
                 "<p> liranın <t> yıllık yüzde <r> basit faizi"),
     ),
     Task(
-        "compound_interest", {"p": integer(100, 9999), "r": integer(2, 15), "t": integer(2, 12)},
-        """total = <p>
-for i in range(<t>):
-    total += total * <r> / 100
-print(round(total, 2))
-""",
-        english("""calculate how much <p> becomes with <r> percent compound interest after <t> years
-            compute the total of <p> at <r> percent compound interest for <t> years
-            find the amount of <p> after <t> years of compound interest at <r> percent
-            print the value of <p> with compound interest of <r>% over <t> years
-            show the balance of <p> after <t> years at <r>% compound interest
-            work out compound interest when principal is <p>, rate is <r> and years are <t>""",
-            """the value of <p> with <r> percent compound interest after <t> years
-            the total of <p> at <r> percent compound interest for <t> years
-            compound interest on <p> at <r>% over <t> years
-            the amount of <p> after <t> years of compound interest at <r> percent
-            compound interest with principal <p>, rate <r> and years <t>
-            the balance of <p> after <t> years at <r>% compound interest"""),
-        turkish("""<p> liranın yüzde <r> bileşik faizle <t> yıl sonraki değerini hesapla
-            <p> lira için yüzde <r> oranla <t> yıllık bileşik faizli tutarı bul
-            anaparası <p>, oranı <r> ve süresi <t> yıl olan bileşik faizi hesapla
-            <p> liranın %<r> bileşik faizle <t> yıl sonraki tutarını yazdır
-            <p> liranın yüzde <r> bileşik faizle <t> yılda ulaşacağı tutarı göster
-            <p> lira, yüzde <r> oran ve <t> yıl için bileşik faiz hesapla""",
-            """<p> liranın yüzde <r> bileşik faizle <t> yıl sonraki değeri
-            <p> lira için yüzde <r> oranla <t> yıllık bileşik faiz
-            anaparası <p>, oranı <r> ve süresi <t> yıl olan bileşik faiz
-            <p> liranın %<r> bileşik faizle <t> yıl sonraki tutarı
-            <p> liranın yüzde <r> bileşik faizle <t> yılda ulaşacağı tutar
-            <p> liranın yüzde <r> oranla <t> yıllık bileşik faiz hesabı"""),
-        english("calculate the balance of <p> with compound interest for <t> years at <r> percent",
-                "the amount of <p> with compound interest for <t> years at <r>%"),
-        turkish("<p> liranın <t> yıl sonra yüzde <r> bileşik faizle tutarını bul",
-                "<p> liranın <t> yıllık yüzde <r> bileşik faizli değeri"),
-    ),
-    Task(
         "minutes", {"n": integer(61, 999)},
         """n = <n>
 print(n // 60, "hours", n % 60, "minutes")
@@ -1569,71 +1168,6 @@ print(n // 60, "hours", n % 60, "minutes")
             <n> dakikayı saat ve dakikaya ayırma"""),
         english("show <n> minutes in hours and minutes", "finding how many hours and minutes are in <n> minutes"),
         turkish("<n> dakikayı saat ve dakika olarak göster", "<n> dakikanın saat ve dakikaya çevrilmesi"),
-    ),
-    Task(
-        "seconds", {"n": integer(100, 9999)},
-        """n = <n>
-print(n // 60, "minutes", n % 60, "seconds")
-""",
-        english("""convert <n> seconds to minutes and seconds
-            turn <n> seconds into minutes and seconds
-            print <n> seconds as minutes and seconds
-            show how many minutes and seconds <n> seconds are
-            calculate the minutes and seconds in <n> seconds
-            split <n> seconds into minutes and seconds""",
-            """converting <n> seconds to minutes and seconds
-            <n> seconds in minutes and seconds
-            turning <n> seconds into minutes and seconds
-            the minutes and seconds in <n> seconds
-            splitting <n> seconds into minutes and seconds
-            <n> seconds as minutes and seconds"""),
-        turkish("""<n> saniyeyi dakika ve saniyeye çevir
-            <n> saniyeyi dakika ve saniye olarak yazdır
-            <n> saniyenin kaç dakika kaç saniye olduğunu bul
-            <n> saniyeyi dakika ve saniyeye dönüştür
-            <n> saniyenin kaç dakika kaç saniye ettiğini hesapla
-            <n> saniyeyi dakika ve saniyeye ayır""",
-            """<n> saniyenin dakika ve saniye karşılığı
-            <n> saniyeyi dakika ve saniyeye çevirme
-            <n> saniyenin kaç dakika kaç saniye olduğu
-            <n> saniyenin dakika ve saniye olarak yazılışı
-            <n> saniyeden dakika ve saniyeye dönüşüm
-            <n> saniyeyi dakika ve saniyeye ayırma"""),
-        english("show <n> seconds in minutes and seconds", "finding how many minutes and seconds are in <n> seconds"),
-        turkish("<n> saniyeyi dakika ve saniye olarak göster", "<n> saniyenin dakika ve saniyeye çevrilmesi"),
-    ),
-    Task(
-        "weeks", {"n": integer(8, 400)},
-        """n = <n>
-print(n // 7, "weeks", n % 7, "days")
-""",
-        english("""convert <n> days to weeks and days
-            turn <n> days into weeks and days
-            print <n> days as weeks and days
-            show how many weeks and days <n> days are
-            calculate the weeks and days in <n> days
-            split <n> days into weeks and days
-            convert <n> days to weeks""",
-            """converting <n> days to weeks and days
-            <n> days in weeks and days
-            turning <n> days into weeks and days
-            the weeks and days in <n> days
-            splitting <n> days into weeks and days
-            converting <n> days to weeks"""),
-        turkish("""<n> günü hafta ve güne çevir
-            <n> günü hafta ve gün olarak yazdır
-            <n> günün kaç hafta kaç gün olduğunu bul
-            <n> günü hafta ve güne dönüştür
-            <n> günün kaç hafta kaç gün ettiğini hesapla
-            <n> günü haftaya çevir""",
-            """<n> günün hafta ve gün karşılığı
-            <n> günü hafta ve güne çevirme
-            <n> günün kaç hafta kaç gün olduğu
-            <n> günün hafta ve gün olarak yazılışı
-            <n> günden hafta ve güne dönüşüm
-            <n> günü haftaya çevirme"""),
-        english("show <n> days in weeks and days", "finding how many weeks and days are in <n> days"),
-        turkish("<n> günü hafta ve gün olarak göster", "<n> günün hafta ve güne çevrilmesi"),
     ),
     Task(
         "count_digits", {"n": either(integer(10, 9999), integer(10000, 9999999))},
@@ -1671,46 +1205,6 @@ print(count)
             <n> sayısındaki basamak sayısı"""),
         english("show how many digits there are in <n>", "counting all the digits in <n>"),
         turkish("<n> sayısında kaç rakam olduğunu bul", "<n> sayısında kaç rakam olduğu"),
-    ),
-    Task(
-        "roman", {"n": either(integer(1, 99), integer(100, 3000))},
-        """n = <n>
-values = [1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1]
-letters = "M CM D CD C XC L XL X IX V IV I".split()
-result = ""
-for value, letter in zip(values, letters):
-    while n >= value:
-        result += letter
-        n -= value
-print(result)
-""",
-        english("""convert <n> to Roman numerals
-            print <n> in Roman numerals
-            write the number <n> as a Roman numeral
-            turn <n> into a Roman numeral
-            show the Roman numeral of <n>
-            find the Roman numeral for <n>
-            convert the number <n> into a roman number""",
-            """converting <n> to Roman numerals
-            <n> in Roman numerals
-            the Roman numeral of <n>
-            the Roman numeral for the number <n>
-            turning <n> into a Roman numeral
-            <n> as a roman number"""),
-        turkish("""<n> sayısını Roma rakamına çevir
-            <n> sayısını Roma rakamlarıyla yazdır
-            <n> sayısının Roma rakamı karşılığını bul
-            <n> sayısını Roma rakamlarına dönüştür
-            <n> sayısını Roma rakamı olarak göster
-            <n> sayısının Roma rakamıyla yazılışını yazdır""",
-            """<n> sayısının Roma rakamı karşılığı
-            <n> sayısını Roma rakamına çevirme
-            <n> sayısının Roma rakamıyla yazılışı
-            <n> sayısının Roma rakamlarına dönüşümü
-            <n> sayısının Roma rakamı gösterimi
-            <n> sayısını Roma rakamlarıyla yazdırma"""),
-        english("display the number <n> in Roman numerals", "printing <n> as a Roman numeral"),
-        turkish("<n> sayısının Roma rakamlarıyla karşılığını göster", "<n> sayısının Roma rakamlarıyla yazılışı"),
     ),
     Task(
         "even_or_odd", {"n": integer(1, 999)},
@@ -1853,41 +1347,5 @@ print(round(area, 2))
         english("calculate and print the area of a circle when the radius is <r>",
                 "computing the area of the circle whose radius is <r>"),
         turkish("<r> yarıçaplı bir dairenin alanını bulup yazdır", "yarıçapı <r> olan bir dairenin alan değeri"),
-    ),
-    Task(
-        "rectangle_area", {"a": integer(2, 99), "b": integer(2, 99)},
-        """a = <a>
-b = <b>
-area = a * b
-print(area)
-""",
-        english("""compute the area of a rectangle with sides <a> and <b>
-            calculate the area of the <a> by <b> rectangle
-            find the area of a rectangle whose sides are <a> and <b>
-            print the area of the rectangle with width <a> and height <b>
-            show the area of a rectangle of <a> by <b>
-            work out the rectangle area for sides <a> and <b>""",
-            """the area of a rectangle with sides <a> and <b>
-            the area of the <a> by <b> rectangle
-            the area of a rectangle with width <a> and height <b>
-            calculating the rectangle area for sides <a> and <b>
-            finding the area of a rectangle of <a> by <b>
-            a rectangle area with sides <a> and <b>"""),
-        turkish("""kenarları <a> ve <b> olan dikdörtgenin alanını hesapla
-            kenarları <a> ile <b> olan bir dikdörtgenin alanını bul
-            eni <a> boyu <b> olan dikdörtgenin alanını yazdır
-            eni <a> ve boyu <b> olan dikdörtgenin alanını hesapla
-            kenar uzunlukları <a> ve <b> olan dikdörtgenin alanını göster
-            <a> ve <b> kenarları için dikdörtgen alanı hesapla""",
-            """kenarları <a> ve <b> olan dikdörtgenin alanı
-            kenarları <a> ile <b> olan dikdörtgenin alanı
-            eni <a> boyu <b> olan dikdörtgenin alanı
-            eni <a> ve boyu <b> olan dikdörtgenin alan hesabı
-            kenar uzunlukları <a> ve <b> olan dikdörtgenin alanı
-            <a> ve <b> kenarları için dikdörtgen alanı"""),
-        english("calculate the area of the rectangle whose width is <a> and height is <b>",
-                "computing the area of a rectangle whose sides are <a> and <b>"),
-        turkish("eni <a> boyu <b> olan bir dikdörtgenin alanını bulup yazdır",
-                "eni <a> boyu <b> olan dikdörtgen alanı"),
     ),
 )
