@@ -9,12 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .errors import EngineBusy, EngineError, NoModelLoaded
+from .errors import EngineBusy, EngineError, NoModelLoaded, StorageError
 from .hardware import Hardware, detect
 from .messages import GenerationOptions, Message, StreamEvent
 from .models.loader import LoadEvent, ModelSpec, examine
 from .models.quantization import Quantization, QuantizationChoice, choices
 from .settings import Settings
+from .storage.database import Database
+from .storage.loads import LoadHistory
 
 if TYPE_CHECKING:
     from .residence import Residence
@@ -66,6 +68,8 @@ class Engine:
         self._state: State = "empty"
         self._job: _LoadJob | None = None
         self._error = ""
+        self._history = LoadHistory(Database(self.settings.data_dir))
+        self._history_error = ""
 
     @property
     def hardware(self) -> Hardware:
@@ -140,6 +144,8 @@ class Engine:
             return
         held = previous.held_bytes if previous else 0
         candidate = examine(spec, self.hardware, self.settings, self.hardware.free_bytes() + held, report)
+        report(LoadEvent("config", note=self._expectation(spec)))
+        started = time.monotonic()
         before = previous.candidate if previous else None
         del previous        # the only strong reference is self._residence
         if before is not None:
@@ -147,11 +153,27 @@ class Engine:
             self._release()
         try:
             self._install(Residence.load(candidate, self.hardware, self.settings, report))
+            self._remember_load(spec, time.monotonic() - started)
         except EngineError:
             if before is not None:
                 report(LoadEvent("restore", note=f"That failed; loading {before.spec.name} again"))
                 self._install(Residence.load(before, self.hardware, self.settings, report))
             raise
+
+    def _expectation(self, spec: ModelSpec) -> str:
+        try:
+            seconds = self._history.last_seconds(spec.model, spec.quantization, self.hardware.name)
+        except StorageError as error:
+            self._history_error = str(error)
+            return "It fits"
+        return "It fits" if seconds is None else f"It fits; loading took {seconds:.0f} s last time"
+
+    def _remember_load(self, spec: ModelSpec, seconds: float) -> None:
+        residence = self._residence
+        try:
+            self._history.add(spec.model, spec.quantization, self.hardware.name, seconds, residence.weight_bytes if residence else 0)
+        except StorageError as error:       # a full disk must not cost the model; the status says it
+            self._history_error = str(error)
 
     def _install(self, residence: Residence) -> None:
         with self._changed:
@@ -225,7 +247,7 @@ class Engine:
             lane=residence.default_lane if residence else "", lane_reason=residence.lane_reason if residence else "",
             used_bytes=hardware.used_bytes() if hardware else 0, total_bytes=hardware.total_bytes if hardware else 0,
             running=residence.running if residence else 0, waiting=residence.waiting if residence else 0, stage=stage,
-            error=self._error, notes=residence.notes if residence else ())
+            error=self._error, notes=(*(residence.notes if residence else ()), *filter(None, [self._history_error])))
 
 
 class _LoadJob:

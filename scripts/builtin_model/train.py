@@ -95,8 +95,9 @@ def rows(tok: PreTrainedTokenizerFast, length: int, seed: int) -> Iterator[Row]:
             ids, weights = [], []
         if not ids and number % 4 == 0:
             system = corpus.SYSTEM_PROMPTS[number // 4 % len(corpus.SYSTEM_PROMPTS)]
-            ids = tok.apply_chat_template([{"role": "system", "content": system}], return_dict=True)["input_ids"]
-            weights = [0.0] * len(ids)
+            system_ids = tok.apply_chat_template([{"role": "system", "content": system}], return_dict=True)["input_ids"]
+            if len(system_ids) + len(turn_ids) <= length:
+                ids, weights = system_ids, [0.0] * len(system_ids)
         ids, weights = ids + turn_ids, weights + turn_weights
 
 

@@ -1,0 +1,26 @@
+"""What loading took before, so that the next load of the same model can say how long it will take."""
+
+from __future__ import annotations
+
+import time
+
+from .database import Database
+
+
+class LoadHistory:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, model: str, quantization: str, device: str, seconds: float, weight_bytes: int) -> None:
+        """Raises StorageError."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT INTO loads VALUES (?, ?, ?, ?, ?, ?)",
+                               (model, quantization, device, seconds, weight_bytes, time.time()))
+
+    def last_seconds(self, model: str, quantization: str, device: str) -> float | None:
+        """Seconds of the latest load of this model here; None if there was none. Raises StorageError."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "SELECT seconds FROM loads WHERE model = ? AND quantization = ? AND device = ? ORDER BY at DESC LIMIT 1",
+                (model, quantization, device)).fetchone()
+        return None if row is None else float(row[0])
