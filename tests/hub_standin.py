@@ -16,6 +16,10 @@ from pathlib import Path
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
+def _oid(path: Path) -> str:
+    return hashlib.sha1(path.read_bytes()).hexdigest()
+
+
 def _handler(repositories: dict[str, Path]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -23,7 +27,7 @@ def _handler(repositories: dict[str, Path]) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             parts = self.path.split("?")[0].strip("/").split("/")
             if parts[:2] == ["api", "models"]:
-                self._info("/".join(parts[2:4]))
+                self._info("/".join(parts[2:4]), is_tree=parts[4:5] == ["tree"])
             elif len(parts) >= 5 and parts[2] == "resolve":
                 self._file("/".join(parts[:2]), "/".join(parts[4:]))
             else:
@@ -31,11 +35,15 @@ def _handler(repositories: dict[str, Path]) -> type[BaseHTTPRequestHandler]:
 
         do_HEAD = do_GET
 
-        def _info(self, repo: str) -> None:
+        def _info(self, repo: str, is_tree: bool) -> None:
             if repo.startswith("gated/"):
                 self._send(403, b"{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "ask first"})
             elif repo not in repositories:
                 self._send(401, b"{}", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
+            elif is_tree:
+                files = [{"type": "file", "path": path.name, "size": path.stat().st_size, "oid": _oid(path)}
+                         for path in sorted(repositories[repo].iterdir())]
+                self._send(200, json.dumps(files).encode(), {"Content-Type": "application/json"})
             else:
                 files = [{"rfilename": path.name} for path in sorted(repositories[repo].iterdir())]
                 body = {"id": repo, "modelId": repo, "sha": SHA, "siblings": files, "private": False, "tags": [], "downloads": 0}
@@ -47,7 +55,7 @@ def _handler(repositories: dict[str, Path]) -> type[BaseHTTPRequestHandler]:
                 self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": SHA})
                 return
             data = path.read_bytes()
-            self._send(200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": SHA})
+            self._send(200, data, {"ETag": f'"{_oid(path)}"', "X-Repo-Commit": SHA})
 
         def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)

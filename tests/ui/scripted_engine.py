@@ -1,0 +1,92 @@
+"""An engine without a model: it says what a test scripts. Stands in at the border between page and engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from engine import (
+    EngineError,
+    Finished,
+    GenerationOptions,
+    LoadEvent,
+    Message,
+    ModelSpec,
+    Quantization,
+    Settings,
+    Status,
+    StreamEvent,
+    TextDelta,
+    Usage,
+    Waiting,
+)
+
+READY = Status(
+    state="ready", model="Scripted", quantization=Quantization.NONE, dtype="bfloat16", device="cpu", hardware="Test machine",
+    window_tokens=4096, lane="batched", lane_reason="batched lane: made for tests", used_bytes=6 * 2**30, total_bytes=16 * 2**30,
+    running=0, waiting=0, stage=None, error="", notes=())
+LOADING = replace(READY, state="loading", model="", window_tokens=0, lane="", lane_reason="",
+                  stage=LoadEvent("weights", 40, 100, "Loading weights"))
+FAILED = replace(READY, state="empty", model="", window_tokens=0, lane="", lane_reason="",
+                 error="owner/model could not be loaded: nothing by that name in the hub. Check the spelling.")
+USAGE = Usage(prompt_tokens=600, cached_tokens=512, new_tokens=182, ttft_s=0.11, tokens_per_second=64.0)
+
+
+class ScriptedEngine:
+    """`script` is played for every reply; an EngineError in it is raised, a number is a pause in seconds."""
+
+    def __init__(self, script: Sequence[StreamEvent | Exception | float] = (), status: Status = READY,
+                 options: GenerationOptions | None = None) -> None:
+        self.settings = Settings()
+        self.script: list[StreamEvent | Exception | float] = list(script)
+        self.current = status
+        self.options = options or GenerationOptions()
+        self.asked: list[tuple[tuple[Message, ...], GenerationOptions]] = []
+        self.num_closed = 0
+
+    @property
+    def spec(self) -> ModelSpec | None:
+        return ModelSpec("builtin") if self.current.state == "ready" else None
+
+    def default_spec(self) -> ModelSpec:
+        return ModelSpec("builtin")
+
+    def default_options(self) -> GenerationOptions:
+        return self.options
+
+    def status(self) -> Status:
+        return self.current
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Iterator[StreamEvent]:
+        self.asked.append((tuple(messages), options or self.options))
+        try:
+            for step in list(self.script):
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, (int, float)):
+                    yield from self._pause(step)
+                else:
+                    yield step
+        finally:
+            self.num_closed += 1
+
+    @staticmethod
+    def _pause(seconds: float) -> Iterator[StreamEvent]:
+        """As the engine does: something at least every 100 ms."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(0.02)
+            yield Waiting(0, 0.0)
+
+
+def answer(text: str, **usage: object) -> list[StreamEvent | Exception | float]:
+    """A script that says `text` word by word."""
+    pieces = [TextDelta(word + " ") for word in text.split(" ")]
+    return [*pieces, Finished("stop", replace(USAGE, **usage))]
+
+
+__all__ = ["EngineError", "FAILED", "LOADING", "READY", "ScriptedEngine", "USAGE", "answer"]
