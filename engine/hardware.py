@@ -78,7 +78,8 @@ def _cpu_name() -> str:
     info = Path("/proc/cpuinfo")
     names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] \
         if info.is_file() else []
-    return f"{names[0] if names else platform.processor() or 'CPU'}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{names[0] if names else platform.processor() or 'CPU'}, {cores} cores"
 
 
 def _cgroup_bytes(name: str) -> int | None:

@@ -34,7 +34,7 @@ CPU_STEP_TOKENS = 256       # prompt tokens per step: bounds how long a step, an
 GPU_STEP_TOKENS = 2048
 
 
-class _CountingScheduler(FIFOScheduler):
+class _CountingScheduler(FIFOScheduler):       # type: ignore[misc]
     """Remembers how many prompt tokens of each request were found in the cache."""
 
     cached_tokens: dict[str, int]
@@ -52,7 +52,7 @@ class _CountingScheduler(FIFOScheduler):
 SCHEDULER_MAPPING["counting"] = _CountingScheduler
 
 
-class _QueueRouter(OutputRouter):
+class _QueueRouter(OutputRouter):       # type: ignore[misc]
     """Hands every result to the queue of its own request, on the generation thread: no polling, no mixing."""
 
     def __init__(self) -> None:
@@ -88,7 +88,8 @@ class BatchedGenerator:
     @property
     def failure(self) -> BaseException | None:
         """What killed the generation thread; None while it lives."""
-        return self._manager.background_thread_status.fatal_error
+        error: BaseException | None = self._manager.background_thread_status.fatal_error
+        return error
 
     @property
     def running(self) -> int:

@@ -65,7 +65,7 @@ class ChatContext:
         Raises InvalidRequest, MessageTooLong (with its token count) and ChatTemplateFailed.
         """
         system, turns = _split(messages)
-        notes = () if self.has_template else (NO_TEMPLATE_NOTE,)
+        notes: tuple[str, ...] = () if self.has_template else (NO_TEMPLATE_NOTE,)
         if system and not self.has_system_role:
             notes += (MERGED_NOTE,)
         starts = [i for i, message in enumerate(turns) if message.role == "user"]
@@ -133,7 +133,7 @@ def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message]]:
     Raises InvalidRequest when there is nothing to answer.
     """
     system = messages[0] if messages and messages[0].role == "system" else None
-    turns = [message for message in messages[1 if system else 0:]]
+    turns = list(messages[1 if system else 0:])
     if any(message.role == "system" for message in turns):
         raise InvalidRequest("messages", "a later system message", "at most one system message, the first")
     while turns and turns[0].role != "user":

@@ -28,7 +28,7 @@ SLICE_TOKENS = 32       # how many tokens are made before the batched lane gets 
 Item = NewTokens | Ended | BaseException
 
 
-class _Streamer(BaseStreamer):
+class _Streamer(BaseStreamer):      # type: ignore[misc]
     """generate() hands over the prompt first, then each token."""
 
     def __init__(self, emit: queue.SimpleQueue[Item], cached_tokens: int) -> None:
@@ -47,7 +47,7 @@ class _Streamer(BaseStreamer):
         return
 
 
-class _StopWhen(StoppingCriteria):
+class _StopWhen(StoppingCriteria):      # type: ignore[misc]
     def __init__(self, event: threading.Event) -> None:
         self._event = event
 

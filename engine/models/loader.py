@@ -166,7 +166,8 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
         if "out of memory" in str(error).lower():
             raise LoadError(spec.model, "memory ran out while its weights were loaded.",
                             "Choose a smaller model or a stronger quantization.") from error
-        raise LoadError(spec.model, f"{type(error).__name__}: {str(error)[:300]}", "Its files may be damaged: download it again.") from error
+        detail = f"{type(error).__name__}: {str(error)[:300]}"
+        raise LoadError(spec.model, detail, "Its files may be damaged: download it again.") from error
     return LoadedModel(candidate, model, tokenizer, int(model.get_memory_footprint()))
 
 
@@ -176,7 +177,7 @@ def _load_tokenizer(candidate: Candidate) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(candidate.folder, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise UnsupportedModel(candidate.spec.model, "its tokenizer has no tokenizer.json.")
-    return tokenizer  # type: ignore[no-any-return]
+    return tokenizer
 
 
 def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
@@ -192,7 +193,7 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
     model = AutoModelForCausalLM.from_pretrained(
         candidate.folder, dtype=getattr(torch, candidate.dtype), device_map=device_map,
         quantization_config=quantization_config, use_safetensors=True, trust_remote_code=False)
-    return model.eval()  # type: ignore[no-any-return]
+    return model.eval()
 
 
 @contextmanager

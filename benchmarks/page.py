@@ -1,0 +1,138 @@
+"""What the page adds to the engine: start, first token, and a 1,000-token answer through gradio_client.
+
+    python -m benchmarks.page
+
+The built-in model ends its replies by itself, so a copy of it that knows no end token writes the long answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+BUILTIN = Path(__file__).parent.parent / "engine" / "models" / "builtin"
+TOKENS = 1000
+
+
+def endless_copy(folder: Path) -> Path:
+    """The built-in model without an end token."""
+    shutil.copytree(BUILTIN, folder)
+    for name, keys in (("config.json", ["eos_token_id"]), ("generation_config.json", ["eos_token_id"]),
+                       ("tokenizer_config.json", ["eos_token"])):
+        path = folder / name
+        content = json.loads(path.read_text("utf-8"))
+        for key in keys:
+            content[key] = None
+        path.write_text(json.dumps(content), "utf-8")
+    return folder
+
+
+class App:
+    """The app as `make run` starts it, on a free port."""
+
+    def __init__(self, model: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        environment = {**os.environ, "GRADIO_SERVER_PORT": self.url.rsplit(":", 1)[1], "MINDCUBES_MODEL": model,
+                       "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "BROWSER": "true"}
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen([sys.executable, "app.py"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def wait(self) -> float:
+        """Seconds from process start to HTTP 200."""
+        while True:
+            try:
+                if httpx.get(self.url, timeout=2).status_code == 200:
+                    return time.perf_counter() - self.started
+            except httpx.HTTPError:
+                pass
+            if self.process.poll() is not None:
+                raise RuntimeError("the app ended at its start")
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def first_token(app: App) -> float:
+    """Seconds from the first message of a fresh process to its first text, model load included."""
+    from gradio_client import Client
+
+    client = Client(app.url, verbose=False)
+    started = time.perf_counter()
+    while True:
+        try:
+            for _ in client.submit("hello", api_name="/chat"):
+                return time.perf_counter() - started
+        except Exception as error:
+            if time.perf_counter() - started > 60 or "load" not in str(error).lower():
+                raise
+        time.sleep(0.05)
+
+
+def through_page(app: App, question: str) -> float:
+    from gradio_client import Client
+
+    client = Client(app.url, verbose=False)
+    started = time.perf_counter()
+    job = client.submit(question, "", 0.0, TOKENS, api_name="/chat")
+    answers = list(job)
+    assert len(answers[-1]) > TOKENS, f"only {len(answers[-1])} characters came"
+    return time.perf_counter() - started
+
+
+def through_engine(model: Path, question: str) -> float:
+    """The same reply from the engine alone, in a process of its own."""
+    code = f"""
+import time
+from engine import Engine, GenerationOptions, Message, ModelSpec, Settings
+engine = Engine(Settings())
+for _ in engine.load(ModelSpec({str(model)!r})): pass
+times = []
+for i in range(3):
+    started = time.perf_counter()
+    for event in engine.chat([Message("user", {question!r})], GenerationOptions({TOKENS}, 0.0)): pass
+    times.append(time.perf_counter() - started)
+    assert event.usage.new_tokens == {TOKENS}, event
+print(min(times)); engine.close()
+"""
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
+    app = App("builtin")
+    try:
+        print(f"process start to HTTP 200: {app.wait():.2f} s (mark 5)")
+        print(f"first message to first text in a fresh process: {first_token(app):.2f} s (mark 3)")
+    finally:
+        app.close()
+    with tempfile.TemporaryDirectory() as folder:
+        model = endless_copy(Path(folder) / "endless")
+        question = "tell me everything"
+        engine = through_engine(model, question)
+        app = App(str(model))
+        try:
+            app.wait()
+            first_token(app)
+            page = min(through_page(app, question) for _ in range(3))
+        finally:
+            app.close()
+    print(f"{TOKENS} tokens: engine {engine:.2f} s, page {page:.2f} s: {page / engine:.2f}x (mark 1.1), "
+          f"{page - engine:.2f} s later (mark 0.5)")
+
+
+if __name__ == "__main__":
+    main()
