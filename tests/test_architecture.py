@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
 # Loaded only when a model is: the page is up before them.
-TOUCH_TENSORS = {"engine/residence.py", "engine/generation/batched.py", "engine/generation/single.py", "engine/generation/sampling.py"}
+TOUCH_TENSORS = {"engine/residence.py", "engine/generation/batched.py", "engine/generation/single.py", "engine/generation/sampling.py",
+                 "engine/models/packing.py"}
 
 
 def sources(*folders: str) -> list[Path]:

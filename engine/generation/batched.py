@@ -178,7 +178,8 @@ class BatchedGenerator:
 
 
 def _create_manager(model: PreTrainedModel, total_tokens: int, concurrent: int) -> Any:
-    neutral = GenerationConfig(do_sample=False, max_new_tokens=None, pad_token_id=model.config.get_text_config().pad_token_id or 0)
+    neutral = GenerationConfig(do_sample=False, max_new_tokens=None, eos_token_id=-1,    # each request names its own
+                               pad_token_id=model.config.get_text_config().pad_token_id or 0)
     step_tokens = GPU_STEP_TOKENS if model.device.type == "cuda" else CPU_STEP_TOKENS
     # One page of slack for every reply: a started page belongs to one reply alone.
     pages = math.ceil(total_tokens / PAGE_TOKENS) + concurrent

@@ -159,6 +159,7 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
         tokenizer = _load_tokenizer(candidate)
         with _weights_progress(report):
             model = _load_weights(candidate, hardware)
+        packed_bytes = _pack(model, candidate)
     except EngineError:
         raise
     except Exception as error:      # whatever a model file can provoke ends here, as one typed error
@@ -168,7 +169,7 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
                             "Choose a smaller model or a stronger quantization.") from error
         detail = f"{type(error).__name__}: {str(error)[:300]}"
         raise LoadError(spec.model, detail, "Its files may be damaged: download it again.") from error
-    return LoadedModel(candidate, model, tokenizer, int(model.get_memory_footprint()))
+    return LoadedModel(candidate, model, tokenizer, int(model.get_memory_footprint()) + packed_bytes)
 
 
 def _load_tokenizer(candidate: Candidate) -> PreTrainedTokenizerBase:
@@ -194,6 +195,12 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
         candidate.folder, dtype=getattr(torch, candidate.dtype), device_map=device_map,
         quantization_config=quantization_config, use_safetensors=True, trust_remote_code=False)
     return model.eval()
+
+
+def _pack(model: PreTrainedModel, candidate: Candidate) -> int:
+    from .packing import can_pack, pack
+
+    return pack(model) if candidate.spec.quantization is Quantization.NONE and can_pack(model) else 0
 
 
 @contextmanager

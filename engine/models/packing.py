@@ -1,0 +1,72 @@
+"""Linear layers in the layout that the CPU's matrix kernels read fastest, packed once at load time.
+
+PyTorch hands a bfloat16 weight to oneDNN in plain order at every product; packed weights skip that work (measured by
+benchmarks/packing.py). For bfloat16 on x86-64 CPUs with bfloat16 arithmetic only; the products are the same up to the
+order of summation. Not for training: a packed layer has no gradient.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ROWS_HINT = 8       # the layout is chosen for this many rows at once; measured equal for 1 to 256
+
+
+class PackedLinear(nn.Module):
+    """y = x W^T + b, with W (out, in) in oneDNN's own layout."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), ROWS_HINT)
+        self.bias = linear.bias
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weight in plain order: a copy, for code that looks at it."""
+        return self._packed.to_dense()
+
+    @property
+    def num_bytes(self) -> int:
+        return self.in_features * self.out_features * 2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
+        return result
+
+
+def can_pack(model: PreTrainedModel) -> bool:
+    """Whether packed products run here and equal plain ones, tried on a small layer."""
+    if model.device.type != "cpu" or model.dtype != torch.bfloat16 or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    with torch.no_grad():
+        plain = nn.Linear(64, 96, dtype=torch.bfloat16)
+        x = torch.randn(3, 64, dtype=torch.bfloat16)
+        try:
+            packed = PackedLinear(plain)(x)
+        except (AttributeError, RuntimeError):      # another build of torch without these kernels
+            return False
+        return bool(torch.allclose(packed, plain(x), atol=0.05))
+
+
+def pack(model: PreTrainedModel) -> int:
+    """Replace every plain linear layer, one after the other so that memory never holds both; returns bytes packed.
+
+    A head that shares its weight with the embedding stays: packing it would double that weight.
+    """
+    tied = {id(parameter) for parameter in model.get_input_embeddings().parameters()}
+    packed_bytes = 0
+    for parent in list(model.modules()):
+        for name, layer in list(parent.named_children()):
+            if type(layer) is nn.Linear and layer.weight.dtype == torch.bfloat16 and id(layer.weight) not in tied:
+                replacement = PackedLinear(layer)
+                setattr(parent, name, replacement)
+                packed_bytes += replacement.num_bytes
+                del layer
+    return packed_bytes

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from engine.models.packing import PackedLinear, can_pack, pack
+from tests import tiny_models
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> torch.nn.Module:
+    folder = tiny_models.llama(tmp_path / "m", dtype=torch.bfloat16)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+
+
+def test_a_packed_model_gives_the_same_logits(model: torch.nn.Module) -> None:
+    if not can_pack(model):     # type: ignore[arg-type]
+        pytest.skip("this CPU has no bfloat16 arithmetic")
+    ids = torch.randint(0, 400, (1, 20))
+    with torch.no_grad():
+        plain = model(ids).logits.float()
+        assert pack(model) > 0      # type: ignore[arg-type]
+        packed = model(ids).logits.float()
+    assert any(isinstance(layer, PackedLinear) for layer in model.modules())
+    assert torch.nn.functional.cosine_similarity(plain.flatten(), packed.flatten(), dim=0) > 0.999
+
+
+def test_exact_weights_are_left_alone(model: torch.nn.Module) -> None:
+    assert not can_pack(model.float())      # type: ignore[arg-type]
