@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .errors import EngineBusy, EngineError, NoModelLoaded, StorageError
 from .hardware import Hardware, detect
-from .messages import GenerationOptions, Message, StreamEvent
+from .messages import GenerationOptions, Message, StreamEvent, Waiting
 from .models.loader import LoadEvent, ModelSpec, examine
 from .models.quantization import Quantization, QuantizationChoice, choices
 from .settings import Settings
@@ -205,9 +205,12 @@ class Engine:
     def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Iterator[StreamEvent]:
         """Stream one reply; the last event is Finished. Closing the iterator stops the work within a step.
 
-        Raises NoModelLoaded, EngineBusy, InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, ChatTemplateFailed).
+        While a model is loading, the reply waits for it. Raises NoModelLoaded, EngineBusy (public mode, too many replies),
+        InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, ChatTemplateFailed).
         """
-        residence = self._enter()
+        started = time.monotonic()
+        while (residence := self._enter()) is None:
+            yield Waiting(0, time.monotonic() - started)
         try:
             with closing(residence.chat(tuple(messages), options or residence.default_options)) as events:  # type: ignore[type-var]
                 yield from events
@@ -215,20 +218,24 @@ class Engine:
             residence.leave()
 
     def count_tokens(self, text: str) -> int:
-        """Length of a text in the loaded model's tokens. Raises NoModelLoaded."""
+        """Length of a text in the loaded model's tokens. Raises NoModelLoaded and EngineBusy."""
         residence = self._enter()
+        if residence is None:
+            raise EngineBusy("a model is loading")
         try:
             return residence.count_tokens(text)
         finally:
             residence.leave()
 
-    def _enter(self) -> Residence:
-        with self._lock:
+    def _enter(self) -> Residence | None:
+        """The loaded model, with one more reader; None after a short wait while one is being loaded."""
+        with self._changed:
             residence = self._residence
             if residence is None or not residence.enter():
-                if self._state in ("loading", "unloading"):
-                    raise EngineBusy(f"a model is {self._state}")
-                raise NoModelLoaded
+                if self._state == "loading":
+                    self._changed.wait(FOLLOW_S)
+                    return None
+                raise NoModelLoaded(self._error)
             if self.settings.is_public and residence.running > self.settings.max_waiting:
                 residence.leave()
                 raise EngineBusy(f"{residence.running - 1} replies are being written", "Try again in a minute.")

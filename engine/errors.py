@@ -46,8 +46,8 @@ class MessageTooLong(InvalidRequest):
 
 
 class NoModelLoaded(EngineError):
-    def __init__(self) -> None:
-        super().__init__("No model is loaded. Load one first.")
+    def __init__(self, last_error: str = "") -> None:
+        super().__init__(f"No model is loaded. {last_error or 'Load one first.'}")
 
 
 class EngineBusy(EngineError):

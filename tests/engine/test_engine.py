@@ -24,6 +24,7 @@ from engine import (
     Quantization,
     Settings,
     TextDelta,
+    Waiting,
 )
 from engine.errors import ModelNotFound, NotEnoughMemory, UnsupportedModel
 from tests import tiny_models
@@ -161,6 +162,35 @@ def test_what_cannot_fit_is_refused_before_anything_is_unloaded(llama_engine: En
     with pytest.raises(NotEnoughMemory, match="GiB"):
         exhaust(llama_engine.load(ModelSpec(str(folder))))
     assert llama_engine._residence is before
+
+
+def test_a_message_sent_while_loading_is_answered_afterwards(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
+    engine = new_engine()
+    engine.start_loading(ModelSpec(str(llama_folder)))
+    events = list(engine.chat([Message("user", "hi")], GenerationOptions(max_new_tokens=8, temperature=0.0)))
+    assert isinstance(events[0], Waiting)
+    assert isinstance(events[-1], Finished)
+
+
+def test_a_message_after_a_failed_first_load_says_why(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    engine.start_loading(ModelSpec("/no/such/folder"))
+    with pytest.raises(NoModelLoaded, match="/no/such/folder"):
+        ask(engine, "hello")
+
+
+def test_more_long_replies_than_the_cache_holds_all_finish(
+        new_engine: Callable[..., Engine], settings: Settings, llama_folder: Path) -> None:
+    engine = new_engine(llama_folder, made_with=replace(settings, concurrent_replies=1))
+    expected = [ask(engine, f"story {i}", max_new_tokens=300)[0] for i in range(4)]
+    results: dict[int, str] = {}
+    threads = [threading.Thread(target=lambda i=i: results.update({i: ask(engine, f"story {i}", max_new_tokens=300)[0]}))
+               for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [results.get(i) for i in range(4)] == expected
 
 
 def test_unload_waits_for_running_replies(new_engine: Callable[..., Engine], llama_folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from .params import choice, integer, numbers
+from .params import integer, numbers
 from .task import Phrases, Sampler, Task
 
 ALSO = (" and print ", " and show ", " and display ")
