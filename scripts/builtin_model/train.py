@@ -28,9 +28,10 @@ WINDOW = 2048
 TOKENS_PER_STEP = 5120
 SHORT_ROW, LONG_ROW = 256, 2048
 LONG_SHARE = 0.05           # the last steps see rows as long as the window
-# What an answer says is decided in its first tokens and fluent after them: most answers are cut short, so that the same
-# time shows twice as many questions, and the first tokens of every reply weigh more.
-CUT_SHARE, CUT_TOKENS = 0.8, 12
+# What an answer says is decided in its first tokens. While that is being learned, most answers are cut short, so that the
+# same time shows twice as many questions; later most are whole. The first tokens of every reply weigh more.
+CUT_EARLY, CUT_LATE, CUT_TOKENS = 0.8, 0.2, 12
+EARLY_SHARE = 1 / 3
 FIRST_TOKENS, FIRST_WEIGHT = 4, 3.0
 Row = tuple[list[int], list[float]]
 
@@ -77,14 +78,14 @@ def encode(turn: Turn, tok: PreTrainedTokenizerFast) -> Row:
     return prompt + reply, [0.0] * len(prompt) + [FIRST_WEIGHT] * first + [1.0] * (len(reply) - first)
 
 
-def rows(tok: PreTrainedTokenizerFast, length: int, seed: int) -> Iterator[Row]:
+def rows(tok: PreTrainedTokenizerFast, length: int, seed: int, cut_share: float) -> Iterator[Row]:
     """Rows of `length` tokens: a system prompt now and then, then exchanges until the next one does not fit."""
     rng = random.Random(seed)
     ids: list[int] = []
     weights: list[float] = []
     for number, turn in enumerate(corpus.turns("train", seed)):
         turn_ids, turn_weights = encode(turn, tok)
-        if turn.program is None and rng.random() < CUT_SHARE:
+        if turn.program is None and rng.random() < cut_share:
             kept = turn_weights.count(0.0) + CUT_TOKENS
             turn_ids, turn_weights = turn_ids[:kept], turn_weights[:kept]
         if len(turn_ids) > length - 16:
@@ -101,9 +102,9 @@ def rows(tok: PreTrainedTokenizerFast, length: int, seed: int) -> Iterator[Row]:
         ids, weights = ids + turn_ids, weights + turn_weights
 
 
-def batches(tok: PreTrainedTokenizerFast, length: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(tok: PreTrainedTokenizerFast, length: int, seed: int, cut_share: float = CUT_LATE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Token ids (rows, length) and their weights in the loss, of the same shape."""
-    stream = rows(tok, length, seed)
+    stream = rows(tok, length, seed, cut_share)
     while chunk := list(islice(stream, max(1, round(TOKENS_PER_STEP / length)))):
         yield torch.tensor([ids for ids, _ in chunk]), torch.tensor([weights for _, weights in chunk])
 
@@ -116,11 +117,16 @@ def rate(step: int, steps: int) -> float:
     return 1.0 if step < level else max(0.0, (steps - step) / (steps - level))
 
 
-def train(out: Path, steps: int, seed: int = 7, peak: float = 2e-2, adam_peak: float = 4e-3) -> None:
+def train(out: Path, steps: int, seed: int = 7, peak: float = 2e-2, adam_peak: float = 4e-3, *,
+          resume: Path | None = None, first_step: int = 0) -> None:
+    """Write the model to `out`, now and then and at the end. `resume`: weights to go on from, at `first_step`."""
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tok = tokenizer.build(vocabulary_texts(), VOCABULARY, WINDOW)
     model = Qwen3ForCausalLM(model_config(len(tok))).to(device)
+    if resume is not None:
+        tok = PreTrainedTokenizerFast.from_pretrained(resume)
+        model.load_state_dict(Qwen3ForCausalLM.from_pretrained(resume, dtype=torch.float32).state_dict())
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, vocabulary {len(tok)}, on {device}", flush=True)
     matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if not any(p is m for m in matrices)]
@@ -130,11 +136,11 @@ def train(out: Path, steps: int, seed: int = 7, peak: float = 2e-2, adam_peak: f
     ]
     peaks = [peak, adam_peak]
     body = torch.compile(model.model, dynamic=False)
-    long_from = int(steps * (1 - LONG_SHARE))
-    short, long = batches(tok, SHORT_ROW, seed), batches(tok, LONG_ROW, seed + 1)
+    early_until, long_from = int(steps * EARLY_SHARE), int(steps * (1 - LONG_SHARE))
+    early, late, long = (batches(tok, SHORT_ROW, seed, CUT_EARLY), batches(tok, SHORT_ROW, seed + 1), batches(tok, LONG_ROW, seed + 2))
     started, seen, average = time.monotonic(), 0, math.nan
-    for step in range(steps):
-        ids, weights = (x.to(device) for x in next(short if step < long_from else long))
+    for step in range(first_step, steps):
+        ids, weights = (x.to(device) for x in next(early if step < early_until else late if step < long_from else long))
         for optimizer, top in zip(optimizers, peaks, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = top * rate(step, steps)
@@ -170,10 +176,11 @@ def save(model: Qwen3ForCausalLM, tok: PreTrainedTokenizerFast, out: Path) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path("engine/models/builtin"))
-    parser.add_argument("--steps", type=int, default=3500)
-    parser.add_argument("--peak", type=float, default=2e-2)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--resume", type=Path, help="a folder written by an earlier run")
+    parser.add_argument("--first-step", type=int, default=0)
     options = parser.parse_args()
-    train(options.out, options.steps, peak=options.peak)
+    train(options.out, options.steps, resume=options.resume, first_step=options.first_step)
 
 
 if __name__ == "__main__":
