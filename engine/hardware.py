@@ -28,6 +28,7 @@ class Hardware:
     dtype_reason: str
     total_bytes: int
     is_x86_64: bool
+    cores: int = 1      # CPU cores that this process may use
 
     @property
     def device(self) -> str:
@@ -66,20 +67,24 @@ def detect(device: str = "auto") -> Hardware:
         total = sum(torch.cuda.get_device_properties(i).total_memory for i in range(count))
         bf16 = torch.cuda.get_device_capability(0)[0] >= 8      # Ampere: the first with bf16 arithmetic
         reason = "this GPU computes in bfloat16" if bf16 else "this GPU is older than bfloat16"
-        return Hardware("cuda", torch.cuda.get_device_name(0), count, "bfloat16" if bf16 else "float16", reason, total, is_x86_64)
+        dtype: DType = "bfloat16" if bf16 else "float16"
+        return Hardware("cuda", torch.cuda.get_device_name(0), count, dtype, reason, total, is_x86_64, _cores())
     if kind == "mps":
-        return Hardware("mps", "Apple GPU", 1, "float16", "Apple GPUs are fastest in float16", _total_ram_bytes(), is_x86_64)
+        return Hardware("mps", "Apple GPU", 1, "float16", "Apple GPUs are fastest in float16", _total_ram_bytes(), is_x86_64, _cores())
     bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) if is_x86_64 else False
     reason = "this CPU multiplies in bfloat16" if bf16 else "this CPU has no fast 16-bit arithmetic"
-    return Hardware("cpu", _cpu_name(), 1, "bfloat16" if bf16 else "float32", reason, _total_ram_bytes(), is_x86_64)
+    return Hardware("cpu", _cpu_name(), 1, "bfloat16" if bf16 else "float32", reason, _total_ram_bytes(), is_x86_64, _cores())
 
 
 def _cpu_name() -> str:
     info = Path("/proc/cpuinfo")
     names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] \
         if info.is_file() else []
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{names[0] if names else platform.processor() or 'CPU'}, {cores} cores"
+    return f"{names[0] if names else platform.processor() or 'CPU'}, {_cores()} cores"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cgroup_bytes(name: str) -> int | None:

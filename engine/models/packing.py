@@ -30,7 +30,8 @@ class PackedLinear(nn.Module):
     @property
     def weight(self) -> torch.Tensor:
         """The weight in plain order: a copy, for code that looks at it."""
-        return self._packed.to_dense()
+        plain: torch.Tensor = self._packed.to_dense()
+        return plain
 
     @property
     def num_bytes(self) -> int:

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine import Engine, Finished, GenerationFailed, GenerationOptions, Message, TextDelta, Waiting
+from engine.errors import OutOfMemory
 from tests.conftest import ask
 
 QUESTIONS = [f"hello world number {i} " + "again " * (i * 3) for i in range(9)]
@@ -152,6 +153,22 @@ def test_a_dying_generation_thread_reaches_every_waiter_and_the_next_message_wor
     hook.remove()
     assert [type(error) for error in errors] == [GenerationFailed] * 3
     assert ask(engine, "hello")[0] == expected
+
+
+@pytest.mark.parametrize("options", [{}, {"repetition_penalty": 1.3}], ids=["batched", "single"])
+def test_running_out_of_memory_is_named_and_the_next_message_works(llama_engine: Engine, options: dict[str, float]) -> None:
+    residence = llama_engine._residence
+    assert residence is not None
+    assert residence._batched is not None
+    hook = residence._batched._manager.model.get_input_embeddings().register_forward_pre_hook(_run_out)
+    with pytest.raises(OutOfMemory, match="ran out of memory"):
+        ask(llama_engine, "hello", **options)
+    hook.remove()
+    assert ask(llama_engine, "hello", **options)[1].usage.new_tokens > 0
+
+
+def _run_out(*_: object) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
 
 def _explode(*_: object) -> None:
