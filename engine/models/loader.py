@@ -28,7 +28,7 @@ Stage = Literal["download", "config", "unload", "tokenizer", "weights", "warm-up
 Report = Callable[["LoadEvent"], None]
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 # Below this many bytes of weights, waiting for a second thread costs as much as it saves, and very much more when another
-# program uses the core it runs on (4.3 M parameters on 2 busy cores: 3 tok/s with two threads, over 100 with one).
+# program uses the core it runs on (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two, 29 with one).
 ONE_THREAD_BYTES = 64 * 2**20
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "tokenizer*"]
 
