@@ -34,6 +34,7 @@ CUT_EARLY, CUT_LATE, CUT_TOKENS = 0.8, 0.2, 12
 EARLY_SHARE = 1 / 3
 FIRST_TOKENS, FIRST_WEIGHT = 4, 3.0
 Row = tuple[list[int], list[float]]
+Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
 def model_config(vocabulary: int) -> Qwen3Config:
@@ -102,7 +103,7 @@ def rows(tok: PreTrainedTokenizerFast, length: int, seed: int, cut_share: float)
         ids, weights = ids + turn_ids, weights + turn_weights
 
 
-def batches(tok: PreTrainedTokenizerFast, length: int, seed: int, cut_share: float = CUT_LATE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(tok: PreTrainedTokenizerFast, length: int, seed: int, cut_share: float = CUT_LATE) -> Batches:
     """Token ids (rows, length) and their weights in the loss, of the same shape."""
     stream = rows(tok, length, seed, cut_share)
     while chunk := list(islice(stream, max(1, round(TOKENS_PER_STEP / length)))):
