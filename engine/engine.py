@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .errors import EngineBusy, EngineError, NoModelLoaded, StorageError
+from .errors import EngineBusy, EngineError, LoadError, NoModelLoaded, StorageError
 from .hardware import Hardware, detect
 from .messages import GenerationOptions, Message, StreamEvent, Waiting
 from .models.loader import LoadEvent, ModelSpec, examine
@@ -21,6 +24,7 @@ from .storage.loads import LoadHistory
 if TYPE_CHECKING:
     from .residence import Residence
 
+log = logging.getLogger(__name__)
 State = Literal["empty", "loading", "ready", "unloading"]
 FOLLOW_S = 0.1      # how often a follower of a load hears something
 
@@ -68,6 +72,7 @@ class Engine:
         self._state: State = "empty"
         self._job: _LoadJob | None = None
         self._error = ""
+        atexit.register(_close, weakref.ref(self))      # a thread killed inside a tensor operation would abort the process
         self._history = LoadHistory(Database(self.settings.data_dir))
         self._history_error = ""
 
@@ -110,12 +115,14 @@ class Engine:
         """Begin a load in the background. Raises EngineBusy."""
         spec = ModelSpec(spec) if isinstance(spec, str) else spec
         with self._lock:
+            if self._state == "loading" and self._job and self._job.spec == spec:
+                return self._job        # asked for twice: both follow the same load
             if self._state in ("loading", "unloading"):
                 raise EngineBusy(f"a model is {self._state}")
             self._state, self._error = "loading", ""
-            self._job = _LoadJob(self, spec)
-        self._job.start()
-        return self._job
+            job = self._job = _LoadJob(self, spec)
+        job.start()
+        return job
 
     def unload(self) -> Released:
         """Wait for running replies (bounded), free the model, and measure what came back. Raises EngineBusy."""
@@ -154,11 +161,17 @@ class Engine:
         try:
             self._install(Residence.load(candidate, self.hardware, self.settings, report))
             self._remember_load(spec, time.monotonic() - started)
-        except EngineError:
-            if before is not None:
-                report(LoadEvent("restore", note=f"That failed; loading {before.spec.name} again"))
+            return
+        except EngineError as error:
+            failure = error
+        # Outside the handler: what the failed load held is free by now.
+        if before is not None:
+            report(LoadEvent("restore", note=f"That failed; loading {before.spec.name} again"))
+            try:
                 self._install(Residence.load(before, self.hardware, self.settings, report))
-            raise
+            except EngineError as error:
+                failure.args = (f"{failure} And {before.spec.name} could not be restored: {error}",)
+        raise failure
 
     def _expectation(self, spec: ModelSpec) -> str:
         try:
@@ -197,21 +210,25 @@ class Engine:
     def _settle(self, error: BaseException | None = None) -> None:
         with self._changed:
             self._state = "ready" if self._residence else "empty"
-            self._error = str(error) if isinstance(error, EngineError) else ("The load failed unexpectedly; see the log." if error else "")
+            self._error = str(error) if error else ""
             self._changed.notify_all()
 
     # --- replies ---
 
-    def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Iterator[StreamEvent]:
+    def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None, *,
+             spec: ModelSpec | None = None) -> Iterator[StreamEvent]:
         """Stream one reply; the last event is Finished. Closing the iterator stops the work within a step.
 
-        While a model is loading, the reply waits for it. Raises NoModelLoaded, EngineBusy (public mode, too many replies),
+        `spec`: the model that must answer; EngineBusy if another one is loaded by now. While a model is loading, the reply
+        waits for it. Raises NoModelLoaded, EngineBusy (in public mode also when too many replies are in progress),
         InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, ChatTemplateFailed).
         """
         started = time.monotonic()
         while (residence := self._enter()) is None:
             yield Waiting(0, time.monotonic() - started)
         try:
+            if spec is not None and residence.spec != spec:
+                raise EngineBusy(f"{residence.spec.name} was loaded meanwhile", f"Load {spec.name} again.")
             with closing(residence.chat(tuple(messages), options or residence.default_options)) as events:  # type: ignore[type-var]
                 yield from events
         finally:
@@ -257,11 +274,17 @@ class Engine:
             error=self._error, notes=(*(residence.notes if residence else ()), *filter(None, [self._history_error])))
 
 
+def _close(reference: weakref.ref[Engine]) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.close()
+
+
 class _LoadJob:
     """A load in its own thread. Anybody may follow it, nobody has to."""
 
     def __init__(self, engine: Engine, spec: ModelSpec) -> None:
-        self._engine, self._spec = engine, spec
+        self._engine, self.spec = engine, spec
         self._events: list[LoadEvent] = []
         self._error: BaseException | None = None
         self._done = threading.Event()
@@ -293,13 +316,16 @@ class _LoadJob:
 
     def _run(self) -> None:
         try:
-            self._engine._swap(self._spec, self.report)
-        except BaseException as error:      # reaches whoever follows, and the status
+            self._engine._swap(self.spec, self.report)
+        except EngineError as error:        # reaches whoever follows, and the status
             self._error = error
+        except BaseException as error:
+            log.exception("Loading %s failed unexpectedly", self.spec.model)
+            self._error = LoadError(self.spec.model, f"{type(error).__name__}: {str(error)[:300]}", "The log has the details.")
         finally:
             self._engine._settle(self._error)
             if self._error is None:
-                self.report(LoadEvent("ready", note=f"{self._spec.name} is ready"))
+                self.report(LoadEvent("ready", note=f"{self.spec.name} is ready"))
             self._done.set()
 
 

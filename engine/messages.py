@@ -13,6 +13,7 @@ Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "stopped"]     # the model ended, tokens ran out, somebody stopped it
 MAX_MESSAGE_CHARS = 2_000_000
 MAX_STOP_STRINGS = 8
+MIN_TEMPERATURE = 1e-3      # below, logits divided by it leave the range of float16, and the likeliest token wins anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class GenerationOptions:
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.stop, (str, list, tuple)):
+            raise InvalidRequest("stop", self.stop, "a text or a list of texts")
         object.__setattr__(self, "stop", tuple([self.stop] if isinstance(self.stop, str) else self.stop))
         _require("max_new_tokens", self.max_new_tokens, 1, 1_000_000, whole=True)
         _require("temperature", self.temperature, 0, 5)
@@ -61,7 +64,7 @@ class GenerationOptions:
 
     @property
     def is_greedy(self) -> bool:
-        return self.temperature == 0 or self.top_k == 1 or self.top_p == 0
+        return self.temperature < MIN_TEMPERATURE or self.top_k == 1 or self.top_p == 0
 
 
 def _require(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .errors import EngineError, LoadError
+from transformers import GenerationConfig
+
+from .errors import ChatTemplateFailed, EngineError, GenerationFailed, LoadError, OutOfMemory
 from .generation.base import Lane
 from .generation.batched import BatchedGenerator, batched_obstacle
 from .generation.context import ChatContext
@@ -16,7 +18,7 @@ from .generation.single import SingleGenerator
 from .hardware import BYTES_PER_VALUE, Hardware
 from .messages import GenerationOptions, Message, StreamEvent
 from .models.fit import kv_cache_bytes
-from .models.loader import Candidate, LoadedModel, LoadEvent, ModelSpec, Report, collect, load
+from .models.loader import Candidate, LoadedModel, LoadEvent, ModelSpec, Report, collect, drop_frames, load
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -44,7 +46,10 @@ class Residence:
         self._obstacle = batched_obstacle(loaded.model)
         self._lanes_lock = threading.Lock()
         self._batched: BatchedGenerator | None = None
-        self._start_lanes(loaded.model)
+        loaded.model.generation_config = GenerationConfig()     # its author's settings were read; nothing else of it applies
+        pad_id = loaded.tokenizer.pad_token_id
+        self._single = SingleGenerator(loaded.model, self.window_tokens, self._end_ids, pad_id if pad_id is not None else 0)
+        self._start_batched(loaded.model)
 
     @classmethod
     def load(cls, candidate: Candidate, hardware: Hardware, settings: Settings, report: Report) -> Residence:
@@ -60,6 +65,7 @@ class Residence:
             if residence is not None:
                 residence.release(drain_timeout_s=0)
             loaded = residence = None
+            drop_frames(error)
             collect()
             if isinstance(error, LoadError):
                 raise
@@ -106,31 +112,32 @@ class Residence:
         per_value = BYTES_PER_VALUE[self.candidate.dtype]
         return self.weight_bytes + (0 if self._obstacle else kv_cache_bytes(shape, budget.total_tokens, per_value))
 
-    def _start_lanes(self, model: PreTrainedModel) -> None:
-        budget = self.candidate.budget
+    def _start_batched(self, model: PreTrainedModel) -> None:
         if self._obstacle is None:
-            self._batched = BatchedGenerator(model, self.window_tokens, budget.total_tokens, self._end_ids,
+            self._batched = BatchedGenerator(model, self.window_tokens, self.candidate.budget.total_tokens, self._end_ids,
                                              self._settings.concurrent_replies)
-        assert self._loaded is not None
-        pad_id = self._loaded.tokenizer.pad_token_id
-        self._single = SingleGenerator(model, self.window_tokens, self._end_ids, pad_id if pad_id is not None else 0, self._batched)
+            self._single.other = self._batched
+
+    def _give_up_batched(self, why: str) -> None:
+        """From now on everything runs in the single lane."""
+        if self._batched is not None:
+            self._batched.close()
+        self._batched = self._single.other = None
+        self._obstacle = why
 
     def _revive(self) -> None:
-        """After the batched lane has died: the model is unharmed, so only the lanes are made anew."""
+        """After the batched lane has died: the model is unharmed, so only that lane is made anew."""
         with self._lanes_lock:
             if not self.is_broken or self._loaded is None or self._batched is None:
                 return
             self._batched.close()
-            loaded, done = self._loaded, threading.Event()
-
-            def restart() -> None:      # in a daemon thread, whose kind the generation thread inherits
-                try:
-                    self._start_lanes(loaded.model)
-                finally:
-                    done.set()
-
-            threading.Thread(target=restart, daemon=True).start()
-            done.wait()
+            failed: list[Exception] = []
+            # In a daemon thread, whose kind the generation thread inherits.
+            restart = threading.Thread(target=_keep_error, args=(self._start_batched, self._loaded.model, failed), daemon=True)
+            restart.start()
+            restart.join()
+            if failed:
+                self._give_up_batched(f"the batched lane could not be started again ({str(failed[0])[:200]})")
 
     # --- replies ---
 
@@ -148,9 +155,19 @@ class Residence:
         return len(self._loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _warm_up(self) -> None:
-        options = GenerationOptions(max_new_tokens=WARM_UP_TOKENS, temperature=0.0)
-        for _ in self.chat((Message("user", "Hello"),), options):
-            pass
+        """A first reply; a model that the batched lane turns out not to take goes to the single lane."""
+        greeting, options = (Message("user", "Hello"),), GenerationOptions(max_new_tokens=WARM_UP_TOKENS, temperature=0.0)
+        try:
+            for _ in self.chat(greeting, options):
+                pass
+        except OutOfMemory:
+            raise
+        except GenerationFailed as error:
+            if self._batched is None or isinstance(error, ChatTemplateFailed):
+                raise
+            self._give_up_batched(f"the batched lane failed on this model ({str(error)[:200]})")
+            for _ in self.chat(greeting, options):
+                pass
 
     # --- who is here ---
 
@@ -160,7 +177,8 @@ class Residence:
 
     @property
     def waiting(self) -> int:
-        return max(0, self._single.running - 1)
+        single = self._single
+        return max(0, single.running - 1) if single else 0
 
     def enter(self) -> bool:
         """Count one user in; False once the model is leaving."""
@@ -179,9 +197,11 @@ class Residence:
         with self._idle:
             self._is_leaving = True
             self._idle.wait_for(lambda: self._users == 0, timeout=drain_timeout_s)
-        for lane in (self._batched, self._single):
-            if lane is not None:
-                lane.close()
+        lanes = [lane for lane in (self._single, self._batched) if lane is not None]
+        for lane in lanes:
+            lane.begin_closing()
+        for lane in lanes:
+            lane.close()
         with self._idle:        # stopped replies end by themselves within a step
             self._idle.wait_for(lambda: self._users == 0, timeout=max(5.0, deadline - time.monotonic()))
         self._batched = None
@@ -190,10 +210,19 @@ class Residence:
         collect()
 
 
+def _keep_error(run: Callable[[PreTrainedModel], None], model: PreTrainedModel, failed: list[Exception]) -> None:
+    try:
+        run(model)
+    except Exception as error:
+        failed.append(error)
+
+
 def _end_ids(loaded: LoadedModel) -> frozenset[int]:
     """Tokens that end a reply: the model's own list, and the tokenizer's."""
     config: Any = loaded.model.generation_config
-    named = config.eos_token_id if config is not None and config.eos_token_id is not None else loaded.model.config.eos_token_id
+    named = config.eos_token_id if config is not None else None
+    if named is None:
+        named = getattr(loaded.model.config.get_text_config(), "eos_token_id", None)
     ids = set(named if isinstance(named, list) else [named])
     ids.add(loaded.tokenizer.eos_token_id)
     return frozenset(token_id for token_id in ids if token_id is not None)

@@ -92,10 +92,17 @@ def _number(values: Mapping[str, str], name: str, default: int, low: int = 0) ->
     return int(text)
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidRequest(path.name, "a file in another encoding", "saved as UTF-8") from None
+
+
 def _read_env_file(path: Path) -> dict[str, str]:
     """`NAME=value` lines; blank lines and lines that begin with # are skipped, quotes around a value are removed."""
     if not path.is_file():
         return {}
-    pairs = (line.split("=", 1) for line in path.read_text("utf-8").splitlines()
+    pairs = (line.split("=", 1) for line in _text(path).splitlines()
              if "=" in line and not line.lstrip().startswith("#"))
     return {name.strip(): value.strip().strip("'\"") for name, value in pairs if value.strip()}

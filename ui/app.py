@@ -9,19 +9,22 @@ from typing import Any
 
 import gradio as gr
 
-from engine import Engine, Finished, GenerationOptions, Message, Status, TextDelta
+from engine import Engine, Finished, GenerationOptions, Message, TextDelta
 
 from . import rendering
-from .chat_tab import MAX_REPLIES, ChatTab, build_chat_tab, welcome_html
+from .chat_tab import MAX_REPLIES, QUICK, ChatTab, build_chat_tab
 from .conversation import Conversation
 from .errors import shown
-from .language import I18N, language_of
+from .language import I18N, browser_language, language_of
 from .options_panel import values_of
 from .shared import Shared
 from .status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
 from .theme import build_theme
+from .welcome import welcome_html
 
 FOLDER = Path(__file__).parent
+# Answers are written by a model: a picture in one must not make the browser call another host.
+CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
 
 
@@ -33,7 +36,7 @@ def build_app(engine: Engine) -> gr.Blocks:
         with gr.Tabs(elem_classes="mc-tabs"), shared.labelled(gr.Tab, {"label": "tab.chat"}, id="chat"):
             chat = build_chat_tab(shared)
         _watch_engine(page, shared, bar, chat)
-        _follow_language(shared, bar, chat)
+        _follow_language(page, shared, bar, chat)
         gr.api(_chat_endpoint(engine), api_name="chat", concurrency_limit=MAX_REPLIES, concurrency_id="replies")
     page.queue(default_concurrency_limit=MAX_REPLIES)
     return page
@@ -41,10 +44,11 @@ def build_app(engine: Engine) -> gr.Blocks:
 
 def launch_arguments() -> dict[str, Any]:
     """How the page looks and speaks; the address is up to the caller."""
+    script = (FOLDER / "page.js").read_text("utf-8")
     return {
         "theme": build_theme(), "css_paths": FOLDER / "style.css", "i18n": I18N, "footer_links": [], "show_error": False,
-        "head": f"<script>{(FOLDER / 'page.js').read_text('utf-8')}</script>", "run_history": False, "max_threads": MAX_THREADS,
-        "ssr_mode": False, "enable_monitoring": False,
+        "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}"><script>{script}</script>',
+        "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
     }
 
 
@@ -52,53 +56,57 @@ def _watch_engine(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab
     """Poll the engine; send only what changed since this page last heard."""
     engine, fields = shared.engine, list(chat.options.fields)
     timer = gr.Timer(QUICK_S)
-    seen = gr.State(None)               # the Status this page shows
+    seen = gr.State(None)               # the status line that this page shows, and which model it is about
     adopted = gr.State(None)            # the defaults last put into the options
     asked_model = engine.default_spec().name
 
-    def look(conversation: Conversation, seen: Status | None, request: gr.Request) -> list[Any]:
+    def look(request: gr.Request, conversation: Conversation, seen: tuple[str, str] | None, adopted: list[Any] | None,
+             *values: Any) -> list[Any]:
         status, language = engine.status(), language_of(request)
-        if status == seen:
-            return [gr.skip()] * 5
-        is_new = seen is None or (status.state, status.model, status.error) != (seen.state, seen.model, seen.error)
+        line, about = status_html(status, asked_model, language), f"{status.state} {status.model} {status.error}"
+        if seen == (line, about):
+            return [gr.skip()] * len(outputs)
+        is_new = seen is None or seen[1] != about
         is_welcome = not conversation.turns and (is_new or status.state == "loading")
-        return [status, status_html(status, asked_model, language),
-                welcome_html(status, language) if is_welcome else gr.skip(),
+        return [(line, about), line, welcome_html(status, language) if is_welcome else gr.skip(),
                 rendering.gauge(conversation, status.window_tokens, language) if is_new else gr.skip(),
-                gr.Timer(CALM_S if status.state == "ready" else QUICK_S) if is_new else gr.skip()]
+                tools_html(language) if seen is None else gr.skip(),
+                gr.Timer(CALM_S if status.state == "ready" else QUICK_S) if is_new else gr.skip(),
+                *(adopt(adopted, values) if is_new else [gr.skip()] * (1 + len(fields)))]
 
-    def adopt(adopted: list[Any] | None, *values: Any) -> list[Any]:
+    def adopt(adopted: list[Any] | None, values: tuple[Any, ...]) -> list[Any]:
         """Take over a new model's defaults, unless the visitor changed something."""
         defaults = values_of(engine.default_options())
         if adopted == defaults or (adopted is not None and list(values) != adopted):
             return [gr.skip()] * (1 + len(fields))
         return [defaults, *defaults]
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
-    outputs = [seen, bar.status, chat.welcome, chat.gauge, timer]
-    loaded_model = gr.State("")
-    gr.on([page.load, timer.tick], look, [chat.conversation, seen], outputs, **quiet).then(
-        lambda seen: f"{seen.state} {seen.model}" if seen else "", seen, loaded_model, **quiet)
-    loaded_model.change(adopt, [adopted, *fields], [adopted, *fields], **quiet)
+    outputs = [seen, bar.status, chat.welcome, chat.gauge, bar.tools, timer, adopted, *fields]
+    gr.on([page.load, timer.tick], look, [chat.conversation, seen, adopted, *fields], outputs, **QUICK)
 
 
-def _follow_language(shared: Shared, bar: StatusBar, chat: ChatTab) -> None:
+def _follow_language(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab) -> None:
     """A choice in the status bar changes every text in place: nothing typed or answered is lost."""
     engine = shared.engine
+    labels = [component for component, _ in shared.labels]
+
+    def greet(request: gr.Request) -> list[Any]:
+        """Labels already speak the browser's language; only an earlier choice differs."""
+        language = language_of(request)
+        return [gr.skip()] * len(labels) if language == browser_language(request) else shared.label_updates(language)
 
     def speak(conversation: Conversation, request: gr.Request) -> list[Any]:
         language, status = language_of(request), engine.status()
         return [status_html(status, engine.default_spec().name, language), tools_html(language),
                 "" if conversation.turns else welcome_html(status, language),
-                rendering.gauge(conversation, status.window_tokens, language),
-                *shared.label_updates(language)]
+                rendering.gauge(conversation, status.window_tokens, language), *shared.label_updates(language)]
 
     def retell(conversation: Conversation, request: gr.Request) -> Any:
         return gr.skip() if conversation.writing else rendering.messages(conversation, language_of(request))
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
-    outputs = [bar.status, bar.tools, chat.welcome, chat.gauge, *(component for component, _ in shared.labels)]
-    bar.tools.language(speak, chat.conversation, outputs, **quiet).then(retell, chat.conversation, chat.chatbot, **quiet)
+    page.load(greet, outputs=labels, **QUICK)
+    bar.tools.language(speak, chat.conversation, [bar.status, bar.tools, chat.welcome, chat.gauge, *labels], **QUICK).then(
+        retell, chat.conversation, chat.chatbot, **QUICK)
 
 
 def _chat_endpoint(engine: Engine) -> Any:

@@ -1,7 +1,7 @@
 """Every text of the page, in the visitor's language.
 
-The choice made in the status bar travels as a cookie; without one the browser's first language decides. The same rule
-holds in the browser (page.js) and here, so that labels and sentences never disagree.
+The choice made in the status bar travels as a cookie; without one the browser's first language decides. Labels are
+translated in the browser (I18N) and follow a choice by an update; sentences and numbers are written here.
 """
 
 from __future__ import annotations
@@ -32,11 +32,15 @@ def has_text(key: str) -> bool:
 
 def language_of(request: gr.Request | None) -> str:
     """The visitor's choice, else the browser's first language where it is one of ours, else English."""
-    if request is None:
-        return "en"
-    chosen = (request.cookies or {}).get(COOKIE, "")
-    first = (request.headers or {}).get("accept-language", "").split(",")[0].split("-")[0].split(";")[0].strip().lower()
-    return next((language for language in (chosen, first) if language in LANGUAGES), "en")
+    chosen = (request.cookies or {}).get(COOKIE, "") if request else ""
+    return chosen if chosen in LANGUAGES else browser_language(request)
+
+
+def browser_language(request: gr.Request | None) -> str:
+    """The language that I18N shows by itself."""
+    accepted = (request.headers or {}).get("accept-language", "") if request else ""
+    first = accepted.split(",")[0].split(";")[0].split("-")[0].strip().lower()
+    return first if first in LANGUAGES else "en"
 
 
 def number(language: str, value: float, decimals: int = 0) -> str:

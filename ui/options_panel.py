@@ -31,8 +31,8 @@ def build_options_panel(shared: Shared) -> OptionsPanel:
     with gr.Column(elem_id="mc-options", elem_classes="mc-options"):
         with gr.Row(elem_classes="mc-options-head"):
             shared.labelled(gr.Markdown, {"value": "options.title"}, elem_classes="mc-options-title")
-            reset = shared.labelled(gr.Button, {"value": "options.reset"}, size="sm", elem_id="mc-reset", min_width=0)
-            close = shared.labelled(gr.Button, {"value": "options.close"}, size="sm", elem_id="mc-options-close", min_width=0)
+            reset, close = (shared.labelled(gr.Button, {"value": f"options.{name}"}, size="sm", elem_id=f"mc-{name}", min_width=0)
+                            for name in ("reset", "close"))
             close.click(None, js="() => mindcubes.toggleOptions(false)", api_visibility="private")
         defaults = shared.engine.default_options()
         system_prompt = shared.labelled(
@@ -58,9 +58,11 @@ def read(values: Sequence[Any]) -> GenerationOptions:
     stop, seed = (value or "" for value in values[len(RANGES):])
     if seed.strip() and not seed.strip().isdecimal():
         raise InvalidRequest("seed", seed, "empty or a whole number")
-    return GenerationOptions(**numbers, stop=tuple(line for line in stop.split("\n") if line), seed=int(seed) if seed.strip() else None)
+    lines = tuple(line for line in stop.split("\n") if line)
+    return GenerationOptions(**numbers, stop=lines, seed=int(seed) if seed.strip() else None)
 
 
 def values_of(options: GenerationOptions) -> list[Any]:
     """What the fields show for `options`."""
-    return [*(getattr(options, name) for name in RANGES), "\n".join(options.stop), "" if options.seed is None else str(options.seed)]
+    seed = "" if options.seed is None else str(options.seed)
+    return [*(getattr(options, name) for name in RANGES), "\n".join(options.stop), seed]

@@ -1,4 +1,4 @@
-/* What only the browser can do: theme and language before the page appears, keys, copying, the options drawer. */
+/* What only the browser can do: theme and language, keys, copying, the options drawer. */
 window.mindcubes = (() => {
   const LANGUAGE = 'mindcubes_language', THEME = 'mindcubes_theme';
   const stored = name => { try { return localStorage.getItem(name); } catch { return null; } };
@@ -11,34 +11,29 @@ window.mindcubes = (() => {
     store(LANGUAGE, language);
     document.documentElement.lang = language;
   }
-  const language = stored(LANGUAGE);
-  if (language) {
-    Object.defineProperty(navigator, 'language', {get: () => language});
-    rememberLanguage(language);
-  }
+  if (stored(LANGUAGE)) rememberLanguage(stored(LANGUAGE));     // a cookie may have been dropped earlier than this
 
-  const theme = stored(THEME), url = new URL(location.href);
-  if (theme && !url.searchParams.has('__theme')) {
-    url.searchParams.set('__theme', theme);
+  if (stored(THEME) && !new URL(location.href).searchParams.has('__theme')) showTheme(stored(THEME) === 'dark');
+  function showTheme(isDark) {
+    document.body.classList.toggle('dark', isDark);
+    const url = new URL(location.href);
+    url.searchParams.set('__theme', isDark ? 'dark' : 'light');     // Gradio's own name for it
     history.replaceState(null, '', url);
   }
   function toggleTheme() {
-    const isDark = document.body.classList.toggle('dark');
+    const isDark = !document.body.classList.contains('dark');
     store(THEME, isDark ? 'dark' : 'light');
-    const url = new URL(location.href);
-    url.searchParams.set('__theme', isDark ? 'dark' : 'light');
-    history.replaceState(null, '', url);
+    showTheme(isDark);
   }
 
   function toggleOptions(isOpen) {
-    const open = document.documentElement.classList.toggle('mc-options-open', isOpen);
+    const open = $('mc-options').classList.toggle('is-open', isOpen);
     $('mc-options-toggle')?.setAttribute('aria-expanded', open);
-    if (open) $('mc-options')?.querySelector('textarea')?.focus();
+    if (open) $('mc-options').querySelector('textarea').focus();
     else $('mc-options-toggle')?.focus();
   }
 
   async function copy(button) {
-    const label = button.textContent;
     try {
       await navigator.clipboard.writeText(button.dataset.text);
       button.classList.add('is-done');
@@ -51,7 +46,6 @@ window.mindcubes = (() => {
       button.classList.add(isCopied ? 'is-done' : 'is-failed');
     }
     setTimeout(() => button.classList.remove('is-done', 'is-failed'), 1500);
-    return label;
   }
 
   document.addEventListener('click', event => {
@@ -64,7 +58,7 @@ window.mindcubes = (() => {
     if (event.key !== 'Escape' || event.isComposing) return;
     const stop = $('mc-stop');
     if (stop?.offsetParent) stop.click();
-    else if (document.documentElement.classList.contains('mc-options-open')) toggleOptions(false);
+    else if ($('mc-options')?.classList.contains('is-open')) toggleOptions(false);
   });
   return {rememberLanguage, toggleOptions};
 })();

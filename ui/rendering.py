@@ -74,10 +74,9 @@ def _footer(turn: Turn, language: str, is_last: bool) -> str:
         return f'<div class="mc-foot" role="status">{html.escape(_progress(turn, language))}</div>'
     usage = turn.finished.usage if turn.finished else None
     facts = "".join(f"<span>{html.escape(fact)}</span>" for fact in _facts(turn, usage, language))
-    buttons = [_button("mc-copy", text(language, "chat.copy"), f'data-text="{html.escape(turn.answer)}"')] if turn.answer else []
-    if is_last:
-        buttons.append(_button("mc-again", text(language, "chat.regenerate")))
-    lines = [f'<div class="mc-foot"><span class="mc-facts">{facts}</span><span class="mc-acts">{"".join(buttons)}</span></div>']
+    copy = _button("mc-copy", text(language, "chat.copy"), f'data-text="{html.escape(turn.answer)}"') if turn.answer else ""
+    again = _button("mc-again", text(language, "chat.regenerate")) if is_last else ""
+    lines = [f'<div class="mc-foot"><span class="mc-facts">{facts}</span><span class="mc-acts">{copy}{again}</span></div>']
     if not turn.answer and not turn.is_stopped:
         lines.insert(0, f'<div class="mc-note">{text(language, "chat.empty_answer")}</div>')
     lines += [f'<div class="mc-note">{html.escape(note)}</div>' for note in (turn.finished.notes if turn.finished else ())]
@@ -112,7 +111,8 @@ def _facts(turn: Turn, usage: Usage | None, language: str) -> list[str]:
     facts = [text(language, "usage.tokens", count=number(language, usage.new_tokens)),
              text(language, "usage.first", seconds=number(language, usage.ttft_s, 2))]
     if usage.tokens_per_second:
-        facts.append(text(language, "usage.rate", rate=number(language, usage.tokens_per_second, 0 if usage.tokens_per_second >= 10 else 1)))
+        decimals = 0 if usage.tokens_per_second >= 10 else 1
+        facts.append(text(language, "usage.rate", rate=number(language, usage.tokens_per_second, decimals)))
     facts.append(text(language, "usage.cached", count=number(language, usage.cached_tokens)))
     if turn.finished and turn.finished.reason != "stop":
         facts.append(text(language, f"usage.{turn.finished.reason}"))
@@ -130,4 +130,5 @@ def gauge(conversation: Conversation, window_tokens: int, language: str) -> str:
     name = html.escape(text(language, "usage.context.name", **numbers))
     return (f'<div class="mc-gauge" title="{name}"><span>{text(language, "usage.context")}</span>'
             f'<span class="mc-meter" role="meter" aria-label="{name}" aria-valuemin="0" aria-valuemax="{window_tokens}" '
-            f'aria-valuenow="{used}"><i style="width:{share}%"></i></span><span>{numbers["used"]} / {numbers["window"]}</span></div>')
+            f'aria-valuenow="{used}"><i style="width:{share}%"></i></span>'
+            f'<span>{numbers["used"]} / {numbers["window"]}</span></div>')

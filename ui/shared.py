@@ -24,7 +24,7 @@ class Shared:
 
     def labelled(self, kind: type[Block], keys: Mapping[str, str], **properties: Any) -> Block:
         """A component whose `keys` (property: text key) speak the browser's language, and follow a later choice."""
-        block = kind(**{name: I18N(key) for name, key in keys.items()}, **properties)
+        block: Block = kind(**{name: I18N(key) for name, key in keys.items()}, **properties)
         self.labels.append((block, dict(keys)))
         return block
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from engine import LoadEvent, Quantization, Status
 
-from .language import I18N, LANGUAGES, gib, number, text
+from .language import LANGUAGES, gib, number, text
 
 QUICK_S, CALM_S = 0.5, 2.0      # how often a page asks while something loads, and otherwise
 
@@ -38,7 +38,7 @@ def build_status_bar() -> StatusBar:
 
 def tools_html(language: str) -> str:
     options = "".join(
-        f'<option value="{code}" aria-label="{name}" lang="{code}"{" selected" if code == language else ""}>{code.upper()}</option>'
+        f'<option value="{code}" title="{name}" lang="{code}"{" selected" if code == language else ""}>{code.upper()}</option>'
         for code, name in LANGUAGES.items())
     theme, choice = (html.escape(text(language, key)) for key in ("bar.theme", "bar.language"))
     return (f'<div class="mc-tools"><button type="button" id="mc-theme" aria-label="{theme}" title="{theme}"></button>'
@@ -58,13 +58,16 @@ def status_html(status: Status, asked_model: str, language: str) -> str:
 def _model(status: Status, asked_model: str, language: str) -> str:
     if status.state == "ready":
         details = " · ".join(filter(None, (_quantization(status, language), status.device)))
-        title = html.escape(" ".join((status.hardware, *status.notes)))
-        return f'<span class="mc-chip is-ready" title="{title}"><b>{html.escape(status.model)}</b><span class="mc-wide">{html.escape(details)}</span></span>'
+        return _chip("is-ready", status.model, details, " ".join((status.hardware, *status.notes)))
     if status.state in ("loading", "unloading"):
-        label = text(language, "bar.loading", model=asked_model)
-        return f'<span class="mc-chip is-loading" role="status"><b>{html.escape(label)}</b><span class="mc-wide">{html.escape(stage_text(status.stage, language))}</span></span>'
-    key = "bar.failed" if status.error else "bar.no_model"
-    return f'<span class="mc-chip is-bad" role="status" title="{html.escape(status.error)}"><b>{html.escape(text(language, key))}</b></span>'
+        return _chip("is-loading", text(language, "bar.loading", model=asked_model), stage_text(status.stage, language))
+    return _chip("is-bad", text(language, "bar.failed" if status.error else "bar.no_model"), "", status.error)
+
+
+def _chip(kind: str, name: str, details: str, title: str = "") -> str:
+    name, details, title = html.escape(name), html.escape(details), html.escape(title)
+    role = "" if kind == "is-ready" else 'role="status"'
+    return f'<span class="mc-chip {kind}" {role} title="{title}"><b>{name}</b><span class="mc-wide">{details}</span></span>'
 
 
 def _quantization(status: Status, language: str) -> str:
@@ -78,7 +81,8 @@ def _memory(status: Status, language: str) -> str:
     short = used.removesuffix(" GiB") if total.endswith("GiB") else used
     share = min(100, round(100 * status.used_bytes / status.total_bytes))
     name = html.escape(f"{text(language, 'bar.memory')}: {used} / {total}")
-    return (f'<span class="mc-memory" title="{name}"><span class="mc-meter{" is-full" if share > 90 else ""}" role="meter" aria-label="{name}" '
+    kind = "mc-meter is-full" if share > 90 else "mc-meter"
+    return (f'<span class="mc-memory" title="{name}"><span class="{kind}" role="meter" aria-label="{name}" '
             f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share}"><i style="width:{share}%"></i></span>'
             f'<span>{short} / {total}</span></span>')
 
@@ -89,7 +93,9 @@ def _lane(status: Status, language: str) -> str:
     why = status.lane_reason if language == "en" or not known else text(language, f"bar.lane.{status.lane}.why")
     people = [text(language, key, count=number(language, count))
               for key, count in (("bar.running", status.running), ("bar.waiting", status.waiting)) if count]
-    return f'<span class="mc-lane mc-wide" tabindex="0" title="{html.escape(why)}">{html.escape(" · ".join((label, *people)))}</span>'
+    shown = " · ".join((label, *people))
+    return (f'<span class="mc-lane mc-wide" tabindex="0" role="note" aria-label="{html.escape(f"{shown}. {why}")}" '
+            f'title="{html.escape(why)}">{html.escape(shown)}</span>')
 
 
 def stage_text(stage: LoadEvent | None, language: str) -> str:
@@ -99,5 +105,3 @@ def stage_text(stage: LoadEvent | None, language: str) -> str:
     label = text(language, f"stage.{stage.stage}")
     return f"{label} {number(language, stage.done)} / {number(language, stage.total)}" if stage.total else label
 
-
-__all__ = ["CALM_S", "I18N", "QUICK_S", "StatusBar", "build_status_bar", "stage_text", "status_html", "tools_html"]

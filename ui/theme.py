@@ -49,5 +49,6 @@ def build_theme() -> gr.themes.Base:
         button_border_width="1px", button_transition="background-color 0.12s, border-color 0.12s",
         slider_color="*primary_600", slider_color_dark="*primary_500",
         button_small_text_size="14px", button_small_text_weight="500", button_small_padding="4px 12px", layout_gap="0px",
-        form_gap_width="0px", code_background_fill="*neutral_100", code_background_fill_dark="*neutral_800",
+        form_gap_width="0px", chatbot_text_size="15px", code_background_fill="*neutral_100",
+        code_background_fill_dark="*neutral_800",
     )

@@ -50,4 +50,7 @@ class Generator(Protocol):
 class Pausable(Protocol):
     """A lane that can stand aside while another one uses the model."""
 
+    @property
+    def running(self) -> int: ...
+
     def paused(self) -> AbstractContextManager[None]: ...

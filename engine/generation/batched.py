@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -34,6 +35,15 @@ CPU_STEP_TOKENS = 256       # prompt tokens per step: bounds how long a step, an
 GPU_STEP_TOKENS = 2048
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one step of the loop brought for one request."""
+
+    ids: tuple[int, ...]
+    is_finished: bool
+    error: str | None
+
+
 class _CountingScheduler(FIFOScheduler):       # type: ignore[misc]
     """Remembers how many prompt tokens of each request were found in the cache."""
 
@@ -43,9 +53,18 @@ class _CountingScheduler(FIFOScheduler):       # type: ignore[misc]
         super().reset()
         self.cached_tokens = {}
 
+    def clear_cancelled_requests(self) -> list[RequestState]:
+        states: list[RequestState] = super().clear_cancelled_requests()
+        for state in states:
+            self.cached_tokens.pop(state.request_id, None)
+        if states or not self.active_requests:
+            self.block_new_requests = False     # set when the cache was full; only a *finished* request would clear it
+        return states
+
     def _infer_request_tokens(self, state: RequestState, request_ids_to_remove_from_waiting: set[str]) -> list[int]:
         tokens: list[int] = super()._infer_request_tokens(state, request_ids_to_remove_from_waiting)
-        self.cached_tokens.setdefault(state.request_id, state.position_offset)
+        if state.generated_len() == 0 and len(tokens) + state.position_offset == len(state.initial_tokens):
+            self.cached_tokens[state.request_id] = state.position_offset
         return tokens
 
 
@@ -57,12 +76,20 @@ class _QueueRouter(OutputRouter):       # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.queues: dict[str, queue.SimpleQueue[GenerationOutput]] = {}
+        self.queues: dict[str, queue.SimpleQueue[_Step]] = {}
+        self._sent: dict[str, int] = {}
 
     def deliver(self, output: GenerationOutput) -> None:
         waiting = self.queues.get(output.request_id)
-        if waiting is not None:
-            waiting.put(output)
+        if waiting is None:
+            return
+        sent = self._sent.get(output.request_id, 0)
+        self._sent[output.request_id] = len(output.generated_tokens)
+        waiting.put(_Step(tuple(output.generated_tokens[sent:]), output.is_finished(), output.error))
+
+    def forget(self, request_id: str) -> None:
+        self.queues.pop(request_id, None)
+        self._sent.pop(request_id, None)
 
     def deliver_batch(self, outputs: list[GenerationOutput]) -> None:
         for output in outputs:
@@ -89,6 +116,8 @@ class BatchedGenerator:
     def failure(self) -> BaseException | None:
         """What killed the generation thread; None while it lives."""
         error: BaseException | None = self._manager.background_thread_status.fatal_error
+        if error is None and not self._closing.is_set() and not self._manager.is_running():
+            return RuntimeError("the generation thread has ended")
         return error
 
     @property
@@ -97,46 +126,45 @@ class BatchedGenerator:
 
     def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Iterator[LaneEvent]:
         request_id = uuid4().hex
-        results: queue.SimpleQueue[GenerationOutput] = queue.SimpleQueue()
+        results: queue.SimpleQueue[_Step] = queue.SimpleQueue()
         self._router.queues[request_id] = results
-        started, sent, is_finished = time.monotonic(), 0, False
+        started, is_finished = time.monotonic(), False
         try:
+            if self._closing.is_set():
+                yield Ended("stopped")
+                return
             accepted = self._manager.add_request(
                 prompt_ids, request_id=request_id, max_new_tokens=options.max_new_tokens, streaming=True,
                 eos_token_id=sorted(self._end_ids) or None, **sampling_arguments(options))
             if accepted is None:
                 raise self._broken()
             while not is_finished:
-                output = self._next(results)
-                if output is None:
-                    if self._closing.is_set():
-                        yield Ended("stopped")
-                        return
+                step = self._next(results)
+                if self._closing.is_set() and (step is None or step.error is not None):
+                    yield Ended("stopped")
+                    return
+                if step is None:
                     yield self._progress(request_id, len(prompt_ids), time.monotonic() - started)
                     continue
-                if output.error is not None:
-                    if self._closing.is_set():
-                        yield Ended("stopped")
-                        return
-                    raise _typed(output.error, self._device)
-                is_finished = output.is_finished()
-                new, sent = tuple(output.generated_tokens[sent:]), len(output.generated_tokens)
-                if new:
-                    yield NewTokens(new, self._cached_tokens(request_id))
+                if step.error is not None:
+                    raise _typed(step.error, self._device)
+                is_finished = step.is_finished
+                if step.ids:
+                    yield NewTokens(step.ids, self._cached_tokens(request_id))
                 if is_finished:
-                    ended = output.generated_tokens and output.generated_tokens[-1] in self._end_ids
-                    yield Ended("stop" if ended else "length")
+                    yield Ended("stop" if step.ids and step.ids[-1] in self._end_ids else "length")
         finally:
-            self._router.queues.pop(request_id, None)
+            self._router.forget(request_id)
+            scheduler = self._scheduler()
             if not is_finished:
                 self._manager.cancel_request(request_id)
-            if (scheduler := self._scheduler()) is not None:
+            elif scheduler is not None:
                 scheduler.cached_tokens.pop(request_id, None)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """The model is the caller's until the block ends; running replies stand still and then go on."""
-        if self.failure is not None or not self._manager.is_running():
+        if self.failure is not None or self._closing.is_set():
             yield
             return
         with self._manager.pause():
@@ -147,8 +175,14 @@ class BatchedGenerator:
         if self._manager.is_running():
             self._manager.stop(block=True, timeout=30, hard_stop=True)
         self._manager.batch_processor = None    # the cache lives there
+        if not self._manager.is_running():
+            self._manager.model = None          # somebody may still hold an unfinished stream, and so this lane
 
-    def _next(self, results: queue.SimpleQueue[GenerationOutput]) -> GenerationOutput | None:
+    def begin_closing(self) -> None:
+        """From now on a reply that breaks was stopped."""
+        self._closing.set()
+
+    def _next(self, results: queue.SimpleQueue[_Step]) -> _Step | None:
         """The next result, or None after one heartbeat. Raises GenerationFailed when no result can come any more."""
         try:
             return results.get(timeout=HEARTBEAT_S)
@@ -203,11 +237,13 @@ def batched_obstacle(model: PreTrainedModel) -> str | None:
     config = model.config.get_text_config()
     if getattr(model, "_is_stateful", False):
         return f"{config.model_type} keeps a recurrent state instead of a key-value cache"
-    if not (getattr(model, "_supports_sdpa", False) or getattr(model, "_supports_flash_attn", False)):
+    if not getattr(model, "_supports_sdpa", False) and "flash" not in str(model.config._attn_implementation):
         return f"{config.model_type} has no paged attention"
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if not kinds <= {"full_attention", "sliding_attention"}:
         return f"{config.model_type} mixes in layers without a key-value cache"
+    if len(set(getattr(model, "hf_device_map", {}).values())) > 1:
+        return "its layers are spread over several devices, and the paged cache lives on one"
     if torch.device(model.device).type == "mps":
         return "paged attention is slow on Apple GPUs"
     return None

@@ -80,6 +80,8 @@ class ChatContext:
             first = sizes[min(found, len(sizes) - 1)] if sizes else 0
             text = self._render(system, turns[first:])
             ids = self._tokenize(text)
+        if not ids:
+            raise ChatTemplateFailed("it rendered no text")
         if len(ids) > self.window_tokens - MIN_REPLY_TOKENS:
             raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
         return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0,

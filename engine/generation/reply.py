@@ -35,9 +35,8 @@ class _Meter:
     def count(self, tokens: NewTokens) -> None:
         self.last_at = time.monotonic()
         if not self.first_at:
-            self.first_at, self.first_tokens = self.last_at, len(tokens.ids)
+            self.first_at, self.first_tokens, self.cached_tokens = self.last_at, len(tokens.ids), tokens.cached_tokens
         self.new_tokens += len(tokens.ids)
-        self.cached_tokens = tokens.cached_tokens
 
     def usage(self, prompt: Prompt) -> Usage:
         decoding = self.last_at - self.first_at

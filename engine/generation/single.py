@@ -1,7 +1,8 @@
 """The single lane: one reply at a time through generate(), for what the batched lane cannot do.
 
 Keeps the key-value cache of the last reply and reuses the longest common prefix, so that the next turn, an edit or a
-regenerate computes only what is new. Works in short slices: between two of them the batched lane goes on.
+regenerate computes only what is new. Works in short slices, of prompt and of reply: between two of them the batched lane
+has the model for as long as the slice took.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
@@ -24,15 +26,30 @@ from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, Pausable
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-SLICE_TOKENS = 32       # how many tokens are made before the batched lane gets the model back
-Item = NewTokens | Ended | BaseException
+SLICE_TOKENS = 32           # new tokens of one slice
+PROMPT_SLICE_TOKENS = 256   # prompt tokens of one slice
+CLOSE_S = 10.0              # how long closing waits for a slice to end
+Item = NewTokens | Prefill | Ended | BaseException
+
+
+@dataclass(slots=True)
+class _Job:
+    """One reply being made, shared by the thread that makes it and the stream that shows it."""
+
+    prompt_ids: list[int]
+    options: GenerationOptions
+    emit: queue.SimpleQueue[Item] = field(default_factory=queue.SimpleQueue)
+    stop: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+    cached_tokens: int = 0
+    random_state: Any = None
 
 
 class _Streamer(BaseStreamer):      # type: ignore[misc]
     """generate() hands over the prompt first, then each token."""
 
-    def __init__(self, emit: queue.SimpleQueue[Item], cached_tokens: int) -> None:
-        self._emit, self._cached_tokens, self._saw_prompt = emit, cached_tokens, False
+    def __init__(self, job: _Job) -> None:
+        self._job, self._saw_prompt = job, False
         self.ids: list[int] = []
 
     def put(self, value: torch.Tensor) -> None:
@@ -41,7 +58,7 @@ class _Streamer(BaseStreamer):      # type: ignore[misc]
             return
         ids = tuple(value.flatten().tolist())
         self.ids += ids
-        self._emit.put(NewTokens(ids, self._cached_tokens))
+        self._job.emit.put(NewTokens(ids, self._job.cached_tokens))
 
     def end(self) -> None:
         return
@@ -63,32 +80,35 @@ class SingleGenerator:
     def __init__(self, model: PreTrainedModel, window_tokens: int, end_ids: frozenset[int], pad_id: int,
                  other: Pausable | None = None) -> None:
         self.window_tokens = window_tokens
-        self._model, self._end_ids, self._pad_id, self._other = model, end_ids, pad_id, other
+        self.other = other
+        self._model: PreTrainedModel | None = model
+        self._device = model.device
+        self._end_ids, self._pad_id = end_ids, pad_id
         self._turn = threading.Lock()
         self._closing = threading.Event()
-        self._waiting = 0
+        self._count = threading.Lock()
+        self._running = 0
         self._cache: Any = None
         self._cached_ids: list[int] = []
         self._can_reuse = not getattr(model, "_is_stateful", False)
 
     @property
     def running(self) -> int:
-        return self._waiting
+        return self._running
 
     def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Iterator[LaneEvent]:
-        emit: queue.SimpleQueue[Item] = queue.SimpleQueue()
-        stop, begun = threading.Event(), threading.Event()
-        started, ahead = time.monotonic(), self._waiting
-        self._waiting += 1
-        worker = threading.Thread(target=self._work, args=(prompt_ids, options, emit, stop, begun), daemon=True)
+        job = _Job(prompt_ids, options)
+        started = time.monotonic()
+        with self._count:
+            ahead, self._running = self._running, self._running + 1
         try:
-            worker.start()
+            threading.Thread(target=self._work, args=(job,), daemon=True).start()
             while True:
                 try:
-                    item = emit.get(timeout=HEARTBEAT_S)
+                    item = job.emit.get(timeout=HEARTBEAT_S)
                 except queue.Empty:
-                    is_reading = begun.is_set()
-                    yield Prefill(0, len(prompt_ids)) if is_reading else Waiting(max(ahead, 1), time.monotonic() - started)
+                    yield Prefill(0, len(prompt_ids)) if job.begun.is_set() else Waiting(
+                        max(1, min(ahead, self._running - 1)), time.monotonic() - started)
                     continue
                 if isinstance(item, BaseException):
                     raise self._typed(item) from item
@@ -96,69 +116,105 @@ class SingleGenerator:
                 if isinstance(item, Ended):
                     return
         finally:
-            stop.set()
-            self._waiting -= 1
+            job.stop.set()
+            with self._count:
+                self._running -= 1
+
+    def begin_closing(self) -> None:
+        """From now on a reply that breaks was stopped."""
+        self._closing.set()
 
     def close(self) -> None:
         self._closing.set()
-        with self._turn:
-            self._cache, self._cached_ids = None, []
+        if self._turn.acquire(timeout=CLOSE_S):
+            self._turn.release()
+        self._cache, self._cached_ids = None, []
+        self._model = None      # somebody may still hold an unfinished stream, and so this lane
 
-    def _work(self, prompt_ids: list[int], options: GenerationOptions, emit: queue.SimpleQueue[Item],
-              stop: threading.Event, begun: threading.Event) -> None:
+    def _work(self, job: _Job) -> None:
         try:
             while not self._turn.acquire(timeout=HEARTBEAT_S):
-                if stop.is_set() or self._closing.is_set():
-                    emit.put(Ended("stopped"))
+                if self._is_over(job):
+                    job.emit.put(Ended("stopped"))
                     return
             try:
-                begun.set()
-                emit.put(Ended(self._reply(prompt_ids, options, emit, stop)))
+                job.begun.set()
+                job.emit.put(Ended(self._reply(job)))
             finally:
                 self._turn.release()
         except BaseException as error:      # whatever it is, the person who waits must hear of it
             self._cache, self._cached_ids = None, []
-            emit.put(error)
+            job.emit.put(Ended("stopped") if self._closing.is_set() else error)
 
-    def _reply(self, prompt_ids: list[int], options: GenerationOptions, emit: queue.SimpleQueue[Item],
-               stop: threading.Event) -> Any:
-        ids, left, random_state = list(prompt_ids), options.max_new_tokens, None
+    def _is_over(self, job: _Job) -> bool:
+        return job.stop.is_set() or self._closing.is_set()
+
+    def _reply(self, job: _Job) -> Literal["stop", "length", "stopped"]:
+        ids, left = list(job.prompt_ids), job.options.max_new_tokens
+        cache = self._read_prompt(job)
         while left > 0:
-            if stop.is_set() or self._closing.is_set():
+            if self._is_over(job):
                 return "stopped"
-            with self._other.paused() if self._other else nullcontext():
-                new, random_state = self._slice(ids, len(prompt_ids), min(left, SLICE_TOKENS), options, emit, stop, random_state)
+            with self._alone(job):
+                # A recurrent state cannot be kept between two calls, so such a reply is made in one.
+                new = self._slice(ids, min(left, SLICE_TOKENS) if self._can_reuse else left, job, cache)
             ids, left = ids + new, left - len(new)
             if new and new[-1] in self._end_ids:
                 return "stop"
         return "length"
 
-    def _slice(self, ids: list[int], prompt_tokens: int, count: int, options: GenerationOptions,
-               emit: queue.SimpleQueue[Item], stop: threading.Event, random_state: Any) -> tuple[list[int], Any]:
-        cache, cached = self._take_cache(ids)
-        streamer = _Streamer(emit, min(cached, prompt_tokens))
-        device = self._model.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else [], enabled=options.seed is not None):
-            if options.seed is not None:
-                _seed(options.seed, random_state, device)
+    @contextmanager
+    def _alone(self, job: _Job) -> Iterator[None]:
+        """The model is ours until the block ends; then the batched lane has it for as long as we had."""
+        if self.other is None:
+            yield
+            return
+        with self.other.paused():
+            started = time.monotonic()
+            yield
+        if self.other.running:
+            job.stop.wait(time.monotonic() - started)
+
+    def _read_prompt(self, job: _Job) -> Any:
+        """A cache that holds all of the prompt but its last slice; None where caches cannot be kept."""
+        if not self._can_reuse:
+            return None
+        cache, done = self._take_cache(job.prompt_ids)
+        job.cached_tokens = done
+        assert self._model is not None
+        while len(job.prompt_ids) - done > PROMPT_SLICE_TOKENS and not self._is_over(job):
+            part = job.prompt_ids[done: done + PROMPT_SLICE_TOKENS]
+            with self._alone(job), torch.no_grad():
+                self._model.base_model(input_ids=torch.tensor([part], device=self._device), past_key_values=cache, use_cache=True)
+            done += len(part)
+            job.emit.put(Prefill(done, len(job.prompt_ids)))
+        return cache
+
+    def _slice(self, ids: list[int], count: int, job: _Job, cache: Any) -> list[int]:
+        assert self._model is not None
+        seed = job.options.seed
+        streamer = _Streamer(job)
+        with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else [], enabled=seed is not None):
+            if seed is not None:
+                _seed(seed, job.random_state, self._device)
             output = self._model.generate(
-                torch.tensor([ids], device=device), attention_mask=torch.ones((1, len(ids)), dtype=torch.long, device=device),
-                generation_config=self._config(options, count), past_key_values=cache, streamer=streamer,
-                stopping_criteria=StoppingCriteriaList([_StopWhen(stop), _StopWhen(self._closing)]))
-            state = _random_state(device) if options.seed is not None else None
+                torch.tensor([ids], device=self._device),
+                attention_mask=torch.ones((1, len(ids)), dtype=torch.long, device=self._device),
+                generation_config=self._config(job.options, count), past_key_values=cache, streamer=streamer,
+                stopping_criteria=StoppingCriteriaList([_StopWhen(job.stop), _StopWhen(self._closing)]))
+            job.random_state = _random_state(self._device) if seed is not None else None
         if cache is not None:
             # The last token was drawn but not read, so the cache ends one before it.
             self._cache, self._cached_ids = cache, output[0].tolist()[: cache.get_seq_length()]
-        return streamer.ids, state
+        return streamer.ids
 
     def _take_cache(self, ids: list[int]) -> tuple[Any, int]:
-        """The kept cache cut to its common prefix with `ids`, and how many tokens that is."""
-        if not self._can_reuse:
-            return None, 0
+        """The kept cache cut to its common prefix with `ids`, or a new one, and how many tokens it holds."""
         cache, known = self._cache, self._cached_ids
         self._cache, self._cached_ids = None, []
         common = next((i for i, (a, b) in enumerate(zip(known, ids, strict=False)) if a != b), min(len(known), len(ids)))
         common = min(common, len(ids) - 1)      # at least one token has to be read to get the next
+        assert self._model is not None
         if cache is None or common <= 0:
             return DynamicCache(config=self._model.config), 0
         try:
@@ -171,14 +227,14 @@ class SingleGenerator:
     def _config(self, options: GenerationOptions, count: int) -> GenerationConfig:
         sampling: dict[str, Any] = {} if options.is_greedy else {
             "temperature": float(options.temperature), "top_k": options.top_k, "top_p": float(options.top_p),
-            "min_p": float(options.min_p) or None}
+            "min_p": float(options.min_p)}
         return GenerationConfig(
             do_sample=not options.is_greedy, max_new_tokens=count, repetition_penalty=float(options.repetition_penalty),
             eos_token_id=sorted(self._end_ids) or None, pad_token_id=self._pad_id, use_cache=True, **sampling)
 
     def _typed(self, error: BaseException) -> GenerationFailed:
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(error):
-            return OutOfMemory(str(self._model.device))
+            return OutOfMemory(str(self._device))
         return GenerationFailed(f"{type(error).__name__}: {str(error)[:300]}.")
 
 

@@ -131,11 +131,11 @@ def read_shape(folder: Path, config: Mapping[str, Any], model: str) -> ModelShap
     linear = other = 0
     dtypes: dict[str, int] = {}
     for path in files:
-        for name, entry in _safetensors_header(path, model).items():
-            count = math.prod(entry["shape"])
-            is_matrix = len(entry["shape"]) == 2 and not any(part in name for part in ("embed", "lm_head", "wte", "wpe"))
+        for name, values, dtype in _tensors(path, model):
+            count = math.prod(values)
+            is_matrix = len(values) == 2 and not any(part in name for part in ("embed", "lm_head", "wte", "wpe"))
             linear, other = (linear + count, other) if is_matrix else (linear, other + count)
-            dtypes[entry["dtype"]] = dtypes.get(entry["dtype"], 0) + count
+            dtypes[dtype] = dtypes.get(dtype, 0) + count
     heads = config.get("num_attention_heads") or config.get("n_head") or 1
     hidden = config.get("hidden_size") or config.get("n_embd") or 1
     stored = max(dtypes, key=lambda dtype: dtypes[dtype]) if dtypes else "F32"
@@ -153,6 +153,15 @@ def _window(config: Mapping[str, Any]) -> int:
         if isinstance(config.get(name), int):
             return int(config[name])
     return 1_000_000        # recurrent models have no limit of their own
+
+
+def _tensors(path: Path, model: str) -> list[tuple[str, list[int], str]]:
+    """Name, shape and dtype of every tensor."""
+    try:
+        return [(name, [int(size) for size in entry["shape"]], str(entry["dtype"]))
+                for name, entry in _safetensors_header(path, model).items()]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnsupportedModel(model, f"{path.name} is not a safetensors file.") from error
 
 
 def _safetensors_header(path: Path, model: str) -> dict[str, Any]:

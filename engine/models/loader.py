@@ -9,6 +9,7 @@ import ctypes
 import gc
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,8 +88,12 @@ def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str
     """
     if spec.model == BUILTIN:
         return BUILTIN_FOLDER, None
-    folder = Path(spec.model).expanduser()
-    if folder.is_dir() and not settings.is_public:
+    try:
+        folder = Path(spec.model).expanduser()
+        is_here = folder.is_dir() and not settings.is_public
+    except (OSError, RuntimeError, ValueError) as error:      # a name that no file system takes
+        raise ModelNotFound(spec.model, "this machine") from error
+    if is_here:
         return folder, None
     if folder.is_absolute() or spec.model.startswith((".", "~")) or spec.model.count("/") != 1:
         raise ModelNotFound(spec.model, "this machine" if not settings.is_public else "the hub")
@@ -157,6 +162,7 @@ def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tup
 def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedModel:
     """Tokenizer, then weights. Raises LoadError; nothing is left behind in memory then."""
     spec = candidate.spec
+    model: PreTrainedModel | None = None
     try:
         report(LoadEvent("tokenizer", note="Loading the tokenizer"))
         tokenizer = _load_tokenizer(candidate)
@@ -167,6 +173,8 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
     except EngineError:
         raise
     except Exception as error:      # whatever a model file can provoke ends here, as one typed error
+        model = None
+        drop_frames(error)
         collect()
         if "out of memory" in str(error).lower():
             raise LoadError(spec.model, "memory ran out while its weights were loaded.",
@@ -240,6 +248,15 @@ def _reported(items: list[Any], report: Report) -> Iterator[Any]:
             report(LoadEvent("weights", done, len(items), "Loading weights"))
         yield item
     report(LoadEvent("weights", len(items), len(items), "Loading weights"))
+
+
+def drop_frames(error: BaseException) -> None:
+    """Let go of what the frames of a failure hold: a dead model must not live on in its traceback."""
+    seen: BaseException | None = error
+    while seen is not None:
+        traceback.clear_frames(seen.__traceback__)
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
 
 
 def collect() -> None:

@@ -43,13 +43,13 @@ class LocalModelProvider:
 
     def load(self) -> None:
         """Make this provider's model the loaded one; nothing happens where it is already."""
-        if self._engine.spec != self.spec:
+        if self._engine.spec != self.spec or self._engine.status().state != "ready":
             for _ in self._engine.load(self.spec):
                 pass
 
     def chat(self, messages: Sequence[Message], options: GenerationOptions) -> Iterator[StreamEvent]:
         self.load()
-        return self._engine.chat(messages, options)
+        return self._engine.chat(messages, options, spec=self.spec)
 
     async def generate(self, prompt: str, system_prompt: str | None = None, temperature: float = 0.7, max_tokens: int = 256,
                        top_p: float = 0.95, top_k: int = 50, repetition_penalty: float = 1.0) -> str:
@@ -66,11 +66,18 @@ class LocalModelProvider:
                                     repetition_penalty=repetition_penalty)
         messages = [Message("system", system_prompt)] if system_prompt else []
         events = await asyncio.to_thread(self.chat, [*messages, Message("user", prompt)], options)
+        step: asyncio.Future[StreamEvent | None] | None = None
         try:
-            while (event := await asyncio.to_thread(next, events, None)) is not None:
+            while True:
+                step = asyncio.ensure_future(asyncio.to_thread(next, events, None))
+                event = await asyncio.shield(step)
+                if event is None:
+                    return
                 if isinstance(event, TextDelta):
                     yield event.text
         finally:
+            if step is not None and not step.done():
+                await asyncio.wait([step])      # a generator cannot be closed while it runs
             await asyncio.to_thread(events.close)   # type: ignore[attr-defined]
 
     def unload_model(self) -> Released:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.ui.conftest import serve  # noqa: F401  the same fixture
 
@@ -22,6 +22,8 @@ ROOT = Path(__file__).parent.parent.parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 START_S = 90
+
+expect.set_options(timeout=20_000)      # a busy machine lays out slowly; a check that holds returns at once
 
 
 @pytest.fixture(scope="session")

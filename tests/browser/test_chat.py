@@ -87,7 +87,7 @@ def test_stop_before_the_first_word(visit: Visit, serve: Serve) -> None:
     page = visit(serve(engine))
     send(page, "Hello")
     page.get_by_role("button", name="Stop").click()
-    expect(page.locator(".mc-facts")).to_contain_text("stopped", timeout=2_000)
+    expect(page.locator(".mc-facts")).to_contain_text("stopped", timeout=5_000)
     expect(page.locator("#mc-send")).to_be_visible()
     assert engine.num_closed == 1
 
@@ -97,7 +97,7 @@ def test_stop_keeps_what_was_written(visit: Visit, serve: Serve) -> None:
     send(page, "Hello")
     expect(page.locator("[data-testid=bot] .prose")).to_have_text("Half an answer")
     page.keyboard.press("Escape")
-    expect(page.locator(".mc-facts")).to_contain_text("stopped", timeout=2_000)
+    expect(page.locator(".mc-facts")).to_contain_text("stopped", timeout=5_000)
     assert answers(page) == ["Half an answer"]
 
 
@@ -260,8 +260,10 @@ def test_a_phone_needs_no_sideways_scrolling_and_has_targets_of_44_px(visit: Vis
     send(page, "Hello")
     wait_for_end(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for name in ("Send", "New chat", "Options", "Regenerate"):
-        box = page.get_by_role("button", name=name, exact=True).last.bounding_box()
+    buttons = {name: page.get_by_role("button", name=name, exact=True).last for name in ("Send", "New chat", "Options", "Regenerate")}
+    for name, target in {**buttons, "tab": page.get_by_role("tab"), "theme": page.locator("#mc-theme"),
+                         "language": page.locator("#mc-language"), "message": page.locator("#mc-message textarea")}.items():
+        box = target.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= 44, name
     page.locator("#mc-options-toggle").click()

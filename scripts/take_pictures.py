@@ -1,0 +1,47 @@
+"""Takes the pictures of the README from a running page: python -m scripts.take_pictures http://127.0.0.1:7860 docs/pictures"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+QUESTIONS = ("which model fits in 6 GB?", "write a program that prints the first 10 fibonacci numbers")
+
+
+def ask(page: Page, question: str, count: int) -> None:
+    box = page.locator("#mc-message textarea")
+    box.fill(question)
+    box.press("Enter")
+    page.wait_for_function("count => document.querySelectorAll('.mc-facts').length >= count", arg=count, timeout=120_000)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("url")
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
+        for name, width, height, scheme, locale in (("chat", 1280, 800, "light", "en-US"), ("chat-dark", 1280, 800, "dark", "tr-TR"),
+                                                    ("chat-phone", 390, 844, "light", "en-US")):
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, locale=locale)  # type: ignore[arg-type]
+            page = context.new_page()
+            page.goto(options.url)
+            page.wait_for_selector("#mc-message textarea")
+            page.wait_for_timeout(3000)
+            page.screenshot(path=options.folder / f"{name}-empty.png")
+            for count, question in enumerate(QUESTIONS, 1):
+                ask(page, question, count)
+            page.wait_for_timeout(800)
+            page.screenshot(path=options.folder / f"{name}.png")
+            context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
