@@ -18,6 +18,7 @@ class Turn:
     progress: Waiting | Prefill | None = None
     finished: Finished | None = None
     is_stopped: bool = False
+    is_loading: bool = False        # it waits for the model
     counted_tokens: int = 0         # of a stopped answer, for which the engine sends no usage
     started: float = field(default_factory=time.monotonic)
     first_s: float = 0.0

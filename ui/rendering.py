@@ -94,6 +94,8 @@ def _button(action: str, label: str, extra: str = "") -> str:
 def _progress(turn: Turn, language: str) -> str:
     if turn.thoughts or turn.answer:
         return text(language, "chat.thinking" if turn.is_thinking else "chat.writing")
+    if turn.is_loading:
+        return text(language, "chat.loading")
     match turn.progress:
         case Waiting(position=position) if position > 0:
             return text(language, "chat.waiting", count=number(language, position))

@@ -93,8 +93,6 @@ def _prepare(engine: Engine, conversation: Conversation, question: str, ask: Ask
         raise PageError("error.busy")
     if not question.strip():
         raise PageError("error.nothing")
-    if engine.status().state == "loading" and engine.spec is None:
-        raise PageError("error.loading")
     return read(ask.values)
 
 
@@ -122,6 +120,7 @@ def _write(engine: Engine, conversation: Conversation, turn: Turn, options: Gene
             if not conversation.wants(turn):
                 return
             if pace.is_due() and not turn.is_over:
+                turn.is_loading = not turn.first_s and engine.spec is None
                 pace.began()
                 yield Update(rendering.messages(conversation, ask.language))
                 pace.ended(len(turn.answer) + len(turn.thoughts))

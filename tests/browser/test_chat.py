@@ -131,13 +131,19 @@ def test_an_unexpected_error_is_one_calm_sentence_and_the_text_is_kept(visit: Vi
     assert "secret" not in page.content()
 
 
-def test_a_message_while_the_model_loads_is_kept(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("ok"), LOADING)
+def test_a_message_while_the_model_loads_waits_for_it(visit: Visit, serve: Serve) -> None:
+    engine = ScriptedEngine([2.0, *answer("Now it is ready.")], LOADING)
     page = visit(serve(engine))
     expect(page.get_by_role("progressbar")).to_be_visible()
     send(page, "My words")
-    expect(page.get_by_role("alert")).to_contain_text("still loading")
-    expect(page.locator("#mc-message textarea")).to_have_value("My words")
+    expect(page.get_by_text("Waiting for the model to load")).to_be_visible()
+    expect(page.get_by_text("Now it is ready.")).to_be_visible()
+
+
+def test_examples_appear_when_the_model_is_ready(visit: Visit, serve: Serve) -> None:
+    engine = ScriptedEngine(answer("ok"), LOADING)
+    page = visit(serve(engine))
+    expect(page.get_by_role("progressbar")).to_be_visible()
     engine.current = READY
     expect(page.locator("[data-example]")).to_have_count(4)
 
