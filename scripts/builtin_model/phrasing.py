@@ -95,7 +95,16 @@ def request(phrases: Phrases, language: Language, split: Split, rng: random.Rand
 
 def question(core: str, language: Language, split: Split, rng: random.Random) -> str:
     before, after = rng.choice(QUESTIONS[language][split])
+    if split == "train" and rng.random() < 0.4:
+        core = _thinned(core, rng)
     return finish(before + core + after, language, split, rng, is_question=True)
+
+
+def _thinned(core: str, rng: random.Random) -> str:
+    """A question with some words missing, so that what decides is learned from each of the others."""
+    words = core.split(" ")
+    kept = [word for word in words if "<" in word or rng.random() > 0.25]
+    return " ".join(kept) if len(kept) >= 2 else core
 
 
 def finish(text: str, language: Language, split: Split, rng: random.Random, *, is_question: bool) -> str:

@@ -27,7 +27,7 @@ VOCABULARY = 3072
 WINDOW = 2048
 TOKENS_PER_STEP = 5120
 SHORT_ROW, LONG_ROW = 256, 2048
-LONG_SHARE = 0.05           # the last steps see rows as long as the window
+LONG_SHARE, LONG_EVERY = 0.1, 6     # among the last steps, one in six sees rows as long as the window
 # What an answer says is decided in its first tokens. While that is being learned, most answers are cut short, so that the
 # same time shows twice as many questions; later most are whole. The first tokens of every reply weigh more.
 CUT_EARLY, CUT_LATE, CUT_TOKENS = 0.8, 0.2, 12
@@ -141,7 +141,7 @@ def train(out: Path, steps: int, seed: int = 7, peak: float = 2e-2, adam_peak: f
     early, late, long = (batches(tok, SHORT_ROW, seed, CUT_EARLY), batches(tok, SHORT_ROW, seed + 1), batches(tok, LONG_ROW, seed + 2))
     started, seen, average = time.monotonic(), 0, math.nan
     for step in range(first_step, steps):
-        ids, weights = (x.to(device) for x in next(early if step < early_until else late if step < long_from else long))
+        ids, weights = (x.to(device) for x in next(_pick(step, early_until, long_from, early, late, long)))
         for optimizer, top in zip(optimizers, peaks, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = top * rate(step, steps)
@@ -165,6 +165,12 @@ def train(out: Path, steps: int, seed: int = 7, peak: float = 2e-2, adam_peak: f
             save(model, tok, out)
 
 
+def _pick(step: int, early_until: int, long_from: int, early: Batches, late: Batches, long: Batches) -> Batches:
+    if step >= long_from and step % LONG_EVERY == 0:
+        return long
+    return early if step < early_until else late
+
+
 def save(model: Qwen3ForCausalLM, tok: PreTrainedTokenizerFast, out: Path) -> None:
     copy = Qwen3ForCausalLM(model.config).to(torch.bfloat16)
     copy.load_state_dict({name: value.to(torch.bfloat16) for name, value in model.state_dict().items()})
@@ -177,7 +183,7 @@ def save(model: Qwen3ForCausalLM, tok: PreTrainedTokenizerFast, out: Path) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path("engine/models/builtin"))
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=3350)
     parser.add_argument("--resume", type=Path, help="a folder written by an earlier run")
     parser.add_argument("--first-step", type=int, default=0)
     options = parser.parse_args()
