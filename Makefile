@@ -18,6 +18,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev
+	$(PIP) -r requirements-bench.txt
 	$(BIN)/python -m benchmarks.make_model bench-models/110m
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.page

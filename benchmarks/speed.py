@@ -32,8 +32,8 @@ import httpx
 Chat = list[dict[str, str]]
 # One streamed reply: yields pieces of text; the length is fixed by the second argument.
 Stream = Callable[[Chat, int], Iterator[str]]
-NEW_TOKENS, USERS, TURNS, TURN_TOKENS = 128, 8, 6, 64
-REPEATS = 3
+NEW_TOKENS, USERS, TURNS, TURN_TOKENS = 96, 8, 6, 64
+REPEATS = 2
 
 
 @dataclass(frozen=True, slots=True)

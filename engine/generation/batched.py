@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PAGE_TOKENS = 16            # small pages keep the first token of a growing chat flat: a prefix is shared by whole pages
-CPU_STEP_TOKENS = 256       # prompt tokens per step: bounds how long a step, and so a cancel, takes
+CPU_STEP_TOKENS = 512       # prompt tokens per step: bounds how long a step, and so a cancel, takes
 GPU_STEP_TOKENS = 2048
 
 
