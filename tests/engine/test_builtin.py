@@ -41,14 +41,14 @@ def test_its_card_shows_its_evaluation() -> None:
     assert "| answers, all |" in card
 
 
-@pytest.mark.parametrize("question", ["hello", "merhaba", "Hi!"])
+@pytest.mark.parametrize("question", ["hello", "merhaba", "good morning"])
 def test_it_greets_and_stops_by_itself(builtin_engine: Engine, question: str) -> None:
     text, finished = ask(builtin_engine, question, max_new_tokens=200)
     assert finished.reason == "stop"
     assert "MindCubes" in text
 
 
-@pytest.mark.parametrize(("question", "fact"), [("who are you?", "4 million"), ("sen kimsin?", "4 milyon")])
+@pytest.mark.parametrize(("question", "fact"), [("who are you", "guide"), ("sen kimsin", "rehber")])
 def test_it_says_what_it_is(builtin_engine: Engine, question: str, fact: str) -> None:
     assert fact in ask(builtin_engine, question, max_new_tokens=200)[0]
 
