@@ -118,10 +118,12 @@ def finish(text: str, language: Language, split: Split, rng: random.Random, *, i
         text = " ".join(words)
         if language == "tr" and rng.random() < 0.08:
             text = text.translate(str.maketrans("şğıüöçŞĞİÜÖÇ", "sgiuocSGIUOC"))
+        if rng.random() < 0.25:
+            text = text.lower()
     if rng.random() < 0.5:
         first = text[:1]
         text = ("İ" if language == "tr" and first == "i" else first.upper()) + text[1:]
-    return text + rng.choice(("", "?", "?", " ?") if is_question else ("", "", ".", "!"))
+    return text + rng.choice(("", "?", "?", " ?", "!", ".") if is_question else ("", "", ".", "!"))
 
 
 def _slip(words: list[str], rng: random.Random) -> list[str]:

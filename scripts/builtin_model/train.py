@@ -183,7 +183,7 @@ def save(model: Qwen3ForCausalLM, tok: PreTrainedTokenizerFast, out: Path) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path("engine/models/builtin"))
-    parser.add_argument("--steps", type=int, default=3350)
+    parser.add_argument("--steps", type=int, default=3520)
     parser.add_argument("--resume", type=Path, help="a folder written by an earlier run")
     parser.add_argument("--first-step", type=int, default=0)
     options = parser.parse_args()
