@@ -55,8 +55,10 @@ class App:
             try:
                 if httpx.get(self.url, timeout=2).status_code == 200:
                     return time.perf_counter() - self.started
-            except httpx.HTTPError:
-                pass
+            except httpx.HTTPError as error:
+                last = error        # not listening yet
+                if time.perf_counter() - self.started > 120:
+                    raise RuntimeError("the app did not answer in 120 s") from last
             if self.process.poll() is not None:
                 raise RuntimeError("the app ended at its start")
             time.sleep(0.02)
