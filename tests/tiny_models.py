@@ -13,6 +13,7 @@ from transformers import (
     LlamaConfig,
     MambaConfig,
     PreTrainedTokenizerFast,
+    Qwen3Config,
 )
 
 CHATML = (
@@ -57,6 +58,14 @@ def llama(folder: Path, *, template: str | None = CHATML, window: int = 512, dty
     return _write(folder, LlamaConfig(
         vocab_size=400, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=window, bos_token_id=None, eos_token_id=1, pad_token_id=0), template, dtype)
+
+
+def sliding(folder: Path, *, window: int = 1024) -> Path:
+    """Layers that look back 16 tokens beside layers that see everything."""
+    return _write(folder, Qwen3Config(
+        vocab_size=400, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        head_dim=16, max_position_embeddings=window, use_sliding_window=True, sliding_window=16,
+        layer_types=["sliding_attention", "full_attention"], bos_token_id=None, eos_token_id=1, pad_token_id=0), CHATML, torch.float32)
 
 
 def gpt2(folder: Path) -> Path:

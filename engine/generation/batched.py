@@ -24,6 +24,7 @@ from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPP
 
 from ..errors import GenerationFailed, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting
+from .attention import use_per_reply
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens
 from .sampling import BatchedSampling, sampling_arguments
 
@@ -220,10 +221,11 @@ def _create_manager(model: PreTrainedModel, total_tokens: int, concurrent: int) 
     config = ContinuousBatchingConfig(
         page_size=PAGE_TOKENS, num_blocks=pages, max_batch_tokens=step_tokens, scheduler_type="counting",
         auto_switch_to_flash=False, use_cuda_graph=False, safety_margin=0.0)
-    if model.config._attn_implementation not in ("sdpa", "flash_attention_2", "flash_attention_3"):
+    if model.config._attn_implementation not in ("flash_attention_2", "flash_attention_3"):
         model.set_attn_implementation("sdpa")
     manager = model.init_continuous_batching(generation_config=neutral, continuous_batching_config=config)
     manager.logit_processor = BatchedSampling()
+    use_per_reply(model)        # after the manager, which knows the library's own names only
     return manager
 
 

@@ -1,0 +1,161 @@
+"""Attention of the batched lane on a CPU: every reply attends to its own keys and values, and to nothing else.
+
+The library's path for SDPA multiplies all queries with the keys of all replies, masks what is not theirs, and copies
+key-value heads to the number of query heads: its work grows with the square of the number of replies. Here replies that
+write one token are padded to one length and computed together, heads grouped; replies that read a prompt are computed
+one by one, causally. Not for GPUs: there, one large product is cheaper than several small ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.generation.continuous_batching.cache import PagedAttentionCache
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NAME = "sdpa_per_reply"
+PADDING_RATIO = 2       # replies are padded together while the longest is at most this much longer than the shortest
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Replies with the same number of queries, padded to the same number of keys. Indices count queries and keys of the step."""
+
+    queries: torch.Tensor           # (replies, queries)
+    keys: slice                     # of what is read from the cache
+    num_keys: int                   # of each reply, padding included
+    mask: torch.Tensor | None       # (replies, 1, queries, keys), True where a query may look
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one step's attention is cut into products, for all layers of one kind."""
+
+    step: torch.Tensor              # cu_seq_lens_q of the step: the same object in all its layers, held so that it stays unique
+    read_index: torch.Tensor        # (keys,) places in the cache; empty when no reply has anything cached
+    groups: tuple[_Group, ...]
+
+
+_plans: WeakKeyDictionary[PagedAttentionCache, dict[int, _Plan]] = WeakKeyDictionary()
+
+
+def attend_per_reply(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+                     attention_mask: torch.Tensor | None, dropout: float = 0.0, scaling: float | None = None,
+                     cache: PagedAttentionCache | None = None, **kwargs: Any) -> tuple[torch.Tensor, None]:
+    """The library's attention interface. query: (1, heads, queries, dim); returns (1, queries, heads, dim).
+
+    Without a paged cache this is the library's SDPA attention.
+    """
+    if not isinstance(cache, PagedAttentionCache):
+        return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
+    for name in ("softcap", "position_bias", "s_aux"):
+        if kwargs.get(name) is not None:
+            raise ValueError(f"paged attention with `{name}` is not supported")
+    allocator = cache.layer_to_allocator[module.layer_idx]
+    plan = _plan(cache, allocator, kwargs)
+    read_index = list(kwargs["read_index"])
+    read_index[allocator.index] = plan.read_index
+    key, value = cache.update(key, value, module.layer_idx, {**kwargs, "read_index": read_index})
+    queries, keys, values = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))     # (tokens, heads, dim)
+    result = queries.new_empty(*queries.shape[:2], values.shape[-1])
+    for group in plan.groups:
+        result[group.queries] = _attend(queries[group.queries], keys[group.keys], values[group.keys], group, scaling)
+    return result.unsqueeze(0), None
+
+
+def _attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, group: _Group, scaling: float | None) -> torch.Tensor:
+    """queries: (replies, queries, heads, dim); keys, values: (replies x keys, key-value heads, dim). Returns the shape of queries."""
+    replies, num_queries, heads, dim = queries.shape
+    kv_heads = keys.shape[1]
+    keys, values = (x.view(replies, group.num_keys, kv_heads, -1).transpose(1, 2) for x in (keys, values))
+    if num_queries == 1:        # the query heads of one key-value head become its queries: no copies of keys
+        packed = queries.reshape(replies, kv_heads, heads // kv_heads, dim)
+        attended = scaled_dot_product_attention(packed, keys, values, attn_mask=group.mask, scale=scaling)
+        return attended.reshape(replies, 1, heads, -1)
+    attended = scaled_dot_product_attention(
+        queries.transpose(1, 2), keys, values, attn_mask=group.mask, scale=scaling, is_causal=group.mask is None,
+        enable_gqa=heads != kv_heads)
+    return attended.transpose(1, 2)
+
+
+def _plan(cache: PagedAttentionCache, allocator: Any, kwargs: dict[str, Any]) -> _Plan:
+    """The step's plan for this kind of layer, made by its first layer."""
+    plans = _plans.setdefault(cache, {})
+    plan = plans.get(allocator.index)
+    step = kwargs["cu_seq_lens_q"]
+    if plan is None or plan.step is not step:
+        bounds = kwargs["cu_seq_lens_k"][allocator.layer_type].tolist()
+        window = getattr(allocator, "sliding_window", None)
+        plan = plans[allocator.index] = make_plan(step, bounds, kwargs["read_index"][allocator.index], window)
+    return plan
+
+
+def make_plan(step: torch.Tensor, key_bounds: list[int], read_index: torch.Tensor, window: int | None) -> _Plan:
+    """step: (replies + 1,) where each reply's queries begin; key_bounds: the same for keys; read_index: (keys,) or empty.
+
+    Layers with a sliding window read new keys from beside the cache, in order, so their replies are never padded.
+    """
+    query_bounds = step.tolist()
+    replies = [(query_bounds[i], query_bounds[i + 1], key_bounds[i], key_bounds[i + 1]) for i in range(len(query_bounds) - 1)]
+    is_cached = read_index.numel() > 0
+    writing = [reply for reply in replies if reply[1] - reply[0] == 1] if is_cached and window is None else []
+    groups, indices, offset = [], [], 0
+    for together in _buckets(writing):
+        num_keys = max(end - begin for _, _, begin, end in together)
+        rows = [read_index[begin:end] for _, _, begin, end in together]
+        # Padding reads the reply's own first key again: never what nobody wrote yet, which could be NaN.
+        indices.append(torch.stack([torch.cat([row, row[:1].expand(num_keys - len(row))]) for row in rows]).view(-1))
+        lengths = torch.tensor([len(row) for row in rows])
+        mask = torch.arange(num_keys)[None] < lengths[:, None]
+        groups.append(_Group(torch.tensor([[reply[0]] for reply in together]), slice(offset, offset + num_keys * len(rows)), num_keys,
+                             None if bool(mask.all()) else mask[:, None, None]))
+        offset += num_keys * len(rows)
+    for first, last, begin, end in replies:
+        if last == first or (first, last, begin, end) in writing:
+            continue
+        groups.append(_Group(torch.arange(first, last)[None], slice(offset, offset + end - begin), end - begin,
+                             _causal(last - first, end - begin, window)))
+        if is_cached:
+            indices.append(read_index[begin:end])
+        offset += end - begin
+    return _Plan(step, torch.cat(indices) if indices else read_index, tuple(groups))
+
+
+def _buckets(replies: list[tuple[int, int, int, int]]) -> list[list[tuple[int, int, int, int]]]:
+    """Replies of similar length together."""
+    buckets: list[list[tuple[int, int, int, int]]] = []
+    for reply in sorted(replies, key=lambda reply: reply[3] - reply[2]):
+        shortest = buckets[-1][0] if buckets else None
+        if shortest and reply[3] - reply[2] <= PADDING_RATIO * (shortest[3] - shortest[2]):
+            buckets[-1].append(reply)
+        else:
+            buckets.append([reply])
+    return buckets
+
+
+def _causal(num_queries: int, num_keys: int, window: int | None) -> torch.Tensor | None:
+    """(1, 1, queries, keys): the last query sees the last key. None where plain causal, or everything, says the same."""
+    if num_queries in (1, num_keys) and num_keys <= (window or num_keys):
+        return None
+    distance = torch.arange(num_keys - num_queries, num_keys)[:, None] - torch.arange(num_keys)[None]
+    mask = distance >= 0 if window is None else (distance >= 0) & (distance < window)
+    return mask[None, None]
+
+
+def use_per_reply(model: PreTrainedModel) -> bool:
+    """Let the model's paged attention run per reply where that is faster: SDPA on a CPU. Returns whether it does."""
+    if model.device.type != "cpu" or model.config._attn_implementation not in ("sdpa", NAME):
+        return False
+    AttentionInterface.register(NAME, attend_per_reply)
+    AttentionMaskInterface.register(NAME, sdpa_mask)        # for generate(), which has no paged cache
+    model.set_attn_implementation(NAME)
+    return True
