@@ -7,6 +7,7 @@ import contextlib
 with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  on ZeroGPU it has to come before anything that could touch a GPU
 
+import gc
 import logging
 import os
 import sys
@@ -14,25 +15,26 @@ import sys
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from engine import Engine, EngineError, Settings
-from ui.app import build_app, launch_arguments
 
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    gc.disable()        # a fifth of the start would go into looking for garbage among freshly imported modules
     try:
         settings = Settings.from_env()
         engine = Engine(settings)
-        spec = engine.default_spec()
+        engine.start_loading(engine.default_spec())     # in the background: the page does not wait for it
     except EngineError as error:
         print(error, file=sys.stderr)
         return 2
-    page = build_app(engine)
     try:
-        # The page is up before the model: what it needs is imported and loaded in the background.
+        from ui.app import build_app, launch_arguments  # Gradio comes in while the model is being loaded
+
+        page = build_app(engine)
         page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
                     prevent_thread_lock=True, **launch_arguments())
-        engine.start_loading(spec)
+        gc.enable()
         page.block_thread()
     finally:
         engine.close()

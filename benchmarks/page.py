@@ -115,13 +115,17 @@ print(min(times)); engine.close()
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only-start", action="store_true")
+    options = parser.parse_args()
     app = App("builtin")
     try:
         print(f"process start to HTTP 200: {app.wait():.2f} s (mark 5)")
         print(f"first message to first text in a fresh process: {first_token(app):.2f} s (mark 3)")
     finally:
         app.close()
+    if options.only_start:
+        return
     with tempfile.TemporaryDirectory() as folder:
         model = endless_copy(Path(folder) / "endless")
         question = "tell me everything"

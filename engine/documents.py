@@ -1,0 +1,168 @@
+"""Text of PDF and Word files, read in a process of its own.
+
+A visitor's file may be made to hang, to fill the memory or to break the library that reads it. Here that costs one child
+process with a deadline and a memory limit, and the replies being written meanwhile do not share their interpreter with it.
+Not covered: the child may open files and connections, as the app may; the libraries are trusted not to.
+
+This file is also the child's program, `python documents.py pdf < file`, so it imports nothing of the engine.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MAX_TEXT_CHARS = 1_000_000
+MAX_PDF_PAGES = 1000
+MAX_UNPACKED_BYTES = 100_000_000
+MAX_XML_BYTES = 30_000_000      # libxml2 needs up to 20 times as much for tiny elements
+MAX_MEMBERS = 5_000             # python-docx looks each part up in a list of all
+MAX_MEMORY_BYTES = 2 * 2**30
+TIMEOUT_S = 60.0
+
+_turns = threading.BoundedSemaphore(2)      # more at once only fill the memory
+
+# Parts of a Word file whose text is not what a reader sees: properties, deleted and moved text, older twins of text boxes.
+UNSEEN = {"pPr", "rPr", "tblPr", "trPr", "tcPr", "sectPr", "sdtPr", "del", "moveFrom", "instrText", "Fallback"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """`why` completes "cannot be attached: ..."; `remedy` is a sentence."""
+
+    why: str
+    remedy: str
+
+
+ENCRYPTED = Refusal("it is encrypted", "Print it to a new PDF without a password and attach that.")
+SCANNED = Refusal("it has no text, only pictures of pages (a scan)", "Run text recognition (OCR) on it first.")
+NO_WORD_FILE = Refusal("it is no Word file, or it has a password", "Save it as .docx without a password.")
+TOO_SLOW = Refusal("reading it took too long", "Attach fewer pages, or copy its text into a .txt file.")
+BROKE_READER = Refusal("reading it took too much memory, or it is damaged", "Open it where it was made, save it again and attach that.")
+
+
+def document_text(kind: str, content: bytes, timeout_s: float = TIMEOUT_S) -> str | Refusal:
+    """Read a "pdf" or "docx" in a child process. Blocks, also while others are read.
+
+    The text is as the file has it, cut shortly after MAX_TEXT_CHARS; an empty one is possible.
+    """
+    with _turns:
+        try:
+            child = subprocess.run([sys.executable, "-P", __file__, kind], input=content, stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired:
+            return TOO_SLOW
+        except OSError as error:
+            return Refusal(f"no process could be started to read it ({error.strerror})", "Try again later.")
+    try:
+        found: dict[str, str] = json.loads(child.stdout)
+    except ValueError:          # killed while it wrote, or before
+        return BROKE_READER
+    return found["text"] if "text" in found else Refusal(found["why"], found["remedy"])
+
+
+def pdf_text(content: bytes) -> str | Refusal:
+    """Pages with an empty line between them. Raises whatever pypdf does for a broken file."""
+    from pypdf import PdfReader
+    from pypdf.errors import DependencyError
+
+    try:
+        reader = PdfReader(io.BytesIO(content))
+    except DependencyError:     # a cipher that needs a library of its own
+        return ENCRYPTED
+    if reader.is_encrypted:
+        return ENCRYPTED
+    num_pages = len(reader.pages)
+    if num_pages > MAX_PDF_PAGES:
+        return Refusal(f"it has {num_pages:,} pages", f"Attach at most {MAX_PDF_PAGES:,} pages.")
+    pages: list[str] = []
+    num_chars = 0
+    for page in reader.pages:
+        pages.append(page.extract_text().strip())
+        num_chars += len(pages[-1])
+        if num_chars > MAX_TEXT_CHARS:
+            break
+    return "\n\n".join(filter(None, pages)) if num_chars else SCANNED
+
+
+def docx_text(content: bytes) -> str | Refusal:
+    """Paragraphs and tables in their order, a table row as one line; no headers, footers and notes.
+
+    Raises whatever python-docx and lxml do for a broken file.
+    """
+    from docx import Document
+
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return NO_WORD_FILE
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+    num_bytes = sum(member.file_size for member in members)
+    xml_bytes = max((member.file_size for member in members if member.filename.endswith((".xml", ".rels"))), default=0)
+    if num_bytes > MAX_UNPACKED_BYTES or xml_bytes > MAX_XML_BYTES or len(members) > MAX_MEMBERS:
+        return Refusal(f"it unpacks to {num_bytes / 1e6:,.0f} MB in {len(members):,} parts",
+                       "Split it, or save it without its pictures, or as .txt.")
+    return _seen_text(Document(io.BytesIO(content)).element.body).strip()
+
+
+def _seen_text(element: Any) -> str:
+    """Text below an lxml element. Not through python-docx's tables: they repeat a cell as often as its span claims."""
+    kind = element.tag.rpartition("}")[2]
+    match kind:
+        case "t":
+            return element.text or ""
+        case "tab":
+            return "\t"
+        case "br" | "cr":
+            return "\n"
+        case "noBreakHyphen":
+            return "-"
+    inside = "".join(_seen_text(child) for child in element
+                     if isinstance(child.tag, str) and child.tag.rpartition("}")[2] not in UNSEEN)
+    match kind:
+        case "p" | "tbl":
+            return inside + "\n"
+        case "tc":
+            return " ".join(inside.split()) + " | "
+        case "tr":
+            return inside.removesuffix(" | ") + "\n"
+    return inside
+
+
+READERS: dict[str, Callable[[bytes], str | Refusal]] = {"pdf": pdf_text, "docx": docx_text}
+
+
+def main() -> None:
+    """Read what stands in the standard input and write JSON: the text, or why there is none."""
+    _limit_itself()
+    try:
+        found = READERS[sys.argv[1]](sys.stdin.buffer.read())
+    except MemoryError:
+        found = BROKE_READER
+    except Exception as error:      # the libraries promise no exception of their own for a broken file
+        found = Refusal(f"it is damaged ({type(error).__name__})", "Open it where it was made, save it again and attach that.")
+    json.dump(asdict(found) if isinstance(found, Refusal) else {"text": found[:MAX_TEXT_CHARS + 1]}, sys.stdout)
+
+
+def _limit_itself() -> None:
+    if sys.platform == "win32":     # has no such limits; the parent's deadline holds there too
+        return
+    import resource
+
+    limits = {resource.RLIMIT_CPU: int(TIMEOUT_S)}      # should the parent die first
+    if sys.platform == "linux":
+        limits[resource.RLIMIT_AS] = MAX_MEMORY_BYTES
+    for which, limit in limits.items():
+        hard = resource.getrlimit(which)[1]
+        lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(which, (lower, lower))
+
+
+if __name__ == "__main__":
+    main()
