@@ -5,13 +5,30 @@
     for event in engine.chat([Message("user", "hi")]): ...
 """
 
+from .conversations.live import Progress
+from .conversations.service import Ask, Conversations, Question
 from .engine import Engine, Released, Status
-from .errors import EngineBusy, EngineError, GenerationFailed, InvalidRequest, LoadError, MessageTooLong, NoModelLoaded, gib
+from .errors import (
+    AttachmentRefused,
+    ChatNotFound,
+    EngineBusy,
+    EngineError,
+    GenerationFailed,
+    InvalidRequest,
+    LoadError,
+    MessageTooLong,
+    NoModelLoaded,
+    ShareNotFound,
+    StaleChat,
+    StorageError,
+    gib,
+)
 from .messages import (
     Finished,
     GenerationOptions,
     Message,
     Prefill,
+    PromptView,
     ReasoningDelta,
     StreamEvent,
     TextDelta,
@@ -22,10 +39,13 @@ from .models.loader import LoadEvent, ModelSpec
 from .models.quantization import Quantization, QuantizationChoice
 from .providers.local import LocalModelProvider
 from .settings import BUILTIN, Settings
+from .storage.records import Attachment, Chat, ChatMessage, ChatSummary, SearchHit, Share
 
 __all__ = [
-    "BUILTIN", "Engine", "EngineBusy", "EngineError", "Finished", "GenerationFailed", "GenerationOptions", "InvalidRequest",
-    "LoadError", "LoadEvent", "LocalModelProvider", "Message", "MessageTooLong", "ModelSpec", "NoModelLoaded", "Prefill",
-    "Quantization", "QuantizationChoice", "ReasoningDelta", "Released", "Settings", "Status", "StreamEvent", "TextDelta",
-    "Usage", "Waiting", "gib",
+    "BUILTIN", "Ask", "Attachment", "AttachmentRefused", "Chat", "ChatMessage", "ChatNotFound", "ChatSummary",
+    "Conversations", "Engine", "EngineBusy", "EngineError", "Finished", "GenerationFailed", "GenerationOptions",
+    "gib", "InvalidRequest", "LoadError", "LoadEvent", "LocalModelProvider", "Message", "MessageTooLong",
+    "ModelSpec", "NoModelLoaded", "Prefill", "Progress", "PromptView", "Quantization", "QuantizationChoice",
+    "Question", "ReasoningDelta", "Released", "SearchHit", "Settings", "Share", "ShareNotFound", "StaleChat",
+    "Status", "StorageError", "StreamEvent", "TextDelta", "Usage", "Waiting",
 ]

@@ -155,7 +155,7 @@ def _limit_itself() -> None:
         return
     import resource
 
-    limits = {resource.RLIMIT_CPU: int(TIMEOUT_S)}      # should the parent die first
+    limits = {resource.RLIMIT_CPU: int(TIMEOUT_S) + 10}     # should the parent die first
     if sys.platform == "linux":
         limits[resource.RLIMIT_AS] = MAX_MEMORY_BYTES
     for which, limit in limits.items():

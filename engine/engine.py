@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .errors import EngineBusy, EngineError, LoadError, NoModelLoaded, StorageError
+from .errors import EngineBusy, EngineError, NoModelLoaded, StorageError
 from .hardware import Hardware, detect
-from .messages import GenerationOptions, Message, StreamEvent, Waiting
-from .models.loader import LoadEvent, ModelSpec, examine
+from .load_job import FOLLOW_S, LoadJob
+from .messages import Finished, GenerationOptions, Message, PromptView, StreamEvent, Usage, Waiting
+from .models.loader import LoadEvent, ModelSpec, Report, examine
 from .models.quantization import Quantization, QuantizationChoice, choices
 from .settings import Settings
 from .storage.database import Database
@@ -24,9 +24,7 @@ from .storage.loads import LoadHistory
 if TYPE_CHECKING:
     from .residence import Residence
 
-log = logging.getLogger(__name__)
 State = Literal["empty", "loading", "ready", "unloading"]
-FOLLOW_S = 0.1      # how often a follower of a load hears something
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +68,11 @@ class Engine:
         self._hardware: Hardware | None = None
         self._residence: Residence | None = None
         self._state: State = "empty"
-        self._job: _LoadJob | None = None
+        self._job: LoadJob | None = None
         self._error = ""
         atexit.register(_close, weakref.ref(self))      # a thread killed inside a tensor operation would abort the process
-        self._history = LoadHistory(Database(self.settings.data_dir))
+        self.database = Database(self.settings.data_dir)
+        self._history = LoadHistory(self.database)
         self._history_error = ""
 
     @property
@@ -111,7 +110,7 @@ class Engine:
         job = self.start_loading(spec)
         yield from job.follow()
 
-    def start_loading(self, spec: ModelSpec | str) -> _LoadJob:
+    def start_loading(self, spec: ModelSpec | str) -> LoadJob:
         """Begin a load in the background. Raises EngineBusy."""
         spec = ModelSpec(spec) if isinstance(spec, str) else spec
         with self._lock:
@@ -120,7 +119,7 @@ class Engine:
             if self._state in ("loading", "unloading"):
                 raise EngineBusy(f"a model is {self._state}")
             self._state, self._error = "loading", ""
-            job = self._job = _LoadJob(self, spec)
+            job = self._job = LoadJob(spec, self._swap, self._settle)
         job.start()
         return job
 
@@ -141,7 +140,7 @@ class Engine:
         if residence:
             residence.release(drain_timeout_s=0)
 
-    def _swap(self, spec: ModelSpec, report: _Report) -> None:
+    def _swap(self, spec: ModelSpec, report: Report) -> None:
         """Refuse before giving anything up; unload before loading; go back if loading fails."""
         from .residence import Residence
 
@@ -216,31 +215,50 @@ class Engine:
     # --- replies ---
 
     def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None, *,
-             spec: ModelSpec | None = None) -> Iterator[StreamEvent]:
-        """Stream one reply; the last event is Finished. Closing the iterator stops the work within a step.
+             spec: ModelSpec | None = None, stop: threading.Event | None = None) -> Iterator[StreamEvent]:
+        """Stream one reply; the last event is Finished. Closing the iterator, or setting `stop`, ends the work within a step.
 
-        `spec`: the model that must answer; EngineBusy if another one is loaded by now. While a model is loading, the reply
-        waits for it. Raises NoModelLoaded, EngineBusy (in public mode also when too many replies are in progress),
-        InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, ChatTemplateFailed).
+        A conversation that ends with a part of an answer is continued from there. `spec`: the model that must answer;
+        EngineBusy if another one is loaded by now. While a model is loading, the reply waits for it. Raises NoModelLoaded,
+        EngineBusy (in public mode also when too many replies are in progress), InvalidRequest (MessageTooLong),
+        GenerationFailed (OutOfMemory, ChatTemplateFailed).
         """
         started = time.monotonic()
         while (residence := self._enter()) is None:
+            if stop is not None and stop.is_set():
+                yield Finished("stopped", Usage(0, 0, 0, time.monotonic() - started, 0.0))
+                return
             yield Waiting(0, time.monotonic() - started)
         try:
             if spec is not None and residence.spec != spec:
                 raise EngineBusy(f"{residence.spec.name} was loaded meanwhile", f"Load {spec.name} again.")
-            with closing(residence.chat(tuple(messages), options or residence.default_options)) as events:  # type: ignore[type-var]
+            with closing(residence.chat(tuple(messages), options or residence.default_options, stop)) as events:  # type: ignore[type-var]
                 yield from events
         finally:
             residence.leave()
 
     def count_tokens(self, text: str) -> int:
         """Length of a text in the loaded model's tokens. Raises NoModelLoaded and EngineBusy."""
+        with self._using() as residence:
+            return residence.count_tokens(text)
+
+    def view_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> PromptView:
+        """What the model would read. Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NoModelLoaded, EngineBusy."""
+        with self._using() as residence:
+            return residence.view_prompt(tuple(messages), options)
+
+    def check_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> None:
+        """Raise what `view_prompt` would about the messages; while a model is loading nothing is known, so nothing is raised."""
+        if self._state != "loading":
+            self.view_prompt(messages, options)
+
+    @contextmanager
+    def _using(self) -> Iterator[Residence]:
         residence = self._enter()
         if residence is None:
             raise EngineBusy("a model is loading")
         try:
-            return residence.count_tokens(text)
+            yield residence
         finally:
             residence.leave()
 
@@ -271,63 +289,10 @@ class Engine:
             lane=residence.default_lane if residence else "", lane_reason=residence.lane_reason if residence else "",
             used_bytes=hardware.used_bytes() if hardware else 0, total_bytes=hardware.total_bytes if hardware else 0,
             running=residence.running if residence else 0, waiting=residence.waiting if residence else 0, stage=stage,
-            error=self._error, notes=(*(residence.notes if residence else ()), *filter(None, [self._history_error])))
+            error=self._error, notes=(*(residence.notes if residence else ()), *filter(None, [self.database.notice, self._history_error])))
 
 
 def _close(reference: weakref.ref[Engine]) -> None:
     engine = reference()
     if engine is not None:
         engine.close()
-
-
-class _LoadJob:
-    """A load in its own thread. Anybody may follow it, nobody has to."""
-
-    def __init__(self, engine: Engine, spec: ModelSpec) -> None:
-        self._engine, self.spec = engine, spec
-        self._events: list[LoadEvent] = []
-        self._error: BaseException | None = None
-        self._done = threading.Event()
-        self._started = time.monotonic()
-
-    @property
-    def latest(self) -> LoadEvent | None:
-        return self._events[-1] if self._events else None
-
-    def start(self) -> None:
-        threading.Thread(target=self._run, name="load", daemon=True).start()
-
-    def follow(self) -> Iterator[LoadEvent]:
-        """Every event from the start, and the latest again while nothing happens. Raises what the load raised."""
-        seen = 0
-        while True:
-            is_done = self._done.wait(0 if seen < len(self._events) else FOLLOW_S)
-            yield from self._events[seen:]
-            is_silent, seen = seen == len(self._events), len(self._events)
-            if is_done and seen == len(self._events):
-                break
-            if is_silent and self._events:
-                yield self._events[-1]
-        if self._error is not None:
-            raise self._error
-
-    def report(self, event: LoadEvent) -> None:
-        self._events.append(LoadEvent(event.stage, event.done, event.total, event.note, time.monotonic() - self._started))
-
-    def _run(self) -> None:
-        try:
-            self._engine._swap(self.spec, self.report)
-        except EngineError as error:        # reaches whoever follows, and the status
-            self._error = error
-        except BaseException as error:
-            log.exception("Loading %s failed unexpectedly", self.spec.model)
-            self._error = LoadError(self.spec.model, f"{type(error).__name__}: {str(error)[:300]}", "The log has the details.")
-        finally:
-            self._engine._settle(self._error)
-            if self._error is None:
-                self.report(LoadEvent("ready", note=f"{self.spec.name} is ready"))
-            self._done.set()
-
-
-if TYPE_CHECKING:
-    from .models.loader import Report as _Report

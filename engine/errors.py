@@ -15,7 +15,11 @@ EngineError
 ├── GenerationFailed        a reply broke; the next one works
 │   ├── OutOfMemory
 │   └── ChatTemplateFailed
-└── StorageError
+├── StorageError
+├── ChatNotFound            deleted, or somebody else's
+├── StaleChat               another page changed the chat meanwhile
+├── ShareNotFound           revoked, or never existed
+└── AttachmentRefused       a file that cannot become text
 
 The text of each says what, which value and what to do next. Nothing here holds a secret.
 """
@@ -114,4 +118,28 @@ class ChatTemplateFailed(GenerationFailed):
 
 class StorageError(EngineError):
     def __init__(self, path: str, detail: str) -> None:
-        super().__init__(f"{path} cannot be used ({detail}). Free some space or choose another folder with MINDCUBES_DATA_DIR.")
+        remedy = "Another program holds it: close that, then try again." if "locked" in detail else \
+            "Free some space or choose another folder with MINDCUBES_DATA_DIR."
+        super().__init__(f"{path} cannot be used ({detail}). {remedy}")
+
+
+class ChatNotFound(EngineError):
+    def __init__(self, chat_id: str) -> None:
+        super().__init__("This chat does not exist any more. Start a new one, or choose another from the list.")
+        self.chat_id = chat_id
+
+
+class StaleChat(EngineError):
+    def __init__(self) -> None:
+        super().__init__("This chat was changed on another page. The newer one is shown now; send again if you still want to.")
+
+
+class ShareNotFound(EngineError):
+    def __init__(self) -> None:
+        super().__init__("This link leads nowhere: its owner has revoked it, or it was never complete.")
+
+
+class AttachmentRefused(EngineError):
+    def __init__(self, name: str, why: str, remedy: str) -> None:
+        super().__init__(f"{name} cannot be attached: {why}. {remedy}")
+        self.name, self.why, self.remedy = name, why, remedy

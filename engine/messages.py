@@ -87,6 +87,19 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptView:
+    """What the model reads: the exact text and its tokens one by one. `room` is how many tokens an answer may have."""
+
+    text: str
+    tokens: tuple[str, ...]
+    window_tokens: int
+    room: int
+    dropped_messages: int
+    dropped_tokens: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Nothing to show yet: `position` requests are ahead; `seconds` since the message was sent."""
 

@@ -16,7 +16,7 @@ from .generation.context import ChatContext
 from .generation.reply import ReplyRequest, stream_reply
 from .generation.single import SingleGenerator
 from .hardware import BYTES_PER_VALUE, Hardware
-from .messages import GenerationOptions, Message, StreamEvent
+from .messages import GenerationOptions, Message, PromptView, StreamEvent
 from .models.fit import kv_cache_bytes
 from .models.loader import Candidate, LoadedModel, LoadEvent, ModelSpec, Report, collect, drop_frames, load
 from .settings import Settings
@@ -141,18 +141,26 @@ class Residence:
 
     # --- replies ---
 
-    def chat(self, messages: tuple[Message, ...], options: GenerationOptions) -> Iterator[StreamEvent]:
+    def chat(self, messages: tuple[Message, ...], options: GenerationOptions,
+             stop: threading.Event | None = None) -> Iterator[StreamEvent]:
         if self.is_broken:
             self._revive()
         assert self._loaded is not None, "enter() came first"
         lane, reason = self.choose_lane(options)
         generator = self._batched if lane == "batched" and self._batched else self._single
         notes = (reason,) if lane != self.default_lane else ()
-        return stream_reply(ReplyRequest(messages, options, notes), self.context, generator, self._loaded.tokenizer)
+        return stream_reply(ReplyRequest(messages, options, notes, stop), self.context, generator, self._loaded.tokenizer)
 
     def count_tokens(self, text: str) -> int:
         assert self._loaded is not None, "enter() came first"
         return len(self._loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView:
+        assert self._loaded is not None, "enter() came first"
+        prompt = self.context.fit(messages, options.max_new_tokens)
+        tokens = tuple(self._loaded.tokenizer.batch_decode([[token_id] for token_id in prompt.ids]))
+        return PromptView(prompt.text, tokens, self.window_tokens, prompt.room, prompt.dropped_messages, prompt.dropped_tokens,
+                          prompt.notes)
 
     def _warm_up(self) -> None:
         """A first reply; a model that the batched lane turns out not to take goes to the single lane."""

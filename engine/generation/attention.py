@@ -56,7 +56,8 @@ def attend_per_reply(module: torch.nn.Module, query: torch.Tensor, key: torch.Te
     Without a paged cache this is the library's SDPA attention.
     """
     if not isinstance(cache, PagedAttentionCache):
-        return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
+        plain: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
+        return plain
     for name in ("softcap", "position_bias", "s_aux"):
         if kwargs.get(name) is not None:
             raise ValueError(f"paged attention with `{name}` is not supported")

@@ -29,6 +29,7 @@ PLAIN_TEMPLATE = (
 PLAIN_STOPS = ("\nUser:", "\nSystem:")
 NO_TEMPLATE_NOTE = "This model has no chat template, so the chat is sent as plain lines: “User: …”, “Assistant: …”."
 MERGED_NOTE = "This model's chat template has no system role, so the system prompt was put before the first message."
+OPEN_THOUGHT, CLOSE_THOUGHT = "<think>", "</think>"
 MIN_REPLY_TOKENS = 16
 REPLY_SHARE = 4             # a quarter of the window is kept free for the reply before older turns are dropped
 REMEMBERED_REPLIES = 64
@@ -62,30 +63,32 @@ class ChatContext:
     def fit(self, messages: Sequence[Message], max_new_tokens: int) -> Prompt:
         """The whole conversation, or as many of its latest turns as fit behind the system prompt.
 
+        A last message of the assistant is the beginning of the answer, which the model is to continue.
+
         Raises InvalidRequest, MessageTooLong (with its token count) and ChatTemplateFailed.
         """
-        system, turns = _split(messages)
+        system, turns, begun = _split(messages)
         notes: tuple[str, ...] = () if self.has_template else (NO_TEMPLATE_NOTE,)
         if system and not self.has_system_role:
             notes += (MERGED_NOTE,)
         starts = [i for i, message in enumerate(turns) if message.role == "user"]
-        text = self._render(system, turns)
+        text = self._render(system, turns, begun)
         ids = self._tokenize(text)
         whole, first = len(ids), 0
         target = self.window_tokens - min(max_new_tokens, self.window_tokens // REPLY_SHARE)
         if whole > target:
             # Fewer turns are never longer: search the first start whose rest fits.
             sizes = starts[1:]
-            found = bisect_left(sizes, True, key=lambda i: len(self._tokenize(self._render(system, turns[i:]))) <= target)
+            found = bisect_left(sizes, True, key=lambda i: len(self._tokenize(self._render(system, turns[i:], begun))) <= target)
             first = sizes[min(found, len(sizes) - 1)] if sizes else 0
-            text = self._render(system, turns[first:])
+            text = self._render(system, turns[first:], begun)
             ids = self._tokenize(text)
         if not ids:
             raise ChatTemplateFailed("it rendered no text")
         if len(ids) > self.window_tokens - MIN_REPLY_TOKENS:
             raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
         return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0,
-                      text.rstrip().endswith("<think>"), notes)
+                      text.rstrip().endswith(OPEN_THOUGHT), notes)
 
     def remember(self, prompt: Prompt, reply_text: str, reply_ids: Sequence[int]) -> None:
         """Keep the ids of a prompt and its reply, for the next turn of that chat."""
@@ -104,14 +107,17 @@ class ChatContext:
         ids: list[int] = self._tokenizer(rest, add_special_tokens=not self.has_template and known is None)["input_ids"]
         return ids if known is None else start + ids
 
-    def _render(self, system: Message | None, turns: Sequence[Message]) -> str:
+    def _render(self, system: Message | None, turns: Sequence[Message], begun: str = "") -> str:
         chat = [{"role": message.role, "content": message.content} for message in turns]
         if system and self.has_system_role:
             chat = [{"role": "system", "content": system.content}, *chat]
         elif system:
             first = next(i for i, message in enumerate(chat) if message["role"] == "user")
             chat[first] = {"role": "user", "content": f"{system.content}\n\n{chat[first]['content']}"}
-        return self._apply(chat)
+        text = self._apply(chat)
+        if begun and text.rstrip().endswith(OPEN_THOUGHT):
+            text += f"\n{CLOSE_THOUGHT}\n\n"       # thoughts are not kept in the prompt: the answer goes on after them
+        return text + begun
 
     def _apply(self, chat: list[dict[str, str]]) -> str:
         template = None if self.has_template else PLAIN_TEMPLATE
@@ -129,8 +135,8 @@ class ChatContext:
             return False
 
 
-def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message]]:
-    """The system prompt and the turns after it.
+def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], str]:
+    """The system prompt, the turns after it, and the beginning of an answer to the last of them.
 
     Raises InvalidRequest when there is nothing to answer.
     """
@@ -138,10 +144,12 @@ def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message]]:
     turns = list(messages[1 if system else 0:])
     if any(message.role == "system" for message in turns):
         raise InvalidRequest("messages", "a later system message", "at most one system message, the first")
+    begun = turns.pop().content if turns and turns[-1].role == "assistant" else ""
     while turns and turns[0].role != "user":
         turns = turns[1:]
     if not turns or turns[-1].role != "user":
-        raise InvalidRequest("messages", messages[-1].role if messages else "nothing", "a conversation that ends with a user message")
+        raise InvalidRequest("messages", messages[-1].role if messages else "nothing",
+                             "a conversation that ends with a user message, or with the beginning of its answer")
     if not turns[-1].content.strip():
         raise InvalidRequest("message", "", "some text")
-    return (system if system and system.content.strip() else None), turns
+    return (system if system and system.content.strip() else None), turns, begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,6 +23,11 @@ class ReplyRequest:
     messages: tuple[Message, ...]
     options: GenerationOptions
     notes: tuple[str, ...] = ()
+    stop: threading.Event | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
 
 
 class _Meter:
@@ -47,7 +53,7 @@ class _Meter:
 
 def stream_reply(request: ReplyRequest, context: ChatContext, generator: Generator,
                  tokenizer: PreTrainedTokenizerBase) -> Iterator[StreamEvent]:
-    """Every event of one reply; the last is Finished. Closing it stops the work on the device within a step.
+    """Every event of one reply; the last is Finished. Closing it, or setting its `stop`, stops the work within a step.
 
     Raises InvalidRequest and GenerationFailed and their kinds.
     """
@@ -61,6 +67,9 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: Generat
     reason: FinishReason = "stop"
     with closing(generator.stream(prompt.ids, options)) as events:      # type: ignore[type-var]
         for event in events:
+            if request.is_stopped:
+                reason = "stopped"
+                break
             if isinstance(event, NewTokens):
                 meter.count(event)
                 ids += event.ids

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..errors import StorageError
+
+log = logging.getLogger(__name__)
+LOCK_WAIT_S = 5.0
+DAMAGES = ("not a database", "malformed", "unsupported file format")
 
 # Never change an entry that was released: append the next one.
 MIGRATIONS = (
@@ -15,6 +21,25 @@ MIGRATIONS = (
         model TEXT NOT NULL, quantization TEXT NOT NULL, device TEXT NOT NULL,
         seconds REAL NOT NULL, weight_bytes INTEGER NOT NULL, at REAL NOT NULL
     )""",
+    """CREATE TABLE chats (
+        id TEXT PRIMARY KEY, owner TEXT NOT NULL, title TEXT NOT NULL, title_words TEXT NOT NULL,
+        created REAL NOT NULL, updated REAL NOT NULL, is_pinned INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 0,
+        head INTEGER, system_prompt TEXT NOT NULL DEFAULT '', options TEXT NOT NULL DEFAULT '', queued TEXT NOT NULL DEFAULT '',
+        deleted REAL
+    )""",
+    "CREATE INDEX chats_of_owner ON chats (owner, deleted, is_pinned DESC, updated DESC)",
+    """CREATE TABLE messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, chat TEXT NOT NULL, parent INTEGER, role TEXT NOT NULL, text TEXT NOT NULL,
+        state TEXT NOT NULL, writer TEXT, created REAL NOT NULL, details TEXT NOT NULL, deleted REAL
+    )""",
+    "CREATE INDEX messages_of_chat ON messages (chat)",
+    "CREATE INDEX messages_being_written ON messages (state) WHERE state = 'writing'",
+    "CREATE VIRTUAL TABLE chat_words USING fts5 (owner, text, tokenize = 'unicode61')",
+    """CREATE TABLE shares (
+        token TEXT PRIMARY KEY, chat TEXT NOT NULL, owner TEXT NOT NULL, title TEXT NOT NULL, created REAL NOT NULL,
+        content TEXT NOT NULL
+    )""",
+    "CREATE TABLE presets (owner TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (owner, name))",
 )
 
 
@@ -24,22 +49,47 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "mindcubes.db"
         self._is_ready = False
+        self.notice = ""        # what a person should know about the file: that a damaged one was set aside
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit at the end, roll back on an exception. Raises StorageError."""
+    def transaction(self, *, is_writing: bool = False) -> Iterator[sqlite3.Connection]:
+        """Commit at the end, roll back on an exception. Raises StorageError.
+
+        `is_writing`: take the write lock at once, so that what is read first stays true until the commit.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=5)) as connection:
-                self._migrate(connection)
+            self._prepare()
+            with closing(sqlite3.connect(self.path, timeout=LOCK_WAIT_S)) as connection:
+                connection.row_factory = sqlite3.Row
                 with connection:
+                    if is_writing:
+                        connection.execute("BEGIN IMMEDIATE")
                     yield connection
         except (sqlite3.Error, OSError) as error:
             raise StorageError(str(self.path), str(error)) from error
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
+    def _prepare(self) -> None:
+        """Bring the file up to date, once. A damaged one is set aside under a name that says when, and a new one begun."""
         if self._is_ready:
             return
+        try:
+            with closing(sqlite3.connect(self.path, timeout=LOCK_WAIT_S)) as connection:
+                self._migrate(connection)
+        except sqlite3.DatabaseError as error:
+            if not any(damage in str(error) for damage in DAMAGES):
+                raise
+            kept = self.path.with_name(f"{self.path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{self.path.suffix}")
+            self.path.rename(kept)
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            self.notice = f"The file with your chats was damaged ({error}). It was kept as {kept.name}, and a new one begun."
+            log.error("%s", self.notice)
+            with closing(sqlite3.connect(self.path, timeout=LOCK_WAIT_S)) as connection:
+                self._migrate(connection)
+        self._is_ready = True
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         with connection:
             connection.execute("BEGIN IMMEDIATE")       # two processes may start at once
@@ -49,4 +99,3 @@ class Database:
             for migration in MIGRATIONS[version:]:
                 connection.execute(migration)
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        self._is_ready = True

@@ -39,5 +39,5 @@ def test_a_broken_database_does_not_cost_the_model(settings: Settings, tmp_path:
     engine = Engine(replace(settings, data_dir=tmp_path))
     exhaust(engine.load("builtin"))
     assert ask(engine, "hello")[0]
-    assert any("cannot be used" in note for note in engine.status().notes)
+    assert any("damaged" in note for note in engine.status().notes)
     engine.close()

@@ -1,0 +1,90 @@
+"""An answer while it is being written: fed by one thread, watched by any number of pages, stopped by any of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+
+from ..messages import Finished, Prefill, ReasoningDelta, StreamEvent, TextDelta, Waiting
+from ..storage.records import ChatMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One look at an answer. `problem`: why it broke; `save_problem`: why it could not be saved."""
+
+    message: ChatMessage
+    waiting: Waiting | Prefill | None = None
+    first_s: float = 0.0
+    problem: Exception | None = None
+    save_problem: Exception | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.message.state != "writing"
+
+    @property
+    def is_thinking(self) -> bool:
+        return bool(self.message.thoughts) and not self.message.text and not self.is_over
+
+
+class LiveReply:
+    """`message` is how the answer was when writing (or continuing) began."""
+
+    def __init__(self, owner: str, chat_id: str, message: ChatMessage) -> None:
+        self.owner, self.chat_id, self.message_id = owner, chat_id, message.id
+        self.stop = threading.Event()
+        self._changed = threading.Condition()
+        self._latest = Progress(message)
+        self._text, self._thoughts = [message.text], [message.thoughts]
+        self._started = time.monotonic()
+        self._first_s = self._thought_s = 0.0
+        self._before_s = message.thought_s
+        self._waiting: Waiting | Prefill | None = None
+        self._count = 0             # of events, so that a watcher knows whether it missed one
+
+    def take(self, event: StreamEvent) -> None:
+        with self._changed:
+            seconds = time.monotonic() - self._started
+            match event:
+                case TextDelta(text):
+                    self._text.append(text)
+                case ReasoningDelta(text):
+                    self._thoughts.append(text)
+                    self._thought_s = seconds
+                case Waiting() | Prefill():
+                    self._waiting = event
+                case Finished(reason, usage, notes):
+                    self._latest = replace(self._latest, message=replace(
+                        self._latest.message, state="stopped" if reason == "stopped" else "done", reason=reason, usage=usage, notes=notes))
+            if not self._first_s and isinstance(event, (TextDelta, ReasoningDelta)):
+                self._first_s = seconds
+            self._tell()
+
+    def fail(self, error: Exception) -> None:
+        with self._changed:
+            message = replace(self._latest.message, state="failed", error=str(error))
+            self._latest = replace(self._latest, message=message, problem=error)
+            self._tell()
+
+    def not_saved(self, error: Exception | None) -> None:
+        with self._changed:
+            self._latest = replace(self._latest, save_problem=error)
+            self._tell()
+
+    def look(self) -> Progress:
+        with self._changed:
+            message = replace(self._latest.message, text="".join(self._text), thoughts="".join(self._thoughts),
+                              thought_s=self._before_s + self._thought_s)
+            return replace(self._latest, message=message, waiting=self._waiting, first_s=self._first_s)
+
+    def wait(self, seen: int, timeout_s: float) -> int:
+        """Return when there is news after `seen`, or after `timeout_s`; the result is the next `seen`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._count != seen, timeout_s)
+            return self._count
+
+    def _tell(self) -> None:
+        self._count += 1
+        self._changed.notify_all()

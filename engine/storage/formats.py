@@ -1,0 +1,219 @@
+"""One chat out of JSON, as MindCubes and other programs write it. Nothing in it is trusted: what does not fit is refused.
+
+    messages         {"messages": [{"role", "content"}]}; content is text, or OpenAI's list of text parts
+    ShareGPT         {"conversations": [{"from", "value"}]}
+    Open WebUI       {"title", "chat": {"history": {"currentId", "messages": {id: {"parentId", "role", "content"}}}}}
+    ChatGPT          {"title", "current_node", "mapping": {id: {"parent", "message": {"author", "content": {"parts"}}}}}
+
+Of the last two only the chosen line is read, and of that the text: calls of tools, pictures and empty messages are left out,
+because nobody can repair such a file by hand. In the others they are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast, get_args
+
+from ..attachments import clean_name, valid_text
+from ..errors import InvalidRequest
+from ..messages import MAX_MESSAGE_CHARS, GenerationOptions, Role, Usage
+from .records import Attachment, ChatMessage, MessageState
+
+MAX_MESSAGES = 2_000
+LAST_TIME = 4_102_444_800       # the year 2100: later ones are not seconds
+ROLES: dict[str, Role] = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant",
+                          "model": "assistant", "system": "system", "developer": "system"}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Something from JSON, with a name for error messages. Every method raises InvalidRequest for another type."""
+
+    value: Any
+    name: str
+
+    def wrong(self, expected: str) -> InvalidRequest:
+        match self.value:
+            case None:
+                shown: object = "missing"
+            case dict() | list():
+                shown = "an object" if isinstance(self.value, dict) else f"a list of {len(self.value):,}"
+            case str():
+                shown = valid_text(self.value[:60])
+            case _:
+                shown = self.value if len(repr(self.value)) < 60 else f"{repr(self.value)[:60]}..."
+        return InvalidRequest(self.name, shown, expected)
+
+    def get(self, key: str) -> Value:
+        """The member `key` of an object; one with value None if there is none."""
+        return Value(self.members().get(key), f"{key} of {self.name}")
+
+    def members(self) -> dict[str, Any]:
+        if not isinstance(self.value, dict):
+            raise self.wrong("an object")
+        return self.value
+
+    def items(self, kind: str) -> list[Value]:
+        """`kind` says what one of the list is called: "message 2 of chat 1", not "... of messages of chat 1"."""
+        if not isinstance(self.value, list):
+            raise self.wrong("a list")
+        owner = self.name.partition(" of ")[2] or self.name
+        return [Value(each, f"{kind} {number} of {owner}") for number, each in enumerate(self.value, 1)]
+
+    def text(self) -> str:
+        if not isinstance(self.value, str):
+            raise self.wrong("text")
+        if len(self.value) > MAX_MESSAGE_CHARS:
+            raise InvalidRequest(self.name, f"{len(self.value):,} characters", f"at most {MAX_MESSAGE_CHARS:,} characters")
+        return valid_text(self.value)
+
+    def text_or_none(self) -> str:
+        return "" if self.value is None else self.text()
+
+    def number(self, *, whole: bool = False) -> Any:
+        is_number = isinstance(self.value, int) or (isinstance(self.value, float) and not whole)
+        if not is_number or isinstance(self.value, bool) or not -1e19 < self.value < 1e19:      # NaN is in no range
+            raise self.wrong("a whole number" if whole else "a number")
+        return self.value
+
+
+def read_path(chat: Value, *, is_own: bool) -> tuple[ChatMessage, ...]:
+    """The messages of a chat; system messages become the system prompt of the answers after them. Raises InvalidRequest."""
+    line, prompt = [], ""
+    for message in map(_own, chat.get("messages").items("message")) if is_own else _messages(chat):
+        if message.role == "system":
+            prompt = message.text
+        elif message.role == "assistant" and not message.system_prompt:
+            line.append(replace(message, system_prompt=prompt))
+        else:
+            line.append(message)
+    if len(line) > MAX_MESSAGES:
+        raise InvalidRequest(chat.name, f"{len(line):,} messages", f"at most {MAX_MESSAGES:,} messages")
+    return tuple(line)
+
+
+def read_title(chat: Value) -> str:
+    """The title that was given; empty if there is none. Raises InvalidRequest."""
+    inner = chat.members().get("chat")
+    given = chat.get("title").text_or_none() or (Value(inner, chat.name).get("title").text_or_none() if isinstance(inner, dict) else "")
+    return " ".join(given.split())
+
+
+def _messages(chat: Value) -> Iterator[ChatMessage]:
+    members = chat.members()
+    if "mapping" in members:
+        return _chatgpt(chat)
+    if "chat" in members:
+        return _open_webui(chat)
+    if "conversations" in members:
+        return (ChatMessage(_role(turn.get("from")), turn.get("value").text()) for turn in chat.get("conversations").items("turn"))
+    if "messages" in members:
+        return (ChatMessage(_role(message.get("role")), _content(message.get("content")))
+                for message in chat.get("messages").items("message"))
+    raise chat.wrong("an object with messages, conversations, chat or mapping")
+
+
+def _role(value: Value) -> Role:
+    role = ROLES.get(value.value.lower()) if isinstance(value.value, str) else None
+    if role is None:
+        raise value.wrong("user, assistant or system")
+    return role
+
+
+def _content(value: Value) -> str:
+    if not isinstance(value.value, list):
+        return value.text()
+    parts = value.items("part")
+    for part in parts:
+        if part.get("type").value != "text":
+            raise part.get("type").wrong("text: other content cannot be read")
+    return Value("\n".join(part.get("text").text() for part in parts), value.name).text()
+
+
+def _line(nodes: Value, current: object, parent: str) -> list[Value]:
+    """The nodes of a tree from the first one to `current`, or to the last one of the file if `current` is none of them."""
+    tree = nodes.members()
+    at = current if isinstance(current, str) and current in tree else next(reversed(tree), None)
+    line: dict[str, Value] = {}
+    while isinstance(at, str) and at in tree:
+        if at in line:
+            raise InvalidRequest(nodes.name, f"a circle through {at[:60]!r}", "a tree")
+        line[at] = Value(tree[at], f"message {at[:60]!r} of {nodes.name}")
+        at = line[at].get(parent).value
+    return [*reversed(line.values())]
+
+
+def _chatgpt(chat: Value) -> Iterator[ChatMessage]:
+    for node in _line(chat.get("mapping"), chat.get("current_node").value, "parent"):
+        message = node.get("message")
+        if message.value is None:       # the root
+            continue
+        role, parts = message.get("author").get("role"), message.get("content").get("parts").value
+        texts = [part for part in parts if isinstance(part, str)] if isinstance(parts, list) else []
+        is_for_tool = message.get("recipient").value not in (None, "all")
+        if role.value in ("user", "assistant", "system") and any(map(str.strip, texts)) and not is_for_tool:
+            text = Value("\n".join(texts), f"text of {message.name}").text()
+            yield ChatMessage(_role(role), text, created=_created(message.get("create_time")))
+
+
+def _open_webui(chat: Value) -> Iterator[ChatMessage]:
+    history = chat.get("chat").get("history")
+    for message in _line(history.get("messages"), history.get("currentId").value, "parentId"):
+        content, model = message.get("content"), message.get("model").value
+        text = "" if content.value is None else _content(content)
+        if text.strip() and message.get("role").value != "tool":
+            yield ChatMessage(_role(message.get("role")), text, created=_created(message.get("timestamp")),
+                              model=valid_text(model) if isinstance(model, str) else "")
+
+
+def _created(value: Value) -> float:
+    """0, which is now for the database, if it is no time."""
+    is_time = isinstance(value.value, (int, float)) and not isinstance(value.value, bool) and 0 < value.value < LAST_TIME
+    return float(value.value) if is_time else 0.0
+
+
+def _own(message: Value) -> ChatMessage:
+    """What `message_dict` wrote, without its place in the tree."""
+    state = message.get("state")
+    if state.value is not None and state.value not in get_args(MessageState):
+        raise state.wrong(", ".join(get_args(MessageState)))
+    seconds = message.get("thought_s")
+    return ChatMessage(
+        _role(message.get("role")), message.get("text").text(), state=cast(MessageState, state.value or "done"),
+        created=_created(message.get("created")), thoughts=message.get("thoughts").text_or_none(),
+        thought_s=0.0 if seconds.value is None else seconds.number(),
+        reason=message.get("reason").text_or_none(), error=message.get("error").text_or_none(),
+        usage=_usage(message.get("usage")), options=_options(message.get("options")),
+        model=message.get("model").text_or_none(), system_prompt=message.get("system_prompt").text_or_none(),
+        notes=tuple(note.text() for note in _list(message.get("notes"), "note")),
+        attachments=tuple(_attachment(each) for each in _list(message.get("attachments"), "attachment")))
+
+
+def _list(value: Value, kind: str) -> list[Value]:
+    return [] if value.value is None else value.items(kind)
+
+
+def _attachment(value: Value) -> Attachment:
+    tokens = value.get("tokens")
+    return Attachment(clean_name(value.get("name").text()), value.get("text").text(),
+                      0 if tokens.value is None else tokens.number(whole=True))
+
+
+def _usage(value: Value) -> Usage | None:
+    if value.value is None:
+        return None
+    return Usage(**{field.name: value.get(field.name).number(whole=field.type == "int") for field in fields(Usage)})
+
+
+def _options(value: Value) -> GenerationOptions | None:
+    if value.value is None:
+        return None
+    known = {field.name: value.get(field.name) for field in fields(GenerationOptions) if field.name in value.members()}
+    values = {name: member.number() for name, member in known.items() if name not in ("stop", "seed")}
+    stop = tuple(text.text() for text in _list(known["stop"], "text")) if "stop" in known else ()
+    seed = known["seed"].number(whole=True) if "seed" in known and known["seed"].value is not None else None
+    try:
+        return GenerationOptions(**values, stop=stop, seed=seed)
+    except InvalidRequest as error:
+        raise Value(error.value, f"{error.name} of {value.name}").wrong(error.expected) from error

@@ -1,0 +1,104 @@
+"""What is kept of a conversation. Pure values; `chats.py` reads and writes them.
+
+A chat is a tree: every message names the one before it, and messages with the same parent are versions of each other.
+`Chat.path` is the line from the first message to the chosen last one, which is what a person sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..messages import GenerationOptions, Role, Usage
+
+# A reply being written; ended by itself; stopped by a person; cut off by the end of the process; broken by an error.
+MessageState = Literal["writing", "done", "stopped", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A text that came with a message. `text` is what the model reads."""
+
+    name: str
+    text: str
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """`versions`: ids of all messages with the same parent, oldest first. Times in seconds; `created` since the epoch.
+
+    For answers: `model`, `options` and `system_prompt` are what it was written with, `reason` why it ended.
+    """
+
+    role: Role
+    text: str
+    id: int = 0
+    parent: int | None = None
+    state: MessageState = "done"
+    created: float = 0.0
+    versions: tuple[int, ...] = ()
+    thoughts: str = ""
+    thought_s: float = 0.0
+    reason: str = ""
+    error: str = ""
+    usage: Usage | None = None
+    notes: tuple[str, ...] = ()
+    model: str = ""
+    options: GenerationOptions | None = None
+    system_prompt: str = ""
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSummary:
+    """One line of the list of chats. `version` counts the changes of the chat."""
+
+    id: str
+    title: str
+    created: float
+    updated: float
+    is_pinned: bool = False
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """`system_prompt` and `options` are those last used here; `queued` waits for the end of the answer being written."""
+
+    summary: ChatSummary
+    path: tuple[ChatMessage, ...] = ()
+    system_prompt: str = ""
+    options: GenerationOptions | None = None
+    queued: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.summary.id
+
+    @property
+    def version(self) -> int:
+        return self.summary.version
+
+    def message(self, message_id: int) -> ChatMessage | None:
+        return next((message for message in self.path if message.id == message_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A chat that contains what was searched. `pieces` are parts of the found text: (text, whether it is a match)."""
+
+    chat: ChatSummary
+    message_id: int | None          # None: the title
+    pieces: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A read-only copy of a conversation, as it was when it was shared."""
+
+    token: str
+    chat_id: str
+    title: str
+    created: float
+    path: tuple[ChatMessage, ...] = ()

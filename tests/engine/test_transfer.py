@@ -1,0 +1,182 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine.errors import InvalidRequest
+from engine.messages import GenerationOptions, Usage
+from engine.storage.formats import MAX_MESSAGES
+from engine.storage.records import Attachment, Chat, ChatMessage, ChatSummary
+from engine.storage.transfer import MAX_CHATS, MAX_IMPORT_CHARS, ImportedChat, read_chats, title_of, to_json, to_markdown
+
+ASKED = ChatMessage("user", "Merhaba, 你好 👋", id=3, created=1_760_000_000.5, versions=(3, 5),
+                    attachments=(Attachment("a.txt", "file\ntext", 4), Attachment("b.md", "")))
+ANSWERED = ChatMessage(
+    "assistant", "Hi.", id=4, parent=3, created=1_760_000_060.0, versions=(4,), state="stopped", thoughts="hmm", thought_s=1.5,
+    reason="stopped", error="", usage=Usage(10, 2, 3, 0.5, 20.0, 1, 7), notes=("one", "two"), model="owner/model",
+    options=GenerationOptions(temperature=0.5, stop=("END",), seed=7), system_prompt="Be short.")
+CHAT = Chat(ChatSummary("c", "Greetings", 1_760_000_000.0, 1_760_000_100.0), (ASKED, ANSWERED), "Be short.")
+TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+PATH = (ChatMessage("user", "Hi"), ChatMessage("assistant", "Hello"))
+
+
+def own(messages: Any, version: Any = 1) -> str:
+    return json.dumps({"format": "mindcubes-chats", "version": version, "chats": [{"title": "t", "messages": messages}]})
+
+
+def open_webui(nodes: Any, current: Any, title: Any = "Greeting") -> str:
+    return json.dumps([{"id": "x", "title": title, "chat": {"title": title, "history": {"currentId": current, "messages": nodes}}}])
+
+
+def chatgpt(mapping: Any, current: Any) -> str:
+    return json.dumps([{"title": None, "mapping": mapping, "current_node": current}])
+
+
+def node(parent: str | None, role: str, *parts: Any, **more: Any) -> dict[str, Any]:
+    return {"parent": parent, "message": {"author": {"role": role}, "content": {"content_type": "text", "parts": list(parts)}, **more}}
+
+
+def test_what_was_written_is_read_back_with_equal_paths() -> None:
+    other = replace(CHAT, summary=replace(CHAT.summary, title="Second"), path=(ASKED,))
+    read = read_chats(to_json([CHAT, other]))
+    assert [chat.title for chat in read] == ["Greetings", "Second"]
+    assert read[0].path == tuple(replace(message, id=0, parent=None, versions=()) for message in CHAT.path)
+    assert read_chats(to_json([replace(CHAT, path=read[0].path)]))[0] == read[0]
+
+
+def test_the_markdown_has_names_dates_files_and_thoughts() -> None:
+    assert to_markdown(CHAT) == (
+        "# Greetings\n\n## User · 2025-10-09 08:53 UTC\n\nAttached: `a.txt`, `b.md`\n\nMerhaba, 你好 👋\n\n"
+        "## Assistant · owner/model · 2025-10-09 08:54 UTC\n\n<details>\n<summary>Thoughts</summary>\n\nhmm\n\n</details>\n\nHi.\n")
+
+
+def test_a_code_block_that_was_cut_off_is_closed_in_markdown() -> None:
+    path = (ChatMessage("assistant", "```py\nx"), ChatMessage("assistant", "````\n```\n````\nend"), ChatMessage("user", "after"))
+    assert to_markdown(replace(CHAT, path=path)).endswith("```py\nx\n```\n\n## Assistant\n\n````\n```\n````\nend\n\n## User\n\nafter\n")
+
+
+@pytest.mark.parametrize("text", [
+    json.dumps({"messages": TURNS}),
+    json.dumps([{"messages": TURNS}]),
+    json.dumps({"messages": TURNS}) + "\n\n",
+    "\ufeff" + json.dumps({"messages": TURNS}, indent=2),
+    json.dumps({"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, TURNS[1]]}),
+    json.dumps({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}),
+    open_webui({"a": {"id": "a", "parentId": None, "role": "user", "content": "Hi"},
+                "b": {"parentId": "a", "role": "assistant", "content": "other version"},
+                "c": {"parentId": "a", "role": "assistant", "content": "Hello"}}, "c", title=None),
+    chatgpt({"root": {"parent": None, "message": None}, "s": node("root", "system", ""), "a": node("s", "user", "Hi", {"image": 1}),
+             "b": node("a", "assistant", "search()", recipient="browser"), "t": node("b", "tool", "found"),
+             "c": node("t", "assistant", "Hello"), "d": node("t", "assistant", "other version")}, "c"),
+], ids=["messages", "list", "one line", "bom", "parts", "ShareGPT", "Open WebUI", "ChatGPT"])
+def test_the_formats_of_other_programs_are_read(text: str) -> None:
+    assert read_chats(text) == (ImportedChat("Hi", PATH),)
+
+
+def test_json_lines_are_read_with_one_chat_each() -> None:
+    lines = [json.dumps({"messages": TURNS, "title": title}) for title in "abc"]
+    assert [chat.title for chat in read_chats("\n".join(lines))] == ["a", "b", "c"]
+
+
+def test_times_and_models_of_other_programs_are_kept() -> None:
+    read = read_chats(open_webui({"a": {"role": "assistant", "content": "x", "timestamp": 1_760_000_000, "model": "m"}}, "a"))
+    assert read == (ImportedChat("Greeting", (ChatMessage("assistant", "x", created=1_760_000_000.0, model="m"),)),)
+
+
+def test_system_messages_become_the_prompt_of_the_answers_after_them() -> None:
+    turns = [*TURNS, {"role": "system", "content": "one"}, *TURNS, {"role": "developer", "content": "two"}, *TURNS]
+    path = read_chats(json.dumps({"messages": turns}))[0].path
+    assert [(message.role, message.system_prompt) for message in path] == [
+        ("user", ""), ("assistant", ""), ("user", ""), ("assistant", "one"), ("user", ""), ("assistant", "two")]
+
+
+def test_chats_without_messages_are_left_out() -> None:
+    assert len(read_chats(json.dumps([{"messages": []}, {"messages": TURNS}]))) == 1
+
+
+def test_half_characters_do_not_come_in() -> None:
+    read = read_chats('{"title": "\\ud800", "messages": [{"role": "user", "content": "a\\ud83dz"}]}')
+    assert (read[0].title + read[0].path[0].text).encode()
+
+
+def test_a_tree_without_a_chosen_message_shows_its_last_one() -> None:
+    assert read_chats(open_webui({"a": {"role": "user", "content": "Hi"}}, ["odd"]))[0].path == PATH[:1]
+
+
+@pytest.mark.parametrize(("text", "named"), [
+    ("", "line 1 of the import"),
+    ("not json", "line 1 of the import"),
+    ('{"messages": [}', "line 1 of the import"),
+    ('{"messages": []}\n{"broken', "line 2 of the import"),
+    ("[" * 100_000, "the import at line 1"),
+    ('{"messages": ' + "9" * 5000 + "}", "the import at line 1"),
+    ("null", "the import"), ("3", "the import"), ('"text"', "the import"), ("NaN", "the import"), ("{}", "chat 1"), ("[]", "the import"),
+    ("[[]]", "chat 1"), ("[null]", "chat 1"), (json.dumps([{"messages": TURNS}, 5]), "chat 2"),
+    ('{"messages": {}}', "messages of chat 1"), ('{"messages": null}', "messages of chat 1"), ('{"messages": [[]]}', "message 1 of chat 1"),
+    ('{"messages": [{}]}', "role of message 1 of chat 1"),
+    ('{"messages": [{"role": "tool", "content": "x"}]}', "role of message 1 of chat 1"),
+    ('{"messages": [{"role": [], "content": "x"}]}', "role of message 1 of chat 1"),
+    ('{"messages": [{"role": "user", "content": null}]}', "content of message 1 of chat 1"),
+    ('{"messages": [{"role": "user", "content": 1e400}]}', "content of message 1 of chat 1"),
+    ('{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}', "type of part 1 of message 1 of chat 1"),
+    ('{"messages": [{"role": "user", "content": ["x"]}]}', "part 1 of message 1 of chat 1"),
+    ('{"title": {}, "messages": [{"role": "user", "content": "x"}]}', "title of chat 1"),
+    (json.dumps({"messages": [{"role": "user", "content": "x" * 2_000_001}]}), "content of message 1 of chat 1"),
+    (json.dumps({"messages": TURNS * (MAX_MESSAGES // 2) + TURNS[:1]}), "chat 1"),
+    (json.dumps([{}] * (MAX_CHATS + 1)), "the import"),
+    ('"' + "x" * MAX_IMPORT_CHARS, "the import"),
+    ('{"conversations": [{"from": "human"}]}', "value of turn 1 of chat 1"), ('{"conversations": [7]}', "turn 1 of chat 1"),
+    ('{"chat": 1}', "chat of chat 1"), ('{"chat": {}}', "history of chat of chat 1"),
+    (open_webui([], None), "messages of history of chat of chat 1"), (open_webui({}, None), "the import"),
+    (open_webui({"a": 5}, "a"), "message 'a' of messages of history of chat of chat 1"),
+    (open_webui({"a": {"parentId": "b"}, "b": {"parentId": "a"}}, "a"), "messages of history of chat of chat 1"),
+    (open_webui({"a": {"role": 5, "content": "x"}}, "a"), "role of message 'a' of messages of history of chat of chat 1"),
+    (open_webui({"a": {"role": "user", "content": 5}}, "a"), "content of message 'a' of messages of history of chat of chat 1"),
+    (chatgpt([], None), "mapping of chat 1"), (chatgpt({"a": None}, "a"), "message 'a' of mapping of chat 1"),
+    (chatgpt({"a": {"message": []}}, "a"), "message of message 'a' of mapping of chat 1"),
+    (chatgpt({"a": {"message": {"author": "x"}}}, "a"), "author of message of message 'a' of mapping of chat 1"),
+    (chatgpt({"a": {"parent": "a", "message": None}}, "a"), "mapping of chat 1"),
+    (own([], 2), "version of the import"), (own([], None), "version of the import"), (own([], [1]), "version of the import"),
+    ('{"format": "mindcubes-chats", "version": 1}', "chats of the import"),
+    (own(7), "messages of chat 1"), (own([7]), "message 1 of chat 1"),
+    (own([{"role": "user"}]), "text of message 1 of chat 1"),
+    *((own([{"role": "assistant", "text": "x", name: value}]), f"{where}{name} of message 1 of chat 1") for name, value, where in [
+        ("state", "asleep", ""), ("state", {}, ""), ("thoughts", 5, ""), ("thought_s", "1", ""), ("thought_s", True, ""), ("model", [], ""),
+        ("thought_s", float("nan"), ""), ("notes", "text", ""), ("usage", [], ""), ("usage", {}, "prompt_tokens of "),
+        ("usage", {"prompt_tokens": 1.5}, "prompt_tokens of "), ("options", 5, ""), ("options", {"temperature": 99}, "temperature of "),
+        ("options", {"temperature": 10**400}, "temperature of "), ("options", {"stop": "x"}, "stop of "),
+        ("options", {"stop": ["x"] * 9}, "stop of "), ("options", {"top_k": 1.5}, "top_k of "), ("options", {"seed": -1}, "seed of "),
+        ("attachments", {}, "")]),
+    (own([{"role": "user", "text": "x", "notes": [1]}]), "note 1 of message 1 of chat 1"),
+    (own([{"role": "user", "text": "x", "attachments": [{"name": "a"}]}]), "text of attachment 1 of message 1 of chat 1"),
+    (own([{"role": "user", "text": "x", "attachments": [{"name": "a", "text": "", "tokens": 0.5}]}]),
+     "tokens of attachment 1 of message 1 of chat 1"),
+], ids=lambda value: value[:60])
+def test_odd_shapes_are_refused_by_name(text: str, named: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read_chats(text)
+    assert refused.value.name == named
+    assert len(str(refused.value)) < 300
+
+
+def test_files_in_an_import_keep_no_folders() -> None:
+    text = own([{"role": "user", "text": "x", "attachments": [{"name": "../../a.txt", "text": "y"}]}])
+    assert read_chats(text)[0].path[0].attachments == (Attachment("a.txt", "y"),)
+
+
+@pytest.mark.parametrize(("text", "title"), [
+    ("hello", "hello"), ("  \n\n", ""), ("", ""), ("👍", "👍"), ("---\n\nreal words", "real words"),
+    ("```python\nprint(1)\n```", "print(1)"),
+    ("# **Bold** and `code`:\nmore", "Bold and code:"), ("- [ ] buy milk", "buy milk"), ("3. third", "third"), ("> quoted", "quoted"),
+    ("see [the page](https://example.com/a)", "see the page"), ("2 * 3 and snake_case", "2 * 3 and snake_case"),
+    ("why is the sky blue, and why does it become red in the evening?", "why is the sky blue, and why does it become red in the"),
+    ("x" * 99, "x" * 60), ("汉" * 99, "汉" * 60), ("a" * 60 + " b", "a" * 60), ("[" * 99_999, "[" * 60), ("*" * 99_999, "*" * 60),
+], ids=lambda value: value[:20])
+def test_a_title_is_the_first_words_without_marks(text: str, title: str) -> None:
+    assert title_of(text) == title
+
+
+def test_the_title_comes_from_the_first_question() -> None:
+    turns = [{"role": "assistant", "content": "Welcome"}, {"role": "user", "content": "## What is\nthis?"}]
+    assert read_chats(json.dumps({"messages": turns, "title": " "}))[0].title == "What is"
