@@ -5,8 +5,9 @@
     for event in engine.chat([Message("user", "hi")]): ...
 """
 
+from .attachments import MAX_FILE_BYTES, clean_name, first_part, read_attachment
 from .conversations.live import Progress
-from .conversations.service import Ask, Conversations, Question
+from .conversations.service import Ask, Conversations, Question, prompt_messages
 from .engine import Engine, Released, Status
 from .errors import (
     AttachmentRefused,
@@ -40,12 +41,17 @@ from .models.quantization import Quantization, QuantizationChoice
 from .providers.local import LocalModelProvider
 from .settings import BUILTIN, Settings
 from .storage.records import Attachment, Chat, ChatMessage, ChatSummary, SearchHit, Share
+from .storage.transfer import ImportedChat, read_chats
+from .storage.transfer import to_json as export_json
+from .storage.transfer import to_markdown as export_markdown
 
 __all__ = [
-    "BUILTIN", "Ask", "Attachment", "AttachmentRefused", "Chat", "ChatMessage", "ChatNotFound", "ChatSummary",
+    "Ask", "Attachment", "AttachmentRefused", "BUILTIN", "Chat", "ChatMessage", "ChatNotFound", "ChatSummary",
     "Conversations", "Engine", "EngineBusy", "EngineError", "Finished", "GenerationFailed", "GenerationOptions",
-    "gib", "InvalidRequest", "LoadError", "LoadEvent", "LocalModelProvider", "Message", "MessageTooLong",
-    "ModelSpec", "NoModelLoaded", "Prefill", "Progress", "PromptView", "Quantization", "QuantizationChoice",
-    "Question", "ReasoningDelta", "Released", "SearchHit", "Settings", "Share", "ShareNotFound", "StaleChat",
-    "Status", "StorageError", "StreamEvent", "TextDelta", "Usage", "Waiting",
+    "ImportedChat", "InvalidRequest", "LoadError", "LoadEvent", "LocalModelProvider", "MAX_FILE_BYTES", "Message",
+    "MessageTooLong", "ModelSpec", "NoModelLoaded", "Prefill", "Progress", "PromptView", "Quantization",
+    "QuantizationChoice", "Question", "ReasoningDelta", "Released", "SearchHit", "Settings", "Share",
+    "ShareNotFound", "StaleChat", "Status", "StorageError", "StreamEvent", "TextDelta", "Usage", "Waiting",
+    "clean_name", "export_json", "export_markdown", "first_part", "gib", "prompt_messages", "read_attachment",
+    "read_chats",
 ]

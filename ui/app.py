@@ -9,17 +9,19 @@ from typing import Any
 
 import gradio as gr
 
-from engine import Engine, Finished, GenerationOptions, Message, TextDelta
+from engine import Conversations, Engine, EngineError, Finished, GenerationOptions, Message, TextDelta
 
-from . import rendering
+from . import rendering, view
 from .chat_tab import MAX_REPLIES, QUICK, ChatTab, build_chat_tab
-from .conversation import Conversation
 from .errors import shown
 from .language import I18N, browser_language, language_of
 from .options_panel import values_of
+from .session import Session
 from .shared import Shared
 from .status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
 from .theme import build_theme
+from .view import Desk
+from .visitor import zone_of
 from .welcome import welcome_html
 
 FOLDER = Path(__file__).parent
@@ -28,9 +30,9 @@ CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
 
 
-def build_app(engine: Engine) -> gr.Blocks:
+def build_app(engine: Engine, conversations: Conversations | None = None) -> gr.Blocks:
     """The page over `engine`, whose state it only watches: loading is up to the caller."""
-    shared = Shared(engine)
+    shared = Shared(engine, conversations or Conversations(engine))
     with gr.Blocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         bar = build_status_bar()
         with gr.Tabs(elem_classes="mc-tabs"), shared.labelled(gr.Tab, {"label": "tab.chat"}, id="chat"):
@@ -53,23 +55,24 @@ def launch_arguments() -> dict[str, Any]:
 
 
 def _watch_engine(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab) -> None:
-    """Poll the engine; send only what changed since this page last heard."""
+    """Poll the engine and this page's chat; send only what changed since the page last heard."""
     engine, fields = shared.engine, list(chat.options.fields)
     timer = gr.Timer(QUICK_S)
     seen = gr.State(None)               # the status line that this page shows, and which model it is about
     adopted = gr.State(None)            # the defaults last put into the options
     asked_model = engine.default_spec().name
 
-    def look(request: gr.Request, conversation: Conversation, seen: tuple[str, str] | None, adopted: list[Any] | None,
+    def look(request: gr.Request, session: Session, seen: tuple[str, str] | None, adopted: list[Any] | None, wake: int,
              *values: Any) -> list[Any]:
         status, language = engine.status(), language_of(request)
         line, about = status_html(status, asked_model, language), f"{status.state} {status.model} {status.error}"
+        woken = wake + 1 if _changed_elsewhere(shared.conversations, session) else gr.skip()
         if seen == (line, about):
-            return [gr.skip()] * len(outputs)
+            return [woken, *[gr.skip()] * (len(outputs) - 1)]
         is_new = seen is None or seen[1] != about
-        is_welcome = not conversation.turns and (is_new or status.state == "loading")
-        return [(line, about), line, welcome_html(status, language) if is_welcome else gr.skip(),
-                rendering.gauge(conversation, status.window_tokens, language) if is_new else gr.skip(),
+        is_welcome = not session.path and (is_new or status.state == "loading")
+        return [woken, (line, about), line, welcome_html(status, language) if is_welcome else gr.skip(),
+                rendering.gauge(session, status.window_tokens, language) if is_new else gr.skip(),
                 tools_html(language) if seen is None else gr.skip(),
                 gr.Timer(CALM_S if status.state == "ready" else QUICK_S) if is_new else gr.skip(),
                 *(adopt(adopted, values) if is_new else [gr.skip()] * (1 + len(fields)))]
@@ -81,8 +84,20 @@ def _watch_engine(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab
             return [gr.skip()] * (1 + len(fields))
         return [defaults, *defaults]
 
-    outputs = [seen, bar.status, chat.welcome, chat.gauge, bar.tools, timer, adopted, *fields]
-    gr.on([page.load, timer.tick], look, [chat.conversation, seen, adopted, *fields], outputs, **QUICK)
+    outputs = [chat.wake, seen, bar.status, chat.welcome, chat.gauge, bar.tools, timer, adopted, *fields]
+    gr.on([page.load, timer.tick], look, [chat.session, seen, adopted, chat.wake, *fields], outputs, **QUICK)
+
+
+def _changed_elsewhere(conversations: Conversations, session: Session) -> bool:
+    """Whether another page changed the chat that this one shows, or has an answer written in it."""
+    if session.chat is None or session.is_following:
+        return False
+    if conversations.is_writing(session.chat.id):
+        return True
+    try:
+        return conversations.store.version(session.owner, session.chat.id) != session.chat.version
+    except EngineError:
+        return False        # the next thing done here will say why
 
 
 def _follow_language(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab) -> None:
@@ -95,18 +110,20 @@ def _follow_language(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: Chat
         language = language_of(request)
         return [gr.skip()] * len(labels) if language == browser_language(request) else shared.label_updates(language)
 
-    def speak(conversation: Conversation, request: gr.Request) -> list[Any]:
+    def speak(session: Session, request: gr.Request) -> list[Any]:
         language, status = language_of(request), engine.status()
+        desk = Desk(engine, shared.conversations, language, zone_of(request))
         return [status_html(status, engine.default_spec().name, language), tools_html(language),
-                "" if conversation.turns else welcome_html(status, language),
-                rendering.gauge(conversation, status.window_tokens, language), *shared.label_updates(language)]
+                "" if session.path else welcome_html(status, language),
+                rendering.gauge(session, status.window_tokens, language), view.chats(desk, session), view.head(desk, session),
+                view.chips(desk, session), *shared.label_updates(language)]
 
-    def retell(conversation: Conversation, request: gr.Request) -> Any:
-        return gr.skip() if conversation.writing else rendering.messages(conversation, language_of(request))
+    def retell(session: Session, request: gr.Request) -> Any:
+        return gr.skip() if session.is_writing else rendering.messages(session, language_of(request))
 
     page.load(greet, outputs=labels, **QUICK)
-    bar.tools.language(speak, chat.conversation, [bar.status, bar.tools, chat.welcome, chat.gauge, *labels], **QUICK).then(
-        retell, chat.conversation, chat.chatbot, **QUICK)
+    bar.tools.language(speak, chat.session, [bar.status, bar.tools, chat.welcome, chat.gauge, chat.side.chats, chat.head, chat.chips,
+                                             *labels], **QUICK).then(retell, chat.session, chat.chatbot, **QUICK)
 
 
 def _chat_endpoint(engine: Engine) -> Any:

@@ -1,4 +1,4 @@
-"""The chat: a conversation, the line one writes in, and the options beside it. Handlers only unpack and pass on."""
+"""The chat: the list of conversations, one of them, and the line one writes in. Handlers only unpack and pass on."""
 
 from __future__ import annotations
 
@@ -8,19 +8,32 @@ from typing import Any
 
 import gradio as gr
 
-from . import replies
-from .conversation import Conversation
-from .language import language_of
+from engine import ChatNotFound, EngineError, ShareNotFound, read_chats
+
+from . import acts, replies, view
+from .attaching import attach_files
+from .errors import PageError
+from .language import language_of, number, text
 from .options_panel import OptionsPanel, build_options_panel
-from .replies import Ask
+from .replies import AskInput
+from .session import Session
 from .shared import Shared
+from .sidebar import Sidebar, build_sidebar
+from .view import Desk, Update
+from .visitor import owner_of, zone_of
 
 MAX_REPLIES = 64        # handlers at once; the engine has its own, stricter limit in public mode
+MAX_IMPORT_BYTES = 50_000_000
 WELCOME_JS = """
 element.addEventListener('click', event => {
   const example = event.target.closest('[data-example]');
   if (example) trigger('example', {text: example.dataset.example});
 });
+"""
+HEAD_JS = "mindcubes.arrived(); watch('value', mindcubes.arrived);"
+BUS_JS = """
+mindcubes.bus = detail => trigger('act', detail);
+watch('value', () => mindcubes.receive(element));
 """
 REPLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": MAX_REPLIES,
                          "concurrency_id": "replies"}
@@ -31,10 +44,14 @@ QUICK: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private",
 class ChatTab:
     """What `ui/app.py` wires to the rest of the page."""
 
-    conversation: gr.State
+    session: gr.State
+    wake: gr.State                  # counted up when the chat of this page needs a look: it is being written elsewhere
     chatbot: gr.Chatbot
     welcome: gr.HTML
     gauge: gr.HTML
+    head: gr.HTML
+    chips: gr.HTML
+    side: Sidebar
     options: OptionsPanel
 
 
@@ -43,42 +60,55 @@ class Composer:
     """The line one writes in and everything around it."""
 
     problem: gr.HTML
+    chips: gr.HTML
     message: gr.Textbox
-    new: gr.Button
+    attach: gr.UploadButton
     gauge: gr.HTML
-    again: gr.Button
     send: gr.Button
     stop: gr.Button
 
 
 def build_chat_tab(shared: Shared) -> ChatTab:
-    conversation = gr.State(Conversation())
-    with gr.Column(elem_classes="mc-chat"):
-        welcome = _html("welcome", WELCOME_JS)
-        chatbot = shared.labelled(
-            gr.Chatbot, {"label": "chat.conversation"}, show_label=False, container=False, layout="panel", height="100%",
-            buttons=[], feedback_options=None, elem_id="mc-conversation", elem_classes="mc-conversation", allow_tags=False)
-        composer = _build_composer(shared)
-    tab = ChatTab(conversation, chatbot, welcome, composer.gauge, build_options_panel(shared))
-    _wire(shared, tab, composer)
+    session, wake = gr.State(Session()), gr.State(0)
+    with gr.Row(elem_classes="mc-body"):
+        side = build_sidebar(shared)
+        with gr.Column(elem_classes="mc-chat", elem_id="mc-chat"):
+            head = _html("head", HEAD_JS)
+            welcome = _html("welcome", WELCOME_JS)
+            chatbot = _chatbot(shared, "conversation")
+            with gr.Row(elem_classes="mc-pair", visible=False) as pair:
+                left, right = _chatbot(shared, "left"), _chatbot(shared, "right")
+            composer = _build_composer(shared)
+        options = build_options_panel(shared)
+    bus = _html("bus", BUS_JS)
+    tab = ChatTab(session, wake, chatbot, welcome, composer.gauge, head, composer.chips, side, options)
+    outputs = [chatbot, composer.message, composer.problem, composer.gauge, composer.stop, welcome, side.chats, head,
+               composer.chips, pair, left, right, bus, options.system_prompt, *options.fields]
+    _wire(shared, tab, composer, bus, outputs)
     return tab
+
+
+def _chatbot(shared: Shared, name: str) -> gr.Chatbot:
+    return shared.labelled(
+        gr.Chatbot, {"label": f"chat.{name}"}, show_label=False, container=False, layout="panel", height="100%", buttons=[],
+        feedback_options=None, elem_id=f"mc-{name}", elem_classes="mc-conversation", allow_tags=False)
 
 
 def _build_composer(shared: Shared) -> Composer:
     with gr.Column(scale=0, elem_classes="mc-composer"):
-        problem = _html("problem")
+        problem, chips = _html("problem"), _html("chips")
         message = shared.labelled(
             gr.Textbox, {"label": "chat.message", "placeholder": "chat.placeholder"}, show_label=False, container=False,
             lines=1, max_lines=8, autofocus=True, elem_id="mc-message", elem_classes="mc-message")
         with gr.Row(elem_classes="mc-actions"):
-            new = _button(shared, "new", "chat.new")
+            attach = shared.labelled(gr.UploadButton, {"label": "attach.title"}, size="sm", elem_id="mc-attach", file_count="multiple",
+                                     min_width=0)
             toggle = _button(shared, "options-toggle", "options.title")
             toggle.click(None, js="() => mindcubes.toggleOptions()", api_visibility="private")
             gauge = _html("gauge")
-            again = _button(shared, "regenerate", "chat.regenerate", visible="hidden")      # pressed by the one under an answer
-            send = _button(shared, "send", "chat.send", variant="primary")
             stop = _button(shared, "stop", "chat.stop", variant="stop", visible=False)
-    return Composer(problem, message, new, gauge, again, send, stop)
+            send = _button(shared, "send", "chat.send", variant="primary")
+    return Composer(problem, chips, message, attach, gauge, send, stop)
 
 
 def _html(name: str, js_on_load: str | None = None) -> gr.HTML:
@@ -89,32 +119,119 @@ def _button(shared: Shared, name: str, key: str, **properties: Any) -> gr.Button
     return shared.labelled(gr.Button, {"value": key}, size="sm", min_width=0, elem_id=f"mc-{name}", **properties)
 
 
-def _wire(shared: Shared, tab: ChatTab, composer: Composer) -> None:
-    engine = shared.engine
+def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, outputs: list[Any]) -> None:
+    def desk_of(request: gr.Request) -> Desk:
+        return Desk(shared.engine, shared.conversations, language_of(request), zone_of(request))
 
-    def send(request: gr.Request, question: str, conversation: Conversation, system_prompt: str,
-             *values: Any) -> Iterator[list[Any]]:
-        for update in replies.respond(engine, conversation, question, Ask(language_of(request), system_prompt, values)):
+    def rows(session: Session, request: gr.Request, updates: Iterator[Update]) -> Iterator[list[Any]]:
+        session.owner = session.owner or owner_of(request)
+        for update in updates:
             yield update.row()
 
-    def send_example(event: gr.EventData, request: gr.Request, conversation: Conversation, system_prompt: str,
-                     *values: Any) -> Iterator[list[Any]]:
-        yield from send(request, str(event.text), conversation, system_prompt, *values)
+    def send(request: gr.Request, line: str, session: Session, *values: Any) -> Iterator[list[Any]]:
+        yield from rows(session, request, replies.send(desk_of(request), session, line, _ask(values)))
 
-    def regenerate(request: gr.Request, conversation: Conversation, system_prompt: str, *values: Any) -> Iterator[list[Any]]:
-        for update in replies.regenerate(engine, conversation, Ask(language_of(request), system_prompt, values)):
-            yield update.row()
+    def send_example(event: gr.EventData, request: gr.Request, session: Session, *values: Any) -> Iterator[list[Any]]:
+        yield from send(request, str(event.text), session, *values)
 
-    def stop(conversation: Conversation) -> None:
-        conversation.is_stopping = True
+    def act(event: gr.EventData, request: gr.Request, session: Session, *values: Any) -> Iterator[list[Any]]:
+        detail = event._data if isinstance(event._data, dict) else {}
+        yield from rows(session, request, acts.perform(
+            desk_of(request), session, str(detail.get("act")), detail.get("id"), detail.get("value"), _ask(values)))
 
-    def start_anew(request: gr.Request, conversation: Conversation) -> list[Any]:
-        return replies.start_anew(engine, conversation, language_of(request)).row()
+    def new(request: gr.Request, session: Session) -> Iterator[list[Any]]:
+        yield from rows(session, request, acts.perform(desk_of(request), session, "new", "", "", AskInput()))
 
-    outputs = [tab.chatbot, composer.message, composer.problem, composer.gauge, composer.send, composer.stop, tab.welcome]
-    settings = [tab.options.system_prompt, *tab.options.fields]
-    gr.on([composer.send.click, composer.message.submit], send, [composer.message, tab.conversation, *settings], outputs, **REPLY)
-    tab.welcome.example(send_example, [tab.conversation, *settings], outputs, **REPLY)
-    composer.again.click(regenerate, [tab.conversation, *settings], outputs, **REPLY)
-    composer.stop.click(stop, tab.conversation, **QUICK)
-    composer.new.click(start_anew, tab.conversation, outputs, **QUICK)
+    def arrive(request: gr.Request, session: Session) -> Iterator[list[Any]]:
+        yield from rows(session, request, _arrive(desk_of(request), session, request))
+
+    def look_again(request: gr.Request, session: Session) -> Iterator[list[Any]]:
+        yield from rows(session, request, _look_again(desk_of(request), session))
+
+    def stop(session: Session) -> None:
+        if session.chat:
+            shared.conversations.stop(session.owner, session.chat.id)
+
+    def attach(paths: list[str] | None, request: gr.Request, session: Session) -> list[Any]:
+        desk, problem = desk_of(request), ""
+        try:
+            attach_files(desk, session, paths or [])
+        except EngineError as error:
+            problem = view.problem(error, desk.language)
+        return Update(chips=view.chips(desk, session), problem=problem).row()
+
+    def search(query: str, request: gr.Request, session: Session) -> list[Any]:
+        session.query = query
+        session.owner = session.owner or owner_of(request)
+        return Update(chats=view.chats(desk_of(request), session)).row()
+
+    def import_chats(path: str | None, request: gr.Request, session: Session) -> Iterator[list[Any]]:
+        yield from rows(session, request, _import(desk_of(request), session, path))
+
+    settings = list(tab.options.asked)
+    gr.on([composer.send.click, composer.message.submit], send, [composer.message, tab.session, *settings], outputs, **REPLY)
+    tab.welcome.example(send_example, [tab.session, *settings], outputs, **REPLY)
+    bus.act(act, [tab.session, *settings], outputs, **REPLY)
+    composer.stop.click(stop, tab.session, **QUICK)
+    tab.side.new.click(new, tab.session, outputs, **REPLY)
+    composer.attach.upload(attach, [composer.attach, tab.session], outputs, show_progress="minimal", api_visibility="private")
+    tab.side.search.input(search, [tab.side.search, tab.session], outputs, trigger_mode="always_last", **QUICK)
+    tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], outputs, **REPLY)
+    tab.wake.change(look_again, tab.session, outputs, **REPLY)
+    gr.context.Context.root_block.load(arrive, tab.session, outputs, **REPLY)
+
+
+def _ask(values: tuple[Any, ...]) -> AskInput:
+    system_prompt, is_pair, second_prompt, second_temperature, *fields = values
+    return AskInput(system_prompt or "", tuple(fields), bool(is_pair), second_prompt or "", second_temperature or 0.0)
+
+
+def _arrive(desk: Desk, session: Session, request: gr.Request) -> Iterator[Update]:
+    """A page was opened or loaded again: it shows what its address names, and follows what is being written there."""
+    where = dict(request.query_params or {})
+    try:
+        if where.get("share"):
+            session.turn_to(None, desk.conversations.store.shared(str(where["share"])))
+        elif where.get("chat"):
+            session.turn_to(desk.conversations.store.get(session.owner, str(where["chat"])))
+    except (ShareNotFound, ChatNotFound) as error:
+        yield view.whole(desk, session, problem=view.problem(error, desk.language), system_prompt=None)
+        return
+    except EngineError as error:        # the database cannot be read: writing is still possible
+        yield view.whole(desk, session, problem=view.problem(error, desk.language), system_prompt=None)
+        return
+    yield from replies.show(desk, session, **({} if session.chat else {"system_prompt": None}))
+
+
+def _look_again(desk: Desk, session: Session) -> Iterator[Update]:
+    """Another page changed this chat."""
+    if session.chat is None or session.is_following:
+        return
+    try:
+        chat = desk.conversations.store.get(session.owner, session.chat.id)
+    except EngineError:
+        session.turn_to(None)
+        yield view.whole(desk, session)
+        return
+    session.turn_to(chat)
+    yield from replies.show(desk, session, system_prompt=None, options=None)
+
+
+def _import(desk: Desk, session: Session, path: str | None) -> Iterator[Update]:
+    try:
+        if not path:
+            return
+        with open(path, "rb") as file:
+            content = file.read(MAX_IMPORT_BYTES + 1)
+        if len(content) > MAX_IMPORT_BYTES:
+            raise PageError("error.import_size")
+        imported = read_chats(content.decode("utf-8-sig", errors="replace"))
+        chats = [desk.conversations.store.copy(session.owner, each.title, each.path) for each in imported]
+    except (PageError, EngineError) as error:
+        yield Update(problem=view.problem(error, desk.language))
+        return
+    session.turn_to(chats[-1])
+    done = view.mail("toast", text=text(desk.language, "import.done", count=number(desk.language, len(chats))))
+    yield from replies.show(desk, session, mail=done)
+
+

@@ -1,64 +1,218 @@
-/* What only the browser can do: theme and language, keys, copying, the options drawer. */
+/* What only the browser can do: who it is, theme and language, keys, copying, drawers, dialogs, downloads, drafts. */
 window.mindcubes = (() => {
-  const LANGUAGE = 'mindcubes_language', THEME = 'mindcubes_theme';
+  const LANGUAGE = 'mindcubes_language', THEME = 'mindcubes_theme', KEY = 'mindcubes_key', ZONE = 'mindcubes_zone';
+  const LONG_PASTE = 4000;        // characters; a longer one becomes an attachment
   const stored = name => { try { return localStorage.getItem(name); } catch { return null; } };
-  const store = (name, value) => { try { localStorage.setItem(name, value); } catch { /* private window: not remembered */ } };
+  const store = (name, value) => { try { value ? localStorage.setItem(name, value) : localStorage.removeItem(name); } catch { /* private window */ } };
   const $ = id => document.getElementById(id);
+  const line = () => document.querySelector('#mc-message textarea');
+  const make = (tag, properties, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
 
-  function rememberLanguage(language) {
+  // --- who, where, in which language: cookies, so that the server knows; kept in storage, where they live longer ---
+  function bake(name, value) {
     const rule = location.protocol === 'https:' ? 'SameSite=None; Secure; Partitioned' : 'SameSite=Lax';
-    document.cookie = `${LANGUAGE}=${language}; path=/; max-age=31536000; ${rule}`;
+    document.cookie = `${name}=${value}; path=/; max-age=31536000; ${rule}`;
+  }
+  function rememberLanguage(language) {
+    bake(LANGUAGE, language);
     store(LANGUAGE, language);
     document.documentElement.lang = language;
   }
-  if (stored(LANGUAGE)) rememberLanguage(stored(LANGUAGE));     // a cookie may have been dropped earlier than this
+  if (stored(LANGUAGE)) rememberLanguage(stored(LANGUAGE));
+  const cookie = name => document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]*)`))?.[1];
+  const fresh = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('');
+  const key = stored(KEY) || cookie(KEY) || fresh();
+  bake(KEY, key);
+  store(KEY, key);
+  bake(ZONE, -new Date().getTimezoneOffset());
 
   if (stored(THEME) && !new URL(location.href).searchParams.has('__theme')) showTheme(stored(THEME) === 'dark');
   function showTheme(isDark) {
     document.body.classList.toggle('dark', isDark);
-    const url = new URL(location.href);
-    url.searchParams.set('__theme', isDark ? 'dark' : 'light');     // Gradio's own name for it
-    history.replaceState(null, '', url);
+    address({__theme: isDark ? 'dark' : 'light'});      // Gradio's own name for it
   }
   function toggleTheme() {
     const isDark = !document.body.classList.contains('dark');
     store(THEME, isDark ? 'dark' : 'light');
     showTheme(isDark);
   }
+  function address(changes) {
+    const url = new URL(location.href);
+    for (const [name, value] of Object.entries(changes)) value ? url.searchParams.set(name, value) : url.searchParams.delete(name);
+    if (url.href !== location.href) history.replaceState(null, '', url);
+  }
 
+  // --- the address names the chat that is shown, so that a reload finds it; its draft comes back with it ---
+  let place = null;
+  function arrived() {
+    const now = $('mc-place');
+    if (!now || (place && now.dataset.chat === place.chat && now.dataset.share === place.share)) return;
+    const isFirst = place === null, moved = place && (place.chat || now.dataset.chat === '');
+    place = {...now.dataset};
+    address({chat: place.chat, share: place.share});
+    document.body.classList.toggle('mc-is-shared', !!place.share);
+    if (isFirst || moved) restoreDraft();
+    toggleSide(false);
+  }
+  const draftName = () => `mindcubes_draft_${place?.chat || ''}`;
+  function restoreDraft() {
+    const draft = stored(draftName());
+    if (draft && line() && !line().value) write(draft);
+  }
+  function write(text) {
+    line().value = text;
+    line().dispatchEvent(new Event('input', {bubbles: true}));
+  }
+  document.addEventListener('input', event => { if (event.target === line()) store(draftName(), line().value); });
+  const sent = () => setTimeout(() => { if (line() && !line().value) store(draftName(), ''); }, 300);
+
+  // --- drawers ---
   function toggleOptions(isOpen) {
     const open = $('mc-options').classList.toggle('is-open', isOpen);
     $('mc-options-toggle')?.setAttribute('aria-expanded', open);
     if (open) $('mc-options').querySelector('textarea').focus();
     else $('mc-options-toggle')?.focus();
   }
+  function toggleSide(isOpen) {
+    if ($('mc-side')?.classList.contains('is-open') === isOpen) return;
+    $('mc-side')?.classList.toggle('is-open', isOpen);
+    if (isOpen) $('mc-new')?.focus();
+  }
 
-  async function copy(button) {
+  // --- dialogs ---
+  const word = name => $('mc-words')?.dataset[name] || name;
+  function dialog(title, body, buttons) {
+    const form = make('form', {method: 'dialog'}, make('h2', {textContent: title}), ...body, make('div', {className: 'mc-dialog-acts'}, ...buttons));
+    const box = make('dialog', {className: 'mc-dialog'}, form);
+    box.setAttribute('aria-label', title);
+    box.addEventListener('close', () => box.remove());
+    document.body.append(box);
+    box.showModal();
+    return box;
+  }
+  function ask(question, value) {
+    return new Promise(answer => {
+      const input = make('input', {value, ariaLabel: question});
+      const box = dialog(question, [input], [make('button', {type: 'submit', value: 'cancel', textContent: word('cancel'), formNoValidate: true}),
+        make('button', {type: 'submit', value: 'ok', textContent: word('ok'), className: 'mc-primary'})]);
+      input.addEventListener('keydown', event => {
+        if (event.key === 'Enter' && !event.isComposing) { event.preventDefault(); box.close('ok'); }
+      });
+      box.addEventListener('close', () => answer(box.returnValue === 'ok' ? input.value : null));
+      input.select();
+    });
+  }
+  const closer = () => make('button', {type: 'submit', textContent: word('close')});
+  const receivers = {
+    download({name, text}) {
+      const link = make('a', {href: URL.createObjectURL(new Blob([text])), download: name});
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    },
+    prompt({title, note, tokens}) {
+      const shown = make('pre', {className: 'mc-tokens', tabIndex: 0}, ...tokens.map(token => make('span', {textContent: token})));
+      dialog(title, [make('p', {textContent: note}), shown], [copier(() => tokens.join('')), closer()]);
+    },
+    share({title, note, token, revoke, anew}) {
+      const url = new URL(location.href);
+      url.search = `?share=${token}`;
+      const input = make('input', {value: url.href, readOnly: true, ariaLabel: title});
+      const act = (label, name) => make('button', {type: 'submit', textContent: label, onclick: () => mindcubes.bus({act: name, id: token})});
+      dialog(title, [make('p', {textContent: note}), input], [act(revoke, 'revoke'), act(anew, 'share-anew'), copier(() => input.value), closer()]);
+      input.select();
+    },
+    toast({text}) {
+      const toast = make('div', {className: 'mc-toast', role: 'status', textContent: text});
+      document.body.append(toast);
+      setTimeout(() => toast.remove(), 4000);
+    },
+  };
+  let lastMail = '';
+  function receive(element) {
+    const letter = element.querySelector('[data-mail]');
+    const mail = letter && JSON.parse(letter.dataset.mail);
+    if (!mail || mail.id === lastMail) return;
+    lastMail = mail.id;
+    receivers[mail.kind]?.(mail);
+  }
+
+  // --- copying ---
+  async function toClipboard(text) {
     try {
-      await navigator.clipboard.writeText(button.dataset.text);
-      button.classList.add('is-done');
+      await navigator.clipboard.writeText(text);
+      return true;
     } catch {
-      const area = Object.assign(document.createElement('textarea'), {value: button.dataset.text});
-      document.body.append(area);
+      const area = make('textarea', {value: text});
+      (document.querySelector('dialog[open]') || document.body).append(area);
       area.select();
       const isCopied = document.execCommand('copy');
       area.remove();
-      button.classList.add(isCopied ? 'is-done' : 'is-failed');
+      return isCopied;
     }
+  }
+  async function copy(button) {
+    button.classList.add(await toClipboard(button.dataset.text) ? 'is-done' : 'is-failed');
     setTimeout(() => button.classList.remove('is-done', 'is-failed'), 1500);
   }
+  function copier(text) {
+    const button = make('button', {type: 'button', textContent: word('copy')});
+    button.onclick = async () => { button.textContent = await toClipboard(text()) ? word('copied') : word('copy'); };
+    return button;
+  }
 
+  // --- code blocks: their language, and whether long lines wrap ---
+  function dress() {
+    for (const pre of document.querySelectorAll('.mc-conversation pre:not([data-language])')) {
+      pre.dataset.language = pre.querySelector('code')?.className.match(/language-(\w+)/)?.[1] || '';
+      pre.append(make('button', {type: 'button', className: 'mc-wrap', textContent: '⤶', title: word('wrap'), ariaLabel: word('wrap')}));
+    }
+  }
+  let dressing = 0;
+  new MutationObserver(() => { clearTimeout(dressing); dressing = setTimeout(dress, 250); })
+    .observe(document.documentElement, {childList: true, subtree: true});
+
+  // --- events ---
   document.addEventListener('click', event => {
     const button = event.target.closest('button');
-    if (button?.id === 'mc-theme') toggleTheme();
-    else if (button?.classList.contains('mc-copy')) copy(button);
-    else if (button?.classList.contains('mc-again')) $('mc-regenerate')?.click();
+    for (const menu of document.querySelectorAll('.mc-menu[open]')) if (!menu.contains(event.target) || button) menu.open = false;
+    if (!button) {
+      if ($('mc-side')?.classList.contains('is-open') && !event.target.closest('#mc-side')) toggleSide(false);
+      return;
+    }
+    if (button.id === 'mc-theme') toggleTheme();
+    else if (button.dataset.side !== undefined) toggleSide(true);
+    else if (button.classList.contains('mc-copy')) copy(button);
+    else if (button.classList.contains('mc-wrap')) button.closest('pre').classList.toggle('is-wrapped');
+    else if (button.dataset.act) act(button);
+    if (['mc-send'].includes(button.id)) sent();
   });
+  async function act(button) {
+    const {act: name, id, ask: question, value: before} = button.dataset;
+    const value = question ? await ask(question, before) : null;
+    if (question && !value) return;
+    mindcubes.bus({act: name, id, value});
+    if (name === 'edit' || name === 'unqueue') setTimeout(() => line().focus(), 200);
+    if (name === 'open') toggleSide(false);
+  }
+  document.addEventListener('paste', event => {
+    const text = event.clipboardData?.getData('text/plain') || '';
+    if (event.target !== line() || text.length < LONG_PASTE) return;
+    event.preventDefault();
+    mindcubes.bus({act: 'attach-text', id: '', value: text});
+  }, true);
   document.addEventListener('keydown', event => {
-    if (event.key !== 'Escape' || event.isComposing) return;
-    const stop = $('mc-stop');
-    if (stop?.offsetParent) stop.click();
+    if (event.isComposing || document.querySelector('dialog[open]')) return;
+    if (event.key === 'Enter' && event.target === line()) sent();
+    if (event.key !== 'Escape') return;
+    const stop = $('mc-stop'), menu = document.querySelector('.mc-menu[open]');
+    if (menu) { menu.open = false; menu.querySelector('summary').focus(); }
+    else if ($('mc-side')?.classList.contains('is-open')) toggleSide(false);
+    else if (stop?.offsetParent) stop.click();
     else if ($('mc-options')?.classList.contains('is-open')) toggleOptions(false);
   });
-  return {rememberLanguage, toggleOptions};
+  return {rememberLanguage, toggleOptions, arrived, receive, ask, bus: () => {}};
 })();

@@ -1,145 +1,167 @@
-"""What Send, Regenerate and New chat do: follow the engine's events, and say after each what the page changes.
+"""Sending, and following the answers that the engine writes: what the page changes after each of their events.
 
-Stop is a wish in the visitor's own conversation that is read at every event (the engine sends one at least every
-100 ms): what was written so far stays, and the device is free within a step. Whatever goes wrong becomes a sentence, and
-the question goes back to where it came from.
+An answer belongs to its chat: it is written and saved whether this page follows it or not. Stop is a wish that any page
+of its owner can utter. Whatever goes wrong becomes a sentence, and typed text stays in its box.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import gradio as gr
+from engine import Ask, Chat, ChatMessage, ChatNotFound, EngineError, Message, PromptView, Question, StaleChat, prompt_messages
 
-from engine import Engine, EngineError, GenerationOptions
-
-from . import rendering
-from .conversation import Conversation, Turn
-from .errors import PageError, sentence
+from . import rendering, view
+from .errors import PageError
 from .options_panel import read
-from .welcome import welcome_html
+from .session import Session
+from .view import Desk, Update
 
 
 @dataclass(frozen=True)
-class Ask:
-    """Everything around a question: who asks in which language, and what the options panel holds."""
+class AskInput:
+    """What the options panel holds. `second_*`: for another answer side by side."""
 
-    language: str
-    system_prompt: str
-    values: tuple[Any, ...]
+    system_prompt: str = ""
+    values: tuple[Any, ...] = ()
+    is_pair: bool = False
+    second_system_prompt: str = ""
+    second_temperature: float = 0.0
 
-
-@dataclass(frozen=True)
-class Update:
-    """One change of the chat; None leaves a part as it is. `row` is in the order of the outputs in chat_tab.py."""
-
-    messages: list[dict[str, Any]] | None = None
-    line: str | None = None             # the text of the line one writes in
-    problem: str | None = None
-    gauge: str | None = None
-    is_writing: bool | None = None
-    welcome: str | None = None
-
-    def row(self) -> list[Any]:
-        known = self.is_writing is not None
-        parts = [self.messages, self.line, self.problem, self.gauge,
-                 gr.update(visible=not self.is_writing) if known else None, gr.update(visible=self.is_writing) if known else None,
-                 self.welcome]
-        return [gr.skip() if part is None else part for part in parts]
+    def asks(self) -> list[Ask]:
+        """Raises InvalidRequest."""
+        options = read(self.values)
+        first = Ask(options, self.system_prompt.strip())
+        if not self.is_pair:
+            return [first]
+        return [first, Ask(replace(options, temperature=self.second_temperature), self.second_system_prompt.strip())]
 
 
-def respond(engine: Engine, conversation: Conversation, question: str, ask: Ask) -> Iterator[Update]:
-    """Answer `question`."""
+def send(desk: Desk, session: Session, line: str, ask: AskInput) -> Iterator[Update]:
+    """Answer `line`; queue it while an answer is being written; a new version of a message if one is being edited."""
+    chat = session.chat
     try:
-        options = _prepare(engine, conversation, question, ask)
-    except (PageError, EngineError) as error:
-        yield Update(problem=problem_html(error, ask.language))
+        if session.share:
+            raise PageError("error.read_only")
+        if session.too_long:
+            raise PageError("error.attach_first")
+        if not line.strip() and not session.attachments:
+            raise PageError("error.nothing")
+        if chat and desk.conversations.is_writing(chat.id) and _queue(desk, session, chat, line):
+            yield Update(line="", problem="", chips=view.chips(desk, session))
+            return
+        if chat and session.editing:
+            begun_chat = desk.conversations.edit(session.owner, chat.id, chat.version, session.editing, line, ask.asks())
+        else:
+            question = Question(line, tuple(session.attachments))
+            begun_chat = desk.conversations.send(session.owner, chat.id if chat else None, chat.version if chat else None,
+                                                 question, ask.asks())
+    except StaleChat as error:
+        yield newest(desk, session, error)
         return
-    yield from _follow(engine, conversation, question, options, ask)
-
-
-def regenerate(engine: Engine, conversation: Conversation, ask: Ask) -> Iterator[Update]:
-    """Answer the last question again; the old answer goes."""
-    try:
-        if not conversation.turns:
-            raise PageError("error.no_answer")
-        options = _prepare(engine, conversation, conversation.turns[-1].question, ask)
     except (PageError, EngineError) as error:
-        yield Update(problem=problem_html(error, ask.language))
+        yield Update(problem=view.problem(error, desk.language))
         return
-    replaced = conversation.turns.pop()
-    yield from _follow(engine, conversation, replaced.question, options, ask, replaced)
+    session.attachments, session.undo = [], None
+    yield from begun(desk, session, begun_chat, line="")
 
 
-def start_anew(engine: Engine, conversation: Conversation, language: str) -> Update:
-    """An empty conversation. A reply that is being written ends within 100 ms."""
-    conversation.clear()
-    status = engine.status()
-    return Update([], problem="", gauge=rendering.gauge(conversation, status.window_tokens, language), is_writing=False,
-                  welcome=welcome_html(status, language))
+def _queue(desk: Desk, session: Session, chat: Chat, line: str) -> bool:
+    """Keep `line` for the end of the answer. False if that has come meanwhile."""
+    if session.attachments:
+        raise PageError("error.queue_no_files")
+    if not desk.conversations.queue(session.owner, chat.id, line):
+        return False
+    session.chat = replace(chat, queued=desk.conversations.store.get(session.owner, chat.id).queued)
+    return True
 
 
-def problem_html(error: Exception, language: str) -> str:
-    return f'<div class="mc-problem" role="alert">{html.escape(sentence(error, language))}</div>'
+def begun(desk: Desk, session: Session, chat: Chat, **changes: Any) -> Iterator[Update]:
+    """Show a chat whose answer has just begun, and follow it."""
+    session.turn_to(chat)
+    session.looks = desk.conversations.look(session.owner, chat.id)
+    session.pair = tuple(look.message.id for look in session.looks) if len(session.looks) > 1 else ()
+    yield view.whole(desk, session, system_prompt=None, options=None, **{"is_writing": True, **changes})
+    yield from follow(desk, session)
 
 
-def _prepare(engine: Engine, conversation: Conversation, question: str, ask: Ask) -> GenerationOptions:
-    """Refuse what cannot work before anything changes."""
-    if conversation.writing is not None:
-        raise PageError("error.busy")
-    if not question.strip():
-        raise PageError("error.nothing")
-    return read(ask.values)
+def show(desk: Desk, session: Session, **changes: Any) -> Iterator[Update]:
+    """Show what the session turned to, and follow what is being written there."""
+    if session.chat:
+        session.looks = desk.conversations.look(session.owner, session.chat.id)
+        session.pair = tuple(look.message.id for look in session.looks) if len(session.looks) > 1 else ()
+    yield view.whole(desk, session, **changes)
+    if session.chat and session.looks:
+        yield from follow(desk, session)
 
 
-def _follow(engine: Engine, conversation: Conversation, question: str, options: GenerationOptions, ask: Ask,
-            replaced: Turn | None = None) -> Iterator[Update]:
-    """One turn being answered, until it ends, breaks or is stopped. `replaced` comes back if it breaks without a word."""
-    turn = conversation.begin(question)
-    try:
-        # Before the first slow thing: from here on, a page that goes away is noticed.
-        yield Update(rendering.messages(conversation, ask.language), line=None if replaced else "", problem="",
-                     is_writing=True, welcome="")
-        yield from _write(engine, conversation, turn, options, ask)
-        yield _ended(engine, conversation, turn, ask.language)
-    except Exception as error:      # the page's edge: everything becomes a sentence, the unexpected also a log entry
-        yield _broken(engine, conversation, turn, replaced, error, ask.language)
-    finally:
-        conversation.end(turn)
+def newest(desk: Desk, session: Session, error: StaleChat) -> Update:
+    """The chat as another page has made it, and why it changed under this one's hands."""
+    assert session.chat is not None
+    session.turn_to(desk.conversations.store.get(session.owner, session.chat.id))
+    return view.whole(desk, session, problem=view.problem(error, desk.language), system_prompt=None, options=None)
 
 
-def _write(engine: Engine, conversation: Conversation, turn: Turn, options: GenerationOptions, ask: Ask) -> Iterator[Update]:
+def follow(desk: Desk, session: Session) -> Iterator[Update]:
+    """The answers being written in the session's chat, and those to queued messages after them, until the page turns away."""
+    assert session.chat is not None
+    chat_id, turn = session.chat.id, session.following
     pace = rendering.Pace()
-    with closing(engine.chat(conversation.messages(ask.system_prompt), options)) as events:  # type: ignore[type-var]
-        for event in events:
-            turn.take(event)
-            if not conversation.wants(turn):
+    session.is_following = True
+    try:
+        while True:
+            for looks in desk.conversations.follow(session.owner, chat_id):
+                if session.following != turn:
+                    return
+                session.looks = looks
+                if pace.is_due() and session.is_writing:
+                    pace.began()
+                    yield _growing(desk, session)
+                    pace.ended(sum(len(look.message.text) + len(look.message.thoughts) for look in looks))
+            if session.following != turn:
                 return
-            if pace.is_due() and not turn.is_over:
-                turn.is_loading = not turn.first_s and engine.spec is None
-                pace.began()
-                yield Update(rendering.messages(conversation, ask.language))
-                pace.ended(len(turn.answer) + len(turn.thoughts))
+            is_more = desk.conversations.is_writing(chat_id)
+            yield _ended(desk, session, is_more)
+            if not is_more:
+                return
+    finally:
+        if session.following == turn:
+            session.is_following = False
 
 
-def _ended(engine: Engine, conversation: Conversation, turn: Turn, language: str) -> Update:
-    if turn.finished is None and turn.answer:
-        turn.counted_tokens = engine.count_tokens(turn.answer)
-    conversation.end(turn)
-    return Update(rendering.messages(conversation, language), is_writing=conversation.writing is not None,
-                  gauge=rendering.gauge(conversation, engine.status().window_tokens, language))
+def _growing(desk: Desk, session: Session) -> Update:
+    if session.pair:
+        return Update(pair=view.pair(desk, session))
+    return Update(messages=rendering.messages(session, desk.language))
 
 
-def _broken(engine: Engine, conversation: Conversation, turn: Turn, replaced: Turn | None, error: Exception,
-            language: str) -> Update:
-    """What was written stays; a question without an answer goes back."""
-    conversation.end(turn)
-    if not turn.answer and turn in conversation.turns:
-        conversation.turns[-1:] = [replaced] if replaced else []
-    return Update(rendering.messages(conversation, language), line=None if replaced else turn.question,
-                  problem=problem_html(error, language), is_writing=conversation.writing is not None,
-                  welcome=None if conversation.turns else welcome_html(engine.status(), language))
+def _ended(desk: Desk, session: Session, is_more: bool) -> Update:
+    """The chat as it was saved. If it could not be, what was seen stays, with the reason."""
+    assert session.chat is not None
+    problems = [look.save_problem for look in session.looks if look.save_problem]
+    try:
+        chat = desk.conversations.store.get(session.owner, session.chat.id)
+        if not problems:
+            session.chat = chat
+            if not session.pair:
+                session.looks = ()
+        if is_more:
+            session.looks, session.pair = desk.conversations.look(session.owner, chat.id), ()
+    except ChatNotFound:        # deleted on another page
+        session.turn_to(None)
+    except EngineError as error:
+        problems.append(error)
+    shown = view.problem(problems[0], desk.language) if problems else ""
+    return view.whole(desk, session, problem=shown, is_writing=is_more, system_prompt=None, options=None)
+
+
+def view_prompt(desk: Desk, session: Session, ask: AskInput) -> PromptView:
+    """Exactly what the model read last, or with an empty chat what it would read first. Raises EngineError."""
+    first = ask.asks()[0]
+    path = list(session.path)
+    while path and path[-1].role != "user":
+        path.pop()
+    messages = prompt_messages(path, first.system_prompt) if path else \
+        prompt_messages([ChatMessage("user", "…")], first.system_prompt)
+    return desk.engine.view_prompt([Message(each.role, each.content) for each in messages], first.options)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from engine import Engine
+from engine import Conversations, Engine
 
 from .language import I18N, text
 
@@ -20,6 +20,7 @@ class Shared:
     """`labels` is filled while the page is built and only read afterwards."""
 
     engine: Engine
+    conversations: Conversations
     labels: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
 
     def labelled(self, kind: type[Block], keys: Mapping[str, str], **properties: Any) -> Block:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from ..attachments import compose
 from ..engine import Engine
-from ..errors import EngineBusy, EngineError, InvalidRequest, StorageError
+from ..errors import EngineBusy, EngineError, GenerationFailed, InvalidRequest, StorageError
 from ..messages import GenerationOptions, Message
 from ..storage.chats import ChatStore
 from ..storage.records import Attachment, Chat, ChatMessage
@@ -186,6 +186,7 @@ class Conversations:
         except Exception as error:      # reaches whoever follows, and the database
             if not isinstance(error, EngineError):
                 log.exception("An answer broke unexpectedly")
+                error = GenerationFailed("something unexpected happened; the log of the server says what.")
             reply.fail(error)
         finally:
             self._save(reply)
@@ -210,16 +211,24 @@ class Conversations:
 
     def _send_queued(self, reply: LiveReply, ask: Ask) -> None:
         try:
-            chat = self.store.get(reply.owner, reply.chat_id)
-            if chat.queued:
-                self.store.queue(reply.owner, reply.chat_id, "")
+            queued = self.store.take_queued(reply.owner, reply.chat_id)
+            if queued:
                 try:
-                    self.send(reply.owner, reply.chat_id, None, Question(chat.queued), [ask])
+                    self.send(reply.owner, reply.chat_id, None, Question(queued), [ask])
                 except EngineError:
-                    self.store.queue(reply.owner, reply.chat_id, chat.queued)
+                    self.store.queue(reply.owner, reply.chat_id, queued)
                     raise
         except EngineError as error:        # it stays queued, where the page shows it
             log.warning("A queued message could not be sent: %s", error)
+
+    def queue(self, owner: str, chat_id: str, text: str) -> bool:
+        """Keep a message until the answer being written has ended. False if it has ended already: then nothing is kept."""
+        Question(text).check()
+        chat = self.store.get(owner, chat_id)
+        self.store.queue(owner, chat_id, f"{chat.queued}\n\n{text}" if chat.queued else text)
+        if self.is_writing(chat_id):
+            return True
+        return not self.store.take_queued(owner, chat_id)       # sent meanwhile by the answer that ended
 
     # --- following ---
 

@@ -89,6 +89,10 @@ class ChatStore:
         with self._database.transaction() as connection:
             return _read(connection, _row(connection, owner, chat_id))
 
+    def version(self, owner: str, chat_id: str) -> int:
+        with self._database.transaction() as connection:
+            return int(_row(connection, owner, chat_id)["version"])
+
     def add(self, owner: str, chat_id: str, version: int | None, messages: Sequence[ChatMessage]) -> Chat:
         """Append `messages` as a line below the first one's parent, and show that line. Raises StaleChat."""
         with self._changing(owner, chat_id, version) as connection:
@@ -177,6 +181,13 @@ class ChatStore:
     def queue(self, owner: str, chat_id: str, text: str) -> None:
         """Keep a message for the end of the answer being written; an empty text takes it back."""
         self._set(owner, chat_id, "queued = ?", text)
+
+    def take_queued(self, owner: str, chat_id: str) -> str:
+        """The queued message, which is no longer queued: of all who ask, only one gets it."""
+        with self._database.transaction(is_writing=True) as connection:
+            queued = str(_row(connection, owner, chat_id)["queued"])
+            connection.execute("UPDATE chats SET queued = '' WHERE id = ?", (chat_id,))
+        return queued
 
     def delete(self, owner: str, chat_id: str) -> None:
         self._set(owner, chat_id, "deleted = ?", time.time())

@@ -139,7 +139,7 @@ def _parsed(text: str) -> Any:
     except InvalidRequest:
         if len(lines) < 2 or not _is_json(lines[0][1]):
             raise
-    return [_json(line, number) for number, line in lines]
+    return [_json(line, number) for number, line in lines[:MAX_CHATS + 1]]      # one more is refused by the caller
 
 
 def _is_json(text: str) -> bool:
