@@ -80,6 +80,7 @@ def _queue(desk: Desk, session: Session, chat: Chat, line: str) -> bool:
 def begun(desk: Desk, session: Session, chat: Chat, **changes: Any) -> Iterator[Update]:
     """Show a chat whose answer has just begun, and follow it."""
     session.turn_to(chat)
+    session.is_following = True
     session.looks = desk.conversations.look(session.owner, chat.id)
     session.pair = tuple(look.message.id for look in session.looks) if len(session.looks) > 1 else ()
     yield view.whole(desk, session, system_prompt=None, options=None, **{"is_writing": True, **changes})
@@ -88,8 +89,10 @@ def begun(desk: Desk, session: Session, chat: Chat, **changes: Any) -> Iterator[
 
 def show(desk: Desk, session: Session, **changes: Any) -> Iterator[Update]:
     """Show what the session turned to, and follow what is being written there."""
+    session.is_following = False
     if session.chat:
         session.looks = desk.conversations.look(session.owner, session.chat.id)
+        session.is_following = bool(session.looks)
         session.pair = tuple(look.message.id for look in session.looks) if len(session.looks) > 1 else ()
     yield view.whole(desk, session, **changes)
     if session.chat and session.looks:

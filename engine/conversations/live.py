@@ -35,6 +35,7 @@ class LiveReply:
     def __init__(self, owner: str, chat_id: str, message: ChatMessage) -> None:
         self.owner, self.chat_id, self.message_id = owner, chat_id, message.id
         self.stop = threading.Event()
+        self.ended = threading.Event()      # written, saved, and what was queued behind it is on its way
         self._changed = threading.Condition()
         self._latest = Progress(message)
         self._text, self._thoughts = [message.text], [message.thoughts]

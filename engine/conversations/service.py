@@ -191,6 +191,7 @@ class Conversations:
         finally:
             self._save(reply)
             self._end(reply, ask)
+            reply.ended.set()
 
     def _save(self, reply: LiveReply) -> None:
         try:
@@ -242,17 +243,21 @@ class Conversations:
         return tuple(reply.look() for reply in replies if reply.owner == owner)
 
     def follow(self, owner: str, chat_id: str) -> Iterator[tuple[Progress, ...]]:
-        """Looks at the answers being written, at least every FOLLOW_S seconds, until all have ended; the last look says so."""
+        """Looks at the answers being written, at least every FOLLOW_S seconds, until all have ended and been saved."""
         with self._lock:
             replies = [reply for reply in self._live.get(chat_id, ()) if reply.owner == owner]
         seen = 0
         while replies:
+            is_last = all(reply.ended.is_set() for reply in replies)
             looks = tuple(reply.look() for reply in replies)
             yield looks
-            if all(look.is_over for look in looks):
+            if is_last:
                 return
-            running = next(reply for reply, look in zip(replies, looks, strict=True) if not look.is_over)
-            seen = running.wait(seen, FOLLOW_S)
+            running = next((reply for reply, look in zip(replies, looks, strict=True) if not look.is_over), None)
+            if running is not None:
+                seen = running.wait(seen, FOLLOW_S)
+            else:       # all have ended, one is still being saved
+                next((reply for reply in replies if not reply.ended.is_set()), replies[0]).ended.wait(FOLLOW_S)
 
     def stop(self, owner: str, chat_id: str) -> None:
         """End the answers being written here. What was written stays."""

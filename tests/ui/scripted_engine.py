@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from engine import (
     EngineError,
@@ -13,6 +16,7 @@ from engine import (
     LoadEvent,
     Message,
     ModelSpec,
+    PromptView,
     Quantization,
     Settings,
     Status,
@@ -21,6 +25,7 @@ from engine import (
     Usage,
     Waiting,
 )
+from engine.storage.database import Database
 
 READY = Status(
     state="ready", model="Scripted", quantization=Quantization.NONE, dtype="bfloat16", device="cpu", hardware="Test machine",
@@ -34,11 +39,16 @@ USAGE = Usage(prompt_tokens=600, cached_tokens=512, new_tokens=182, ttft_s=0.11,
 
 
 class ScriptedEngine:
-    """`script` is played for every reply; an EngineError in it is raised, a number is a pause in seconds."""
+    """`script` is played for every reply; an EngineError in it is raised, a number is a pause in seconds.
+
+    `refusal` is raised for a message before anything is kept, as for one that does not fit.
+    """
 
     def __init__(self, script: Sequence[StreamEvent | Exception | float] = (), status: Status = READY,
-                 options: GenerationOptions | None = None) -> None:
-        self.settings = Settings()
+                 options: GenerationOptions | None = None, data_dir: Path | None = None) -> None:
+        self.settings = Settings(data_dir=data_dir or Path(tempfile.mkdtemp()))
+        self.database = Database(self.settings.data_dir)
+        self.refusal: EngineError | None = None
         self.script: list[StreamEvent | Exception | float] = list(script)
         self.current = status
         self.options = options or GenerationOptions()
@@ -61,18 +71,34 @@ class ScriptedEngine:
     def count_tokens(self, text: str) -> int:
         return len(text.split())
 
-    def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Iterator[StreamEvent]:
+    def check_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> None:
+        if self.refusal:
+            raise self.refusal
+
+    def view_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> PromptView:
+        text = "".join(f"<{message.role}>{message.content}" for message in messages)
+        return PromptView(text, tuple(text.split(" ")), 4096, 1000, 0, 0, ())
+
+    def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None, *,
+             stop: threading.Event | None = None) -> Iterator[StreamEvent]:
         self.asked.append((tuple(messages), options or self.options))
         try:
-            for step in list(self.script):
-                if isinstance(step, Exception):
-                    raise step
-                if isinstance(step, (int, float)):
-                    yield from self._pause(step)
-                else:
-                    yield step
+            for event in self._play():
+                if stop is not None and stop.is_set():
+                    yield Finished("stopped", USAGE)
+                    return
+                yield event
         finally:
             self.num_closed += 1
+
+    def _play(self) -> Iterator[StreamEvent]:
+        for step in list(self.script):
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, (int, float)):
+                yield from self._pause(step)
+            else:
+                yield step
 
     @staticmethod
     def _pause(seconds: float) -> Iterator[StreamEvent]:

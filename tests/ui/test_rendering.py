@@ -5,91 +5,122 @@ from itertools import pairwise
 import gradio as gr
 import pytest
 
-from engine import Finished, Prefill, ReasoningDelta, TextDelta, Waiting
+from engine import Attachment, Chat, ChatMessage, ChatSummary, Prefill, Progress, Waiting
 from ui import rendering
-from ui.conversation import Conversation, Turn
+from ui.session import Session
 
 from .scripted_engine import USAGE
 
-
-def finished(answer: str = "An answer.", **usage: object) -> Turn:
-    return Turn("A question", answer=answer, finished=Finished("stop", replace(USAGE, **usage)))
+SUMMARY = ChatSummary("c1", "A title", 0.0, 0.0)
 
 
-def shown(turn: Turn, language: str = "en") -> str:
-    return str(rendering.messages(Conversation([turn]), language))
+def question(text: str = "A question", message_id: int = 1, **values: object) -> ChatMessage:
+    return replace(ChatMessage("user", text, id=message_id, versions=(message_id,)), **values)
+
+
+def answer(text: str = "An answer.", message_id: int = 2, **values: object) -> ChatMessage:
+    made = ChatMessage("assistant", text, id=message_id, versions=(message_id,), usage=USAGE, reason="stop", model="tiny")
+    return replace(made, **values)
+
+
+def session_of(*path: ChatMessage, looks: tuple[Progress, ...] = ()) -> Session:
+    return Session("o", Chat(SUMMARY, path), looks=looks)
+
+
+def shown(*path: ChatMessage, language: str = "en") -> str:
+    return str(rendering.messages(session_of(*path), language))
 
 
 def test_gradio_accepts_the_messages() -> None:
-    turn = Turn("q", thoughts="hm", answer="a", finished=Finished("stop", USAGE))
-    root = gr.Chatbot().postprocess(rendering.messages(Conversation([turn]), "en")).root
+    session = session_of(question(attachments=(Attachment("a.txt", "x", 3),)), answer(thoughts="hm", thought_s=2.0))
+    root = gr.Chatbot().postprocess(rendering.messages(session, "en")).root
     assert [message.role for message in root] == ["user", "assistant", "assistant"]
 
 
-def test_a_finished_answer_says_what_it_cost() -> None:
-    assert all(fact in shown(finished()) for fact in ("182 tokens", "first 0.11 s", "64 tok/s", "512 cached"))
+def test_an_ended_answer_says_what_it_cost() -> None:
+    facts = ("tiny", "182 tokens", "first 0.11 s", "64 tok/s", "512 cached")
+    assert all(fact in shown(question(), answer()) for fact in facts)
 
 
-def test_an_answer_cut_at_the_limit_says_so() -> None:
-    assert "cut at the token limit" in shown(Turn("q", answer="a", finished=Finished("length", USAGE)))
+@pytest.mark.parametrize(("values", "fact"), [
+    ({"reason": "length"}, "cut at the token limit"), ({"state": "stopped"}, "stopped"), ({"state": "interrupted"}, "interrupted"),
+    ({"state": "failed", "error": "It <broke>."}, "It &lt;broke&gt;.")])
+def test_an_answer_that_did_not_end_by_itself_says_so_and_can_be_continued(values: dict[str, object], fact: str) -> None:
+    page = shown(question(), answer(**values))
+    assert fact in page
+    assert 'data-act="continue"' in page
+    assert 'data-act="continue"' not in shown(question(), answer())
 
 
-def test_dropped_turns_are_marked() -> None:
-    assert "6 older messages no longer fit (1,204 tokens)" in shown(finished(dropped_messages=6, dropped_tokens=1204))
-    assert "no longer fit" not in shown(finished())
+def test_dropped_turns_are_marked_where_the_models_memory_begins() -> None:
+    path = [question("one"), answer("1", 2), question("two", 3), answer("2", 4, usage=replace(USAGE, dropped_messages=2, dropped_tokens=1204))]
+    messages = rendering.messages(session_of(*path), "en")
+    assert ["no longer fit" in str(message) for message in messages] == [False, False, True, False]
+    assert "2 older messages no longer fit (1,204 tokens)" in str(messages)
+    assert "no longer fit" not in shown(question(), answer())
 
 
 def test_what_the_engine_notes_is_shown_and_escaped() -> None:
-    assert "&lt;b&gt;" in shown(Turn("q", answer="a", finished=Finished("stop", USAGE, ("A note with <b>.",))))
+    assert "&lt;b&gt;" in shown(question(), answer(notes=("A note with <b>.",)))
 
 
 def test_the_text_to_copy_cannot_break_out_of_its_attribute() -> None:
-    assert 'data-text="&quot;&gt;&lt;script&gt;' in shown(finished('"><script>'))
+    assert 'data-text="&quot;&gt;&lt;script&gt;' in shown(question(), answer('"><script>'))
 
 
-def test_a_stopped_answer_keeps_its_text_and_says_so() -> None:
-    turn = Turn("q", answer="Half an", is_stopped=True, counted_tokens=2, first_s=0.2)
-    assert all(fact in shown(turn) for fact in ("Half an", "stopped", "about 2 tokens", "first 0.20 s"))
-
-
-@pytest.mark.parametrize(("event", "expected"), [
+@pytest.mark.parametrize(("waiting", "expected"), [
     (Waiting(2, 0.1), "Waiting: 2 ahead"), (Prefill(100, 1600), "Reading 100 of 1,600 tokens"), (Waiting(0, 0.0), "Writing")])
-def test_before_the_first_word_it_says_what_it_waits_for(event: Waiting | Prefill, expected: str) -> None:
-    turn = Turn("q")
-    turn.take(event)
-    assert expected in shown(turn)
+def test_before_the_first_word_it_says_what_it_waits_for(waiting: Waiting | Prefill, expected: str) -> None:
+    message = answer("", state="writing", usage=None)
+    session = session_of(question(), message, looks=(Progress(message, waiting),))
+    assert expected in str(rendering.messages(session, "en"))
 
 
-def test_only_the_last_answer_can_be_regenerated() -> None:
-    assert str(rendering.messages(Conversation([finished(), finished()]), "en")).count("mc-again") == 1
+def test_versions_can_be_switched_in_both_directions() -> None:
+    page = shown(question(), answer(versions=(7, 2, 9)))
+    assert "2 / 3" in page
+    assert 'data-act="version" data-id="7"' in page
+    assert 'data-act="version" data-id="9"' in page
 
 
 def test_between_two_updates_only_the_growing_text_changes() -> None:
-    turn = Turn("q", answer="One")
-    before = rendering.messages(Conversation([finished(), turn]), "en")
-    turn.take(TextDelta(" two"))
-    after = rendering.messages(Conversation([finished(), turn]), "en")
+    message = answer("One", 4, state="writing", usage=None)
+    path = (question(), answer(), question("q", 3), message)
+    before = rendering.messages(session_of(*path, looks=(Progress(message),)), "en")
+    grown = Progress(replace(message, text="One two"))
+    after = rendering.messages(session_of(*path, looks=(grown,)), "en")
     assert gr.utils.diff(before, after) == [["append", [3, "content", 0, "text"], " two"]]
 
 
-def test_thoughts_are_folded_once_the_answer_begins() -> None:
-    turn = Turn("q")
-    turn.take(ReasoningDelta("hm"))
-    assert "'pending'" in shown(turn)
-    turn.take(TextDelta("Because"))
-    assert "'done'" in shown(turn)
+def test_thoughts_are_folded_once_the_answer_begins_and_say_how_long_they_took() -> None:
+    thinking = answer("", thoughts="hm", state="writing", usage=None)
+    assert "'pending'" in str(rendering.messages(session_of(question(), thinking, looks=(Progress(thinking),)), "en"))
+    ended = str(rendering.messages(session_of(question(), answer(thoughts="hm", thought_s=2.34)), "en"))
+    assert "'done'" in ended
+    assert "'duration': 2.3" in ended
 
 
-def test_thoughts_and_unanswered_turns_are_not_sent_back_to_the_model() -> None:
-    conversation = Conversation([Turn("a", thoughts="hm", answer="b", is_stopped=True), Turn("lost", is_stopped=True)])
-    conversation.begin("c")
-    assert [(m.role, m.content) for m in conversation.messages(" be brief ")] == [
-        ("system", "be brief"), ("user", "a"), ("assistant", "b"), ("user", "c")]
+def test_a_long_chat_shows_its_end_until_more_is_asked_for() -> None:
+    path = [make(str(i), i) for i in range(1, 101, 2) for make in (question, answer)]
+    session = session_of(*path)
+    messages = rendering.messages(session, "en")
+    assert len(messages) == rendering.SHOWN_MESSAGES
+    assert "Show 70 older messages" in str(messages[0])
+    session.num_older = 100
+    assert len(rendering.messages(session, "en")) == 100
 
 
-def test_the_gauge_shows_the_last_finished_exchange() -> None:
-    assert "782 / 4,096" in rendering.gauge(Conversation([finished(), Turn("q", is_stopped=True)]), 4096, "en")
-    assert "0 / 4,096" in rendering.gauge(Conversation(), 4096, "en")
+def test_a_shared_conversation_has_nothing_to_change() -> None:
+    page = str(rendering.messages(Session("o", share=type("S", (), {"path": (question(), answer())})()), "en"))      # type: ignore[arg-type]
+    assert "An answer." in page
+    assert "data-act" not in page
+
+
+def test_the_gauge_shows_the_last_exchange_and_what_is_left() -> None:
+    gauge = rendering.gauge(session_of(question(), answer(), question("q", 3)), 4096, "en")
+    assert "782 / 4,096" in gauge
+    assert "3,314 left" in gauge
+    assert "0 / 4,096" in rendering.gauge(Session(), 4096, "en")
 
 
 def test_updates_are_at_least_50_ms_apart() -> None:
