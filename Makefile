@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 run: $(VENV)/.run
 	$(BIN)/python app.py
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(VENV)/node_modules/axe-core
 	sh scripts/ensure_browser.sh
 	$(BIN)/python -m pytest
 
@@ -33,6 +33,9 @@ $(BIN)/python:
 $(VENV)/.run: $(BIN)/python requirements.txt constraints.txt
 	$(PIP) -r requirements.txt
 	touch $@
+
+$(VENV)/node_modules/axe-core: $(BIN)/python      # the accessibility checks of the browser tests
+	npm install --no-audit --no-fund --silent --prefix $(VENV) axe-core@4
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	$(PIP) -r requirements-dev.txt

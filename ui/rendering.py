@@ -69,7 +69,11 @@ def single(look: Progress, language: str) -> list[dict[str, Any]]:
     """The value of one of the two Chatbots that show answers side by side."""
     act = _act("keep", look.message.id, text(language, "compare.keep"))
     keep = f'<div class="mc-foot"><span class="mc-acts">{act}</span></div>' if look.is_over else ""
+    options = look.message.options
+    label = text(language, "compare.label", temperature=number(language, options.temperature if options else 0, 2),
+                 system=look.message.system_prompt[:60] or "–")
     shown = _answer(look.message, look, language, is_last=False, is_frozen=True)
+    shown[0]["content"].insert(0, _html(f'<div class="mc-note">{html.escape(label)}</div>'))
     shown[-1]["content"].append(_html(keep))
     return shown
 
