@@ -140,7 +140,8 @@ def _footer(message: ChatMessage, look: Progress | None, language: str, is_last:
     versions = "" if is_frozen else _versions(message, language)
     lines = [f'<div class="mc-foot"><span class="mc-facts">{facts}</span><span class="mc-acts">{versions}{"".join(acts)}</span></div>']
     if message.state == "failed":
-        lines.insert(0, f'<div class="mc-problem">{html.escape(message.error)}</div>')
+        alert = 'role="alert"' if is_last else ""
+        lines.insert(0, f'<div class="mc-problem" {alert}>{html.escape(message.error)}</div>')
     elif not message.text and message.state == "done":
         lines.insert(0, f'<div class="mc-note">{text(language, "chat.empty_answer")}</div>')
     lines += [f'<div class="mc-note">{html.escape(note)}</div>' for note in message.notes]
@@ -199,7 +200,8 @@ def _dropped(path: Sequence[ChatMessage]) -> tuple[int, int, int] | None:
         return None
     read = [i for i, message in enumerate(path) if (message.role == "user" and i + 1 < len(path) and path[i + 1].text)
             or (message.role == "assistant" and message.text)]
-    at = read[usage.dropped_messages] if usage.dropped_messages < len(read) else len(path) - 1
+    last_question = max((i for i, message in enumerate(path) if message.role == "user"), default=0)
+    at = read[usage.dropped_messages] if usage.dropped_messages < len(read) else last_question
     return at, usage.dropped_messages, usage.dropped_tokens
 
 
