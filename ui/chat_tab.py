@@ -81,6 +81,7 @@ def build_chat_tab(shared: Shared) -> ChatTab:
             composer = _build_composer(shared)
         options = build_options_panel(shared)
     bus = _html("bus", BUS_JS)
+    gr.HTML('<div id="mc-said" role="status"></div>', elem_classes="mc-unseen", apply_default_css=False)     # for screen readers
     tab = ChatTab(session, wake, chatbot, welcome, composer.gauge, head, composer.chips, side, options)
     outputs = [chatbot, composer.message, composer.problem, composer.gauge, composer.stop, welcome, side.chats, head,
                composer.chips, pair, left, right, bus, options.system_prompt, *options.fields]
@@ -175,7 +176,7 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
     composer.stop.click(stop, tab.session, **QUICK)
     tab.side.new.click(new, tab.session, outputs, **REPLY)
     composer.attach.upload(attach, [composer.attach, tab.session], outputs, show_progress="minimal", api_visibility="private")
-    tab.side.search.input(search, [tab.side.search, tab.session], outputs, trigger_mode="always_last", **QUICK)
+    tab.side.search.change(search, [tab.side.search, tab.session], outputs, trigger_mode="always_last", **QUICK)
     tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], outputs, **REPLY)
     tab.wake.change(look_again, tab.session, outputs, **REPLY)
     gr.context.Context.root_block.load(arrive, tab.session, outputs, **REPLY)

@@ -164,16 +164,28 @@ window.mindcubes = (() => {
     return button;
   }
 
-  // --- code blocks: their language, and whether long lines wrap ---
+  // --- what Gradio's conversation leaves out: languages of code, wrapping, one announcement per answer ---
   function dress() {
     for (const pre of document.querySelectorAll('.mc-conversation pre:not([data-language])')) {
       pre.dataset.language = pre.querySelector('code')?.className.match(/language-(\w+)/)?.[1] || '';
       pre.append(make('button', {type: 'button', className: 'mc-wrap', textContent: '⤶', title: word('wrap'), ariaLabel: word('wrap')}));
     }
+    for (const log of document.querySelectorAll('.mc-conversation [role=log]')) log.setAttribute('aria-live', 'off');
+    // A button inside a button, without a name: the outer one does the same.
+    for (const arrow of document.querySelectorAll('.mc-conversation .thought-group .title button:enabled')) {
+      Object.assign(arrow, {disabled: true, ariaLabel: arrow.closest('.title').innerText.trim() || '›'});
+    }
+    if (!wasWriting || isWriting()) return;
+    wasWriting = false;
+    $('mc-said').textContent = [...document.querySelectorAll('#mc-conversation [data-testid=bot] .prose')].pop()?.innerText || '';
   }
-  let dressing = 0;
-  new MutationObserver(() => { clearTimeout(dressing); dressing = setTimeout(dress, 250); })
-    .observe(document.documentElement, {childList: true, subtree: true});
+  const isWriting = () => !!document.querySelector('#mc-conversation .mc-foot[role=status]');
+  let dressing = 0, wasWriting = false;
+  new MutationObserver(() => {
+    wasWriting ||= isWriting();
+    clearTimeout(dressing);
+    dressing = setTimeout(dress, 250);
+  }).observe(document.documentElement, {childList: true, subtree: true});
 
   // --- events ---
   document.addEventListener('click', event => {

@@ -224,7 +224,7 @@ def gauge(session: Session, window_tokens: int, language: str) -> str:
     numbers = {"used": number(language, used), "window": number(language, window_tokens), "left": number(language, window_tokens - used)}
     name = html.escape(text(language, "usage.context.name", **numbers))
     see = html.escape(text(language, "chat.see_prompt"))
-    return (f'<button type="button" class="mc-gauge" data-act="prompt" data-id="0" title="{name} {see}" aria-label="{name} {see}">'
+    return (f'<button type="button" class="mc-gauge" data-act="prompt" data-id="0" title="{name} {see}">'
             f'<span>{text(language, "usage.context")}</span>'
             f'<span class="mc-meter"><i style="width:{share}%"></i></span>'
             f'<span>{numbers["used"]} / {numbers["window"]}</span></button>')

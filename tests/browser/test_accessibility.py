@@ -1,0 +1,132 @@
+"""axe-core over every state of the page: nothing of serious or critical impact."""
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from engine import Finished, ReasoningDelta, TextDelta
+from tests.ui.scripted_engine import USAGE, ScriptedEngine
+
+from .conftest import ROOT
+from .test_chat import Serve, Visit, send, wait_for_end
+
+AXE = ROOT / ".venv/node_modules/axe-core/axe.min.js"
+RICH = "# Title\n\nSome `code` and **words**.\n\n```python\nprint('one')\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- [link](https://example.org)\n"
+SCRIPT = [ReasoningDelta("A thought"), TextDelta(RICH), Finished("stop", USAGE)]
+
+
+def conversation(page: Page) -> None:
+    send(page, "Hello")
+    wait_for_end(page)
+
+
+def options(page: Page) -> None:
+    conversation(page)
+    page.locator("#mc-options-toggle").click()
+    page.get_by_label("Two answers side by side").check()
+    expect(page.get_by_label("System prompt of the second")).to_be_visible()
+
+
+def menu(page: Page) -> None:
+    conversation(page)
+    page.locator(".mc-menu summary").first.click()
+    expect(page.get_by_role("button", name="Rename")).to_be_visible()
+
+
+def rename(page: Page) -> None:
+    menu(page)
+    page.get_by_role("button", name="Rename").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def prompt(page: Page) -> None:
+    conversation(page)
+    page.locator(".mc-gauge").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def share(page: Page) -> None:
+    conversation(page)
+    page.get_by_role("button", name="Share").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def shared(page: Page) -> None:
+    share(page)
+    link = page.get_by_role("dialog").get_by_role("textbox").input_value()
+    page.goto(link)
+    expect(page.get_by_text("read only")).to_be_visible()
+
+
+def pair(page: Page) -> None:
+    options(page)
+    page.locator("#mc-close").click()
+    send(page, "And now both")
+    expect(page.locator("[data-act=keep]")).to_have_count(2)
+
+
+def search(page: Page) -> None:
+    conversation(page)
+    page.get_by_label("Search chats").fill("hello")
+    expect(page.locator("mark").first).to_be_visible()
+
+
+def versions(page: Page) -> None:
+    conversation(page)
+    page.get_by_role("button", name="Regenerate").click()
+    expect(page.get_by_text("2 / 2")).to_be_visible()
+
+
+STATES: list[Callable[[Page], None]] = [conversation, options, menu, rename, prompt, share, shared, pair, search, versions]
+
+
+def violations(page: Page) -> list[str]:
+    page.wait_for_timeout(400)      # transitions of colour would be measured half-way
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [f"{each['impact']} {each['id']}: {node['html'][:160]} {json.dumps(node.get('any') and node['any'][0]['message'])}"
+            for each in found if each["impact"] in ("serious", "critical") for node in each["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("states", [STATES[:4], STATES[4:7], STATES[7:]], ids=["lists and options", "dialogs and sharing", "answers"])
+def test_every_state_of_the_page_is_accessible(
+        visit: Visit, serve: Serve, states: list[Callable[[Page], None]], scheme: str) -> None:
+    address = serve(ScriptedEngine(SCRIPT))
+    page = visit(address, color_scheme=scheme)
+    found = {}
+    for state in states:
+        page.goto(address)
+        expect(page.locator("[data-example]").first).to_be_visible()
+        if state is conversation:
+            found["empty"] = violations(page)
+        state(page)
+        found[state.__name__] = violations(page)
+    assert {name: each for name, each in found.items() if each} == {}
+
+
+def test_the_drawer_of_a_phone_is_accessible(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(SCRIPT)), viewport={"width": 390, "height": 844})
+    conversation(page)
+    assert violations(page) == []
+    page.locator(".mc-drawer").click()
+    expect(page.locator("#mc-new")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_with_reduced_motion_nothing_moves(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(SCRIPT)), reduced_motion="reduce")
+    conversation(page)
+    moving = page.evaluate("""() => [...document.querySelectorAll('*')].map(e => [e, getComputedStyle(e)]).filter(([, s]) =>
+        s.animationName !== 'none' || s.transitionDuration.split(',').some(t => parseFloat(t) > 0)).map(([e]) => e.outerHTML.slice(0, 80))""")
+    assert moving == []
+
+
+def test_a_streamed_answer_is_announced_when_it_has_ended(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine([TextDelta("One "), 1.0, TextDelta("two."), Finished("stop", USAGE)])))
+    send(page, "Hello")
+    wait_for_end(page)
+    expect(page.locator("#mc-said[role=status]")).to_have_text(re.compile(r"One two\."))

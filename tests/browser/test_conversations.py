@@ -1,0 +1,335 @@
+"""Conversations over time: found again, watched and stopped from other pages, edited, versioned, branched, listed, searched."""
+
+import hashlib
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from engine import Finished, TextDelta
+from engine.storage.chats import ChatStore
+from engine.storage.records import ChatMessage
+from tests.ui.scripted_engine import USAGE, ScriptedEngine, answer
+
+from .test_chat import Serve, Visit, send, wait_for_end
+
+NOTICE_MS = 6_000       # how soon a page shows by itself what another one did
+
+
+def line(page: Page) -> Locator:
+    return page.locator("#mc-message textarea")
+
+
+def bot(page: Page) -> Locator:
+    return page.locator(".mc-conversation [data-testid=bot] .prose")
+
+
+def asked(page: Page) -> Locator:
+    return page.locator(".mc-conversation [data-testid=user] .prose")
+
+
+def listed(page: Page) -> Locator:
+    return page.locator(".mc-chats [data-act=open]")
+
+
+def second_tab(page: Page) -> Page:
+    """The same visitor, looking at the same chat."""
+    other = page.context.new_page()
+    other.goto(page.url)
+    return other
+
+
+def owner_of(page: Page) -> str:
+    key = next(cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "mindcubes_key")
+    return hashlib.sha256(f"browser {key}".encode()).hexdigest()
+
+
+def talk(page: Page, *messages: str) -> None:
+    for count, message in enumerate(messages, 1):
+        send(page, message)
+        wait_for_end(page, count)
+
+
+def menu(page: Page, title: str, name: str) -> None:
+    page.get_by_label(f"Actions for {title}", exact=True).click()
+    page.locator(".mc-menu[open]").get_by_role("button", name=name, exact=True).click()
+
+
+# --- a chat outlives its page ---
+
+def test_a_reload_shows_the_chat_again(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Kept words"))))
+    talk(page, "Hello")
+    expect(page).to_have_url(re.compile(r"[?&]chat=\w+"))
+    page.reload()
+    expect(asked(page)).to_have_text("Hello")
+    expect(bot(page)).to_have_text("Kept words")
+    expect(listed(page)).to_have_attribute("aria-current", "page")
+
+
+def test_an_answer_goes_on_through_a_reload(visit: Visit, serve: Serve) -> None:
+    engine = ScriptedEngine([TextDelta("Begun "), 8.0, TextDelta("and ended."), Finished("stop", USAGE)])
+    page = visit(serve(engine))
+    send(page, "Hello")
+    expect(bot(page)).to_have_text("Begun")
+    page.reload()
+    expect(bot(page)).to_have_text("Begun")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    assert engine.num_closed == 0
+    wait_for_end(page)
+    expect(bot(page)).to_have_text("Begun and ended.")
+    assert len(engine.asked) == 1
+
+
+def test_stop_from_a_second_tab_ends_the_answer_in_both(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine([TextDelta("Half"), 60.0])))
+    send(page, "Hello")
+    expect(bot(page)).to_have_text("Half")
+    other = second_tab(page)
+    expect(bot(other)).to_have_text("Half")
+    other.get_by_role("button", name="Stop").click()
+    for tab in (other, page):
+        expect(tab.locator(".mc-facts")).to_contain_text("stopped")
+        expect(bot(tab)).to_have_text("Half")
+
+
+def test_a_message_appears_by_itself_in_the_other_tab(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "First")
+    other = second_tab(page)
+    expect(asked(other)).to_have_text("First")
+    send(page, "Second")
+    expect(asked(other)).to_have_text(["First", "Second"], timeout=NOTICE_MS)
+    wait_for_end(other, 2)
+
+
+def test_a_message_from_a_stale_page_is_refused_and_its_text_stays(visit: Visit, serve: Serve) -> None:
+    engine = ScriptedEngine(answer("Words"))
+    page = visit(serve(engine))
+    talk(page, "First")
+    store, owner = ChatStore(engine.database), owner_of(page)
+    chat = store.get(owner, store.list(owner)[0].id)
+    line(page).fill("Too late")
+    with page.expect_response(re.compile("run/predict")):       # the page has just looked: it will not again for two seconds
+        pass
+    store.add(owner, chat.id, None, [ChatMessage("user", "From elsewhere", parent=chat.path[-1].id), ChatMessage("assistant", "Other words")])
+    line(page).press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("changed on another page")
+    expect(line(page)).to_have_value("Too late")
+    expect(asked(page)).to_have_text(["First", "From elsewhere"])
+    assert len(engine.asked) == 1
+    line(page).press("Enter")
+    expect(asked(page)).to_have_text(["First", "From elsewhere", "Too late"])
+
+
+# --- versions ---
+
+def test_an_edited_message_is_a_second_version_and_the_first_can_be_brought_back(visit: Visit, serve: Serve) -> None:
+    engine = ScriptedEngine(answer("Answer one"))
+    page = visit(serve(engine))
+    talk(page, "Question one")
+    engine.script = answer("Answer two")
+    page.locator(".user-row").hover()
+    page.get_by_role("button", name="Edit").click()
+    expect(line(page)).to_have_value("Question one")
+    send(page, "Question two")
+    expect(bot(page)).to_have_text("Answer two")
+    expect(page.locator(".user-row")).to_contain_text("2 / 2")
+    assert [message.content for message in engine.asked[-1][0]] == ["Question two"]
+    page.locator(".user-row").get_by_role("button", name="Previous version").click()
+    expect(asked(page)).to_have_text("Question one")
+    expect(bot(page)).to_have_text("Answer one")
+    expect(page.locator(".user-row")).to_contain_text("1 / 2")
+
+
+def test_cancelling_an_edit_leaves_the_message_as_it_was(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "Hello")
+    page.locator(".user-row").hover()
+    page.get_by_role("button", name="Edit").click()
+    page.locator(".mc-tags").get_by_role("button", name="Cancel").click()
+    expect(page.locator(".mc-tag")).to_have_count(0)
+    expect(line(page)).to_have_value("")
+    send(page, "Next")
+    expect(asked(page)).to_have_text(["Hello", "Next"])
+
+
+def test_another_answer_is_a_second_version(visit: Visit, serve: Serve) -> None:
+    engine = ScriptedEngine(answer("First"))
+    page = visit(serve(engine))
+    talk(page, "Hello")
+    engine.script = answer("Second")
+    page.get_by_role("button", name="Regenerate").click()
+    expect(page.locator(".bot-row")).to_contain_text("2 / 2")
+    expect(bot(page)).to_have_text("Second")
+    page.get_by_role("button", name="Previous version").click()
+    expect(bot(page)).to_have_text("First")
+    page.get_by_role("button", name="Next version").click()
+    expect(bot(page)).to_have_text("Second")
+
+
+def test_a_stopped_answer_is_continued_where_it_ended(visit: Visit, serve: Serve) -> None:
+    engine = ScriptedEngine([TextDelta("Half an answer"), 60.0])
+    page = visit(serve(engine))
+    send(page, "Hello")
+    expect(bot(page)).to_have_text("Half an answer")
+    page.get_by_role("button", name="Stop").click()
+    engine.script = [TextDelta(" and its end."), Finished("stop", USAGE)]
+    page.get_by_role("button", name="Continue").click()
+    expect(bot(page)).to_have_text("Half an answer and its end.")
+    expect(page.get_by_role("button", name="Continue")).to_have_count(0)
+    assert [message.content for message in engine.asked[-1][0]] == ["Hello", "Half an answer"]
+
+
+def test_another_chat_can_be_opened_while_an_answer_is_regenerated(visit: Visit, serve: Serve) -> None:
+    engine = ScriptedEngine(answer("Words"))
+    page = visit(serve(engine))
+    talk(page, "Apples")
+    page.get_by_role("button", name="New chat").click()
+    expect(asked(page)).to_have_count(0)
+    talk(page, "Pears")
+    engine.script = [TextDelta("Slow"), 60.0]
+    page.get_by_role("button", name="Regenerate").click()
+    expect(bot(page)).to_have_text("Slow")
+    listed(page).filter(has_text="Apples").click()
+    expect(asked(page)).to_have_text("Apples")
+    expect(bot(page)).to_have_text("Words")
+
+
+def test_a_branch_is_a_new_chat_and_the_old_one_stays(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "Hello", "And then")
+    before = page.url
+    page.get_by_role("button", name="Branch").first.click()
+    expect(page.get_by_role("heading", name="Hello (branch)")).to_be_visible()
+    expect(asked(page)).to_have_text("Hello")
+    expect(page).not_to_have_url(before)
+    expect(listed(page)).to_have_text(["Hello (branch)", "Hello"])
+    listed(page).last.click()
+    expect(asked(page)).to_have_text(["Hello", "And then"])
+    expect(page).to_have_url(before)
+
+
+# --- deleting, and second thoughts ---
+
+def test_a_deleted_message_comes_back_with_undo(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "Hello")
+    page.locator(".bot-row").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("Message deleted")).to_be_visible()
+    expect(bot(page)).to_have_count(0)
+    expect(asked(page)).to_have_text("Hello")
+    page.get_by_role("button", name="Undo").click()
+    expect(bot(page)).to_have_text("Words")
+    expect(page.get_by_text("Message deleted")).to_have_count(0)
+
+
+def test_a_deleted_chat_comes_back_with_undo(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "Hello")
+    menu(page, "Hello", "Delete")
+    expect(page.get_by_text("Chat deleted")).to_be_visible()
+    expect(listed(page)).to_have_count(0)
+    expect(page.locator(".mc-welcome")).to_be_visible()
+    expect(page).not_to_have_url(re.compile("chat="))
+    page.get_by_role("button", name="Undo").click()
+    expect(bot(page)).to_have_text("Words")
+    expect(listed(page)).to_have_text("Hello")
+
+
+# --- the list ---
+
+def test_a_chat_is_renamed_in_a_dialog(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "Hello")
+    menu(page, "Hello", "Rename")
+    title = page.get_by_role("dialog").get_by_label("New title")
+    expect(title).to_have_value("Hello")
+    title.fill("Better name")
+    title.press("Enter")
+    expect(listed(page)).to_have_text("Better name")
+    expect(page.get_by_role("heading", name="Better name")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+@pytest.mark.parametrize("way", ["Escape", "Cancel"])
+def test_a_rename_is_cancelled(visit: Visit, serve: Serve, way: str) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "Hello")
+    menu(page, "Hello", "Rename")
+    page.get_by_role("dialog").get_by_label("New title").fill("Other")
+    if way == "Escape":
+        page.keyboard.press("Escape")
+    else:
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.reload()
+    expect(listed(page)).to_have_text("Hello")
+
+
+def test_a_pinned_chat_moves_to_a_group_of_its_own(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "Apples")
+    page.get_by_role("button", name="New chat").click()
+    expect(asked(page)).to_have_count(0)
+    talk(page, "Pears")
+    expect(listed(page)).to_have_text(["Pears", "Apples"])
+    menu(page, "Apples", "Pin")
+    expect(page.locator(".mc-chats h3")).to_have_text(["Pinned", "Today"])
+    expect(listed(page)).to_have_text(["Apples", "Pears"])
+    menu(page, "Apples", "Unpin")
+    expect(page.locator(".mc-chats h3")).to_have_text(["Today"])
+
+
+@pytest.mark.parametrize(("said", "query", "match"), [
+    ("There is a needle in here", "needle", "needle"),
+    ("Perdeden ışık sızıyor", "isik", "ışık"),
+    ("今天的天气很好", "天气", "天气"),
+], ids=["english", "turkish", "chinese"])
+def test_search_finds_a_word_inside_a_message(visit: Visit, serve: Serve, said: str, query: str, match: str) -> None:
+    engine = ScriptedEngine(answer(said))
+    page = visit(serve(engine))
+    talk(page, "Hello")
+    page.get_by_role("button", name="New chat").click()
+    expect(asked(page)).to_have_count(0)
+    engine.script = answer("Nothing")
+    talk(page, "Other")
+    page.get_by_label("Search chats").press_sequentially(query)
+    expect(page.locator(".mc-chats mark")).to_have_text(match)
+    expect(listed(page)).to_have_count(1)
+    listed(page).click()
+    expect(bot(page)).to_have_text(said)
+    page.get_by_label("Search chats").clear()
+    expect(listed(page)).to_have_text(["Other", "Hello"])
+
+
+# --- long chats, long answers ---
+
+def test_a_long_chat_shows_its_end_and_the_rest_on_request(visit: Visit, serve: Serve) -> None:
+    engine = ScriptedEngine(answer("Words"))
+    address = serve(engine)
+    page = visit(address)
+    path = [ChatMessage("user" if index % 2 == 0 else "assistant", f"Message {index}") for index in range(60)]
+    chat = ChatStore(engine.database).copy(owner_of(page), "Long", path)
+    page.goto(f"{address}?chat={chat.id}")
+    expect(asked(page)).to_have_count(15)
+    expect(asked(page).last).to_be_in_viewport()
+    page.get_by_role("button", name="Show 30 older messages").click()
+    expect(asked(page)).to_have_count(30)
+    expect(asked(page).first).to_have_text("Message 0")
+    expect(page.get_by_role("button", name=re.compile("older messages"))).to_have_count(0)
+
+
+def test_scrolling_up_while_an_answer_grows_is_not_fought(visit: Visit, serve: Serve) -> None:
+    paragraphs = [step for index in range(300) for step in (TextDelta(f"Paragraph {index}.\n\n"), 0.05)]
+    page = visit(serve(ScriptedEngine(paragraphs)))
+    send(page, "Hello")
+    expect(bot(page)).to_contain_text("Paragraph 60.")
+    bot(page).hover()
+    page.mouse.wheel(0, -1_000)
+    first = page.get_by_text("Paragraph 30.", exact=True)
+    first.scroll_into_view_if_needed()
+    expect(bot(page)).to_contain_text("Paragraph 80.")
+    place = first.bounding_box()
+    expect(bot(page)).to_contain_text("Paragraph 140.")
+    assert first.bounding_box() == place
