@@ -99,9 +99,12 @@ def head(desk: Desk, session: Session) -> str:
     else:
         title = html.escape(chat.summary.title) if chat else ""
         if chat and session.path:
-            acts = "".join(f'<button type="button" data-act="{act}" data-id="{chat.id}">{say(key)}</button>' for act, key in (
+            share_it, *exports = (f'<button type="button" data-act="{act}" data-id="{chat.id}">{say(key)}</button>' for act, key in (
                 ("share", "share.title"), ("export-md", "export.markdown"), ("export-json", "export.json")))
-    return (f'<div class="mc-head" id="mc-place" {where}>{drawer}<h2>{title}</h2><span class="mc-acts">{acts}</span></div>')
+            name = say("export.title")
+            acts = (f'{share_it}<details class="mc-menu"><summary aria-label="{name}" title="{name}">⋯</summary>'
+                    f'<div>{"".join(exports)}</div></details>')
+    return (f'<div class="mc-head" id="mc-place" {where}>{drawer}<h2>{title}</h2><span class="mc-acts mc-row">{acts}</span></div>')
 
 
 def chips(desk: Desk, session: Session) -> str:

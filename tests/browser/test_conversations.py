@@ -295,7 +295,7 @@ def test_search_finds_a_word_inside_a_message(visit: Visit, serve: Serve, said: 
     engine.script = answer("Nothing")
     talk(page, "Other")
     page.get_by_label("Search chats").press_sequentially(query)
-    expect(page.locator(".mc-chats mark")).to_have_text(match)
+    expect(page.locator(".mc-chats mark")).to_have_text([match])
     expect(listed(page)).to_have_count(1)
     listed(page).click()
     expect(bot(page)).to_have_text(said)
