@@ -22,6 +22,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.make_model bench-models/110m
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.browser
+	$(BIN)/python -m benchmarks.chats
 
 builtin: $(VENV)/.dev        # trains the built-in model again: about an hour on 2 cores
 	$(BIN)/python -m scripts.builtin_model.train --out engine/models/builtin

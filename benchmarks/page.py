@@ -24,9 +24,12 @@ BUILTIN = Path(__file__).parent.parent / "engine" / "models" / "builtin"
 TOKENS = 1000
 
 
-def endless_copy(folder: Path) -> Path:
-    """The built-in model without an end token."""
+def endless_copy(folder: Path, window_tokens: int = 0) -> Path:
+    """The built-in model without an end token, and if asked with a longer window than it was trained for."""
     shutil.copytree(BUILTIN, folder)
+    if window_tokens:
+        path = folder / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "max_position_embeddings": window_tokens}), "utf-8")
     for name, keys in (("config.json", ["eos_token_id"]), ("generation_config.json", ["eos_token_id"]),
                        ("tokenizer_config.json", ["eos_token"])):
         path = folder / name
@@ -40,12 +43,14 @@ def endless_copy(folder: Path) -> Path:
 class App:
     """The app as `make run` starts it, on a free port."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, data_dir: Path | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         environment = {**os.environ, "GRADIO_SERVER_PORT": self.url.rsplit(":", 1)[1], "MINDCUBES_MODEL": model,
                        "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "BROWSER": "true"}
+        if data_dir:
+            environment["MINDCUBES_DATA_DIR"] = str(data_dir)
         self.started = time.perf_counter()
         self.process = subprocess.Popen([sys.executable, "app.py"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -96,7 +101,7 @@ def through_page(app: App, question: str) -> float:
     return time.perf_counter() - started
 
 
-def through_engine(model: Path, question: str) -> float:
+def through_engine(model: Path, question: str, tokens: int = TOKENS) -> float:
     """The same reply from the engine alone, in a process of its own."""
     code = f"""
 import time
@@ -106,9 +111,9 @@ for _ in engine.load(ModelSpec({str(model)!r})): pass
 times = []
 for i in range(3):
     started = time.perf_counter()
-    for event in engine.chat([Message("user", {question!r})], GenerationOptions({TOKENS}, 0.0)): pass
+    for event in engine.chat([Message("user", {question!r})], GenerationOptions({tokens}, 0.0)): pass
     times.append(time.perf_counter() - started)
-    assert event.usage.new_tokens == {TOKENS}, event
+    assert event.usage.new_tokens == {tokens}, event
 print(min(times)); engine.close()
 """
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()[-1])

@@ -73,6 +73,11 @@ def _chat(session: Session) -> Chat:
     return session.chat
 
 
+def _current(desk: Desk, session: Session) -> Chat:
+    """The session's chat as it is kept now."""
+    return desk.conversations.store.get(session.owner, _chat(session).id)
+
+
 def _shown(desk: Desk, session: Session, chat: Chat | None, **changes: Any) -> Iterator[Update]:
     """Turn to a chat, and follow what is being written there."""
     session.turn_to(chat)
@@ -280,18 +285,17 @@ def _prompt(desk: Desk, session: Session, act: Act) -> Iterator[Update]:
 
 @_handler("share")
 def _share(desk: Desk, session: Session, act: Act) -> Iterator[Update]:
-    store = desk.conversations.store
-    chat = _chat(session)
-    links = store.shares(session.owner, chat.id) or (store.share(session.owner, chat.id),)
+    shares, chat = desk.conversations.shares, _current(desk, session)
+    links = shares.of_chat(session.owner, chat.id) or (shares.add(session.owner, chat),)
     yield Update(mail=_share_mail(desk, links[0].token))
 
 
 @_handler("share-anew")
 def _share_anew(desk: Desk, session: Session, act: Act) -> Iterator[Update]:
-    chat = _chat(session)
-    for old in desk.conversations.store.shares(session.owner, chat.id):
-        desk.conversations.store.revoke(session.owner, old.token)
-    yield Update(mail=_share_mail(desk, desk.conversations.store.share(session.owner, chat.id).token))
+    shares, chat = desk.conversations.shares, _current(desk, session)
+    for old in shares.of_chat(session.owner, chat.id):
+        shares.revoke(session.owner, old.token)
+    yield Update(mail=_share_mail(desk, shares.add(session.owner, chat).token))
 
 
 def _share_mail(desk: Desk, token: str) -> str:
@@ -301,7 +305,7 @@ def _share_mail(desk: Desk, token: str) -> str:
 
 @_handler("revoke")
 def _revoke(desk: Desk, session: Session, act: Act) -> Iterator[Update]:
-    desk.conversations.store.revoke(session.owner, act.target)
+    desk.conversations.shares.revoke(session.owner, act.target)
     yield Update(mail=view.mail("toast", text=text(desk.language, "share.revoked")))
 
 

@@ -192,7 +192,7 @@ def _arrive(desk: Desk, session: Session, request: gr.Request) -> Iterator[Updat
     where = dict(request.query_params or {})
     try:
         if where.get("share"):
-            session.turn_to(None, desk.conversations.store.shared(str(where["share"])))
+            session.turn_to(None, desk.conversations.shares.get(str(where["share"])))
         elif where.get("chat"):
             session.turn_to(desk.conversations.store.get(session.owner, str(where["chat"])))
     except (ShareNotFound, ChatNotFound) as error:

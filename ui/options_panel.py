@@ -65,12 +65,12 @@ def build_options_panel(shared: Shared) -> OptionsPanel:
 
 
 def _wire_presets(shared: Shared, presets: gr.Dropdown, system_prompt: gr.Textbox, save: gr.Button, forget: gr.Button) -> None:
-    store, quick = shared.conversations.store, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    own_presets, quick = shared.conversations.presets, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def listed(request: gr.Request, chosen: str | None = None) -> Any:
         language = language_of(request)
         try:
-            own = [(name, f"own {name}") for name in store.presets(owner_of(request))]
+            own = [(name, f"own {name}") for name in own_presets.all(owner_of(request))]
         except EngineError:         # the list of chats says what is wrong with the database
             own = []
         return gr.update(choices=[*((text(language, f"preset.{name}"), name) for name in PRESETS), *own], value=chosen)
@@ -79,20 +79,20 @@ def _wire_presets(shared: Shared, presets: gr.Dropdown, system_prompt: gr.Textbo
         if not chosen:
             return gr.skip()
         if chosen.startswith("own "):
-            return store.presets(owner_of(request)).get(chosen.removeprefix("own "), gr.skip())
+            return own_presets.all(owner_of(request)).get(chosen.removeprefix("own "), gr.skip())
         return text(language_of(request), f"preset.{chosen}.text") if chosen in PRESETS else gr.skip()
 
     def keep(name: str | None, prompt: str, request: gr.Request) -> Any:
         if not name or not name.strip() or not prompt.strip():
             return gr.skip()
         name = name.strip()[:MAX_PRESET_NAME]
-        store.save_preset(owner_of(request), name, prompt)
+        own_presets.save(owner_of(request), name, prompt)
         return listed(request, f"own {name}")
 
     def drop(chosen: str | None, request: gr.Request) -> Any:
         if not chosen or not chosen.startswith("own "):
             return gr.skip()
-        store.save_preset(owner_of(request), chosen.removeprefix("own "), "")
+        own_presets.delete(owner_of(request), chosen.removeprefix("own "))
         return listed(request)
 
     named = gr.Textbox(visible=False)       # what page.js asked for

@@ -19,7 +19,10 @@ from ..engine import Engine
 from ..errors import EngineBusy, EngineError, GenerationFailed, InvalidRequest, StorageError
 from ..messages import GenerationOptions, Message
 from ..storage.chats import ChatStore
+from ..storage.database import Database
+from ..storage.presets import PresetStore
 from ..storage.records import Attachment, Chat, ChatMessage
+from ..storage.shares import ShareStore
 from ..storage.transfer import title_of
 from .live import LiveReply, Progress
 
@@ -55,9 +58,10 @@ class Question:
 class Conversations:
     """Safe to use from many threads. Everything raises ChatNotFound and StorageError; changes also StaleChat and EngineBusy."""
 
-    def __init__(self, engine: Engine, store: ChatStore | None = None) -> None:
+    def __init__(self, engine: Engine, database: Database | None = None) -> None:
         self._engine = engine
-        self.store = store or ChatStore(engine.database)
+        database = database or engine.database
+        self.store, self.shares, self.presets = ChatStore(database), ShareStore(database), PresetStore(database)
         self._lock = threading.Lock()
         self._live: dict[str, list[LiveReply]] = {}
         self.recovered = 0

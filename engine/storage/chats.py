@@ -19,11 +19,12 @@ from typing import Any
 
 import psutil
 
-from ..errors import ChatNotFound, InvalidRequest, ShareNotFound, StaleChat
-from ..messages import GenerationOptions, Usage
+from ..errors import ChatNotFound, InvalidRequest, StaleChat
+from ..messages import GenerationOptions
 from . import words
 from .database import Database
-from .records import Attachment, Chat, ChatMessage, ChatSummary, MessageState, SearchHit, Share
+from .message_json import message_dict, message_of
+from .records import Chat, ChatMessage, ChatSummary, SearchHit
 
 MAX_TITLE_CHARS = 120
 KEEP_DELETED_S = 24 * 3600      # how long an undo stays possible
@@ -210,52 +211,6 @@ class ChatStore:
         lines = [replace(message, parent=None, state="done" if message.state == "writing" else message.state) for message in path]
         return self.add(owner, chat.id, None, lines) if lines else chat
 
-    # --- sharing ---
-
-    def share(self, owner: str, chat_id: str) -> Share:
-        """A copy of what the chat shows now, readable by whoever has its token."""
-        with self._database.transaction(is_writing=True) as connection:
-            chat = _read(connection, _row(connection, owner, chat_id))
-            share = Share(secrets.token_urlsafe(18), chat_id, chat.summary.title, time.time(), chat.path)
-            connection.execute("INSERT INTO shares (token, chat, owner, title, created, content) VALUES (?, ?, ?, ?, ?, ?)",
-                               (share.token, chat_id, owner, share.title, share.created,
-                                json.dumps([message_dict(message) for message in chat.path])))
-        return share
-
-    def shares(self, owner: str, chat_id: str) -> tuple[Share, ...]:
-        """The links that lead to this chat now, newest first, without their content."""
-        with self._database.transaction() as connection:
-            rows = connection.execute("SELECT * FROM shares WHERE owner = ? AND chat = ? ORDER BY created DESC",
-                                      (owner, chat_id)).fetchall()
-        return tuple(Share(row["token"], row["chat"], row["title"], row["created"]) for row in rows)
-
-    def shared(self, token: str) -> Share:
-        """Raises ShareNotFound, also after it was revoked."""
-        with self._database.transaction() as connection:
-            row = connection.execute("SELECT * FROM shares WHERE token = ?", (token,)).fetchone()
-        if row is None:
-            raise ShareNotFound()
-        return Share(row["token"], row["chat"], row["title"], row["created"],
-                     tuple(message_of(values) for values in json.loads(row["content"])))
-
-    def revoke(self, owner: str, token: str) -> None:
-        with self._database.transaction(is_writing=True) as connection:
-            connection.execute("DELETE FROM shares WHERE token = ? AND owner = ?", (token, owner))
-
-    # --- own system prompts ---
-
-    def presets(self, owner: str) -> dict[str, str]:
-        with self._database.transaction() as connection:
-            rows = connection.execute("SELECT name, text FROM presets WHERE owner = ? ORDER BY name", (owner,)).fetchall()
-        return {row["name"]: row["text"] for row in rows}
-
-    def save_preset(self, owner: str, name: str, text: str) -> None:
-        """An empty text deletes it."""
-        with self._database.transaction(is_writing=True) as connection:
-            connection.execute("DELETE FROM presets WHERE owner = ? AND name = ?", (owner, name))
-            if text:
-                connection.execute("INSERT INTO presets (owner, name, text) VALUES (?, ?, ?)", (owner, name, text))
-
     # --- at the start of the process ---
 
     def recover(self) -> int:
@@ -368,19 +323,3 @@ def _details(message: ChatMessage) -> str:
     for name in ("id", "parent", "role", "text", "state", "created"):
         values.pop(name, None)
     return json.dumps(values, ensure_ascii=False)
-
-
-def message_dict(message: ChatMessage) -> dict[str, Any]:
-    """A message as JSON keeps it; what is empty is left out."""
-    values = {name: value for name, value in asdict(message).items() if name != "versions" and value not in ("", (), None, 0, 0.0)}
-    return {"text": "", **values}
-
-
-def message_of(values: dict[str, Any]) -> ChatMessage:
-    """The reverse of `message_dict`. Raises TypeError and EngineError for values that are none."""
-    state: MessageState = values.get("state", "done")
-    return ChatMessage(**{
-        **values, "state": state, "notes": tuple(values.get("notes", ())),
-        "usage": Usage(**values["usage"]) if values.get("usage") else None,
-        "options": GenerationOptions(**values["options"]) if values.get("options") else None,
-        "attachments": tuple(Attachment(**each) for each in values.get("attachments", ()))})

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import InvalidRequest
-from .chats import MAX_TITLE_CHARS, message_dict
+from .chats import MAX_TITLE_CHARS
 from .formats import LAST_TIME, Value, read_path, read_title
+from .message_json import message_dict
 from .records import Chat, ChatMessage
 
 FORMAT, VERSION = "mindcubes-chats", 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import ChatNotFound, InvalidRequest, ShareNotFound, StaleChat, StorageError
+from engine.errors import ChatNotFound, InvalidRequest, StaleChat, StorageError
 from engine.messages import GenerationOptions, Usage
 from engine.storage import words
 from engine.storage.chats import ChatStore
@@ -50,7 +50,7 @@ def test_nobody_reads_or_changes_somebody_elses_chat(store: ChatStore) -> None:
     assert store.search(BOB, "hello") == ()
     for attempt in (lambda: store.get(BOB, chat.id), lambda: store.add(BOB, chat.id, chat.version, [QUESTION]),
                     lambda: store.delete(BOB, chat.id), lambda: store.rename(BOB, chat.id, "mine"),
-                    lambda: store.share(BOB, chat.id), lambda: store.queue(BOB, chat.id, "x"),
+                    lambda: store.take_queued(BOB, chat.id), lambda: store.queue(BOB, chat.id, "x"),
                     lambda: store.select(BOB, chat.id, None, chat.path[0].id), lambda: store.restore(BOB, chat.id)):
         with pytest.raises(ChatNotFound):
             attempt()
@@ -129,26 +129,6 @@ def test_a_snippet_shows_the_match_of_a_long_text() -> None:
     pieces = words.snippet("x " * 500 + "the needle here " + "y " * 500, "needle")
     assert ("needle", True) in pieces
     assert sum(len(piece) for piece, _ in pieces) < 200
-
-
-def test_a_share_is_a_copy_that_can_be_revoked(store: ChatStore) -> None:
-    chat = filled(store)
-    share = store.share(ANN, chat.id)
-    store.add(ANN, chat.id, chat.version, [ChatMessage("user", "secret afterwards", parent=chat.path[-1].id)])
-    assert [message.text for message in store.shared(share.token).path] == ["Hello there", "Hi Ann"]
-    assert [each.token for each in store.shares(ANN, chat.id)] == [share.token]
-    store.revoke(BOB, share.token)
-    assert store.shared(share.token).title == "Greetings"
-    store.revoke(ANN, share.token)
-    with pytest.raises(ShareNotFound):
-        store.shared(share.token)
-
-
-def test_own_presets_are_kept_per_owner(store: ChatStore) -> None:
-    store.save_preset(ANN, "pirate", "Talk like a pirate")
-    assert (store.presets(ANN), store.presets(BOB)) == ({"pirate": "Talk like a pirate"}, {})
-    store.save_preset(ANN, "pirate", "")
-    assert store.presets(ANN) == {}
 
 
 def _write_and_wait(folder: Path, ready: "multiprocessing.synchronize.Event") -> None:

@@ -23,7 +23,6 @@ from engine import (
     Settings,
     StaleChat,
 )
-from engine.storage.chats import ChatStore
 from engine.storage.database import Database
 
 ANN, BOB = "a" * 32, "b" * 32
@@ -33,7 +32,7 @@ LONG = Ask(GenerationOptions(max_new_tokens=400, temperature=0.0))
 
 @pytest.fixture
 def conversations(llama_engine: Engine, tmp_path: Path) -> Iterator[Conversations]:
-    made = Conversations(llama_engine, ChatStore(Database(tmp_path)))
+    made = Conversations(llama_engine, Database(tmp_path))
     yield made
     made.close()
 
@@ -179,9 +178,10 @@ def test_attachments_are_read_by_the_model_and_kept(conversations: Conversations
     assert chat.path[1].usage.prompt_tokens > plain.path[1].usage.prompt_tokens + 4
 
 
-def test_an_answer_that_breaks_is_kept_with_its_reason(conversations: Conversations, new_engine: Callable[..., Engine]) -> None:
+def test_an_answer_that_breaks_is_kept_with_its_reason(
+        conversations: Conversations, new_engine: Callable[..., Engine], tmp_path: Path) -> None:
     engine = new_engine()
-    broken = Conversations(engine, conversations.store)
+    broken = Conversations(engine, Database(tmp_path))
     chat = conversations.store.copy(ANN, "x", [])
     engine.check_prompt = lambda *_: None       # type: ignore[method-assign]   # as while a model is being loaded
     chat = ended(broken, broken.send(ANN, chat.id, None, Question("hello"), [SHORT]))
@@ -208,7 +208,7 @@ def test_public_mode_limits_what_one_visitor_has_written_at_once(
         new_engine: Callable[..., Engine], llama_folder: Path, settings: Settings, tmp_path: Path) -> None:
     engine = new_engine(llama_folder)
     engine.settings = replace(settings, is_public=True)
-    public = Conversations(engine, ChatStore(Database(tmp_path)))
+    public = Conversations(engine, Database(tmp_path))
     for _ in range(4):
         public.send(ANN, None, None, Question("hello"), [LONG])
     with pytest.raises(EngineBusy):

@@ -1,0 +1,130 @@
+"""What the real page in Chromium adds to the engine: long answers, long chats, edits.
+
+    python -m benchmarks.browser
+
+A copy of the built-in model that knows no end token writes answers of 1,000 and 4,000 tokens. Times are from pressing
+Enter to the footer of the finished answer; the engine's are from a process of its own. CPU is that of all Chromium
+processes while the answer streams, in cores.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import Page, sync_playwright
+
+from engine.storage.chats import ChatStore
+from engine.storage.database import Database
+from engine.storage.records import ChatMessage
+
+from .page import App, endless_copy, through_engine
+
+QUESTION = "tell me everything"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def chromium_seconds() -> float:
+    """CPU seconds that all Chromium processes have used."""
+    return sum(sum(process.cpu_times()[:2]) for process in psutil.process_iter(["name"]) if "chrom" in (process.info["name"] or ""))
+
+
+def set_tokens(page: Page, tokens: int) -> None:
+    page.locator("#mc-options-toggle").click()
+    for label, value in (("Max tokens", tokens), ("Temperature", 0)):
+        field = page.get_by_role("spinbutton", name=label).first
+        field.fill(str(value))
+        field.press("Tab")
+    page.locator("#mc-close").click()
+
+
+def streamed(page: Page, start: Callable[[], None]) -> tuple[float, float, float]:
+    """Seconds to the first text and to the end of an answer, and cores that the browser used meanwhile."""
+    page.evaluate("""() => { window.seen = {}; const began = performance.now();
+      const look = () => {
+        const last = [...document.querySelectorAll('#mc-conversation .bot-row')].pop();
+        const isWriting = last?.querySelector('.mc-foot[role=status]');
+        if (isWriting) seen.began = true;
+        if (!seen.first && seen.began && last.querySelector('.prose')?.innerText.trim()) seen.first = performance.now() - began;
+        if (seen.began && last && !isWriting) seen.end = performance.now() - began; else requestAnimationFrame(look);
+      }; look(); }""")
+    before, started = chromium_seconds(), time.perf_counter()
+    start()
+    page.wait_for_function("window.seen.end", timeout=300_000)
+    cores = (chromium_seconds() - before) / (time.perf_counter() - started)
+    first, end = page.evaluate("[seen.first, seen.end]")
+    return first / 1000, end / 1000, cores
+
+
+def send(page: Page, text: str) -> Callable[[], None]:
+    def start() -> None:
+        page.locator("#mc-message textarea").fill(text)
+        page.locator("#mc-message textarea").press("Enter")
+    return start
+
+
+def open_page(page: Page, address: str) -> None:
+    page.goto(address)
+    page.wait_for_selector("[data-example], .mc-facts", timeout=60_000)
+    page.wait_for_timeout(1_000)
+
+
+def long_chat(folder: Path, owner_key: str) -> str:
+    """A chat of 200 short messages, of that browser."""
+    import hashlib
+
+    store = ChatStore(Database(folder))
+    path = [ChatMessage("user" if i % 2 == 0 else "assistant", f"message number {i} " * 8) for i in range(200)]
+    return store.copy(hashlib.sha256(f"browser {owner_key}".encode()).hexdigest(), "long", path).id
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        model = endless_copy(Path(folder) / "endless", window_tokens=8192)
+        engine = {tokens: through_engine(model, QUESTION, tokens) for tokens in (1_000, 4_000)}
+        app = App(str(model), data_dir=Path(folder) / "data")
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        try:
+            app.wait()
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            for tokens, alone in engine.items():
+                open_page(page, app.url)
+                set_tokens(page, tokens)
+                runs = [streamed(page, send(page, QUESTION)) for _ in range(1)]
+                page.goto(app.url)
+                _, end, cores = min(runs, key=lambda run: run[1])
+                print(f"{tokens:,} tokens: engine {alone:.2f} s, page {end:.2f} s: {end / alone:.2f}x (mark 1.1), "
+                      f"{end - alone:.2f} s later (mark 0.5), browser {cores:.2f} cores (mark under 1)")
+            open_page(page, app.url)
+            set_tokens(page, 200)
+            first, end, _ = streamed(page, send(page, "hello"))
+            again = statistics.median(streamed(page, page.get_by_role("button", name="Regenerate").last.click)[0] for _ in range(3))
+
+            def edit() -> None:
+                page.locator("[data-testid=user]").first.hover()
+                page.locator("[data-act=edit]").first.click()
+                page.wait_for_selector("[data-act=cancel-edit]")
+                page.locator("#mc-message textarea").fill("hello there")
+                page.locator("#mc-message textarea").press("Enter")
+
+            edited, _, _ = streamed(page, edit)
+            print(f"first text: new chat {first:.2f} s; regenerate {again:.2f} s: {again / first:.2f}x; edit {edited:.2f} s "
+                  f"with the clicks: {edited / first:.2f}x (mark 1.5)")
+            key = page.evaluate("localStorage.getItem('mindcubes_key')")
+            open_page(page, f"{app.url}?chat={long_chat(Path(folder) / 'data', key)}")
+            set_tokens(page, 200)
+            _, long_end, _ = streamed(page, send(page, "hello"))
+            print(f"200 tokens in a chat of 2 messages {end:.2f} s, in one of 200 messages {long_end:.2f} s: "
+                  f"{long_end / end:.2f}x (mark 1)")
+        finally:
+            browser.close()
+            app.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Messages as JSON keeps them, in the database, in shared copies and in exports."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ..messages import GenerationOptions, Usage
+from .records import Attachment, ChatMessage, MessageState
+
+
+def message_dict(message: ChatMessage) -> dict[str, Any]:
+    """A message as JSON keeps it; what is empty is left out."""
+    values = {name: value for name, value in asdict(message).items() if name != "versions" and value not in ("", (), None, 0, 0.0)}
+    return {"text": "", **values}
+
+
+def message_of(values: dict[str, Any]) -> ChatMessage:
+    """The reverse of `message_dict`. Raises TypeError and EngineError for values that are none."""
+    state: MessageState = values.get("state", "done")
+    return ChatMessage(**{
+        **values, "state": state, "notes": tuple(values.get("notes", ())),
+        "usage": Usage(**values["usage"]) if values.get("usage") else None,
+        "options": GenerationOptions(**values["options"]) if values.get("options") else None,
+        "attachments": tuple(Attachment(**each) for each in values.get("attachments", ()))})
