@@ -120,8 +120,10 @@ def test_the_drawer_of_a_phone_is_accessible(visit: Visit, serve: Serve) -> None
 def test_with_reduced_motion_nothing_moves(visit: Visit, serve: Serve) -> None:
     page = visit(serve(ScriptedEngine(SCRIPT)), reduced_motion="reduce")
     conversation(page)
-    moving = page.evaluate("""() => [...document.querySelectorAll('*')].map(e => [e, getComputedStyle(e)]).filter(([, s]) =>
-        s.animationName !== 'none' || s.transitionDuration.split(',').some(t => parseFloat(t) > 0)).map(([e]) => e.outerHTML.slice(0, 80))""")
+    moving = page.evaluate("""() => [...document.querySelectorAll('*')].filter(element => {
+        const {animationName, transitionDuration} = getComputedStyle(element);
+        return animationName !== 'none' || transitionDuration.split(',').some(time => parseFloat(time) > 0);
+    }).map(element => element.outerHTML.slice(0, 80))""")
     assert moving == []
 
 

@@ -164,7 +164,8 @@ def test_what_was_deleted_long_ago_is_gone_after_a_start(store: ChatStore, tmp_p
     monkeypatch.setattr("engine.storage.chats.KEEP_DELETED_S", -1)
     store.recover()
     with sqlite3.connect(tmp_path / "mindcubes.db") as connection:
-        assert [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("chats", "messages", "chat_words")] == [0, 0, 0]
+        left = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("chats", "messages", "chat_words")]
+    assert left == [0, 0, 0]
 
 
 def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_two_followers_see_the_same_answer_and_one_may_leave(conversations: Conv
     for looks in seen:
         assert looks[-1][0].message.text == stored.text
         texts = [look[0].message.text for look in looks]
-        assert all(later.startswith(earlier) for earlier, later in zip(texts, texts[1:], strict=False))
+        assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
 
 
 def test_nobody_follows_or_stops_somebody_elses_answer(conversations: Conversations) -> None:

@@ -53,7 +53,8 @@ def test_an_answer_that_did_not_end_by_itself_says_so_and_can_be_continued(value
 
 
 def test_dropped_turns_are_marked_where_the_models_memory_begins() -> None:
-    path = [question("one"), answer("1", 2), question("two", 3), answer("2", 4, usage=replace(USAGE, dropped_messages=2, dropped_tokens=1204))]
+    usage = replace(USAGE, dropped_messages=2, dropped_tokens=1204)
+    path = [question("one"), answer("1", 2), question("two", 3), answer("2", 4, usage=usage)]
     messages = rendering.messages(session_of(*path), "en")
     assert ["no longer fit" in str(message) for message in messages] == [False, False, True, False]
     assert "2 older messages no longer fit (1,204 tokens)" in str(messages)

@@ -1,0 +1,268 @@
+"""Conversations in other hands: exported, imported, shared, kept apart, on a phone, in another language, after a crash."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from benchmarks.page import endless_copy
+from engine import TextDelta
+from tests.ui.scripted_engine import ScriptedEngine, answer
+
+from .conftest import ROOT, START_S
+from .test_chat import LOAD_MS, REPLY_MS, Serve, Visit, send, wait_for_end, wait_for_model
+from .test_conversations import asked, bot, line, listed, menu, talk
+
+PHONE = {"width": 390, "height": 844}
+LOCALES = ROOT / "ui" / "locales"
+
+
+def downloaded(page: Page, button: str) -> Path:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button).click()
+    return Path(download.value.path())
+
+
+def share_link(page: Page) -> str:
+    page.get_by_role("button", name="Share").click()
+    return page.get_by_role("dialog", name="Share").get_by_role("textbox").input_value()
+
+
+# --- out and in again ---
+
+def test_a_chat_is_exported_as_markdown(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("**Bold** words"))))
+    talk(page, "Hello")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export as Markdown").click()
+    assert download.value.suggested_filename == "Hello.md"
+    content = Path(download.value.path()).read_text("utf-8")
+    assert content.startswith("# Hello\n")
+    assert "**Bold** words" in content
+
+
+def test_a_chat_is_exported_as_json(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "Hello")
+    content = json.loads(downloaded(page, "Export as JSON").read_text("utf-8"))
+    assert content["format"] == "mindcubes-chats"
+    assert [message["text"].strip() for message in content["chats"][0]["messages"]] == ["Hello", "Words"]
+
+
+def test_exported_chats_are_the_same_when_imported_elsewhere(visit: Visit, serve: Serve) -> None:
+    address = serve(ScriptedEngine(answer("Words")))
+    page = visit(address)
+    talk(page, "Hello", "And then")
+    page.get_by_role("button", name="New chat").click()
+    expect(asked(page)).to_have_count(0)
+    talk(page, "Other")
+    file = downloaded(page, "Export all")
+    other = visit(address)
+    expect(listed(other)).to_have_count(0)
+    with other.expect_file_chooser() as chooser:
+        other.get_by_role("button", name="Import").click()
+    chooser.value.set_files({"name": "chats.json", "mimeType": "application/json", "buffer": file.read_bytes()})
+    expect(other.get_by_text("2 chats imported")).to_be_visible()
+    expect(listed(other)).to_have_count(2)
+    listed(other).filter(has_text="Hello").click()
+    expect(asked(other)).to_have_text(["Hello", "And then"])
+    expect(bot(other)).to_have_text(["Words", "Words"])
+
+
+# --- shared, and kept apart ---
+
+def test_a_shared_link_shows_the_chat_read_only(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "Hello")
+    link = share_link(page)
+    page.keyboard.press("Escape")
+    talk(page, "After the link")
+    guest = visit_shared(visit, link)
+    expect(asked(guest)).to_have_text("Hello")
+    expect(bot(guest)).to_have_text("Words")
+    expect(guest.get_by_text("read only")).to_be_visible()
+    expect(line(guest)).to_be_hidden()
+    for name in ("Send", "Edit", "Delete", "Regenerate", "Branch"):
+        expect(guest.get_by_role("button", name=name, exact=True)).to_have_count(0)
+
+
+def test_a_copy_of_a_shared_chat_can_be_continued(visit: Visit, serve: Serve) -> None:
+    engine = ScriptedEngine(answer("Words"))
+    page = visit(serve(engine))
+    talk(page, "Hello")
+    guest = visit_shared(visit, share_link(page))
+    guest.get_by_role("button", name="Open in MindCubes").click()
+    expect(line(guest)).to_be_visible()
+    expect(listed(guest)).to_have_text("Hello")
+    send(guest, "Going on")
+    expect(asked(guest)).to_have_text(["Hello", "Going on"])
+    wait_for_end(guest, 2)
+    assert [message.content.strip() for message in engine.asked[-1][0]] == ["Hello", "Words", "Going on"]
+    page.reload()
+    expect(asked(page)).to_have_text("Hello")
+
+
+def test_a_revoked_link_leads_nowhere(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))))
+    talk(page, "Hello")
+    link = share_link(page)
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("The link no longer works.")).to_be_visible()
+    guest = visit(link)
+    expect(guest.get_by_role("alert")).to_contain_text("leads nowhere")
+    expect(asked(guest)).to_have_count(0)
+    assert "Words" not in guest.content()
+
+
+def visit_shared(visit: Visit, link: str) -> Page:
+    """As `visit`, for a page without a line to write in."""
+    guest = visit(link.split("?")[0])
+    guest.goto(link)
+    return guest
+
+
+def test_visitors_never_see_each_others_chats(visit: Visit, serve: Serve) -> None:
+    address = serve(ScriptedEngine(answer("Words")))
+    mine, yours = visit(address), visit(address)
+    talk(mine, "Aardvark")
+    talk(yours, "Zeppelin")
+    expect(listed(mine)).to_have_text("Aardvark")
+    expect(listed(yours)).to_have_text("Zeppelin")
+    yours.goto(mine.url)
+    expect(yours.get_by_role("alert")).to_contain_text("does not exist any more")
+    expect(asked(yours)).to_have_count(0)
+    expect(listed(yours)).to_have_text("Zeppelin")
+    assert "Aardvark" not in yours.content()
+
+
+# --- on a phone, in another language ---
+
+def test_on_a_phone_the_chats_are_a_drawer(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("A long word: " + "w" * 300))), viewport=PHONE)
+    talk(page, "Apples")
+    expect(page.locator("#mc-side")).to_be_hidden()
+    page.get_by_role("button", name="Show the chats").click()
+    page.get_by_role("button", name="New chat").click()
+    expect(page.locator("#mc-side")).to_be_hidden()
+    expect(asked(page)).to_have_count(0)
+    talk(page, "Pears")
+    page.get_by_role("button", name="Show the chats").click()
+    expect(page.locator("#mc-side")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    listed(page).filter(has_text="Apples").click()
+    expect(asked(page)).to_have_text("Apples")
+    expect(page.locator("#mc-side")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_on_a_phone_escape_closes_the_drawer(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine(answer("Words"))), viewport=PHONE)
+    page.get_by_role("button", name="Show the chats").click()
+    expect(page.locator("#mc-side")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#mc-side")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("locale", "greeting"), [("tr-TR", "Merhaba"), ("zh-CN", "你好")])
+def test_no_english_is_left_in_another_language(visit: Visit, serve: Serve, locale: str, greeting: str) -> None:
+    engine = ScriptedEngine(answer("1 2 3"))
+    page = visit(serve(engine), locale=locale)
+    talk(page, greeting)
+    page.locator("[data-act=regenerate]").click()
+    expect(page.locator(".bot-row")).to_contain_text("2 / 2")
+    page.get_by_role("button", name=texts(locale)["chat.stop"]).wait_for(state="hidden")
+    engine.script = [TextDelta("4 "), 60.0]
+    send(page, greeting)
+    expect(page.get_by_role("button", name=texts(locale)["chat.stop"])).to_be_visible()
+    send(page, greeting)
+    expect(page.locator(".mc-tag")).to_be_visible()
+    shown = page.evaluate(WORDS_JS, "#mc-side, #mc-head, .mc-foot, .mc-composer")
+    own = texts(locale)
+    assert {own[name] for name in ("chat.new", "share.title", "chat.branch", "chat.send", "attach.title", "chat.unqueue")} <= set(shown)
+    english = [re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(text))) for name, text in texts("en").items() if own[name] != text]
+    assert [word for word in shown if any(pattern.fullmatch(word) for pattern in english)] == []
+
+
+def texts(locale: str) -> dict[str, str]:
+    loaded: dict[str, str] = json.loads((LOCALES / f"{locale[:2]}.json").read_text("utf-8"))
+    return loaded
+
+
+WORDS_JS = """selector => [...new Set([...document.querySelectorAll(selector)].flatMap(box => [box, ...box.querySelectorAll('*')])
+  .flatMap(e => [...['aria-label', 'title', 'placeholder'].map(name => e.getAttribute(name)), e.children.length ? '' : e.textContent])
+  .map(text => text?.trim()).filter(Boolean))]"""
+
+
+# --- a crash ---
+
+class App:
+    """`python app.py` with an answer that never ends, on a port and a data folder that outlive its process."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.environ = {**os.environ, "GRADIO_SERVER_PORT": self.address.rsplit(":", 1)[1], "HF_HUB_OFFLINE": "1", "CI": "true",
+                        "MINDCUBES_DATA_DIR": str(folder / "data"), "MINDCUBES_MODEL": str(endless_copy(folder / "endless"))}
+        self.log = folder / "log.txt"
+
+    def start(self) -> None:
+        with self.log.open("a") as output:
+            self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=self.environ, stdout=output, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                urllib.request.urlopen(self.address, timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError(f"app.py did not answer in {START_S} s:\n{self.log.read_text()}")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(20)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    app = App(tmp_path)
+    app.start()
+    yield app
+    app.kill()
+
+
+def test_an_answer_cut_by_a_killed_app_is_kept_and_can_be_continued(visit: Visit, app: App) -> None:
+    page = visit(app.address)
+    wait_for_model(page)
+    page.locator("#mc-options-toggle").click()
+    most = page.get_by_role("spinbutton", name=re.compile("Max tokens"))
+    most.fill("4096")
+    most.press("Tab")
+    page.get_by_role("button", name="Close").click()
+    send(page, "Tell me everything")
+    expect(bot(page)).to_have_text(re.compile(r"[\s\S]{800,}"), timeout=REPLY_MS)
+    seen = bot(page).inner_text()
+    app.kill()
+    app.start()
+    page.reload()
+    wait_for_model(page)
+    expect(asked(page)).to_have_text("Tell me everything")
+    expect(page.locator(".mc-facts")).to_contain_text("interrupted")
+    kept = bot(page).inner_text().strip()
+    assert kept
+    assert kept[:100] == seen[:100]
+    page.get_by_role("button", name="Continue").click()
+    expect(bot(page)).to_have_text(re.compile(rf"[\s\S]{{{len(kept) + 200},}}"), timeout=REPLY_MS)
+    assert bot(page).inner_text()[:100] == seen[:100]
+    page.get_by_role("button", name="Stop").click(timeout=LOAD_MS)
+    expect(page.locator(".mc-facts")).not_to_contain_text("interrupted")
