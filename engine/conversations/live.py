@@ -16,7 +16,6 @@ class Progress:
 
     message: ChatMessage
     waiting: Waiting | Prefill | None = None
-    first_s: float = 0.0
     problem: Exception | None = None
     save_problem: Exception | None = None
 
@@ -36,17 +35,16 @@ class LiveReply:
         self.owner, self.chat_id, self.message_id = owner, chat_id, message.id
         self.stop = threading.Event()
         self.ended = threading.Event()      # written, saved, and what was queued behind it is on its way
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._latest = Progress(message)
         self._text, self._thoughts = [message.text], [message.thoughts]
         self._started = time.monotonic()
-        self._first_s = self._thought_s = 0.0
+        self._thought_s = 0.0
         self._before_s = message.thought_s
         self._waiting: Waiting | Prefill | None = None
-        self._count = 0             # of events, so that a watcher knows whether it missed one
 
     def take(self, event: StreamEvent) -> None:
-        with self._changed:
+        with self._lock:
             seconds = time.monotonic() - self._started
             match event:
                 case TextDelta(text):
@@ -59,33 +57,18 @@ class LiveReply:
                 case Finished(reason, usage, notes):
                     self._latest = replace(self._latest, message=replace(
                         self._latest.message, state="stopped" if reason == "stopped" else "done", reason=reason, usage=usage, notes=notes))
-            if not self._first_s and isinstance(event, (TextDelta, ReasoningDelta)):
-                self._first_s = seconds
-            self._tell()
 
     def fail(self, error: Exception) -> None:
-        with self._changed:
+        with self._lock:
             message = replace(self._latest.message, state="failed", error=str(error))
             self._latest = replace(self._latest, message=message, problem=error)
-            self._tell()
 
     def not_saved(self, error: Exception | None) -> None:
-        with self._changed:
+        with self._lock:
             self._latest = replace(self._latest, save_problem=error)
-            self._tell()
 
     def look(self) -> Progress:
-        with self._changed:
+        with self._lock:
             message = replace(self._latest.message, text="".join(self._text), thoughts="".join(self._thoughts),
                               thought_s=self._before_s + self._thought_s)
-            return replace(self._latest, message=message, waiting=self._waiting, first_s=self._first_s)
-
-    def wait(self, seen: int, timeout_s: float) -> int:
-        """Return when there is news after `seen`, or after `timeout_s`; the result is the next `seen`."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._count != seen, timeout_s)
-            return self._count
-
-    def _tell(self) -> None:
-        self._count += 1
-        self._changed.notify_all()
+            return replace(self._latest, message=message, waiting=self._waiting)
