@@ -36,7 +36,7 @@ mindcubes.bus = detail => trigger('act', detail);
 watch('value', () => mindcubes.receive(element));
 """
 REPLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": MAX_REPLIES,
-                         "concurrency_id": "replies"}
+                         "concurrency_id": "replies", "trigger_mode": "multiple"}
 QUICK: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 
 

@@ -48,7 +48,7 @@ def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: Sessi
         return _list(body or _empty("side.nothing", language), language)
     if not summaries:
         return _list(_empty("side.empty", language), language)
-    limit = LISTED if session.list_size == 0 else session.list_size
+    limit = session.list_size or LISTED
     groups: dict[str, list[str]] = {}
     for chat in summaries[:limit]:
         groups.setdefault(_day(chat, language, zone), []).append(_item(chat, current, language))

@@ -18,7 +18,7 @@ from .errors import sentence
 from .language import number, text
 from .options_panel import values_of
 from .session import Session
-from .sidebar import list_html
+from .sidebar import LISTED, list_html
 from .welcome import welcome_html
 
 
@@ -79,7 +79,7 @@ def chats(desk: Desk, session: Session) -> str:
     try:
         if session.query.strip():
             return list_html(store.search(session.owner, session.query), session, desk.language, desk.zone)
-        return list_html(store.list(session.owner, 1 + session.list_size), session, desk.language, desk.zone)
+        return list_html(store.list(session.owner, 1 + (session.list_size or LISTED)), session, desk.language, desk.zone)
     except StorageError as error:
         return f'<div class="mc-problem" role="alert">{html.escape(sentence(error, desk.language))}</div>'
 
