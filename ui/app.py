@@ -85,7 +85,8 @@ def _watch_engine(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab
         return [defaults, *defaults]
 
     outputs = [chat.wake, seen, bar.status, chat.welcome, chat.gauge, bar.tools, timer, adopted, *fields]
-    gr.on([page.load, timer.tick], look, [chat.session, seen, adopted, chat.wake, *fields], outputs, **QUICK)
+    # Through the queue: a gr.State tells its change only to events that went that way.
+    gr.on([page.load, timer.tick], look, [chat.session, seen, adopted, chat.wake, *fields], outputs, **{**QUICK, "queue": True})
 
 
 def _changed_elsewhere(conversations: Conversations, session: Session) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Download, Page, expect
 
 from benchmarks.page import endless_copy
 from engine import TextDelta
@@ -20,16 +20,17 @@ from tests.ui.scripted_engine import ScriptedEngine, answer
 
 from .conftest import ROOT, START_S
 from .test_chat import LOAD_MS, REPLY_MS, Serve, Visit, send, wait_for_end, wait_for_model
-from .test_conversations import asked, bot, line, listed, menu, talk
+from .test_conversations import asked, bot, line, listed, talk
 
 PHONE = {"width": 390, "height": 844}
 LOCALES = ROOT / "ui" / "locales"
 
 
-def downloaded(page: Page, button: str) -> Path:
+def exported(page: Page, form: str) -> Download:
+    page.get_by_label("Export", exact=True).click()
     with page.expect_download() as download:
-        page.get_by_role("button", name=button).click()
-    return Path(download.value.path())
+        page.get_by_role("button", name=f"Export as {form}").click()
+    return download.value
 
 
 def share_link(page: Page) -> str:
@@ -42,10 +43,9 @@ def share_link(page: Page) -> str:
 def test_a_chat_is_exported_as_markdown(visit: Visit, serve: Serve) -> None:
     page = visit(serve(ScriptedEngine(answer("**Bold** words"))))
     talk(page, "Hello")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Export as Markdown").click()
-    assert download.value.suggested_filename == "Hello.md"
-    content = Path(download.value.path()).read_text("utf-8")
+    file = exported(page, "Markdown")
+    assert file.suggested_filename == "Hello.md"
+    content = Path(file.path()).read_text("utf-8")
     assert content.startswith("# Hello\n")
     assert "**Bold** words" in content
 
@@ -53,7 +53,7 @@ def test_a_chat_is_exported_as_markdown(visit: Visit, serve: Serve) -> None:
 def test_a_chat_is_exported_as_json(visit: Visit, serve: Serve) -> None:
     page = visit(serve(ScriptedEngine(answer("Words"))))
     talk(page, "Hello")
-    content = json.loads(downloaded(page, "Export as JSON").read_text("utf-8"))
+    content = json.loads(Path(exported(page, "JSON").path()).read_text("utf-8"))
     assert content["format"] == "mindcubes-chats"
     assert [message["text"].strip() for message in content["chats"][0]["messages"]] == ["Hello", "Words"]
 
@@ -65,12 +65,13 @@ def test_exported_chats_are_the_same_when_imported_elsewhere(visit: Visit, serve
     page.get_by_role("button", name="New chat").click()
     expect(asked(page)).to_have_count(0)
     talk(page, "Other")
-    file = downloaded(page, "Export all")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export all").click()
     other = visit(address)
     expect(listed(other)).to_have_count(0)
     with other.expect_file_chooser() as chooser:
         other.get_by_role("button", name="Import").click()
-    chooser.value.set_files({"name": "chats.json", "mimeType": "application/json", "buffer": file.read_bytes()})
+    chooser.value.set_files({"name": "chats.json", "mimeType": "application/json", "buffer": Path(download.value.path()).read_bytes()})
     expect(other.get_by_text("2 chats imported")).to_be_visible()
     expect(listed(other)).to_have_count(2)
     listed(other).filter(has_text="Hello").click()
@@ -174,20 +175,25 @@ def test_on_a_phone_escape_closes_the_drawer(visit: Visit, serve: Serve) -> None
 
 @pytest.mark.parametrize(("locale", "greeting"), [("tr-TR", "Merhaba"), ("zh-CN", "你好")])
 def test_no_english_is_left_in_another_language(visit: Visit, serve: Serve, locale: str, greeting: str) -> None:
-    engine = ScriptedEngine(answer("1 2 3"))
+    engine, own = ScriptedEngine(answer("1 2 3")), texts(locale)
     page = visit(serve(engine), locale=locale)
     talk(page, greeting)
     page.locator("[data-act=regenerate]").click()
     expect(page.locator(".bot-row")).to_contain_text("2 / 2")
-    page.get_by_role("button", name=texts(locale)["chat.stop"]).wait_for(state="hidden")
+    wait_for_end(page)
+    page.locator(".user-row").hover()
+    page.locator("[data-act=edit]").click()
+    expect(page.locator(".mc-tag")).to_be_visible()
+    shown = page.evaluate(WORDS_JS)
+    page.locator("[data-act=cancel-edit]").click()
+    expect(page.locator(".mc-tag")).to_have_count(0)
     engine.script = [TextDelta("4 "), 60.0]
     send(page, greeting)
-    expect(page.get_by_role("button", name=texts(locale)["chat.stop"])).to_be_visible()
-    send(page, greeting)
-    expect(page.locator(".mc-tag")).to_be_visible()
-    shown = page.evaluate(WORDS_JS, "#mc-side, #mc-head, .mc-foot, .mc-composer")
-    own = texts(locale)
-    assert {own[name] for name in ("chat.new", "share.title", "chat.branch", "chat.send", "attach.title", "chat.unqueue")} <= set(shown)
+    expect(page.locator("#mc-stop")).to_be_visible()
+    expect(bot(page)).to_have_text(["1 2 3", "4"])
+    shown += page.evaluate(WORDS_JS)
+    assert {own[name] for name in ("chat.new", "share.title", "chat.branch", "chat.send", "attach.title", "chat.editing", "chat.stop",
+                                   "chat.writing")} <= set(shown)
     english = [re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(text))) for name, text in texts("en").items() if own[name] != text]
     assert [word for word in shown if any(pattern.fullmatch(word) for pattern in english)] == []
 
@@ -197,9 +203,11 @@ def texts(locale: str) -> dict[str, str]:
     return loaded
 
 
-WORDS_JS = """selector => [...new Set([...document.querySelectorAll(selector)].flatMap(box => [box, ...box.querySelectorAll('*')])
-  .flatMap(e => [...['aria-label', 'title', 'placeholder'].map(name => e.getAttribute(name)), e.children.length ? '' : e.textContent])
-  .map(text => text?.trim()).filter(Boolean))]"""
+WORDS_JS = """() => {
+  const boxes = [...document.querySelectorAll('#mc-side, #mc-head, .mc-foot, .mc-composer')];
+  const words = e => [e.getAttribute('aria-label'), e.title, e.placeholder, e.children.length ? '' : e.textContent];
+  return [...new Set(boxes.flatMap(box => [box, ...box.querySelectorAll('*')]).flatMap(words).map(text => text?.trim()).filter(Boolean))];
+}"""
 
 
 # --- a crash ---
