@@ -92,11 +92,12 @@ def build_chat_tab(shared: Shared) -> ChatTab:
 def _chatbot(shared: Shared, name: str) -> gr.Chatbot:
     return shared.labelled(
         gr.Chatbot, {"label": f"chat.{name}"}, show_label=False, container=False, layout="panel", height="100%", buttons=[],
-        feedback_options=None, elem_id=f"mc-{name}", elem_classes="mc-conversation", allow_tags=False)
+        feedback_options=None, elem_id=f"mc-{name}", elem_classes="mc-conversation", allow_tags=False, autoscroll=False)
 
 
 def _build_composer(shared: Shared) -> Composer:
     with gr.Column(scale=0, elem_classes="mc-composer"):
+        _button(shared, "end", "chat.to_end")
         problem, chips = _html("problem"), _html("chips")
         message = shared.labelled(
             gr.Textbox, {"label": "chat.message", "placeholder": "chat.placeholder"}, show_label=False, container=False,

@@ -57,6 +57,7 @@ window.mindcubes = (() => {
     document.body.classList.toggle('mc-is-shared', !!place.share);
     if (isFirst || moved) restoreDraft();
     toggleSide(false);
+    toEnd();
   }
   const draftName = () => `mindcubes_draft_${place?.chat || ''}`;
   function restoreDraft() {
@@ -68,7 +69,7 @@ window.mindcubes = (() => {
     line().dispatchEvent(new Event('input', {bubbles: true}));
   }
   document.addEventListener('input', event => { if (event.target === line()) store(draftName(), line().value); });
-  const sent = () => setTimeout(() => { if (line() && !line().value) store(draftName(), ''); }, 300);
+  const sent = () => { toEnd(); setTimeout(() => { if (line() && !line().value) store(draftName(), ''); }, 300); };
 
   // --- drawers ---
   function toggleOptions(isOpen) {
@@ -164,6 +165,22 @@ window.mindcubes = (() => {
     return button;
   }
 
+  // --- the end of the conversation stays in view, unless one has scrolled away from it ---
+  const NEAR_END = 80;        // px
+  const log = () => document.querySelector('#mc-conversation [role=log]');
+  let isAtEnd = true;
+  document.addEventListener('scroll', event => {
+    if (event.target !== log()) return;
+    isAtEnd = event.target.scrollHeight - event.target.scrollTop - event.target.clientHeight < NEAR_END;
+    $('mc-chat').classList.toggle('mc-is-away', !isAtEnd);
+  }, true);
+  function toEnd() {
+    isAtEnd = true;
+    $('mc-chat')?.classList.remove('mc-is-away');
+    const shown = log();
+    if (shown) shown.scrollTop = shown.scrollHeight;
+  }
+
   // --- what Gradio's conversation leaves out: languages of code, wrapping, one announcement per answer ---
   function dress() {
     for (const pre of document.querySelectorAll('.mc-conversation pre:not([data-language])')) {
@@ -182,6 +199,7 @@ window.mindcubes = (() => {
   const isWriting = () => !!document.querySelector('#mc-conversation .mc-foot[role=status]');
   let dressing = 0, wasWriting = false;
   new MutationObserver(() => {
+    if (isAtEnd) toEnd();
     wasWriting ||= isWriting();
     clearTimeout(dressing);
     dressing = setTimeout(dress, 250);
@@ -196,6 +214,7 @@ window.mindcubes = (() => {
       return;
     }
     if (button.id === 'mc-theme') toggleTheme();
+    else if (button.id === 'mc-end') toEnd();
     else if (button.dataset.side !== undefined) toggleSide(true);
     else if (button.classList.contains('mc-copy')) copy(button);
     else if (button.classList.contains('mc-wrap')) button.closest('pre').classList.toggle('is-wrapped');

@@ -182,17 +182,25 @@ def test_a_stopped_answer_is_continued_where_it_ended(visit: Visit, serve: Serve
     assert [message.content for message in engine.asked[-1][0]] == ["Hello", "Half an answer"]
 
 
-def test_another_chat_can_be_opened_while_an_answer_is_regenerated(visit: Visit, serve: Serve) -> None:
+@pytest.mark.parametrize("begun_by", ["send", "regenerate"])
+def test_another_chat_can_be_opened_while_an_answer_is_written(visit: Visit, serve: Serve, begun_by: str) -> None:
     engine = ScriptedEngine(answer("Words"))
     page = visit(serve(engine))
     talk(page, "Apples")
     page.get_by_role("button", name="New chat").click()
     expect(asked(page)).to_have_count(0)
-    talk(page, "Pears")
+    if begun_by == "regenerate":
+        talk(page, "Pears")
     engine.script = [TextDelta("Slow"), 60.0]
-    page.get_by_role("button", name="Regenerate").click()
+    if begun_by == "send":
+        send(page, "Pears")
+    else:
+        page.get_by_role("button", name="Regenerate").click()
     expect(bot(page)).to_have_text("Slow")
     listed(page).filter(has_text="Apples").click()
+    expect(page.get_by_role("heading", name="Apples")).to_be_visible()
+    wait_for_end(page)
+    expect(page.locator("#mc-stop")).to_be_hidden()
     expect(asked(page)).to_have_text("Apples")
     expect(bot(page)).to_have_text("Words")
 
@@ -330,3 +338,5 @@ def test_scrolling_up_while_an_answer_grows_is_not_fought(visit: Visit, serve: S
     page.mouse.wheel(0, -900)       # a flick, while the next lines come
     wait_for_end(page)
     expect(page.get_by_text("Paragraph 199.", exact=True)).not_to_be_in_viewport()
+    page.get_by_role("button", name="To the end").click()
+    expect(page.get_by_text("Paragraph 199.", exact=True)).to_be_in_viewport()
