@@ -117,10 +117,13 @@ class ChatTemplateFailed(GenerationFailed):
 
 
 class StorageError(EngineError):
+    """`path` is not in the text: on a public page it would tell strangers about the machine."""
+
     def __init__(self, path: str, detail: str) -> None:
         remedy = "Another program holds it: close that, then try again." if "locked" in detail else \
             "Free some space or choose another folder with MINDCUBES_DATA_DIR."
-        super().__init__(f"{path} cannot be used ({detail}). {remedy}")
+        super().__init__(f"The database cannot be used ({detail}). {remedy}")
+        self.path = path
 
 
 class ChatNotFound(EngineError):

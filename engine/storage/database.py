@@ -67,7 +67,8 @@ class Database:
                         connection.execute("BEGIN IMMEDIATE")
                     yield connection
         except (sqlite3.Error, OSError) as error:
-            raise StorageError(str(self.path), str(error)) from error
+            log.error("%s: %s", self.path, error)
+            raise StorageError(str(self.path), getattr(error, "strerror", None) or str(error)) from error
 
     def _prepare(self) -> None:
         """Bring the file up to date, once. A damaged one is set aside under a name that says when, and a new one begun."""
