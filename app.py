@@ -14,7 +14,7 @@ import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from engine import Engine, EngineError, Settings
+from engine import Conversations, Engine, EngineError, Settings
 
 
 def main() -> int:
@@ -28,15 +28,17 @@ def main() -> int:
     except EngineError as error:
         print(error, file=sys.stderr)
         return 2
+    conversations = Conversations(engine)
     try:
         from ui.app import build_app, launch_arguments  # Gradio comes in while the model is being loaded
 
-        page = build_app(engine)
+        page = build_app(engine, conversations)
         page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
                     prevent_thread_lock=True, **launch_arguments())
         gc.enable()
         page.block_thread()
     finally:
+        conversations.close()
         engine.close()
     return 0
 

@@ -126,7 +126,10 @@ def _footer(message: ChatMessage, look: Progress | None, language: str, is_last:
     """The lines under an answer: what it cost and its buttons, or what it is waiting for."""
     if message.state == "writing":
         return f'<div class="mc-foot" role="status">{html.escape(_progress(message, look, language))}</div>'
-    facts = "".join(f"<span>{html.escape(fact)}</span>" for fact in _facts(message, language))
+    known = _facts(message, language)
+    if is_frozen and message.options:       # a reader of a shared conversation has no options panel
+        known.append(f"{text(language, 'options.temperature')} {number(language, message.options.temperature, 2)}")
+    facts = "".join(f"<span>{html.escape(fact)}</span>" for fact in known)
     acts = []
     if message.text:
         copy = html.escape(text(language, "chat.copy"))
