@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
 # Loaded only when a model is: the page is up before them.
 TOUCH_TENSORS = {"engine/residence.py", "engine/generation/batched.py", "engine/generation/single.py", "engine/generation/sampling.py",
+                 "engine/generation/attention.py",
                  "engine/models/packing.py"}
 
 
