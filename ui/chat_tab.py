@@ -15,6 +15,7 @@ from .attaching import attach_files
 from .errors import PageError
 from .language import language_of, number, text
 from .options_panel import OptionsPanel, build_options_panel
+from .rendering import messages
 from .replies import AskInput
 from .session import Session
 from .shared import Shared
@@ -147,6 +148,19 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
     def arrive(request: gr.Request, session: Session) -> Iterator[list[Any]]:
         yield from rows(session, request, _arrive(desk_of(request), session, request))
 
+    def grow(request: gr.Request, session: Session) -> Iterator[list[Any]]:
+        desk = desk_of(request)
+        for _ in replies.grow(desk, session):
+            yield [messages(session, desk.language), *view.pair(desk, session)]
+        yield [gr.skip()] * 3       # a generator that says nothing is an error
+
+    def end(request: gr.Request, session: Session, wake: int) -> list[Any]:
+        ended = replies.end(desk_of(request), session)
+        if ended is None:
+            return [gr.skip()] * (len(outputs) + 1)
+        update, is_more = ended
+        return [*update.row(), wake + 1 if is_more else gr.skip()]
+
     def look_again(request: gr.Request, session: Session) -> Iterator[list[Any]]:
         yield from rows(session, request, _look_again(desk_of(request), session))
 
@@ -171,16 +185,21 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
         yield from rows(session, request, _import(desk_of(request), session, path))
 
     settings = list(tab.options.asked)
-    gr.on([composer.send.click, composer.message.submit], send, [composer.message, tab.session, *settings], outputs, **REPLY)
-    tab.welcome.example(send_example, [tab.session, *settings], outputs, **REPLY)
-    bus.act(act, [tab.session, *settings], outputs, **REPLY)
+    starts = [
+        gr.on([composer.send.click, composer.message.submit], send, [composer.message, tab.session, *settings], outputs, **REPLY),
+        tab.welcome.example(send_example, [tab.session, *settings], outputs, **REPLY),
+        bus.act(act, [tab.session, *settings], outputs, **REPLY),
+        tab.side.new.click(new, tab.session, outputs, **REPLY),
+        tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], outputs, **REPLY),
+        tab.wake.change(look_again, tab.session, outputs, **REPLY),
+        gr.context.Context.root_block.load(arrive, tab.session, outputs, **REPLY)]
+    left, right = outputs[10:12]
+    for start in starts:
+        start.then(grow, tab.session, [tab.chatbot, left, right], **REPLY).then(
+            end, [tab.session, tab.wake], [*outputs, tab.wake], **REPLY)
     composer.stop.click(stop, tab.session, **QUICK)
-    tab.side.new.click(new, tab.session, outputs, **REPLY)
     composer.attach.upload(attach, [composer.attach, tab.session], outputs, show_progress="minimal", api_visibility="private")
     tab.side.search.change(search, [tab.side.search, tab.session], outputs, trigger_mode="always_last", **QUICK)
-    tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], outputs, **REPLY)
-    tab.wake.change(look_again, tab.session, outputs, **REPLY)
-    gr.context.Context.root_block.load(arrive, tab.session, outputs, **REPLY)
 
 
 def _ask(values: tuple[Any, ...]) -> AskInput:
@@ -206,8 +225,9 @@ def _arrive(desk: Desk, session: Session, request: gr.Request) -> Iterator[Updat
 
 
 def _look_again(desk: Desk, session: Session) -> Iterator[Update]:
-    """Another page changed this chat."""
+    """This chat was changed on another page, or a queued message is being answered."""
     if session.chat is None or session.is_following:
+        yield Update()
         return
     try:
         chat = desk.conversations.store.get(session.owner, session.chat.id)
@@ -222,7 +242,7 @@ def _look_again(desk: Desk, session: Session) -> Iterator[Update]:
 def _import(desk: Desk, session: Session, path: str | None) -> Iterator[Update]:
     try:
         if not path:
-            return
+            raise PageError("error.gone")
         with open(path, "rb") as file:
             content = file.read(MAX_IMPORT_BYTES + 1)
         if len(content) > MAX_IMPORT_BYTES:

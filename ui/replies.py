@@ -78,25 +78,17 @@ def _queue(desk: Desk, session: Session, chat: Chat, line: str) -> bool:
 
 
 def begun(desk: Desk, session: Session, chat: Chat, **changes: Any) -> Iterator[Update]:
-    """Show a chat whose answer has just begun, and follow it."""
+    """Show a chat whose answer has just begun."""
     session.turn_to(chat)
-    session.is_following = True
-    session.looks = desk.conversations.look(session.owner, chat.id)
-    session.pair = tuple(look.message.id for look in session.looks) if len(session.looks) > 1 else ()
-    yield view.whole(desk, session, system_prompt=None, options=None, **{"is_writing": True, **changes})
-    yield from follow(desk, session)
+    yield from show(desk, session, **{"system_prompt": None, "options": None, "is_writing": True, **changes})
 
 
 def show(desk: Desk, session: Session, **changes: Any) -> Iterator[Update]:
-    """Show what the session turned to, and follow what is being written there."""
-    session.is_following = False
-    if session.chat:
-        session.looks = desk.conversations.look(session.owner, session.chat.id)
-        session.is_following = bool(session.looks)
-        session.pair = tuple(look.message.id for look in session.looks) if len(session.looks) > 1 else ()
+    """Show what the session turned to; if something is being written there, the next event follows it."""
+    session.looks = desk.conversations.look(session.owner, session.chat.id) if session.chat else ()
+    session.pair = tuple(look.message.id for look in session.looks) if len(session.looks) > 1 else ()
+    session.is_following = session.must_follow = bool(session.looks)
     yield view.whole(desk, session, **changes)
-    if session.chat and session.looks:
-        yield from follow(desk, session)
 
 
 def newest(desk: Desk, session: Session, error: StaleChat) -> Update:
@@ -106,57 +98,52 @@ def newest(desk: Desk, session: Session, error: StaleChat) -> Update:
     return view.whole(desk, session, problem=view.problem(error, desk.language), system_prompt=None, options=None)
 
 
-def follow(desk: Desk, session: Session) -> Iterator[Update]:
-    """The answers being written in the session's chat, and those to queued messages after them, until the page turns away."""
-    assert session.chat is not None
+def grow(desk: Desk, session: Session) -> Iterator[None]:
+    """Follow the answers being written in the session's chat until they end or the page turns away; yields when it is time to show.
+
+    An event of its own, with only the conversation as output: Gradio makes every other output anew at each update, even one
+    that is skipped, which costs several times what the answer itself costs.
+    """
+    if session.chat is None or not session.must_follow:
+        return
     chat_id, turn = session.chat.id, session.following
-    pace = rendering.Pace()
-    session.is_following = True
+    session.must_follow, pace = False, rendering.Pace()
     try:
-        while True:
-            for looks in desk.conversations.follow(session.owner, chat_id):
-                if session.following != turn:
-                    return
-                session.looks = looks
-                if pace.is_due() and session.is_writing:
-                    pace.began()
-                    yield _growing(desk, session)
-                    pace.ended(sum(len(look.message.text) + len(look.message.thoughts) for look in looks))
+        for looks in desk.conversations.follow(session.owner, chat_id):
             if session.following != turn:
                 return
-            is_more = desk.conversations.is_writing(chat_id)
-            yield _ended(desk, session, is_more)
-            if not is_more:
-                return
+            session.looks = looks
+            if pace.is_due() and session.is_writing:
+                pace.began()
+                yield
+                pace.ended(sum(len(look.message.text) + len(look.message.thoughts) for look in looks))
+        session.must_end = session.following == turn
     finally:
         if session.following == turn:
             session.is_following = False
 
 
-def _growing(desk: Desk, session: Session) -> Update:
-    if session.pair:
-        return Update(pair=view.pair(desk, session))
-    return Update(messages=rendering.messages(session, desk.language))
+def end(desk: Desk, session: Session) -> tuple[Update, bool] | None:
+    """The chat as it was saved, and whether another answer has begun there (to a queued message); None if nothing ended.
 
-
-def _ended(desk: Desk, session: Session, is_more: bool) -> Update:
-    """The chat as it was saved. If it could not be, what was seen stays, with the reason."""
-    assert session.chat is not None
-    problems = [look.save_problem for look in session.looks if look.save_problem]
+    If it could not be saved, what was seen stays, with the reason.
+    """
+    if session.chat is None or not session.must_end:
+        return None
+    session.must_end = False
+    problems: list[Exception] = [look.save_problem for look in session.looks if look.save_problem]
+    is_more = desk.conversations.is_writing(session.chat.id)
     try:
         chat = desk.conversations.store.get(session.owner, session.chat.id)
         if not problems:
             session.chat = chat
-            if not session.pair:
-                session.looks = ()
-        if is_more:
-            session.looks, session.pair = desk.conversations.look(session.owner, chat.id), ()
+            session.looks = session.looks if session.pair else ()
     except ChatNotFound:        # deleted on another page
         session.turn_to(None)
     except EngineError as error:
         problems.append(error)
     shown = view.problem(problems[0], desk.language) if problems else ""
-    return view.whole(desk, session, problem=shown, is_writing=is_more, system_prompt=None, options=None)
+    return view.whole(desk, session, problem=shown, is_writing=is_more, system_prompt=None, options=None), is_more
 
 
 def view_prompt(desk: Desk, session: Session, ask: AskInput) -> PromptView:

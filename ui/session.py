@@ -21,6 +21,8 @@ class Session:
     looks: tuple[Progress, ...] = ()
     following: int = 0
     is_following: bool = False
+    must_follow: bool = False                           # an answer has begun that the next event is to follow
+    must_end: bool = False                              # it has ended, which the event after that is to show
     editing: int | None = None                          # the message whose new version is being written
     pair: tuple[int, ...] = ()                          # versions shown side by side, until one is kept
     attachments: list[Attachment] = field(default_factory=list)
