@@ -107,11 +107,12 @@ def test_a_message_from_a_stale_page_is_refused_and_its_text_stays(visit: Visit,
     engine = ScriptedEngine(answer("Words"))
     page = visit(serve(engine))
     talk(page, "First")
-    store, owner = ChatStore(engine.database), owner_of(page)
-    chat = store.get(owner, store.list(owner)[0].id)
+    store, owner, calls = ChatStore(engine.database), owner_of(page), re.compile("queue/join|run/predict")
+    page.route(calls, lambda route: route.continue_() if "Too late" in (route.request.post_data or "") else None)
     line(page).fill("Too late")
-    with page.expect_response(re.compile("run/predict|queue/join")):       # the page has just looked: it will not again for two seconds
+    with page.expect_request(calls):        # the page looks for news, but its question does not get through
         pass
+    chat = store.get(owner, store.list(owner)[0].id)
     elsewhere = ChatMessage("user", "From elsewhere", parent=chat.path[-1].id)
     store.add(owner, chat.id, None, [elsewhere, ChatMessage("assistant", "Other words")])
     line(page).press("Enter")
@@ -119,6 +120,7 @@ def test_a_message_from_a_stale_page_is_refused_and_its_text_stays(visit: Visit,
     expect(line(page)).to_have_value("Too late")
     expect(asked(page)).to_have_text(["First", "From elsewhere"])
     assert len(engine.asked) == 1
+    page.unroute(calls)
     line(page).press("Enter")
     expect(asked(page)).to_have_text(["First", "From elsewhere", "Too late"])
 
