@@ -201,8 +201,7 @@ window.mindcubes = (() => {
   new MutationObserver(() => {
     if (isAtEnd) toEnd();
     wasWriting ||= isWriting();
-    clearTimeout(dressing);
-    dressing = setTimeout(dress, 250);
+    dressing ||= setTimeout(() => { dressing = 0; dress(); }, 250);
   }).observe(document.documentElement, {childList: true, subtree: true});
 
   // --- events ---

@@ -84,7 +84,7 @@ STATES: list[Callable[[Page], None]] = [conversation, options, menu, rename, pro
 
 
 def violations(page: Page) -> list[str]:
-    page.wait_for_timeout(400)      # transitions of colour would be measured half-way
+    page.wait_for_timeout(800)      # transitions of colour would be measured half-way, and page.js names things a moment later
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     return [f"{each['impact']} {each['id']}: {node['html'][:160]} {json.dumps(node.get('any') and node['any'][0]['message'])}"
