@@ -176,10 +176,10 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
             problem = view.problem(error, desk.language)
         return Update(chips=view.chips(desk, session), problem=problem).row()
 
-    def search(query: str, request: gr.Request, session: Session) -> list[Any]:
+    def search(query: str, request: gr.Request, session: Session) -> Any:
         session.query = query
         session.owner = session.owner or owner_of(request)
-        return Update(chats=view.chats(desk_of(request), session)).row()
+        return view.chats(desk_of(request), session)
 
     def import_chats(path: str | None, request: gr.Request, session: Session) -> Iterator[list[Any]]:
         yield from rows(session, request, _import(desk_of(request), session, path))
@@ -199,7 +199,10 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
             end, [tab.session, tab.wake], [*outputs, tab.wake], **REPLY)
     composer.stop.click(stop, tab.session, **QUICK)
     composer.attach.upload(attach, [composer.attach, tab.session], outputs, show_progress="minimal", api_visibility="private")
-    tab.side.search.change(search, [tab.side.search, tab.session], outputs, trigger_mode="always_last", **QUICK)
+    # Answers to two quick keystrokes may come in the wrong order: the last word belongs to what stands in the box.
+    searched = ([tab.side.search, tab.session], tab.side.chats)
+    tab.side.search.change(search, *searched, trigger_mode="always_last", **QUICK).then(
+        search, *searched, trigger_mode="always_last", **QUICK)
 
 
 def _ask(values: tuple[Any, ...]) -> AskInput:

@@ -132,7 +132,7 @@ def test_an_unexpected_error_is_one_calm_sentence_and_the_message_is_kept(visit:
     assert "secret" not in page.content()
     engine.script = answer("Better")
     page.get_by_role("button", name="Regenerate").click()
-    expect(page.get_by_text("Better")).to_be_visible()
+    expect(page.locator(".mc-conversation").get_by_text("Better")).to_be_visible()
     assert engine.asked[-1][0][-1].content == "My words"
 
 
@@ -142,7 +142,7 @@ def test_a_message_while_the_model_loads_waits_for_it(visit: Visit, serve: Serve
     expect(page.get_by_role("progressbar")).to_be_visible()
     send(page, "My words")
     expect(page.get_by_text("Waiting for the model to load")).to_be_visible()
-    expect(page.get_by_text("Now it is ready.")).to_be_visible()
+    expect(page.locator(".mc-conversation").get_by_text("Now it is ready.")).to_be_visible()
 
 
 def test_examples_appear_when_the_model_is_ready(visit: Visit, serve: Serve) -> None:
@@ -187,9 +187,9 @@ def test_thoughts_code_costs_and_dropped_turns_are_shown(visit: Visit, serve: Se
     page = visit(serve(ScriptedEngine([Prefill(1, 2), ReasoningDelta("Hidden thought"), *words, Finished("stop", usage)])))
     send(page, "Hello")
     wait_for_end(page)
-    expect(page.get_by_text("Hidden thought")).to_be_hidden()
+    expect(page.locator(".mc-conversation").get_by_text("Hidden thought")).to_be_hidden()
     page.get_by_text("Thoughts").click()
-    expect(page.get_by_text("Hidden thought")).to_be_visible()
+    expect(page.locator(".mc-conversation").get_by_text("Hidden thought")).to_be_visible()
     expect(page.locator("[data-testid=bot] pre code")).to_contain_text("print('one')")
     expect(page.locator("[data-testid=bot] pre").locator("xpath=..").get_by_role("button").first).to_be_attached()
     expect(page.locator(".mc-dropped")).to_have_text("6 older messages no longer fit (1,204 tokens)")
