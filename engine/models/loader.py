@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelAccessDenied, ModelNotFound, UnsupportedModel
 from ..hardware import DType, Hardware
 from ..settings import BUILTIN, Settings
-from .fit import CacheBudget, ModelShape, plan_cache, read_shape
+from .fit import CacheBudget, plan_cache
 from .quantization import Quantization, bitsandbytes_config, require_supported
+from .shape import ModelShape, read_shape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

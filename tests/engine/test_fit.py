@@ -4,8 +4,9 @@ import pytest
 
 from engine.errors import NotEnoughMemory
 from engine.hardware import Hardware
-from engine.models.fit import ModelShape, Verdict, judge, kv_cache_bytes, plan_cache, read_shape, weight_bytes
+from engine.models.fit import Verdict, judge, kv_cache_bytes, plan_cache, weight_bytes
 from engine.models.quantization import Quantization
+from engine.models.shape import ModelShape, read_shape
 
 GIB = 2**30
 CPU = Hardware("cpu", "test", 1, "bfloat16", "", 64 * GIB, True)
