@@ -19,6 +19,7 @@ EngineError
 ├── ChatNotFound            deleted, or somebody else's
 ├── StaleChat               another page changed the chat meanwhile
 ├── ShareNotFound           revoked, or never existed
+├── JobNotFound
 └── AttachmentRefused       a file that cannot become text
 
 The text of each says what, which value and what to do next. Nothing here holds a secret.
@@ -140,6 +141,12 @@ class StaleChat(EngineError):
 class ShareNotFound(EngineError):
     def __init__(self) -> None:
         super().__init__("This link leads nowhere: its owner has revoked it, or it was never complete.")
+
+
+class JobNotFound(EngineError):
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"There is no job {job_id}. It may have been taken out of the list.")
+        self.job_id = job_id
 
 
 class AttachmentRefused(EngineError):

@@ -7,21 +7,18 @@ what another one wrote. Text of a reply being written is saved without counting:
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import cached_property
 from typing import Any
-
-import psutil
 
 from ..errors import ChatNotFound, InvalidRequest, StaleChat
 from ..messages import GenerationOptions
 from . import words
+from .alive import is_alive, this_process
 from .database import Database
 from .message_json import message_dict, message_of
 from .records import Chat, ChatMessage, ChatSummary, SearchHit
@@ -37,11 +34,6 @@ class ChatStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    @cached_property
-    def _writer(self) -> str:
-        """Names this process, so that another one can tell whether it still lives."""
-        return f"{os.getpid()}:{psutil.Process().create_time():.0f}"
 
     # --- lists ---
 
@@ -111,7 +103,7 @@ class ChatStore:
         is_writing = message.state == "writing"
         row = connection.execute(
             "INSERT INTO messages (chat, parent, role, text, state, writer, created, details) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (chat_id, message.parent, message.role, message.text, message.state, self._writer if is_writing else None,
+            (chat_id, message.parent, message.role, message.text, message.state, this_process() if is_writing else None,
              message.created or time.time(), _details(message)))
         message_id = int(row.lastrowid or 0)
         if not is_writing:
@@ -133,7 +125,7 @@ class ChatStore:
         """Mark an ended answer as being written again, to be continued. Raises StaleChat."""
         with self._changing(owner, chat_id, version) as connection:
             _message(connection, chat_id, message_id)
-            connection.execute("UPDATE messages SET state = 'writing', writer = ? WHERE id = ?", (self._writer, message_id))
+            connection.execute("UPDATE messages SET state = 'writing', writer = ? WHERE id = ?", (this_process(), message_id))
             return _read(connection, _row(connection, owner, chat_id))
 
     def select(self, owner: str, chat_id: str, version: int | None, message_id: int) -> Chat:
@@ -218,7 +210,7 @@ class ChatStore:
         with self._database.transaction(is_writing=True) as connection:
             writing = connection.execute("SELECT messages.id, text, writer, owner FROM messages JOIN chats ON chats.id = chat "
                                          "WHERE state = 'writing'").fetchall()
-            ended = [row for row in writing if row["writer"] == self._writer or not _is_alive(row["writer"])]
+            ended = [row for row in writing if row["writer"] == this_process() or not is_alive(row["writer"])]
             for row in ended:
                 connection.execute("UPDATE messages SET state = 'interrupted' WHERE id = ?", (row["id"],))
                 _index(connection, row["owner"], row["id"], row["text"])
@@ -300,13 +292,6 @@ def _title(text: str) -> str:
         raise InvalidRequest("title", text, "some text")
     return title
 
-
-def _is_alive(writer: str | None) -> bool:
-    number, _, created = (writer or "").partition(":")
-    try:
-        return number.isdecimal() and f"{psutil.Process(int(number)).create_time():.0f}" == created
-    except psutil.Error:
-        return False
 
 
 def _options_json(options: GenerationOptions | None) -> str:

@@ -40,6 +40,12 @@ MIGRATIONS = (
         content TEXT NOT NULL
     )""",
     "CREATE TABLE presets (owner TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (owner, name))",
+    """CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, title TEXT NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL,
+        facts TEXT NOT NULL, process TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0,
+        unit TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '', log TEXT NOT NULL DEFAULT '', result TEXT NOT NULL DEFAULT '',
+        error TEXT NOT NULL DEFAULT '', error_kind TEXT NOT NULL DEFAULT '', created REAL NOT NULL, updated REAL NOT NULL
+    )""",
 )
 
 
