@@ -8,7 +8,7 @@
 from .attachments import MAX_FILE_BYTES, clean_name, first_part, read_attachment
 from .conversations.live import Progress
 from .conversations.service import Ask, Conversations, Question, prompt_messages
-from .engine import Engine, Released, Status
+from .engine import Engine
 from .errors import (
     AttachmentRefused,
     ChatNotFound,
@@ -36,10 +36,11 @@ from .messages import (
     Usage,
     Waiting,
 )
-from .models.loader import LoadEvent, ModelSpec
 from .models.quantization import Quantization, QuantizationChoice
+from .models.spec import LoadEvent, LoadOptions, ModelSpec, Released
 from .providers.local import LocalModelProvider
 from .settings import BUILTIN, Settings
+from .status import Status
 from .storage.records import Attachment, Chat, ChatMessage, ChatSummary, SearchHit, Share
 from .storage.transfer import ImportedChat, read_chats
 from .storage.transfer import to_json as export_json
@@ -48,7 +49,7 @@ from .storage.transfer import to_markdown as export_markdown
 __all__ = [
     "Ask", "Attachment", "AttachmentRefused", "BUILTIN", "Chat", "ChatMessage", "ChatNotFound", "ChatSummary",
     "Conversations", "Engine", "EngineBusy", "EngineError", "Finished", "GenerationFailed", "GenerationOptions",
-    "ImportedChat", "InvalidRequest", "LoadError", "LoadEvent", "LocalModelProvider", "MAX_FILE_BYTES", "Message",
+    "ImportedChat", "InvalidRequest", "LoadError", "LoadEvent", "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES", "Message",
     "MessageTooLong", "ModelSpec", "NoModelLoaded", "Prefill", "Progress", "PromptView", "Quantization",
     "QuantizationChoice", "Question", "ReasoningDelta", "Released", "SearchHit", "Settings", "Share",
     "ShareNotFound", "StaleChat", "Status", "StorageError", "StreamEvent", "TextDelta", "Usage", "Waiting",

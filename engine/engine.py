@@ -3,59 +3,29 @@
 from __future__ import annotations
 
 import atexit
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from .errors import EngineBusy, EngineError, NoModelLoaded, StorageError
 from .hardware import Hardware, detect
 from .load_job import FOLLOW_S, LoadJob
 from .messages import Finished, GenerationOptions, Message, PromptView, StreamEvent, Usage, Waiting
-from .models.loader import LoadEvent, ModelSpec, Report, examine
+from .models.loader import Candidate, examine
 from .models.quantization import Quantization, QuantizationChoice, choices
+from .models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
 from .settings import Settings
+from .slot import Slot
+from .status import State, Status
 from .storage.database import Database
 from .storage.loads import LoadHistory
 
 if TYPE_CHECKING:
     from .residence import Residence
-
-State = Literal["empty", "loading", "ready", "unloading"]
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """Proof of an unload: what the model was counted at, what came back, how long it took."""
-
-    expected_bytes: int
-    returned_bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What the engine is and does now. Empty texts where no model is loaded."""
-
-    state: State
-    model: str
-    quantization: Quantization
-    dtype: str
-    device: str
-    hardware: str
-    window_tokens: int
-    lane: str
-    lane_reason: str
-    used_bytes: int
-    total_bytes: int
-    running: int
-    waiting: int
-    stage: LoadEvent | None
-    error: str
-    notes: tuple[str, ...]
 
 
 class Engine:
@@ -63,13 +33,17 @@ class Engine:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.from_env()
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._slot = Slot()
+        self._changed = self._slot.changed
+        self._closed = threading.Event()
         self._hardware: Hardware | None = None
-        self._residence: Residence | None = None
         self._state: State = "empty"
+        self._asleep: tuple[ModelSpec, LoadOptions] | None = None
+        self._idle_watch: threading.Thread | None = None
         self._job: LoadJob | None = None
+        self._released: Released | None = None
         self._error = ""
+        self._failure: BaseException | None = None
         atexit.register(_close, weakref.ref(self))      # a thread killed inside a tensor operation would abort the process
         self.database = Database(self.settings.data_dir)
         self._history = LoadHistory(self.database)
@@ -81,6 +55,15 @@ class Engine:
         if self._hardware is None:
             self._hardware = detect(self.settings.device)
         return self._hardware
+
+    @property
+    def _residence(self) -> Residence | None:
+        return self._slot.residence
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the latest load failed; None after a load that worked."""
+        return self._failure
 
     @property
     def spec(self) -> ModelSpec | None:
@@ -101,76 +84,97 @@ class Engine:
 
     # --- loading ---
 
-    def load(self, spec: ModelSpec | str) -> Iterator[LoadEvent]:
+    def load(self, spec: ModelSpec | str, options: LoadOptions | None = None) -> Iterator[LoadEvent]:
         """Load a model in place of the current one, in stages; the last event has the stage "ready".
 
         The load goes on when its follower goes away. Raises EngineBusy, InvalidRequest, and LoadError in all its kinds;
         after a failure the previous model is in place again.
         """
-        job = self.start_loading(spec)
-        yield from job.follow()
+        yield from self.start_loading(spec, options).follow()
 
-    def start_loading(self, spec: ModelSpec | str) -> LoadJob:
-        """Begin a load in the background. Raises EngineBusy."""
+    def start_loading(self, spec: ModelSpec | str, options: LoadOptions | None = None) -> LoadJob:
+        """Begin a load in the background. Raises EngineBusy and InvalidRequest."""
         spec = ModelSpec(spec) if isinstance(spec, str) else spec
-        with self._lock:
-            if self._state == "loading" and self._job and self._job.spec == spec:
+        options = options or LoadOptions()
+        options.applied_to(self.settings)
+        with self._changed:
+            if self._state == "loading" and self._job and (self._job.spec, self._job.options) == (spec, options):
                 return self._job        # asked for twice: both follow the same load
-            if self._state in ("loading", "unloading"):
-                raise EngineBusy(f"a model is {self._state}")
-            self._state, self._error = "loading", ""
-            job = self._job = LoadJob(spec, self._swap, self._settle)
+            self._require_settled()
+            self._state, self._error, self._asleep = "loading", "", None
+            job = self._job = LoadJob(spec, options, self._swap, self._settle)
         job.start()
         return job
 
-    def unload(self) -> Released:
-        """Wait for running replies (bounded), free the model, and measure what came back. Raises EngineBusy."""
-        with self._lock:
-            if self._state in ("loading", "unloading"):
-                raise EngineBusy(f"a model is {self._state}")
-            self._state = "unloading"
+    def unload(self, drain: Drain = "finish") -> Released:
+        """Wait for running replies (bounded), or stop them, free the model, and measure what came back. Raises EngineBusy."""
+        with self._changed:
+            self._require_settled()
+            self._state, self._asleep = "unloading", None
         try:
-            return self._release()
+            self._released = self._slot.empty(self.hardware, self._drain_s(drain))
+            return self._released
         finally:
             self._settle()
 
     def close(self) -> None:
         """Stop everything, without waiting for replies. For the end of the process."""
-        residence, self._residence = self._residence, None
-        if residence:
-            residence.release(drain_timeout_s=0)
+        self._closed.set()
+        self._slot.discard()
 
-    def _swap(self, spec: ModelSpec, report: Report) -> None:
+    def _require_settled(self) -> None:
+        if self._state in ("loading", "unloading"):
+            raise EngineBusy(f"a model is {self._state}")
+
+    def _drain_s(self, drain: Drain) -> float:
+        return self.settings.drain_timeout_s if drain == "finish" else 0.0
+
+    def _swap(self, spec: ModelSpec, options: LoadOptions, report: Report) -> None:
         """Refuse before giving anything up; unload before loading; go back if loading fails."""
         from .residence import Residence
 
-        previous = self._residence
-        if previous and previous.spec == spec and not previous.is_broken:
+        settings, previous = options.applied_to(self.settings), self._residence
+        hardware = self.hardware if settings.device == self.settings.device else detect(settings.device)
+        if previous and previous.spec == spec and previous.settings == settings and not previous.is_broken:
             report(LoadEvent("ready", note="It is loaded already"))
             return
-        held = previous.held_bytes if previous else 0
-        candidate = examine(spec, self.hardware, self.settings, self.hardware.free_bytes() + held, report)
+        held = previous.held_bytes if previous and hardware.kind == self.hardware.kind else 0
+        free = sys.maxsize if options.is_forced else hardware.free_bytes() + held
+        candidate = examine(spec, hardware, settings, free, report)
         report(LoadEvent("config", note=self._expectation(spec)))
-        started = time.monotonic()
-        before = previous.candidate if previous else None
-        del previous        # the only strong reference is self._residence
+        before = (previous.candidate, previous.settings, self.hardware) if previous else None
+        del previous        # the only strong reference is the slot's
         if before is not None:
-            report(LoadEvent("unload", note=f"Unloading {before.spec.name}"))
-            self._release()
+            self._make_room(before[0].spec.name, options.drain, report)
+        started = time.monotonic()
         try:
-            self._install(Residence.load(candidate, self.hardware, self.settings, report))
+            self._slot.put(Residence.load(candidate, hardware, settings, report))
+            self._hardware = hardware
             self._remember_load(spec, time.monotonic() - started)
             return
         except EngineError as error:
             failure = error
         # Outside the handler: what the failed load held is free by now.
         if before is not None:
-            report(LoadEvent("restore", note=f"That failed; loading {before.spec.name} again"))
-            try:
-                self._install(Residence.load(before, self.hardware, self.settings, report))
-            except EngineError as error:
-                failure.args = (f"{failure} And {before.spec.name} could not be restored: {error}",)
+            self._restore(*before, failure, report)
         raise failure
+
+    def _make_room(self, name: str, drain: Drain, report: Report) -> None:
+        def announce(users: int) -> None:
+            report(LoadEvent("unload", note=f"Waiting for {users} replies to end, at most {self.settings.drain_timeout_s:.0f} s"))
+
+        report(LoadEvent("unload", note=f"Unloading {name}"))
+        self._released = self._slot.empty(self.hardware, self._drain_s(drain), announce)
+        report(LoadEvent("unload", note=self._released.sentence, released=self._released))
+
+    def _restore(self, candidate: Candidate, settings: Settings, hardware: Hardware, failure: EngineError, report: Report) -> None:
+        from .residence import Residence
+
+        report(LoadEvent("restore", note=f"That failed; loading {candidate.spec.name} again"))
+        try:
+            self._slot.put(Residence.load(candidate, hardware, settings, report))
+        except EngineError as error:
+            failure.args = (f"{failure} And {candidate.spec.name} could not be restored: {error}",)
 
     def _expectation(self, spec: ModelSpec) -> str:
         try:
@@ -187,30 +191,30 @@ class Engine:
         except StorageError as error:       # a full disk must not cost the model; the status says it
             self._history_error = str(error)
 
-    def _install(self, residence: Residence) -> None:
-        with self._changed:
-            self._residence = residence
-            self._changed.notify_all()
-
-    def _release(self) -> Released:
-        started = time.monotonic()
-        with self._lock:
-            residence, self._residence = self._residence, None
-        if residence is None:
-            return Released(0, 0, 0.0)
-        before, expected = self.hardware.used_bytes(), residence.held_bytes
-        residence.release(self.settings.drain_timeout_s)
-        del residence
-        from .models.loader import collect
-
-        collect()
-        return Released(expected, before - self.hardware.used_bytes(), time.monotonic() - started)
-
     def _settle(self, error: BaseException | None = None) -> None:
         with self._changed:
-            self._state = "ready" if self._residence else "empty"
+            self._state = "ready" if self._residence else "asleep" if self._asleep else "empty"
             self._error = str(error) if error else ""
+            self._failure = error
             self._changed.notify_all()
+        if self._state == "ready" and self.settings.idle_unload_s and self._idle_watch is None:
+            self._idle_watch = threading.Thread(target=self._watch_idle, name="idle", daemon=True)
+            self._idle_watch.start()
+
+    def _watch_idle(self) -> None:
+        """Unload a model that nobody uses; `_enter` loads it again."""
+        limit = self.settings.idle_unload_s
+        while not self._closed.wait(min(10.0, limit / 4)):
+            with self._changed:
+                residence = self._residence
+                if self._state != "ready" or residence is None or residence.idle_s < limit:
+                    continue
+                self._state, self._asleep = "unloading", (residence.spec, residence.options)
+                del residence
+            try:
+                self._released = self._slot.empty(self.hardware, 0.0)
+            finally:
+                self._settle()
 
     # --- replies ---
 
@@ -248,8 +252,8 @@ class Engine:
             return residence.view_prompt(tuple(messages), options)
 
     def check_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> None:
-        """Raise what `view_prompt` would about the messages; while a model is loading nothing is known, so nothing is raised."""
-        if self._state != "loading":
+        """Raise what `view_prompt` would about the messages. Before a model is loaded nothing is known, so nothing is raised."""
+        if self._state != "loading" and self._asleep is None:
             self.view_prompt(messages, options)
 
     @contextmanager
@@ -265,23 +269,33 @@ class Engine:
     def _enter(self) -> Residence | None:
         """The loaded model, with one more reader; None after a short wait while one is being loaded."""
         with self._changed:
-            residence = self._residence
-            if residence is None or not residence.enter():
-                if self._state == "loading":
+            residence = self._slot.enter()
+            if residence is None:
+                if self._asleep is None and self._state != "loading":
+                    raise NoModelLoaded(self._error)
+                asleep = self._asleep if self._state == "asleep" else None
+                if asleep is None:
                     self._changed.wait(FOLLOW_S)
-                    return None
-                raise NoModelLoaded(self._error)
-            if self.settings.is_public and residence.running > self.settings.max_waiting:
-                residence.leave()
-                raise EngineBusy(f"{residence.running - 1} replies are being written", "Try again in a minute.")
+        if residence is None:
+            if asleep is not None:
+                self._wake(*asleep)
+            return None
+        if self.settings.is_public and residence.running > self.settings.max_waiting:
+            residence.leave()
+            raise EngineBusy(f"{residence.running - 1} replies are being written", "Try again in a minute.")
         return residence
+
+    def _wake(self, spec: ModelSpec, options: LoadOptions) -> None:
+        with suppress(EngineBusy):      # another message came first
+            self.start_loading(spec, options)
 
     # --- looking ---
 
     def status(self) -> Status:
         residence, job, hardware = self._residence, self._job, self._hardware
         stage = job.latest if job and self._state == "loading" else None
-        spec = residence.spec if residence else None
+        asleep = self._asleep
+        spec = residence.spec if residence else asleep[0] if asleep else None
         return Status(
             state=self._state, model=spec.name if spec else "", quantization=spec.quantization if spec else Quantization.NONE,
             dtype=residence.candidate.dtype if residence else "", device=hardware.device if hardware else "",
@@ -289,7 +303,8 @@ class Engine:
             lane=residence.default_lane if residence else "", lane_reason=residence.lane_reason if residence else "",
             used_bytes=hardware.used_bytes() if hardware else 0, total_bytes=hardware.total_bytes if hardware else 0,
             running=residence.running if residence else 0, waiting=residence.waiting if residence else 0, stage=stage,
-            error=self._error, notes=(*(residence.notes if residence else ()), *filter(None, [self.database.notice, self._history_error])))
+            error=self._error, released=self._released,
+            notes=(*(residence.notes if residence else ()), *filter(None, [self.database.notice, self._history_error])))
 
 
 def _close(reference: weakref.ref[Engine]) -> None:

@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from .errors import EngineError, LoadError
-from .models.loader import LoadEvent, ModelSpec, Report
+from .models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 
 log = logging.getLogger(__name__)
 FOLLOW_S = 0.1      # how often a follower of a load hears something
@@ -17,8 +18,9 @@ FOLLOW_S = 0.1      # how often a follower of a load hears something
 class LoadJob:
     """A load in its own thread. Anybody may follow it, nobody has to."""
 
-    def __init__(self, spec: ModelSpec, swap: Callable[[ModelSpec, Report], None], settle: Callable[[BaseException | None], None]) -> None:
-        self.spec, self._swap, self._settle = spec, swap, settle
+    def __init__(self, spec: ModelSpec, options: LoadOptions, swap: Callable[[ModelSpec, LoadOptions, Report], None],
+                 settle: Callable[[BaseException | None], None]) -> None:
+        self.spec, self.options, self._swap, self._settle = spec, options, swap, settle
         self._events: list[LoadEvent] = []
         self._error: BaseException | None = None
         self._done = threading.Event()
@@ -46,11 +48,11 @@ class LoadJob:
             raise self._error
 
     def report(self, event: LoadEvent) -> None:
-        self._events.append(LoadEvent(event.stage, event.done, event.total, event.note, time.monotonic() - self._started))
+        self._events.append(replace(event, seconds=time.monotonic() - self._started))
 
     def _run(self) -> None:
         try:
-            self._swap(self.spec, self.report)
+            self._swap(self.spec, self.options, self.report)
         except EngineError as error:        # reaches whoever follows, and the status
             self._error = error
         except BaseException as error:

@@ -18,13 +18,15 @@ from .generation.single import SingleGenerator
 from .hardware import BYTES_PER_VALUE, Hardware
 from .messages import GenerationOptions, Message, PromptView, StreamEvent
 from .models.fit import kv_cache_bytes
-from .models.loader import Candidate, LoadedModel, LoadEvent, ModelSpec, Report, collect, drop_frames, load
+from .models.loader import Candidate, LoadedModel, collect, drop_frames, load
+from .models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from .settings import Settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 WARM_UP_TOKENS = 2
+DRAIN_LOOK_S = 0.2      # how often whoever waits for an unload hears how many replies are left
 
 
 class Residence:
@@ -34,9 +36,10 @@ class Residence:
         self.candidate = loaded.candidate
         self.spec: ModelSpec = loaded.candidate.spec
         self._loaded: LoadedModel | None = loaded
-        self._settings = settings
+        self.settings = settings
         self._idle = threading.Condition()
         self._users = 0
+        self._last_used = time.monotonic()
         self._is_leaving = False
         self.window_tokens = loaded.candidate.budget.window_tokens
         self.weight_bytes = loaded.weight_bytes
@@ -97,6 +100,11 @@ class Residence:
         return "batched", self.lane_reason
 
     @property
+    def options(self) -> LoadOptions:
+        """How to load it in the same way again."""
+        return LoadOptions(self.settings.context_tokens, self.settings.concurrent_replies, self.settings.device)
+
+    @property
     def is_broken(self) -> bool:
         return self._batched is not None and self._batched.failure is not None
 
@@ -115,7 +123,7 @@ class Residence:
     def _start_batched(self, model: PreTrainedModel) -> None:
         if self._obstacle is None:
             self._batched = BatchedGenerator(model, self.window_tokens, self.candidate.budget.total_tokens, self._end_ids,
-                                             self._settings.concurrent_replies)
+                                             self.settings.concurrent_replies)
             self._single.other = self._batched
 
     def _give_up_batched(self, why: str) -> None:
@@ -188,6 +196,11 @@ class Residence:
         single = self._single
         return max(0, single.running - 1) if single else 0
 
+    @property
+    def idle_s(self) -> float:
+        """Seconds since anybody used the model; 0 while somebody does."""
+        return 0.0 if self._users else time.monotonic() - self._last_used
+
     def enter(self) -> bool:
         """Count one user in; False once the model is leaving."""
         with self._idle:
@@ -197,14 +210,18 @@ class Residence:
     def leave(self) -> None:
         with self._idle:
             self._users -= 1
+            self._last_used = time.monotonic()
             self._idle.notify_all()
 
-    def release(self, drain_timeout_s: float) -> None:
-        """Let running replies finish, stop those that take longer, free everything."""
+    def release(self, drain_timeout_s: float, announce: Callable[[int], None] = lambda users: None) -> None:
+        """Let running replies finish, stop those that take longer, free everything. `announce` hears how many are left."""
         deadline = time.monotonic() + drain_timeout_s
         with self._idle:
             self._is_leaving = True
-            self._idle.wait_for(lambda: self._users == 0, timeout=drain_timeout_s)
+        while self._users and time.monotonic() < deadline:
+            announce(self._users)
+            with self._idle:
+                self._idle.wait_for(lambda: self._users == 0, timeout=min(DRAIN_LOOK_S, max(0.0, deadline - time.monotonic())))
         lanes = [lane for lane in (self._single, self._batched) if lane is not None]
         for lane in lanes:
             lane.begin_closing()

@@ -53,6 +53,9 @@ class Settings:
     port: int | None = None
     is_public: bool = False                 # on a Space, or asked for: stricter limits
     max_waiting: int = 32                   # public mode: replies in progress before new ones are refused
+    idle_unload_s: int = 0                  # unload a model that nobody used for so long; the next message loads it again. 0: never
+    allowed_models: tuple[str, ...] = ()    # public mode: what may be loaded beside the catalog
+    operator: str = ""                      # public mode: the signed-in name that may swap models at any time
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
@@ -80,6 +83,9 @@ class Settings:
             port=port or None,
             is_public=on_space or values.get("MINDCUBES_PUBLIC", "").lower() in ("1", "true", "yes"),
             max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
+            idle_unload_s=60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
+            allowed_models=tuple(filter(None, (each.strip() for each in values.get("MINDCUBES_ALLOWED_MODELS", "").split(",")))),
+            operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
         )
 
 

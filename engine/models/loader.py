@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelAccessDenied, ModelNotFound, UnsupportedModel
 from ..hardware import DType, Hardware
@@ -22,43 +22,16 @@ from ..settings import BUILTIN, Settings
 from .fit import CacheBudget, plan_cache
 from .quantization import Quantization, bitsandbytes_config, require_supported
 from .shape import ModelShape, read_shape
+from .spec import LoadEvent, ModelSpec, Report
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-Stage = Literal["download", "config", "unload", "tokenizer", "weights", "warm-up", "restore", "ready"]
-Report = Callable[["LoadEvent"], None]
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 # Below this many bytes of weights, waiting for a second thread costs as much as it saves, and very much more when another
 # program uses the core it runs on (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two, 29 with one).
 ONE_THREAD_BYTES = 64 * 2**20
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "tokenizer*"]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """What to load; equal specs are the same model. `model`: "builtin", a folder, or owner/name on the hub."""
-
-    model: str = BUILTIN
-    revision: str | None = None
-    quantization: Quantization = Quantization.NONE
-    adapter: str | None = None
-    dtype: DType | Literal["auto"] = "auto"
-
-    @property
-    def name(self) -> str:
-        return "Built-in guide" if self.model == BUILTIN else Path(self.model).name
-
-
-@dataclass(frozen=True, slots=True)
-class LoadEvent:
-    """One step of a load: `done` of `total` units of `stage` (files, tensors, bytes); `note` is a sentence for people."""
-
-    stage: Stage
-    done: int = 0
-    total: int = 0
-    note: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

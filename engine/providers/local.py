@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import EngineError, InvalidRequest
 from ..messages import GenerationOptions, Message, StreamEvent, TextDelta
-from ..models.loader import ModelSpec
 from ..models.quantization import Quantization
+from ..models.spec import ModelSpec, Released
 from ..settings import BUILTIN, Secret, Settings
 
 if TYPE_CHECKING:
-    from ..engine import Engine, Released
+    from ..engine import Engine
 
 _shared: dict[Settings, Engine] = {}
 _shared_lock = threading.Lock()

@@ -1,0 +1,87 @@
+"""What to load, how, and what a load says while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from ..errors import InvalidRequest, gib
+from ..hardware import DType
+from ..settings import BUILTIN, Settings
+from .quantization import Quantization
+
+Stage = Literal["download", "config", "unload", "tokenizer", "weights", "warm-up", "restore", "ready"]
+Drain = Literal["finish", "stop"]
+Report = Callable[["LoadEvent"], None]
+MIN_CONTEXT, MAX_CONTEXT, MAX_VISITORS = 64, 1_000_000, 256
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What to load; equal specs are the same model. `model`: "builtin", a folder, or owner/name on the hub."""
+
+    model: str = BUILTIN
+    revision: str | None = None
+    quantization: Quantization = Quantization.NONE
+    adapter: str | None = None
+    dtype: DType | Literal["auto"] = "auto"
+
+    @property
+    def name(self) -> str:
+        return "Built-in guide" if self.model == BUILTIN else Path(self.model).name
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How to load, which is no part of what the model is. None and "": as the settings say.
+
+    `drain`: finish the replies that are being written first (bounded by the settings), or stop them.
+    `is_forced`: load although the estimate says that it does not fit; refused in public mode.
+    """
+
+    context_tokens: int | None = None
+    visitors: int | None = None         # how many full windows the cache is sized for
+    device: str = ""
+    drain: Drain = "finish"
+    is_forced: bool = False
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """The settings of one load. Raises InvalidRequest."""
+        context, visitors = self.context_tokens or settings.context_tokens, self.visitors or settings.concurrent_replies
+        if not MIN_CONTEXT <= context <= MAX_CONTEXT:
+            raise InvalidRequest("context", context, f"{MIN_CONTEXT} to {MAX_CONTEXT:,} tokens")
+        if not 1 <= visitors <= MAX_VISITORS:
+            raise InvalidRequest("visitors", visitors, f"1 to {MAX_VISITORS}")
+        if self.is_forced and settings.is_public:
+            raise InvalidRequest("is_forced", True, "left out on a public page")
+        return replace(settings, context_tokens=context, concurrent_replies=visitors, device=self.device or settings.device)
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Proof of an unload: what the model was counted at, what came back, how long it took."""
+
+    expected_bytes: int
+    returned_bytes: int
+    seconds: float
+
+    @property
+    def sentence(self) -> str:
+        return f"Freed {gib(self.returned_bytes)} of {gib(self.expected_bytes)} in {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEvent:
+    """One step of a load: `done` of `total` units of `stage` (files, tensors, bytes); `note` is a sentence for people.
+
+    `released` comes with the last event of the stage "unload".
+    """
+
+    stage: Stage
+    done: int = 0
+    total: int = 0
+    note: str = ""
+    seconds: float = 0.0
+    released: Released | None = None
