@@ -17,6 +17,7 @@ from .load_job import FOLLOW_S, LoadJob
 from .messages import Finished, GenerationOptions, Message, PromptView, StreamEvent, Usage, Waiting
 from .models.loader import Candidate, examine
 from .models.quantization import Quantization, QuantizationChoice, choices
+from .models.saved import SavedModel
 from .models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
 from .settings import Settings
 from .slot import Slot
@@ -116,6 +117,14 @@ class Engine:
             return self._released
         finally:
             self._settle()
+
+    def save_quantized(self) -> SavedModel:
+        """Keep the loaded model in its quantized form, so that its next load is quick. Blocking.
+
+        Raises NoModelLoaded, EngineBusy, InvalidRequest and DiskFull.
+        """
+        with self._using() as residence:
+            return residence.save_quantized()
 
     def close(self) -> None:
         """Stop everything, without waiting for replies. For the end of the process."""

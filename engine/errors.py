@@ -15,6 +15,7 @@ EngineError
 ├── GenerationFailed        a reply broke; the next one works
 │   ├── OutOfMemory
 │   └── ChatTemplateFailed
+├── DiskFull
 ├── StorageError
 ├── ChatNotFound            deleted, or somebody else's
 ├── StaleChat               another page changed the chat meanwhile
@@ -97,6 +98,13 @@ class UnsupportedQuantization(LoadError):
 class NotEnoughMemory(LoadError):
     def __init__(self, model: str, needed_bytes: int, free_bytes: int, remedy: str) -> None:
         super().__init__(model, f"it needs {gib(needed_bytes)}, but only {gib(free_bytes)} is free.", remedy)
+        self.needed_bytes, self.free_bytes = needed_bytes, free_bytes
+
+
+class DiskFull(EngineError):
+    def __init__(self, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(f"{gib(needed_bytes)} must be written, but the disk has only {gib(free_bytes)} free. "
+                         "Delete models that you do not use, or choose another folder.")
         self.needed_bytes, self.free_bytes = needed_bytes, free_bytes
 
 

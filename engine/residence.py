@@ -19,6 +19,7 @@ from .hardware import BYTES_PER_VALUE, Hardware
 from .messages import GenerationOptions, Message, PromptView, StreamEvent
 from .models.fit import kv_cache_bytes
 from .models.loader import Candidate, LoadedModel, collect, drop_frames, load
+from .models.saved import SavedModel, save
 from .models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from .settings import Settings
 
@@ -169,6 +170,11 @@ class Residence:
         tokens = tuple(self._loaded.tokenizer.batch_decode([[token_id] for token_id in prompt.ids]))
         return PromptView(prompt.text, tokens, self.window_tokens, prompt.room, prompt.dropped_messages, prompt.dropped_tokens,
                           prompt.notes)
+
+    def save_quantized(self) -> SavedModel:
+        """Raises InvalidRequest and DiskFull."""
+        assert self._loaded is not None, "enter() came first"
+        return save(self._loaded, self.settings)
 
     def _warm_up(self) -> None:
         """A first reply; a model that the batched lane turns out not to take goes to the single lane."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import shutil
 import sys
 import time
 import traceback
@@ -21,6 +22,7 @@ from ..hardware import DType, Hardware
 from ..settings import BUILTIN, Settings
 from .fit import CacheBudget, plan_cache
 from .quantization import Quantization, bitsandbytes_config, require_supported
+from .saved import find_saved, is_current
 from .shape import ModelShape, read_shape
 from .spec import LoadEvent, ModelSpec, Report
 
@@ -45,6 +47,7 @@ class Candidate:
     dtype: DType
     dtype_reason: str
     budget: CacheBudget
+    is_saved: bool = False      # the folder holds weights that are quantized already
 
 
 @dataclass(slots=True)
@@ -99,14 +102,17 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     require_supported(spec.quantization, hardware, spec.model)
     if spec.adapter:
         raise InvalidRequest("adapter", spec.adapter, "left out: adapters cannot be loaded yet")
-    folder, sha = find(spec, settings, report)
+    saved = find_saved(spec, settings) if spec.quantization is not Quantization.NONE else None
+    if saved is not None and not is_current(saved, settings):
+        saved = None
+    folder, sha = (saved.folder, saved.source) if saved else find(spec, settings, report)
     report(LoadEvent("config", note="Reading the configuration"))
     config = _read_config(folder, spec)
-    shape = read_shape(folder, config, spec.model)
+    shape = saved.shape if saved else read_shape(folder, config, spec.model)
     dtype, reason = _choose_dtype(spec, shape, hardware)
     budget = plan_cache(shape, spec.quantization, hardware, dtype=dtype, context_tokens=settings.context_tokens,
                         concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
-    return Candidate(spec, folder, sha, shape, dtype, reason, budget)
+    return Candidate(spec, folder, sha, shape, dtype, reason, budget, is_saved=saved is not None)
 
 
 def _read_config(folder: Path, spec: ModelSpec) -> dict[str, Any]:
@@ -153,8 +159,11 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
         if "out of memory" in str(error).lower():
             raise LoadError(spec.model, "memory ran out while its weights were loaded.",
                             "Choose a smaller model or a stronger quantization.") from error
-        detail = f"{type(error).__name__}: {str(error)[:300]}"
-        raise LoadError(spec.model, detail, "Its files may be damaged: download it again.") from error
+        detail, remedy = f"{type(error).__name__}: {str(error)[:300]}", "Its files may be damaged: download it again."
+        if candidate.is_saved:
+            shutil.rmtree(candidate.folder, ignore_errors=True)
+            remedy = "The saved quantized copy was damaged and is deleted now: load it again from its source."
+        raise LoadError(spec.model, detail, remedy) from error
     return LoadedModel(candidate, model, tokenizer, int(model.get_memory_footprint()) + packed_bytes)
 
 
@@ -171,15 +180,17 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
     import torch
     from transformers import AutoModelForCausalLM
 
-    quantization_config = bitsandbytes_config(candidate.spec.quantization, hardware)
+    quantization = candidate.spec.quantization
+    config = bitsandbytes_config(quantization, hardware)
+    asked = {} if config is None or candidate.is_saved else {"quantization_config": config}      # None would undo a saved one
     device_map: str | dict[str, Any] | None = None
     if hardware.kind == "cuda":
         device_map = "auto" if hardware.count > 1 else {"": 0}
-    elif quantization_config is not None or hardware.kind == "mps":
+    elif quantization is not Quantization.NONE or hardware.kind == "mps":
         device_map = {"": hardware.kind}
     model = AutoModelForCausalLM.from_pretrained(
-        candidate.folder, dtype=getattr(torch, candidate.dtype), device_map=device_map,
-        quantization_config=quantization_config, use_safetensors=True, trust_remote_code=False)
+        candidate.folder, dtype=getattr(torch, candidate.dtype), device_map=device_map, use_safetensors=True,
+        trust_remote_code=False, **asked)
     return model.eval()
 
 

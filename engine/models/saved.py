@@ -1,0 +1,131 @@
+"""Quantized weights, saved once: the next load reads a fraction of the bytes and quantizes nothing.
+
+A saved model is a folder of its own, with tokenizer and configuration; it also serves when its source was deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DiskFull, InvalidRequest
+from ..settings import BUILTIN, Settings
+from .quantization import Quantization
+from .shape import ModelShape
+from .spec import ModelSpec
+
+if TYPE_CHECKING:
+    from .loader import LoadedModel
+
+MARKER = "mindcubes.json"       # written last: a folder without it is not complete
+SPARE = 1.05                    # tokenizer, configuration, headers
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """`source`: the commit, or a fingerprint of the folder, that it was made from. `shape`: of the source, before packing."""
+
+    model: str
+    quantization: Quantization
+    source: str
+    shape: ModelShape
+    folder: Path
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+
+def fingerprint(folder: Path, sha: str | None) -> str:
+    """Changes when the weights do: the commit, or names, sizes and times of the files."""
+    if sha:
+        return sha
+    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.safetensors"))]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def find_saved(spec: ModelSpec, settings: Settings) -> SavedModel | None:
+    """What was saved of this model in this quantization, whatever it was made from."""
+    return _read(_place(spec, settings))
+
+
+def is_current(saved: SavedModel, settings: Settings) -> bool:
+    """Whether the source is still what the copy was made from, or is no longer here."""
+    folder = Path(saved.model).expanduser()
+    if folder.is_dir() and not settings.is_public:
+        return fingerprint(folder, None) == saved.source
+    sha = _snapshot_sha(saved.model, settings)
+    return sha in (None, saved.source)
+
+
+def _snapshot_sha(repo: str, settings: Settings) -> str | None:
+    """The commit of a hub model that is on this disk."""
+    from huggingface_hub import errors, try_to_load_from_cache
+
+    try:
+        config = try_to_load_from_cache(repo, "config.json", cache_dir=settings.cache_dir)
+    except errors.HFValidationError:        # a folder that is gone
+        return None
+    return Path(config).parent.name if isinstance(config, str) else None
+
+
+def all_saved(settings: Settings) -> tuple[SavedModel, ...]:
+    root = settings.data_dir / "quantized"
+    found = [_read(folder) for folder in sorted(root.iterdir())] if root.is_dir() else []
+    return tuple(saved for saved in found if saved is not None)
+
+
+def save(loaded: LoadedModel, settings: Settings) -> SavedModel:
+    """Write a loaded quantized model. Raises InvalidRequest for one that is not quantized, and DiskFull."""
+    candidate = loaded.candidate
+    spec = candidate.spec
+    if spec.quantization is Quantization.NONE or spec.model == BUILTIN:
+        raise InvalidRequest("quantization", spec.quantization.value, "int8 or nf4, and not the built-in model's, to be worth saving")
+    place = _place(spec, settings)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    needed, free = int(loaded.weight_bytes * SPARE), shutil.disk_usage(place.parent).free
+    if needed > free:
+        raise DiskFull(needed, free)
+    draft = place.with_name(f"{place.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    loaded.model.save_pretrained(draft)
+    loaded.tokenizer.save_pretrained(draft)
+    advice = candidate.folder / "generation_config.json"      # a loaded model no longer carries it
+    (draft / advice.name).unlink(missing_ok=True)
+    if advice.is_file():
+        shutil.copy(advice, draft)
+    facts = {"model": spec.model, "quantization": spec.quantization, "source": fingerprint(candidate.folder, candidate.sha),
+             "shape": asdict(candidate.shape)}
+    (draft / MARKER).write_text(json.dumps(facts, indent=1), "utf-8")
+    shutil.rmtree(place, ignore_errors=True)
+    draft.rename(place)
+    saved = _read(place)
+    assert saved is not None, "it was written just now"
+    return saved
+
+
+def delete_saved(saved: SavedModel) -> int:
+    """Bytes that came back."""
+    size = saved.size_bytes
+    shutil.rmtree(saved.folder)
+    return size
+
+
+def _place(spec: ModelSpec, settings: Settings) -> Path:
+    """One folder per model and quantization; the name is readable, the digest makes it unique."""
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", spec.model).strip("-.")[-60:]
+    digest = hashlib.sha256(f"{spec.model} {spec.revision or ''}".encode()).hexdigest()[:12]
+    return settings.data_dir / "quantized" / f"{readable}-{digest}-{spec.quantization.value}"
+
+
+def _read(folder: Path) -> SavedModel | None:
+    try:
+        facts = json.loads((folder / MARKER).read_text("utf-8"))
+        return SavedModel(facts["model"], Quantization(facts["quantization"]), facts["source"], ModelShape(**facts["shape"]), folder)
+    except (OSError, ValueError, KeyError, TypeError):      # not there, half written, or of an older version
+        return None
