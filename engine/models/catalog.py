@@ -1,0 +1,215 @@
+"""The recommended models of catalog.toml, and which of them suit a machine. No network, no weights."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..hardware import BYTES_PER_VALUE, Hardware
+from .fit import Fit, Verdict, judge
+from .quantization import Quantization
+from .shape import ModelShape
+
+GROUPS = ("about", "use")       # inline tables of catalog.toml that only keep its lines short
+KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool, "tuple[str, ...]": list}
+CHOICES = {"good_for": ("chat", "code", "reasoning"), "mlp": ("gated", "plain"), "stored_dtype": ("bfloat16", "float16", "float32")}
+
+SMALL_PARAMETERS = 4.5e9        # the largest models worth waiting for on a CPU: nominal 4 B
+CPU_BYTES = 4e9                 # read per token: 2 to 9 tokens/s at the 8 to 35 GB/s that a small CPU was measured at
+HANDICAP = 0.4                  # of a model that is gated, or not made for chat: first only where 2.5 times as large as the next
+NOMINAL = 0.1                   # models sold as "7B" have 6.7 to 7.7 billion parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The sizes that decide memory. `mlp`: three matrices (gated) or two (plain). `learned_positions`: rows of a position table."""
+
+    layers: int
+    hidden_size: int
+    intermediate_size: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab_size: int
+    tied_embeddings: bool
+    mlp: str = "gated"
+    learned_positions: int = 0
+
+    @property
+    def linear_weights(self) -> int:
+        """Query, key, value and output projections, and the MLP, of all layers."""
+        attention = 2 * (self.heads + self.kv_heads) * self.head_dim * self.hidden_size
+        mlp = (3 if self.mlp == "gated" else 2) * self.intermediate_size * self.hidden_size
+        return self.layers * (attention + mlp)
+
+    @property
+    def other_weights(self) -> int:
+        """Embeddings, an output head of its own where they are not tied, two norms a layer. Biases are left out (about 0.1 %)."""
+        rows = self.vocab_size * (1 if self.tied_embeddings else 2) + self.learned_positions
+        return self.hidden_size * (rows + 2 * self.layers + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """One recommended model. catalog.toml explains the fields."""
+
+    repo: str
+    name: str
+    parameters: int
+    released: str       # YYYY-MM
+    licence: str
+    gated: bool
+    current: bool
+    context: int        # tokens
+    chat_template: bool
+    good_for: tuple[str, ...]
+    languages: tuple[str, ...]
+    architecture: Architecture
+    safetensors: bool = True
+    stored_dtype: str = "bfloat16"
+    sibling: str = ""
+    note: str = ""
+
+    @property
+    def shape(self) -> ModelShape:
+        sizes = self.architecture
+        return ModelShape(
+            linear_weights=sizes.linear_weights, other_weights=sizes.other_weights, layers=sizes.layers, kv_heads=sizes.kv_heads,
+            head_dim=sizes.head_dim, stored_dtype=self.stored_dtype, max_window=self.context, hidden_size=sizes.hidden_size,
+            vocab_size=sizes.vocab_size)
+
+
+@cache
+def catalog() -> tuple[CatalogEntry, ...]:
+    return parse_catalog(Path(__file__).with_name("catalog.toml").read_text(encoding="utf-8"))
+
+
+def entry_of(repo: str) -> CatalogEntry | None:
+    return next((entry for entry in catalog() if entry.repo == repo), None)
+
+
+def smaller_sibling(repo: str) -> CatalogEntry | None:
+    """A smaller model of the same family: the next thing to offer when `repo` does not fit."""
+    entry = entry_of(repo)
+    return entry_of(entry.sibling) if entry and entry.sibling else None
+
+
+@dataclass(frozen=True, slots=True)
+class SizeAdvice:
+    """What the guide advises for an amount of memory. Bounds are nominal: a "7B" model may have 7.7 billion parameters."""
+
+    min_parameters: float
+    max_parameters: float
+    quantization: Quantization
+
+    def includes(self, parameters: float) -> bool:
+        return (1 - NOMINAL) * self.min_parameters <= parameters <= (1 + NOMINAL) * self.max_parameters
+
+
+def default_choice(memory_bytes: int) -> SizeAdvice:
+    """Default size and quantization for a device with so much memory in all: the guide's table, its GB read as GiB."""
+    memory_gib = memory_bytes / 2**30
+    if memory_gib < 4:
+        return SizeAdvice(1e9, 2e9, Quantization.NF4)
+    if memory_gib < 8:
+        return SizeAdvice(2e9, 7e9, Quantization.NF4)
+    if memory_gib <= 16:
+        return SizeAdvice(7e9, 13e9, Quantization.INT8)
+    return SizeAdvice(13e9, math.inf, Quantization.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    entry: CatalogEntry
+    quantization: Quantization
+    fit: Fit
+
+
+def recommend(hardware: Hardware, free_bytes: int, *, context_tokens: int = 4096, concurrent: int = 1,
+              supported: Collection[Quantization]) -> tuple[Recommendation, ...]:
+    """Every model of the catalog with its best quantization, the best choice for this machine first, too large ones last."""
+    found = [_best(entry, hardware, free_bytes, context_tokens, concurrent, supported) for entry in catalog()]
+    return tuple(sorted(found, key=lambda recommendation: _rank(recommendation, hardware)))
+
+
+def _best(entry: CatalogEntry, hardware: Hardware, free_bytes: int, context_tokens: int, concurrent: int,
+          supported: Collection[Quantization]) -> Recommendation:
+    """The weakest quantization that fits comfortably; where none does, the one that needs the least."""
+    tried = [
+        Recommendation(entry, quantization, judge(
+            entry.shape, quantization, hardware, dtype=hardware.dtype, context_tokens=min(context_tokens, entry.context),
+            concurrent=concurrent, free_bytes=free_bytes))
+        for quantization in Quantization if quantization is Quantization.NONE or quantization in supported]
+    comfortable = (choice for choice in tried if choice.fit.verdict is Verdict.FITS)
+    return next(comfortable, min(tried, key=lambda choice: choice.fit.needed_bytes))
+
+
+def _rank(choice: Recommendation, hardware: Hardware) -> tuple[float, ...]:
+    """Sort key, smaller is better. Equal ones keep the catalog's order."""
+    entry = choice.entry
+    if choice.fit.verdict is Verdict.TOO_LARGE:
+        return 3, choice.fit.needed_bytes
+    standing = 2 if not entry.safetensors else 1 if choice.fit.verdict is Verdict.TIGHT else 0
+    if hardware.kind == "cpu":
+        return standing, entry.parameters > SMALL_PARAMETERS, not entry.current, _cpu_distance(entry, hardware)
+    is_advised = default_choice(hardware.total_bytes).includes(entry.parameters)
+    return standing, not entry.current, not is_advised, -entry.parameters * _handicap(entry)
+
+
+def _cpu_distance(entry: CatalogEntry, hardware: Hardware) -> float:
+    """How many times too slow or too small for this CPU.
+
+    Speed is bandwidth over unpacked bytes: on a CPU quantized weights are unpacked at every step.
+    """
+    ratio = entry.parameters * BYTES_PER_VALUE[hardware.dtype] / CPU_BYTES
+    return max(ratio, 1 / ratio) / _handicap(entry)
+
+
+def _handicap(entry: CatalogEntry) -> float:
+    return HANDICAP ** (entry.gated + ("chat" not in entry.good_for))
+
+
+def parse_catalog(text: str) -> tuple[CatalogEntry, ...]:
+    """Raises ValueError with the model and the field that is unknown, missing or of a wrong kind."""
+    entries = {repo: _entry(repo, table) for repo, table in tomllib.loads(text).items()}
+    for entry in entries.values():
+        sibling = entries.get(entry.sibling)
+        if entry.sibling and (sibling is None or sibling.parameters >= entry.parameters):
+            raise _wrong(entry.repo, f"sibling is {entry.sibling!r}, which is not a smaller model of the catalog")
+    return tuple(entries.values())
+
+
+def _entry(repo: str, table: Mapping[str, Any]) -> CatalogEntry:
+    facts = {name: value for name, value in table.items() if name not in GROUPS}
+    for group in GROUPS:
+        facts |= table.get(group, {})
+    architecture = _build(Architecture, facts.pop("architecture", {}), repo)
+    return _build(CatalogEntry, {**facts, "repo": repo, "architecture": architecture}, repo)
+
+
+Record = TypeVar("Record", Architecture, CatalogEntry)
+
+
+def _build(kind: type[Record], values: Mapping[str, Any], repo: str) -> Record:
+    known = {field.name: field for field in fields(kind)}
+    if unknown := sorted(values.keys() - known.keys()):
+        raise _wrong(repo, f"unknown field {', '.join(unknown)}")
+    if missing := sorted(name for name, field in known.items() if field.default is MISSING and name not in values):
+        raise _wrong(repo, f"missing field {', '.join(missing)}")
+    for name, value in values.items():
+        expected = KINDS.get(str(known[name].type), Architecture)
+        if type(value) is not expected:
+            raise _wrong(repo, f"{name} is {value!r}, which is not of type {expected.__name__}")
+        if name in CHOICES and (wrong := set(value if isinstance(value, list) else [value]) - set(CHOICES[name])):
+            raise _wrong(repo, f"{name} is {wrong.pop()!r}, which is not one of {', '.join(CHOICES[name])}")
+    arguments: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return kind(**arguments)
+
+
+def _wrong(repo: str, what: str) -> ValueError:
+    return ValueError(f"catalog.toml, {repo}: {what}.")
