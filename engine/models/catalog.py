@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -133,20 +133,20 @@ class Recommendation:
 def recommend(hardware: Hardware, free_bytes: int, *, context_tokens: int = 4096, concurrent: int = 1,
               supported: Collection[Quantization]) -> tuple[Recommendation, ...]:
     """Every model of the catalog with its best quantization, the best choice for this machine first, too large ones last."""
-    found = [_best(entry, hardware, free_bytes, context_tokens, concurrent, supported) for entry in catalog()]
-    return tuple(sorted(found, key=lambda recommendation: _rank(recommendation, hardware)))
+    def weigh(entry: CatalogEntry, quantization: Quantization) -> Recommendation:
+        window = min(context_tokens, entry.context)
+        return Recommendation(entry, quantization, judge(entry.shape, quantization, hardware, dtype=hardware.dtype,
+                                                         context_tokens=window, concurrent=concurrent, free_bytes=free_bytes))
+
+    possible = [quantization for quantization in Quantization if quantization is Quantization.NONE or quantization in supported]
+    found = [_best([weigh(entry, quantization) for quantization in possible]) for entry in catalog()]
+    return tuple(sorted(found, key=lambda choice: _rank(choice, hardware)))
 
 
-def _best(entry: CatalogEntry, hardware: Hardware, free_bytes: int, context_tokens: int, concurrent: int,
-          supported: Collection[Quantization]) -> Recommendation:
+def _best(choices: Sequence[Recommendation]) -> Recommendation:
     """The weakest quantization that fits comfortably; where none does, the one that needs the least."""
-    tried = [
-        Recommendation(entry, quantization, judge(
-            entry.shape, quantization, hardware, dtype=hardware.dtype, context_tokens=min(context_tokens, entry.context),
-            concurrent=concurrent, free_bytes=free_bytes))
-        for quantization in Quantization if quantization is Quantization.NONE or quantization in supported]
-    comfortable = (choice for choice in tried if choice.fit.verdict is Verdict.FITS)
-    return next(comfortable, min(tried, key=lambda choice: choice.fit.needed_bytes))
+    comfortable = (choice for choice in choices if choice.fit.verdict is Verdict.FITS)
+    return next(comfortable, min(choices, key=lambda choice: choice.fit.needed_bytes))
 
 
 def _rank(choice: Recommendation, hardware: Hardware) -> tuple[float, ...]:

@@ -117,7 +117,8 @@ def test_nothing_too_large_stands_above_something_that_fits(hardware: Hardware) 
 
 
 @pytest.mark.parametrize(("hardware", "smallest", "largest"), [
-    (cuda(4), 2e9, 7e9), (cuda(8), 6.5e9, 13e9), (cuda(24), 13e9, 40e9), (cuda(80), 13e9, 40e9), (cpu(8), 1e9, 4.5e9), (cpu(64), 1e9, 4.5e9)])
+    (cuda(4), 2e9, 7e9), (cuda(8), 6.5e9, 13e9), (cuda(24), 13e9, 40e9), (cuda(80), 13e9, 40e9),
+    (cpu(8), 1e9, 4.5e9), (cpu(64), 1e9, 4.5e9)])
 def test_the_first_recommendation_is_a_current_open_chat_model_of_the_right_size(
         hardware: Hardware, smallest: float, largest: float) -> None:
     first = recommended(hardware)[0]
