@@ -220,7 +220,10 @@ class Residence:
             self._idle.notify_all()
 
     def release(self, drain_timeout_s: float, announce: Callable[[int], None] = lambda users: None) -> None:
-        """Let running replies finish, stop those that take longer, free everything. `announce` hears how many are left."""
+        """Let running replies finish, stop those that take longer, let go of everything. `announce` hears how many are left.
+
+        The memory is back once the caller has dropped its own reference and collected.
+        """
         deadline = time.monotonic() + drain_timeout_s
         with self._idle:
             self._is_leaving = True
@@ -238,7 +241,6 @@ class Residence:
         self._batched = None
         self._single = None     # type: ignore[assignment]
         self._loaded = None
-        collect()
 
 
 def _keep_error(run: Callable[[PreTrainedModel], None], model: PreTrainedModel, failed: list[Exception]) -> None:

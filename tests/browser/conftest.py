@@ -73,8 +73,11 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """A new visitor, with nothing in common with the others; settings are those of a browser context."""
+def visit(browser: Browser, serve: object) -> Iterator[Callable[..., Page]]:  # noqa: F811
+    """A new visitor, with nothing in common with the others; settings are those of a browser context.
+
+    After `serve`, so that pages are closed first: a server waits 5 s for those that are still open.
+    """
     contexts = []
 
     def open_page(address: str, **settings: Any) -> Page:
