@@ -12,16 +12,26 @@ from .engine import Engine
 from .errors import (
     AttachmentRefused,
     ChatNotFound,
+    DiskFull,
+    DownloadBroken,
+    DownloadStopped,
     EngineBusy,
     EngineError,
     GenerationFailed,
+    HubOffline,
+    HubUnreachable,
     InvalidRequest,
     LoadError,
     MessageTooLong,
+    ModelAccessDenied,
+    ModelNotFound,
     NoModelLoaded,
+    RateLimited,
     ShareNotFound,
     StaleChat,
     StorageError,
+    TokenRejected,
+    UnsupportedModel,
     gib,
 )
 from .messages import (
@@ -36,6 +46,7 @@ from .messages import (
     Usage,
     Waiting,
 )
+from .models.hub import DownloadProgress, Hub, HubFile, HubListing, HubModel, HubPage, HubQuery, StoredModel, parse_model_name
 from .models.quantization import Quantization, QuantizationChoice
 from .models.spec import LoadEvent, LoadOptions, ModelSpec, Released
 from .providers.local import LocalModelProvider
@@ -48,11 +59,13 @@ from .storage.transfer import to_markdown as export_markdown
 
 __all__ = [
     "Ask", "Attachment", "AttachmentRefused", "BUILTIN", "Chat", "ChatMessage", "ChatNotFound", "ChatSummary",
-    "Conversations", "Engine", "EngineBusy", "EngineError", "Finished", "GenerationFailed", "GenerationOptions",
-    "ImportedChat", "InvalidRequest", "LoadError", "LoadEvent", "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES", "Message",
-    "MessageTooLong", "ModelSpec", "NoModelLoaded", "Prefill", "Progress", "PromptView", "Quantization",
-    "QuantizationChoice", "Question", "ReasoningDelta", "Released", "SearchHit", "Settings", "Share",
-    "ShareNotFound", "StaleChat", "Status", "StorageError", "StreamEvent", "TextDelta", "Usage", "Waiting",
-    "clean_name", "export_json", "export_markdown", "first_part", "gib", "prompt_messages", "read_attachment",
-    "read_chats",
+    "Conversations", "DiskFull", "DownloadBroken", "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy",
+    "EngineError", "Finished", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing", "HubModel",
+    "HubOffline", "HubPage", "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "LoadError", "LoadEvent",
+    "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES", "Message", "MessageTooLong", "ModelAccessDenied",
+    "ModelNotFound", "ModelSpec", "NoModelLoaded", "Prefill", "Progress", "PromptView", "Quantization",
+    "QuantizationChoice", "Question", "RateLimited", "ReasoningDelta", "Released", "SearchHit", "Settings", "Share",
+    "ShareNotFound", "StaleChat", "Status", "StorageError", "StoredModel", "StreamEvent", "TextDelta", "TokenRejected",
+    "UnsupportedModel", "Usage", "Waiting", "clean_name", "export_json", "export_markdown", "first_part", "gib",
+    "parse_model_name", "prompt_messages", "read_attachment", "read_chats",
 ]

@@ -8,7 +8,12 @@ EngineError
 ├── LoadError               loading failed; the engine is still usable
 │   ├── ModelNotFound
 │   ├── ModelAccessDenied   gated or private
+│   ├── TokenRejected       the token itself is wrong
 │   ├── HubUnreachable
+│   │   ├── HubOffline      HF_HUB_OFFLINE is set
+│   │   └── RateLimited     too many questions; says when to come back
+│   ├── DownloadBroken      what came is not what the hub listed
+│   ├── DownloadStopped     by choice; what came is kept
 │   ├── UnsupportedModel
 │   ├── UnsupportedQuantization
 │   └── NotEnoughMemory     refused before anything was given up
@@ -73,16 +78,56 @@ class ModelNotFound(LoadError):
 
 
 class ModelAccessDenied(LoadError):
+    """`licence_url` is where a person asks for permission; `has_token` says whether a token was sent, and was not enough."""
+
+    def __init__(self, model: str, licence_url: str = "", *, has_token: bool = False) -> None:
+        self.licence_url, self.has_token = licence_url or f"https://huggingface.co/{model}", has_token
+        if has_token:
+            what = "the account of this token has no permission yet (gated or private)."
+            remedy = f"Accept the licence on {self.licence_url} with that account, or give a token of another one (HF_TOKEN)."
+        else:
+            what = "its owner asks for permission (gated or private)."
+            remedy = f"Accept the licence on {self.licence_url}, then give a read token of that account (HF_TOKEN)."
+        super().__init__(model, what, remedy)
+
+
+class TokenRejected(LoadError):
     def __init__(self, model: str) -> None:
-        super().__init__(
-            model, "its owner asks for permission (gated or private).",
-            f"Accept the licence on https://huggingface.co/{model}, then set HF_TOKEN to a read token of that account.")
+        super().__init__(model, "the model hub does not know this token.",
+                         "Copy a read token again from https://huggingface.co/settings/tokens, or go on without one.")
 
 
 class HubUnreachable(LoadError):
     def __init__(self, model: str, detail: str) -> None:
         super().__init__(model, f"the model hub did not answer ({detail}).",
                          "Check the connection, set HF_ENDPOINT to a mirror, or load a folder on this machine.")
+        self.detail = detail
+
+
+class HubOffline(HubUnreachable):
+    def __init__(self, model: str) -> None:
+        LoadError.__init__(self, model, "this program is told to stay offline (HF_HUB_OFFLINE).",
+                           "Choose a model that is on disk, or start without HF_HUB_OFFLINE.")
+        self.detail = "offline"
+
+
+class RateLimited(HubUnreachable):
+    def __init__(self, model: str, retry_after_s: float) -> None:
+        LoadError.__init__(self, model, "the model hub was asked too often.",
+                           f"Try again in {retry_after_s:.0f} s; with a token it allows more.")
+        self.detail, self.retry_after_s = "too many requests", retry_after_s
+
+
+class DownloadBroken(LoadError):
+    def __init__(self, model: str, file: str, why: str) -> None:
+        super().__init__(model, f"{file} did not arrive whole: {why}.", "What came is kept: start the download again.")
+        self.file, self.why = file, why
+
+
+class DownloadStopped(LoadError):
+    def __init__(self, model: str) -> None:
+        EngineError.__init__(self, f"The download of {model} was stopped. What came is kept: start it again to go on.")
+        self.model, self.what, self.remedy = model, "its download was stopped.", "Start it again to go on."
 
 
 class UnsupportedModel(LoadError):

@@ -9,6 +9,7 @@ import ctypes
 import gc
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelAccessDenied, ModelNotFound, UnsupportedModel
+from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound, UnsupportedModel
 from ..hardware import DType, Hardware
 from ..settings import BUILTIN, Settings
 from .fit import CacheBudget, plan_cache
+from .hub import DownloadProgress, Hub
 from .quantization import Quantization, bitsandbytes_config, require_supported
 from .saved import find_saved, is_current
 from .shape import ModelShape, read_shape
@@ -33,7 +35,6 @@ BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 # Below this many bytes of weights, waiting for a second thread costs as much as it saves, and very much more when another
 # program uses the core it runs on (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two, 29 with one).
 ONE_THREAD_BYTES = 64 * 2**20
-HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "tokenizer*"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class LoadedModel:
 def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
     """The folder that holds the model and its commit; downloads it where it is on the hub and not yet here.
 
-    Raises ModelNotFound, ModelAccessDenied, HubUnreachable or InvalidRequest.
+    Raises InvalidRequest, UnsupportedModel, DiskFull and the errors of the hub: ModelNotFound, ModelAccessDenied, TokenRejected,
+    HubUnreachable, DownloadBroken.
     """
     if spec.model == BUILTIN:
         return BUILTIN_FOLDER, None
@@ -75,22 +77,23 @@ def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str
     if folder.is_absolute() or spec.model.startswith((".", "~")) or spec.model.count("/") != 1:
         raise ModelNotFound(spec.model, "this machine" if not settings.is_public else "the hub")
     report(LoadEvent("download", note=f"Looking for {spec.model} on the hub"))
-    return _download(spec, settings)
+    return _download(spec, settings, report)
 
 
-def _download(spec: ModelSpec, settings: Settings) -> tuple[Path, str | None]:
-    from huggingface_hub import errors, snapshot_download
+def _download(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
+    hub = Hub(settings)
+
+    def tell(progress: DownloadProgress) -> None:
+        report(LoadEvent("download", progress.done_bytes, progress.total_bytes, f"Downloading {progress.file}"))
 
     try:
-        folder = Path(snapshot_download(
-            spec.model, revision=spec.revision, allow_patterns=HUB_FILES, cache_dir=settings.cache_dir,
-            token=settings.hf_token.reveal() or None))
-    except errors.GatedRepoError as error:
-        raise ModelAccessDenied(spec.model) from error
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
-        raise ModelNotFound(spec.model, "the hub") from error
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
-        raise HubUnreachable(spec.model, type(error).__name__) from error
+        folder = hub.download(spec.model, spec.revision, tell, threading.Event(), settings.hf_token)
+    except HubUnreachable as error:
+        stored = hub.stored(spec.model, spec.revision)
+        if stored is None:
+            raise
+        report(LoadEvent("download", note=f"The copy on disk is used: {error.what}"))
+        folder = stored
     return folder, folder.name      # snapshots are stored under their commit
 
 

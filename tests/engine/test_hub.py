@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import hub_standin
+from tests import hub_folders, hub_standin
+from tests.hub_standin import Repo
 
 SCRIPT = """
 import json, sys
@@ -24,12 +25,25 @@ for name in sys.argv[1:]:
 print("RESULT" + json.dumps(results))
 engine.close()
 """
+FIND = """
+import json
+from engine import EngineError, ModelSpec, Settings
+from engine.models.loader import find
+events = []
+try:
+    folder, sha = find(ModelSpec("me/tiny"), Settings(), events.append)
+    result = {"folder": str(folder), "sha": sha}
+except EngineError as error:
+    result = {"error": type(error).__name__}
+print("RESULT" + json.dumps({**result, "events": [(event.stage, event.done, event.total, event.note) for event in events]}))
+"""
 
 
-def load_all(names: list[str], endpoint: str, home: Path) -> dict[str, dict[str, str]]:
-    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_hidden",
-                   "MINDCUBES_DATA_DIR": str(home / "data"), "HF_HUB_DISABLE_TELEMETRY": "1"}
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *names], capture_output=True, text=True, env=environment, timeout=150)
+def run(script: str, names: list[str], endpoint: str, home: Path, **environment: str) -> dict[str, object]:
+    """What a script prints, run in a process of its own: the client library reads its environment once."""
+    done = subprocess.run([sys.executable, "-c", script, *names], capture_output=True, text=True, timeout=150, env={
+        **os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_hidden",
+        "MINDCUBES_DATA_DIR": str(home / "data"), "HF_HUB_DISABLE_TELEMETRY": "1", **environment})
     assert "RESULT" in done.stdout, done.stderr[-3000:]
     assert "hf_hidden" not in done.stdout + done.stderr
     return dict(json.loads(done.stdout.split("RESULT")[1]))
@@ -37,8 +51,8 @@ def load_all(names: list[str], endpoint: str, home: Path) -> dict[str, dict[str,
 
 @pytest.fixture(scope="module")
 def results(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    with hub_standin.running({"me/tiny": llama_folder}) as endpoint:
-        return load_all(["me/tiny", "gated/model", "me/unknown"], endpoint, tmp_path_factory.mktemp("hub"))
+    with hub_standin.running({"me/tiny": llama_folder, "gated/model": Repo(llama_folder, gated="manual")}) as hub:
+        return run(SCRIPT, ["me/tiny", "gated/model", "me/unknown"], hub.address, tmp_path_factory.mktemp("hub"))  # type: ignore[return-value]
 
 
 def test_a_model_is_downloaded_loaded_and_pinned_to_its_commit(results: dict[str, dict[str, str]]) -> None:
@@ -57,6 +71,34 @@ def test_an_unknown_name_is_not_found(results: dict[str, dict[str, str]]) -> Non
 
 
 def test_a_hub_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    says = load_all(["me/tiny"], "http://127.0.0.1:9", tmp_path)["me/tiny"]
-    assert says["error"] == "HubUnreachable"
-    assert "HF_ENDPOINT" in says["says"]
+    says = run(SCRIPT, ["me/tiny"], "http://127.0.0.1:9", tmp_path)["me/tiny"]
+    assert says["error"] == "HubUnreachable"        # type: ignore[index]
+    assert "HF_ENDPOINT" in says["says"]            # type: ignore[index]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def found(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    with hub_standin.running({"me/tiny": hub_folders.model(tmp_path_factory.mktemp("repo") / "tiny")}) as hub:
+        return run(FIND, [], hub.address, home)
+
+
+def test_a_load_reports_the_bytes_of_its_download(found: dict[str, object]) -> None:
+    stage, done, total, _ = found["events"][-1]     # type: ignore[index]
+    assert (stage, done) == ("download", total)
+    assert total > 64 * 1024
+
+
+def test_a_model_on_disk_is_loaded_while_the_hub_does_not_answer(found: dict[str, object], home: Path) -> None:
+    again = run(FIND, [], "http://127.0.0.1:9", home)
+    assert again["folder"] == found["folder"]
+    assert "on disk" in again["events"][-1][3]      # type: ignore[index]
+
+
+def test_offline_a_model_on_disk_is_loaded_and_another_one_is_not(found: dict[str, object], home: Path, tmp_path: Path) -> None:
+    assert run(FIND, [], "http://127.0.0.1:9", home, HF_HUB_OFFLINE="1")["folder"] == found["folder"]
+    assert run(FIND, [], "http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE="1")["error"] == "HubOffline"

@@ -1,0 +1,197 @@
+"""The models on this disk, in the client library's own cache: its layout, what is in it, and how to remove it.
+
+    models--owner--name/blobs/HASH              contents; HASH.incomplete is a download that goes on some day
+    models--owner--name/snapshots/COMMIT/FILE   links to them; a snapshot of ours appears when all its files are here
+    models--owner--name/refs/main               the commit that a branch pointed to
+
+Nothing outside the cache's folder is written or removed: names of repositories are checked, links are not followed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..errors import EngineBusy, InvalidRequest, ModelNotFound
+
+PREFIX = "models--"
+COMMIT = re.compile("[0-9a-f]{40}")
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """One model on disk with all its revisions. `sha` and `path` are the newest one's, "" and None before the first is whole."""
+
+    repo: str
+    sha: str
+    size_bytes: int
+    last_used: float        # seconds since 1970
+    num_files: int
+    is_complete: bool
+    path: Path | None
+
+
+def checked_repo(repo: str) -> str:
+    """`repo` itself. Raises InvalidRequest unless it is owner/name by the hub's own rules, which know no way upwards."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo)
+    except HFValidationError:
+        raise InvalidRequest("model", repo, "owner/name as on the hub") from None
+    if repo.count("/") != 1:
+        raise InvalidRequest("model", repo, "owner/name as on the hub")
+    return repo
+
+
+def checked_revision(revision: str | None) -> str:
+    """`revision`, or "main". Raises InvalidRequest unless git would take it as a name."""
+    name = revision or "main"
+    if not re.fullmatch(r"\w[\w.\-/]{0,199}", name, re.ASCII) or ".." in name or "//" in name or name.endswith((".", "/", ".lock")):
+        raise InvalidRequest("revision", name, "a branch, a tag or a commit")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class HubCache:
+    root: Path
+
+    def folder(self, repo: str) -> Path:
+        return self.root / (PREFIX + checked_repo(repo).replace("/", "--"))
+
+    def blob(self, repo: str, etag: str) -> Path:
+        return self.folder(repo) / "blobs" / etag
+
+    def snapshot(self, repo: str, sha: str) -> Path:
+        return self.folder(repo) / "snapshots" / sha
+
+    def complete(self, repo: str, revision: str | None) -> Path | None:
+        """The snapshot of a revision, if it is here with its configuration and all its weights."""
+        name = checked_revision(revision)
+        ref = self.folder(repo) / "refs" / name
+        sha = ref.read_text().strip() if ref.is_file() else name
+        folder = self.snapshot(repo, sha)
+        return folder if COMMIT.fullmatch(sha) and is_whole(folder) else None
+
+    def link(self, repo: str, sha: str, path: str, etag: str) -> None:
+        """Make `path` of a snapshot its blob; where the file system has no links, the blob moves there."""
+        blob, pointer = self.blob(repo, etag), self.snapshot(repo, sha) / path
+        if pointer.exists():
+            return
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        pointer.unlink(missing_ok=True)     # a link to a blob that is gone
+        try:
+            pointer.symlink_to(os.path.relpath(blob, pointer.parent))
+        except OSError:
+            shutil.move(blob, pointer)
+
+    def remember(self, repo: str, revision: str, sha: str) -> None:
+        if revision == sha:
+            return
+        ref = self.folder(repo) / "refs" / revision
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        written = ref.with_name(f".{ref.name}.{os.getpid()}")
+        written.write_text(sha)
+        written.replace(ref)
+
+    @contextmanager
+    def owned(self, repo: str) -> Iterator[bool]:
+        """Whether this call may change a model's files alone; not while another thread or process does."""
+        path = self.root / ".locks" / self.folder(repo).name / "download.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def on_disk(self) -> tuple[StoredModel, ...]:
+        """Every model of the cache, also half downloaded ones; last used first."""
+        folders = self.root.glob(f"{PREFIX}*--*") if self.root.is_dir() else ()
+        found = (_stored(folder) for folder in folders if folder.is_dir() and not folder.is_symlink())
+        return tuple(sorted((model for model in found if model), key=lambda model: -model.last_used))
+
+    def delete(self, repo: str) -> int:
+        """Remove a model with all its revisions and beginnings; the bytes that came free.
+
+        Raises ModelNotFound, InvalidRequest, or EngineBusy while it is being downloaded.
+        """
+        folder = self.folder(repo)
+        if not folder.is_dir() or folder.is_symlink():
+            raise ModelNotFound(repo, "the models on disk")
+        with self.owned(repo) as is_ours:
+            if not is_ours:
+                raise EngineBusy(f"{repo} is being downloaded", "Stop its download first.")
+            freed = self._delete_known(repo) + _size_bytes(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                raise EngineBusy(f"another program uses files of {repo}", "Close it, then delete the model again.")
+            return freed
+
+    def _delete_known(self, repo: str) -> int:
+        """What the client library knows, it removes: blobs may be shared between models, and only it knows who needs them."""
+        from huggingface_hub import scan_cache_dir
+
+        cached = scan_cache_dir(self.root)
+        shas = [revision.commit_hash for known in cached.repos if (known.repo_id, known.repo_type) == (repo, "model")
+                for revision in known.revisions]
+        strategy = cached.delete_revisions(*shas)
+        strategy.execute()
+        return int(strategy.expected_freed_size)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder has a configuration and every weight file that transformers would load."""
+    if not (folder / "config.json").is_file():
+        return False
+    if (folder / WEIGHTS).is_file():
+        return True
+    index = folder / WEIGHTS_INDEX
+    return index.is_file() and all((folder / name).is_file() for name in shards(index.read_bytes()))
+
+
+def shards(index: bytes) -> frozenset[str]:
+    """The weight files that an index names; none where it is no index."""
+    try:
+        return frozenset(str(name) for name in json.loads(index)["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return frozenset()
+
+
+def _stored(folder: Path) -> StoredModel | None:
+    blobs = [path.stat() for path in (folder / "blobs").glob("*") if path.exists()]
+    snapshots = sorted((path for path in (folder / "snapshots").glob("*") if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    size = sum(stat.st_size for stat in blobs) + sum(_size_bytes(path) for path in snapshots)
+    if not size:
+        return None     # refused before the first byte came
+    newest = next((path for path in reversed(snapshots) if is_whole(path)), snapshots[-1] if snapshots else None)
+    return StoredModel(
+        repo=folder.name.removeprefix(PREFIX).replace("--", "/", 1), sha=newest.name if newest else "",
+        size_bytes=size,
+        last_used=max((max(stat.st_atime, stat.st_mtime) for stat in blobs), default=folder.stat().st_mtime),
+        num_files=sum(1 for path in newest.rglob("*") if path.is_file()) if newest else 0,
+        is_complete=newest is not None and is_whole(newest), path=newest)
+
+
+def _size_bytes(folder: Path) -> int:
+    """Bytes of the files in a folder; what it only links to is not in it."""
+    total = 0
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        with suppress(OSError):     # removed meanwhile
+            total += path.stat().st_size if path.is_file() and not path.is_symlink() else 0
+    return total
