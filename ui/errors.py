@@ -12,7 +12,7 @@ import gradio as gr
 
 from engine import EngineError, MessageTooLong
 
-from .language import has_text, number, text
+from .language import gib, has_text, number, text
 
 log = logging.getLogger(__name__)
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -32,10 +32,15 @@ def sentence(error: Exception, language: str) -> str:
     key = f"error.{type(error).__name__}"
     if language == "en" or not has_text(key):
         return str(error)
-    facts: dict[str, object] = dict(vars(error))
-    if isinstance(error, MessageTooLong):
-        facts = {name: number(language, value) for name, value in vars(error).items()}
-    return text(language, key, **facts)
+    return text(language, key, **{name: _fact(error, name, value, language) for name, value in vars(error).items()})
+
+
+def _fact(error: EngineError, name: str, value: object, language: str) -> object:
+    """A value of an error as the language writes it; its name tells the unit."""
+    if name.endswith("_bytes") and isinstance(value, int):
+        return gib(language, value)
+    is_count = isinstance(error, MessageTooLong) or name.endswith("_s")
+    return number(language, value) if is_count and isinstance(value, (int, float)) else value
 
 
 def shown(handler: Handler) -> Handler:
