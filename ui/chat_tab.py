@@ -84,7 +84,7 @@ def build_chat_tab(shared: Shared) -> ChatTab:
     bus = _html("bus", BUS_JS)
     gr.HTML('<div id="mc-said" role="status"></div>', elem_classes="mc-unseen", apply_default_css=False)     # for screen readers
     tab = ChatTab(session, wake, chatbot, welcome, composer.gauge, head, composer.chips, side, options)
-    outputs = [chatbot, composer.message, composer.problem, composer.gauge, composer.stop, welcome, side.chats, head,
+    outputs = [chatbot, composer.problem, composer.gauge, composer.stop, welcome, side.chats, head,
                composer.chips, pair, left, right, bus, options.system_prompt, *options.fields]
     _wire(shared, tab, composer, bus, outputs)
     return tab
@@ -193,7 +193,7 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
         tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], outputs, **REPLY),
         tab.wake.change(look_again, tab.session, outputs, **REPLY),
         gr.context.Context.root_block.load(arrive, tab.session, outputs, **REPLY)]
-    left, right = outputs[10:12]
+    left, right = outputs[9:11]
     for start in starts:
         start.then(grow, tab.session, [tab.chatbot, left, right], **REPLY).then(
             end, [tab.session, tab.wake], [*outputs, tab.wake], **REPLY)

@@ -109,6 +109,12 @@ window.mindcubes = (() => {
   }
   const closer = () => make('button', {type: 'submit', textContent: word('close')});
   const receivers = {
+    line({text}) { write(text); },
+    sent({text}) {      // what was typed after it stays
+      if (!line()?.value.startsWith(text)) return;
+      write(line().value.slice(text.length));
+      sent();
+    },
     download({name, text}) {
       const link = make('a', {href: URL.createObjectURL(new Blob([text])), download: name});
       link.click();

@@ -49,7 +49,7 @@ def send(desk: Desk, session: Session, line: str, ask: AskInput) -> Iterator[Upd
         if not line.strip() and not session.attachments:
             raise PageError("error.nothing")
         if chat and desk.conversations.is_writing(chat.id) and _queue(desk, session, chat, line):
-            yield Update(line="", problem="", chips=view.chips(desk, session))
+            yield Update(problem="", chips=view.chips(desk, session), mail=view.mail("sent", text=line))
             return
         if chat and session.editing:
             begun_chat = desk.conversations.edit(session.owner, chat.id, chat.version, session.editing, line, ask.asks())
@@ -64,7 +64,7 @@ def send(desk: Desk, session: Session, line: str, ask: AskInput) -> Iterator[Upd
         yield Update(problem=view.problem(error, desk.language))
         return
     session.attachments, session.undo = [], None
-    yield from begun(desk, session, begun_chat, line="")
+    yield from begun(desk, session, begun_chat, mail=view.mail("sent", text=line))
 
 
 def _queue(desk: Desk, session: Session, chat: Chat, line: str) -> bool:

@@ -37,7 +37,7 @@ class Update:
     """One change of the page; None leaves a part as it is."""
 
     messages: list[dict[str, Any]] | None = None
-    line: str | None = None             # the text of the line one writes in
+    line: str | None = None             # a new text for the line one writes in: by mail, or a letter typed meanwhile would be lost
     problem: str | None = None
     gauge: str | None = None
     is_writing: bool | None = None
@@ -53,9 +53,10 @@ class Update:
     def row(self) -> list[Any]:
         known = self.is_writing is not None
         left, right = self.pair or (None, None)
-        parts = [self.messages, self.line, self.problem, self.gauge, gr.update(visible=self.is_writing) if known else None,
+        letter = self.mail if self.line is None else mail("line", text=self.line)
+        parts = [self.messages, self.problem, self.gauge, gr.update(visible=self.is_writing) if known else None,
                  self.welcome, self.chats, self.head, self.chips, None if self.pair is None else gr.update(visible=bool(left)),
-                 left, right, self.mail, self.system_prompt]
+                 left, right, letter, self.system_prompt]
         fields = [None] * 8 if self.options is None else values_of(self.options)
         return [gr.skip() if part is None else part for part in (*parts, *fields)]
 

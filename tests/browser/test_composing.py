@@ -259,3 +259,12 @@ def test_enter_while_composing_with_an_input_method_does_not_send(visit: Visit, 
     line(page).press("Enter")
     wait_for_end(page)
     assert [[message.content for message in messages] for messages, _ in engine.asked] == [["你好"]]
+
+
+def test_what_is_typed_right_after_enter_stays(visit: Visit, serve: Serve) -> None:
+    page = visit(serve(ScriptedEngine([TextDelta("One "), 0.5, *answer("two")])))
+    send(page, "Hello")
+    page.wait_for_timeout(80)       # nobody's next letter comes sooner
+    page.keyboard.type("and this is next", delay=15)
+    wait_for_end(page)
+    expect(line(page)).to_have_value("and this is next")
