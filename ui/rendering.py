@@ -17,7 +17,7 @@ from engine import ChatMessage, Prefill, Progress, Waiting
 from .language import number, text
 from .session import Session
 
-UPDATE_S = 0.05             # the shortest time between two updates of a page
+UPDATE_S = 0.1              # the shortest time between two updates of a page; at half of it a small model on 2 cores is much slower
 LONG_UPDATE_S = 0.25        # the longest, for answers that take the browser a while to lay out
 CHARS_PER_S = 50_000        # how fast a page lays out an answer, on a small machine
 SERVER_SHARE = 4            # an update that took the server x seconds is followed by 4x without one
