@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound, UnsupportedModel
 from ..hardware import DType, Hardware
 from ..settings import BUILTIN, Settings
-from .fit import CacheBudget, plan_cache
+from .budget import CacheBudget, plan_cache
 from .hub import DownloadProgress, Hub
 from .quantization import Quantization, bitsandbytes_config, require_supported
 from .saved import find_saved, is_current

@@ -13,7 +13,12 @@ from typing import Any, cast
 from ..errors import UnsupportedModel
 
 Tensor = tuple[str, list[int], str]                     # name, sizes, dtype as the header writes it
-NOT_PACKED = ("embed", "lm_head", "wte", "wpe")         # matrices that quantization leaves as they are
+TABLES = ("embed", "wte", "wpe")                        # matrices that are looked up by row
+HEADS = ("lm_head", "embed_out")                        # the output head
+EXPERTS = ".experts."                                   # transformers merges these into one tensor of three dimensions
+DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+NO_LIMIT = 1_000_000     # the window of recurrent models
+STORED_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,7 @@ class ModelShape:
     """What decides a model's memory. Weights are counted in values, from the headers of its safetensors files."""
 
     linear_weights: int         # matrices that quantization packs
-    other_weights: int          # embeddings, output head, norms: kept in 16 or 32 bits
+    other_weights: int          # embeddings, output head, norms, experts: kept in 16 or 32 bits
     layers: int
     kv_heads: int
     head_dim: int
@@ -29,10 +34,27 @@ class ModelShape:
     max_window: int
     hidden_size: int = 0
     vocab_size: int = 0
+    table_weights: int = 0      # of the others: embedding tables
+    head_weights: int = 0       # of the others: an output head that is not the embedding table itself
+    expert_weights: int = 0     # of the others: experts, of which each token uses `expert_share`
+    expert_share: float = 1.0
+    largest_matrix: int = 0     # values of the largest matrix that quantization packs
+    intermediate_size: int = 0
 
     @property
     def parameters(self) -> int:
         return self.linear_weights + self.other_weights
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of the weights in their files."""
+        return self.parameters * STORED_BYTES.get(self.stored_dtype, 1)
+
+    @property
+    def weights_per_token(self) -> tuple[float, float]:
+        """Linear and other weights that are read to write one token: of a table beside a head of its own, only a row."""
+        unused = (self.table_weights if self.head_weights else 0) + self.expert_weights * (1 - self.expert_share)
+        return self.linear_weights, self.other_weights - unused
 
 
 def read_shape(folder: Path, config: Mapping[str, Any], model: str) -> ModelShape:
@@ -49,30 +71,54 @@ def read_shape(folder: Path, config: Mapping[str, Any], model: str) -> ModelShap
 def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape:
     """The shape of a model from its config.json and what its safetensors headers list, read from wherever they are."""
     config = cast(Mapping[str, Any], config.get("text_config") or config)
-    linear = other = 0
+    counts: dict[str, int] = dict.fromkeys(("linear", "table", "head", "expert", "rest"), 0)
     dtypes: dict[str, int] = {}
+    largest = 0
     for name, sizes, dtype in tensors:
-        count = math.prod(sizes)
-        is_matrix = len(sizes) == 2 and not any(part in name for part in NOT_PACKED)
-        linear, other = (linear + count, other) if is_matrix else (linear, other + count)
+        count, kind = math.prod(sizes), _kind(name, sizes)
+        if kind == "head" and config.get("tie_word_embeddings") is True:        # stored, but not loaded a second time
+            continue
+        counts[kind] += count
         dtypes[dtype] = dtypes.get(dtype, 0) + count
-    heads = config.get("num_attention_heads") or config.get("n_head") or 1
-    hidden = config.get("hidden_size") or config.get("n_embd") or 1
+        largest = max(largest, count) if kind == "linear" else largest
+    heads = _number(config, "num_attention_heads", "n_head")        # none: a recurrent model, without a cache
+    hidden = _number(config, "hidden_size", "n_embd") or 1
     stored = max(dtypes, key=lambda dtype: dtypes[dtype]) if dtypes else "F32"
     return ModelShape(
-        linear_weights=linear, other_weights=other,
-        layers=config.get("num_hidden_layers") or config.get("n_layer") or 1,
-        kv_heads=config.get("num_key_value_heads") or heads,
-        head_dim=config.get("head_dim") or hidden // heads,
-        stored_dtype={"F32": "float32", "F16": "float16", "BF16": "bfloat16"}.get(stored, stored),
-        max_window=_window(config), hidden_size=hidden, vocab_size=config.get("vocab_size") or 0)
+        linear_weights=counts["linear"], other_weights=sum(counts.values()) - counts["linear"],
+        layers=_number(config, "num_hidden_layers", "n_layer") or 1,
+        kv_heads=_number(config, "num_key_value_heads") or heads,
+        head_dim=_number(config, "head_dim") or hidden // (heads or 1),
+        stored_dtype=DTYPES.get(stored, stored),
+        max_window=_number(config, "max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx") or NO_LIMIT,
+        hidden_size=hidden, vocab_size=_number(config, "vocab_size"),
+        table_weights=counts["table"], head_weights=counts["head"], expert_weights=counts["expert"],
+        expert_share=_expert_share(config), largest_matrix=largest,
+        intermediate_size=_number(config, "intermediate_size", "n_inner") or 4 * hidden)
 
 
-def _window(config: Mapping[str, Any]) -> int:
-    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx"):
-        if isinstance(config.get(name), int):
-            return int(config[name])
-    return 1_000_000        # recurrent models have no limit of their own
+def _number(config: Mapping[str, Any], *names: str) -> int:
+    """The first of these that the configuration gives as a whole number; 0 where none is."""
+    return next((config[name] for name in names if isinstance(config.get(name), int) and config[name]), 0)
+
+
+def _kind(name: str, sizes: list[int]) -> str:
+    """What a tensor is. bitsandbytes packs nn.Linear and GPT-2's Conv1D; never the head, tables, or merged experts."""
+    if len(sizes) < 2:
+        return "rest"
+    if any(part in name for part in HEADS):
+        return "head"
+    if any(part in name for part in TABLES):
+        return "table"
+    if EXPERTS in name:
+        return "expert"
+    return "linear" if len(sizes) == 2 else "rest"
+
+
+def _expert_share(config: Mapping[str, Any]) -> float:
+    used = _number(config, "num_experts_per_tok")
+    total = _number(config, "num_local_experts", "num_experts", "n_routed_experts")
+    return min(1.0, used / total) if used and total else 1.0
 
 
 def _tensors(path: Path, model: str) -> list[Tensor]:

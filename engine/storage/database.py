@@ -46,6 +46,10 @@ MIGRATIONS = (
         unit TEXT NOT NULL DEFAULT '', note TEXT NOT NULL DEFAULT '', log TEXT NOT NULL DEFAULT '', result TEXT NOT NULL DEFAULT '',
         error TEXT NOT NULL DEFAULT '', error_kind TEXT NOT NULL DEFAULT '', created REAL NOT NULL, updated REAL NOT NULL
     )""",
+    """CREATE TABLE load_peaks (
+        model TEXT NOT NULL, quantization TEXT NOT NULL, device TEXT NOT NULL, peak_bytes INTEGER NOT NULL,
+        context_tokens INTEGER NOT NULL, visitors INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (model, quantization, device)
+    )""",
 )
 
 

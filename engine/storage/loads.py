@@ -1,9 +1,10 @@
-"""What loading took before, so that the next load of the same model can say how long it will take."""
+"""What loading took before, so that the next load of the same model can say how long it will take, and how much memory."""
 
 from __future__ import annotations
 
 import time
 
+from ..models.peak import MeasuredPeak
 from .database import Database
 
 
@@ -24,3 +25,17 @@ class LoadHistory:
                 "SELECT seconds FROM loads WHERE model = ? AND quantization = ? AND device = ? ORDER BY at DESC LIMIT 1",
                 (model, quantization, device)).fetchone()
         return None if row is None else float(row[0])
+
+    def add_peak(self, model: str, quantization: str, device: str, peak: MeasuredPeak) -> None:
+        """Remember what a load took at its highest, in place of what is known. Raises StorageError."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO load_peaks VALUES (?, ?, ?, ?, ?, ?, ?)",
+                               (model, quantization, device, peak.peak_bytes, peak.context_tokens, peak.visitors, time.time()))
+
+    def last_peak(self, model: str, quantization: str, device: str) -> MeasuredPeak | None:
+        """The peak of the latest measured load of this model here; None if there was none. Raises StorageError."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "SELECT peak_bytes, context_tokens, visitors FROM load_peaks WHERE model = ? AND quantization = ? AND device = ?",
+                (model, quantization, device)).fetchone()
+        return None if row is None else MeasuredPeak(*row)

@@ -4,7 +4,8 @@ import pytest
 
 from engine.errors import NotEnoughMemory
 from engine.hardware import Hardware
-from engine.models.fit import Verdict, judge, kv_cache_bytes, plan_cache, weight_bytes
+from engine.models.budget import plan_cache
+from engine.models.fit import Verdict, judge, kv_cache_bytes, weight_bytes
 from engine.models.quantization import Quantization
 from engine.models.shape import ModelShape, read_shape
 

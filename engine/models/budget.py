@@ -1,0 +1,59 @@
+"""How much key-value cache to reserve: decided before loading, so that a chat can run out of window but never out of memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from ..errors import NotEnoughMemory
+from ..hardware import BYTES_PER_VALUE, DType, Hardware
+from .fit import Fit, judge, kv_cache_bytes
+from .quantization import Quantization
+from .shape import ModelShape
+
+SMALLEST_WINDOW = 512       # tokens: less than this is no conversation
+
+
+@dataclass(frozen=True, slots=True)
+class CacheBudget:
+    """`window_tokens` for one reply, `total_tokens` for all together."""
+
+    window_tokens: int
+    total_tokens: int
+    reason: str
+
+
+def plan_cache(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, dtype: DType, context_tokens: int,
+               concurrent: int, free_bytes: int, model: str) -> CacheBudget:
+    """Cut the cache, not the chat: fewer full windows at once first, then a shorter window.
+
+    Raises NotEnoughMemory when the weights cannot be loaded, or not even a window of 512 tokens fits beside them.
+    """
+    window = min(context_tokens, shape.max_window)
+    smallest = judge(shape, quantization, hardware, dtype=dtype, context_tokens=min(SMALLEST_WINDOW, window), concurrent=1,
+                     free_bytes=free_bytes)
+    if smallest.needed_bytes > free_bytes:
+        raise NotEnoughMemory(model, smallest.needed_bytes, free_bytes, _remedy(quantization))
+    fit = judge(shape, quantization, hardware, dtype=dtype, context_tokens=window, concurrent=concurrent, free_bytes=free_bytes)
+    token_bytes = max(1, kv_cache_bytes(shape, 1, BYTES_PER_VALUE[dtype]))
+    room = max(min(SMALLEST_WINDOW, window), (free_bytes - fit.weight_bytes - fit.runtime_bytes) // token_bytes)
+    total = min(window * concurrent, room)
+    if total >= window * concurrent:
+        return CacheBudget(window, total, f"{concurrent} full windows of {window:,} tokens fit")
+    if total >= window:
+        return CacheBudget(window, total, f"memory holds {total / window:.1f} windows of {window:,} tokens instead of {concurrent}")
+    return CacheBudget(total, total, f"memory holds {total:,} tokens, so the window is cut from {window:,}")
+
+
+def largest_window(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, dtype: DType, concurrent: int,
+                   free_bytes: int) -> int:
+    """Tokens of the largest window of which `concurrent` fit at once; 0 when none does. At most what the model was made for."""
+    def needed(tokens: int) -> int:
+        fit: Fit = judge(shape, quantization, hardware, dtype=dtype, context_tokens=tokens, concurrent=concurrent, free_bytes=free_bytes)
+        return fit.needed_bytes
+
+    return max(0, bisect_right(range(1, shape.max_window + 1), free_bytes, key=needed))
+
+
+def _remedy(quantization: Quantization) -> str:
+    return "Load it in 4-bit, or choose a smaller model." if quantization is not Quantization.NF4 else "Choose a smaller model."

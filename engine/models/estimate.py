@@ -1,0 +1,166 @@
+"""The verdict on one model: each quantization, what it takes, the largest context that fits, how fast it would write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InvalidRequest, ModelNotFound, StorageError, UnsupportedModel
+from ..hardware import BYTES_PER_VALUE, Hardware, detect
+from ..settings import BUILTIN, Settings
+from .bandwidth import copy_bandwidth
+from .budget import largest_window
+from .fit import Fit, compute_dtype, corrected, judge, kv_cache_bytes
+from .loader import BUILTIN_FOLDER
+from .peak import MeasuredPeak
+from .quantization import Quantization, describe
+from .shape import ModelShape, read_shape
+
+# Share of the copy bandwidth that matrix-vector products reach, and seconds that a layer's small operations take.
+SPEED_SHARE = {
+    "cpu": {Quantization.NONE: 0.7, Quantization.INT8: 0.2, Quantization.NF4: 0.2},
+    "mps": {Quantization.NONE: 0.7, Quantization.INT8: 0.2, Quantization.NF4: 0.2},
+    "cuda": {Quantization.NONE: 0.7, Quantization.INT8: 0.2, Quantization.NF4: 0.2},
+}
+LAYER_S = {"cpu": 1.0e-3, "mps": 0.5e-3, "cuda": 0.3e-3}
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizationFit:
+    """`tokens_per_second`: of one reply with a full window. `measured_peak_bytes`: of the last load here, if there was one."""
+
+    quantization: Quantization
+    is_supported: bool
+    fit: Fit
+    load_peak_bytes: int
+    largest_context: int        # tokens; 0 where none fits
+    tokens_per_second: float
+    measured_peak_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFit:
+    """`choices` in the order of Quantization."""
+
+    model: str
+    shape: ModelShape
+    hardware_name: str
+    free_bytes: int
+    choices: tuple[QuantizationFit, ...]
+    context_tokens: int
+    visitors: int
+
+
+def estimate_fit(model: str, *, context_tokens: int = 4096, visitors: int = 1, settings: Settings | None = None,
+                 hardware: Hardware | None = None) -> ModelFit:
+    """Judge "builtin", a folder or owner/name on the hub, on this machine as it is now. Downloads no weights.
+
+    Raises InvalidRequest, ModelNotFound, ModelAccessDenied, HubUnreachable and UnsupportedModel.
+    """
+    if context_tokens < 1 or visitors < 1:
+        raise InvalidRequest("context" if context_tokens < 1 else "visitors", min(context_tokens, visitors), "at least 1")
+    settings = settings or Settings.from_env()
+    shape = find_shape(model, settings)
+    hardware = hardware or detect(settings.device)
+    return estimate_shape(shape, hardware, model=model, context_tokens=context_tokens, visitors=visitors,
+                          free_bytes=hardware.free_bytes(), measured=measured_peaks(model, settings, hardware))
+
+
+def estimate_shape(shape: ModelShape, hardware: Hardware, *, context_tokens: int, visitors: int, free_bytes: int, model: str = "",
+                   measured: Mapping[Quantization, MeasuredPeak] | None = None, bandwidth: float | None = None) -> ModelFit:
+    """The same for a shape that is known already. `bandwidth`: bytes per second; measured if not given."""
+    bandwidth = bandwidth or copy_bandwidth(hardware)
+    window = min(context_tokens, shape.max_window)
+    choices = tuple(_choice(shape, quantization, hardware, window, visitors, free_bytes, bandwidth, (measured or {}).get(quantization))
+                    for quantization in Quantization)
+    return ModelFit(model, shape, hardware.name, free_bytes, choices, window, visitors)
+
+
+def _choice(shape: ModelShape, quantization: Quantization, hardware: Hardware, window: int, visitors: int, free_bytes: int,
+            bandwidth: float, measured: MeasuredPeak | None) -> QuantizationFit:
+    dtype = compute_dtype(shape, quantization, hardware)
+    fit = judge(shape, quantization, hardware, dtype=dtype, context_tokens=window, concurrent=visitors, free_bytes=free_bytes)
+    spare = 0
+    if measured is not None:
+        past = judge(shape, quantization, hardware, dtype=dtype, context_tokens=measured.context_tokens,
+                     concurrent=measured.visitors, free_bytes=free_bytes)
+        known = corrected(fit, past, measured.peak_bytes)
+        fit, spare = known, fit.needed_bytes - known.needed_bytes
+    return QuantizationFit(
+        quantization, describe(quantization, hardware).is_supported, fit, fit.load_peak_bytes,
+        largest_window(shape, quantization, hardware, dtype=dtype, concurrent=visitors, free_bytes=free_bytes + spare),
+        tokens_per_second(shape, quantization, hardware, window, bandwidth), measured.peak_bytes if measured else None)
+
+
+def tokens_per_second(shape: ModelShape, quantization: Quantization, hardware: Hardware, window: int, bandwidth: float) -> float:
+    """Of one reply with a full window: weights and cache are read once a token, and every layer takes its time."""
+    wide = BYTES_PER_VALUE[compute_dtype(shape, quantization, hardware)]
+    linear, other = shape.weights_per_token
+    packed = wide if quantization is Quantization.NONE else quantization.bytes_per_weight(hardware)
+    read = (linear * packed) / SPEED_SHARE[hardware.kind][quantization] + \
+        (other * wide + kv_cache_bytes(shape, window, wide)) / SPEED_SHARE[hardware.kind][Quantization.NONE]
+    return 1 / (read / bandwidth + shape.layers * LAYER_S[hardware.kind])
+
+
+def find_shape(model: str, settings: Settings) -> ModelShape:
+    """From the files of a folder, of the hub's copy on this disk, or from the hub. Raises what `estimate_fit` raises."""
+    folder = _local_folder(model, settings)
+    if folder is not None:
+        return read_shape(folder, _config(folder, model), model)
+    from .hub import Hub, parse_model_name
+
+    repo = parse_model_name(model)
+    hub = Hub(settings)
+    stored = hub.stored(repo)
+    if stored is not None:
+        return read_shape(stored, _config(stored, repo), repo)
+    listing = hub.describe(repo)
+    if listing.shape is None:
+        raise UnsupportedModel(repo, listing.obstacle or "it has no safetensors weights.")
+    return listing.shape
+
+
+def measured_peaks(model: str, settings: Settings, hardware: Hardware) -> dict[Quantization, MeasuredPeak]:
+    """What earlier loads of this model took here; nothing where the database is new or unreadable: an estimate needs no past."""
+    from ..storage.database import Database
+    from ..storage.loads import LoadHistory
+
+    database = Database(settings.data_dir)
+    if not database.path.is_file():
+        return {}
+    history = LoadHistory(database)
+    try:
+        found = {quantization: history.last_peak(model, quantization, hardware.name) for quantization in Quantization}
+    except StorageError:
+        return {}
+    return {quantization: peak for quantization, peak in found.items() if peak is not None}
+
+
+def _local_folder(model: str, settings: Settings) -> Path | None:
+    """None for a name that can only be on the hub. Raises ModelNotFound for a path that leads nowhere."""
+    if model == BUILTIN:
+        return BUILTIN_FOLDER
+    try:
+        folder = Path(model).expanduser()
+        if folder.is_dir() and not settings.is_public:
+            return folder
+    except (OSError, RuntimeError, ValueError) as error:      # a name that no file system takes
+        raise ModelNotFound(model, "this machine") from error
+    if folder.is_absolute() or model.startswith((".", "~")):
+        raise ModelNotFound(model, "this machine")
+    return None
+
+
+def _config(folder: Path, model: str) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UnsupportedModel(model, "it has no config.json.") from error
+    except (OSError, ValueError) as error:
+        raise UnsupportedModel(model, "its config.json cannot be read.") from error
+    if not isinstance(config, dict):
+        raise UnsupportedModel(model, "its config.json is not a model's.")
+    return config

@@ -1,0 +1,140 @@
+"""Memory arithmetic: what a model will take, before it is loaded. No tensor is touched here.
+
+`python -m engine.models.fit FOLDER_OR_REPO --context 4096 --visitors 4 --json` prints it; benchmarks/fit.py measures how right it is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from ...errors import gib
+from ...hardware import BYTES_PER_VALUE, DType, Hardware
+from ..quantization import Quantization
+from ..shape import ModelShape
+
+MIB = 2**20
+# Code and tables of the libraries that a first load brings in, and a thread's stack: 160 MiB measured on Linux beside torch.
+LIBRARY_BYTES = {"cuda": 600 * MIB, "mps": 300 * MIB, "cpu": 160 * MIB}
+STEP_TOKENS = {"cuda": 2048, "mps": 512, "cpu": 512}        # prompt tokens of one step of the batched lane
+# Bytes per value of the largest matrix while bitsandbytes packs it: copies in 32 bits, codes, the result (backends/default/ops.py).
+PACKING_BYTES = {Quantization.NONE: 0.0, Quantization.INT8: 11.0, Quantization.NF4: 14.5}
+TIGHT_SHARE = 0.85      # above this share of free memory a load works but leaves little for anything else
+
+
+class Verdict(StrEnum):
+    FITS = "fits"
+    TIGHT = "tight"
+    TOO_LARGE = "too large"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a model takes. File pages are the model's files, mapped while loading: counted in the memory of the process as long as
+    one tensor still lies there, but taken back by the system when memory is short, so they are not needed.
+    """
+
+    weight_bytes: int
+    kv_bytes: int
+    runtime_bytes: int          # libraries, buffers of a step
+    free_bytes: int
+    step_bytes: int = 0         # of these: buffers of a step with full windows, which a load does not make yet
+    loading_bytes: int = 0      # beside the weights while loading: libraries, the matrix that is being packed
+    page_bytes: int = 0         # file pages while loading
+    kept_page_bytes: int = 0    # file pages afterwards
+
+    @property
+    def load_peak_bytes(self) -> int:
+        """The highest moment of loading, file pages included."""
+        return self.weight_bytes + self.loading_bytes + self.page_bytes
+
+    @property
+    def total_bytes(self) -> int:
+        """The highest moment of all, as a measurement of the process sees it: file pages included."""
+        return max(self.load_peak_bytes, self.weight_bytes + self.kept_page_bytes + self.kv_bytes + self.runtime_bytes)
+
+    @property
+    def loaded_bytes(self) -> int:
+        """The same for a load and a first short reply: what is measured of every load."""
+        held = self.weight_bytes + self.kept_page_bytes + self.kv_bytes + self.runtime_bytes - self.step_bytes
+        return max(self.load_peak_bytes, held)
+
+    @property
+    def needed_bytes(self) -> int:
+        """What has to be free: the highest moment without file pages."""
+        return self.weight_bytes + max(self.loading_bytes, self.kv_bytes + self.runtime_bytes)
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.needed_bytes > self.free_bytes:
+            return Verdict.TOO_LARGE
+        return Verdict.TIGHT if self.needed_bytes > TIGHT_SHARE * self.free_bytes else Verdict.FITS
+
+    @property
+    def sentence(self) -> str:
+        return (f"{self.verdict.value}: {gib(self.weight_bytes)} weights + {gib(self.kv_bytes)} cache + "
+                f"{gib(self.runtime_bytes)} runtime of {gib(self.free_bytes)} free")
+
+
+def kv_cache_bytes(shape: ModelShape, context_tokens: int, bytes_per_value: float) -> int:
+    """Size of the keys and values of one sequence: 2 x layers x kv_heads x head_dim x tokens.
+
+    Assumes full attention in every layer: an upper bound for sliding-window models.
+    """
+    return math.ceil(2 * shape.layers * shape.kv_heads * shape.head_dim * context_tokens * bytes_per_value)
+
+
+def weight_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> int:
+    """Size of the loaded weights. Only matrices of linear layers are packed."""
+    wide = BYTES_PER_VALUE[dtype]
+    packed = quantization.bytes_per_weight(hardware) if quantization is not Quantization.NONE else wide
+    return math.ceil(shape.linear_weights * packed + shape.other_weights * wide)
+
+
+def compute_dtype(shape: ModelShape, quantization: Quantization, hardware: Hardware) -> DType:
+    """What the loader computes in when nothing else is asked for."""
+    if quantization is Quantization.INT8:
+        return "float16"
+    if quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
+        return "float32"
+    return hardware.dtype
+
+
+def judge(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, dtype: DType, context_tokens: int,
+          concurrent: int, free_bytes: int) -> Fit:
+    weights = weight_bytes(shape, quantization, hardware, dtype)
+    kv = concurrent * kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype])
+    libraries = LIBRARY_BYTES[hardware.kind]
+    loading = libraries + math.ceil(shape.largest_matrix * PACKING_BYTES[quantization])
+    pages, kept = _file_pages(shape, quantization, hardware, dtype)
+    step = step_bytes(shape, quantization, hardware, dtype, context_tokens, concurrent)
+    return Fit(weights, kv, libraries + step, free_bytes, step, loading, pages, kept)
+
+
+def _file_pages(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> tuple[int, int]:
+    """Bytes of the mapped files that were read but are not the weights in use: while loading, and afterwards.
+
+    safetensors maps the files. What is stored in the dtype of computing stays where it is, and keeps the whole mapping;
+    everything else is copied. On a CPU with bfloat16, linear layers are copied too, into the layout of packing.py.
+    """
+    if hardware.kind != "cpu":
+        return 0, 0         # the device's memory is what counts
+    if shape.stored_dtype != dtype:
+        return shape.stored_bytes, 0
+    is_packed = quantization is not Quantization.NONE or dtype == "bfloat16"
+    copied = shape.expert_weights + (shape.linear_weights if is_packed else 0)
+    copied += shape.head_weights if is_packed and quantization is Quantization.NONE else 0
+    return copied * BYTES_PER_VALUE[dtype], copied * BYTES_PER_VALUE[dtype]
+
+
+def step_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType, context_tokens: int,
+               concurrent: int) -> int:
+    """Buffers of one step."""
+    return 0
+
+
+def corrected(fit: Fit, past: Fit, measured_bytes: int) -> Fit:
+    """`fit` with the error that `past`, the estimate for the conditions of a measurement, turned out to have."""
+    error = measured_bytes - past.loaded_bytes
+    return replace(fit, runtime_bytes=max(0, fit.runtime_bytes + error), loading_bytes=max(0, fit.loading_bytes + error))
