@@ -14,7 +14,7 @@ import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from engine import Conversations, Engine, EngineError, Settings
+from engine import Conversations, Engine, EngineError, Library, Settings
 
 
 def main() -> int:
@@ -29,16 +29,18 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     conversations = Conversations(engine)
+    library = Library(engine, conversations)
     try:
         from ui.app import build_app, launch_arguments  # Gradio comes in while the model is being loaded
 
-        page = build_app(engine, conversations)
+        page = build_app(engine, conversations, library)
         page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
                     prevent_thread_lock=True, **launch_arguments())
         gc.enable()
         page.block_thread()
     finally:
         conversations.close()
+        library.jobs.close()
         engine.close()
     return 0
 

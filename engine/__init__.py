@@ -26,6 +26,7 @@ from .errors import (
     ModelAccessDenied,
     ModelNotFound,
     NoModelLoaded,
+    NotPermitted,
     RateLimited,
     ShareNotFound,
     StaleChat,
@@ -34,6 +35,7 @@ from .errors import (
     UnsupportedModel,
     gib,
 )
+from .library import FoundModel, Library, Machine, Visitor
 from .messages import (
     Finished,
     GenerationOptions,
@@ -46,26 +48,33 @@ from .messages import (
     Usage,
     Waiting,
 )
+from .models.catalog import CatalogEntry, Recommendation
+from .models.estimate import ModelFit, QuantizationFit, estimate_fit
+from .models.fit import Verdict
 from .models.hub import DownloadProgress, Hub, HubFile, HubListing, HubModel, HubPage, HubQuery, StoredModel, parse_model_name
 from .models.quantization import Quantization, QuantizationChoice
+from .models.saved import SavedModel
 from .models.spec import LoadEvent, LoadOptions, ModelSpec, Released
 from .providers.local import LocalModelProvider
-from .settings import BUILTIN, Settings
+from .remedies import Remedy, choice_of
+from .settings import BUILTIN, Secret, Settings
 from .status import Status
 from .storage.records import Attachment, Chat, ChatMessage, ChatSummary, SearchHit, Share
+from .storage.runs import Job
 from .storage.transfer import ImportedChat, read_chats
 from .storage.transfer import to_json as export_json
 from .storage.transfer import to_markdown as export_markdown
 
 __all__ = [
-    "Ask", "Attachment", "AttachmentRefused", "BUILTIN", "Chat", "ChatMessage", "ChatNotFound", "ChatSummary",
-    "Conversations", "DiskFull", "DownloadBroken", "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy",
-    "EngineError", "Finished", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing", "HubModel",
-    "HubOffline", "HubPage", "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "LoadError", "LoadEvent",
-    "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES", "Message", "MessageTooLong", "ModelAccessDenied",
-    "ModelNotFound", "ModelSpec", "NoModelLoaded", "Prefill", "Progress", "PromptView", "Quantization",
-    "QuantizationChoice", "Question", "RateLimited", "ReasoningDelta", "Released", "SearchHit", "Settings", "Share",
-    "ShareNotFound", "StaleChat", "Status", "StorageError", "StoredModel", "StreamEvent", "TextDelta", "TokenRejected",
-    "UnsupportedModel", "Usage", "Waiting", "clean_name", "export_json", "export_markdown", "first_part", "gib",
+    "Ask", "Attachment", "AttachmentRefused", "BUILTIN", "CatalogEntry", "Chat", "ChatMessage", "ChatNotFound", "ChatSummary",
+    "Conversations", "DiskFull", "DownloadBroken", "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy", "EngineError",
+    "Finished", "FoundModel", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing", "HubModel", "HubOffline",
+    "HubPage", "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "Job", "Library", "LoadError", "LoadEvent",
+    "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES", "Machine", "Message", "MessageTooLong", "ModelAccessDenied",
+    "ModelFit", "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress", "PromptView",
+    "Quantization", "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "ReasoningDelta", "Recommendation",
+    "Released", "Remedy", "SavedModel", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound", "StaleChat", "Status",
+    "StorageError", "StoredModel", "StreamEvent", "TextDelta", "TokenRejected", "UnsupportedModel", "Usage", "Verdict", "Visitor",
+    "Waiting", "choice_of", "clean_name", "estimate_fit", "export_json", "export_markdown", "first_part", "gib",
     "parse_model_name", "prompt_messages", "read_attachment", "read_chats",
 ]

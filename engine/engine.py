@@ -44,7 +44,6 @@ class Engine:
         self._job: LoadJob | None = None
         self._released: Released | None = None
         self._error = ""
-        self._failure: BaseException | None = None
         atexit.register(_close, weakref.ref(self))      # a thread killed inside a tensor operation would abort the process
         self.database = Database(self.settings.data_dir)
         self._history = LoadHistory(self.database)
@@ -62,9 +61,15 @@ class Engine:
         return self._slot.residence
 
     @property
-    def failure(self) -> BaseException | None:
-        """Why the latest load failed; None after a load that worked."""
-        return self._failure
+    def held_bytes(self) -> int:
+        """What the loaded model takes, and a new one gets when it goes."""
+        residence = self._residence
+        return residence.held_bytes if residence else 0
+
+    @property
+    def latest_load(self) -> LoadJob | None:
+        """The load that runs or ran last."""
+        return self._job
 
     @property
     def spec(self) -> ModelSpec | None:
@@ -204,7 +209,6 @@ class Engine:
         with self._changed:
             self._state = "ready" if self._residence else "asleep" if self._asleep else "empty"
             self._error = str(error) if error else ""
-            self._failure = error
             self._changed.notify_all()
         if self._state == "ready" and self.settings.idle_unload_s and self._idle_watch is None:
             self._idle_watch = threading.Thread(target=self._watch_idle, name="idle", daemon=True)

@@ -30,6 +30,11 @@ class LoadJob:
     def latest(self) -> LoadEvent | None:
         return self._events[-1] if self._events else None
 
+    @property
+    def error(self) -> BaseException | None:
+        """Why it failed; None while it runs and after it worked."""
+        return self._error
+
     def start(self) -> None:
         threading.Thread(target=self._run, name="load", daemon=True).start()
 

@@ -9,19 +9,21 @@ from typing import Any
 
 import gradio as gr
 
-from engine import Conversations, Engine, EngineError, Finished, GenerationOptions, Message, TextDelta
+from engine import Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta, Visitor
 
 from . import rendering, view
 from .chat_tab import MAX_REPLIES, QUICK, ChatTab, build_chat_tab
 from .errors import shown
+from .jobs_strip import strip_html
 from .language import I18N, browser_language, language_of
+from .models_tab import ModelsTab, build_models_tab, jobs_strip
 from .options_panel import values_of
 from .session import Session
 from .shared import Shared
 from .status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
 from .theme import build_theme
 from .view import Desk
-from .visitor import zone_of
+from .visitor import owner_of, zone_of
 from .welcome import welcome_html
 
 FOLDER = Path(__file__).parent
@@ -30,14 +32,20 @@ CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
 
 
-def build_app(engine: Engine, conversations: Conversations | None = None) -> gr.Blocks:
-    """The page over `engine`, whose state it only watches: loading is up to the caller."""
-    shared = Shared(engine, conversations or Conversations(engine))
+def build_app(engine: Engine, conversations: Conversations | None = None, library: Library | None = None) -> gr.Blocks:
+    """The page over `engine`. What is loaded at the start is up to the caller."""
+    conversations = conversations or Conversations(engine)
+    shared = Shared(engine, conversations, library or Library(engine, conversations))
     with gr.Blocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         bar = build_status_bar()
-        with gr.Tabs(elem_classes="mc-tabs"), shared.labelled(gr.Tab, {"label": "tab.chat"}, id="chat"):
-            chat = build_chat_tab(shared)
+        strip = jobs_strip()
+        with gr.Tabs(elem_classes="mc-tabs"):
+            with shared.labelled(gr.Tab, {"label": "tab.chat"}, id="chat"):
+                chat = build_chat_tab(shared)
+            with shared.labelled(gr.Tab, {"label": "tab.models"}, id="models") as models_tab:
+                models = build_models_tab(shared, models_tab, strip)
         _watch_engine(page, shared, bar, chat)
+        _watch_jobs(page, shared, strip, models)
         _follow_language(page, shared, bar, chat)
         gr.api(_chat_endpoint(engine), api_name="chat", concurrency_limit=MAX_REPLIES, concurrency_id="replies")
     page.queue(default_concurrency_limit=MAX_REPLIES)
@@ -60,12 +68,11 @@ def _watch_engine(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab
     timer = gr.Timer(QUICK_S)
     seen = gr.State(None)               # the status line that this page shows, and which model it is about
     adopted = gr.State(None)            # the defaults last put into the options
-    asked_model = engine.default_spec().name
-
+    
     def look(request: gr.Request, session: Session, seen: tuple[str, str] | None, adopted: list[Any] | None, wake: int,
              *values: Any) -> list[Any]:
         status, language = engine.status(), language_of(request)
-        line, about = status_html(status, asked_model, language), f"{status.state} {status.model} {status.error}"
+        line, about = status_html(status, loading_name(engine), language), f"{status.state} {status.model} {status.error}"
         woken = wake + 1 if _changed_elsewhere(shared.conversations, session) else gr.skip()
         if seen == (line, about):
             return [woken, *[gr.skip()] * (len(outputs) - 1)]
@@ -89,6 +96,25 @@ def _watch_engine(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab
     gr.on([page.load, timer.tick], look, [chat.session, seen, adopted, chat.wake, *fields], outputs, **{**QUICK, "queue": True})
 
 
+def _watch_jobs(page: gr.Blocks, shared: Shared, strip: gr.HTML, models: ModelsTab) -> None:
+    """Poll what runs outside any page; a change of it wakes the Models tab."""
+    engine, library = shared.engine, shared.library
+    timer, shown = gr.Timer(CALM_S), gr.State("")
+    known = gr.State("")        # which jobs there are and in what state, which model is loaded, in which language that was shown
+
+    def look(request: gr.Request, shown: str, known: str, wake: int) -> list[Any]:
+        language, status = language_of(request), engine.status()
+        jobs = library.visible_jobs(Visitor(owner_of(request), name=getattr(request, "username", None) or ""))
+        line = strip_html(jobs, status, loading_name(engine), language)
+        now = " ".join((language, status.state, status.model, status.quantization, status.error, *(f"{job.id}{job.state}" for job in jobs)))
+        is_busy = status.state in ("loading", "unloading") or any(not job.is_over for job in jobs)
+        return [line if line != shown else gr.skip(), line if line != shown else gr.skip(), now if now != known else gr.skip(),
+                wake + 1 if now != known else gr.skip(), gr.Timer(QUICK_S if is_busy else CALM_S) if now != known else gr.skip()]
+
+    gr.on([page.load, timer.tick], look, [shown, known, models.wake], [strip, shown, known, models.wake, timer],
+          **{**QUICK, "queue": True})
+
+
 def _changed_elsewhere(conversations: Conversations, session: Session) -> bool:
     """Whether another page changed the chat that this one shows, or has an answer written in it."""
     if session.chat is None or session.is_following:
@@ -106,25 +132,34 @@ def _follow_language(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: Chat
     engine = shared.engine
     labels = [component for component, _ in shared.labels]
 
+    choosers = [component for component, _ in shared.choices]
+
     def greet(request: gr.Request) -> list[Any]:
-        """Labels already speak the browser's language; only an earlier choice differs."""
+        """Labels already speak the browser's language; choices do not, and an earlier choice of language may differ."""
         language = language_of(request)
-        return [gr.skip()] * len(labels) if language == browser_language(request) else shared.label_updates(language)
+        spoken = [gr.skip()] * len(labels) if language == browser_language(request) else shared.label_updates(language)
+        return [*spoken, *([gr.skip()] * len(choosers) if language == "en" else shared.choice_updates(language))]
 
     def speak(session: Session, request: gr.Request) -> list[Any]:
         language, status = language_of(request), engine.status()
         desk = Desk(engine, shared.conversations, language, zone_of(request))
-        return [status_html(status, engine.default_spec().name, language), tools_html(language),
+        return [status_html(status, loading_name(engine), language), tools_html(language),
                 "" if session.path else welcome_html(status, language),
                 rendering.gauge(session, status.window_tokens, language), view.chats(desk, session), view.head(desk, session),
-                view.chips(desk, session), *shared.label_updates(language)]
+                view.chips(desk, session), *shared.label_updates(language), *shared.choice_updates(language)]
 
     def retell(session: Session, request: gr.Request) -> Any:
         return gr.skip() if session.is_writing else rendering.messages(session, language_of(request))
 
-    page.load(greet, outputs=labels, **QUICK)
+    page.load(greet, outputs=[*labels, *choosers], **QUICK)
     bar.tools.language(speak, chat.session, [bar.status, bar.tools, chat.welcome, chat.gauge, chat.side.chats, chat.head, chat.chips,
-                                             *labels], **QUICK).then(retell, chat.session, chat.chatbot, **QUICK)
+                                             *labels, *choosers], **QUICK).then(retell, chat.session, chat.chatbot, **QUICK)
+
+
+def loading_name(engine: Engine) -> str:
+    """The model that is being loaded, or that the settings ask for."""
+    load = engine.latest_load
+    return (load.spec if load else engine.default_spec()).name
 
 
 def _chat_endpoint(engine: Engine) -> Any:

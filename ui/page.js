@@ -107,6 +107,12 @@ window.mindcubes = (() => {
       input.select();
     });
   }
+  async function confirmed(button) {       // what asks first says what goes
+    if (!button.dataset.confirm) return true;
+    const box = dialog(button.dataset.confirm, [], [make('button', {type: 'submit', value: 'cancel', textContent: word('cancel')}),
+      make('button', {type: 'submit', value: 'ok', textContent: button.textContent, className: 'mc-primary'})]);
+    return new Promise(answer => box.addEventListener('close', () => answer(box.returnValue === 'ok')));
+  }
   const closer = () => make('button', {type: 'submit', textContent: word('close')});
   const receivers = {
     line({text}) { write(text); },
@@ -250,5 +256,5 @@ window.mindcubes = (() => {
     else if (stop?.offsetParent) stop.click();
     else if ($('mc-options')?.classList.contains('is-open')) toggleOptions(false);
   });
-  return {rememberLanguage, toggleOptions, arrived, receive, ask, bus: () => {}};
+  return {rememberLanguage, toggleOptions, arrived, receive, ask, confirmed, bus: () => {}};
 })();

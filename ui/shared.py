@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from engine import Conversations, Engine
+from engine import Conversations, Engine, Library
 
 from .language import I18N, text
 
@@ -17,11 +17,13 @@ Block = TypeVar("Block", bound=gr.blocks.Block)
 
 @dataclass(frozen=True)
 class Shared:
-    """`labels` is filled while the page is built and only read afterwards."""
+    """`labels` and `choices` are filled while the page is built and only read afterwards."""
 
     engine: Engine
     conversations: Conversations
+    library: Library
     labels: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
+    choices: list[tuple[gr.Dropdown, dict[str, str]]] = field(default_factory=list)
 
     def labelled(self, kind: type[Block], keys: Mapping[str, str], **properties: Any) -> Block:
         """A component whose `keys` (property: text key) speak the browser's language, and follow a later choice."""
@@ -31,3 +33,13 @@ class Shared:
 
     def label_updates(self, language: str) -> list[dict[str, Any]]:
         return [gr.update(**{name: text(language, key) for name, key in keys.items()}) for _, keys in self.labels]
+
+    def chooser(self, label: str, choices: Mapping[str, str], **properties: Any) -> gr.Dropdown:
+        """A dropdown whose `choices` (value: text key) are in the visitor's language too; its first one is chosen."""
+        named = [(text("en", key), value) for value, key in choices.items()]
+        chosen = self.labelled(gr.Dropdown, {"label": label}, choices=named, value=named[0][1], filterable=False, **properties)
+        self.choices.append((chosen, dict(choices)))
+        return chosen
+
+    def choice_updates(self, language: str) -> list[dict[str, Any]]:
+        return [gr.update(choices=[(text(language, key), value) for value, key in choices.items()]) for _, choices in self.choices]

@@ -61,6 +61,8 @@ def _model(status: Status, asked_model: str, language: str) -> str:
         return _chip("is-ready", status.model, details, " ".join((status.hardware, *status.notes)))
     if status.state in ("loading", "unloading"):
         return _chip("is-loading", text(language, "bar.loading", model=asked_model), stage_text(status.stage, language))
+    if status.state == "asleep":
+        return _chip("is-loading", text(language, "bar.asleep", model=status.model), "", text(language, "bar.asleep.note"))
     return _chip("is-bad", text(language, "bar.failed" if status.error else "bar.no_model"), "", status.error)
 
 

@@ -27,7 +27,7 @@ from ..storage.transfer import title_of
 from .live import LiveReply, Progress
 
 log = logging.getLogger(__name__)
-SAVE_S = 1.0                # the issue allows 3 s of lost text; saving is cheap
+SAVE_S = 1.0                # of text that a killed process may lose; saving is cheap
 FOLLOW_S = 0.05             # how often a follower hears something
 MAX_LIVE_OF_OWNER = 4       # in public mode: answers that one visitor has written at once
 MAX_ATTACHMENTS = 20
@@ -64,6 +64,7 @@ class Conversations:
         self.store, self.shares, self.presets = ChatStore(database), ShareStore(database), PresetStore(database)
         self._lock = threading.Lock()
         self._live: dict[str, list[LiveReply]] = {}
+        self._asked: dict[str, float] = {}      # when each owner last asked for an answer
         self.recovered = 0
         try:
             self.recovered = self.store.recover()
@@ -144,6 +145,7 @@ class Conversations:
         replies = [LiveReply(owner, chat.id, answer) for answer, _ in answers]
         with self._lock:
             self._live[chat.id] = replies
+            self._asked[owner] = time.monotonic()
         for reply, (answer, ask) in zip(replies, answers, strict=True):
             messages = prompt_messages(chat.path[:-1], ask.system_prompt)
             if answer.text:
@@ -234,6 +236,15 @@ class Conversations:
         if self.is_writing(chat_id):
             return True
         return not self.store.take_queued(owner, chat_id)       # sent meanwhile by the answer that ended
+
+    def others_active(self, owner: str, within_s: float) -> int:
+        """How many others have an answer written now, or asked for one in the last `within_s` seconds."""
+        now = time.monotonic()
+        with self._lock:
+            live = {reply.owner for replies in self._live.values() for reply in replies}
+            recent = {other for other, asked in self._asked.items() if now - asked < within_s}
+            self._asked = {other: asked for other, asked in self._asked.items() if other in recent}
+        return len((live | recent) - {owner})
 
     # --- following ---
 

@@ -59,6 +59,10 @@ class ScriptedEngine:
     def spec(self) -> ModelSpec | None:
         return ModelSpec("builtin") if self.current.state == "ready" else None
 
+    @property
+    def latest_load(self) -> None:
+        return None
+
     def default_spec(self) -> ModelSpec:
         return ModelSpec("builtin")
 

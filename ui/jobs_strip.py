@@ -1,0 +1,95 @@
+"""Long work, as thin lines at the bottom of every tab: a load, downloads, and what else runs outside any page."""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections.abc import Sequence
+
+from engine import Job, Status
+
+from .language import gib, number, text
+from .models_view import act, disk
+from .status_bar import stage_text
+
+SHOWN_S = 600.0             # an ended job stays in sight so long, unless it is put away
+RESUMABLE = ("cancelled", "interrupted", "failed")
+
+
+def visible(jobs: Sequence[Job]) -> list[Job]:
+    """Running ones, and those that ended a short while ago. Interrupted ones stay until somebody decides."""
+    now = time.time()
+    return [job for job in jobs if not job.is_over or job.state == "interrupted" or now - job.updated < SHOWN_S]
+
+
+def strip_html(jobs: Sequence[Job], status: Status, asked_model: str, language: str) -> str:
+    lines = [_load(status, asked_model, language)] if status.state in ("loading", "unloading") else []
+    lines += [_line(job, language) for job in visible(jobs)]
+    if not lines:
+        return ""
+    label = html.escape(text(language, "jobs.title"))
+    return f'<section class="mc-jobs" aria-label="{label}">{"".join(lines)}</section>'
+
+
+def _load(status: Status, asked_model: str, language: str) -> str:
+    stage = status.stage
+    label = html.escape(text(language, "bar.loading", model=asked_model))
+    freed = stage.released if stage else None
+    detail = text(language, "models.freed", freed=gib(language, freed.returned_bytes), size=gib(language, freed.expected_bytes),
+                  seconds=number(language, freed.seconds, 1)) if freed else stage_text(stage, language)
+    numbers = f' max="{stage.total}" value="{stage.done}"' if stage and stage.total else ""
+    return (f'<div class="mc-job"><b>{label}</b><progress aria-label="{label}"{numbers}></progress>'
+            f'<span>{html.escape(detail)}</span></div>')
+
+
+def _line(job: Job, language: str) -> str:
+    name = html.escape(text(language, f"jobs.{job.kind}", title=job.title))
+    numbers = f' max="{job.total}" value="{job.done}"' if job.total else ""
+    bar = "" if job.is_over and job.state not in RESUMABLE else f'<progress aria-label="{name}"{numbers}></progress>'
+    kind = ' class="is-bad"' if job.state in ("failed", "interrupted") else ""
+    return (f'<div class="mc-job" data-state="{job.state}"><b>{name}</b>{bar}<span{kind}>{html.escape(_detail(job, language))}</span>'
+            f'{_acts(job, language)}</div>')
+
+
+def _detail(job: Job, language: str) -> str:
+    if job.state == "failed":
+        return job.error
+    size = f"{disk(language, job.done)} / {disk(language, job.total)}" if job.unit == "bytes" and job.total else \
+        f"{number(language, job.done)} / {number(language, job.total)}" if job.total else ""
+    if job.state != "running":
+        return " · ".join(filter(None, (text(language, f"jobs.{job.state}"), size if job.state != "done" else "")))
+    return " · ".join(filter(None, (size, *_speed(job, language)))) or text(language, "jobs.running")
+
+
+def _speed(job: Job, language: str) -> list[str]:
+    """Bytes a second and time left, which a download notes as JSON."""
+    try:
+        facts = json.loads(job.note or "{}")
+    except ValueError:
+        return [job.note]
+    speed = [text(language, "jobs.speed", speed=disk(language, facts["speed"]))] if facts.get("speed") else []
+    left = [text(language, "jobs.left", time=duration(language, facts["left_s"]))] if facts.get("left_s") else []
+    return speed + left
+
+
+def duration(language: str, seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return text(language, "time.seconds", count=whole)
+    if whole < 3600:
+        return text(language, "time.minutes", count=round(whole / 60))
+    return text(language, "time.hours", hours=whole // 3600, minutes=whole % 3600 // 60)
+
+
+def _acts(job: Job, language: str) -> str:
+    who = f' aria-label="{{}} {html.escape(job.title)}"'
+
+    def button(key: str, name: str) -> str:
+        label = text(language, key)
+        return act(label, name, str(job.id), extra=who.format(html.escape(label)))
+
+    if job.state == "running":
+        return button("jobs.cancel", "cancel") if job.kind == "download" else ""
+    resume = button("jobs.resume", "resume") if job.kind == "download" and job.state in RESUMABLE else ""
+    return resume + button("jobs.hide", "hide")
