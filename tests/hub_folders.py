@@ -50,6 +50,14 @@ def sharded(folder: Path, *, num_shards: int = 3) -> Path:
     return folder
 
 
+def claimed(folder: Path, parameters: int) -> Path:
+    """A model that has this many parameters by its header, and none of their bytes."""
+    describe(folder, CONFIG)
+    header = json.dumps({"model.norm.weight": {"dtype": "BF16", "shape": [parameters], "data_offsets": [0, 2 * parameters]}}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    return folder
+
+
 def pickled(folder: Path) -> Path:
     describe(folder, CONFIG)
     (folder / "pytorch_model.bin").write_bytes(b"pickle")

@@ -20,13 +20,13 @@ from ..errors import DiskFull, DownloadBroken, DownloadStopped, EngineError, Hub
 from .download_progress import Meter, Report
 from .hub_cache import WEIGHTS_INDEX, HubCache, checked_revision, shards
 from .hub_client import TICK_S, HubClient, in_background, until
-from .hub_listing import HubFile, Repository, look, missing_in
+from .hub_repository import HubFile, Repository, look, missing_in
 
 if TYPE_CHECKING:
     from httpx2 import Response
 
-
-PATIENCE = 4                # attempts in a row without a single new byte
+PATIENCE = 5                # attempts in a row without a single new byte
+FIRST_PAUSE = 0.025         # of the time that silence may last, doubled after each of them: 7.5 s in all where that is 10 s
 BLOCK_BYTES = 4 * 2**20
 
 
@@ -59,7 +59,7 @@ class _Download:
             self._require_disk(files)
             for file in sorted(files, key=lambda file: file.size_bytes):
                 self._fetch(file)
-            for file in files:
+            for file in sorted(files, key=lambda file: file.path == "config.json"):     # last: without it a snapshot is not whole
                 self._cache.link(self._repo, self._found.sha, file.path, file.etag)
             self._cache.remember(self._repo, branch, self._found.sha)
         except OSError as error:
@@ -133,7 +133,7 @@ class _Download:
                 failures = 1 if _size(partial) > have else failures + 1
                 if failures >= PATIENCE:
                     raise
-                if self._stop.wait(0.2 * 2**failures):
+                if self._stop.wait(FIRST_PAUSE * self._client.timeout_s * 2**failures):
                     raise DownloadStopped(self._repo) from None
         return digest
 
@@ -192,13 +192,16 @@ def _pour(response: Response, file: HubFile, have: int, put: Callable[[bytes], b
 @contextmanager
 def _alone(cache: HubCache, repo: str, stop: threading.Event) -> Iterator[None]:
     """Two downloads of one model would write the same files: the second waits, and then finds everything here."""
-    while True:
-        with cache.owned(repo) as is_ours:
-            if is_ours:
-                yield
-                return
-        if stop.wait(TICK_S):
-            raise DownloadStopped(repo)
+    try:
+        while True:
+            with cache.owned(repo) as is_ours:
+                if is_ours:
+                    yield
+                    return
+            if stop.wait(TICK_S):
+                raise DownloadStopped(repo)
+    except OSError as error:
+        raise DownloadBroken(repo, "its folder", f"the disk refuses it ({error.strerror})") from error
 
 
 def _partial(place: Path) -> Path:

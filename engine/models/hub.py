@@ -19,7 +19,8 @@ from . import downloads, hub_listing
 from .download_progress import DownloadProgress, Report
 from .hub_cache import HubCache, StoredModel, checked_repo
 from .hub_client import HubClient, is_offline
-from .hub_listing import HubFile, HubListing
+from .hub_listing import HubListing
+from .hub_repository import HubFile
 
 __all__ = ["DownloadProgress", "Hub", "HubFile", "HubListing", "HubModel", "HubPage", "HubQuery", "StoredModel", "parse_model_name"]
 

@@ -6,60 +6,23 @@ import re
 import struct
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from fnmatch import fnmatch
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from ..errors import HubUnreachable, ModelAccessDenied, UnsupportedModel
-from .hub_cache import WEIGHTS, WEIGHTS_INDEX, checked_repo, checked_revision, shards
+from .hub_cache import WEIGHTS, WEIGHTS_INDEX, checked_revision, shards
 from .hub_client import HubClient, decoded
+from .hub_repository import HubFile, Repository, look, missing_in
 from .shape import ModelShape, Tensor, shape_of
 
-NEEDED = ("*.json", "*.jinja", "*.model", "*.txt", "tokenizer*")    # beside the weights, and only at the top
 CARD_BYTES = 200_000
 FIRST_BYTES = 100_000       # holds the whole header of nearly every file: one request instead of two
 HEADER_BYTES = 100_000_000  # the format's own limit (github.com/huggingface/safetensors)
 MOST_REFS = 20              # branches and pull requests that are searched for safetensors
 PACKED_BY = {"gptq": "gptqmodel", "awq": "gptqmodel", "compressed-tensors": "compressed_tensors"}
-
-
-@dataclass(frozen=True, slots=True)
-class HubFile:
-    """`etag` is the hash of the content, and its name in the cache."""
-
-    path: str
-    size_bytes: int
-    is_needed: bool = False
-    etag: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """One revision on the hub. `repo` is its name today; `info` is the client library's ModelInfo."""
-
-    repo: str
-    sha: str
-    files: tuple[HubFile, ...]
-    info: Any
-
-    @property
-    def paths(self) -> frozenset[str]:
-        return frozenset(file.path for file in self.files)
-
-    @property
-    def is_sharded(self) -> bool:
-        return WEIGHTS not in self.paths and WEIGHTS_INDEX in self.paths
-
-    def needed(self, shard_names: Iterable[str]) -> tuple[HubFile, ...]:
-        """What transformers reads: configuration, tokenizer and one set of weights, even where there are several."""
-        weights = {WEIGHTS} if WEIGHTS in self.paths else {WEIGHTS_INDEX, *shard_names}
-        return tuple(replace(file, is_needed=True) for file in self.files if _is_inside(file.path) and (
-            file.path in weights or ("/" not in file.path and any(fnmatch(file.path, pattern) for pattern in NEEDED)
-                                     and not fnmatch(file.path, "*.index.json") and not file.path.startswith("."))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +55,12 @@ class HubListing:
         return sum(file.size_bytes for file in self.needed_files)
 
 
-def look(client: HubClient, repo: str, revision: str | None = None) -> Repository:
-    """Raises InvalidRequest and what the client raises."""
-    at = f"/revision/{quote(checked_revision(revision), safe='')}" if revision else ""
-    data = client.json(f"/api/models/{checked_repo(repo)}{at}", repo, {"blobs": True})
-    try:
-        from huggingface_hub import ModelInfo
-
-        info = ModelInfo(**data)
-        files = tuple(HubFile(file.rfilename, file.lfs.size if file.lfs else file.size or 0, False,
-                              (file.lfs.sha256 if file.lfs else file.blob_id) or "") for file in info.siblings or ())
-        return Repository(checked_repo(info.id), str(info.sha), files, info)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise HubUnreachable(repo, f"its answer is not a model's ({type(error).__name__})") from None
-
-
 def describe(client: HubClient, repo: str, revision: str | None = None) -> HubListing:
     """Everything that can be known without downloading weights. Raises InvalidRequest and what the client raises."""
     found = look(client, repo, revision)
     config, shard_names, has_access = _config(client, found)
     needed = {file.path: file for file in found.needed(shard_names)}
-    obstacle = missing_in(found.paths, shard_names, has_access) or _unloadable(config)
+    obstacle = missing_in(found.paths, shard_names) or _unloadable(config)
     shape, broken = (None, "") if obstacle or not config else _shape(client, found, config, needed)
     total = found.info.safetensors.total if found.info.safetensors else None
     licence, licence_url = _licence(client, found)
@@ -134,25 +82,9 @@ def _config(client: HubClient, found: Repository) -> tuple[dict[str, Any], froze
     try:
         config = decoded(_read(client, found, "config.json"), found.repo) if "config.json" in found.paths else {}
         names = shards(_read(client, found, WEIGHTS_INDEX)) if found.is_sharded else frozenset()
-    except ModelAccessDenied:
-        return {}, frozenset(), False
+    except ModelAccessDenied:       # the index names the shards, but may not be read: their usual names do
+        return {}, frozenset(path for path in found.paths if re.fullmatch(r"model-\d+-of-\d+\.safetensors", path)), False
     return config if isinstance(config, dict) else {}, names, True
-
-
-def missing_in(paths: frozenset[str], shard_names: frozenset[str], has_access: bool = True) -> str:
-    """Why these files cannot be loaded, or "". Without access the names of the shards are not known."""
-    if "config.json" not in paths:
-        if "adapter_config.json" in paths:
-            return "it is an adapter, not a model of its own."
-        return "it has GGUF files only." if any(path.endswith(".gguf") for path in paths) else "it has no config.json."
-    if WEIGHTS in paths or (WEIGHTS_INDEX in paths and (shard_names <= paths and (shard_names or not has_access))):
-        return ""
-    if WEIGHTS_INDEX in paths:
-        return "some of its weight files are missing."
-    pickled = next((path for path in sorted(paths) if fnmatch(path, "*.bin") or fnmatch(path, "*.pt*")), "")
-    if pickled:
-        return f"it has no safetensors weights: {pickled} is pickled, which can run code while loading."
-    return "it has no safetensors weights."
 
 
 def _unloadable(config: dict[str, Any]) -> str:
@@ -178,13 +110,22 @@ def _shape(client: HubClient, found: Repository, config: dict[str, Any], needed:
     """The shape, or why there is none. One small request for each weight file, eight at a time."""
     names = sorted(path for path in needed if path.endswith(".safetensors"))
     try:
+        full = _with_defaults(config)
         with ThreadPoolExecutor(8, "headers") as pool:
             headers = list(pool.map(partial(read_header, client, found), names))
-        return shape_of(config, (tensor for header in headers for tensor in header)), ""
+        return shape_of(full, (tensor for header in headers for tensor in header)), ""
     except UnsupportedModel as error:
         return None, error.what
-    except (TypeError, ValueError, AttributeError, ZeroDivisionError):
-        return None, "its config.json makes no sense."
+
+
+def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """What a load would make of config.json, which leaves out what its architecture takes for granted. Raises UnsupportedModel."""
+    from transformers import CONFIG_MAPPING
+
+    try:
+        return dict(CONFIG_MAPPING[config["model_type"]].from_dict(config).to_dict())
+    except Exception as error:      # whatever a configuration can provoke ends here
+        raise UnsupportedModel(str(config["model_type"]), "its config.json makes no sense.") from error
 
 
 def read_header(client: HubClient, found: Repository, path: str) -> list[Tensor]:
@@ -246,8 +187,3 @@ def _safetensors_revision(client: HubClient, found: Repository) -> str | None:
         if {WEIGHTS, WEIGHTS_INDEX} & {file["rfilename"] for file in data.get("siblings", ())}:
             return name
     return None
-
-
-def _is_inside(path: str) -> bool:
-    """Whether a path that a server told stays in the folder that it is meant for, on every system."""
-    return not PurePosixPath(path).is_absolute() and ".." not in path.split("/") and not re.search(r"[\\:\0]", path)

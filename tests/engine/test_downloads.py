@@ -46,7 +46,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hub(stand_in: StandIn, cache: Path) -> Hub:
-    return Hub(Settings(cache_dir=cache), stand_in.address, timeout_s=2)
+    return Hub(Settings(cache_dir=cache), stand_in.address, timeout_s=1)
 
 
 def fetch(hub: Hub, repo: str = "me/tiny", revision: str | None = None, stop: threading.Event | None = None,
@@ -175,6 +175,12 @@ def test_a_broken_connection_is_made_anew_where_it_broke(hub: Hub, stand_in: Sta
     assert stand_in.sent[WEIGHTS] == (folder / "model.safetensors").stat().st_size
 
 
+def test_a_hub_that_ignores_where_to_begin_adds_nothing_twice(hub: Hub, stand_in: StandIn, folder: Path) -> None:
+    stand_in.faults.append(Fault("model.safetensors", then="cut", after=200 * 1024, times=1))
+    stand_in.has_ranges = False
+    assert (fetch(hub) / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
 def test_a_connection_that_always_breaks_is_given_up_and_what_came_is_kept(hub: Hub, stand_in: StandIn, cache: Path) -> None:
     stand_in.faults += [Fault("model.safetensors", then="cut", after=100 * 1024, times=1), Fault("model.safetensors", then="cut")]
     with pytest.raises(DownloadBroken, match="broke off"):
@@ -218,6 +224,27 @@ def test_a_disk_that_fills_up_meanwhile_is_named(hub: Hub, stand_in: StandIn, ca
     partial_of(stand_in, cache).symlink_to("/dev/full")
     with pytest.raises(DiskFull):
         fetch(hub)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the owner of everything may write everywhere")
+def test_a_disk_that_refuses_is_named(stand_in: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(DownloadBroken, match="refuses"):
+        fetch(Hub(Settings(cache_dir=tmp_path / "closed"), stand_in.address))
+
+
+def test_a_cache_that_is_a_file_is_named(stand_in: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DownloadBroken, match="refuses"):
+        fetch(Hub(Settings(cache_dir=tmp_path / "file"), stand_in.address))
+
+
+@pytest.mark.parametrize("path", ["../../../outside.json", "/outside.json", "..\\outside.json", "C:outside.json"])
+def test_a_hub_that_lists_a_way_out_is_not_followed(tmp_path: Path, path: str) -> None:
+    from engine.models.hub_repository import HubFile, Repository
+
+    found = Repository("me/tiny", SHA, (HubFile(path, 10, etag="a" * 40), HubFile("config.json", 10, etag="b" * 40)), None)
+    assert [file.path for file in found.needed(())] == ["config.json"]
 
 
 def test_a_model_without_safetensors_is_refused_before_anything_comes(tmp_path: Path) -> None:
