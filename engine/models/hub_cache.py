@@ -15,7 +15,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,6 +24,7 @@ from ..errors import EngineBusy, InvalidRequest, ModelNotFound
 
 PREFIX = "models--"
 COMMIT = re.compile("[0-9a-f]{40}")
+TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "tekken.json")
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -148,16 +149,17 @@ class HubCache:
         from huggingface_hub import scan_cache_dir
 
         cached = scan_cache_dir(self.root)
-        shas = [revision.commit_hash for known in cached.repos if (known.repo_id, known.repo_type) == (repo, "model")
-                for revision in known.revisions]
-        strategy = cached.delete_revisions(*shas)
+        mine = [known for known in cached.repos if (known.repo_id, known.repo_type) == (repo, "model")]
+        # A copied repository has the commits of its original, and commits are all that the library looks for: show it only ours.
+        strategy = replace(cached, repos=frozenset(mine)).delete_revisions(
+            *(revision.commit_hash for known in mine for revision in known.revisions))
         strategy.execute()
         return int(strategy.expected_freed_size)
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder has a configuration and every weight file that transformers would load."""
-    if not (folder / "config.json").is_file():
+    """Whether a folder has a configuration, a tokenizer, and every weight file that transformers would load."""
+    if not (folder / "config.json").is_file() or not any(path.is_file() for name in TOKENIZERS for path in folder.glob(name)):
         return False
     if (folder / WEIGHTS).is_file():
         return True
