@@ -26,6 +26,7 @@ EngineError
 ├── StaleChat               another page changed the chat meanwhile
 ├── ShareNotFound           revoked, or never existed
 ├── JobNotFound
+├── NotPermitted            public mode: only the operator may, or not now
 └── AttachmentRefused       a file that cannot become text
 
 The text of each says what, which value and what to do next. Nothing here holds a secret.
@@ -200,6 +201,10 @@ class JobNotFound(EngineError):
     def __init__(self, job_id: int) -> None:
         super().__init__(f"There is no job {job_id}. It may have been taken out of the list.")
         self.job_id = job_id
+
+
+class NotPermitted(EngineError):
+    """Says who may, or when."""
 
 
 class AttachmentRefused(EngineError):

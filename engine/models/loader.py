@@ -82,6 +82,9 @@ def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str
 
 def _download(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
     hub = Hub(settings)
+    pinned = hub.stored(spec.model, spec.revision) if spec.revision else None
+    if pinned is not None and pinned.name == spec.revision:     # a commit never changes: nothing to ask
+        return pinned, pinned.name
 
     def tell(progress: DownloadProgress) -> None:
         report(LoadEvent("download", progress.done_bytes, progress.total_bytes, f"Downloading {progress.file}"))
@@ -110,7 +113,7 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
         saved = None
     folder, sha = (saved.folder, saved.source) if saved else find(spec, settings, report)
     report(LoadEvent("config", note="Reading the configuration"))
-    config = _read_config(folder, spec)
+    config = read_config(folder, spec)
     shape = saved.shape if saved else read_shape(folder, config, spec.model)
     dtype, reason = _choose_dtype(spec, shape, hardware)
     budget = plan_cache(shape, spec.quantization, hardware, dtype=dtype, context_tokens=settings.context_tokens,
@@ -118,7 +121,8 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     return Candidate(spec, folder, sha, shape, dtype, reason, budget, is_saved=saved is not None)
 
 
-def _read_config(folder: Path, spec: ModelSpec) -> dict[str, Any]:
+def read_config(folder: Path, spec: ModelSpec) -> dict[str, Any]:
+    """config.json of a causal language model that transformers knows. Raises UnsupportedModel."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
