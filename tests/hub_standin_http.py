@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +33,18 @@ class Request:
 
 
 def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return _hashes(path, path.stat().st_mtime_ns)[0]
 
 
 def etag(path: Path) -> str:
     """Large files are named by their SHA-256, others by git's own hash."""
+    return _hashes(path, path.stat().st_mtime_ns)[0 if is_large(path) else 1]
+
+
+@cache
+def _hashes(path: Path, changed: int) -> tuple[str, str]:
     data = path.read_bytes()
-    return sha256(path) if is_large(path) else hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    return hashlib.sha256(data).hexdigest(), hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def is_large(path: Path) -> bool:
@@ -220,7 +226,7 @@ def handler(hub: StandIn) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             if self.command == "HEAD":
                 return
-            rest = body[:fault.after] if fault else body
+            rest = memoryview(body)[:fault.after] if fault else memoryview(body)
             try:
                 while rest:
                     hub.sent[counted] += len(rest[:CHUNK_BYTES])        # before it is sent: whoever asked may look at once
