@@ -23,6 +23,7 @@ from .errors import (
     ModelAccessDenied,
     ModelNotFound,
     NotPermitted,
+    UnsupportedModel,
 )
 from .jobs import Jobs, Progress, Stopped
 from .load_job import LoadJob
@@ -175,9 +176,12 @@ class Library:
             if entry is None and isinstance(error, HubUnreachable):
                 raise
             return FoundModel(repo, "catalog", shape=entry.shape if entry else None, entry=entry, problem=error)
-        is_here = self._hub.stored(listing.repo, listing.sha) is not None
-        partial = stored.size_bytes if stored and not is_here and not stored.is_complete else 0
-        return FoundModel(listing.repo, "disk" if is_here else "hub", listing.sha, listing.shape, listing, entry, is_here, partial)
+        problem: EngineError | None = UnsupportedModel(listing.repo, listing.obstacle) if listing.obstacle else None
+        if not listing.gated_access:
+            problem = ModelAccessDenied(listing.repo, listing.licence_url, has_token=bool(self._token(visitor)))
+        shape = listing.shape or (entry.shape if entry else None)
+        found = FoundModel(listing.repo, "hub", listing.sha, shape, listing, entry, problem=problem)
+        return self.refreshed(found)
 
     def refreshed(self, model: FoundModel) -> FoundModel:
         """The same model after something was downloaded or deleted."""

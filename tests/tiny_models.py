@@ -54,9 +54,9 @@ def _write(folder: Path, config: Any, template: str | None, dtype: torch.dtype) 
     return folder
 
 
-def llama(folder: Path, *, template: str | None = CHATML, window: int = 512, dtype: torch.dtype = torch.float32) -> Path:
+def llama(folder: Path, *, template: str | None = CHATML, window: int = 512, dtype: torch.dtype = torch.float32, width: int = 64) -> Path:
     return _write(folder, LlamaConfig(
-        vocab_size=400, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=400, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=window, bos_token_id=None, eos_token_id=1, pad_token_id=0), template, dtype)
 
 

@@ -107,7 +107,6 @@ def _open(counter: Counter, session: ModelsSession, typed: str, revision: str | 
             return False
         raise
     session.look_at(model)
-    session.problem = model.problem
     session.quantization = _advised(counter, session, model)
     return True
 
@@ -247,6 +246,5 @@ def _retry(counter: Counter, session: ModelsSession) -> None:
 
 def needs_token(session: ModelsSession) -> bool:
     model = session.model
-    if session.token or isinstance(session.problem, (ModelAccessDenied, TokenRejected)):
-        return True
-    return bool(model and model.listing and model.listing.is_gated and not model.listing.gated_access)
+    problem = session.problem or (model.problem if model else None)
+    return bool(session.token) or isinstance(problem, (ModelAccessDenied, TokenRejected))

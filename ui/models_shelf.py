@@ -93,7 +93,7 @@ class Shelf:
 
     def _problem(self) -> str:
         session, model = self._session, self._session.model
-        error = session.problem or self._failed_load()
+        error = session.problem or (model.problem if model else None) or self._failed_load()
         if model is None:
             return models_view.problem_html(sentence(error, self._language), (), self._language) if error else ""
         found = self._library.remedies(error if isinstance(error, EngineError) else None, model, session.quantization,

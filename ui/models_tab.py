@@ -105,7 +105,7 @@ def _build_filters(shared: Shared) -> Filters:
 
     with gr.Row(elem_classes="mc-filters"):
         typed = shared.labelled(gr.Textbox, {"label": "models.search", "placeholder": "models.search.placeholder"}, lines=1, max_lines=1,
-                                scale=3, min_width=240, elem_id="mc-models-search", submit_btn=True)
+                                scale=3, min_width=240, elem_id="mc-models-search")
         return Filters(typed, choose("task", TASKS), choose("size", tuple(SIZES)), choose("licence", LICENCES),
                        choose("gated", ("", "no", "yes")), choose("sort", SORTS))
 

@@ -122,8 +122,6 @@ def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is
     parts = [f"<h2>{html.escape(title)}{state}</h2>", f'<p class="mc-facts">{_facts(model, language)}</p>']
     if model.entry and model.entry.note:
         parts.append(f'<p class="mc-note">{html.escape(model.entry.note)}</p>')
-    if model.listing and model.listing.obstacle:
-        parts.append(f'<p class="mc-problem" role="alert">{html.escape(model.listing.obstacle)}</p>')
     if fit is not None:
         parts.append(_fit_table(fit, chosen, language))
     if model.listing:
@@ -193,6 +191,8 @@ def disk(language: str, num_bytes: int) -> str:
 def _megabytes(language: str, num_bytes: int) -> str:
     if num_bytes >= 0.95e9:
         return disk(language, num_bytes)
+    if num_bytes < 0.1e6:
+        return f"{number(language, num_bytes / 1e3)} kB"
     return f"{number(language, num_bytes / 1e6, 1 if num_bytes < 10e6 else 0)} MB"
 
 
@@ -217,6 +217,7 @@ def disk_html(stored: Sequence[StoredModel], saved: Sequence[SavedModel], loaded
     rows = [_stored(each, each.repo == loaded, may_delete, language) for each in stored]
     rows += [_saved(each, each.model == loaded, may_delete, language) for each in saved]
     title = _say(language, "disk.title", size=disk(language, total))
+    title = title if rows else _say(language, "disk.title.empty")
     body = f'<ul class="mc-disk">{"".join(rows)}</ul>' if rows else f'<p class="mc-empty">{_say(language, "disk.empty")}</p>'
     return f'<h2 id="mc-disk-title" tabindex="-1">{title}</h2>{body}'
 

@@ -47,7 +47,7 @@ def build_theme() -> gr.themes.Base:
         button_cancel_background_fill_dark="*neutral_100", button_cancel_background_fill_hover_dark="#ffffff",
         button_cancel_text_color="#ffffff", button_cancel_text_color_dark="*neutral_950",
         button_border_width="1px", button_transition="background-color 0.12s, border-color 0.12s",
-        slider_color="*primary_600", slider_color_dark="*primary_500",
+        checkbox_border_radius="4px", slider_color="*primary_600", slider_color_dark="*primary_500",
         button_small_text_size="14px", button_small_text_weight="500", button_small_padding="4px 12px", layout_gap="0px",
         form_gap_width="0px", chatbot_text_size="15px", code_background_fill="*neutral_100",
         code_background_fill_dark="*neutral_800",
