@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import sys
 import threading
 import time
 import weakref
@@ -11,11 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from .errors import EngineBusy, EngineError, NoModelLoaded, StorageError
+from .errors import EngineBusy, NoModelLoaded
 from .hardware import Hardware, detect
 from .load_job import FOLLOW_S, LoadJob
 from .messages import Finished, GenerationOptions, Message, PromptView, StreamEvent, Usage, Waiting
-from .models.loader import Candidate, examine
 from .models.quantization import Quantization, QuantizationChoice, choices
 from .models.saved import SavedModel
 from .models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
@@ -24,6 +22,7 @@ from .slot import Slot
 from .status import State, Status
 from .storage.database import Database
 from .storage.loads import LoadHistory
+from .swap import Swap, drain_s
 
 if TYPE_CHECKING:
     from .residence import Residence
@@ -118,7 +117,7 @@ class Engine:
             self._require_settled()
             self._state, self._asleep = "unloading", None
         try:
-            self._released = self._slot.empty(self.hardware, self._drain_s(drain))
+            self._released = self._slot.empty(self.hardware, drain_s(drain, self.settings))
             return self._released
         finally:
             self._settle()
@@ -140,70 +139,13 @@ class Engine:
         if self._state in ("loading", "unloading"):
             raise EngineBusy(f"a model is {self._state}")
 
-    def _drain_s(self, drain: Drain) -> float:
-        return self.settings.drain_timeout_s if drain == "finish" else 0.0
-
     def _swap(self, spec: ModelSpec, options: LoadOptions, report: Report) -> None:
-        """Refuse before giving anything up; unload before loading; go back if loading fails."""
-        from .residence import Residence
-
-        settings, previous = options.applied_to(self.settings), self._residence
-        hardware = self.hardware if settings.device == self.settings.device else detect(settings.device)
-        if previous and previous.spec == spec and previous.settings == settings and not previous.is_broken:
-            report(LoadEvent("ready", note="It is loaded already"))
-            return
-        held = previous.held_bytes if previous and hardware.kind == self.hardware.kind else 0
-        free = sys.maxsize if options.is_forced else hardware.free_bytes() + held
-        candidate = examine(spec, hardware, settings, free, report)
-        report(LoadEvent("config", note=self._expectation(spec)))
-        before = (previous.candidate, previous.settings, self.hardware) if previous else None
-        del previous        # the only strong reference is the slot's
-        if before is not None:
-            self._make_room(before[0].spec.name, options.drain, report)
-        started = time.monotonic()
+        swap = Swap(self._slot, self.settings, self.hardware, self._history)
         try:
-            self._slot.put(Residence.load(candidate, hardware, settings, report))
-            self._hardware = hardware
-            self._remember_load(spec, time.monotonic() - started)
-            return
-        except EngineError as error:
-            failure = error
-        # Outside the handler: what the failed load held is free by now.
-        if before is not None:
-            self._restore(*before, failure, report)
-        raise failure
-
-    def _make_room(self, name: str, drain: Drain, report: Report) -> None:
-        def announce(users: int) -> None:
-            report(LoadEvent("unload", note=f"Waiting for {users} replies to end, at most {self.settings.drain_timeout_s:.0f} s"))
-
-        report(LoadEvent("unload", note=f"Unloading {name}"))
-        self._released = self._slot.empty(self.hardware, self._drain_s(drain), announce)
-        report(LoadEvent("unload", note=self._released.sentence, released=self._released))
-
-    def _restore(self, candidate: Candidate, settings: Settings, hardware: Hardware, failure: EngineError, report: Report) -> None:
-        from .residence import Residence
-
-        report(LoadEvent("restore", note=f"That failed; loading {candidate.spec.name} again"))
-        try:
-            self._slot.put(Residence.load(candidate, hardware, settings, report))
-        except EngineError as error:
-            failure.args = (f"{failure} And {candidate.spec.name} could not be restored: {error}",)
-
-    def _expectation(self, spec: ModelSpec) -> str:
-        try:
-            seconds = self._history.last_seconds(spec.model, spec.quantization, self.hardware.name)
-        except StorageError as error:
-            self._history_error = str(error)
-            return "It fits"
-        return "It fits" if seconds is None else f"It fits; loading took {seconds:.0f} s last time"
-
-    def _remember_load(self, spec: ModelSpec, seconds: float) -> None:
-        residence = self._residence
-        try:
-            self._history.add(spec.model, spec.quantization, self.hardware.name, seconds, residence.weight_bytes if residence else 0)
-        except StorageError as error:       # a full disk must not cost the model; the status says it
-            self._history_error = str(error)
+            swap.run(spec, options, report)
+        finally:
+            self._hardware, self._history_error = swap.hardware, swap.notice
+            self._released = swap.released or self._released
 
     def _settle(self, error: BaseException | None = None) -> None:
         with self._changed:

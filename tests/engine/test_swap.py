@@ -8,7 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Finished, GenerationOptions, InvalidRequest, LoadOptions, Message, ModelSpec, Settings, TextDelta, Waiting
+from engine import (
+    Engine,
+    Finished,
+    GenerationOptions,
+    InvalidRequest,
+    LoadOptions,
+    Message,
+    ModelSpec,
+    Quantization,
+    Settings,
+    TextDelta,
+    Waiting,
+    estimate_fit,
+)
 from tests.conftest import ask, exhaust
 
 LONG = GenerationOptions(max_new_tokens=450, temperature=1.0)
@@ -105,3 +118,13 @@ def test_a_model_in_use_stays_awake(new_engine: Callable[..., Engine], settings:
     time.sleep(1.6)     # longer than a model may be idle
     assert engine.status().state == "ready"
     exhaust(events)
+
+
+def test_what_a_load_took_is_shown_beside_the_next_estimate(
+        new_engine: Callable[..., Engine], settings: Settings, llama_folder: Path, tmp_path: Path) -> None:
+    own = replace(settings, data_dir=tmp_path)
+    new_engine(llama_folder, own)
+    fit = estimate_fit(str(llama_folder), settings=own)
+    measured = {choice.quantization: choice.measured_peak_bytes for choice in fit.choices}
+    assert (measured[Quantization.NONE] or 0) > 0
+    assert measured[Quantization.NF4] is None
