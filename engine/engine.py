@@ -107,7 +107,7 @@ class Engine:
                 return self._job        # asked for twice: both follow the same load
             self._require_settled()
             self._state, self._error, self._asleep = "loading", "", None
-            job = self._job = LoadJob(spec, options, self._swap, self._settle)
+            job = self._job = LoadJob(spec, options, self._swap, self._settle, is_first=self._job is None)
         job.start()
         return job
 

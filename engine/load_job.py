@@ -19,8 +19,9 @@ class LoadJob:
     """A load in its own thread. Anybody may follow it, nobody has to."""
 
     def __init__(self, spec: ModelSpec, options: LoadOptions, swap: Callable[[ModelSpec, LoadOptions, Report], None],
-                 settle: Callable[[BaseException | None], None]) -> None:
+                 settle: Callable[[BaseException | None], None], *, is_first: bool = False) -> None:
         self.spec, self.options, self._swap, self._settle = spec, options, swap, settle
+        self.is_first = is_first        # of its engine
         self._events: list[LoadEvent] = []
         self._error: BaseException | None = None
         self._done = threading.Event()

@@ -105,7 +105,8 @@ def _watch_jobs(page: gr.Blocks, shared: Shared, strip: gr.HTML, models: ModelsT
     def look(request: gr.Request, shown: str, known: str, wake: int) -> list[Any]:
         language, status = language_of(request), engine.status()
         jobs = library.visible_jobs(Visitor(owner_of(request), name=getattr(request, "username", None) or ""))
-        line = strip_html(jobs, status, loading_name(engine), language)
+        load = engine.latest_load
+        line = strip_html(jobs, status, load.spec.name if load and not load.is_first else "", language)
         now = " ".join((language, status.state, status.model, status.quantization, status.error, *(f"{job.id}{job.state}" for job in jobs)))
         is_busy = status.state in ("loading", "unloading") or any(not job.is_over for job in jobs)
         return [line if line != shown else gr.skip(), line if line != shown else gr.skip(), now if now != known else gr.skip(),

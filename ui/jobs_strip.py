@@ -23,8 +23,9 @@ def visible(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if not job.is_over or job.state == "interrupted" or now - job.updated < SHOWN_S]
 
 
-def strip_html(jobs: Sequence[Job], status: Status, asked_model: str, language: str) -> str:
-    lines = [_load(status, asked_model, language)] if status.state in ("loading", "unloading") else []
+def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str) -> str:
+    """`swap_to`: the model that is taking the place of another one; "" for none (the empty chat shows a first load)."""
+    lines = [_load(status, swap_to, language)] if swap_to and status.state in ("loading", "unloading") else []
     lines += [_line(job, language) for job in visible(jobs)]
     if not lines:
         return ""
@@ -32,9 +33,9 @@ def strip_html(jobs: Sequence[Job], status: Status, asked_model: str, language: 
     return f'<section class="mc-jobs" aria-label="{label}">{"".join(lines)}</section>'
 
 
-def _load(status: Status, asked_model: str, language: str) -> str:
+def _load(status: Status, model: str, language: str) -> str:
     stage = status.stage
-    label = html.escape(text(language, "bar.loading", model=asked_model))
+    label = html.escape(text(language, "bar.loading", model=model))
     freed = stage.released if stage else None
     detail = text(language, "models.freed", freed=gib(language, freed.returned_bytes), size=gib(language, freed.expected_bytes),
                   seconds=number(language, freed.seconds, 1)) if freed else stage_text(stage, language)

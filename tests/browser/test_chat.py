@@ -272,7 +272,7 @@ def test_a_phone_needs_no_sideways_scrolling_and_has_targets_of_44_px(visit: Vis
     wait_for_end(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     buttons = {name: page.get_by_role("button", name=name, exact=True).last for name in ("Send", "Attach", "Options", "Regenerate")}
-    for name, target in {**buttons, "tab": page.get_by_role("tab"), "theme": page.locator("#mc-theme"),
+    for name, target in {**buttons, "tab": page.get_by_role("tab").first, "theme": page.locator("#mc-theme"),
                          "language": page.locator("#mc-language"), "message": page.locator("#mc-message textarea")}.items():
         box = target.bounding_box()
         assert box is not None
