@@ -197,9 +197,9 @@ class Library:
         """What may help after `error`; without one, what may help a model that is too large."""
         fit, is_public = self.fit(model, context_tokens, visitors), self._engine.settings.is_public
         if error is None:
-            return too_large(model.spec_model, quantization, fit, context_tokens, is_public=is_public) if fit else ()
+            return too_large(model.spec_model, quantization, fit, is_public=is_public) if fit else ()
         other = model.listing.safetensors_revision if model.listing else None
-        return remedies(error, model.spec_model, quantization, fit, context_tokens, is_public=is_public, other_revision=other)
+        return remedies(error, model.spec_model, quantization, fit, is_public=is_public, other_revision=other)
 
     # --- downloading ---
 

@@ -32,12 +32,12 @@ class Remedy:
     value: str = ""
 
 
-def too_large(model: str, quantization: Quantization, fit: ModelFit, context_tokens: int, *, is_public: bool) -> tuple[Remedy, ...]:
+def too_large(model: str, quantization: Quantization, fit: ModelFit, *, is_public: bool) -> tuple[Remedy, ...]:
     """A stronger quantization that fits, a smaller context, a smaller sibling; at last, to try it all the same."""
     found = [Remedy("quantize", choice.quantization.value) for choice in reversed(fit.choices)
              if choice.is_supported and _is_stronger(choice.quantization, quantization) and choice.fit.verdict is not Verdict.TOO_LARGE][:1]
     chosen = choice_of(fit, quantization)
-    if chosen is not None and USEFUL_CONTEXT <= chosen.largest_context < context_tokens:
+    if chosen is not None and USEFUL_CONTEXT <= chosen.largest_context < fit.context_tokens:
         found.append(Remedy("context", str(chosen.largest_context)))
     sibling = smaller_sibling(model)
     if sibling is not None:
@@ -45,12 +45,12 @@ def too_large(model: str, quantization: Quantization, fit: ModelFit, context_tok
     return (*found, *([] if is_public else [Remedy("force")]))
 
 
-def remedies(error: BaseException, model: str, quantization: Quantization, fit: ModelFit | None, context_tokens: int, *,
-             is_public: bool, other_revision: str | None = None) -> tuple[Remedy, ...]:
+def remedies(error: BaseException, model: str, quantization: Quantization, fit: ModelFit | None, *, is_public: bool,
+             other_revision: str | None = None) -> tuple[Remedy, ...]:
     """What may help after `error`; nothing where only a person can know."""
     match error:
         case NotEnoughMemory() if fit is not None:
-            return too_large(model, quantization, fit, context_tokens, is_public=is_public)
+            return too_large(model, quantization, fit, is_public=is_public)
         case UnsupportedQuantization():
             return (Remedy("quantize", Quantization.NONE.value),)
         case ModelAccessDenied() | TokenRejected():

@@ -39,7 +39,7 @@ def fit_of(repo: str, free_gib: float, *, context_tokens: int = 4096, visitors: 
 def offered(repo: str, free_gib: float, quantization: Quantization = Quantization.NONE, *, context_tokens: int = 4096,
             visitors: int = 1, is_public: bool = False, hardware: Hardware = CPU) -> dict[str, str]:
     fit = fit_of(repo, free_gib, context_tokens=context_tokens, visitors=visitors, hardware=hardware)
-    return {each.kind: each.value for each in too_large(repo, quantization, fit, context_tokens, is_public=is_public)}
+    return {each.kind: each.value for each in too_large(repo, quantization, fit, is_public=is_public)}
 
 
 # --- too large ---
@@ -72,12 +72,16 @@ def test_no_context_is_offered_that_is_too_small_for_a_chat() -> None:
     assert "context" not in offered(EIGHT, 15.45, context_tokens=40_000)
 
 
+def test_no_context_is_offered_where_all_that_the_model_can_read_fits() -> None:
+    assert "context" not in offered("HuggingFaceTB/SmolLM2-135M-Instruct", 60, context_tokens=1_000_000)
+
+
 def test_a_smaller_sibling_is_offered() -> None:
     assert offered(EIGHT, 4)["sibling"] == FOUR
 
 
 def test_a_model_of_no_family_has_no_sibling() -> None:
-    found = too_large(MODEL, Quantization.NONE, fit_of(EIGHT, 4), 4096, is_public=False)
+    found = too_large(MODEL, Quantization.NONE, fit_of(EIGHT, 4), is_public=False)
     assert [each.kind for each in found] == ["force"]
 
 
@@ -100,21 +104,21 @@ def test_a_public_page_offers_no_force() -> None:
     (DownloadBroken(MODEL, "a file", "cut"), Remedy("retry")),
     (DiskFull(2, 1), Remedy("disk"))], ids=lambda value: type(value).__name__)
 def test_a_failure_has_its_remedy(error: EngineError, expected: Remedy) -> None:
-    assert remedies(error, MODEL, Quantization.NONE, None, 4096, is_public=False) == (expected,)
+    assert remedies(error, MODEL, Quantization.NONE, None, is_public=False) == (expected,)
 
 
 def test_a_model_without_safetensors_offers_the_revision_that_has_them() -> None:
-    found = remedies(UnsupportedModel(MODEL, "pickled"), MODEL, Quantization.NONE, None, 4096, is_public=False, other_revision="refs/pr/1")
+    found = remedies(UnsupportedModel(MODEL, "pickled"), MODEL, Quantization.NONE, None, is_public=False, other_revision="refs/pr/1")
     assert found == (Remedy("revision", "refs/pr/1"),)
 
 
 @pytest.mark.parametrize("error", [UnsupportedModel(MODEL, "no architecture"), InvalidRequest("size", 1, "2"), ValueError("what?")])
 def test_where_only_a_person_can_know_nothing_is_offered(error: Exception) -> None:
-    assert remedies(error, MODEL, Quantization.NONE, None, 4096, is_public=False) == ()
+    assert remedies(error, MODEL, Quantization.NONE, None, is_public=False) == ()
 
 
 def test_a_refused_load_offers_what_a_too_large_model_does() -> None:
     fit = fit_of(EIGHT, 10)
-    found = remedies(NotEnoughMemory(EIGHT, 16 * GIB, 10 * GIB, ""), EIGHT, Quantization.NONE, fit, 4096, is_public=False)
-    assert found == too_large(EIGHT, Quantization.NONE, fit, 4096, is_public=False)
+    found = remedies(NotEnoughMemory(EIGHT, 16 * GIB, 10 * GIB, ""), EIGHT, Quantization.NONE, fit, is_public=False)
+    assert found == too_large(EIGHT, Quantization.NONE, fit, is_public=False)
     assert found[0] == Remedy("quantize", "nf4")
