@@ -39,6 +39,12 @@ def main() -> None:
                 ask(page, question, count)
             page.wait_for_timeout(800)
             page.screenshot(path=options.folder / f"{name}.png")
+            page.locator("[data-tab-id=models]").first.click()
+            page.locator("#mc-models-search :is(input, textarea)").fill("builtin")
+            page.locator("#mc-models-search :is(input, textarea)").press("Enter")
+            page.wait_for_selector("#mc-model .mc-table")
+            page.wait_for_timeout(800)
+            page.screenshot(path=options.folder / f"{name.replace('chat', 'models')}.png")
             context.close()
         browser.close()
 

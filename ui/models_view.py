@@ -166,7 +166,7 @@ def _fit_row(choice: QuantizationFit, is_chosen: bool, language: str) -> str:
     fit = choice.fit
     peak = gib(language, choice.load_peak_bytes)
     if choice.measured_peak_bytes is not None:
-        peak += f" ({text(language, 'fit.measured', size=gib(language, choice.measured_peak_bytes))})"
+        peak += f"\n{text(language, 'fit.measured', size=gib(language, choice.measured_peak_bytes))}"
     speed = number(language, choice.tokens_per_second, 0 if choice.tokens_per_second >= 10 else 1)
     cells = (gib(language, fit.weight_bytes), gib(language, fit.kv_bytes), peak,
              number(language, choice.largest_context) if choice.largest_context else "–", text(language, "fit.speed.value", speed=speed))
