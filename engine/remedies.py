@@ -8,6 +8,7 @@ from typing import Literal
 from .errors import (
     DiskFull,
     DownloadBroken,
+    HubOffline,
     HubUnreachable,
     ModelAccessDenied,
     NotEnoughMemory,
@@ -57,7 +58,7 @@ def remedies(error: BaseException, model: str, quantization: Quantization, fit: 
             return (Remedy("token"),)
         case UnsupportedModel() if other_revision:
             return (Remedy("revision", other_revision),)
-        case DiskFull():
+        case DiskFull() | HubOffline():
             return (Remedy("disk"),)
         case HubUnreachable() | DownloadBroken():
             return (Remedy("retry"),)

@@ -6,6 +6,7 @@ from engine import (
     DiskFull,
     DownloadBroken,
     EngineError,
+    HubOffline,
     HubUnreachable,
     InvalidRequest,
     ModelAccessDenied,
@@ -100,6 +101,7 @@ def test_a_public_page_offers_no_force() -> None:
     (ModelAccessDenied(MODEL), Remedy("token")),
     (TokenRejected(MODEL), Remedy("token")),
     (HubUnreachable(MODEL, "silence"), Remedy("retry")),
+    (HubOffline(MODEL), Remedy("disk")),        # to ask again would change nothing
     (RateLimited(MODEL, 3), Remedy("retry")),
     (DownloadBroken(MODEL, "a file", "cut"), Remedy("retry")),
     (DiskFull(2, 1), Remedy("disk"))], ids=lambda value: type(value).__name__)
