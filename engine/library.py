@@ -41,6 +41,7 @@ from .settings import BUILTIN, Secret
 from .storage.runs import Job
 
 Where = Literal["builtin", "folder", "disk", "hub", "catalog"]
+SHOWN_JOBS, MOST_JOBS = 20, 200     # most of the newest may be of others
 RECENT_S = 60.0         # public mode: a model that somebody else used so recently is not swapped away
 
 
@@ -204,13 +205,18 @@ class Library:
     # --- downloading ---
 
     def download(self, model: FoundModel, visitor: Visitor) -> Job:
-        """Begin a download, or go on with one. Raises NotPermitted, EngineBusy, StorageError."""
+        """Begin a download, or go on with one. Raises NotPermitted, EngineBusy, StorageError, and why the hub says nothing of it."""
         self._require_allowed(model.spec_model, visitor)
-        if self._is_stranger(visitor) and model.listing is not None and model.listing.is_gated:
+        if model.listing is None:       # nobody knows whether it is gated
+            raise model.problem or InvalidRequest("model", model.spec_model, "one of the hub's to be downloaded")
+        if self._is_stranger(visitor) and model.listing.is_gated:
             raise NotPermitted(f"{model.spec_model} is gated: on this public page only its operator can download it.")
         repo, revision = model.spec_model, model.revision
         facts = json.dumps({"repo": repo, "revision": revision})
-        return self.jobs.start("download", repo, self._download(repo, revision, self._token(visitor)), visitor.owner, facts)
+        job = self.jobs.start("download", repo, self._download(repo, revision, self._token(visitor)), visitor.owner, facts)
+        if not self._may_see(job, visitor):
+            raise EngineBusy(f"somebody else downloads {repo}", "It can be loaded here once that is done.")
+        return job
 
     def resume(self, job_id: int, visitor: Visitor) -> Job:
         """Go on with a download that was cancelled, interrupted or failed. Raises JobNotFound and what `download` raises."""
@@ -221,8 +227,8 @@ class Library:
 
     def visible_jobs(self, visitor: Visitor) -> tuple[Job, ...]:
         """Newest first; on a public page everybody sees their own."""
-        found = self.jobs.list()
-        return tuple(job for job in found if not self._is_stranger(visitor) or job.owner == visitor.owner)
+        found = self.jobs.list(limit=MOST_JOBS if self._is_stranger(visitor) else SHOWN_JOBS)
+        return tuple(job for job in found if self._may_see(job, visitor))[:SHOWN_JOBS]
 
     def cancel(self, job_id: int, visitor: Visitor) -> None:
         """Raises JobNotFound, also for somebody else's on a public page."""
@@ -236,9 +242,12 @@ class Library:
 
     def _own_job(self, job_id: int, visitor: Visitor) -> Job:
         job = self.jobs.get(job_id)
-        if self._is_stranger(visitor) and job.owner != visitor.owner:
+        if not self._may_see(job, visitor):
             raise JobNotFound(job_id)
         return job
+
+    def _may_see(self, job: Job, visitor: Visitor) -> bool:
+        return job.owner == visitor.owner or not self._is_stranger(visitor)
 
     def _download(self, repo: str, revision: str | None, token: Secret | None) -> Callable[[Progress], str]:
         def work(progress: Progress) -> str:

@@ -13,11 +13,13 @@ from engine import (
     Ask,
     Conversations,
     Engine,
+    EngineBusy,
     EngineError,
     FoundModel,
     GenerationOptions,
     Hub,
     HubQuery,
+    HubUnreachable,
     InvalidRequest,
     Job,
     Library,
@@ -32,7 +34,7 @@ from engine import (
 from engine.errors import JobNotFound
 from tests import hub_folders, hub_standin
 from tests.conftest import exhaust
-from tests.hub_standin import GOOD_TOKEN, Repo, StandIn
+from tests.hub_standin import GOOD_TOKEN, Fault, Repo, StandIn
 
 BOSS, ANN, BEN = Visitor("boss-key", name="boss"), Visitor("ann"), Visitor("ben")
 SMALL = LoadOptions(context_tokens=512, visitors=2)
@@ -134,6 +136,16 @@ def test_a_stranger_cannot_download_a_gated_model(library: Library) -> None:
         library.download(library.find(GATED, ann), ann)
 
 
+def test_a_stranger_cannot_download_what_the_hub_did_not_call_open(library: Library, stand_in: StandIn) -> None:
+    ann = replace(ANN, token=Secret(GOOD_TOKEN))
+    stand_in.faults.append(Fault("*", 500))
+    found = library.find(GATED, ann)
+    stand_in.faults.clear()
+    with pytest.raises(HubUnreachable):
+        library.download(found, ann)
+    assert library.on_disk() == ()
+
+
 def test_a_stranger_cannot_change_the_disk(library: Library) -> None:
     loaded(library)
     with pytest.raises(NotPermitted, match="delete"):
@@ -175,6 +187,19 @@ def test_the_operator_sees_and_cancels_every_job(library: Library, stand_in: Sta
     assert [each.id for each in library.visible_jobs(BOSS)] == [job.id]
     library.cancel(job.id, BOSS)
     assert list(library.jobs.follow(job.id))[-1].state == "cancelled"
+
+
+def test_a_stranger_hears_that_somebody_else_downloads_the_same(library: Library, stand_in: StandIn) -> None:
+    begun(library, stand_in, ANN)
+    with pytest.raises(EngineBusy, match="somebody else"):
+        library.download(library.find(SLOW, BEN), BEN)
+
+
+def test_a_stranger_sees_a_job_however_many_others_have_begun_since(library: Library) -> None:
+    mine = library.jobs.start("count", "mine", lambda progress: "", "ann")
+    for number in range(30):
+        list(library.jobs.follow(library.jobs.start("count", str(number), lambda progress: "", f"ben {number}").id))
+    assert [job.id for job in library.visible_jobs(ANN)] == [mine.id]
 
 
 # --- swapping ---
