@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from engine import Job, Status
 
-from .language import gib, number, text
-from .models_view import act, disk
+from .language import number, text
+from .models_view import act, disk, freed
 from .status_bar import stage_text
 
 SHOWN_S = 600.0             # an ended job stays in sight so long, unless it is put away
@@ -36,9 +36,7 @@ def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str)
 def _load(status: Status, model: str, language: str) -> str:
     stage = status.stage
     label = html.escape(text(language, "bar.loading", model=model))
-    freed = stage.released if stage else None
-    detail = text(language, "models.freed", freed=gib(language, freed.returned_bytes), size=gib(language, freed.expected_bytes),
-                  seconds=number(language, freed.seconds, 1)) if freed else stage_text(stage, language)
+    detail = freed(stage.released, language) if stage and stage.released else stage_text(stage, language)
     numbers = f' max="{stage.total}" value="{stage.done}"' if stage and stage.total else ""
     return (f'<div class="mc-job"><b>{label}</b><progress aria-label="{label}"{numbers}></progress>'
             f'<span>{html.escape(detail)}</span></div>')

@@ -33,7 +33,8 @@ class Shelf:
     def row(self) -> list[Any]:
         session, language, model = self._session, self._language, self._session.model
         selected = model.spec_model if model else ""
-        about = models_view.model_html(model, self._fit, session.quantization, self._is_loaded, language) if model else \
+        about = models_view.model_html(
+            model, self._fit, session.quantization, self._is_loaded, language, self._status.released) if model else \
             models_view.nothing_chosen_html(language)
         card = model.listing.card if model and model.listing else ""
         name, _, label = self.primary

@@ -15,6 +15,7 @@ from engine import (
     Quantization,
     QuantizationFit,
     Recommendation,
+    Released,
     Remedy,
     SavedModel,
     StoredModel,
@@ -116,10 +117,16 @@ def looking_html(name: str, language: str) -> str:
     return f'<div class="mc-stage" role="status"><progress aria-label="{label}"></progress><span>{label}</span></div>'
 
 
-def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is_loaded: bool, language: str) -> str:
+def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is_loaded: bool, language: str,
+               released: Released | None = None) -> str:
+    """`released`: what the model before it gave back, for the one that is loaded."""
     title = text(language, "models.builtin") if model.where == "builtin" else model.spec_model
     state = f' <span class="mc-verdict is-good">{_say(language, "models.loaded")}</span>' if is_loaded else ""
     parts = [f"<h2>{html.escape(title)}{state}</h2>", f'<p class="mc-facts">{_facts(model, language)}</p>']
+    if is_loaded and released is not None and released.expected_bytes:
+        parts.append(f'<p class="mc-note">{html.escape(freed(released, language))}</p>')
+    if model.listing and model.listing.renamed_to:
+        parts.append(f'<p class="mc-note">{_say(language, "models.renamed", name=model.listing.renamed_to)}</p>')
     if model.entry and model.entry.note:
         parts.append(f'<p class="mc-note">{html.escape(model.entry.note)}</p>')
     if fit is not None:
@@ -127,6 +134,11 @@ def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is
     if model.listing:
         parts.append(_files(model, language))
     return "".join(parts)
+
+
+def freed(released: Released, language: str) -> str:
+    return text(language, "models.freed", freed=gib(language, released.returned_bytes), size=gib(language, released.expected_bytes),
+                seconds=number(language, released.seconds, 1))
 
 
 def _facts(model: FoundModel, language: str) -> str:
