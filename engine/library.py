@@ -20,8 +20,10 @@ from .errors import (
     HubUnreachable,
     InvalidRequest,
     JobNotFound,
+    LoadError,
     ModelAccessDenied,
     ModelNotFound,
+    NoModelLoaded,
     NotPermitted,
     UnsupportedModel,
 )
@@ -80,7 +82,7 @@ class FoundModel:
     listing: HubListing | None = None
     entry: CatalogEntry | None = None
     is_on_disk: bool = False
-    partial_bytes: int = 0          # of an unfinished download
+    partial_bytes: int = 0          # of what a download needs, is here already
     problem: EngineError | None = None
 
     @property
@@ -170,13 +172,13 @@ class Library:
         stored = next((each for each in self._hub.on_disk() if each.repo == repo), None)
         try:
             listing = self._hub.describe(repo, revision, self._token(visitor))
-        except (HubUnreachable, ModelAccessDenied) as error:
+        except LoadError as error:      # also of a repository that was deleted or made private since it was downloaded
             if stored is not None and stored.path is not None and stored.is_complete:
                 known = self._in_folder(repo, stored.path, "disk")
                 return replace(known, revision=stored.sha, entry=entry, problem=error)
-            if entry is None and isinstance(error, HubUnreachable):
-                raise
-            return FoundModel(repo, "catalog", shape=entry.shape if entry else None, entry=entry, problem=error)
+            if isinstance(error, ModelAccessDenied) or (entry is not None and isinstance(error, HubUnreachable)):
+                return FoundModel(repo, "catalog", shape=entry.shape if entry else None, entry=entry, problem=error)
+            raise
         problem: EngineError | None = UnsupportedModel(listing.repo, listing.obstacle) if listing.obstacle else None
         if not listing.gated_access:
             problem = ModelAccessDenied(listing.repo, listing.licence_url, has_token=bool(self._token(visitor)))
@@ -186,12 +188,18 @@ class Library:
 
     def refreshed(self, model: FoundModel) -> FoundModel:
         """The same model after something was downloaded or deleted."""
-        if model.listing is None:
+        if model.where in ("builtin", "folder", "catalog"):
             return model
         is_here = self._hub.stored(model.spec_model, model.revision) is not None
-        stored = next((each for each in self._hub.on_disk() if each.repo == model.spec_model), None)
-        partial = stored.size_bytes if stored and not is_here and not stored.is_complete else 0
+        partial = 0 if is_here or model.listing is None else self._partial_bytes(model.listing)
         return replace(model, where="disk" if is_here else "hub", is_on_disk=is_here, partial_bytes=partial)
+
+    def _partial_bytes(self, listing: HubListing) -> int:
+        """Of an unfinished download, or of files that an older revision has in common with this one."""
+        stored = next((each for each in self._hub.on_disk() if each.repo == listing.repo), None)
+        if stored is None or stored.path is None or not stored.is_complete:
+            return stored.size_bytes if stored else 0
+        return sum(file.size_bytes for file in listing.needed_files if (stored.path / file.path).resolve().name == file.etag)
 
     def remedies(self, error: BaseException | None, model: FoundModel, quantization: Quantization, context_tokens: int,
                  visitors: int) -> tuple[Remedy, ...]:
@@ -266,7 +274,7 @@ class Library:
     def load(self, model: FoundModel, quantization: Quantization, options: LoadOptions, visitor: Visitor) -> LoadJob:
         """Swap to a model that is on disk. Raises NotPermitted, EngineBusy, InvalidRequest."""
         self._require_allowed(model.spec_model, visitor)
-        if not model.can_load:
+        if not self.refreshed(model).can_load:      # it may have been deleted on another page
             raise InvalidRequest("model", model.spec_model, "downloaded before it is loaded")
         self._require_unused(visitor)
         return self._engine.start_loading(model.spec(quantization), options)
@@ -278,15 +286,18 @@ class Library:
         self._engine.unload()
 
     def save_quantized(self, visitor: Visitor) -> Job:
-        """Keep the loaded model in its quantized form. Raises NotPermitted, EngineBusy, StorageError."""
+        """Keep the loaded model in its quantized form. Raises NotPermitted, NoModelLoaded, EngineBusy, StorageError."""
         if self._is_stranger(visitor):
             raise NotPermitted("On this public page only its operator can write to its disk.")
 
+        spec = self._engine.spec
+        if spec is None:
+            raise NoModelLoaded()
+
         def work(progress: Progress) -> str:
-            progress.report(0, note="Writing the quantized weights")
             saved = self._engine.save_quantized()
             return json.dumps({"bytes": saved.size_bytes})
-        return self.jobs.start("save", self._engine.status().model, work, visitor.owner)
+        return self.jobs.start("save", spec.name, work, visitor.owner)
 
     # --- disk ---
 
@@ -299,9 +310,10 @@ class Library:
     def may_delete(self, visitor: Visitor) -> bool:
         return not self._is_stranger(visitor)
 
-    def is_in_use(self, repo: str) -> bool:
-        spec = self._engine.spec
-        return spec is not None and spec.model == repo
+    def is_in_use(self, model: str) -> bool:
+        """Whether it is loaded, or asleep: the next message would load it again."""
+        spec, status = self._engine.spec, self._engine.status()
+        return spec.model == model if spec else status.state == "asleep" and ModelSpec(model).name == status.model
 
     def delete(self, repo: str, visitor: Visitor) -> int:
         """Bytes that came back. Raises NotPermitted, EngineBusy for a model in use, ModelNotFound."""
@@ -312,11 +324,15 @@ class Library:
         """As `delete`, for quantized weights."""
         self._require_deletable(model, visitor)
         found = [saved for saved in self.saved() if (saved.model, saved.quantization) == (model, quantization)]
+        if not found:
+            raise ModelNotFound(model, "the saved models")
         return sum(delete_saved(saved) for saved in found)
 
     def _require_deletable(self, model: str, visitor: Visitor) -> None:
         if self._is_stranger(visitor):
             raise NotPermitted("On this public page only its operator can delete models.")
+        if self._engine.status().state == "loading":        # what is loading needs its files, and so does what comes back if it fails
+            raise EngineBusy("a model is loading")
         if self.is_in_use(model):
             raise EngineBusy(f"{model} is loaded", "Load another model first.")
         if self.jobs.is_running("download", model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,23 +18,28 @@ from engine import (
     Engine,
     EngineBusy,
     FoundModel,
+    GenerationOptions,
     Hub,
     HubUnreachable,
     InvalidRequest,
     Job,
     Library,
     LoadOptions,
+    Message,
     ModelAccessDenied,
     ModelNotFound,
+    NoModelLoaded,
     Quantization,
     Secret,
     Settings,
+    TextDelta,
+    TokenRejected,
     UnsupportedModel,
     Visitor,
 )
 from tests import hub_folders, hub_standin
 from tests.conftest import ask, exhaust
-from tests.hub_standin import GOOD_TOKEN, SHA, Fault, Repo, StandIn
+from tests.hub_standin import BAD_TOKEN, GOOD_TOKEN, SHA, Fault, Repo, StandIn
 
 ME = Visitor("me")
 WEIGHTS = "me/large/model.safetensors"
@@ -76,11 +82,11 @@ def own(settings: Settings, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def new_library(new_engine: Callable[..., Engine], stand_in: StandIn, own: Settings) -> Iterator[Callable[[], Library]]:
+def new_library(new_engine: Callable[..., Engine], stand_in: StandIn, own: Settings) -> Iterator[Callable[..., Library]]:
     made: list[Library] = []
 
-    def make() -> Library:
-        made.append(Library(new_engine(made_with=own), None, Hub(own, stand_in.address, timeout_s=2)))
+    def make(made_with: Settings = own) -> Library:
+        made.append(Library(new_engine(made_with=made_with), None, Hub(made_with, stand_in.address, timeout_s=2)))
         return made[-1]
 
     yield make
@@ -90,7 +96,7 @@ def new_library(new_engine: Callable[..., Engine], stand_in: StandIn, own: Setti
 
 
 @pytest.fixture
-def library(new_library: Callable[[], Library]) -> Library:
+def library(new_library: Callable[..., Library]) -> Library:
     return new_library()
 
 
@@ -206,7 +212,7 @@ def test_a_cancelled_download_is_kept_and_goes_on(library: Library, stand_in: St
 
 
 def test_a_download_of_a_killed_process_is_interrupted_and_goes_on(
-        new_library: Callable[[], Library], stand_in: StandIn, own: Settings) -> None:
+        new_library: Callable[..., Library], stand_in: StandIn, own: Settings) -> None:
     stand_in.bytes_per_second = 300_000
     subprocess.run([sys.executable, "-c", BEGIN, stand_in.address, str(own.cache_dir), str(own.data_dir)], timeout=120, check=False,
                    env={**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"})
@@ -220,6 +226,21 @@ def test_a_download_of_a_killed_process_is_interrupted_and_goes_on(
     assert ended(library, library.resume(job.id, ME)).state == "done"
     size = (stand_in.repositories["me/large"].folder / "model.safetensors").stat().st_size
     assert stand_in.sent[WEIGHTS] - before < size - kept + 150_000
+
+
+def test_what_an_older_revision_has_in_common_is_not_counted_as_missing(library: Library, stand_in: StandIn, tmp_path: Path) -> None:
+    newer = shutil.copytree(stand_in.repositories["me/large"].folder, tmp_path / "newer")
+    (newer / "tokenizer_config.json").write_text('{"chat_template": "another"}')
+    stand_in.repositories["me/large"] = replace(stand_in.repositories["me/large"], revisions={"next": newer})
+    fetched(library, "me/large")
+    found = library.find("me/large", ME, "next")
+    assert not found.is_on_disk
+    assert found.download_bytes - found.partial_bytes == len('{"chat_template": "another"}')
+
+
+def test_what_is_no_model_of_the_hub_cannot_be_downloaded(library: Library) -> None:
+    with pytest.raises(InvalidRequest, match="builtin"):
+        library.download(library.find("builtin", ME), ME)
 
 
 def test_only_a_download_can_be_resumed(library: Library) -> None:
@@ -243,6 +264,26 @@ def test_without_a_hub_what_is_on_disk_is_found_and_loads(library: Library, stan
     assert (found.where, found.revision, type(found.problem)) == ("disk", SHA, HubUnreachable)
     exhaust(library.load(found, Quantization.NONE, SMALL, ME).follow())
     assert library.is_in_use("me/tiny")
+
+
+def test_what_is_on_disk_loads_although_the_hub_has_it_no_more(library: Library, stand_in: StandIn) -> None:
+    fetched(library, "me/tiny")
+    del stand_in.repositories["me/tiny"]
+    found = library.find("me/tiny", ME)
+    assert (found.where, found.can_load, type(found.problem)) == ("disk", True, ModelNotFound)
+
+
+def test_a_wrong_token_does_not_hide_what_is_on_disk(library: Library) -> None:
+    fetched(library, "me/tiny")
+    found = library.find("me/tiny", Visitor("me", Secret(BAD_TOKEN)))
+    assert (found.can_load, type(found.problem)) == (True, TokenRejected)
+
+
+def test_a_download_that_the_hub_says_nothing_of_is_not_begun(library: Library, stand_in: StandIn) -> None:
+    stand_in.faults.append(Fault("*", 500))
+    with pytest.raises(HubUnreachable):
+        library.download(library.find(CATALOG, ME), ME)
+    assert library.visible_jobs(ME) == ()
 
 
 def test_without_a_hub_the_catalog_still_knows_a_shape(library: Library, stand_in: StandIn) -> None:
@@ -271,6 +312,43 @@ def test_a_model_in_use_is_deleted_only_afterwards(library: Library) -> None:
     assert not library.find("me/tiny", ME).is_on_disk
 
 
+@pytest.mark.parametrize("is_hub_there", [True, False], ids=["hub", "no hub"])
+def test_a_deleted_model_is_not_loaded_by_a_page_that_still_shows_it(library: Library, stand_in: StandIn, is_hub_there: bool) -> None:
+    found = fetched(library, "me/tiny")
+    if not is_hub_there:
+        stand_in.faults.append(Fault("*", 500))
+        found = library.find("me/tiny", ME)
+    library.delete("me/tiny", ME)
+    with pytest.raises(InvalidRequest, match="downloaded"):
+        library.load(found, Quantization.NONE, SMALL, ME)
+    assert not library.refreshed(found).can_load
+
+
+def test_nothing_is_deleted_while_a_model_is_loading(library: Library) -> None:
+    tiny = fetched(library, "me/tiny")
+    fetched(library, "me/large")
+    exhaust(library.load(tiny, Quantization.NONE, LoadOptions(context_tokens=512, visitors=1), ME).follow())
+    reply = library._engine.chat([Message("user", "hello")], GenerationOptions(max_new_tokens=400, temperature=1.0))
+    while not isinstance(next(reply), TextDelta):
+        pass
+    load = library.load(tiny, Quantization.NF4, SMALL, ME)      # waits for the reply
+    for name in ("me/tiny", "me/large"):
+        with pytest.raises(EngineBusy, match="loading"):
+            library.delete(name, ME)
+    reply.close()
+    exhaust(load.follow())
+
+
+def test_a_model_that_is_asleep_is_in_use(new_library: Callable[..., Library], own: Settings) -> None:
+    library = new_library(replace(own, idle_unload_s=1))
+    exhaust(library.load(fetched(library, "me/tiny"), Quantization.NONE, SMALL, ME).follow())
+    deadline = time.monotonic() + 20
+    while library._engine.status().state != "asleep" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with pytest.raises(EngineBusy, match="me/tiny is loaded"):
+        library.delete("me/tiny", ME)
+
+
 def test_a_model_that_is_being_downloaded_is_deleted_only_afterwards(library: Library, stand_in: StandIn) -> None:
     job = begun(library, stand_in)
     with pytest.raises(EngineBusy, match="downloaded"):
@@ -291,3 +369,13 @@ def test_saved_quantized_weights_are_listed_and_deleted(library: Library) -> Non
     library.unload(ME)
     assert library.delete_saved("me/tiny", Quantization.NF4, ME) > 100_000
     assert library.saved() == ()
+
+
+def test_what_was_never_saved_cannot_be_deleted(library: Library) -> None:
+    with pytest.raises(ModelNotFound):
+        library.delete_saved("me/tiny", Quantization.NF4, ME)
+
+
+def test_nothing_is_saved_while_nothing_is_loaded(library: Library) -> None:
+    with pytest.raises(NoModelLoaded):
+        library.save_quantized(ME)
