@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from engine import Job, Status
 
-from .language import number, text
+from .language import has_text, number, text
 from .models_view import act, disk, freed
 from .status_bar import stage_text
 
@@ -18,9 +18,13 @@ RESUMABLE = ("cancelled", "interrupted", "failed")
 
 
 def visible(jobs: Sequence[Job]) -> list[Job]:
-    """Running ones, and those that ended a short while ago. Interrupted ones stay until somebody decides."""
-    now = time.time()
-    return [job for job in jobs if not job.is_over or job.state == "interrupted" or now - job.updated < SHOWN_S]
+    """Running ones, and those that ended a short while ago. Interrupted ones stay until somebody decides, or tries again.
+
+    `jobs` are sorted newest first: of several tries of the same work, the first is shown.
+    """
+    now, latest = time.time(), {(job.kind, job.title): job.id for job in reversed(jobs)}
+    return [job for job in jobs if latest[job.kind, job.title] == job.id and
+            (not job.is_over or job.state == "interrupted" or now - job.updated < SHOWN_S)]
 
 
 def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str) -> str:
@@ -43,7 +47,8 @@ def _load(status: Status, model: str, language: str) -> str:
 
 
 def _line(job: Job, language: str) -> str:
-    name = html.escape(text(language, f"jobs.{job.kind}", title=job.title))
+    key = f"jobs.{job.kind}"
+    name = html.escape(text(language, key, title=job.title) if has_text(key) else job.title)
     numbers = f' max="{job.total}" value="{job.done}"' if job.total else ""
     bar = "" if job.is_over and job.state not in RESUMABLE else f'<progress aria-label="{name}"{numbers}></progress>'
     kind = ' class="is-bad"' if job.state in ("failed", "interrupted") else ""
@@ -62,10 +67,12 @@ def _detail(job: Job, language: str) -> str:
 
 
 def _speed(job: Job, language: str) -> list[str]:
-    """Bytes a second and time left, which a download notes as JSON."""
+    """Bytes a second and time left, which a download notes as JSON; other work notes a sentence."""
     try:
         facts = json.loads(job.note or "{}")
     except ValueError:
+        facts = None
+    if not isinstance(facts, dict):
         return [job.note]
     speed = [text(language, "jobs.speed", speed=disk(language, facts["speed"]))] if facts.get("speed") else []
     left = [text(language, "jobs.left", time=duration(language, facts["left_s"]))] if facts.get("left_s") else []
@@ -76,17 +83,16 @@ def duration(language: str, seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return text(language, "time.seconds", count=whole)
-    if whole < 3600:
-        return text(language, "time.minutes", count=round(whole / 60))
-    return text(language, "time.hours", hours=whole // 3600, minutes=whole % 3600 // 60)
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return text(language, "time.minutes", count=minutes)
+    return text(language, "time.hours", hours=minutes // 60, minutes=minutes % 60)
 
 
 def _acts(job: Job, language: str) -> str:
-    who = f' aria-label="{{}} {html.escape(job.title)}"'
-
     def button(key: str, name: str) -> str:
         label = text(language, key)
-        return act(label, name, str(job.id), extra=who.format(html.escape(label)))
+        return act(label, name, str(job.id), extra=f' aria-label="{html.escape(f"{label} {job.title}")}"')
 
     if job.state == "running":
         return button("jobs.cancel", "cancel") if job.kind == "download" else ""
