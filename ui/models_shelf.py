@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine import EngineError, Quantization, Status, Verdict, choice_of
+from engine import EngineError, ModelAccessDenied, Quantization, Status, Verdict, choice_of
 
 from . import models_acts, models_view
 from .errors import sentence
@@ -100,7 +100,8 @@ class Shelf:
         found = self._library.remedies(error if isinstance(error, EngineError) else None, model, session.quantization,
                                        session.context_tokens, session.visitors) if error or self._is_too_large() else ()
         words = sentence(error, self._language) if error else text(self._language, "load.too_large") if found else ""
-        return models_view.problem_html(words, found, self._language)
+        licence_url = error.licence_url if isinstance(error, ModelAccessDenied) else ""
+        return models_view.problem_html(words, found, self._language, licence_url)
 
     def _is_too_large(self) -> bool:
         choice = choice_of(self._fit, self._session.quantization) if self._fit else None

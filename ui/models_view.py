@@ -208,11 +208,20 @@ def _megabytes(language: str, num_bytes: int) -> str:
     return f"{number(language, num_bytes / 1e6, 1 if num_bytes < 10e6 else 0)} MB"
 
 
-def problem_html(sentence: str, remedies: Sequence[Remedy], language: str) -> str:
-    buttons = "".join(act(_remedy_label(remedy, language), "remedy", f"{remedy.kind} {remedy.value}".strip(), "mc-do is-remedy")
-                      for remedy in remedies if remedy.kind != "token")
-    acts = f'<div class="mc-remedies">{buttons}</div>' if buttons else ""
+def problem_html(sentence: str, remedies: Sequence[Remedy], language: str, licence_url: str = "") -> str:
+    """`licence_url`: where a person asks for access. The token has a box of its own."""
+    buttons = [_remedy(remedy, language) for remedy in remedies if remedy.kind != "token"]
+    if licence_url.startswith(("https://", "http://")):
+        buttons.append(f'<a class="mc-do" href="{html.escape(licence_url)}" target="_blank" rel="noopener noreferrer">'
+                       f'{_say(language, "remedy.licence")}</a>')
+    acts = f'<div class="mc-remedies">{"".join(buttons)}</div>' if buttons else ""
     return f'<div class="mc-problem" role="alert">{html.escape(sentence)}</div>{acts}' if sentence else acts
+
+
+def _remedy(remedy: Remedy, language: str) -> str:
+    if remedy.kind == "disk":
+        return f'<a class="mc-do" href="#mc-disk-title">{_say(language, "remedy.disk")}</a>'
+    return act(_remedy_label(remedy, language), "remedy", f"{remedy.kind} {remedy.value}".strip())
 
 
 def _remedy_label(remedy: Remedy, language: str) -> str:
