@@ -85,35 +85,46 @@ def search(counter: Counter, session: ModelsSession, typed: str, query: HubQuery
     if not typed and query == HubQuery():
         session.query, session.found = None, []
         return
-    try:
-        if _names_a_model(typed) and _open(counter, session, typed):
+    if _names_a_model(typed):
+        session.problem = _failure(lambda: _open(counter, session, typed))
+        if not isinstance(session.problem, (ModelNotFound, InvalidRequest)) or not _may_be_on_the_hub(typed):
             return
-        session.query, session.found = replace(query, text=typed), []
-        _more(counter, session, "")
+    missing, session.query, session.found = session.problem, replace(query, text=typed), []
+    session.problem = _failure(lambda: _more(counter, session, "")) or missing
+
+
+def _failure(act: Callable[[], None]) -> EngineError | None:
+    try:
+        act()
     except EngineError as error:
-        session.problem = error
+        return error
+    return None
 
 
 def _names_a_model(typed: str) -> bool:
     return typed.lower() == "builtin" or "/" in typed or typed.startswith(("~", ".", "\\")) or typed[1:3] == ":\\"
 
 
-def _open(counter: Counter, session: ModelsSession, typed: str, revision: str | None = None) -> bool:
-    """Look at one model. False where the hub knows no such name, so that it can be looked for."""
+def _may_be_on_the_hub(typed: str) -> bool:
+    """Whether these may be words too, or a private model."""
+    return typed.count("/") == 1 and " " not in typed and not typed.startswith(("/", "~", "."))
+
+
+def _open(counter: Counter, session: ModelsSession, typed: str, revision: str | None = None) -> None:
+    """Look at one model. One that cannot be found takes the place of the model before all the same."""
     try:
         model = counter.library.find(typed, counter.of(session), revision)
-    except (ModelNotFound, InvalidRequest):
-        if typed.count("/") == 1 and " " not in typed and not typed.startswith(("/", "~", ".")):
-            return False
+    except EngineError:
+        if session.model is not None and session.model.spec_model != typed:
+            session.model = None
         raise
-    session.look_at(model)
+    session.model, session.problem = model, None
     session.quantization = _advised(counter, session, model)
-    return True
 
 
 def _advised(counter: Counter, session: ModelsSession, model: FoundModel) -> Quantization:
     """The weakest quantization that fits comfortably; else the strongest there is."""
-    fit = counter.library.fit(model, session.context_tokens, session.visitors)
+    fit = counter.library.fit(model, session.context, session.visitors)
     choices = [choice for choice in fit.choices if choice.is_supported] if fit else []
     comfortable = [choice.quantization for choice in choices if choice.fit.verdict.name == "FITS"]
     possible = [choice.quantization for choice in choices if choice.fit.verdict.name == "TIGHT"]
@@ -123,8 +134,7 @@ def _advised(counter: Counter, session: ModelsSession, model: FoundModel) -> Qua
 @_act("choose")
 def _choose(counter: Counter, session: ModelsSession, value: str) -> None:
     session.asked = value
-    if not _open(counter, session, value):
-        raise ModelNotFound(value, "the hub")
+    _open(counter, session, value)
 
 
 @_act("more")
@@ -159,10 +169,16 @@ def use_token(counter: Counter, session: ModelsSession, typed: str) -> None:
 
 @_act("again")
 def _again(counter: Counter, session: ModelsSession, value: str) -> None:
-    name = session.model.spec_model if session.model else session.asked
-    if not name:
+    """The same search and the same model once more: with another token, or after the hub failed."""
+    model, is_empty = session.model, session.query is not None and not session.found
+    if model is None and not _names_a_model(session.asked) and not is_empty:
         raise PageError("error.gone")
-    _open(counter, session, name)
+    if is_empty:
+        _more(counter, session, "")
+    if model is not None:
+        _open(counter, session, model.spec_model, model.listing.revision if model.listing else None)
+    elif _names_a_model(session.asked):
+        _open(counter, session, session.asked)
 
 
 # --- downloading and loading ---
@@ -205,12 +221,18 @@ def _hide(counter: Counter, session: ModelsSession, value: str) -> None:
 @_act("delete")
 def _delete(counter: Counter, session: ModelsSession, value: str) -> None:
     counter.library.delete(value, counter.of(session))
+    _refresh(counter, session)
 
 
 @_act("delete-saved")
 def _delete_saved(counter: Counter, session: ModelsSession, value: str) -> None:
     quantization, _, model = value.partition(" ")
     counter.library.delete_saved(model, Quantization.parse(quantization), counter.of(session))
+    _refresh(counter, session)
+
+
+def _refresh(counter: Counter, session: ModelsSession) -> None:
+    session.model = counter.library.refreshed(session.model) if session.model else None
 
 
 @_act("remedy")
@@ -228,23 +250,13 @@ def _remedy(counter: Counter, session: ModelsSession, value: str) -> None:
         case "force":
             _load(counter, session, "force")
         case "retry":
-            _retry(counter, session)
+            _again(counter, session, "")
         case _:
             raise PageError("error.gone")
 
 
-def _retry(counter: Counter, session: ModelsSession) -> None:
-    """What failed was either a download of the chosen model, or a look at the hub."""
-    model = session.model
-    if model is not None and model.partial_bytes:
-        _download(counter, session, "")
-    elif model is None and session.query is not None:
-        _more(counter, session, "")
-    else:
-        _again(counter, session, "")
-
-
 def needs_token(session: ModelsSession) -> bool:
-    model = session.model
-    problem = session.problem or (model.problem if model else None)
-    return bool(session.token) or isinstance(problem, (ModelAccessDenied, TokenRejected))
+    """Whether a token may help: the hub hides private models from everybody else."""
+    trouble = session.trouble
+    is_hidden = isinstance(trouble, ModelNotFound) and session.model is None and _may_be_on_the_hub(trouble.model)
+    return bool(session.token) or is_hidden or isinstance(trouble, (ModelAccessDenied, TokenRejected))

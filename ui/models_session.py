@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine import FoundModel, HubModel, HubQuery, LoadOptions, Quantization, Secret
+from engine import FoundModel, HubModel, HubQuery, LoadOptions, Quantization, Secret, UnsupportedModel
 
 CONTEXTS = (1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 FIRST_RECOMMENDED = 8
@@ -28,11 +28,19 @@ class ModelsSession:
     is_open: bool = False       # whether the tab was looked at
     asked: str = ""             # what was typed or chosen last, for trying again
 
-    def options(self, *, is_forced: bool = False) -> LoadOptions:
-        return LoadOptions(self.context_tokens, self.visitors, drain="stop" if self.stops_replies else "finish", is_forced=is_forced)
+    @property
+    def context(self) -> int:
+        """Tokens that are asked for, at most what this model was made for."""
+        shape = self.model.shape if self.model else None
+        return min(self.context_tokens, shape.max_window) if shape else self.context_tokens
 
-    def look_at(self, model: FoundModel | None) -> None:
-        self.model, self.problem = model, None
-        window = model.shape.max_window if model and model.shape else 0
-        if window and self.context_tokens > window:
-            self.context_tokens = window
+    @property
+    def trouble(self) -> Exception | None:
+        """What just failed, else what keeps the model from being had. What is on disk needs no hub."""
+        if self.problem is not None or self.model is None:
+            return self.problem
+        is_had = self.model.can_load and not isinstance(self.model.problem, UnsupportedModel)
+        return None if is_had else self.model.problem
+
+    def options(self, *, is_forced: bool = False) -> LoadOptions:
+        return LoadOptions(self.context, self.visitors, drain="stop" if self.stops_replies else "finish", is_forced=is_forced)

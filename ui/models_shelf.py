@@ -24,7 +24,7 @@ class Shelf:
         self._visitor = counter.of(session)
         self._status: Status = shared.engine.status()
         model = session.model
-        self._fit = self._library.fit(model, session.context_tokens, session.visitors) if model else None
+        self._fit = self._library.fit(model, session.context, session.visitors) if model else None
         spec = self._engine.spec
         self._is_loaded = bool(model and spec and spec.model == model.spec_model and self._status.state in ("ready", "asleep"))
         self._is_same = self._is_loaded and spec is not None and spec.quantization is session.quantization
@@ -40,9 +40,9 @@ class Shelf:
         name, _, label = self.primary
         return [
             models_view.machine_html(self._library.machine(), language), self._list(selected), self._disk(selected), about, self._problem(),
-            gr.update(visible=models_acts.needs_token(session)), "", gr.update(visible=model is not None),
+            gr.update(visible=models_acts.needs_token(session)), gr.skip(), gr.update(visible=model is not None),
             gr.update(choices=self._quantizations(), value=session.quantization.value), gr.update(
-                choices=self._contexts(), value=session.context_tokens),
+                choices=self._contexts(), value=session.context),
             session.visitors, gr.update(value=label, visible=bool(name), variant="stop" if name == "cancel" else "primary"),
             gr.update(visible=self._is_same and session.quantization is not Quantization.NONE and selected != "builtin"),
             gr.update(visible=self._is_loaded), gr.update(visible=bool(card)), card]
@@ -64,7 +64,7 @@ class Shelf:
 
     def _contexts(self) -> list[tuple[str, int]]:
         shape = self._session.model.shape if self._session.model else None
-        known = {each for each in CONTEXTS if shape is None or each <= shape.max_window} | {self._session.context_tokens}
+        known = {each for each in CONTEXTS if shape is None or each <= shape.max_window} | {self._session.context}
         return [(number(self._language, each), each) for each in sorted(known)]
 
     @property
@@ -94,11 +94,11 @@ class Shelf:
 
     def _problem(self) -> str:
         session, model = self._session, self._session.model
-        error = session.problem or (model.problem if model else None) or self._failed_load()
+        error = session.trouble or self._failed_load()
         if model is None:
             return models_view.problem_html(sentence(error, self._language), (), self._language) if error else ""
         found = self._library.remedies(error if isinstance(error, EngineError) else None, model, session.quantization,
-                                       session.context_tokens, session.visitors) if error or self._is_too_large() else ()
+                                       session.context, session.visitors) if error or self._is_too_large() else ()
         words = sentence(error, self._language) if error else text(self._language, "load.too_large") if found else ""
         licence_url = error.licence_url if isinstance(error, ModelAccessDenied) else ""
         return models_view.problem_html(words, found, self._language, licence_url)
@@ -108,8 +108,12 @@ class Shelf:
         return choice is not None and choice.fit.verdict is Verdict.TOO_LARGE
 
     def _failed_load(self) -> Exception | None:
-        """Why this model could not be loaded when that was tried last."""
-        load, model = self._engine.latest_load, self._session.model
-        if load is None or model is None or load.spec.model != model.spec_model or self._status.state == "loading":
+        """Why this model could not be loaded when that was tried last, in the same way as is chosen now."""
+        load, session = self._engine.latest_load, self._session
+        if load is None or session.model is None or self._status.state == "loading":
+            return None
+        chosen = session.options()
+        if load.spec != session.model.spec(session.quantization) or \
+                (load.options.context_tokens, load.options.visitors) != (chosen.context_tokens, chosen.visitors):
             return None
         return load.error if isinstance(load.error, Exception) else None

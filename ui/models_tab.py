@@ -185,14 +185,19 @@ def _wire(shared: Shared, session: gr.State, wake: gr.State, tab: gr.Tab, strip:
     def choose(quantization: str, context: int, visitors: float | None, stops: bool, session: ModelsSession,
                request: gr.Request) -> list[Any]:
         session.quantization = Quantization(quantization) if quantization in list(Quantization) else session.quantization
-        session.context_tokens = int(context) if context else session.context_tokens
-        session.visitors = max(1, min(64, int(visitors or 1)))
+        if context and int(context) != session.context:     # a model with a small window shows less than was asked for
+            session.context_tokens = int(context)
+        session.visitors = max(1, min(64, int(visitors))) if visitors else session.visitors
         session.stops_replies, session.problem = bool(stops), None
-        return rendered(session, request)
+        row = rendered(session, request)
+        row[outputs.index(detail.visitors)] = gr.skip()     # half typed
+        return row
 
     def use_token(typed: str, session: ModelsSession, request: gr.Request) -> list[Any]:
         models_acts.use_token(counter(request), session, typed)
-        return rendered(session, request)
+        row = rendered(session, request)
+        row[outputs.index(detail.token)] = ""
+        return row
 
     def arrive(session: ModelsSession, request: gr.Request) -> list[Any]:
         session.is_open = True
