@@ -11,7 +11,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev $(VENV)/node_modules/axe-core
 	sh scripts/ensure_browser.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -45,7 +45,8 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("app") / "log.txt"
-    environ = {**os.environ, "GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1", "CI": "true"}
+    environ = {**os.environ, "GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1", "CI": "true",
+               "MINDCUBES_DATA_DIR": str(log.parent / "data")}
     with log.open("w") as output:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT)
     try:
