@@ -81,7 +81,7 @@ def _watch_engine(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab
         return [woken, (line, about), line, welcome_html(status, language) if is_welcome else gr.skip(),
                 rendering.gauge(session, status.window_tokens, language) if is_new else gr.skip(),
                 tools_html(language) if seen is None else gr.skip(),
-                gr.Timer(CALM_S if status.state == "ready" else QUICK_S) if is_new else gr.skip(),
+                gr.Timer(CALM_S if status.state in ("ready", "asleep") else QUICK_S) if is_new else gr.skip(),
                 *(adopt(adopted, values) if is_new else [gr.skip()] * (1 + len(fields)))]
 
     def adopt(adopted: list[Any] | None, values: tuple[Any, ...]) -> list[Any]:

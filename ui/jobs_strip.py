@@ -52,7 +52,9 @@ def _line(job: Job, language: str) -> str:
     numbers = f' max="{job.total}" value="{job.done}"' if job.total else ""
     bar = "" if job.is_over and job.state not in RESUMABLE else f'<progress aria-label="{name}"{numbers}></progress>'
     kind = ' class="is-bad"' if job.state in ("failed", "interrupted") else ""
-    return (f'<div class="mc-job" data-state="{job.state}"><b>{name}</b>{bar}<span{kind}>{html.escape(_detail(job, language))}</span>'
+    detail = html.escape(_detail(job, language))
+    whole = f' title="{detail}"' if job.state == "failed" else ""       # a line shows the beginning
+    return (f'<div class="mc-job" data-state="{job.state}"><b title="{name}">{name}</b>{bar}<span{kind}{whole}>{detail}</span>'
             f'{_acts(job, language)}</div>')
 
 

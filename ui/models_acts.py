@@ -86,6 +86,8 @@ def search(counter: Counter, session: ModelsSession, typed: str, query: HubQuery
         session.query, session.found = None, []
         return
     if _names_a_model(typed):
+        if not session.found:       # that nothing was found is not about this one
+            session.query = None
         session.problem = _failure(lambda: _open(counter, session, typed))
         if not isinstance(session.problem, (ModelNotFound, InvalidRequest)) or not _may_be_on_the_hub(typed):
             return

@@ -40,7 +40,7 @@ class Shelf:
         name, _, label = self.primary
         return [
             models_view.machine_html(self._library.machine(), language), self._list(selected), self._disk(selected), about, self._problem(),
-            gr.update(visible=models_acts.needs_token(session)), gr.skip(), gr.update(visible=model is not None),
+            gr.update(visible=models_acts.needs_token(session)), gr.skip(), gr.update(visible=bool(name or self._fit)),
             gr.update(choices=self._quantizations(), value=session.quantization.value), gr.update(
                 choices=self._contexts(), value=session.context),
             session.visitors, gr.update(value=label, visible=bool(name), variant="stop" if name == "cancel" else "primary"),

@@ -47,7 +47,9 @@ def machine_html(machine: Machine, language: str) -> str:
 def parameters(language: str, count: int | None) -> str:
     if not count:
         return ""
-    return f"{number(language, count / 1e9, 1)} B" if count >= 0.95e9 else f"{number(language, count / 1e6)} M"
+    if count >= 0.95e9:
+        return f"{number(language, count / 1e9, 0 if count >= 99.5e9 else 1)} B"
+    return f"{number(language, count / 1e6, 0 if count >= 9.5e6 else 1)} M"
 
 
 def verdict_chip(verdict: Verdict, num_bytes: int, language: str, quantization: Quantization | None = None) -> str:
@@ -204,7 +206,7 @@ def _megabytes(language: str, num_bytes: int) -> str:
     if num_bytes >= 0.95e9:
         return disk(language, num_bytes)
     if num_bytes < 0.1e6:
-        return f"{number(language, num_bytes / 1e3)} kB"
+        return f"{number(language, max(num_bytes / 1e3, 1 if num_bytes else 0))} kB"
     return f"{number(language, num_bytes / 1e6, 1 if num_bytes < 10e6 else 0)} MB"
 
 

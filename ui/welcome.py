@@ -13,7 +13,7 @@ NUM_EXAMPLES = 4
 
 
 def welcome_html(status: Status, language: str) -> str:
-    if status.state == "ready":
+    if status.state in ("ready", "asleep"):
         title, note = text(language, "welcome.title"), text(language, "welcome.note", model=status.model)
         body = _examples(language)
     elif status.state in ("loading", "unloading"):
