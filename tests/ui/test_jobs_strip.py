@@ -72,7 +72,7 @@ def test_what_others_wrote_is_escaped(state: JobState) -> None:
 
 
 def test_work_of_a_kind_without_words_is_named_by_its_title() -> None:
-    assert "<b>me/tiny</b>" in shown(replace(JOB, kind="new kind"))
+    assert ">me/tiny</b>" in shown(replace(JOB, kind="new kind"))
 
 
 # --- which jobs ---

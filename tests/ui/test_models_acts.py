@@ -83,6 +83,13 @@ def test_a_name_opens_its_model(counter: Counter, session: ModelsSession) -> Non
     assert (shown(session), session.query, session.problem) == ("me/tiny", None, None)
 
 
+def test_a_name_after_a_search_that_found_nothing_brings_back_what_is_recommended(counter: Counter, session: ModelsSession) -> None:
+    search(counter, session, "zzz", HubQuery())
+    assert session.query is not None
+    search(counter, session, "me/tiny", HubQuery())
+    assert session.query is None
+
+
 def test_words_are_looked_for(counter: Counter, session: ModelsSession) -> None:
     search(counter, session, "tin", HubQuery())
     assert [model.repo for model in session.found] == ["me/tiny"]

@@ -190,10 +190,17 @@ def test_the_loaded_model_says_so() -> None:
 
 
 @pytest.mark.parametrize(("num_bytes", "words"), [
-    (0, "0 kB"), (5_400, "5 kB"), (1_230_000, "1.2 MB"), (123_400_000, "123 MB"), (949_000_000, "949 MB"), (960_000_000, "1.0 GB"),
-    (5_700_000_000, "5.7 GB")])
+    (0, "0 kB"), (300, "1 kB"), (5_400, "5 kB"), (1_230_000, "1.2 MB"), (123_400_000, "123 MB"), (949_000_000, "949 MB"),
+    (960_000_000, "1.0 GB"), (5_700_000_000, "5.7 GB")])
 def test_sizes_on_disk_are_in_the_units_of_disks(num_bytes: int, words: str) -> None:
     assert models_view.disk("en", num_bytes) == words
+
+
+@pytest.mark.parametrize(("count", "words"), [
+    (None, ""), (590_000, "0.6 M"), (2_200_000, "2.2 M"), (135_000_000, "135 M"), (960_000_000, "1.0 B"), (8_190_735_360, "8.2 B"),
+    (700_000_000_000, "700 B")])
+def test_parameters_are_counted_as_models_are_named(count: int | None, words: str) -> None:
+    assert models_view.parameters("en", count) == words
 
 
 # --- problems ---
