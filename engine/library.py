@@ -27,6 +27,7 @@ from .errors import (
     NotPermitted,
     UnsupportedModel,
 )
+from .hardware import Hardware, detect
 from .jobs import Jobs, Progress, Stopped
 from .load_job import LoadJob
 from .models.bandwidth import copy_bandwidth
@@ -66,6 +67,7 @@ class Machine:
     free_bytes: int
     bandwidth: float
     quantizations: tuple[QuantizationChoice, ...]
+    devices: tuple[str, ...] = ()       # to choose from
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,14 @@ class Library:
 
     def machine(self) -> Machine:
         hardware = self._engine.hardware
-        return Machine(hardware.name, hardware.kind, hardware.total_bytes, self._free_bytes(), copy_bandwidth(hardware),
-                       self._engine.quantization_choices())
+        return Machine(hardware.name, hardware.kind, hardware.total_bytes, self._free_bytes(hardware), copy_bandwidth(hardware),
+                       self._engine.quantization_choices(), (hardware.kind,) if hardware.kind == "cpu" else (hardware.kind, "cpu"))
 
     def recommended(self, context_tokens: int = 4096, visitors: int = 1) -> tuple[Recommendation, ...]:
         """The catalog, what suits this machine best first."""
         supported = [choice.quantization for choice in self._engine.quantization_choices() if choice.is_supported]
-        return recommend(self._engine.hardware, self._free_bytes(), context_tokens=context_tokens, concurrent=visitors, supported=supported)
+        hardware = self._engine.hardware
+        return recommend(hardware, self._free_bytes(hardware), context_tokens=context_tokens, concurrent=visitors, supported=supported)
 
     def search(self, query: HubQuery, visitor: Visitor) -> HubPage:
         """Raises InvalidRequest, HubUnreachable (also as HubOffline and RateLimited) and TokenRejected."""
@@ -137,17 +140,22 @@ class Library:
             return self._in_folder(str(folder), folder, "folder")
         return self._on_hub(parse_model_name(typed), revision, visitor)
 
-    def fit(self, model: FoundModel, context_tokens: int, visitors: int) -> ModelFit | None:
-        """What it takes in each quantization; None where its shape is not known."""
+    def fit(self, model: FoundModel, context_tokens: int, visitors: int, device: str = "") -> ModelFit | None:
+        """What it takes in each quantization; None where its shape is not known. `device`: "" for the engine's own."""
         if model.shape is None:
             return None
-        return estimate_shape(model.shape, self._engine.hardware, context_tokens=context_tokens, visitors=visitors,
-                              free_bytes=self._free_bytes(), model=model.spec_model,
-                              measured=measured_peaks(model.spec_model, self._engine.settings, self._engine.hardware))
+        hardware = self._hardware(device)
+        return estimate_shape(model.shape, hardware, context_tokens=context_tokens, visitors=visitors,
+                              free_bytes=self._free_bytes(hardware), model=model.spec_model,
+                              measured=measured_peaks(model.spec_model, self._engine.settings, hardware))
 
-    def _free_bytes(self) -> int:
+    def _hardware(self, device: str) -> Hardware:
+        own = self._engine.hardware
+        return own if device in ("", "auto", own.kind) else detect(device)
+
+    def _free_bytes(self, hardware: Hardware) -> int:
         """What a new model could take once the loaded one is gone."""
-        return self._engine.hardware.free_bytes() + self._engine.held_bytes
+        return hardware.free_bytes() + (self._engine.held_bytes if hardware.kind == self._engine.hardware.kind else 0)
 
     def _folder(self, typed: str) -> Path | None:
         if self._engine.settings.is_public:
@@ -202,9 +210,9 @@ class Library:
         return sum(file.size_bytes for file in listing.needed_files if (stored.path / file.path).resolve().name == file.etag)
 
     def remedies(self, error: BaseException | None, model: FoundModel, quantization: Quantization, context_tokens: int,
-                 visitors: int) -> tuple[Remedy, ...]:
+                 visitors: int, device: str = "") -> tuple[Remedy, ...]:
         """What may help after `error`; without one, what may help a model that is too large."""
-        fit, is_public = self.fit(model, context_tokens, visitors), self._engine.settings.is_public
+        fit, is_public = self.fit(model, context_tokens, visitors, device), self._engine.settings.is_public
         if error is None:
             return too_large(model.spec_model, quantization, fit, is_public=is_public) if fit else ()
         other = model.listing.safetensors_revision if model.listing else None

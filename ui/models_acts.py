@@ -126,7 +126,7 @@ def _open(counter: Counter, session: ModelsSession, typed: str, revision: str | 
 
 def _advised(counter: Counter, session: ModelsSession, model: FoundModel) -> Quantization:
     """The weakest quantization that fits comfortably; else the strongest there is."""
-    fit = counter.library.fit(model, session.context, session.visitors)
+    fit = counter.library.fit(model, session.context, session.visitors, session.device)
     choices = [choice for choice in fit.choices if choice.is_supported] if fit else []
     comfortable = [choice.quantization for choice in choices if choice.fit.verdict.name == "FITS"]
     possible = [choice.quantization for choice in choices if choice.fit.verdict.name == "TIGHT"]

@@ -23,6 +23,7 @@ class ModelsSession:
     quantization: Quantization = Quantization.NONE
     context_tokens: int = 4096
     visitors: int = 2
+    device: str = ""            # "": the engine's own
     stops_replies: bool = False
     problem: Exception | None = None
     is_open: bool = False       # whether the tab was looked at
@@ -43,4 +44,4 @@ class ModelsSession:
         return None if is_had else self.model.problem
 
     def options(self, *, is_forced: bool = False) -> LoadOptions:
-        return LoadOptions(self.context, self.visitors, drain="stop" if self.stops_replies else "finish", is_forced=is_forced)
+        return LoadOptions(self.context, self.visitors, self.device, drain="stop" if self.stops_replies else "finish", is_forced=is_forced)

@@ -24,7 +24,7 @@ class Shelf:
         self._visitor = counter.of(session)
         self._status: Status = shared.engine.status()
         model = session.model
-        self._fit = self._library.fit(model, session.context, session.visitors) if model else None
+        self._fit = self._library.fit(model, session.context, session.visitors, session.device) if model else None
         spec = self._engine.spec
         self._is_loaded = bool(model and spec and spec.model == model.spec_model and self._status.state in ("ready", "asleep"))
         self._is_same = self._is_loaded and spec is not None and spec.quantization is session.quantization
@@ -43,7 +43,8 @@ class Shelf:
             gr.update(visible=models_acts.needs_token(session)), gr.skip(), gr.update(visible=bool(name or self._fit)),
             gr.update(choices=self._quantizations(), value=session.quantization.value), gr.update(
                 choices=self._contexts(), value=session.context),
-            session.visitors, gr.update(value=label, visible=bool(name), variant="stop" if name == "cancel" else "primary"),
+            session.visitors, self._devices(), gr.update(
+                value=label, visible=bool(name), variant="stop" if name == "cancel" else "primary"),
             gr.update(visible=self._is_same and session.quantization is not Quantization.NONE and selected != "builtin"),
             gr.update(visible=self._is_loaded), gr.update(visible=bool(card)), card]
 
@@ -61,6 +62,11 @@ class Shelf:
     def _quantizations(self) -> list[tuple[str, str]]:
         return [(models_view.quantization_name(choice.quantization, self._language), choice.quantization.value)
                 for choice in self._engine.quantization_choices() if choice.is_supported]
+
+    def _devices(self) -> Any:
+        """A choice only where there is one."""
+        devices = self._library.machine().devices
+        return gr.update(choices=list(devices), value=self._session.device or devices[0], visible=len(devices) > 1)
 
     def _contexts(self) -> list[tuple[str, int]]:
         shape = self._session.model.shape if self._session.model else None
@@ -98,7 +104,7 @@ class Shelf:
         if model is None:
             return models_view.problem_html(sentence(error, self._language), (), self._language) if error else ""
         found = self._library.remedies(error if isinstance(error, EngineError) else None, model, session.quantization,
-                                       session.context, session.visitors) if error or self._is_too_large() else ()
+                                       session.context, session.visitors, session.device) if error or self._is_too_large() else ()
         words = sentence(error, self._language) if error else text(self._language, "load.too_large") if found else ""
         licence_url = error.licence_url if isinstance(error, ModelAccessDenied) else ""
         return models_view.problem_html(words, found, self._language, licence_url)

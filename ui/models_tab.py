@@ -67,6 +67,7 @@ class Detail:
     quantization: gr.Radio
     context: gr.Dropdown
     visitors: gr.Number
+    device: gr.Radio
     stops: gr.Checkbox
     primary: gr.Button
     save: gr.Button
@@ -124,6 +125,7 @@ def _build_detail(shared: Shared) -> Detail:
                                       value=4096, filterable=False, min_width=140, elem_id="mc-context")
             visitors = shared.labelled(gr.Number, {"label": "load.visitors", "info": "load.visitors.info"}, value=2, minimum=1, maximum=64,
                                        precision=0, min_width=140, elem_id="mc-visitors")
+        device = shared.labelled(gr.Radio, {"label": "load.device"}, choices=[], visible=False, elem_id="mc-device")
         stops = shared.labelled(gr.Checkbox, {"label": "load.stop", "info": "load.stop.info"}, value=False, elem_id="mc-stops")
         with gr.Row(elem_classes="mc-load-acts"):
             primary = gr.Button("…", variant="primary", elem_id="mc-primary", min_width=160)
@@ -131,15 +133,15 @@ def _build_detail(shared: Shared) -> Detail:
             unload = shared.labelled(gr.Button, {"value": "load.unload"}, visible=False, elem_id="mc-unload", min_width=120)
     with shared.labelled(gr.Accordion, {"label": "models.card"}, open=False, visible=False, elem_id="mc-card-box") as card_box:
         card = gr.Markdown("", elem_classes="mc-model-card")
-    return Detail(about, problem, token_box, token, use_token, controls, quantization, context, visitors, stops, primary, save, unload,
-                  card_box, card)
+    return Detail(about, problem, token_box, token, use_token, controls, quantization, context, visitors, device, stops, primary, save,
+                  unload, card_box, card)
 
 
 def _wire(shared: Shared, session: gr.State, wake: gr.State, tab: gr.Tab, strip: gr.HTML, machine: gr.HTML, filters: Filters,
           listing: gr.HTML, disk: gr.HTML, detail: Detail) -> None:
     library = shared.library
     outputs = [machine, listing, disk, detail.about, detail.problem, detail.token_box, detail.token, detail.controls, detail.quantization,
-               detail.context, detail.visitors, detail.primary, detail.save, detail.unload, detail.card_box, detail.card]
+               detail.context, detail.visitors, detail.device, detail.primary, detail.save, detail.unload, detail.card_box, detail.card]
 
     def counter(request: gr.Request) -> Counter:
         return Counter(library, Visitor(owner_of(request), name=getattr(request, "username", None) or ""))
@@ -182,11 +184,12 @@ def _wire(shared: Shared, session: gr.State, wake: gr.State, tab: gr.Tab, strip:
         models_acts.search(counter(request), session, typed, query)
         yield rendered(session, request)
 
-    def choose(quantization: str, context: int, visitors: float | None, stops: bool, session: ModelsSession,
+    def choose(quantization: str, context: int, visitors: float | None, device: str | None, stops: bool, session: ModelsSession,
                request: gr.Request) -> list[Any]:
         session.quantization = Quantization(quantization) if quantization in list(Quantization) else session.quantization
         if context and int(context) != session.context:     # a model with a small window shows less than was asked for
             session.context_tokens = int(context)
+        session.device = device or ""
         session.visitors = max(1, min(64, int(visitors))) if visitors else session.visitors
         session.stops_replies, session.problem = bool(stops), None
         row = rendered(session, request)
@@ -216,8 +219,8 @@ def _wire(shared: Shared, session: gr.State, wake: gr.State, tab: gr.Tab, strip:
     detail.save.click(simply("save"), session, outputs, **QUIET)
     detail.unload.click(simply("unload"), session, outputs, **QUIET)
     gr.on([filters.typed.submit, *(each.input for each in filters.all[1:])], search, [*filters.all, session], outputs, **QUIET)
-    gr.on([each.input for each in (detail.quantization, detail.context, detail.visitors, detail.stops)], choose,
-          [detail.quantization, detail.context, detail.visitors, detail.stops, session], outputs, **QUIET)
+    gr.on([each.input for each in (detail.quantization, detail.context, detail.visitors, detail.device, detail.stops)], choose,
+          [detail.quantization, detail.context, detail.visitors, detail.device, detail.stops, session], outputs, **QUIET)
     gr.on([detail.use_token.click, detail.token.submit], use_token, [detail.token, session], outputs, **QUIET)
     wake.change(refresh, session, outputs, **QUIET)
     tab.select(arrive, session, outputs, **QUIET)
