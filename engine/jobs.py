@@ -84,10 +84,11 @@ class Jobs:
         Raises EngineBusy when this owner has too many running, and StorageError.
         """
         with self._lock:
-            same = [each.job for each in self._running.values() if (each.job.kind, each.job.title) == (kind, title)]
+            running = self._live()
+            same = [job for job in running if (job.kind, job.title) == (kind, title)]
             if same:
                 return same[0]
-            if sum(each.job.owner == owner for each in self._running.values()) >= MAX_RUNNING:
+            if sum(job.owner == owner for job in running) >= MAX_RUNNING:
                 raise EngineBusy(f"{MAX_RUNNING} jobs are running", "Wait for one to end, or cancel one.")
             progress = Progress(self._store.add(kind, title, owner, facts), self._store)
             self._running[progress.job.id] = progress
@@ -131,12 +132,16 @@ class Jobs:
 
     def forget(self, job_id: int) -> None:
         """Take a job that is over out of the list. Raises InvalidRequest for one that runs."""
-        if job_id in self._running:
+        if any(job.id == job_id for job in self._live()):
             raise InvalidRequest("job", job_id, "over before it is taken out of the list: cancel it first")
         self._store.delete(job_id)
 
     def is_running(self, kind: str, title: str = "") -> bool:
-        return any(each.job.kind == kind and title in ("", each.job.title) for each in list(self._running.values()))
+        return any(job.kind == kind and title in ("", job.title) for job in self._live())
+
+    def _live(self) -> list[Job]:
+        """Jobs that are not over; one that has just ended may still be in the table of threads."""
+        return [each.job for each in list(self._running.values()) if not each.job.is_over]
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Ask everything to stop and wait a moment, so that what came is saved. For the end of the process."""
