@@ -213,10 +213,12 @@ class Library:
                  visitors: int, device: str = "") -> tuple[Remedy, ...]:
         """What may help after `error`; without one, what may help a model that is too large."""
         fit, is_public = self.fit(model, context_tokens, visitors, device), self._engine.settings.is_public
-        if error is None:
-            return too_large(model.spec_model, quantization, fit, is_public=is_public) if fit else ()
         other = model.listing.safetensors_revision if model.listing else None
-        return remedies(error, model.spec_model, quantization, fit, is_public=is_public, other_revision=other)
+        if error is not None:
+            found = remedies(error, model.spec_model, quantization, fit, is_public=is_public, other_revision=other)
+        else:
+            found = too_large(model.spec_model, quantization, fit, is_public=is_public) if fit else ()
+        return tuple(remedy for remedy in found if remedy.kind != "force" or model.can_load)
 
     # --- downloading ---
 

@@ -192,6 +192,14 @@ def test_what_is_not_on_disk_cannot_be_loaded(library: Library) -> None:
         library.load(library.find("me/tiny", ME), Quantization.NONE, SMALL, ME)
 
 
+def test_what_is_too_large_is_loaded_anyway_only_from_disk(library: Library) -> None:
+    def kinds(model: FoundModel) -> list[str]:
+        return [remedy.kind for remedy in library.remedies(None, model, Quantization.NF4, 512, 100_000_000)]
+
+    assert "force" not in kinds(library.find("me/tiny", ME))
+    assert "force" in kinds(fetched(library, "me/tiny"))
+
+
 def test_asking_for_a_running_download_again_follows_it(library: Library, stand_in: StandIn) -> None:
     first = begun(library, stand_in)
     assert library.download(library.find("me/large", ME), ME).id == first.id
