@@ -11,7 +11,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev $(VENV)/node_modules/axe-core
 	sh scripts/ensure_browser.sh
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder     # the browser files, which take longest, first
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -122,7 +122,7 @@ def looking_html(name: str, language: str) -> str:
 def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is_loaded: bool, language: str,
                released: Released | None = None) -> str:
     """`released`: what the model before it gave back, for the one that is loaded."""
-    title = text(language, "models.builtin") if model.where == "builtin" else model.spec_model
+    title = model.name if model.where == "builtin" else model.spec_model
     state = f' <span class="mc-verdict is-good">{_say(language, "models.loaded")}</span>' if is_loaded else ""
     parts = [f"<h2>{html.escape(title)}{state}</h2>", f'<p class="mc-facts">{_facts(model, language)}</p>']
     if is_loaded and released is not None and released.expected_bytes:

@@ -113,7 +113,7 @@ def test_a_copy_of_a_shared_chat_can_be_continued(visit: Visit, serve: Serve) ->
 
 
 def test_a_revoked_link_leads_nowhere(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+    page = visit(serve(ScriptedEngine(answer("Between us"))))
     talk(page, "Hello")
     link = share_link(page)
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
@@ -121,7 +121,7 @@ def test_a_revoked_link_leads_nowhere(visit: Visit, serve: Serve) -> None:
     guest = visit(link)
     expect(guest.get_by_role("alert")).to_contain_text("leads nowhere")
     expect(asked(guest)).to_have_count(0)
-    assert "Words" not in guest.content()
+    assert "Between us" not in guest.content()
 
 
 def visit_shared(visit: Visit, link: str) -> Page:
