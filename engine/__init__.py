@@ -5,6 +5,7 @@
     for event in engine.chat([Message("user", "hi")]): ...
 """
 
+from .agent.sandbox import RunResult, TierReport, open_sandbox, probe_sandboxes
 from .attachments import MAX_FILE_BYTES, clean_name, first_part, read_attachment
 from .conversations.live import Progress
 from .conversations.service import Ask, Conversations, Question, prompt_messages
@@ -28,6 +29,7 @@ from .errors import (
     NoModelLoaded,
     NotPermitted,
     RateLimited,
+    SandboxUnavailable,
     ShareNotFound,
     StaleChat,
     StorageError,
@@ -70,11 +72,11 @@ __all__ = [
     "Conversations", "DiskFull", "DownloadBroken", "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy", "EngineError",
     "Finished", "FoundModel", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing", "HubModel", "HubOffline",
     "HubPage", "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "Job", "Library", "LoadError", "LoadEvent",
-    "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES", "Machine", "Message", "MessageTooLong", "ModelAccessDenied",
-    "ModelFit", "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress", "PromptView",
-    "Quantization", "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "ReasoningDelta", "Recommendation",
-    "Released", "Remedy", "SavedModel", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound", "StaleChat", "Status",
-    "StorageError", "StoredModel", "StreamEvent", "TextDelta", "TokenRejected", "UnsupportedModel", "Usage", "Verdict", "Visitor",
-    "Waiting", "choice_of", "clean_name", "estimate_fit", "export_json", "export_markdown", "first_part", "gib",
-    "parse_model_name", "prompt_messages", "read_attachment", "read_chats",
+    "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES", "Machine", "Message", "MessageTooLong", "ModelAccessDenied", "ModelFit",
+    "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress", "PromptView", "Quantization",
+    "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "ReasoningDelta", "Recommendation", "Released", "Remedy",
+    "RunResult", "SandboxUnavailable", "SavedModel", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound", "StaleChat",
+    "Status", "StorageError", "StoredModel", "StreamEvent", "TextDelta", "TierReport", "TokenRejected", "UnsupportedModel", "Usage",
+    "Verdict", "Visitor", "Waiting", "choice_of", "clean_name", "estimate_fit", "export_json", "export_markdown", "first_part",
+    "gib", "open_sandbox", "parse_model_name", "probe_sandboxes", "prompt_messages", "read_attachment", "read_chats",
 ]

@@ -27,7 +27,8 @@ EngineError
 ├── ShareNotFound           revoked, or never existed
 ├── JobNotFound
 ├── NotPermitted            public mode: only the operator may, or not now
-└── AttachmentRefused       a file that cannot become text
+├── AttachmentRefused       a file that cannot become text
+└── SandboxUnavailable      programs cannot be run safely on this machine
 
 The text of each says what, which value and what to do next. Nothing here holds a secret.
 """
@@ -211,3 +212,11 @@ class AttachmentRefused(EngineError):
     def __init__(self, name: str, why: str, remedy: str) -> None:
         super().__init__(f"{name} cannot be attached: {why}. {remedy}")
         self.name, self.why, self.remedy = name, why, remedy
+
+
+class SandboxUnavailable(EngineError):
+    """`reason` is the part between: what this machine lacks, or what a program could do that it must not."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Programs cannot be run safely on this machine: {reason.rstrip('.')}. Their code is shown; run it elsewhere.")
+        self.reason = reason

@@ -1,0 +1,44 @@
+"""Files that a person gives along with a task: into the work folder, and how they begin, for the prompt."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..attachments import clean_name
+from ..errors import AttachmentRefused
+
+PREVIEW_BYTES, PREVIEW_LINES = 2_000, 3
+
+
+def put_file(source: Path, folder: Path) -> None:
+    """Copy into a sandbox's folder under its own name. Whatever a program has put there by that name is replaced, never followed.
+
+    Raises AttachmentRefused.
+    """
+    target = folder / clean_name(source.name)
+    try:
+        target.unlink(missing_ok=True)
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with source.open("rb") as reader, os.fdopen(descriptor, "wb") as writer:
+            shutil.copyfileobj(reader, writer)
+    except OSError as error:
+        raise AttachmentRefused(source.name, f"it could not be copied ({error.strerror})", "Try another file.") from error
+
+
+def previews(sources: Iterable[Path]) -> list[tuple[str, str]]:
+    """Names and first lines; "" for what is not text. Raises AttachmentRefused."""
+    return [(clean_name(source.name), _beginning(source)) for source in sources]
+
+
+def _beginning(source: Path) -> str:
+    try:
+        with source.open("rb") as reader:
+            start = reader.read(PREVIEW_BYTES)
+    except OSError as error:
+        raise AttachmentRefused(source.name, f"it could not be read ({error.strerror})", "Try another file.") from error
+    if b"\0" in start:
+        return ""
+    return "\n".join(start.decode("utf-8", "replace").splitlines()[:PREVIEW_LINES])

@@ -1,0 +1,145 @@
+"""The files of a box, as the host sees them: what is there, whether it is too much, what a run made, and their end.
+
+Names and contents are a stranger's. Nothing here follows a link or opens a file; no recursion, since a path may be deeper than a stack.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from .base import Limits, ProducedFile
+
+
+class Stamp(NamedTuple):
+    """Two equal ones: the same file, untouched. A guest cannot set times."""
+
+    inode: int
+    num_bytes: int
+    changed_ns: int
+
+
+Stamps = dict[str, Stamp]           # by path relative to the work folder
+
+
+class TooMuch(Exception):
+    """A limit on files was passed; the text says which, as the end of a sentence about the program."""
+
+
+class BoxFolder:
+    """One box's own corner of the disk: `work` for programs, `home` for caches, `libraries` to import from."""
+
+    def __init__(self, links: dict[str, str]) -> None:
+        self.root = Path(os.path.realpath(tempfile.mkdtemp(prefix="mindcubes-")))
+        self.work, self.home, self.libraries = (self.root / name for name in ("work", "home", "libraries"))
+        for folder in (self.work, self.home, self.libraries):
+            folder.mkdir(mode=0o700)
+        for name, path in links.items():
+            (self.libraries / name).symlink_to(path)
+
+    def stamps(self, limits: Limits | None = None, unnamed_bytes: int = 0) -> Stamps:
+        """Every regular file of `work`. `unnamed_bytes` of deleted files count with those of both folders. Raises TooMuch."""
+        num_entries, num_bytes = 0, unnamed_bytes
+        files: Stamps = {}
+        for folder in (self.work, self.home):
+            for entry in _walk(folder):
+                num_entries += 1
+                if (stamp := _stamp(entry)) is not None:
+                    num_bytes += stamp.num_bytes
+                    if folder is self.work:
+                        files[os.path.relpath(entry.path, self.work)] = stamp
+                if limits is not None:
+                    _require_room(num_entries, num_bytes, limits)
+        return files
+
+    def produced(self, before: Stamps, limits: Limits) -> tuple[ProducedFile, ...]:
+        """What is new or changed since `before`, by name. Raises TooMuch."""
+        now = self.stamps(limits)
+        changed = sorted(name for name, stamp in now.items() if before.get(name) != stamp)
+        return tuple(ProducedFile(_shown(name), self.work / name, now[name].num_bytes) for name in changed)
+
+    def discard_new(self, before: Stamps) -> None:
+        """After too much: of `work` only files that lie directly in it and are as they were `before` stay; `home` is emptied."""
+        for folder in (self.home, self.work):
+            for entry in _scan(str(folder)):
+                if folder is self.home or _stamp(entry) is None or before.get(entry.name) != _stamp(entry):
+                    _remove(entry.path, self.root)
+
+    def remove(self) -> None:
+        _remove(str(self.root), self.root.parent)
+
+
+def _require_room(num_entries: int, num_bytes: int, limits: Limits) -> None:
+    if num_entries > limits.num_files:
+        raise TooMuch(f"made more than {limits.num_files} files")
+    if num_bytes > limits.folder_bytes:
+        raise TooMuch(f"wrote more than {limits.folder_bytes >> 20} MiB of files")
+
+
+def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Every entry below `folder`, parents first. What disappears meanwhile is left out. Raises TooMuch on a path that is too deep."""
+    waiting = [str(folder)]
+    while waiting:
+        try:
+            entries = _scan(waiting.pop())
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise TooMuch("made folders too deep to look into") from error
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+
+
+def _scan(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except PermissionError:
+        os.chmod(folder, 0o700)     # made unreadable by its owner, who is also ours
+        with os.scandir(folder) as entries:
+            return list(entries)
+
+
+def _stamp(entry: os.DirEntry[str]) -> Stamp | None:
+    """None for what is not a regular file, or is gone."""
+    try:
+        facts = entry.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return Stamp(facts.st_ino, facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
+
+
+def _remove(path: str, above: Path) -> None:
+    """Delete a tree of any depth: each folder found inside is moved up beside its parent first, so no path grows."""
+    if not os.path.isdir(path) or os.path.islink(path):
+        os.unlink(path)
+        return
+    pile = Path(tempfile.mkdtemp(prefix="mindcubes-removed-", dir=above))
+    waiting = [path]
+    count = 0
+    while waiting:
+        folder = waiting.pop()
+        os.chmod(folder, 0o700)
+        for entry in _scan(folder):
+            if entry.is_dir(follow_symlinks=False):
+                os.chmod(entry.path, 0o700)
+                count += 1
+                moved = str(pile / str(count))
+                os.rename(entry.path, moved)
+                waiting.append(moved)
+            else:
+                os.unlink(entry.path)
+        os.rmdir(folder)
+    os.rmdir(pile)
+
+
+def _shown(name: str) -> str:
+    """A name that can be printed and sent: other bytes than UTF-8 become question marks, control characters too."""
+    text = name.replace(os.sep, "/").encode("utf-8", "replace").decode("utf-8")
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,85 @@
+"""What ordinary programs expect of a machine, where the jail has none of it. Courtesy only: the locks do not depend on it."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import site
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+THREAD_STACK_BYTES = 2 << 20        # eight by default, of a small address space
+OUTPUT = 1                          # the pipe to the host; 2 leads there too
+INPUT = builtins.input
+
+
+class NoKeyboard(io.TextIOBase):
+    """Standard input where nobody can type: says so instead of waiting."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readline(self, size: int = -1, /) -> NoReturn:  # type: ignore[override]
+        raise EOFError("input() is not available here: nobody can type. Put the values into the program.")
+
+    def read(self, size: int | None = -1, /) -> NoReturn:
+        self.readline()
+
+
+def settle(home: str, work: str) -> None:
+    """Once, before the locks: environment, threads, `exit()`, and file modes that a copy may set without being refused."""
+    os.environ.update(
+        HOME=home, TMPDIR=home, MPLCONFIGDIR=home, MPLBACKEND="Agg", LANG="C.UTF-8",
+        OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1",      # each BLAS thread reserves tens of MiB
+    )
+    threading.stack_size(THREAD_STACK_BYTES)
+    site.setquit()
+    site.sethelper()
+    for name in ("chmod", "chown", "lchown", "utime"):
+        setattr(os, name, _ignored_in((home, work), getattr(os, name)))
+
+
+def open_streams() -> tuple[io.TextIOWrapper, io.TextIOWrapper]:
+    """Standard output and error of one program, both to the host; line by line, so that what was printed is seen before a hang."""
+    out, err = (io.TextIOWrapper(io.BufferedWriter(io.FileIO(OUTPUT, "w", closefd=False)), "utf-8", "backslashreplace",
+                                 line_buffering=True, write_through=is_error) for is_error in (False, True))
+    sys.stdout, sys.stderr, sys.stdin = out, err, NoKeyboard()
+    sys.__stdout__, sys.__stderr__, sys.__stdin__ = out, err, sys.stdin      # type: ignore[misc,assignment]
+    return out, err
+
+
+def restore() -> None:
+    """Before each program: undo what the one before may have done to the interpreter."""
+    sys.settrace(None)
+    sys.setprofile(None)
+    sys.setrecursionlimit(1000)
+    sys.argv = ["program.py"]
+    builtins.input = INPUT
+
+
+def wait_for_threads() -> None:
+    """As a script does at its end: for all but daemons. A pool's idle workers would wait for ever."""
+    pools: Any = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon and thread not in pools:
+            thread.join()
+
+
+def _ignored_in(folders: tuple[str, ...], change: Callable[..., None]) -> Callable[..., None]:
+    """The kernel refuses `change` everywhere; `shutil.copy` needs it not to fail on the program's own files."""
+
+    def changed(path: Any, *arguments: Any, **options: Any) -> None:
+        try:
+            change(path, *arguments, **options)
+        except PermissionError:
+            if not isinstance(path, str | bytes | os.PathLike):
+                raise
+            name = os.fsdecode(os.path.realpath(path))
+            if not name.startswith(tuple(folder + os.sep for folder in folders)):
+                raise
+            os.stat(name)       # a file that is not there is reported as such
+
+    return changed

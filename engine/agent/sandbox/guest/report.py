@@ -1,0 +1,38 @@
+"""What went wrong in a program, as its author wants to read it: their own lines, nobody else's."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import traceback
+
+NAME = "program.py"
+MAX_CHARS = 4_000
+
+
+def remember_source(code: str, number: int) -> str:
+    """The file name to compile program `number` under: its lines are shown even when a later program calls into it."""
+    name = f"{NAME}#{number}"
+    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+    return name
+
+
+def describe(error: BaseException, work: str) -> str:
+    """The traceback without the frames of libraries and of the loop, cut in the middle when it is long."""
+    try:
+        told = traceback.TracebackException.from_exception(error, compact=True)
+        _keep_own_frames(told, work)
+        text = re.sub(rf"{re.escape(NAME)}#\d+", NAME, "".join(told.format())).rstrip()
+    except (MemoryError, RecursionError):
+        return type(error).__name__
+    half = MAX_CHARS // 2
+    return text if len(text) <= MAX_CHARS else f"{text[:half]}\n... {len(text) - MAX_CHARS} characters left out ...\n{text[-half:]}"
+
+
+def _keep_own_frames(told: traceback.TracebackException, work: str) -> None:
+    chain: list[traceback.TracebackException | None] = [told]
+    while chain:
+        if (part := chain.pop()) is not None:
+            own = [frame for frame in part.stack if frame.filename.startswith((NAME + "#", work))]
+            part.stack = traceback.StackSummary.from_list(own)
+            chain += [part.__cause__, part.__context__, *(part.exceptions or ())]

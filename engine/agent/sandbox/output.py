@@ -1,0 +1,33 @@
+"""What a program printed, however much that was: its head, its tail, and how much lay between."""
+
+from __future__ import annotations
+
+import codecs
+
+
+class KeptOutput:
+    """Takes bytes as they come, also cut in the middle of a character; never holds more than `max_chars` and one piece."""
+
+    def __init__(self, max_chars: int) -> None:
+        self._half = max_chars // 2
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._head, self._num_head_chars = list[str](), 0
+        self._tail = ""
+        self._num_left_out = 0
+
+    def add(self, data: bytes, *, is_last: bool = False) -> str:
+        """What of it belongs to the head, so is worth showing at once."""
+        text = self._decoder.decode(data, is_last)
+        shown = text[:self._half - self._num_head_chars]
+        self._head.append(shown)
+        self._num_head_chars += len(shown)
+        self._tail += text[len(shown):]
+        if (surplus := len(self._tail) - self._half) > 0:
+            self._num_left_out += surplus
+            self._tail = self._tail[surplus:]
+        return shown
+
+    @property
+    def text(self) -> str:
+        cut = f"\n... {self._num_left_out:,} characters left out ...\n" if self._num_left_out else ""
+        return "".join(self._head) + cut + self._tail
