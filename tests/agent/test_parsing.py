@@ -1,0 +1,93 @@
+"""Finding the program in what models write."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.agent.parsing import normalised, parse, resumed
+
+CODE = "for i in range(2):\n    print(i)"
+INDENTED = "   for i in range(2):\n       print(i)"
+
+
+@pytest.mark.parametrize("reply", [
+    f"```python\n{CODE}\n```",
+    f"```py\n{CODE}\n```",
+    f"```Python3\n{CODE}\n```",
+    f"```\n{CODE}\n```",
+    f"``` python\n{CODE}\n```   ",
+    f"```python title=\"a.py\"\n{CODE}\n```",
+    f"```{{.python}}\n{CODE}\n```",
+    f"~~~python\n{CODE}\n~~~",
+    f"````python\n{CODE}\n````",
+    f"Text.\n```python\n{CODE}\n```\nMore.",
+    f"1. First:\n   ```python\n{INDENTED}\n   ```\n2. Then.",
+    f"- ```python\n  {INDENTED.replace(chr(10), chr(10) + '  ')}\n  ```",
+    f"   ```python\n{INDENTED}\n   ```",
+    f"```python\r\n{CODE}\r\n```\r\n".replace("):\n", "):\r\n"),
+    f"```python\n{CODE}",
+    f"```bash\npip install numpy\n```\n```python\n{CODE}\n```",
+    f"```python\n{CODE}\n```\n```bash\npython program.py\n```",
+    f"```python\n{CODE}\n```\nIt prints:\n```\n0\n1\n```",
+    f"```python\nprint('a first try')\n```\nBetter:\n```python\n{CODE}\n```",
+    f"```python\n{CODE}\n```\nFor example:\n```python\nprint(",
+    f"Use `print` or ``` in text.\n```python\n{CODE}\n```",
+    f"A thought with ```python\nprint('thought')\n```\n</think>\n```python\n{CODE}\n```",
+], ids=range(22))
+def test_the_program_is_found(reply: str) -> None:
+    assert parse(reply).code == CODE
+
+
+@pytest.mark.parametrize("reply", [
+    "The answer is 42.",
+    "Put code between ``` and ``` or use `print()`.",
+    "Use ```print(1)``` inline.",
+    "```bash\nrm -rf /\n```",
+    "```json\n{\"a\": 1}\n```",
+    "It prints:\n```\n42\n```",
+    "```text\nimport nothing\n```",
+    "```python\n```",
+    "",
+], ids=range(9))
+def test_what_is_no_python_program_is_not_taken_for_one(reply: str) -> None:
+    assert parse(reply).code is None
+
+
+def test_the_words_around_the_program_are_kept() -> None:
+    assert parse(f"Before.\n\n```python\n{CODE}\n```\n\nAfter.").prose == "Before.\n\nAfter."
+
+
+def test_a_program_may_print_fences() -> None:
+    code = 'text = """\n```\ninside\n```\n"""\nprint(text)'
+    assert parse(f"```python\n{code}\n```\nDone.").code == code
+
+
+def test_an_open_fence_is_noted() -> None:
+    assert parse("```python\nprint(").is_cut_off
+    assert not parse("```python\nprint(1)").is_cut_off
+
+
+def test_the_text_of_a_program_keeps_its_inner_blank_lines_and_spaces() -> None:
+    code = "def f():\n\n\n    return '  a  '"
+    assert parse(f"```python\n{code}\n```").code == code
+
+
+@pytest.mark.parametrize(("begun", "rest"), [
+    ("```python\nprint(6 *", " 7)\n```"),
+    ("```python\nprint(6 *", "```python\nprint(6 * 7)\n```"),
+    ("```python\nprint(6 *", "Here is the whole program:\n```python\nprint(6 * 7)\n```"),
+])
+def test_a_continuation_joins_or_replaces(begun: str, rest: str) -> None:
+    assert parse(resumed(begun, rest)).code == "print(6 * 7)"
+
+
+def test_a_continuation_in_a_block_of_its_own_is_put_behind_the_beginning() -> None:
+    begun, rest = "```python\nfor i in range(2):\n", "```python\n    print(i)\n```"
+    assert parse(resumed(begun, rest)).code is not None
+    assert "print(i)" in (parse(resumed(begun, rest)).code or "")
+
+
+def test_programs_that_differ_in_comments_and_spacing_are_the_same() -> None:
+    assert normalised("print( 1 )  # one") == normalised("\n\nprint(1)")
+    assert normalised("print(1)") != normalised("print(2)")
+    assert normalised("print(1") == normalised("print(1\n")
