@@ -103,9 +103,10 @@ class Shelf:
         error = session.trouble or self._failed_load()
         if model is None:
             return models_view.problem_html(sentence(error, self._language), (), self._language) if error else ""
+        is_too_large = error is None and self._is_too_large()
         found = self._library.remedies(error if isinstance(error, EngineError) else None, model, session.quantization,
-                                       session.context, session.visitors, session.device) if error or self._is_too_large() else ()
-        words = sentence(error, self._language) if error else text(self._language, "load.too_large") if found else ""
+                                       session.context, session.visitors, session.device) if error or is_too_large else ()
+        words = sentence(error, self._language) if error else text(self._language, "load.too_large") if is_too_large else ""
         licence_url = error.licence_url if isinstance(error, ModelAccessDenied) else ""
         return models_view.problem_html(words, found, self._language, licence_url)
 

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,22 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`python app.py`, up before its model: tests wait for what they need."""
+    """Up before its model: tests wait for what they need."""
+    with app_running(tmp_path_factory.mktemp("app"), HF_HUB_OFFLINE="1") as address:
+        yield address
+
+
+@contextmanager
+def app_running(home: Path, **environ: str) -> Iterator[str]:
+    """`python app.py` with chats, models and log in `home`; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("app") / "log.txt"
-    environ = {**os.environ, "GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1", "CI": "true",
-               "MINDCUBES_DATA_DIR": str(log.parent / "data")}
+    log = home / "log.txt"
+    known = {**os.environ, "GRADIO_SERVER_PORT": str(port), "CI": "true", "HF_HOME": str(home / "hf"), "HF_TOKEN": "",
+             "MINDCUBES_DATA_DIR": str(home / "data"), "HF_HUB_DISABLE_TELEMETRY": "1", **environ}
     with log.open("w") as output:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=known, stdout=output, stderr=subprocess.STDOUT)
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for_app(address, process, log)

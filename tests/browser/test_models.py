@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests import hub_folders, hub_standin, tiny_models
 from tests.hub_standin import GOOD_TOKEN, Repo, StandIn
 
-from .conftest import ROOT, wait_for_app
+from .conftest import app_running
 from .test_chat import Visit, send, wait_for_end, wait_for_model
 
 LOAD_MS = 60_000
@@ -40,21 +36,8 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 @pytest.fixture(scope="module")
 def hub_app(stand_in: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`python app.py` that knows no other hub than the stand-in."""
-    home = tmp_path_factory.mktemp("home")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environ = {**os.environ, "GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": stand_in.address, "CI": "true",
-               "HF_HOME": str(home / "hf"), "MINDCUBES_DATA_DIR": str(home / "data"), "HF_HUB_DISABLE_TELEMETRY": "1", "HF_TOKEN": ""}
-    log = home / "log.txt"
-    with log.open("w") as output:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        wait_for_app(f"http://127.0.0.1:{port}", process, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
+    with app_running(tmp_path_factory.mktemp("home"), HF_HUB_OFFLINE="0", HF_ENDPOINT=stand_in.address) as address:
+        yield address
 
 
 def open_models(page: Page) -> None:
