@@ -36,7 +36,7 @@ from .models.estimate import ModelFit, estimate_shape, measured_peaks
 from .models.hub import DownloadProgress, Hub, HubListing, HubPage, HubQuery, StoredModel, parse_model_name
 from .models.loader import BUILTIN_FOLDER, read_config
 from .models.quantization import Quantization, QuantizationChoice
-from .models.saved import SavedModel, all_saved, delete_saved
+from .models.saved import SavedModel, all_saved, delete_saved, find_saved
 from .models.shape import ModelShape, read_shape
 from .models.spec import LoadOptions, ModelSpec
 from .remedies import Remedy, remedies, too_large
@@ -85,6 +85,7 @@ class FoundModel:
     entry: CatalogEntry | None = None
     is_on_disk: bool = False
     partial_bytes: int = 0          # of what a download needs, is here already
+    saved: frozenset[Quantization] = frozenset()        # kept in these: they load without their source
     problem: EngineError | None = None
 
     @property
@@ -94,6 +95,9 @@ class FoundModel:
     @property
     def can_load(self) -> bool:
         return self.is_on_disk or self.where in ("builtin", "folder")
+
+    def can_load_as(self, quantization: Quantization) -> bool:
+        return self.can_load or quantization in self.saved
 
     @property
     def download_bytes(self) -> int:
@@ -184,6 +188,9 @@ class Library:
             if stored is not None and stored.path is not None and stored.is_complete:
                 known = self._in_folder(repo, stored.path, "disk")
                 return replace(known, revision=stored.sha, entry=entry, problem=error)
+            kept = next((each for each in self.saved() if each.model == repo), None)
+            if kept is not None:
+                return self.refreshed(FoundModel(repo, "disk", kept.source, kept.shape, entry=entry, problem=error))
             if isinstance(error, ModelAccessDenied) or (entry is not None and isinstance(error, HubUnreachable)):
                 return FoundModel(repo, "catalog", shape=entry.shape if entry else None, entry=entry, problem=error)
             raise
@@ -200,7 +207,8 @@ class Library:
             return model
         is_here = self._hub.stored(model.spec_model, model.revision) is not None
         partial = 0 if is_here or model.listing is None else self._partial_bytes(model.listing)
-        return replace(model, where="disk" if is_here else "hub", is_on_disk=is_here, partial_bytes=partial)
+        saved = frozenset(each for each in Quantization if find_saved(model.spec(each), self._engine.settings))
+        return replace(model, where="disk" if is_here or saved else "hub", is_on_disk=is_here, partial_bytes=partial, saved=saved)
 
     def _partial_bytes(self, listing: HubListing) -> int:
         """Of an unfinished download, or of files that an older revision has in common with this one."""
@@ -218,7 +226,7 @@ class Library:
             found = remedies(error, model.spec_model, quantization, fit, is_public=is_public, other_revision=other)
         else:
             found = too_large(model.spec_model, quantization, fit, is_public=is_public) if fit else ()
-        return tuple(remedy for remedy in found if remedy.kind != "force" or model.can_load)
+        return tuple(remedy for remedy in found if remedy.kind != "force" or model.can_load_as(quantization))
 
     # --- downloading ---
 
@@ -284,7 +292,7 @@ class Library:
     def load(self, model: FoundModel, quantization: Quantization, options: LoadOptions, visitor: Visitor) -> LoadJob:
         """Swap to a model that is on disk. Raises NotPermitted, EngineBusy, InvalidRequest."""
         self._require_allowed(model.spec_model, visitor)
-        if not self.refreshed(model).can_load:      # it may have been deleted on another page
+        if not self.refreshed(model).can_load_as(quantization):      # it may have been deleted on another page
             raise InvalidRequest("model", model.spec_model, "downloaded before it is loaded")
         self._require_unused(visitor)
         return self._engine.start_loading(model.spec(quantization), options)

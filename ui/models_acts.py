@@ -125,9 +125,11 @@ def _open(counter: Counter, session: ModelsSession, typed: str, revision: str | 
 
 
 def _advised(counter: Counter, session: ModelsSession, model: FoundModel) -> Quantization:
-    """The weakest quantization that fits comfortably; else the strongest there is."""
+    """The weakest quantization that fits comfortably, of those that were kept where nothing else is here; else the strongest."""
     fit = counter.library.fit(model, session.context, session.visitors, session.device)
-    choices = [choice for choice in fit.choices if choice.is_supported] if fit else []
+    is_only_kept = model.saved and not model.can_load
+    choices = [choice for choice in fit.choices if choice.is_supported
+               and (not is_only_kept or choice.quantization in model.saved)] if fit else []
     comfortable = [choice.quantization for choice in choices if choice.fit.verdict.name == "FITS"]
     possible = [choice.quantization for choice in choices if choice.fit.verdict.name == "TIGHT"]
     return next(iter(comfortable or possible or [choices[-1].quantization if choices else Quantization.NONE]))

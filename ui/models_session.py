@@ -40,7 +40,7 @@ class ModelsSession:
         """What just failed, else what keeps the model from being had. What is on disk needs no hub."""
         if self.problem is not None or self.model is None:
             return self.problem
-        is_had = self.model.can_load and not isinstance(self.model.problem, UnsupportedModel)
+        is_had = self.model.can_load_as(self.quantization) and not isinstance(self.model.problem, UnsupportedModel)
         return None if is_had else self.model.problem
 
     def options(self, *, is_forced: bool = False) -> LoadOptions:

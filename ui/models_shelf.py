@@ -82,7 +82,7 @@ class Shelf:
         running = next((job for job in self._jobs if job.kind == "download" and job.title == model.spec_model and not job.is_over), None)
         if running is not None:
             return "cancel", str(running.id), text(language, "load.cancel")
-        if model.can_load:
+        if model.can_load_as(self._session.quantization):
             return self._load_act()
         is_closed = models_acts.needs_token(self._session) and model.problem is not None
         if model.listing is None or model.listing.obstacle or is_closed:

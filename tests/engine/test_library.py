@@ -379,6 +379,21 @@ def test_saved_quantized_weights_are_listed_and_deleted(library: Library) -> Non
     assert library.saved() == ()
 
 
+@pytest.mark.parametrize("is_hub_there", [True, False], ids=["hub", "no hub"])
+def test_saved_quantized_weights_load_when_their_source_is_deleted(library: Library, stand_in: StandIn, is_hub_there: bool) -> None:
+    exhaust(library.load(fetched(library, "me/tiny"), Quantization.NF4, SMALL, ME).follow())
+    assert ended(library, library.save_quantized(ME)).state == "done"
+    library.unload(ME)
+    library.delete("me/tiny", ME)
+    if not is_hub_there:
+        stand_in.faults.append(Fault("*", 500))
+    found = library.find("me/tiny", ME)
+    assert (found.can_load, found.can_load_as(Quantization.NF4), found.can_load_as(Quantization.INT8)) == (False, True, False)
+    exhaust(library.load(found, Quantization.NF4, SMALL, ME).follow())
+    assert ask(library._engine, "hello", max_new_tokens=4)[1].usage.new_tokens
+    assert library.on_disk() == ()
+
+
 def test_what_was_never_saved_cannot_be_deleted(library: Library) -> None:
     with pytest.raises(ModelNotFound):
         library.delete_saved("me/tiny", Quantization.NF4, ME)
