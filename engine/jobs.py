@@ -139,9 +139,9 @@ class Jobs:
     def is_running(self, kind: str, title: str = "") -> bool:
         return any(job.kind == kind and title in ("", job.title) for job in self._live())
 
-    def _live(self) -> list[Job]:
+    def _live(self) -> tuple[Job, ...]:
         """Jobs that are not over; one that has just ended may still be in the table of threads."""
-        return [each.job for each in list(self._running.values()) if not each.job.is_over]
+        return tuple(each.job for each in tuple(self._running.values()) if not each.job.is_over)
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Ask everything to stop and wait a moment, so that what came is saved. For the end of the process."""
