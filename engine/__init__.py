@@ -37,7 +37,8 @@ from .errors import (
     UnsupportedModel,
     gib,
 )
-from .library import FoundModel, Library, Machine, Visitor
+from .found import FoundModel, Machine, Visitor
+from .library import Library
 from .messages import (
     Finished,
     GenerationOptions,

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from .conversations.service import Conversations
 from .engine import Engine
@@ -27,84 +26,25 @@ from .errors import (
     NotPermitted,
     UnsupportedModel,
 )
+from .found import FoundModel, Machine, Visitor, Where
 from .hardware import Hardware, detect
 from .jobs import Jobs, Progress, Stopped
 from .load_job import LoadJob
 from .models.bandwidth import copy_bandwidth
-from .models.catalog import CatalogEntry, Recommendation, catalog, entry_of, recommend
+from .models.catalog import Recommendation, catalog, entry_of, recommend
 from .models.estimate import ModelFit, estimate_shape, measured_peaks
 from .models.hub import DownloadProgress, Hub, HubListing, HubPage, HubQuery, StoredModel, parse_model_name
 from .models.loader import BUILTIN_FOLDER, read_config
-from .models.quantization import Quantization, QuantizationChoice
+from .models.quantization import Quantization
 from .models.saved import SavedModel, all_saved, delete_saved, find_saved
-from .models.shape import ModelShape, read_shape
+from .models.shape import read_shape
 from .models.spec import LoadOptions, ModelSpec
 from .remedies import Remedy, remedies, too_large
 from .settings import BUILTIN, Secret
 from .storage.runs import Job
 
-Where = Literal["builtin", "folder", "disk", "hub", "catalog"]
 SHOWN_JOBS, MOST_JOBS = 20, 200     # most of the newest may be of others
 RECENT_S = 60.0         # public mode: a model that somebody else used so recently is not swapped away
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who asks. `token`: what this visitor typed, for this visitor only. `name`: of whoever is signed in, "" for nobody."""
-
-    owner: str = ""
-    token: Secret = field(default_factory=lambda: Secret(""))
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """`bandwidth`: bytes a second that memory was measured to copy at."""
-
-    name: str
-    kind: str
-    total_bytes: int
-    free_bytes: int
-    bandwidth: float
-    quantizations: tuple[QuantizationChoice, ...]
-    devices: tuple[str, ...] = ()       # to choose from
-
-
-@dataclass(frozen=True, slots=True)
-class FoundModel:
-    """One model, wherever it was found. `spec_model` and `revision` are what ModelSpec takes.
-
-    `problem`: why the hub says no more about it; what is known from the catalog or from disk is there all the same.
-    """
-
-    spec_model: str
-    where: Where
-    revision: str | None = None
-    shape: ModelShape | None = None
-    listing: HubListing | None = None
-    entry: CatalogEntry | None = None
-    is_on_disk: bool = False
-    partial_bytes: int = 0          # of what a download needs, is here already
-    saved: frozenset[Quantization] = frozenset()        # kept in these: they load without their source
-    problem: EngineError | None = None
-
-    @property
-    def name(self) -> str:
-        return self.spec().name
-
-    @property
-    def can_load(self) -> bool:
-        return self.is_on_disk or self.where in ("builtin", "folder")
-
-    def can_load_as(self, quantization: Quantization) -> bool:
-        return self.can_load or quantization in self.saved
-
-    @property
-    def download_bytes(self) -> int:
-        return self.listing.needed_bytes if self.listing else 0
-
-    def spec(self, quantization: Quantization = Quantization.NONE) -> ModelSpec:
-        return ModelSpec(self.spec_model, self.revision, quantization)
 
 
 class Library:
