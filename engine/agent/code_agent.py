@@ -138,6 +138,8 @@ class CodeAgent:
     def _given(self, code: str, max_repairs: int) -> Generator[AgentEvent, None, Work]:
         yield from ()
         work = self._work or Work("", task_text(""), max_repairs)
+        if code != work.waiting_code:
+            work.prose = ""         # it spoke of another program
         work.waiting_code, work.repairs_left, work.wants_words = code, max_repairs, max_repairs > 0
         return work
 

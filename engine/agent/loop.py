@@ -32,7 +32,7 @@ from .events import (
 from .feedback import Ask, Exchange, answer_text, compact_error, error_key, repair_text
 from .parsing import compiles, normalised
 from .pump import pumped
-from .sandbox.base import RunResult, Sandbox, StdoutPiece
+from .sandbox.base import RunResult, Sandbox, StdoutPiece, StillRunning
 from .writer import Writer, Written
 
 Outcome = Final | Stopped
@@ -118,7 +118,8 @@ class Loop:
         except MessageTooLong:
             if last is None:
                 raise           # the task itself: nothing is lost, and the error says what to do
-            return self._stopped("window", work), 0, 0
+            lost = Final("", "clean_run", last.code, last.stdout) if is_closing else self._stopped("window", work)
+            return lost, 0, 0
         outcome = self._closed(work, written) if is_closing else self._judged(work, written)
         if outcome is None and work.waiting_code is not None:
             yield CodeWritten(work.waiting_code)
@@ -163,13 +164,16 @@ class Loop:
             return Stopped("no_sandbox", Attempt(code, has_run=False), work.prose, str(unavailable))
         if result is None:
             return self._stopped("stopped", work)
-        work.waiting_code = None
         error = "" if result.ok else compact_error(result.error) or "The program failed without saying why."
-        work.attempts.append(Attempt(code, result.stdout, error, result.seconds))
+        attempt = Attempt(code, result.stdout, error, result.seconds)
         if error:
             yield StepError(error, result.killed)
         for file in result.files:
             yield FileProduced(file.name, str(file.path), file.num_bytes)
+        if error and self._stop.is_set():       # not the program's fault: `resume` runs it again
+            return Stopped("stopped", work.best or attempt)
+        work.waiting_code = None
+        work.attempts.append(attempt)
         return self._verdict(work)
 
     def _follow(self, work: Work, code: str) -> Generator[AgentEvent, None, RunResult | None]:
@@ -189,8 +193,10 @@ class Loop:
                         return event
                     case StdoutPiece(text):
                         yield Stdout(text)
+                    case StillRunning(seconds):
+                        yield Waiting(0, seconds)
                     case _:
-                        yield Waiting(0, 0.0)
+                        pass        # a new interpreter is no news to programs that are whole
         raise AssertionError("a run ends with its result")
 
     def _verdict(self, work: Work) -> Outcome | None:

@@ -282,6 +282,12 @@ def test_the_model_repairs_an_edited_program_when_asked(new_agent: NewAgent) -> 
     assert "prnt('edited')" in model.asked[1][-1].content
 
 
+def test_the_words_about_another_program_are_not_put_around_an_edited_one(new_agent: NewAgent) -> None:
+    agent = new_agent(ScriptedModel(f"It multiplies.\n{GOOD}"))
+    list(agent.stream("x"))
+    assert list(agent.run("print(6 + 7)"))[-1] == Final("", "clean_run", "print(6 + 7)", "13\n")
+
+
 def test_resume_repairs_again_with_drawn_replies(new_agent: NewAgent) -> None:
     model = ScriptedModel(failing(1), failing(2), f"Done.\n{GOOD}")
     agent = new_agent(model, max_repairs=1)
@@ -346,6 +352,11 @@ def test_a_repair_that_cannot_fit_keeps_the_best_attempt(new_agent: NewAgent) ->
     assert isinstance(stopped, Stopped)
     assert stopped.reason == "window"
     assert stopped.best is not None
+
+
+def test_a_clean_run_is_the_answer_even_if_words_no_longer_fit(new_agent: NewAgent) -> None:
+    refusal = MessageTooLong(600, 496)
+    assert list(new_agent(ScriptedModel(GOOD, refusal, refusal)).stream("x"))[-1] == Final("", "clean_run", "print(6 * 7)", "42\n")
 
 
 def test_a_refusal_teaches_the_window_and_the_call_is_made_again(new_agent: NewAgent) -> None:

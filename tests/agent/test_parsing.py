@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from engine.agent.parsing import normalised, parse, resumed
@@ -85,6 +87,17 @@ def test_a_continuation_in_a_block_of_its_own_is_put_behind_the_beginning() -> N
     begun, rest = "```python\nfor i in range(2):\n", "```python\n    print(i)\n```"
     assert parse(resumed(begun, rest)).code is not None
     assert "print(i)" in (parse(resumed(begun, rest)).code or "")
+
+
+def test_no_text_breaks_the_parser() -> None:
+    rng = random.Random(1)
+    parts = ["```", "```python", "~~~", "\n", "   ", "- ", "print(1)", "\t", "</think>", "<think>", "`", '"""', "\r\n", "x = '", "ı",
+             "\0", "def f():"]
+    for _ in range(3000):
+        text = "".join(rng.choice(parts) for _ in range(rng.randrange(30)))
+        reply = parse(text)
+        assert reply.code is None or reply.code.strip()
+        normalised(reply.code or "")
 
 
 def test_programs_that_differ_in_comments_and_spacing_are_the_same() -> None:

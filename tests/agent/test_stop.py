@@ -55,6 +55,14 @@ def test_stop_interrupts_the_program(new_agent: NewAgent, box: TrustingBox) -> N
     assert seconds < 1
 
 
+def test_a_program_that_was_stopped_runs_again_when_the_task_goes_on(new_agent: NewAgent, box: TrustingBox) -> None:
+    model = ScriptedModel("Look.\n```python\nhang()\n```")
+    agent = new_agent(model, max_repairs=0)
+    stopped_after(agent.stream("x"), Running, agent.stop)
+    list(agent.resume())
+    assert (box.ran, model.calls) == (["hang()", "hang()"], 1)
+
+
 def test_stop_during_a_repair_keeps_the_best_attempt(new_agent: NewAgent) -> None:
     agent = new_agent(ScriptedModel(BAD, endless=True))
     last, _ = stopped_after(agent.stream("x"), Running, lambda: threading.Timer(0.2, agent.stop).start())
