@@ -65,6 +65,12 @@ def test_a_chain_of_errors_is_shown_without_foreign_frames(box: JailBox) -> None
     assert str(ROOT) not in error
 
 
+def test_an_error_in_a_thread_is_printed_with_the_lines_of_the_program(box: JailBox) -> None:
+    result = box.run("import threading\ndef work():\n    1 / 0\nthreading.Thread(target=work).start()")
+    assert result.ok
+    assert [line.strip() for line in result.stdout.splitlines() if "File" in line] == ['File "program.py", line 3, in work']
+
+
 def test_a_syntax_error_points_at_the_line(box: JailBox) -> None:
     error = box.run("x = 1\nprint('a'\n").error
     assert error.startswith('  File "program.py", line 2')

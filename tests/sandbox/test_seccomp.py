@@ -12,7 +12,7 @@ from engine.agent.sandbox.guest.seccomp import ALLOW, AND, AT_LEAST, EQUAL, ERRN
 from engine.agent.sandbox.guest.syscalls import ARCHITECTURES, NEWEST, Architecture
 
 PID = 4321
-REFUSED, MISSING = ERRNO | errno.EPERM, ERRNO | errno.ENOSYS
+REFUSED, MISSING, UNSUPPORTED = ERRNO | errno.EPERM, ERRNO | errno.ENOSYS, ERRNO | errno.EOPNOTSUPP
 Arguments = tuple[int, ...]
 EVERY = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 
@@ -53,13 +53,14 @@ def test_every_jump_stays_inside_the_program(architecture: Architecture) -> None
 def test_every_refused_call_is_refused(architecture: Architecture) -> None:
     names = [name for name in seccomp.REFUSED if name in architecture.numbers]
     assert {name for name in names if verdict(architecture, name) != REFUSED} == set()
+    assert {name for name in seccomp.UNSUPPORTED if verdict(architecture, name) != UNSUPPORTED} == set()
     assert {name for name in seccomp.MISSING if verdict(architecture, name) != MISSING} == set()
 
 
 @EVERY
 def test_every_call_of_the_table_has_a_rule(architecture: Architecture) -> None:
-    conditional = {"clone", "kill", "tgkill", "prlimit64", "prctl", "ioctl", "fcntl", "socketpair", "sendto", "open", "openat"}
-    assert set(architecture.numbers) <= conditional | set(seccomp.REFUSED) | set(seccomp.MISSING)
+    conditional = {"clone", "kill", "tgkill", "prlimit64", "prctl", "fallocate", "ioctl", "fcntl", "socketpair", "sendto", "open", "openat"}
+    assert set(architecture.numbers) <= conditional | {*seccomp.REFUSED, *seccomp.UNSUPPORTED, *seccomp.MISSING}
 
 
 @EVERY
@@ -77,6 +78,7 @@ def test_other_architectures_are_killed_and_newer_calls_do_not_exist(architectur
     ("tgkill", [(PID, PID, 6)], [(1, 1, 6), (PID + 1, PID, 6)]),
     ("prlimit64", [(0, 7), (PID, 7)], [(1, 7), (PID + 1, 7)]),
     ("prctl", [(15,), (0x53564D41,)], [(1,), (4,), (22,), (38,), (8,), (24,)]),
+    ("fallocate", [(5, 0, 0, 4096)], [(5, 1, 0, 4096), (5, 2, 0, 4096), (5, 3, 0, 4096)]),
     ("ioctl", [(1, 0x5401), (1, 0x5421)], [(1, 0x5412), (1, 0x8901), (1, 0x40086602)]),
     ("fcntl", [(1, 1), (1, 3), (1, 0), (1, 1030)], [(1, 8), (1, 10), (1, 15), (1, 1031), (1, 1026)]),
     ("socketpair", [(1, 1), (1, 1 | 0o2004000)], [(1, 2), (2, 1), (1, 5), (1, 3)]),

@@ -57,10 +57,10 @@ class BoxFolder:
         return files
 
     def produced(self, before: Stamps, limits: Limits) -> tuple[ProducedFile, ...]:
-        """What is new or changed since `before`, by name. Raises TooMuch."""
+        """What is new or changed since `before`, by name; names that cannot be shown or sent are left out. Raises TooMuch."""
         now = self.stamps(limits)
-        changed = sorted(name for name, stamp in now.items() if before.get(name) != stamp)
-        return tuple(ProducedFile(_shown(name), self.work / name, now[name].num_bytes) for name in changed)
+        changed = sorted(name for name, stamp in now.items() if before.get(name) != stamp and name.isprintable())
+        return tuple(ProducedFile(name.replace(os.sep, "/"), self.work / name, now[name].num_bytes) for name in changed)
 
     def discard_new(self, before: Stamps) -> None:
         """After too much: of `work` only files that lie directly in it and are as they were `before` stay; `home` is emptied."""
@@ -137,9 +137,3 @@ def _remove(path: str, above: Path) -> None:
                 os.unlink(entry.path)
         os.rmdir(folder)
     os.rmdir(pile)
-
-
-def _shown(name: str) -> str:
-    """A name that can be printed and sent: other bytes than UTF-8 become question marks, control characters too."""
-    text = name.replace(os.sep, "/").encode("utf-8", "replace").decode("utf-8")
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -7,10 +7,12 @@ libraries; write: its folder), a seccomp filter. The host watches what no lock c
 Gaps, known and accepted:
 - The kernel is shared: a hole in the calls that remain is a way out. A virtual machine is stronger.
 - Names, sizes and times of files anywhere can be asked for by whoever guesses the path (stat, readlink); contents and listings cannot.
+  The machine's name, the process id of the host, and where libraries lie can be seen.
 - Threads, and files in number and size, are counted 20 times a second: a bomb gets some 50 ms beyond its limit, of one file never.
 - Memory is limited as address space per box, not per machine; the owner decides how many boxes are open.
 - Until it is stopped a program may keep every core busy, at low priority, and heat shared caches (timing attacks).
 - Before Landlock ABI 6 (Linux 6.12) signals to others, before ABI 4 (6.7) TCP, before ABI 3 (6.2) truncation rest on seccomp alone.
+- A host that is killed takes its guests with it, but leaves their folders in the temporary directory.
 - Whatever a program leaves in the interpreter, the next one of the same box meets: a box is one visitor's, never passed on.
 """
 
@@ -69,7 +71,7 @@ class JailBox:
         self._guests: list[GuestProcess] = []       # one, or none after it was killed
         self._run: Run | None = None
         self._lock = threading.Lock()
-        self._release = weakref.finalize(self, _release, self._guests, self._files)
+        self._release = weakref.finalize(self, _release, self._guests, self._files, os.getpid())
         try:
             self._guests.append(self._new_guest())
         except SandboxUnavailable:
@@ -161,7 +163,9 @@ def _follow(run: Run, events: Events) -> Iterator[SandboxEvent]:
         run.interrupt()     # nobody listens any more; no effect on a run that is over
 
 
-def _release(guests: list[GuestProcess], files: BoxFolder) -> None:
+def _release(guests: list[GuestProcess], files: BoxFolder, owner: int) -> None:
+    if os.getpid() != owner:        # a fork of the host has a copy of the box, which is not its own
+        return
     for guest in guests:
         guest.close()
     files.remove()

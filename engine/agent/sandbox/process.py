@@ -55,7 +55,7 @@ def parse_answer(line: bytes) -> Answer:
         return Odd()
     match facts:
         case {"error": str(error), "nonce": str(nonce)}:
-            return Ended(error, nonce)
+            return Ended(error.encode("utf-8", "replace").decode("utf-8"), nonce)      # JSON can hold halves of characters
         case {"ready": bool(is_locked)}:
             return Ready(is_locked, str(facts.get("reason", "")))
         case _:
@@ -97,9 +97,7 @@ class GuestProcess:
 
     def exchange(self, timeout_s: float) -> tuple[bytes, list[Answer]]:
         """Write what is left to write, wait until something comes: what was printed, and whole answers."""
-        readable, writable, _ = select.select(list(self._open), [self._commands] if self._unsent else [], [], max(timeout_s, 0))
-        if writable:
-            self._write()
+        readable = self._wait(timeout_s)
         answers = self._take_answers() if self._answers in readable else []
         # An answer is sent after everything that was printed: so that lies in the pipe by now.
         output = self._read(self._output) if self._output in readable or (answers and self._output in self._open) else b""
@@ -118,6 +116,18 @@ class GuestProcess:
                 pipe.close()
         os.close(self._answers)
         return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    def _wait(self, timeout_s: float) -> set[int]:
+        """The pipes that have something, or have ended; writes meanwhile. Not `select`: a busy host has handles beyond 1023."""
+        poller = select.poll()
+        for pipe in self._open:
+            poller.register(pipe, select.POLLIN)
+        if self._unsent:
+            poller.register(self._commands, select.POLLOUT)
+        ready = {pipe for pipe, _ in poller.poll(max(timeout_s, 0) * 1000)}
+        if self._commands in ready:
+            self._write()
+        return ready
 
     def _begin(self, setup: Setup) -> None:
         self._queue(asdict(setup))

@@ -47,7 +47,8 @@ def _die_with(parent: int) -> None:
 
 def _limit(setup: Setup) -> None:
     """Hard and soft limits alike: neither can be raised again."""
-    LIBC.mallopt(M_ARENA_MAX, 1)
+    if hasattr(LIBC, "mallopt"):        # glibc
+        LIBC.mallopt(M_ARENA_MAX, 1)
     limits = {
         resource.RLIMIT_AS: _address_space_bytes() + setup.memory_bytes,
         resource.RLIMIT_CPU: LIFETIME_CPU_S,

@@ -62,6 +62,7 @@ class Programs:
         self._main = ModuleType("__main__")
         self._main.__file__ = os.path.join(work, report.NAME)
         sys.modules["__main__"] = self._main
+        report.show_names_of_programs(work)
 
     def run(self, code: str) -> str:
         """What went wrong; empty when nothing did."""

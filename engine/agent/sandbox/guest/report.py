@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import linecache
+import os
 import re
+import sys
+import threading
 import traceback
+import warnings
 
 NAME = "program.py"
 MAX_CHARS = 4_000
@@ -15,6 +19,22 @@ def remember_source(code: str, number: int) -> str:
     name = f"{NAME}#{number}"
     linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
     return name
+
+
+def show_names_of_programs(work: str) -> None:
+    """In warnings, and in what a thread's end is reported with, as in every other error."""
+    format_warning = warnings.formatwarning
+
+    def formatwarning(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+        source = linecache.getline(filename, lineno) if line is None else line
+        return format_warning(message, category, os.path.basename(filename).split("#")[0], lineno, source)
+
+    def excepthook(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is not None and ended.exc_type is not SystemExit:
+            print(f"In a thread: {describe(ended.exc_value, work)}", file=sys.stderr)
+
+    warnings.formatwarning = formatwarning
+    threading.excepthook = excepthook
 
 
 def describe(error: BaseException, work: str) -> str:

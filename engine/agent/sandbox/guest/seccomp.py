@@ -37,9 +37,8 @@ REFUSED = (
     "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
     "socket", "connect", "bind", "listen", "accept", "accept4", "sendmsg", "sendmmsg", "recvmmsg", "setsockopt",
     "truncate", "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "futimesat", "utimensat",
-    "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
-    "lremovexattr", "fremovexattr", "inotify_init", "inotify_init1", "inotify_add_watch", "fanotify_init", "fanotify_mark",
-    "name_to_handle_at", "open_by_handle_at", "sync", "syncfs", "quotactl", "quotactl_fd",
+    "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "inotify_init", "inotify_init1", "inotify_add_watch",
+    "fanotify_init", "fanotify_mark", "name_to_handle_at", "open_by_handle_at", "sync", "syncfs", "quotactl", "quotactl_fd",
     "mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount",
     "fspick", "mount_setattr",
     "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid", "capset",
@@ -52,6 +51,9 @@ REFUSED = (
     "clock_settime", "adjtimex", "clock_adjtime", "iopl", "ioperm", "modify_ldt", "uselib", "ustat", "sysfs", "vhangup", "_sysctl",
     "remap_file_pages", "mbind", "set_mempolicy", "vmsplice", "splice", "tee",
 )
+# As on a file system without them: `shutil.copy2` goes on.
+UNSUPPORTED = ("getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
+               "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr")
 MISSING = ("clone3", "openat2")     # their arguments lie in memory that a filter cannot read; without them libc takes the older call
 
 
@@ -87,6 +89,7 @@ def _rules(architecture: Architecture, pid: int) -> Iterator[Instruction]:
         "tgkill": _only(0, (pid,)),
         "prlimit64": _only(0, (0, pid)),
         "prctl": _only(0, PRCTL),
+        "fallocate": _only(1, (0,)),                                              # other modes take blocks that no size tells of
         "ioctl": _only(1, IOCTL),
         "fcntl": [_load(_argument(1)), *(step for command in FCNTL for step in ((EQUAL, 0, 1, command), refused)), _end(ALLOW)],
         "socketpair": [_load(_argument(0)), (EQUAL, 1, 0, AF_UNIX), refused,      # asyncio wakes itself through one
@@ -98,10 +101,9 @@ def _rules(architecture: Architecture, pid: int) -> Iterator[Instruction]:
     for name, body in conditional.items():
         for number in architecture.numbers_of((name,)):
             yield from _when(number, body)
-    for number in architecture.numbers_of(MISSING):
-        yield from _when(number, [_end(ERRNO | errno.ENOSYS)])
-    for number in architecture.numbers_of(REFUSED):
-        yield from _when(number, [refused])
+    for names, code in ((REFUSED, errno.EPERM), (UNSUPPORTED, errno.EOPNOTSUPP), (MISSING, errno.ENOSYS)):
+        for number in architecture.numbers_of(names):
+            yield from _when(number, [_end(ERRNO | code)])
 
 
 def _opened(flags_at: int) -> list[Instruction]:
