@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 SAVE_S = 1.0            # how often progress goes to the database; lookers see the live value at once
 FOLLOW_S = 0.1          # how often a follower hears something
 MAX_RUNNING = 4         # of one owner
+STOPPING_S = 5.0        # how long a cancelled job may take to end before the same work is asked for again
 
 Work = Callable[["Progress"], str]
 
@@ -83,6 +84,9 @@ class Jobs:
 
         Raises EngineBusy when this owner has too many running, and StorageError.
         """
+        for progress in tuple(self._running.values()):      # cancelled a moment ago: it is not the one to follow
+            if (progress.job.kind, progress.job.title) == (kind, title) and progress.stop.is_set():
+                progress.over.wait(STOPPING_S)
         with self._lock:
             running = self._live()
             same = [job for job in running if (job.kind, job.title) == (kind, title)]

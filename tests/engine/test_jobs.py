@@ -64,6 +64,15 @@ def test_cancelling_ends_the_work(jobs: Jobs) -> None:
     assert not jobs.is_running("wait")
 
 
+def test_work_that_was_just_cancelled_is_begun_anew(jobs: Jobs) -> None:
+    first = jobs.start("wait", "long", until_stopped)
+    jobs.cancel(first.id)
+    second = jobs.start("wait", "long", until_stopped)
+    assert second.id != first.id
+    assert second.state == "running"
+    jobs.close()
+
+
 def test_the_same_work_runs_once(jobs: Jobs) -> None:
     first, second = (jobs.start("wait", "long", until_stopped) for _ in range(2))
     assert first.id == second.id

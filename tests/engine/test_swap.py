@@ -81,12 +81,14 @@ def begin_reply(engine: Engine) -> tuple[threading.Thread, list[object]]:
 
 def test_a_swap_announces_the_replies_it_waits_for(new_engine: Callable[..., Engine], llama_folder: Path, gpt2_folder: Path) -> None:
     engine = new_engine(llama_folder)
+    others = [begin_reply(engine)[0] for _ in range(5)]      # together they take a while, also beside a slow load
     reply, events = begin_reply(engine)
     stages = exhaust(engine.load(ModelSpec(str(gpt2_folder))))
-    reply.join(20)
-    assert any("Waiting for 1 replies" in event.note for event in stages)      # type: ignore[attr-defined]
+    for each in (*others, reply):
+        each.join(20)
+    assert any("Waiting for " in event.note for event in stages)      # type: ignore[attr-defined]
     assert isinstance(events[-1], Finished)
-    assert events[-1].reason == "length"
+    assert events[-1].reason in ("length", "stop")      # by itself
 
 
 def test_a_swap_can_stop_running_replies(new_engine: Callable[..., Engine], llama_folder: Path, gpt2_folder: Path) -> None:

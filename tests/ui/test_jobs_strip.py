@@ -16,7 +16,8 @@ from .scripted_engine import LOADING, READY
 
 MIB = 2**20
 PACE = '{"file": "model.safetensors", "speed": 2000000, "left_s": 61.0}'
-JOB = Job(7, "download", "me/tiny", "me", "running", done=3_000_000, total=12_000_000, unit="bytes", note=PACE, updated=time.time())
+JOB = Job(7, "download", "me/tiny", "me", "running", done=3_000_000, total=12_000_000, unit="bytes", note=PACE,
+          updated=time.time() + 3600)     # this file may be read long before its tests run
 BAD = '<script>alert("1")</script>\'{x}'
 
 
