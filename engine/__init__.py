@@ -5,6 +5,24 @@
     for event in engine.chat([Message("user", "hi")]): ...
 """
 
+from .agent.code_agent import CodeAgent
+from .agent.events import (
+    AgentEvent,
+    Attempt,
+    CodeWritten,
+    FileProduced,
+    Final,
+    Running,
+    Stdout,
+    StepEnded,
+    StepError,
+    StepStarted,
+    Stopped,
+    Thinking,
+    Writing,
+)
+from .agent.feedback import Exchange
+from .agent.loop import AgentOptions
 from .agent.sandbox import RunResult, TierReport, open_sandbox, probe_sandboxes
 from .attachments import MAX_FILE_BYTES, clean_name, first_part, read_attachment
 from .conversations.live import Progress
@@ -69,15 +87,17 @@ from .storage.transfer import to_json as export_json
 from .storage.transfer import to_markdown as export_markdown
 
 __all__ = [
-    "Ask", "Attachment", "AttachmentRefused", "BUILTIN", "CatalogEntry", "Chat", "ChatMessage", "ChatNotFound", "ChatSummary",
-    "Conversations", "DiskFull", "DownloadBroken", "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy", "EngineError",
-    "Finished", "FoundModel", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing", "HubModel", "HubOffline",
-    "HubPage", "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "Job", "Library", "LoadError", "LoadEvent",
-    "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES", "Machine", "Message", "MessageTooLong", "ModelAccessDenied", "ModelFit",
+    "AgentEvent", "AgentOptions", "Ask", "Attachment", "AttachmentRefused", "Attempt", "BUILTIN", "CatalogEntry", "Chat",
+    "ChatMessage", "ChatNotFound", "ChatSummary", "CodeAgent", "CodeWritten", "Conversations", "DiskFull", "DownloadBroken",
+    "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy", "EngineError", "Exchange", "FileProduced", "Final", "Finished",
+    "FoundModel", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing", "HubModel", "HubOffline", "HubPage",
+    "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "Job", "Library", "LoadError", "LoadEvent", "LoadOptions",
+    "LocalModelProvider", "MAX_FILE_BYTES", "Machine", "Message", "MessageTooLong", "ModelAccessDenied", "ModelFit",
     "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress", "PromptView", "Quantization",
     "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "ReasoningDelta", "Recommendation", "Released", "Remedy",
-    "RunResult", "SandboxUnavailable", "SavedModel", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound", "StaleChat",
-    "Status", "StorageError", "StoredModel", "StreamEvent", "TextDelta", "TierReport", "TokenRejected", "UnsupportedModel", "Usage",
-    "Verdict", "Visitor", "Waiting", "choice_of", "clean_name", "estimate_fit", "export_json", "export_markdown", "first_part",
-    "gib", "open_sandbox", "parse_model_name", "probe_sandboxes", "prompt_messages", "read_attachment", "read_chats",
+    "RunResult", "Running", "SandboxUnavailable", "SavedModel", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound",
+    "StaleChat", "Status", "Stdout", "StepEnded", "StepError", "StepStarted", "Stopped", "StorageError", "StoredModel",
+    "StreamEvent", "TextDelta", "Thinking", "TierReport", "TokenRejected", "UnsupportedModel", "Usage", "Verdict", "Visitor",
+    "Waiting", "Writing", "choice_of", "clean_name", "estimate_fit", "export_json", "export_markdown", "first_part", "gib",
+    "open_sandbox", "parse_model_name", "probe_sandboxes", "prompt_messages", "read_attachment", "read_chats",
 ]
