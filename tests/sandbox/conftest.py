@@ -58,10 +58,10 @@ class Host:
 
     def state(self) -> dict[str, object]:
         """Equal before and after an attack that failed."""
-        app = Path(engine.__file__)
+        app = Path(engine.__file__).parent / "agent" / "__init__.py"
         return {
             "secret": self.secret.read_text("utf-8"), "stat": _facts(self.secret), "outside": sorted(os.listdir(self.outside)),
-            "app": _facts(app), "library": _facts(Path(os.__file__)), "sandbox": sorted(os.listdir(app.parent / "agent" / "sandbox")),
+            "app": _facts(app), "library": _facts(Path(os.__file__)), "sandbox": sorted(os.listdir(app.parent / "sandbox")),
             "limits": [resource.getrlimit(limit) for limit in (resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU)],
             "priority": os.getpriority(os.PRIO_PROCESS, 0), "cores": os.sched_getaffinity(0),
             "environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},

@@ -6,7 +6,7 @@ import codecs
 
 
 class KeptOutput:
-    """Takes bytes as they come, also cut in the middle of a character; never holds more than `max_chars` and one piece."""
+    """Takes bytes as they come, also cut in the middle of a character; never holds much more than `max_chars`."""
 
     def __init__(self, max_chars: int) -> None:
         self._half = max_chars // 2
@@ -19,15 +19,21 @@ class KeptOutput:
         """What of it belongs to the head, so is worth showing at once."""
         text = self._decoder.decode(data, is_last)
         shown = text[:self._half - self._num_head_chars]
-        self._head.append(shown)
-        self._num_head_chars += len(shown)
+        if shown:
+            self._head.append(shown)
+            self._num_head_chars += len(shown)
         self._tail += text[len(shown):]
-        if (surplus := len(self._tail) - self._half) > 0:
-            self._num_left_out += surplus
-            self._tail = self._tail[surplus:]
+        if len(self._tail) > 2 * self._half:
+            self._cut_tail()
         return shown
 
     @property
     def text(self) -> str:
+        self._cut_tail()
         cut = f"\n... {self._num_left_out:,} characters left out ...\n" if self._num_left_out else ""
         return "".join(self._head) + cut + self._tail
+
+    def _cut_tail(self) -> None:
+        surplus = max(0, len(self._tail) - self._half)
+        self._num_left_out += surplus
+        self._tail = self._tail[surplus:]

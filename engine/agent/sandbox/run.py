@@ -16,6 +16,8 @@ from .process import Ended, GuestProcess
 from .watch import require_moderation
 
 TICK_S = 0.05           # how late a limit may be noticed, and how often a page hears something
+FLOOD_BYTES = 100_000   # from here on output is read in gulps: line by line it takes a fifth of a core of the host
+GULP_S = 0.005
 FLOOD_FACTOR = 4        # a program that prints on after it was told to stop is not waited for
 
 
@@ -29,7 +31,9 @@ class Run:
         self._num_interrupts = 0
         self._asked_at: float | None = None     # when the program was told to stop
         self._reason = ""                       # why, as a sentence without its end
+        self._looked_at = 0.0                   # when its threads and files were counted last
         self._ended: Ended | None = None
+        self._are_files_kept = True
         self.is_killed = False
         self.is_over = threading.Event()        # set by whoever called `finish`, when the guest may be used again
 
@@ -74,6 +78,8 @@ class Run:
     def _listen(self, nonce: str) -> str:
         """What was printed meanwhile. Notices the end of the program, and kills a guest that answers anything else."""
         output, answers = self._guest.exchange(TICK_S)
+        if output and not answers and self._guest.num_bytes_printed > FLOOD_BYTES:
+            time.sleep(GULP_S)
         match answers:
             case [Ended() as ended] if ended.nonce == nonce:
                 self._ended = ended
@@ -81,6 +87,7 @@ class Run:
             case [_, *_]:
                 self.kill("It wrote into the sandbox's own channel")
             case [] if not self._guest.is_alive:
+                output += self._guest.exchange(0)[0]
                 self.kill()
         return self._output.add(output)
 
@@ -93,6 +100,9 @@ class Run:
             return
         if self._asked_at is None:
             self._ask_to_stop(seconds, timeout_s)
+        if seconds - self._looked_at < TICK_S:
+            return
+        self._looked_at = seconds
         try:
             require_moderation(self._guest.pid, self._folder, self._limits)
         except TooMuch as excess:
@@ -116,7 +126,7 @@ class Run:
             return self._folder.produced(self._before, self._limits)
         except TooMuch as excess:
             self._folder.discard_new(self._before)
-            self._reason = f"It {excess}: those were deleted"
+            self._reason, self._are_files_kept = f"It {excess}", False
             return ()
 
     def _error(self) -> str:
@@ -124,5 +134,6 @@ class Run:
         told = self._ended.error if self._ended else ""
         if not self._reason:
             return told
-        kept = "Variables are gone, files are kept." if self.is_killed else "Variables are kept."
-        return f"{self._reason}. {kept}\n{told}".rstrip()
+        variables = "Variables are gone" if self.is_killed else "Variables are kept"
+        files = "its files were deleted" if not self._are_files_kept else "files are kept" if self.is_killed else ""
+        return f"{self._reason}. {', '.join(filter(None, (variables, files)))}.\n{told}".rstrip()
