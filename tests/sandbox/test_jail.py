@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -100,6 +101,13 @@ def test_after_a_kill_the_next_run_starts_afresh_and_says_so(box: JailBox) -> No
     assert isinstance(last, RunResult)
     assert (last.is_restarted, last.stdout) == (True, "['kept.txt'] False\n")
     assert not box.run("pass").is_restarted
+
+
+def test_a_guest_that_died_between_two_runs_is_replaced(box: JailBox) -> None:
+    os.kill(box._guests[0].pid, signal.SIGKILL)
+    time.sleep(0.1)
+    result = box.run("print('fresh')")
+    assert (result.stdout, result.ok, result.is_restarted) == ("fresh\n", True, True)
 
 
 def test_an_interrupt_from_another_thread_stops_softly(box: JailBox) -> None:
@@ -244,6 +252,26 @@ def test_a_forgotten_box_takes_its_guest_and_folder_with_it() -> None:
     del box
     assert not Path(f"/proc/{pid}").exists()
     assert not root.exists()
+
+
+def test_a_fork_of_the_host_leaves_the_box_to_its_owner() -> None:
+    code = ("import os\nfrom engine.agent.sandbox.jail import JailBox\nfrom engine.agent.sandbox.base import Limits\n"
+            "box = JailBox(Limits())\nif os.fork() == 0:\n    del box\n    os._exit(0)\nos.wait()\nprint(box.run('print(1)'))")
+    told = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
+    assert told.startswith("RunResult(ok=True, stdout='1\\n'")
+
+
+def test_a_host_with_a_thousand_open_files_can_run_programs() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2048)), hard))
+    handles = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        with JailBox(Limits()) as box:
+            assert box.run("print(1)").stdout == "1\n"
+    finally:
+        for handle in handles:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_guest_dies_with_its_host() -> None:

@@ -123,6 +123,8 @@ class JailBox:
                 raise SandboxUnavailable("this box was closed")
             if self._run is not None:
                 raise EngineBusy("a program is running in this sandbox", "Stop it, or wait for its end.")
+            if self._guests and not self._guests[0].is_alive:       # the kernel took it, for its memory or its lifetime of CPU
+                self._guests.pop().close()
             is_restarted = not self._guests
             if is_restarted:
                 self._guests.append(self._new_guest())

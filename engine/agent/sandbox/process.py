@@ -23,7 +23,7 @@ from .packages import interpreter
 START_S = 10.0                  # a guest takes 0.05; a machine under load may take longer
 MAX_ANSWER_BYTES = 64 << 10     # an honest report has at most 4,000 characters
 PIPE_BYTES = 64 << 10           # what a pipe holds: one read empties it
-BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from guest.loop import main; main()"
+BOOT = "import sys; sys.path.append(sys.argv[1]); from guest.loop import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
