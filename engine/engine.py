@@ -75,6 +75,12 @@ class Engine:
         residence = self._residence
         return residence.spec if residence else None
 
+    @property
+    def current(self) -> tuple[ModelSpec, LoadOptions] | None:
+        """What is loaded and how, or would be by the next message; None where nothing is."""
+        residence = self._residence
+        return (residence.spec, residence.options) if residence else self._asleep
+
     def default_spec(self) -> ModelSpec:
         """What the settings ask for. Raises InvalidRequest."""
         return ModelSpec(self.settings.model, quantization=Quantization.parse(self.settings.quantization))
@@ -127,7 +133,7 @@ class Engine:
 
         Raises NoModelLoaded, EngineBusy, InvalidRequest and DiskFull.
         """
-        with self._using() as residence:
+        with self.using() as residence:
             return residence.save_quantized()
 
     def close(self) -> None:
@@ -189,8 +195,7 @@ class Engine:
                 return
             yield Waiting(0, time.monotonic() - started)
         try:
-            if spec is not None and residence.spec != spec:
-                raise EngineBusy(f"{residence.spec.name} was loaded meanwhile", f"Load {spec.name} again.")
+            _require_spec(residence, spec)
             with closing(residence.chat(tuple(messages), options or residence.default_options, stop)) as events:  # type: ignore[type-var]
                 yield from events
         finally:
@@ -198,12 +203,12 @@ class Engine:
 
     def count_tokens(self, text: str) -> int:
         """Length of a text in the loaded model's tokens. Raises NoModelLoaded and EngineBusy."""
-        with self._using() as residence:
+        with self.using() as residence:
             return residence.count_tokens(text)
 
     def view_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> PromptView:
         """What the model would read. Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NoModelLoaded, EngineBusy."""
-        with self._using() as residence:
+        with self.using() as residence:
             return residence.view_prompt(tuple(messages), options)
 
     def check_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> None:
@@ -212,11 +217,16 @@ class Engine:
             self.view_prompt(messages, options)
 
     @contextmanager
-    def _using(self) -> Iterator[Residence]:
+    def using(self, spec: ModelSpec | None = None) -> Iterator[Residence]:
+        """The loaded model, for the engine's own packages: an unload waits for the end of the block, bounded by the settings.
+
+        `spec`: the model that must be loaded. Raises NoModelLoaded and EngineBusy.
+        """
         residence = self._enter()
         if residence is None:
             raise EngineBusy("a model is loading")
         try:
+            _require_spec(residence, spec)
             yield residence
         finally:
             residence.leave()
@@ -260,6 +270,11 @@ class Engine:
             running=residence.running if residence else 0, waiting=residence.waiting if residence else 0, stage=stage,
             error=self._error, released=self._released,
             notes=(*(residence.notes if residence else ()), *filter(None, [self.database.notice, self._history_error])))
+
+
+def _require_spec(residence: Residence, spec: ModelSpec | None) -> None:
+    if spec is not None and residence.spec != spec:
+        raise EngineBusy(f"{residence.spec.name} was loaded meanwhile", f"Load {spec.name} again.")
 
 
 def _close(reference: weakref.ref[Engine]) -> None:

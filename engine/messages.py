@@ -35,7 +35,8 @@ class GenerationOptions:
     """How the reply is drawn.
 
     temperature 0 is greedy; top_k 0, top_p 1, min_p 0 and repetition_penalty 1 are off. A seed makes a drawn reply
-    repeatable. max_new_tokens is an upper bound; the window may leave less.
+    repeatable. max_new_tokens is an upper bound; the window may leave less. With ignores_end, a token that ends a reply is one
+    like any other, so the reply has exactly that many tokens: for measuring.
     """
 
     max_new_tokens: int = 512
@@ -46,6 +47,7 @@ class GenerationOptions:
     repetition_penalty: float = 1.0
     stop: Sequence[str] = ()
     seed: int | None = None
+    ignores_end: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.stop, (str, list, tuple)):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from transformers import GenerationConfig
 
-from .errors import ChatTemplateFailed, EngineError, GenerationFailed, LoadError, OutOfMemory
-from .generation.base import Lane
+from .errors import ChatTemplateFailed, EngineError, GenerationFailed, InvalidRequest, LoadError, OutOfMemory
+from .generation.base import Lane, LaneEvent
 from .generation.batched import BatchedGenerator, batched_obstacle
 from .generation.context import ChatContext
 from .generation.reply import ReplyRequest, stream_reply
@@ -89,6 +90,12 @@ class Residence:
             return f"single lane, one reply at a time: {self._obstacle}"
         return "batched lane: many replies share each step and their common beginnings"
 
+    @property
+    def attention(self) -> str:
+        """The kernel that attention runs on, by transformers' name, or ours."""
+        assert self._loaded is not None, "enter() came first"
+        return str(self._loaded.model.config._attn_implementation)
+
     def choose_lane(self, options: GenerationOptions) -> tuple[Lane, str]:
         """The lane for one reply, and why as a sentence."""
         if self._obstacle:
@@ -160,9 +167,35 @@ class Residence:
         notes = (reason,) if lane != self.default_lane else ()
         return stream_reply(ReplyRequest(messages, options, notes, stop), self.context, generator, self._loaded.tokenizer)
 
+    def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Iterator[LaneEvent]:
+        """Token ids in, token ids out: no template, no text, the same lanes. Raises InvalidRequest and GenerationFailed."""
+        if self.is_broken:
+            self._revive()
+        if not 0 < len(prompt_ids) <= self.window_tokens - options.max_new_tokens:
+            raise InvalidRequest("tokens", f"{len(prompt_ids):,} to read and {options.max_new_tokens:,} to write",
+                                 f"at least one, and together at most the {self.window_tokens:,} of the window")
+        lane, _ = self.choose_lane(options)
+        generator = self._batched if lane == "batched" and self._batched else self._single
+        return generator.stream(prompt_ids, options)
+
+    @contextmanager
+    def alone(self) -> Iterator[LoadedModel]:
+        """The model itself, until the block ends, for work that is no reply. Running replies stand still: keep it short."""
+        assert self._loaded is not None, "enter() came first"
+        with self._single.alone():
+            yield self._loaded
+
+    @property
+    def vocabulary(self) -> tuple[int, frozenset[int]]:
+        """How many token ids the tokenizer and the model both know, and those among them that are no text."""
+        assert self._loaded is not None, "enter() came first"
+        tokenizer, table = self._loaded.tokenizer, self._loaded.model.get_input_embeddings()
+        special = frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.added_tokens_decoder) | self._end_ids
+        return min(len(tokenizer), int(table.num_embeddings)), special
+
     def count_tokens(self, text: str) -> int:
         assert self._loaded is not None, "enter() came first"
-        return len(self._loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(self._loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView:
         assert self._loaded is not None, "enter() came first"

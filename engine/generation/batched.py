@@ -130,13 +130,14 @@ class BatchedGenerator:
         results: queue.SimpleQueue[_Step] = queue.SimpleQueue()
         self._router.queues[request_id] = results
         started, is_finished = time.monotonic(), False
+        end_ids = frozenset() if options.ignores_end else self._end_ids
         try:
             if self._closing.is_set():
                 yield Ended("stopped")
                 return
             accepted = self._manager.add_request(
                 prompt_ids, request_id=request_id, max_new_tokens=options.max_new_tokens, streaming=True,
-                eos_token_id=sorted(self._end_ids) or None, **sampling_arguments(options))
+                eos_token_id=sorted(end_ids) or None, **sampling_arguments(options))
             if accepted is None:
                 raise self._broken()
             while not is_finished:
@@ -153,7 +154,7 @@ class BatchedGenerator:
                 if step.ids:
                     yield NewTokens(step.ids, self._cached_tokens(request_id))
                 if is_finished:
-                    yield Ended("stop" if step.ids and step.ids[-1] in self._end_ids else "length")
+                    yield Ended("stop" if step.ids and step.ids[-1] in end_ids else "length")
         finally:
             self._router.forget(request_id)
             scheduler = self._scheduler()

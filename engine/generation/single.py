@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -159,9 +159,15 @@ class SingleGenerator:
                 # A recurrent state cannot be kept between two calls, so such a reply is made in one.
                 new = self._slice(ids, min(left, SLICE_TOKENS) if self._can_reuse else left, job, cache)
             ids, left = ids + new, left - len(new)
-            if new and new[-1] in self._end_ids:
+            if new and new[-1] in self._end_ids and not job.options.ignores_end:
                 return "stop"
         return "length"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The model is the caller's until the block ends, for work that is no reply; replies of both lanes stand still."""
+        with self._turn, self.other.paused() if self.other is not None else nullcontext():
+            yield
 
     @contextmanager
     def _alone(self, job: _Job) -> Iterator[None]:
@@ -230,7 +236,8 @@ class SingleGenerator:
             "min_p": float(options.min_p)}
         return GenerationConfig(
             do_sample=not options.is_greedy, max_new_tokens=count, repetition_penalty=float(options.repetition_penalty),
-            eos_token_id=sorted(self._end_ids) or None, pad_token_id=self._pad_id, use_cache=True, **sampling)
+            eos_token_id=None if options.ignores_end else sorted(self._end_ids) or None, pad_token_id=self._pad_id,
+            use_cache=True, **sampling)
 
     def _typed(self, error: BaseException) -> GenerationFailed:
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(error):

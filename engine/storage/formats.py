@@ -209,7 +209,8 @@ def _usage(value: Value) -> Usage | None:
 def _options(value: Value) -> GenerationOptions | None:
     if value.value is None:
         return None
-    known = {field.name: value.get(field.name) for field in fields(GenerationOptions) if field.name in value.members()}
+    known = {field.name: value.get(field.name) for field in fields(GenerationOptions)
+             if field.name in value.members() and field.name != "ignores_end"}      # only measurements ignore ends
     values = {name: member.number() for name, member in known.items() if name not in ("stop", "seed")}
     stop = tuple(text.text() for text in _list(known["stop"], "text")) if "stop" in known else ()
     seed = known["seed"].number(whole=True) if "seed" in known and known["seed"].value is not None else None
