@@ -50,6 +50,14 @@ MIGRATIONS = (
         model TEXT NOT NULL, quantization TEXT NOT NULL, device TEXT NOT NULL, peak_bytes INTEGER NOT NULL,
         context_tokens INTEGER NOT NULL, visitors INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (model, quantization, device)
     )""",
+    """CREATE TABLE benchmarks (
+        uid TEXT PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, model TEXT NOT NULL, quantization TEXT NOT NULL,
+        machine TEXT NOT NULL, origin TEXT NOT NULL, sweep TEXT NOT NULL, cell TEXT NOT NULL, content TEXT NOT NULL
+    )""",
+    "CREATE INDEX benchmarks_of_sweep ON benchmarks (sweep, cell)",
+    """CREATE TABLE votes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, first TEXT NOT NULL, second TEXT NOT NULL, score REAL NOT NULL
+    )""",
 )
 
 

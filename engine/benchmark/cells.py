@@ -1,0 +1,72 @@
+"""One cell: a model in one configuration, loaded, measured, and written down."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import StorageError
+from ..models.spec import LoadOptions, ModelSpec
+from ..storage.loads import LoadHistory
+from .limits import share_of_limit
+from .load import VisitorPlan, measure_visitors
+from .machine import environment
+from .pace import Pace, Step
+from .records import Run, facts_of, new_uid, now
+from .speed import SpeedPlan, fitted, measure_speed
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class CellPlan:
+    """What to measure of one model. None: leave it out."""
+
+    speed: SpeedPlan | None = None
+    visitors: VisitorPlan | None = None
+
+    @property
+    def load_options(self) -> LoadOptions:
+        """A cache that holds all of it: as many windows as visitors come at once, each as long as the longest test."""
+        windows = [plan.window_tokens for plan in (self.speed, self.visitors) if plan is not None]
+        return LoadOptions(context_tokens=max(windows, default=None), visitors=max(self.visitors.levels) if self.visitors else 1)
+
+
+def load_model(engine: Engine, spec: ModelSpec, options: LoadOptions, pace: Pace) -> None:
+    """Make it the loaded model. Raises Stopped, while the load goes on, and what `Engine.load` raises."""
+    said = ""
+    with closing(engine.load(spec, options)) as events:     # type: ignore[type-var]
+        for event in events:
+            pace.check()
+            if event.note != said:
+                said = event.note
+                pace.step(Step("load", event.done, event.total, note=said))
+
+
+def measure_loaded(engine: Engine, plan: CellPlan, pace: Pace | None = None, *, sweep: str = "", cell: str = "") -> Run:
+    """Measure the model that is loaded now. Blocking.
+
+    Raises Stopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
+    """
+    pace = pace or Pace()
+    with engine.using() as residence:
+        speed = measure_speed(engine, fitted(plan.speed, residence.window_tokens), pace) if plan.speed else None
+        crowds = measure_visitors(engine, plan.visitors, pace) if plan.visitors else ()
+        candidate, hardware = residence.candidate, engine.hardware
+        share = share_of_limit(speed, candidate.shape, residence.weight_bytes, candidate.dtype, candidate.spec.quantization,
+                               hardware) if speed else None
+        seconds, peak = latest_load(engine, candidate.spec)
+        return Run(new_uid(), now(), environment(hardware), facts_of(residence), seconds, peak, speed, share, crowds,
+                   sweep=sweep, cell=cell)
+
+
+def latest_load(engine: Engine, spec: ModelSpec) -> tuple[float | None, int | None]:
+    """Seconds and peak bytes of the latest load of this model here; None where it is not known."""
+    history, known = LoadHistory(engine.database), (spec.model, spec.quantization, engine.hardware.name)
+    try:
+        peak = history.last_peak(*known)
+        return history.last_seconds(*known), peak.peak_bytes if peak else None
+    except StorageError:        # what is known of the past must not cost what was measured now
+        return None, None
