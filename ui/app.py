@@ -54,10 +54,10 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
 
 def launch_arguments() -> dict[str, Any]:
     """How the page looks and speaks; the address is up to the caller."""
-    script = (FOLDER / "page.js").read_text("utf-8")
+    scripts = "".join(f"<script>{(FOLDER / name).read_text('utf-8')}</script>" for name in ("stream.js", "page.js"))
     return {
         "theme": build_theme(), "css_paths": FOLDER / "style.css", "i18n": I18N, "footer_links": [], "show_error": False,
-        "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}"><script>{script}</script>',
+        "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
     }
 
