@@ -1,6 +1,6 @@
 """The host's end of one guest process: starting it, pipes to and from it, signals.
 
-What comes from the guest is data. An answer that is not one line of the expected form is Odd, and ends the run it came in.
+An answer that is not one line of the expected form is Odd, and ends the run it came in.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 from ...errors import SandboxUnavailable
+from .answers import Answer, Odd, Ready, parse_answer
+from .base import Limits
+from .folder import BoxFolder
 from .guest.setup import Setup
 from .packages import interpreter
+from .watch import require_moderation
 
 START_S = 10.0                  # a guest takes 0.05; a machine under load may take longer
 MAX_ANSWER_BYTES = 64 << 10     # an honest report has at most 4,000 characters
@@ -26,49 +30,15 @@ PIPE_BYTES = 64 << 10           # what a pipe holds: one read empties it
 BOOT = "import sys; sys.path.append(sys.argv[1]); from guest.loop import main; main()"
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    is_locked: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A program came to its end. `error` is empty when it was a good one; `nonce` shows which run it speaks of."""
-
-    error: str
-    nonce: str
-
-
-@dataclass(frozen=True, slots=True)
-class Odd:
-    """Something that no honest guest says."""
-
-
-Answer = Ready | Ended | Odd
-
-
-def parse_answer(line: bytes) -> Answer:
-    try:
-        facts = json.loads(line)
-    except (ValueError, RecursionError):
-        return Odd()
-    match facts:
-        case {"error": str(error), "nonce": str(nonce)}:
-            return Ended(error.encode("utf-8", "replace").decode("utf-8"), nonce)      # JSON can hold halves of characters
-        case {"ready": bool(is_locked)}:
-            return Ready(is_locked, str(facts.get("reason", "")))
-        case _:
-            return Odd()
-
-
 class GuestProcess:
     """Locked in, waiting for a program. One thread at a time may use it; `close` ends it."""
+
+    keeps_files = True
 
     def __init__(self, setup: Setup) -> None:
         """Blocks until the guest has locked itself in. Raises SandboxUnavailable."""
         # The kernel kills a guest when the thread that started it ends (see lockdown): so it is one that never does.
-        self._process, self._answers = _starter(os.getpid()).submit(_spawn).result()
+        self._process, self._answers = starter(os.getpid()).submit(_spawn).result()
         self._commands, self._output = _raw(self._process)
         for pipe in (self._commands, self._output, self._answers):
             os.set_blocking(pipe, False)
@@ -93,7 +63,7 @@ class GuestProcess:
         """Hand over a program; it runs while `exchange` is called."""
         self.num_bytes_printed = 0
         self._queue({"code": code}, nonce)
-        self.signal(signal.SIGCONT)
+        self._process.send_signal(signal.SIGCONT)
 
     def exchange(self, timeout_s: float) -> tuple[bytes, list[Answer]]:
         """Write what is left to write, wait until something comes: what was printed, and whole answers."""
@@ -104,8 +74,15 @@ class GuestProcess:
         self.num_bytes_printed += len(output)
         return output, answers
 
-    def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+
+    def freeze(self) -> None:
+        """Threads that a program left behind do nothing between two programs."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def require_moderation(self, folder: BoxFolder, limits: Limits) -> None:
+        require_moderation(self.pid, folder, limits)
 
     def close(self) -> str:
         """Kill it if it still lives. Returns how it ended, for people."""
@@ -171,7 +148,7 @@ class GuestProcess:
 
 
 @cache
-def _starter(host: int) -> ThreadPoolExecutor:
+def starter(host: int) -> ThreadPoolExecutor:
     """The thread that starts all guests of this process, `host`; a fork of it gets one of its own."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-starter")
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
 
+from .answers import Ended, Guest
 from .base import Limits, ProducedFile, RunResult, SandboxEvent, StdoutPiece, StillRunning
 from .folder import BoxFolder, Stamps, TooMuch
 from .guest.setup import NONCE_BYTES
 from .output import KeptOutput
-from .process import Ended, GuestProcess
-from .watch import require_moderation
 
 TICK_S = 0.05           # how late a limit may be noticed, and how often a page hears something
 FLOOD_BYTES = 100_000   # from here on output is read in gulps: line by line it takes a fifth of a core of the host
@@ -24,7 +22,7 @@ FLOOD_FACTOR = 4        # a program that prints on after it was told to stop is 
 class Run:
     """Drives a program on the thread that calls `finish`; `interrupt` may be called from any other."""
 
-    def __init__(self, guest: GuestProcess, folder: BoxFolder, limits: Limits, post: Callable[[SandboxEvent], None]) -> None:
+    def __init__(self, guest: Guest, folder: BoxFolder, limits: Limits, post: Callable[[SandboxEvent], None]) -> None:
         self._guest, self._folder, self._limits, self._post = guest, folder, limits, post
         self._before: Stamps = {}
         self._output = KeptOutput(limits.kept_output_chars)
@@ -83,7 +81,7 @@ class Run:
         match answers:
             case [Ended() as ended] if ended.nonce == nonce:
                 self._ended = ended
-                self._guest.signal(signal.SIGSTOP)      # threads it left behind do nothing between two programs
+                self._guest.freeze()
             case [_, *_]:
                 self.kill("It wrote into the sandbox's own channel")
             case [] if not self._guest.is_alive:
@@ -104,7 +102,7 @@ class Run:
             return
         self._looked_at = seconds
         try:
-            require_moderation(self._guest.pid, self._folder, self._limits)
+            self._guest.require_moderation(self._folder, self._limits)
         except TooMuch as excess:
             self.kill(f"It {excess}")
 
@@ -119,7 +117,7 @@ class Run:
         else:
             return
         self._asked_at = seconds
-        self._guest.signal(signal.SIGINT)
+        self._guest.interrupt()
 
     def _files(self) -> tuple[ProducedFile, ...]:
         try:
@@ -135,5 +133,6 @@ class Run:
         if not self._reason:
             return told
         variables = "Variables are gone" if self.is_killed else "Variables are kept"
-        files = "its files were deleted" if not self._are_files_kept else "files are kept" if self.is_killed else ""
+        files = "files are kept" if self._guest.keeps_files else "files of earlier programs are kept"
+        files = "its files were deleted" if not self._are_files_kept else files if self.is_killed else ""
         return f"{self._reason}. {', '.join(filter(None, (variables, files)))}.\n{told}".rstrip()

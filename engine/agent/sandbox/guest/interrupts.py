@@ -14,7 +14,8 @@ class Interrupts:
 
     def arm(self) -> None:
         """Before each program: the one before may have put its own handler in the place."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if hasattr(signal, "setitimer"):        # not in WebAssembly
+            signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGINT, self._hear)
 
     def __enter__(self) -> None:

@@ -16,10 +16,11 @@ from .kernel import Unlocked, syscall
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446         # the same on every architecture
 VERSION, PATH_BENEATH = 1, 1
+EXECUTE = 1 << 0
 WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 7, 1 << 8
 REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 BASE_RIGHTS = (1 << 13) - 1                                     # what ABI 1 handles: execute to make_sym
-FILE_RIGHTS = WRITE_FILE | READ_FILE | TRUNCATE                 # the rights that a rule on a file, not a folder, may carry
+FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE                 # the rights that a rule on a file, not a folder, may carry
 READ = READ_FILE | READ_DIR
 WRITE = READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER | TRUNCATE   # no symlinks, devices, sockets, execution
 NET_TCP = 3                                                     # bind and connect
@@ -34,7 +35,7 @@ def abi() -> int:
         return 0
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str]) -> int:
+def restrict(readable: Iterable[str], writable: Iterable[str], runnable: Iterable[str] = ()) -> int:
     """Deny every file but these, TCP (ABI 4) and signals to others (ABI 6); needs no_new_privs. Paths that do not exist are left out.
 
     Returns the ABI it used. Raises Unlocked where there is no Landlock."""
@@ -45,7 +46,7 @@ def restrict(readable: Iterable[str], writable: Iterable[str]) -> int:
     what = struct.pack("=QQQ", handled, NET_TCP if version >= 4 else 0, SCOPES if version >= 6 else 0)[:_num_bytes(version)]
     try:
         ruleset = syscall(CREATE_RULESET, ctypes.create_string_buffer(what, len(what)), ctypes.c_size_t(len(what)), ctypes.c_uint32(0))
-        for rights, paths in ((READ, readable), (WRITE, writable)):
+        for rights, paths in ((READ, readable), (WRITE, writable), (READ | EXECUTE, runnable)):
             for path in paths:
                 _allow(ruleset, path, rights & handled)
         syscall(RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))

@@ -57,19 +57,19 @@ UNSUPPORTED = ("getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", 
 MISSING = ("clone3", "openat2")     # their arguments lie in memory that a filter cannot read; without them libc takes the older call
 
 
-def filter_for(architecture: Architecture, pid: int) -> list[Instruction]:
-    """The program for a guest whose own process is `pid`."""
+def filter_for(architecture: Architecture, pid: int, allowed: tuple[str, ...] = ()) -> list[Instruction]:
+    """The program for a guest whose own process is `pid`; it may make the calls in `allowed` although they are in REFUSED."""
     return [
         _load(ARCHITECTURE), (EQUAL, 1, 0, architecture.audit), _end(KILL),
         _load(CALL), (AT_LEAST, 0, 1, X32), _end(KILL), (AT_LEAST, 0, 1, NEWEST + 1), _end(ERRNO | errno.ENOSYS),
-        *_rules(architecture, pid),
+        *_rules(architecture, pid, allowed),
         _end(ALLOW),
     ]
 
 
-def install(architecture: Architecture, pid: int) -> None:
+def install(architecture: Architecture, pid: int, allowed: tuple[str, ...] = ()) -> None:
     """Needs no_new_privs. Holds for this thread and all it starts, for good. Raises Unlocked where the kernel has no filters."""
-    install_program(filter_for(architecture, pid))
+    install_program(filter_for(architecture, pid, allowed))
 
 
 def install_program(program: list[Instruction]) -> None:
@@ -81,7 +81,7 @@ def install_program(program: list[Instruction]) -> None:
     prctl("seccomp", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(holder))
 
 
-def _rules(architecture: Architecture, pid: int) -> Iterator[Instruction]:
+def _rules(architecture: Architecture, pid: int, allowed: tuple[str, ...]) -> Iterator[Instruction]:
     refused = _end(ERRNO | errno.EPERM)
     conditional = {
         "clone": _only(0, THREAD_FLAGS),
@@ -102,7 +102,7 @@ def _rules(architecture: Architecture, pid: int) -> Iterator[Instruction]:
         for number in architecture.numbers_of((name,)):
             yield from _when(number, body)
     for names, code in ((REFUSED, errno.EPERM), (UNSUPPORTED, errno.EOPNOTSUPP), (MISSING, errno.ENOSYS)):
-        for number in architecture.numbers_of(names):
+        for number in architecture.numbers_of(tuple(name for name in names if name not in allowed)):
             yield from _when(number, [_end(ERRNO | code)])
 
 
