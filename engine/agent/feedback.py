@@ -38,15 +38,16 @@ class Exchange:
 
     @property
     def reply(self) -> str:
-        return joined(self.prose, block(self.attempt.code, "python") if self.attempt else "")
-
-    def result(self) -> str:
-        """What the program did, to be put before the next task."""
-        if self.attempt is None or not self.attempt.has_run:
-            return ""
-        failed = block(compact_error(self.attempt.error, ERROR_CHARS // 2))
-        printed = block(head_and_tail(self.attempt.stdout, STDOUT_CHARS // 2))
-        return joined(f"It printed:\n{printed}" if printed else "", f"It failed:\n{failed}" if failed else "")
+        """The result stands with the program it belongs to. Before the next task it would be read as a part of that: of 64
+        follow-ups the built-in model answers 63 like this, 55 with the result before the task, 35 with it behind.
+        """
+        attempt = self.attempt
+        if attempt is None:
+            return self.prose
+        printed = block(head_and_tail(attempt.stdout, STDOUT_CHARS // 2))
+        failed = block(compact_error(attempt.error, ERROR_CHARS // 2))
+        return joined(self.prose, block(attempt.code, "python"), f"It printed:\n{printed}" if printed else "",
+                      f"It failed:\n{failed}" if failed else "")
 
 
 @cache
@@ -141,9 +142,7 @@ def _plans(num_past: int) -> Iterator[tuple[str, int, float]]:
 
 
 def _conversation(past: Sequence[Exchange], last: str) -> Iterator[Message]:
-    result = ""
     for exchange in past:
-        yield Message("user", joined(result, exchange.task))
+        yield Message("user", exchange.task)
         yield Message("assistant", exchange.reply)
-        result = exchange.result()
-    yield Message("user", joined(result, last))
+    yield Message("user", last)

@@ -20,6 +20,8 @@ OPENING = re.compile(r"^(?P<lead>[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(?P<fenc
 # What an untagged block needs to count as a program: sample output rarely has such a line.
 STATEMENT = re.compile(
     r"^\s*(import \w|from \w[\w.]* import |def \w+\(|class \w+|for .+ in .+:|while .+:|if .+:|with .+:|try:|print\()", re.MULTILINE)
+# How earlier results stand in the prompt; a model that goes on like that invents a result.
+IMITATED = re.compile(r"^It (?:printed|failed):[ \t]*$", re.MULTILINE)
 CLOSE_THOUGHT = re.compile(r"</(?:think|thinking|reasoning)>")
 
 
@@ -56,7 +58,8 @@ def parse(text: str) -> Reply:
     block = _program(found)
     if block is None:
         return Reply(text, text.strip(), None)
-    return Reply(text, joined(text[: block.start], text[block.end:]), block.code, not block.is_closed)
+    after = IMITATED.split(text[block.end:])[0]
+    return Reply(text, joined(text[: block.start], after), block.code, not block.is_closed)
 
 
 def blocks(text: str) -> Iterator[Block]:

@@ -102,8 +102,8 @@ def test_the_newest_tasks_are_kept_longest() -> None:
 def test_a_large_window_keeps_everything() -> None:
     past = [Exchange("first", "words", Attempt("print(1)", "1\n"))]
     assert fitted(task_text("then"), past, Window(8192), 1024) == (
-        Message("system", prompt("system")), Message("user", "first"), Message("assistant", "words\n\n```python\nprint(1)\n```"),
-        Message("user", "It printed:\n```\n1\n```\n\nthen"))
+        Message("system", prompt("system")), Message("user", "first"),
+        Message("assistant", "words\n\n```python\nprint(1)\n```\n\nIt printed:\n```\n1\n```"), Message("user", "then"))
 
 
 def test_a_task_in_its_first_call_is_never_cut() -> None:

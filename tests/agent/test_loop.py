@@ -311,8 +311,16 @@ def test_a_follow_up_sees_the_last_program_and_its_result(new_agent: NewAgent) -
     list(agent.stream("six times seven"))
     list(agent.stream("and twice that?"))
     _, task, reply, follow_up = model.asked[-1]
-    assert (task.content, reply.content) == ("six times seven", f"Fixed.\n\n{GOOD}")
-    assert follow_up.content == "It printed:\n```\n42\n```\n\nand twice that?"
+    assert (task.content, follow_up.content) == ("six times seven", "and twice that?")
+    assert reply.content == f"Fixed.\n\n{GOOD}\n\nIt printed:\n```\n42\n```"
+
+
+def test_a_follow_up_sees_how_the_last_program_failed(new_agent: NewAgent) -> None:
+    model = ScriptedModel(f"Look.\n{BAD}", "I see.")
+    agent = new_agent(model, max_repairs=0)
+    list(agent.stream("x"))
+    list(agent.stream("why?"))
+    assert model.asked[-1][2].content.startswith(f"Look.\n\n{BAD}\n\nIt failed:\n```\nTraceback")
 
 
 def test_failed_attempts_do_not_pile_up_in_the_prompt(new_agent: NewAgent) -> None:

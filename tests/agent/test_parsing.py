@@ -59,6 +59,10 @@ def test_the_words_around_the_program_are_kept() -> None:
     assert parse(f"Before.\n\n```python\n{CODE}\n```\n\nAfter.").prose == "Before.\n\nAfter."
 
 
+def test_a_result_that_the_model_invents_is_not_among_its_words() -> None:
+    assert parse(f"Look.\n```python\n{CODE}\n```\n\nIt printed:\n```\n55\n```").prose == "Look."
+
+
 def test_a_program_may_print_fences() -> None:
     code = 'text = """\n```\ninside\n```\n"""\nprint(text)'
     assert parse(f"```python\n{code}\n```\nDone.").code == code
