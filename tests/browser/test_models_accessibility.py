@@ -64,6 +64,7 @@ def gated(page: Page, stand_in: StandIn) -> None:
 def downloading(page: Page, stand_in: StandIn) -> None:
     stand_in.bytes_per_second = 200_000
     find(page, LONG)
+    expect(page.get_by_role("heading", name=LONG)).to_be_visible()      # the button may still be that of the model before
     primary(page).filter(has_text=re.compile("Download|Resume")).click()
     expect(page.locator(".mc-job[data-state=running]")).to_contain_text("left")
 
