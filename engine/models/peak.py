@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 
 from ..hardware import Hardware
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3     # malloc.h
 EVERY_S = 0.02      # a matrix of a few million weights takes longer than this to quantize
 
 
@@ -26,13 +27,11 @@ class MeasuredPeak:
 class PeakWatch:
     """`with PeakWatch(hardware) as watch: load()`, then `watch.peak_bytes`: the peak above what was in use at the start.
 
-    Counts what `Hardware.used_bytes` counts. `gives_back`: freed memory returns to the machine at every look, so that only
-    memory in use is measured. The C library would keep it: 12 to 460 MB, by chance, of one 4-bit load of 110 M parameters.
+    Counts what `Hardware.used_bytes` counts. On Linux, the first one also tells the C library to give freed blocks back.
     """
 
-    def __init__(self, hardware: Hardware, *, gives_back: bool = True) -> None:
+    def __init__(self, hardware: Hardware) -> None:
         self._used = hardware.used_bytes
-        self._trim = _malloc_trim() if gives_back and hardware.kind == "cpu" else None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peak", daemon=True)
         self._start = self._peak = 0
@@ -42,6 +41,7 @@ class PeakWatch:
         return self._peak - self._start
 
     def __enter__(self) -> PeakWatch:
+        give_back_freed_memory()
         self._start = self._peak = self._used()
         self._thread.start()
         return self
@@ -56,16 +56,21 @@ class PeakWatch:
             self._look()
 
     def _look(self) -> None:
-        if self._trim is not None:
-            self._trim()
         self._peak = max(self._peak, self._used())
 
 
-def _malloc_trim() -> Callable[[], None] | None:
+@cache
+def give_back_freed_memory() -> None:
+    """Blocks of a mebibyte and more return to the machine when they are freed, once and for all in this process.
+
+    glibc raises that limit up to 32 MiB by itself and keeps the rest: 12 to 460 MB, by chance, of one 4-bit load of 110 M
+    parameters, and 130 to 400 MB of its 8-bit replies. Other C libraries are left as they are.
+    """
     if sys.platform != "linux":
-        return None
+        return
     try:
-        trim = ctypes.CDLL("libc.so.6").malloc_trim
-    except (OSError, AttributeError):       # another C library (musl) returns memory by itself
-        return None
-    return lambda: trim(0)
+        limit = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):       # musl returns memory by itself
+        return
+    limit(M_MMAP_THRESHOLD, 2**20)
+    limit(M_TRIM_THRESHOLD, 32 * 2**20)     # the end of the heap; it would be 128 KiB once the other limit is fixed

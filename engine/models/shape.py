@@ -16,6 +16,7 @@ Tensor = tuple[str, list[int], str]                     # name, sizes, dtype as 
 TABLES = ("embed", "wte", "wpe")                        # matrices that are looked up by row
 HEADS = ("lm_head", "embed_out")                        # the output head
 EXPERTS = ".experts."                                   # transformers merges these into one tensor of three dimensions
+ROUTERS = (".gate.weight", ".router.weight")            # small modules of their own kind beside the experts, never packed
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 NO_LIMIT = 1_000_000     # the window of recurrent models
 STORED_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
@@ -112,7 +113,7 @@ def _kind(name: str, sizes: list[int]) -> str:
         return "table"
     if EXPERTS in name:
         return "expert"
-    return "linear" if len(sizes) == 2 else "rest"
+    return "linear" if len(sizes) == 2 and not name.endswith(ROUTERS) else "rest"
 
 
 def _expert_share(config: Mapping[str, Any]) -> float:

@@ -15,11 +15,17 @@ from ..quantization import Quantization
 from ..shape import ModelShape
 
 MIB = 2**20
-# Code and tables of the libraries that a first load brings in, and a thread's stack: 160 MiB measured on Linux beside torch.
-LIBRARY_BYTES = {"cuda": 600 * MIB, "mps": 300 * MIB, "cpu": 160 * MIB}
-STEP_TOKENS = {"cuda": 2048, "mps": 512, "cpu": 512}        # prompt tokens of one step of the batched lane
-# Bytes per value of the largest matrix while bitsandbytes packs it: copies in 32 bits, codes, the result (backends/default/ops.py).
+# Constants with MiB were measured by benchmarks/fit.py on Linux, a CPU and torch 2.13; those of GPUs are orders of size.
+IMPORT_BYTES = {"cuda": 0, "mps": 0, "cpu": 126 * MIB}          # transformers; there already once a model was loaded
+LIBRARY_BYTES = {"cuda": 600 * MIB, "mps": 300 * MIB, "cpu": 40 * MIB}      # code of the model, threads; on GPUs the kernels
+PACKER_BYTES = 30 * MIB     # bitsandbytes and accelerate
+EXPERT_BYTES = 110 * MIB    # oneDNN keeps a kernel for every number of tokens that an expert was given
+STEP_TOKENS = {"cuda": 2048, "mps": 256, "cpu": 512}        # prompt tokens of one step (generation/batched.py, single.py)
+# Bytes per value of the largest matrix while bitsandbytes packs it: copies in 32 bits, codes, the result (its backends/default/ops.py).
 PACKING_BYTES = {Quantization.NONE: 0.0, Quantization.INT8: 11.0, Quantization.NF4: 14.5}
+# Bytes per prompt token and value of hidden and intermediate size, beside four copies in the dtype of computing: INT8 multiplies into
+# int32, and scales that in float32 (its backends/default/ops.py).
+PRODUCT_BYTES = {Quantization.NONE: 0, Quantization.INT8: 16, Quantization.NF4: 0}
 TIGHT_SHARE = 0.85      # above this share of free memory a load works but leaves little for anything else
 
 
@@ -39,6 +45,7 @@ class Fit:
     kv_bytes: int
     runtime_bytes: int          # libraries, buffers of a step
     free_bytes: int
+    import_bytes: int = 0       # of these: libraries that are there already once a model was loaded
     step_bytes: int = 0         # of these: buffers of a step with full windows, which a load does not make yet
     loading_bytes: int = 0      # beside the weights while loading: libraries, the matrix that is being packed
     page_bytes: int = 0         # file pages while loading
@@ -56,9 +63,9 @@ class Fit:
 
     @property
     def loaded_bytes(self) -> int:
-        """The same for a load and a first short reply: what is measured of every load."""
+        """The same for a load and a first short reply, libraries left out: what is measured of every load."""
         held = self.weight_bytes + self.kept_page_bytes + self.kv_bytes + self.runtime_bytes - self.step_bytes
-        return max(self.load_peak_bytes, held)
+        return max(self.load_peak_bytes, held) - self.import_bytes
 
     @property
     def needed_bytes(self) -> int:
@@ -103,13 +110,15 @@ def compute_dtype(shape: ModelShape, quantization: Quantization, hardware: Hardw
 
 def judge(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, dtype: DType, context_tokens: int,
           concurrent: int, free_bytes: int) -> Fit:
-    weights = weight_bytes(shape, quantization, hardware, dtype)
+    """What the model takes with `concurrent` windows of `context_tokens`."""
     kv = concurrent * kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype])
-    libraries = LIBRARY_BYTES[hardware.kind]
-    loading = libraries + math.ceil(shape.largest_matrix * PACKING_BYTES[quantization])
+    imports = IMPORT_BYTES[hardware.kind]
+    libraries = imports + LIBRARY_BYTES[hardware.kind] + (PACKER_BYTES if quantization is not Quantization.NONE else 0)
+    step = step_bytes(shape, quantization, hardware, dtype, context_tokens * concurrent)
     pages, kept = _file_pages(shape, quantization, hardware, dtype)
-    step = step_bytes(shape, quantization, hardware, dtype, context_tokens, concurrent)
-    return Fit(weights, kv, libraries + step, free_bytes, step, loading, pages, kept)
+    return Fit(
+        weight_bytes(shape, quantization, hardware, dtype), kv, libraries + step, free_bytes, import_bytes=imports, step_bytes=step,
+        loading_bytes=libraries + math.ceil(shape.largest_matrix * PACKING_BYTES[quantization]), page_bytes=pages, kept_page_bytes=kept)
 
 
 def _file_pages(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> tuple[int, int]:
@@ -128,10 +137,20 @@ def _file_pages(shape: ModelShape, quantization: Quantization, hardware: Hardwar
     return copied * BYTES_PER_VALUE[dtype], copied * BYTES_PER_VALUE[dtype]
 
 
-def step_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType, context_tokens: int,
-               concurrent: int) -> int:
-    """Buffers of one step."""
-    return 0
+def step_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType, cached_tokens: int) -> int:
+    """Buffers of one step that reads prompts, with `cached_tokens` in all windows together.
+
+    Activations of one layer: four copies, and what the product of this quantization needs. Keys and values of one layer, read
+    from their pages and padded: two copies. A 4-bit matrix, unpacked. On a GPU, the mask of SDPA: steps x cached tokens.
+    """
+    wide, tokens = BYTES_PER_VALUE[dtype], STEP_TOKENS[hardware.kind]
+    product = PRODUCT_BYTES[quantization] if hardware.kind == "cpu" else 0
+    activations = tokens * (shape.hidden_size + shape.intermediate_size) * (4 * wide + product)
+    read = 2 * kv_cache_bytes(shape, cached_tokens, wide) // max(1, shape.layers)
+    unpacked = shape.largest_matrix * wide if quantization is Quantization.NF4 else 0
+    mask = tokens * (cached_tokens + tokens) * wide if hardware.kind == "cuda" and shape.kv_heads else 0
+    experts = EXPERT_BYTES if shape.expert_weights and hardware.kind == "cpu" else 0
+    return activations + read + unpacked + mask + experts
 
 
 def corrected(fit: Fit, past: Fit, measured_bytes: int) -> Fit:
