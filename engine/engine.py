@@ -17,6 +17,7 @@ from .messages import Finished, GenerationOptions, Message, PromptView, StreamEv
 from .models.quantization import Quantization, QuantizationChoice, choices
 from .models.saved import SavedModel
 from .models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
+from .reservation import Door, Reservation
 from .settings import Settings
 from .slot import Slot
 from .status import State, Status
@@ -35,6 +36,7 @@ class Engine:
         self.settings = settings or Settings.from_env()
         self._slot = Slot()
         self._changed = self._slot.changed
+        self.door = Door(self._changed)
         self._closed = threading.Event()
         self._hardware: Hardware | None = None
         self._state: State = "empty"
@@ -95,20 +97,23 @@ class Engine:
 
     # --- loading ---
 
-    def load(self, spec: ModelSpec | str, options: LoadOptions | None = None) -> Iterator[LoadEvent]:
+    def load(self, spec: ModelSpec | str, options: LoadOptions | None = None, *,
+             reservation: Reservation | None = None) -> Iterator[LoadEvent]:
         """Load a model in place of the current one, in stages; the last event has the stage "ready".
 
         The load goes on when its follower goes away. Raises EngineBusy, InvalidRequest, and LoadError in all its kinds;
         after a failure the previous model is in place again.
         """
-        yield from self.start_loading(spec, options).follow()
+        yield from self.start_loading(spec, options, reservation=reservation).follow()
 
-    def start_loading(self, spec: ModelSpec | str, options: LoadOptions | None = None) -> LoadJob:
+    def start_loading(self, spec: ModelSpec | str, options: LoadOptions | None = None, *,
+                      reservation: Reservation | None = None) -> LoadJob:
         """Begin a load in the background. Raises EngineBusy and InvalidRequest."""
         spec = ModelSpec(spec) if isinstance(spec, str) else spec
         options = options or LoadOptions()
         options.applied_to(self.settings)
         with self._changed:
+            self.door.require(reservation)
             if self._state == "loading" and self._job and (self._job.spec, self._job.options) == (spec, options):
                 return self._job        # asked for twice: both follow the same load
             self._require_settled()
@@ -117,9 +122,10 @@ class Engine:
         job.start()
         return job
 
-    def unload(self, drain: Drain = "finish") -> Released:
+    def unload(self, drain: Drain = "finish", *, reservation: Reservation | None = None) -> Released:
         """Wait for running replies (bounded), or stop them, free the model, and measure what came back. Raises EngineBusy."""
         with self._changed:
+            self.door.require(reservation)
             self._require_settled()
             self._state, self._asleep = "unloading", None
         try:
@@ -180,16 +186,17 @@ class Engine:
     # --- replies ---
 
     def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None, *,
-             spec: ModelSpec | None = None, stop: threading.Event | None = None) -> Iterator[StreamEvent]:
+             spec: ModelSpec | None = None, stop: threading.Event | None = None,
+             reservation: Reservation | None = None) -> Iterator[StreamEvent]:
         """Stream one reply; the last event is Finished. Closing the iterator, or setting `stop`, ends the work within a step.
 
         A conversation that ends with a part of an answer is continued from there. `spec`: the model that must answer;
-        EngineBusy if another one is loaded by now. While a model is loading, the reply waits for it. Raises NoModelLoaded,
-        EngineBusy (in public mode also when too many replies are in progress), InvalidRequest (MessageTooLong),
+        EngineBusy if another one is loaded by now. While a model is loading, or the engine is reserved, the reply waits. Raises
+        NoModelLoaded, EngineBusy (in public mode also when too many replies are in progress), InvalidRequest (MessageTooLong),
         GenerationFailed (OutOfMemory, ChatTemplateFailed).
         """
         started = time.monotonic()
-        while (residence := self._enter()) is None:
+        while self.door.is_barred(reservation) or (residence := self._enter()) is None:
             if stop is not None and stop.is_set():
                 yield Finished("stopped", Usage(0, 0, 0, time.monotonic() - started, 0.0))
                 return
@@ -268,7 +275,7 @@ class Engine:
             lane=residence.default_lane if residence else "", lane_reason=residence.lane_reason if residence else "",
             used_bytes=hardware.used_bytes() if hardware else 0, total_bytes=hardware.total_bytes if hardware else 0,
             running=residence.running if residence else 0, waiting=residence.waiting if residence else 0, stage=stage,
-            error=self._error, released=self._released,
+            error=self._error, released=self._released, reserved=self.door.why,
             notes=(*(residence.notes if residence else ()), *filter(None, [self.database.notice, self._history_error])))
 
 

@@ -32,3 +32,4 @@ class Status:
     error: str
     notes: tuple[str, ...]
     released: Released | None = None        # of the latest unload
+    reserved: str = ""                      # the long work that everybody waits for

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError
-from ..models.spec import LoadOptions, ModelSpec
+from ..models.spec import MIN_CONTEXT, LoadOptions, ModelSpec
 from ..storage.loads import LoadHistory
 from .limits import share_of_limit
 from .load import VisitorPlan, measure_visitors
@@ -31,13 +31,13 @@ class CellPlan:
     def load_options(self) -> LoadOptions:
         """A cache that holds all of it: as many windows as visitors come at once, each as long as the longest test."""
         windows = [plan.window_tokens for plan in (self.speed, self.visitors) if plan is not None]
-        return LoadOptions(context_tokens=max(windows, default=None), visitors=max(self.visitors.levels) if self.visitors else 1)
+        return LoadOptions(context_tokens=max(MIN_CONTEXT, *windows), visitors=max(self.visitors.levels) if self.visitors else 1)
 
 
 def load_model(engine: Engine, spec: ModelSpec, options: LoadOptions, pace: Pace) -> None:
     """Make it the loaded model. Raises Stopped, while the load goes on, and what `Engine.load` raises."""
     said = ""
-    with closing(engine.load(spec, options)) as events:     # type: ignore[type-var]
+    with closing(engine.load(spec, options, reservation=pace.reservation)) as events:     # type: ignore[type-var]
         for event in events:
             pace.check()
             if event.note != said:

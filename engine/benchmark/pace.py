@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..jobs import Stopped
+from ..reservation import Reservation
 
-Phase = Literal["load", "warm-up", "prompt", "write", "chat", "visitors", "quality", "restore"]
+Phase = Literal["cell", "failed", "load", "warm-up", "prompt", "write", "chat", "visitors", "quality", "restore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,14 @@ def _silent(step: Step) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`tell` hears every step, between measurements and never within one; setting `stop` ends the work within a token."""
+    """`tell` hears every step, between measurements and never within one; setting `stop` ends the work within a token.
+
+    `reservation`: lets the measurement in where everybody else waits.
+    """
 
     tell: Callable[[Step], None] = _silent
     stop: threading.Event = field(default_factory=threading.Event)
+    reservation: Reservation | None = None
 
     def check(self) -> None:
         """Raises Stopped once `stop` is set."""

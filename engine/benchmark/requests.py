@@ -89,7 +89,8 @@ def time_chat(engine: Engine, spec: ModelSpec, text: str, new_tokens: int, pace:
     arrivals: list[float] = []
     finished: Finished | None = None
     started = time.perf_counter()
-    with closing(engine.chat([Message("user", text)], options, spec=spec)) as events:      # type: ignore[type-var]
+    chat = engine.chat([Message("user", text)], options, spec=spec, reservation=pace.reservation)
+    with closing(chat) as events:       # type: ignore[type-var]
         for event in events:
             pace.check()
             if isinstance(event, (TextDelta, ReasoningDelta)):

@@ -1,0 +1,124 @@
+"""The face of measuring: starts jobs that anybody may follow, and keeps what they measure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from ..engine import Engine
+from ..errors import InvalidRequest, NoModelLoaded, NotPermitted
+from ..found import Visitor
+from ..jobs import Jobs, Progress
+from ..models.spec import ModelSpec
+from ..storage.formats import Value
+from ..storage.runs import Job
+from .cells import CellPlan, measure_loaded
+from .pace import Pace, Step
+from .reading import read
+from .records import new_uid
+from .shelf import Shelf
+from .sweep import Measured, SweepPlan, read_facts, run_sweep, sweep_facts
+from .takeover import Takeover
+
+JOB_KINDS = ("speed", "sweep", "quality", "cost")
+
+
+@dataclass(frozen=True, slots=True)
+class JobStep:
+    """What a running measurement does now. `part`: the cell or model it is at; `note`: a sentence of a load."""
+
+    part: str
+    phase: str
+    done: int
+    total: int
+    rate: float
+    note: str = ""
+
+
+class Benchmarks:
+    """Safe to use from many threads. `jobs` must be the ones of the library: a process has one."""
+
+    def __init__(self, engine: Engine, jobs: Jobs) -> None:
+        self._engine, self.jobs = engine, jobs
+        self.shelf = Shelf(engine.database)
+
+    def start_speed(self, plan: CellPlan, visitor: Visitor) -> Job:
+        """Measure the model that is loaded, as it is. Raises NotPermitted, NoModelLoaded, EngineBusy and StorageError."""
+        self._require_allowed(visitor)
+        spec = self._engine.spec
+        if spec is None:
+            raise NoModelLoaded()
+
+        def work(pace: Pace) -> Measured:
+            with Takeover(self._engine, pace, f"{spec.name} is being measured") as own:
+                run = measure_loaded(self._engine, plan, own)
+            self.shelf.add([run])
+            return Measured((run.uid,))
+        return self._start("speed", _title(spec), work, visitor)
+
+    def start_sweep(self, plan: SweepPlan, visitor: Visitor) -> Job:
+        """Raises NotPermitted, EngineBusy and StorageError."""
+        return self._sweep(new_uid(), plan, visitor)
+
+    def resume(self, job_id: int, visitor: Visitor) -> Job:
+        """Go on with a sweep that was cancelled, interrupted or left cells out. Raises JobNotFound and what `start_sweep` raises."""
+        if self.jobs.get(job_id).kind != "sweep":
+            raise InvalidRequest("job", job_id, "a sweep")
+        return self._sweep(*read_facts(self.jobs.facts(job_id)), visitor)
+
+    def plan_of(self, job_id: int) -> SweepPlan:
+        """What a sweep measures. Raises InvalidRequest for another job."""
+        return read_facts(self.jobs.facts(job_id))[1]
+
+    def _sweep(self, sweep: str, plan: SweepPlan, visitor: Visitor) -> Job:
+        self._require_allowed(visitor)
+        cells = len(plan.cells)
+
+        def work(pace: Pace) -> Measured:
+            return run_sweep(self._engine, self.shelf, sweep, plan, pace)
+
+        def done() -> int:
+            return len(self.shelf.cells(sweep))
+        return self._start("sweep", plan.title, work, visitor, sweep_facts(sweep, plan), (done, cells))
+
+    def _start(self, kind: str, title: str, work: Callable[[Pace], Measured], visitor: Visitor, facts: str = "",
+               count: tuple[Callable[[], int], int] | None = None) -> Job:
+        def run(progress: Progress) -> str:
+            return json.dumps(asdict(work(_pace(progress, count))))
+        return self.jobs.start(kind, title, run, visitor.owner, facts)
+
+    def _require_allowed(self, visitor: Visitor) -> None:
+        settings = self._engine.settings
+        if settings.is_public and not (settings.operator and visitor.name == settings.operator):
+            raise NotPermitted("On this public page only its operator can measure: everybody else would wait meanwhile.")
+
+
+def result_of(job: Job) -> Measured | None:
+    """What a finished measurement brought; None for one that is not done."""
+    return read(Measured, Value(json.loads(job.result), "the job")) if job.state == "done" and job.kind in JOB_KINDS else None
+
+
+def step_of(job: Job) -> JobStep | None:
+    """What a running measurement does now; None before it began and after it ended."""
+    return read(JobStep, Value(json.loads(job.note), "the job")) if job.note and job.kind in JOB_KINDS else None
+
+
+def _title(spec: ModelSpec) -> str:
+    return f"{spec.name}, {spec.quantization}"
+
+
+def _pace(progress: Progress, count: tuple[Callable[[], int], int] | None) -> Pace:
+    """Steps as the job's progress: cells where there are several, else the steps of the phase. Cells and failures are lines of its log."""
+    now = JobStep("", "cell", 0, 0, 0.0)
+
+    def tell(step: Step) -> None:
+        nonlocal now
+        if step.phase in ("cell", "failed"):
+            progress.say(step.note)
+        part = step.note if step.phase == "cell" else now.part
+        note = "" if step.phase == "cell" else step.note
+        now = JobStep(part, step.phase, step.done, step.total, round(step.rate, 2), note)
+        done, total = (count[0](), count[1]) if count else (step.done, step.total)
+        progress.report(done, total, "cells" if count else step.phase, json.dumps(asdict(now)))
+    return Pace(tell, progress.stop)

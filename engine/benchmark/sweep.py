@@ -1,0 +1,133 @@
+"""Models x quantizations x contexts, cell by cell: each is kept as it ends, and a second start measures only what is missing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..errors import EngineError, InvalidRequest, StorageError
+from ..models.quantization import Quantization
+from ..models.spec import ModelSpec
+from ..reservation import Behaviour
+from ..storage.formats import Value
+from .cells import CellPlan, load_model, measure_loaded
+from .load import VisitorPlan
+from .pace import Pace, Step
+from .reading import read
+from .shelf import Shelf
+from .speed import SpeedPlan
+from .takeover import Takeover
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+
+MAX_CELLS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SweepCell:
+    """`context_tokens` are in the window before tg begins. `key` is its place in the plan."""
+
+    key: str
+    spec: ModelSpec
+    context_tokens: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.spec.name}, {self.spec.quantization}" + (f", {self.context_tokens:,} tokens" if self.context_tokens else "")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """`crowd`: visitors are measured at the first context only. `visitors`: what becomes of messages that are sent meanwhile."""
+
+    models: tuple[str, ...]
+    quantizations: tuple[Quantization, ...] = (Quantization.NONE,)
+    contexts: tuple[int, ...] = (0,)
+    speed: SpeedPlan = field(default_factory=SpeedPlan)
+    crowd: VisitorPlan | None = None
+    visitors: str = "wait"
+
+    def __post_init__(self) -> None:
+        for name in ("models", "quantizations", "contexts"):
+            if not getattr(self, name):
+                raise InvalidRequest(name, "empty", "one or more")
+        if self.visitors not in ("wait", "refuse"):
+            raise InvalidRequest("visitors", self.visitors, "wait or refuse")
+        count = len(self.models) * len(self.quantizations) * len(self.contexts)
+        if count > MAX_CELLS:
+            raise InvalidRequest("cells", count, f"at most {MAX_CELLS}")
+        for context in self.contexts:
+            replace(self.speed, depth_tokens=context)       # checks its range
+
+    @property
+    def cells(self) -> tuple[SweepCell, ...]:
+        return tuple(SweepCell(f"{number}/{quantization}/{context}", ModelSpec(model, quantization=quantization), context)
+                     for number, model in enumerate(self.models) for quantization in self.quantizations for context in self.contexts)
+
+    @property
+    def title(self) -> str:
+        contexts = f" x {', '.join(f'{each:,}' for each in self.contexts)} tokens" if self.contexts != (0,) else ""
+        sizes = f"pp{self.speed.prompt_tokens} tg{self.speed.new_tokens}"
+        return f"{', '.join(ModelSpec(model).name for model in self.models)} x {', '.join(self.quantizations)}{contexts}, {sizes}"
+
+    @property
+    def behaviour(self) -> Behaviour:
+        return "refuse" if self.visitors == "refuse" else "wait"
+
+    def cell_plan(self, cell: SweepCell) -> CellPlan:
+        crowd = self.crowd if cell.context_tokens == self.contexts[0] else None
+        return CellPlan(replace(self.speed, depth_tokens=cell.context_tokens), crowd)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCell:
+    title: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What became of a job: `uids` of the runs that were kept, in the order of measuring."""
+
+    uids: tuple[str, ...]
+    failed: tuple[FailedCell, ...] = ()
+
+
+def run_sweep(engine: Engine, shelf: Shelf, sweep: str, plan: SweepPlan, pace: Pace) -> Measured:
+    """Measure the cells that are not kept yet; one that fails costs the others nothing. Raises Stopped and StorageError."""
+    uids: list[str] = []
+    failed: list[FailedCell] = []
+    done = shelf.cells(sweep)
+    with Takeover(engine, pace, f"a benchmark is running ({plan.title})", plan.behaviour) as own:
+        for cell in plan.cells:
+            if cell.key in done:
+                continue
+            try:
+                uids.append(_one_cell(engine, shelf, sweep, plan, cell, own))
+            except StorageError:
+                raise
+            except EngineError as error:
+                failed.append(FailedCell(cell.title, str(error)))
+                own.step(Step("failed", note=f"{cell.title}: {error}"))
+    return Measured(tuple(uids), tuple(failed))
+
+
+def _one_cell(engine: Engine, shelf: Shelf, sweep: str, plan: SweepPlan, cell: SweepCell, pace: Pace) -> str:
+    pace.step(Step("cell", note=cell.title))
+    todo = plan.cell_plan(cell)
+    load_model(engine, cell.spec, todo.load_options, pace)
+    run = measure_loaded(engine, todo, pace, sweep=sweep, cell=cell.key)
+    shelf.add([run])
+    return run.uid
+
+
+def sweep_facts(sweep: str, plan: SweepPlan) -> str:
+    return json.dumps({"sweep": sweep, "plan": asdict(plan)})
+
+
+def read_facts(facts: str) -> tuple[str, SweepPlan]:
+    """Raises InvalidRequest."""
+    value = Value(json.loads(facts or "null"), "the sweep")
+    return value.get("sweep").text(), read(SweepPlan, value.get("plan"))
