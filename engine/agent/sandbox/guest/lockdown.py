@@ -28,9 +28,9 @@ def lock_down(setup: Setup) -> int:
         raise Unlocked(f"no table of system calls for {os.uname().machine}")
     if len(os.listdir("/proc/self/task")) != 1:
         raise Unlocked("a thread runs already, and the locks are put on per thread")
-    _die_with(setup.parent)
+    die_with(setup.parent)
     _limit(setup)
-    _drop_capabilities(architecture.numbers["capset"])
+    drop_capabilities(architecture.numbers["capset"])
     prctl("no_new_privs", PR_SET_NO_NEW_PRIVS, 1)
     version = landlock.restrict([*setup.readable, setup.libraries, "/dev/urandom", "/dev/zero"], [setup.work, setup.home, "/dev/null"])
     os.nice(NICENESS)
@@ -38,7 +38,7 @@ def lock_down(setup: Setup) -> int:
     return version
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """The kernel kills this process when the thread that started it ends, so a host that crashed leaves nobody behind."""
     prctl("parent death signal", PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -46,21 +46,31 @@ def _die_with(parent: int) -> None:
 
 
 def _limit(setup: Setup) -> None:
-    """Hard and soft limits alike: neither can be raised again."""
     if hasattr(LIBC, "mallopt"):        # glibc
         LIBC.mallopt(M_ARENA_MAX, 1)
-    limits = {
+    limit({
         resource.RLIMIT_AS: _address_space_bytes() + setup.memory_bytes,
-        resource.RLIMIT_CPU: LIFETIME_CPU_S,
         resource.RLIMIT_FSIZE: setup.file_bytes,
         resource.RLIMIT_NOFILE: setup.num_open_files,
-        resource.RLIMIT_NPROC: _num_tasks() + NOT_MINE + setup.num_threads,
+        **common_limits(setup.num_threads),
+    })
+
+
+def common_limits(num_threads: int) -> dict[int, int]:
+    """Of processor time, processes, and what no program of this kind needs."""
+    return {
+        resource.RLIMIT_CPU: LIFETIME_CPU_S,
+        resource.RLIMIT_NPROC: _num_tasks() + NOT_MINE + num_threads,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_SIGPENDING: 256,
     }
-    for name, value in limits.items():
+
+
+def limit(values: dict[int, int]) -> None:
+    """Hard and soft limits alike: neither can be raised again."""
+    for name, value in values.items():
         hard = resource.getrlimit(name)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(name, (value, value))
@@ -77,7 +87,7 @@ def _num_tasks() -> int:
         return int(loadavg.read().split()[3].split("/")[1])
 
 
-def _drop_capabilities(capset: int) -> None:
+def drop_capabilities(capset: int) -> None:
     """Root without any is a user like others, who owns root's files: Landlock keeps those closed."""
     header = struct.pack("=Ii", CAPABILITIES_V3, 0)
     nothing = bytes(24)

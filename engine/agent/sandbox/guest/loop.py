@@ -61,7 +61,8 @@ def main() -> None:
     sys.path[:] = [*(path for path in sys.path if path != sys.argv[1]), setup.libraries, setup.work]
     sys.meta_path.insert(0, figures.PyplotFinder)
     programs = Programs(setup.work)
-    manners.settle(setup.home, setup.work)
+    manners.settle(setup.home)
+    manners.settle_modes(setup.home, setup.work)
     try:
         channel.answer(ready=True, landlock=lock_down(setup))
     except (Unlocked, OSError) as error:

@@ -29,8 +29,8 @@ class NoKeyboard(io.TextIOBase):
         self.readline()
 
 
-def settle(home: str, work: str) -> None:
-    """Once, before the locks: environment, threads, `exit()`, and file modes that a copy may set without being refused."""
+def settle(home: str) -> None:
+    """Once, before the locks: environment, threads, `exit()`."""
     os.environ.update(
         HOME=home, TMPDIR=home, MPLCONFIGDIR=home, MPLBACKEND="Agg", LANG="C.UTF-8",
         OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1",      # each BLAS thread reserves tens of MiB
@@ -38,6 +38,10 @@ def settle(home: str, work: str) -> None:
     threading.stack_size(THREAD_STACK_BYTES)
     site.setquit()
     site.sethelper()
+
+
+def settle_modes(home: str, work: str) -> None:
+    """Once, where the kernel refuses it: a copy may set the mode and times of the program's own files without being told so."""
     for name in ("chmod", "chown", "lchown", "utime"):
         setattr(os, name, _ignored_in((home, work), getattr(os, name)))
 

@@ -20,3 +20,17 @@ class Setup:
     file_bytes: int
     num_open_files: int
     num_threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What to become, and what it may touch then."""
+
+    parent: int                     # process id of the host
+    readable: tuple[str, ...]
+    runnable: tuple[str, ...]
+    data_bytes: int                 # of memory that is written to
+    num_open_files: int
+    num_threads: int
+    command: tuple[str, ...]
+    environment: dict[str, str]

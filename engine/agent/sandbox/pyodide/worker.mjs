@@ -1,0 +1,64 @@
+// Python's own thread, so that the main one stays free to interrupt it. Programs reach everything in here; Deno's permissions are the wall.
+import { Folder } from "./folder.mjs";
+import { send, sendInPieces } from "./frames.mjs";
+import { importGuest, readGuest } from "./guest.mjs";
+
+const text = new TextDecoder();
+const print = (bytes) => (sendInPieces("o", bytes), bytes.length);
+
+self.onmessage = async ({ data: { port, interrupt, pyodide, snapshot, guest, limits } }) => {
+  self.onmessage = null;
+  const tell = port.postMessage.bind(port);     // not reachable for a program, unlike self.postMessage
+  try {
+    const py = await start(pyodide, snapshot, guest);
+    await forgetPaths([pyodide, guest, import.meta.dirname, snapshot]);
+    const folder = new Folder(py.FS, limits);
+    const run = py.runPython("from guest.wasm import begin\nbegin()").run;
+    py.setInterruptBuffer(interrupt);
+    let jobs = Promise.resolve();
+    port.onmessage = ({ data }) => {
+      jobs = jobs.then(() => take(data, folder, run, tell)).catch((error) => tell({ broken: String(error).slice(-2000) }));
+    };
+    tell({ ready: true });
+  } catch (error) {
+    tell({ broken: String(error).slice(-2000) });
+  }
+};
+
+async function start(pyodide, snapshot, guest) {
+  const { loadPyodide } = await import(`file://${pyodide}/pyodide.mjs`);
+  const memory = snapshot && readIfThere(snapshot);
+  const py = await loadPyodide({ indexURL: `${pyodide}/`, ...(memory ? { _loadSnapshot: memory } : {}) });
+  if (!memory) importGuest(py, readGuest(guest));
+  for (const stream of ["setStdout", "setStderr"]) py[stream]({ isatty: false, write: print });
+  for (const name of ["log", "info", "debug", "warn", "error"]) {
+    console[name] = (...parts) => print(new TextEncoder().encode(parts.map(String).join(" ") + "\n"));
+  }
+  return py;
+}
+
+function readIfThere(path) {
+  try {
+    return Deno.readFileSync(path);
+  } catch {
+    return null;
+  }
+}
+
+// From here on not even Pyodide's own files can be read.
+async function forgetPaths(paths) {
+  for (const path of paths) if (path) await Deno.permissions.revoke({ name: "read", path });
+}
+
+async function take({ kind, code, payload }, folder, run, tell) {
+  if (kind === "n") folder.begin(text.decode(payload));
+  else if (kind === "d") folder.add(payload);
+  else if (kind === "e") folder.end();
+  else if (kind === "x") folder.remove(text.decode(payload));
+  else if (kind === "r") {
+    folder.restore();
+    const error = await run.callPromising(code);
+    folder.sendChanges(send, sendInPieces);
+    tell({ error });
+  }
+}
