@@ -47,6 +47,7 @@ from .errors import (
     NoModelLoaded,
     NotPermitted,
     RateLimited,
+    RunNotFound,
     SandboxUnavailable,
     ShareNotFound,
     StaleChat,
@@ -80,24 +81,28 @@ from .providers.local import LocalModelProvider
 from .remedies import Remedy, choice_of
 from .settings import BUILTIN, Secret, Settings
 from .status import Status
+from .storage.agent_records import AgentRun, KeptFile, Step, Task
 from .storage.records import Attachment, Chat, ChatMessage, ChatSummary, SearchHit, Share
 from .storage.runs import Job
 from .storage.transfer import ImportedChat, read_chats
 from .storage.transfer import to_json as export_json
 from .storage.transfer import to_markdown as export_markdown
+from .workshop.export import to_notebook, to_script
+from .workshop.service import Workshop
 
 __all__ = [
-    "AgentEvent", "AgentOptions", "Ask", "Attachment", "AttachmentRefused", "Attempt", "BUILTIN", "CatalogEntry", "Chat",
-    "ChatMessage", "ChatNotFound", "ChatSummary", "CodeAgent", "CodeWritten", "Conversations", "DiskFull", "DownloadBroken",
-    "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy", "EngineError", "Exchange", "FileProduced", "Final", "Finished",
-    "FoundModel", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing", "HubModel", "HubOffline", "HubPage",
-    "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "Job", "Library", "LoadError", "LoadEvent", "LoadOptions",
-    "LocalModelProvider", "MAX_FILE_BYTES", "Machine", "Message", "MessageTooLong", "ModelAccessDenied", "ModelFit",
-    "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress", "PromptView", "Quantization",
-    "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "ReasoningDelta", "Recommendation", "Released", "Remedy",
-    "RunResult", "Running", "SandboxUnavailable", "SavedModel", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound",
-    "StaleChat", "Status", "Stdout", "StepEnded", "StepError", "StepStarted", "Stopped", "StorageError", "StoredModel",
-    "StreamEvent", "TextDelta", "Thinking", "TierReport", "TokenRejected", "UnsupportedModel", "Usage", "Verdict", "Visitor",
-    "Waiting", "Writing", "choice_of", "clean_name", "estimate_fit", "export_json", "export_markdown", "first_part", "gib",
-    "open_sandbox", "parse_model_name", "probe_sandboxes", "prompt_messages", "read_attachment", "read_chats",
+    "AgentEvent", "AgentOptions", "AgentRun", "Ask", "Attachment", "AttachmentRefused", "Attempt", "BUILTIN", "CatalogEntry",
+    "Chat", "ChatMessage", "ChatNotFound", "ChatSummary", "CodeAgent", "CodeWritten", "Conversations", "DiskFull",
+    "DownloadBroken", "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy", "EngineError", "Exchange", "FileProduced",
+    "Final", "Finished", "FoundModel", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing", "HubModel",
+    "HubOffline", "HubPage", "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "Job", "KeptFile", "Library",
+    "LoadError", "LoadEvent", "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES", "Machine", "Message", "MessageTooLong",
+    "ModelAccessDenied", "ModelFit", "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress",
+    "PromptView", "Quantization", "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "ReasoningDelta",
+    "Recommendation", "Released", "Remedy", "RunNotFound", "RunResult", "Running", "SandboxUnavailable", "SavedModel",
+    "SearchHit", "Secret", "Settings", "Share", "ShareNotFound", "StaleChat", "Status", "Stdout", "Step", "StepEnded",
+    "StepError", "StepStarted", "Stopped", "StorageError", "StoredModel", "StreamEvent", "Task", "TextDelta", "Thinking",
+    "TierReport", "TokenRejected", "UnsupportedModel", "Usage", "Verdict", "Visitor", "Waiting", "Workshop", "Writing",
+    "choice_of", "clean_name", "estimate_fit", "export_json", "export_markdown", "first_part", "gib", "open_sandbox",
+    "parse_model_name", "probe_sandboxes", "prompt_messages", "read_attachment", "read_chats", "to_notebook", "to_script",
 ]

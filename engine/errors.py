@@ -27,6 +27,7 @@ EngineError
 ├── ShareNotFound           revoked, or never existed
 ├── JobNotFound
 ├── NotPermitted            public mode: only the operator may, or not now
+├── MissingLibrary          an optional one that is not installed
 ├── AttachmentRefused       a file that cannot become text
 └── SandboxUnavailable      programs cannot be run safely on this machine
 
@@ -188,6 +189,11 @@ class ChatNotFound(EngineError):
         self.chat_id = chat_id
 
 
+class RunNotFound(EngineError):
+    def __init__(self) -> None:
+        super().__init__("This run of the agent does not exist any more. Start a new one, or choose another from the list.")
+
+
 class StaleChat(EngineError):
     def __init__(self) -> None:
         super().__init__("This chat was changed on another page. The newer one is shown now; send again if you still want to.")
@@ -206,6 +212,12 @@ class JobNotFound(EngineError):
 
 class NotPermitted(EngineError):
     """Says who may, or when."""
+
+
+class MissingLibrary(EngineError):
+    def __init__(self, library: str, remedy: str) -> None:
+        super().__init__(f"This needs {library}, which is not installed. Install it: {remedy}")
+        self.library, self.remedy = library, remedy
 
 
 class AttachmentRefused(EngineError):

@@ -58,6 +58,11 @@ MIGRATIONS = (
     """CREATE TABLE votes (
         id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, first TEXT NOT NULL, second TEXT NOT NULL, score REAL NOT NULL
     )""",
+    """CREATE TABLE agent_runs (
+        id TEXT PRIMARY KEY, owner TEXT NOT NULL, title TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
+        process TEXT NOT NULL DEFAULT '', content TEXT NOT NULL
+    )""",
+    "CREATE INDEX agent_runs_of_owner ON agent_runs (owner, updated DESC)",
 )
 
 
