@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transformers import GenerationConfig
 
-from .errors import ChatTemplateFailed, EngineError, GenerationFailed, InvalidRequest, LoadError, OutOfMemory
+from .errors import ChatTemplateFailed, GenerationFailed, InvalidRequest, LoadError, OutOfMemory
 from .generation.base import Lane, LaneEvent
 from .generation.batched import BatchedGenerator, batched_obstacle
 from .generation.context import ChatContext
@@ -20,6 +20,7 @@ from .hardware import BYTES_PER_VALUE, Hardware
 from .messages import GenerationOptions, Message, PromptView, StreamEvent
 from .models.fit import kv_cache_bytes
 from .models.loader import Candidate, LoadedModel, collect, drop_frames, load
+from .models.recommended import default_options, end_ids, first_ids
 from .models.saved import SavedModel, save
 from .models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from .settings import Settings
@@ -46,8 +47,9 @@ class Residence:
         self.window_tokens = loaded.candidate.budget.window_tokens
         self.weight_bytes = loaded.weight_bytes
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
-        self.default_options = _default_options(loaded.model)
-        self._end_ids = _end_ids(loaded)
+        self.first_ids = first_ids(loaded.tokenizer)
+        self.default_options = default_options(loaded.model)
+        self._end_ids = end_ids(loaded.model, loaded.tokenizer)
         self._obstacle = batched_obstacle(loaded.model)
         self._lanes_lock = threading.Lock()
         self._batched: BatchedGenerator | None = None
@@ -194,8 +196,13 @@ class Residence:
         return min(len(tokenizer), int(table.num_embeddings)), special
 
     def count_tokens(self, text: str) -> int:
+        return len(self.encode(text))
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text as it is: no template, no special tokens. `first_ids` are what the model expects before it."""
         assert self._loaded is not None, "enter() came first"
-        return len(self._loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        ids: list[int] = self._loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
 
     def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView:
         assert self._loaded is not None, "enter() came first"
@@ -281,30 +288,3 @@ def _keep_error(run: Callable[[PreTrainedModel], None], model: PreTrainedModel, 
         run(model)
     except Exception as error:
         failed.append(error)
-
-
-def _end_ids(loaded: LoadedModel) -> frozenset[int]:
-    """Tokens that end a reply: the model's own list, and the tokenizer's."""
-    config: Any = loaded.model.generation_config
-    named = config.eos_token_id if config is not None else None
-    if named is None:
-        named = getattr(loaded.model.config.get_text_config(), "eos_token_id", None)
-    ids = set(named if isinstance(named, list) else [named])
-    ids.add(loaded.tokenizer.eos_token_id)
-    return frozenset(token_id for token_id in ids if token_id is not None)
-
-
-def _default_options(model: PreTrainedModel) -> GenerationOptions:
-    """The recommendation in generation_config.json. top_k 50, the library's own default, is not one."""
-    config: Any = model.generation_config
-    if config is None:
-        return GenerationOptions()
-    if config.do_sample is False:
-        return GenerationOptions(temperature=0.0)
-    try:
-        return GenerationOptions(
-            temperature=config.temperature if config.temperature is not None else 0.7,
-            top_p=config.top_p if config.top_p is not None else 1.0, top_k=config.top_k or 0,
-            min_p=config.min_p or 0.0, repetition_penalty=config.repetition_penalty or 1.0)
-    except EngineError:
-        return GenerationOptions()

@@ -15,6 +15,7 @@ from ..storage.formats import Value
 from ..storage.runs import Job
 from .cells import CellPlan, measure_loaded
 from .pace import Pace, Step
+from .quality import CostPlan, QualityPlan, measure_quality, run_cost
 from .reading import read
 from .records import new_uid
 from .shelf import Shelf
@@ -60,6 +61,25 @@ class Benchmarks:
     def start_sweep(self, plan: SweepPlan, visitor: Visitor) -> Job:
         """Raises NotPermitted, EngineBusy and StorageError."""
         return self._sweep(new_uid(), plan, visitor)
+
+    def start_quality(self, plan: QualityPlan, visitor: Visitor) -> Job:
+        """Judge the model that is loaded. Raises NotPermitted, NoModelLoaded, EngineBusy and StorageError."""
+        self._require_allowed(visitor)
+        spec = self._engine.spec
+        if spec is None:
+            raise NoModelLoaded()
+
+        def work(pace: Pace) -> Measured:
+            with Takeover(self._engine, pace, f"{spec.name} is being judged") as own:
+                run = measure_quality(self._engine, plan, own)
+            self.shelf.add([run])
+            return Measured((run.uid,))
+        return self._start("quality", f"{_title(spec)}: {plan.title}", work, visitor)
+
+    def start_cost(self, plan: CostPlan, visitor: Visitor) -> Job:
+        """What quantization costs a model. Raises NotPermitted, EngineBusy and StorageError."""
+        self._require_allowed(visitor)
+        return self._start("cost", plan.title, lambda pace: Measured(run_cost(self._engine, self.shelf, plan, pace)), visitor)
 
     def resume(self, job_id: int, visitor: Visitor) -> Job:
         """Go on with a sweep that was cancelled, interrupted or left cells out. Raises JobNotFound and what `start_sweep` raises."""

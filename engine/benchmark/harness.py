@@ -1,0 +1,94 @@
+"""lm-evaluation-harness as an optional library, on the model that is loaded already: nothing is loaded a second time.
+
+`pip install -r requirements-eval.txt`. Tasks by name come from the Hub; a folder of task files works without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EngineError, InvalidRequest, MissingLibrary
+from ..jobs import Stopped
+from .pace import Pace, Step
+from .scores import Score
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+    from ..residence import Residence
+
+HINT = "pip install -r requirements-eval.txt"
+
+
+def has_harness() -> bool:
+    return find_spec("lm_eval") is not None
+
+
+def run_harness(engine: Engine, tasks: Sequence[str], pace: Pace | None = None, *, limit: int | None = None,
+                folder: Path | None = None, few_shots: int | None = None) -> tuple[Score, ...]:
+    """Scores of lm-eval's tasks. `folder`: of task files of one's own. Blocking; visitors wait while a batch is computed.
+
+    Raises MissingLibrary, Stopped, NoModelLoaded, EngineBusy, InvalidRequest (an unknown task), and EngineError for what fails inside.
+    """
+    if not has_harness():
+        raise MissingLibrary("lm-eval", HINT)
+    library: Any = import_module("lm_eval")
+    pace = pace or Pace()
+    manager = import_module("lm_eval.tasks").TaskManager(include_path=str(folder) if folder else None)
+    unknown = [task for task in tasks if task not in manager.all_tasks]
+    if unknown or not tasks:
+        raise InvalidRequest("task", ", ".join(unknown), "one that lm-eval knows: lm_eval ls tasks")
+    with engine.using() as residence:
+        try:
+            found = library.simple_evaluate(model=_adapter(residence, pace), tasks=list(tasks), limit=limit, num_fewshot=few_shots,
+                                            task_manager=manager, bootstrap_iters=1_000, log_samples=False)
+        except (Stopped, EngineError):
+            raise
+        except Exception as error:      # a library that fetches, parses and runs files of others may raise anything
+            raise HarnessFailed(f"{type(error).__name__}: {str(error)[:300]}") from error
+    return scores_of(found or {})
+
+
+class HarnessFailed(EngineError):
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"lm-eval could not finish: {detail} Check that its data can be reached, or use a file of your own.")
+
+
+def _adapter(residence: Residence, pace: Pace) -> Any:
+    """lm-eval's HFLM around the loaded model; it has the model for itself only while it computes."""
+    base: Any = import_module("lm_eval.models.huggingface").HFLM
+
+    class Borrowed(base):       # type: ignore[misc]
+        def _model_call(self, *args: Any, **kwargs: Any) -> Any:
+            pace.step(Step("quality"))
+            with residence.alone():
+                return super()._model_call(*args, **kwargs)
+
+        def _model_generate(self, *args: Any, **kwargs: Any) -> Any:
+            pace.step(Step("quality"))
+            with residence.alone():
+                return super()._model_generate(*args, **kwargs)
+
+    with residence.alone() as loaded:
+        return Borrowed(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=1, max_length=residence.window_tokens,
+                        trust_remote_code=False)
+
+
+def scores_of(found: dict[str, Any]) -> tuple[Score, ...]:
+    """lm-eval's result, one score per task and metric that has a standard error or a number of samples."""
+    scores: list[Score] = []
+    for task, values in found.get("results", {}).items():
+        samples = int(found.get("n-samples", {}).get(task, {}).get("effective", 0))
+        is_higher = found.get("higher_is_better", {}).get(task, {})
+        for key, value in values.items():
+            metric, _, way = key.partition(",")
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or metric.endswith("_stderr") or not way:
+                continue
+            error = values.get(f"{metric}_stderr,{way}")
+            scores.append(Score(task, metric if way == "none" else f"{metric} ({way})", float(value),
+                                float(error) if isinstance(error, (int, float)) else 0.0, samples,
+                                is_higher.get(metric, True) is not False, note="lm-eval"))
+    return tuple(scores)

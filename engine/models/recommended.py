@@ -1,0 +1,44 @@
+"""What the author of a model says about using it: how to draw, and which tokens end a reply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EngineError
+from ..messages import GenerationOptions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Tokens that end a reply: the model's own list, and the tokenizer's."""
+    config: Any = model.generation_config
+    named = config.eos_token_id if config is not None else None
+    if named is None:
+        named = getattr(model.config.get_text_config(), "eos_token_id", None)
+    ids = set(named if isinstance(named, list) else [named])
+    ids.add(tokenizer.eos_token_id)
+    return frozenset(token_id for token_id in ids if token_id is not None)
+
+
+def first_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """What the tokenizer itself puts before every text: a begin-of-sequence token, or nothing."""
+    begin, ids = tokenizer.bos_token_id, tokenizer("a")["input_ids"]
+    return (begin,) if begin is not None and ids[:1] == [begin] else ()
+
+
+def default_options(model: PreTrainedModel) -> GenerationOptions:
+    """The recommendation in generation_config.json. top_k 50, the library's own default, is not one."""
+    config: Any = model.generation_config
+    if config is None:
+        return GenerationOptions()
+    if config.do_sample is False:
+        return GenerationOptions(temperature=0.0)
+    try:
+        return GenerationOptions(
+            temperature=config.temperature if config.temperature is not None else 0.7,
+            top_p=config.top_p if config.top_p is not None else 1.0, top_k=config.top_k or 0,
+            min_p=config.min_p or 0.0, repetition_penalty=config.repetition_penalty or 1.0)
+    except EngineError:
+        return GenerationOptions()
