@@ -25,6 +25,28 @@ from .agent.feedback import Exchange
 from .agent.loop import AgentOptions
 from .agent.sandbox import RunResult, TierReport, open_sandbox, probe_sandboxes
 from .attachments import MAX_FILE_BYTES, clean_name, first_part, read_attachment
+from .benchmark.benchmarks import Benchmarks, JobStep
+from .benchmark.benchmarks import result_of as benchmark_result
+from .benchmark.benchmarks import step_of as benchmark_step
+from .benchmark.cells import CellPlan, measure_loaded
+from .benchmark.exports import issue_report
+from .benchmark.exports import rows_of as benchmark_rows
+from .benchmark.harness import has_harness
+from .benchmark.likelihood import TextPlan
+from .benchmark.limits import Share as LimitShare
+from .benchmark.load import Crowd, VisitorPlan
+from .benchmark.machine import Environment
+from .benchmark.published import Published, published
+from .benchmark.quality import CostPlan, QualityPlan
+from .benchmark.records import ModelFacts
+from .benchmark.records import Run as BenchmarkRun
+from .benchmark.samples import Samples
+from .benchmark.scores import Score
+from .benchmark.shelf import Comparison, Difference, Ratio, Shelf, measurements
+from .benchmark.speed import ChatView, Speed, SpeedPlan
+from .benchmark.sweep import FailedCell, Measured, SweepCell, SweepPlan
+from .benchmark.tasks import Task as QualityTask
+from .benchmark.tasks import read_task
 from .conversations.live import Progress
 from .conversations.service import Ask, Conversations, Question, prompt_messages
 from .engine import Engine
@@ -42,6 +64,7 @@ from .errors import (
     InvalidRequest,
     LoadError,
     MessageTooLong,
+    MissingLibrary,
     ModelAccessDenied,
     ModelNotFound,
     NoModelLoaded,
@@ -83,6 +106,7 @@ from .settings import BUILTIN, Secret, Settings
 from .status import Status
 from .storage.agent_records import AgentRun, KeptFile, Step, Task
 from .storage.records import Attachment, Chat, ChatMessage, ChatSummary, SearchHit, Share
+from .storage.results import ResultFilter
 from .storage.runs import Job
 from .storage.transfer import ImportedChat, read_chats
 from .storage.transfer import to_json as export_json
@@ -91,18 +115,23 @@ from .workshop.export import to_notebook, to_script
 from .workshop.service import Workshop
 
 __all__ = [
-    "AgentEvent", "AgentOptions", "AgentRun", "Ask", "Attachment", "AttachmentRefused", "Attempt", "BUILTIN", "CatalogEntry",
-    "Chat", "ChatMessage", "ChatNotFound", "ChatSummary", "CodeAgent", "CodeWritten", "Conversations", "DiskFull",
-    "DownloadBroken", "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy", "EngineError", "Exchange", "FileProduced",
-    "Final", "Finished", "FoundModel", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing", "HubModel",
-    "HubOffline", "HubPage", "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "Job", "KeptFile", "Library",
-    "LoadError", "LoadEvent", "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES", "Machine", "Message", "MessageTooLong",
-    "ModelAccessDenied", "ModelFit", "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress",
-    "PromptView", "Quantization", "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "ReasoningDelta",
-    "Recommendation", "Released", "Remedy", "RunNotFound", "RunResult", "Running", "SandboxUnavailable", "SavedModel",
-    "SearchHit", "Secret", "Settings", "Share", "ShareNotFound", "StaleChat", "Status", "Stdout", "Step", "StepEnded",
-    "StepError", "StepStarted", "Stopped", "StorageError", "StoredModel", "StreamEvent", "Task", "TextDelta", "Thinking",
-    "TierReport", "TokenRejected", "UnsupportedModel", "Usage", "Verdict", "Visitor", "Waiting", "Workshop", "Writing",
-    "choice_of", "clean_name", "estimate_fit", "export_json", "export_markdown", "first_part", "gib", "open_sandbox",
-    "parse_model_name", "probe_sandboxes", "prompt_messages", "read_attachment", "read_chats", "to_notebook", "to_script",
+    "AgentEvent", "AgentOptions", "AgentRun", "Ask", "Attachment", "AttachmentRefused", "Attempt", "BUILTIN", "BenchmarkRun",
+    "Benchmarks", "CatalogEntry", "CellPlan", "Chat", "ChatMessage", "ChatNotFound", "ChatSummary", "ChatView", "CodeAgent",
+    "CodeWritten", "Comparison", "Conversations", "CostPlan", "Crowd", "Difference", "DiskFull", "DownloadBroken",
+    "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy", "EngineError", "Environment", "Exchange", "FailedCell",
+    "FileProduced", "Final", "Finished", "FoundModel", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing",
+    "HubModel", "HubOffline", "HubPage", "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "Job", "JobStep",
+    "KeptFile", "Library", "LimitShare", "LoadError", "LoadEvent", "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES",
+    "Machine", "Measured", "Message", "MessageTooLong", "MissingLibrary", "ModelAccessDenied", "ModelFacts", "ModelFit",
+    "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress", "PromptView", "Published",
+    "QualityPlan", "QualityTask", "Quantization", "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "Ratio", "ReasoningDelta",
+    "Recommendation", "Released", "Remedy", "ResultFilter", "RunNotFound", "RunResult", "Running", "Samples",
+    "SandboxUnavailable", "SavedModel", "Score", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound", "Shelf", "Speed",
+    "SpeedPlan", "StaleChat", "Status", "Stdout", "Step", "StepEnded", "StepError", "StepStarted", "Stopped", "StorageError",
+    "StoredModel", "StreamEvent", "SweepCell", "SweepPlan", "Task", "TextDelta", "TextPlan", "Thinking", "TierReport",
+    "TokenRejected", "UnsupportedModel", "Usage", "Verdict", "Visitor", "VisitorPlan", "Waiting", "Workshop", "Writing",
+    "benchmark_result", "benchmark_rows", "benchmark_step", "choice_of", "clean_name", "estimate_fit", "export_json",
+    "export_markdown", "first_part", "gib", "has_harness", "issue_report", "measure_loaded", "measurements", "open_sandbox",
+    "parse_model_name", "probe_sandboxes", "prompt_messages", "published", "read_attachment", "read_chats", "read_task",
+    "to_notebook", "to_script",
 ]

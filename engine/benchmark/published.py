@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ..models.quantization import Quantization
+
 TABLE = Path(__file__).with_name("published.toml")
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """`what`: write_rate, bandwidth_share, memory or mmlu. `quantization` as its source names it."""
+    """`what`: write_rate or moved_bytes_per_second, as in Speed and Share. `software`: what it was measured with."""
 
     what: str
     model: str
-    quantization: str
+    quantization: Quantization
     machine: str
+    software: str
     value: float
     unit: str
     source: str
@@ -25,4 +28,4 @@ class Published:
 
 @cache
 def published() -> tuple[Published, ...]:
-    return tuple(Published(**number) for number in tomllib.loads(TABLE.read_text("utf-8"))["number"])
+    return tuple(Published(**{**number, "quantization": Quantization(number["quantization"])}) for number in tomllib.loads(TABLE.read_text("utf-8"))["number"])
