@@ -25,10 +25,12 @@ from .agent.feedback import Exchange
 from .agent.loop import AgentOptions
 from .agent.sandbox import RunResult, TierReport, open_sandbox, probe_sandboxes
 from .attachments import MAX_FILE_BYTES, clean_name, first_part, read_attachment
-from .benchmark.benchmarks import Benchmarks, JobStep
+from .benchmark.benchmarks import Benchmarks, JobStep, duel_of
 from .benchmark.benchmarks import result_of as benchmark_result
 from .benchmark.benchmarks import step_of as benchmark_step
 from .benchmark.cells import CellPlan, measure_loaded
+from .benchmark.duel import Contender, Duel, Rating
+from .benchmark.duel import Side as DuelSide
 from .benchmark.exports import issue_report
 from .benchmark.exports import rows_of as benchmark_rows
 from .benchmark.harness import has_harness
@@ -117,21 +119,21 @@ from .workshop.service import Workshop
 __all__ = [
     "AgentEvent", "AgentOptions", "AgentRun", "Ask", "Attachment", "AttachmentRefused", "Attempt", "BUILTIN", "BenchmarkRun",
     "Benchmarks", "CatalogEntry", "CellPlan", "Chat", "ChatMessage", "ChatNotFound", "ChatSummary", "ChatView", "CodeAgent",
-    "CodeWritten", "Comparison", "Conversations", "CostPlan", "Crowd", "Difference", "DiskFull", "DownloadBroken",
-    "DownloadProgress", "DownloadStopped", "Engine", "EngineBusy", "EngineError", "Environment", "Exchange", "FailedCell",
-    "FileProduced", "Final", "Finished", "FoundModel", "GenerationFailed", "GenerationOptions", "Hub", "HubFile", "HubListing",
-    "HubModel", "HubOffline", "HubPage", "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "Job", "JobStep",
-    "KeptFile", "Library", "LimitShare", "LoadError", "LoadEvent", "LoadOptions", "LocalModelProvider", "MAX_FILE_BYTES",
-    "Machine", "Measured", "Message", "MessageTooLong", "MissingLibrary", "ModelAccessDenied", "ModelFacts", "ModelFit",
-    "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress", "PromptView", "Published",
-    "QualityPlan", "QualityTask", "Quantization", "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "Ratio", "ReasoningDelta",
-    "Recommendation", "Released", "Remedy", "ResultFilter", "RunNotFound", "RunResult", "Running", "Samples",
-    "SandboxUnavailable", "SavedModel", "Score", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound", "Shelf", "Speed",
-    "SpeedPlan", "StaleChat", "Status", "Stdout", "Step", "StepEnded", "StepError", "StepStarted", "Stopped", "StorageError",
-    "StoredModel", "StreamEvent", "SweepCell", "SweepPlan", "Task", "TextDelta", "TextPlan", "Thinking", "TierReport",
-    "TokenRejected", "UnsupportedModel", "Usage", "Verdict", "Visitor", "VisitorPlan", "Waiting", "Workshop", "Writing",
-    "benchmark_result", "benchmark_rows", "benchmark_step", "choice_of", "clean_name", "estimate_fit", "export_json",
-    "export_markdown", "first_part", "gib", "has_harness", "issue_report", "measure_loaded", "measurements", "open_sandbox",
-    "parse_model_name", "probe_sandboxes", "prompt_messages", "published", "read_attachment", "read_chats", "read_task",
-    "to_notebook", "to_script",
+    "CodeWritten", "Comparison", "Contender", "Conversations", "CostPlan", "Crowd", "Difference", "DiskFull", "DownloadBroken",
+    "DownloadProgress", "DownloadStopped", "Duel", "DuelSide", "Engine", "EngineBusy", "EngineError", "Environment", "Exchange",
+    "FailedCell", "FileProduced", "Final", "Finished", "FoundModel", "GenerationFailed", "GenerationOptions", "Hub", "HubFile",
+    "HubListing", "HubModel", "HubOffline", "HubPage", "HubQuery", "HubUnreachable", "ImportedChat", "InvalidRequest", "Job",
+    "JobStep", "KeptFile", "Library", "LimitShare", "LoadError", "LoadEvent", "LoadOptions", "LocalModelProvider",
+    "MAX_FILE_BYTES", "Machine", "Measured", "Message", "MessageTooLong", "MissingLibrary", "ModelAccessDenied", "ModelFacts",
+    "ModelFit", "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress", "PromptView", "Published",
+    "QualityPlan", "QualityTask", "Quantization", "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "Rating",
+    "Ratio", "ReasoningDelta", "Recommendation", "Released", "Remedy", "ResultFilter", "RunNotFound", "RunResult", "Running",
+    "Samples", "SandboxUnavailable", "SavedModel", "Score", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound", "Shelf",
+    "Speed", "SpeedPlan", "StaleChat", "Status", "Stdout", "Step", "StepEnded", "StepError", "StepStarted", "Stopped",
+    "StorageError", "StoredModel", "StreamEvent", "SweepCell", "SweepPlan", "Task", "TextDelta", "TextPlan", "Thinking",
+    "TierReport", "TokenRejected", "UnsupportedModel", "Usage", "Verdict", "Visitor", "VisitorPlan", "Waiting", "Workshop",
+    "Writing", "benchmark_result", "benchmark_rows", "benchmark_step", "choice_of", "clean_name", "duel_of", "estimate_fit",
+    "export_json", "export_markdown", "first_part", "gib", "has_harness", "issue_report", "measure_loaded", "measurements",
+    "open_sandbox", "parse_model_name", "probe_sandboxes", "prompt_messages", "published", "read_attachment", "read_chats",
+    "read_task", "to_notebook", "to_script",
 ]

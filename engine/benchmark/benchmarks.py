@@ -10,10 +10,13 @@ from ..engine import Engine
 from ..errors import InvalidRequest, NoModelLoaded, NotPermitted
 from ..found import Visitor
 from ..jobs import Jobs, Progress
+from ..messages import GenerationOptions
 from ..models.spec import ModelSpec
 from ..storage.formats import Value
 from ..storage.runs import Job
+from ..storage.votes import VoteStore
 from .cells import CellPlan, measure_loaded
+from .duel import Contender, Duel, Rating, checked, ratings, run_duel
 from .pace import Pace, Step
 from .quality import CostPlan, QualityPlan, measure_quality, run_cost
 from .reading import read
@@ -22,7 +25,7 @@ from .shelf import Shelf
 from .sweep import Measured, SweepPlan, read_facts, run_sweep, sweep_facts
 from .takeover import Takeover
 
-JOB_KINDS = ("speed", "sweep", "quality", "cost")
+JOB_KINDS = ("speed", "sweep", "quality", "cost", "duel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Benchmarks:
 
     def __init__(self, engine: Engine, jobs: Jobs) -> None:
         self._engine, self.jobs = engine, jobs
-        self.shelf = Shelf(engine.database)
+        self.shelf, self._votes = Shelf(engine.database), VoteStore(engine.database)
 
     def start_speed(self, plan: CellPlan, visitor: Visitor) -> Job:
         """Measure the model that is loaded, as it is. Raises NotPermitted, NoModelLoaded, EngineBusy and StorageError."""
@@ -81,6 +84,25 @@ class Benchmarks:
         self._require_allowed(visitor)
         return self._start("cost", plan.title, lambda pace: Measured(run_cost(self._engine, self.shelf, plan, pace)), visitor)
 
+    def start_duel(self, prompt: str, contenders: tuple[Contender, Contender], options: GenerationOptions, visitor: Visitor) -> Job:
+        """The same prompt to two models, blindly. `duel_of` reads the ended job. Raises NotPermitted, EngineBusy and StorageError."""
+        self._require_allowed(visitor)
+        title = "blind: " + prompt.strip()[:40]
+        return self._start("duel", title, lambda pace: run_duel(self._engine, prompt, contenders, options, pace), visitor)
+
+    def vote(self, duel: Duel, score: float) -> None:
+        """`score` of the left side: 1 it is better, 0 the right one is, 0.5 neither. Raises InvalidRequest and StorageError."""
+        self._votes.add(checked(duel.left.label, duel.right.label, score))
+
+    def ratings(self) -> tuple[Rating, ...]:
+        """The best first. Raises StorageError."""
+        return ratings(self._votes.all())
+
+    def clear_votes(self, visitor: Visitor) -> None:
+        """Raises NotPermitted and StorageError."""
+        self._require_allowed(visitor)
+        self._votes.clear()
+
     def resume(self, job_id: int, visitor: Visitor) -> Job:
         """Go on with a sweep that was cancelled, interrupted or left cells out. Raises JobNotFound and what `start_sweep` raises."""
         if self.jobs.get(job_id).kind != "sweep":
@@ -102,7 +124,7 @@ class Benchmarks:
             return len(self.shelf.cells(sweep))
         return self._start("sweep", plan.title, work, visitor, sweep_facts(sweep, plan), (done, cells))
 
-    def _start(self, kind: str, title: str, work: Callable[[Pace], Measured], visitor: Visitor, facts: str = "",
+    def _start(self, kind: str, title: str, work: Callable[[Pace], Measured | Duel], visitor: Visitor, facts: str = "",
                count: tuple[Callable[[], int], int] | None = None) -> Job:
         def run(progress: Progress) -> str:
             return json.dumps(asdict(work(_pace(progress, count))))
@@ -116,7 +138,13 @@ class Benchmarks:
 
 def result_of(job: Job) -> Measured | None:
     """What a finished measurement brought; None for one that is not done."""
-    return read(Measured, Value(json.loads(job.result), "the job")) if job.state == "done" and job.kind in JOB_KINDS else None
+    is_measured = job.state == "done" and job.kind in JOB_KINDS and job.kind != "duel"
+    return read(Measured, Value(json.loads(job.result), "the job")) if is_measured else None
+
+
+def duel_of(job: Job) -> Duel | None:
+    """The two answers of an ended duel; None for any other job."""
+    return read(Duel, Value(json.loads(job.result), "the job")) if job.state == "done" and job.kind == "duel" else None
 
 
 def step_of(job: Job) -> JobStep | None:

@@ -28,4 +28,5 @@ class Published:
 
 @cache
 def published() -> tuple[Published, ...]:
-    return tuple(Published(**{**number, "quantization": Quantization(number["quantization"])}) for number in tomllib.loads(TABLE.read_text("utf-8"))["number"])
+    numbers = tomllib.loads(TABLE.read_text("utf-8"))["number"]
+    return tuple(Published(**{**number, "quantization": Quantization(number["quantization"])}) for number in numbers)

@@ -3,6 +3,7 @@
     {"prompt": "2 + 2 =", "choices": ["3", "4"], "answer": 1}       multiple choice: the likeliest choice; answer: index or text
     {"prompt": "The capital of France?", "answer": "Paris"}         generation: the whole reply must be the answer
     {"text": "..."}                                                 perplexity
+    {"prompt": "def f(n): ...", "entry_point": "f", "test": "..."}  HumanEval's format: programs, tested in a sandbox (coding.py)
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidRequest
 from ..messages import GenerationOptions, Message, TextDelta
 from ..storage.formats import Value
+from .coding import Problem, read_problem, run_problems
 from .likelihood import TextPlan, log_likelihood, scored, tokens_of
 from .pace import Pace, Step
 from .perplexity import perplexity_of
@@ -50,7 +52,7 @@ class Passage:
     text: str
 
 
-Sample = Choice | Question | Passage
+Sample = Choice | Question | Passage | Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def read_task(name: str, text: str) -> Task:
         raise InvalidRequest("the task", f"{len(lines):,} lines", f"1 to {MAX_SAMPLES:,} lines")
     samples = tuple(_sample(line, number) for number, line in lines)
     if len({type(sample) for sample in samples}) > 1:
-        raise InvalidRequest("the task", "lines of several kinds", "lines of one kind: choices, answers, or texts")
+        raise InvalidRequest("the task", "lines of several kinds", "lines of one kind: choices, answers, texts, or problems")
     return Task(name, samples)
 
 
@@ -82,6 +84,8 @@ def _sample(line: str, number: int) -> Sample:
     members = value.members()
     if "choices" in members:
         return _choice(value)
+    if "entry_point" in members:
+        return read_problem(value)
     if "prompt" in members:
         return Question(_text(value.get("prompt")), _text(value.get("answer")))
     return Passage(_text(value.get("text")))
@@ -108,13 +112,15 @@ def _text(value: Value) -> str:
 def run_task(engine: Engine, task: Task, pace: Pace | None = None, limit: int = MAX_SAMPLES) -> tuple[Score, ...]:
     """Scores of the loaded model on the first `limit` samples. Blocking.
 
-    Raises Stopped, NoModelLoaded, EngineBusy, InvalidRequest and GenerationFailed.
+    Raises Stopped, NoModelLoaded, EngineBusy, InvalidRequest, GenerationFailed and SandboxUnavailable.
     """
     pace = pace or Pace()
     samples = task.samples[:max(1, limit)]
     with engine.using() as residence:
         if isinstance(samples[0], Choice):
             return _run_choices(residence, task.name, [each for each in samples if isinstance(each, Choice)], pace)
+        if isinstance(samples[0], Problem):
+            return run_problems(engine, residence, task.name, [each for each in samples if isinstance(each, Problem)], pace)
         if isinstance(samples[0], Question):
             return (_run_questions(engine, residence, task.name, [each for each in samples if isinstance(each, Question)], pace),)
         return (_run_passages(residence, task.name, [each for each in samples if isinstance(each, Passage)], pace),)
