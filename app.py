@@ -11,10 +11,11 @@ import gc
 import logging
 import os
 import sys
+import threading
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from engine import Conversations, Engine, EngineError, Library, Settings
+from engine import Conversations, Engine, EngineError, Library, Settings, Workshop, probe_sandboxes
 
 
 def main() -> int:
@@ -29,17 +30,19 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     conversations = Conversations(engine)
-    library = Library(engine, conversations)
+    library, workshop = Library(engine, conversations), Workshop(engine)
     try:
         from ui.app import build_app, launch_arguments  # Gradio comes in while the model is being loaded
 
-        page = build_app(engine, conversations, library)
+        page = build_app(engine, conversations, library, workshop)
         page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
-                    prevent_thread_lock=True, **launch_arguments())
+                    prevent_thread_lock=True, **launch_arguments(engine))
+        threading.Thread(target=probe_sandboxes, name="probe", daemon=True).start()
         gc.enable()
         page.block_thread()
     finally:
         conversations.close()
+        workshop.close()
         library.jobs.close()
         engine.close()
     return 0

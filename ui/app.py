@@ -9,9 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from engine import Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta, Visitor
+from engine import Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta, Visitor, Workshop
 
 from . import rendering, view
+from .agent_tab import AgentTab, build_agent_tab
 from .chat_tab import MAX_REPLIES, QUICK, ChatTab, build_chat_tab
 from .errors import shown
 from .jobs_strip import strip_html
@@ -32,33 +33,40 @@ CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
 
 
-def build_app(engine: Engine, conversations: Conversations | None = None, library: Library | None = None) -> gr.Blocks:
+def build_app(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
+              workshop: Workshop | None = None) -> gr.Blocks:
     """The page over `engine`. What is loaded at the start is up to the caller."""
     conversations = conversations or Conversations(engine)
-    shared = Shared(engine, conversations, library or Library(engine, conversations))
+    shared = Shared(engine, conversations, library or Library(engine, conversations),
+                    workshop or Workshop(engine))
     with gr.Blocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         bar = build_status_bar()
         strip = jobs_strip()
         with gr.Tabs(elem_classes="mc-tabs"):
             with shared.labelled(gr.Tab, {"label": "tab.chat"}, id="chat"):
                 chat = build_chat_tab(shared)
+            with shared.labelled(gr.Tab, {"label": "tab.agent"}, id="agent", elem_id="mc-tab-agent") as agent_tab:
+                agent = build_agent_tab(shared, agent_tab)
             with shared.labelled(gr.Tab, {"label": "tab.models"}, id="models") as models_tab:
                 models = build_models_tab(shared, models_tab, strip)
         _watch_engine(page, shared, bar, chat)
         _watch_jobs(page, shared, strip, models)
-        _follow_language(page, shared, bar, chat)
+        _follow_language(page, shared, bar, chat, agent)
         gr.api(_chat_endpoint(engine), api_name="chat", concurrency_limit=MAX_REPLIES, concurrency_id="replies")
     page.queue(default_concurrency_limit=MAX_REPLIES)
     return page
 
 
-def launch_arguments() -> dict[str, Any]:
-    """How the page looks and speaks; the address is up to the caller."""
+def launch_arguments(engine: Engine) -> dict[str, Any]:
+    """How the page looks and speaks, and which files it may show; the address is up to the caller."""
     scripts = "".join(f"<script>{(FOLDER / name).read_text('utf-8')}</script>" for name in ("stream.js", "page.js"))
     return {
-        "theme": build_theme(), "css_paths": FOLDER / "style.css", "i18n": I18N, "footer_links": [], "show_error": False,
+        "theme": build_theme(), "css_paths": [FOLDER / "style.css", FOLDER / "agent.css"], "i18n": I18N, "footer_links": [],
+        "show_error": False,
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
+        # Files of the agent's runs: found by whoever knows a run's id, which nobody can guess.
+        "allowed_paths": [str(engine.settings.data_dir / "agent")],
     }
 
 
@@ -128,7 +136,7 @@ def _changed_elsewhere(conversations: Conversations, session: Session) -> bool:
         return False        # the next thing done here will say why
 
 
-def _follow_language(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab) -> None:
+def _follow_language(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab, agent: AgentTab) -> None:
     """A choice in the status bar changes every text in place: nothing typed or answered is lost."""
     engine = shared.engine
     labels = [component for component, _ in shared.labels]
@@ -154,7 +162,8 @@ def _follow_language(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: Chat
 
     page.load(greet, outputs=[*labels, *choosers], **QUICK)
     bar.tools.language(speak, chat.session, [bar.status, bar.tools, chat.welcome, chat.gauge, chat.side.chats, chat.head, chat.chips,
-                                             *labels, *choosers], **QUICK).then(retell, chat.session, chat.chatbot, **QUICK)
+                                             *labels, *choosers], **QUICK).then(retell, chat.session, chat.chatbot, **QUICK).then(
+        *agent.respoken, **QUICK)
 
 
 def loading_name(engine: Engine) -> str:

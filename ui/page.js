@@ -64,9 +64,10 @@ window.mindcubes = (() => {
     const draft = stored(draftName());
     if (draft && line() && !line().value) write(draft);
   }
-  function write(text) {
-    line().value = text;
-    line().dispatchEvent(new Event('input', {bubbles: true}));
+  const write = text => writeTo(line(), text);
+  function writeTo(box, text) {
+    box.value = text;
+    box.dispatchEvent(new Event('input', {bubbles: true}));
   }
   document.addEventListener('input', event => { if (event.target === line()) store(draftName(), line().value); });
   const sent = () => { toEnd(); setTimeout(() => { if (line() && !line().value) store(draftName(), ''); }, 300); };
@@ -120,6 +121,13 @@ window.mindcubes = (() => {
       if (!line()?.value.startsWith(text)) return;
       write(line().value.slice(text.length));
       sent();
+    },
+    run({run}) { address({run}); toLastStep(); },
+    asked({run, text}) {
+      address({run});
+      const box = task();
+      if (box?.value.startsWith(text)) writeTo(box, box.value.slice(text.length));
+      toLastStep();
     },
     download({name, text}) {
       const link = make('a', {href: URL.createObjectURL(new Blob([text])), download: name});
@@ -220,6 +228,10 @@ window.mindcubes = (() => {
   document.addEventListener('click', event => {
     const button = event.target.closest('button');
     for (const menu of document.querySelectorAll('.mc-menu[open]')) if (!menu.contains(event.target) || button) menu.open = false;
+    const drawer = $('mc-agent-side');
+    if (button?.dataset.drawer || !event.target.closest('#mc-agent-side') || ['open', 'new'].includes(button?.dataset.agent)) {
+      drawer?.classList.toggle('is-open', !!button?.dataset.drawer && !drawer.classList.contains('is-open'));
+    }
     if (!button) {
       if ($('mc-side')?.classList.contains('is-open') && !event.target.closest('#mc-side')) toggleSide(false);
       return;
@@ -230,6 +242,7 @@ window.mindcubes = (() => {
     else if (button.classList.contains('mc-copy')) copy(button);
     else if (button.classList.contains('mc-wrap')) button.closest('pre').classList.toggle('is-wrapped');
     else if (button.dataset.act) act(button);
+    else if (button.dataset.agent) agentAct(button);
     if (['mc-send'].includes(button.id)) sent();
   });
   async function act(button) {
@@ -239,6 +252,50 @@ window.mindcubes = (() => {
     mindcubes.bus({act: name, id, value});
     if (name === 'edit' || name === 'unqueue') setTimeout(() => line().focus(), 200);
     if (name === 'open') toggleSide(false);
+  }
+
+  // --- the agent's timeline: only what changed is replaced, so that what one unfolded or scrolled stays as it is ---
+  const task = () => document.querySelector('#mc-task textarea');
+  function patch(id, source) {
+    const target = $(id), box = make('template', {innerHTML: source.querySelector('[data-news]')?.dataset.news ?? ''});
+    if (!target) return;
+    const news = [...box.content.children], old = new Map([...target.children].map(section => [section.dataset.key, section]));
+    const scroller = $('mc-agent-scroll'), wasAtEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
+    for (const section of target.querySelectorAll(':scope > section')) {
+      if (!news.some(each => each.dataset.key === section.dataset.key)) section.remove();
+    }
+    news.forEach((section, at) => {
+      const before = old.get(section.dataset.key);
+      if (before?.dataset.stamp !== section.dataset.stamp) {
+        for (const part of before?.querySelectorAll('details[data-name]') ?? []) {
+          const same = section.querySelector(`details[data-name="${CSS.escape(part.dataset.name)}"]`);
+          if (same) same.open = part.open;
+        }
+        before ? before.replaceWith(section) : target.insertBefore(section, target.children[at] ?? null);
+      } else if (target.children[at] !== before) target.insertBefore(before, target.children[at] ?? null);
+    });
+    if (wasAtEnd && news.length) toLastStep();
+  }
+  const toLastStep = () => requestAnimationFrame(() => { $('mc-agent-scroll').scrollTop = $('mc-agent-scroll').scrollHeight; });
+  async function agentAct(button) {
+    const name = button.dataset.agent, program = button.closest('[data-name=code]');
+    if (!await confirmed(button)) return;
+    if (name === 'edit') {
+      const editor = program.querySelector('.mc-editor');
+      editor.hidden = !editor.hidden;
+      program.classList.toggle('is-edited', !editor.hidden);
+      (editor.hidden ? program.querySelector('[data-agent=edit]') : editor.querySelector('textarea')).focus();
+      return;
+    }
+    mindcubes.agent({do: name, value: program ? program.querySelector('.mc-editor textarea').value : button.dataset.value});
+  }
+  if (new URL(location.href).searchParams.get('run')) {
+    const looking = setInterval(() => {
+      const tab = document.querySelector('#mc-tab-agent-button');
+      if (!tab) return;
+      clearInterval(looking);
+      tab.click();
+    }, 100);
   }
   document.addEventListener('paste', event => {
     const text = event.clipboardData?.getData('text/plain') || '';
@@ -254,7 +311,8 @@ window.mindcubes = (() => {
     if (menu) { menu.open = false; menu.querySelector('summary').focus(); }
     else if ($('mc-side')?.classList.contains('is-open')) toggleSide(false);
     else if (stop?.offsetParent) stop.click();
+    else if ($('mc-agent-stop')?.offsetParent) $('mc-agent-stop').click();
     else if ($('mc-options')?.classList.contains('is-open')) toggleOptions(false);
   });
-  return {rememberLanguage, toggleOptions, arrived, receive, ask, confirmed, bus: () => {}};
+  return {rememberLanguage, toggleOptions, arrived, receive, ask, confirmed, patch, bus: () => {}, agent: () => {}};
 })();

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from engine import Conversations, Engine, Library
+from engine import BUILTIN, Conversations, Engine, Library, Workshop
 
 from .language import I18N, text
 
@@ -22,8 +22,15 @@ class Shared:
     engine: Engine
     conversations: Conversations
     library: Library
+    workshop: Workshop
     labels: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
     choices: list[tuple[gr.Dropdown, dict[str, str]]] = field(default_factory=list)
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether the model that answers now is the one that comes with the app."""
+        spec = self.engine.spec or self.engine.default_spec()
+        return spec.model == BUILTIN
 
     def labelled(self, kind: type[Block], keys: Mapping[str, str], **properties: Any) -> Block:
         """A component whose `keys` (property: text key) speak the browser's language, and follow a later choice."""

@@ -29,13 +29,17 @@ CUT = "\n…\n"
 
 
 class LiveTask:
-    """The last task of `run`, as its events come. `keep` stores a produced file and says what it is now."""
+    """The last task of `run`, as its events come. `keep` stores a produced file and says what it is now.
 
-    def __init__(self, owner: str, run: AgentRun, keep: Callable[[FileProduced], KeptFile | None], given_code: str = "") -> None:
+    `given_code`: a person's program, in a step of its own; `is_approved`: the last step's, which has waited for that.
+    """
+
+    def __init__(self, owner: str, run: AgentRun, keep: Callable[[FileProduced], KeptFile | None], given_code: str = "", *,
+                 is_approved: bool = False) -> None:
         self.owner, self.run_id = owner, run.id
         self.stop = threading.Event()
         self.ended = threading.Event()
-        self._keep, self._given_code = keep, given_code
+        self._keep, self._given_code, self._is_approved = keep, given_code, is_approved
         self._lock = threading.Lock()
         self._run = run
         self._started = time.monotonic()
@@ -46,17 +50,17 @@ class LiveTask:
             task, run = self._run.last, self._run
             if task.is_over or not task.steps or task.steps[-1].phase == "over":
                 return run
-            return _with_step(run, replace(task.steps[-1], seconds=time.monotonic() - self._started))
+            step = task.steps[-1]
+            return _with_step(run, replace(step, seconds=step.seconds + time.monotonic() - self._started))
 
     def take(self, event: AgentEvent) -> None:
         kept = self._keep(event) if isinstance(event, FileProduced) else None      # copies: not under the lock
         with self._lock:
             task = self._run.last
             match event:
-                case StepStarted(number):
+                case StepStarted():
                     self._started = time.monotonic()
-                    code, self._given_code = self._given_code, ""
-                    self._change(replace(task, steps=(*task.steps, Step(number, code=code, is_given=bool(code)))))
+                    self._change(replace(task, steps=self._begun(task)))
                 case Final(prose, reason):
                     self._change(replace(task, state="done", reason=reason, answer=prose))
                 case Stopped(reason, _, prose, detail):
@@ -64,6 +68,12 @@ class LiveTask:
                     self._change(replace(task, state=state, reason=reason, answer=prose, detail=detail))
                 case _ if task.steps:
                     self._run = _with_step(self._run, _stepped(task.steps[-1], event, kept))
+
+    def _begun(self, task: Task) -> tuple[Step, ...]:
+        code, self._given_code = self._given_code, ""
+        if code and self._is_approved:
+            return (*task.steps[:-1], replace(task.steps[-1], phase="running"))
+        return (*task.steps, Step(len(task.steps) + 1, code=code, is_given=bool(code)))
 
     def fail(self, error: Exception) -> None:
         with self._lock:
@@ -97,7 +107,7 @@ def _stepped(step: Step, event: AgentEvent, kept: KeptFile | None) -> Step:
             return replace(step, files=(*(file for file in step.files if file.name != kept.name), kept))
         case StepEnded(_, seconds, tokens):
             prose = step.prose or ("" if step.code else parse(step.reply).prose)
-            return replace(step, phase="over", seconds=seconds, tokens=tokens, prose=prose, reply="")
+            return replace(step, phase="over", seconds=step.seconds + seconds, tokens=step.tokens + tokens, prose=prose, reply="")
     return step
 
 

@@ -19,7 +19,7 @@ from ..agent.code_agent import CodeAgent
 from ..agent.events import AgentEvent, Attempt
 from ..agent.feedback import Exchange
 from ..agent.loop import AgentOptions
-from ..agent.sandbox import open_sandbox
+from ..agent.sandbox import open_sandbox, probe_sandboxes
 from ..agent.sandbox.base import Sandbox
 from ..agent.window import UNKNOWN_TOKENS, Window, rough_tokens
 from ..attachments import clean_name
@@ -53,12 +53,21 @@ class Bench:
 class Workshop:
     """Safe to use from many threads. Whatever is about one run raises RunNotFound; everything may raise StorageError."""
 
-    def __init__(self, engine: Engine, *, tier: str | None = None) -> None:
-        self._engine, self._tier = engine, tier
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self.store = AgentRunStore(engine.database)
         self._lock = threading.Lock()
         self._live: dict[str, LiveTask] = {}
         self._benches: dict[str, Bench] = {}
+
+    @property
+    def tier(self) -> str:
+        """The sandbox that programs run in here, "" where there is none. Strangers get the one with fewer of the machine's parts.
+
+        The first call of a process probes: up to 2 s for each tier.
+        """
+        available = [report.tier for report in probe_sandboxes() if report.is_available]
+        return next(iter(reversed(available) if self._engine.settings.is_public else available), "")
 
     # --- asking ---
 
@@ -98,8 +107,9 @@ class Workshop:
     def _begin(self, owner: str, run: AgentRun, options: AgentOptions | None, begin: Begin, *, code: str = "",
                is_new: bool = False) -> AgentRun:
         task = replace(run.last, state="working", reason="", detail="", answer="")
+        is_approved = run.last.state == "approval" and run.last.steps[-1].code == code
         run = replace(run, tasks=(*run.tasks[:-1], task), updated=time.time())
-        live = LiveTask(owner, run, lambda file: self.store.keep(run.id, file.name, Path(file.path)), code)
+        live = LiveTask(owner, run, lambda file: self.store.keep(run.id, file.name, Path(file.path)), code, is_approved=is_approved)
         with self._lock:
             if run.id in self._live:
                 raise EngineBusy("the agent is at work here", "Stop it, or wait for its end.")
@@ -161,7 +171,7 @@ class Workshop:
         if bench.box is None:
             self._make_room()
             try:
-                bench.box = open_sandbox(self._tier)
+                bench.box = open_sandbox(self.tier or None)
             except SandboxUnavailable as unavailable:       # a program is written all the same, and the last event says why it did not run
                 log.warning("%s", unavailable)
             else:

@@ -20,7 +20,7 @@ def serve() -> Iterator[Callable[[ScriptedEngine], str]]:
     def start(engine: ScriptedEngine) -> str:
         page = build_app(engine)  # type: ignore[arg-type]
         pages.append(page)
-        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_arguments())
+        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_arguments(engine))  # type: ignore[arg-type]
         return address
 
     yield start

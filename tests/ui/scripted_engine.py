@@ -41,7 +41,7 @@ USAGE = Usage(prompt_tokens=600, cached_tokens=512, new_tokens=182, ttft_s=0.11,
 class ScriptedEngine:
     """`script` is played for every reply; an EngineError in it is raised, a number is a pause in seconds.
 
-    `refusal` is raised for a message before anything is kept, as for one that does not fit.
+    `later`: scripts for the replies after the first, one each, while there are any. `refusal` is raised for a message before anything is kept, as for one that does not fit.
     """
 
     def __init__(self, script: Sequence[StreamEvent | Exception | float] = (), status: Status = READY,
@@ -54,6 +54,7 @@ class ScriptedEngine:
         self.options = options or GenerationOptions()
         self.asked: list[tuple[tuple[Message, ...], GenerationOptions]] = []
         self.num_closed = 0
+        self.later: list[Sequence[StreamEvent | Exception | float]] = []
 
     @property
     def spec(self) -> ModelSpec | None:
@@ -85,6 +86,8 @@ class ScriptedEngine:
 
     def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None, *,
              stop: threading.Event | None = None) -> Iterator[StreamEvent]:
+        if self.asked and self.later:
+            self.script = list(self.later.pop(0))
         self.asked.append((tuple(messages), options or self.options))
         try:
             for event in self._play():
