@@ -1,4 +1,4 @@
-"""A jail to attack, and a host that watches what becomes of it."""
+"""Boxes to attack, and a host that watches what becomes of it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 import engine
-from engine.agent.sandbox.base import Limits
+from engine import SandboxUnavailable, Settings
+from engine.agent.sandbox.base import Limits, Sandbox
 from engine.agent.sandbox.guest import landlock
 from engine.agent.sandbox.guest.syscalls import this_architecture
 from engine.agent.sandbox.jail import JailBox
+from engine.agent.sandbox.runtime import Runtime, find_runtime
+from engine.agent.sandbox.wasm import WasmBox
 
 TOKEN = "hf_this_is_a_secret_of_the_host"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _needs_a_jail() -> None:
-    if not sys.platform.startswith("linux") or this_architecture() is None or not landlock.abi():
-        pytest.skip("this platform has no jail: it needs Linux on x86-64 or aarch64 with Landlock")
+@pytest.fixture(autouse=True)
+def _needs_a_jail(request: pytest.FixtureRequest) -> None:
+    if "wasm" in request.module.__name__ or (sys.platform.startswith("linux") and this_architecture() is not None and landlock.abi()):
+        return
+    pytest.skip("this platform has no jail: it needs Linux on x86-64 or aarch64 with Landlock")
 
 
 @pytest.fixture
@@ -34,12 +39,28 @@ def box() -> Iterator[JailBox]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def runtime() -> Runtime:
+    """What the wasm tier runs on, where `make test` could fetch it."""
+    try:
+        return find_runtime(Settings.from_env().data_dir)
+    except SandboxUnavailable as unavailable:
+        pytest.skip(f"no wasm tier here: {unavailable.reason}")
+
+
+@pytest.fixture(scope="module")
+def wasm_box(runtime: Runtime) -> Iterator[WasmBox]:
+    """One for all tests of a module: opening it takes half a second."""
+    with WasmBox(Limits(), runtime) as opened:
+        yield opened
+
+
 @dataclass(slots=True)
 class Host:
     """What attacks aim at. `heard` collects whatever reaches one of its sockets."""
 
     outside: Path
-    other: JailBox
+    other: Sandbox
     tcp_port: int
     udp_port: int
     unix_path: str
@@ -72,7 +93,18 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    outside = tmp_path_factory.mktemp("outside")
+    with JailBox(Limits()) as other, watched_by(tmp_path_factory.mktemp("outside"), other) as watching:
+        yield watching
+
+
+@pytest.fixture(scope="module")
+def wasm_host(tmp_path_factory: pytest.TempPathFactory, runtime: Runtime) -> Iterator[Host]:
+    with WasmBox(Limits(), runtime) as other, watched_by(tmp_path_factory.mktemp("outside"), other) as watching:
+        yield watching
+
+
+@contextmanager
+def watched_by(outside: Path, other: Sandbox) -> Iterator[Host]:
     (outside / "secret.txt").write_text("the host's secret", "utf-8")
     tcp, udp, unix = (socket.socket(*kind) for kind in ((socket.AF_INET, socket.SOCK_STREAM), (socket.AF_INET, socket.SOCK_DGRAM),
                                                         (socket.AF_UNIX, socket.SOCK_DGRAM)))
@@ -80,13 +112,13 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     udp.bind(("127.0.0.1", 0))
     unix.bind(str(outside / "socket"))
     os.environ["HF_TOKEN"] = TOKEN
-    with JailBox(Limits()) as other, tcp, udp, unix:
+    with tcp, udp, unix:
         (other.folder / "diary.txt").write_text("the other visitor's diary", "utf-8")
-        watched = Host(outside, other, tcp.getsockname()[1], udp.getsockname()[1], str(outside / "socket"))
+        watching = Host(outside, other, tcp.getsockname()[1], udp.getsockname()[1], str(outside / "socket"))
         tcp.listen()
         for listen in (lambda: tcp.accept(), lambda: udp.recv(100), lambda: unix.recv(100)):
-            threading.Thread(target=_hear, args=(watched.heard, listen), daemon=True).start()
-        yield watched
+            threading.Thread(target=_hear, args=(watching.heard, listen), daemon=True).start()
+        yield watching
     del os.environ["HF_TOKEN"]
 
 

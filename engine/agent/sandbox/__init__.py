@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from ...errors import SandboxUnavailable
 from .base import Limits, ProducedFile, Restarted, RunResult, Sandbox, SandboxEvent, StdoutPiece, StillRunning, TierReport
-from .probe import TIERS, probe_sandboxes
+from .prepare import prepare_wasm
+from .probe import TIERS, probe_sandboxes, report_of
 
 __all__ = [
     "Limits", "ProducedFile", "Restarted", "RunResult", "Sandbox", "SandboxEvent", "StdoutPiece", "StillRunning", "TierReport",
-    "open_sandbox", "probe_sandboxes",
+    "open_sandbox", "prepare_wasm", "probe_sandboxes",
 ]
 
 DEFAULT_LIMITS = Limits()
 
 
-def open_sandbox(tier: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Sandbox:
-    """A fresh box of the best tier that passed its probe, or of the one named. The first call probes: up to 2 s.
+def open_sandbox(tier: str | None = None, limits: Limits = DEFAULT_LIMITS, *, is_public: bool = False) -> Sandbox:
+    """A fresh box of the best tier that passed its probe, or of the one named. The first call of a tier probes it: up to 2 s.
 
-    Raises SandboxUnavailable when there is none."""
-    reports = {report.tier: report for report in probe_sandboxes()}
-    if tier is not None and tier not in reports:
-        raise SandboxUnavailable(f"there is no tier {tier!r}, only {', '.join(reports)}")
-    for candidate in TIERS:
-        if tier in (None, candidate.name) and reports[candidate.name].is_available:
+    `is_public`: for strangers the tier that shares no kernel with them comes first. Raises SandboxUnavailable when there is none."""
+    names = [candidate.name for candidate in TIERS]
+    if tier is not None and tier not in names:
+        raise SandboxUnavailable(f"there is no tier {tier!r}, only {', '.join(names)}")
+    reasons = []
+    for candidate in reversed(TIERS) if is_public else TIERS:
+        if tier not in (None, candidate.name):
+            continue
+        report = report_of(candidate)
+        if report.is_available:
             return candidate.open(limits)
-    raise SandboxUnavailable("; ".join(f"{name}: {reports[name].reason}" for name in ([tier] if tier else reports)))
+        reasons.append(f"{candidate.name}: {report.reason}")
+    raise SandboxUnavailable("; ".join(reasons))

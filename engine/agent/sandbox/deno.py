@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import asdict
 from glob import glob
+from pathlib import Path
 
 import psutil
 
@@ -21,14 +22,14 @@ from .guest.setup import Entry
 from .packages import SYSTEM, interpreter
 from .pipes import PIECE_BYTES, BadFrame, Frame, Pipes
 from .process import starter
-from .runtime import GUEST, OFFLINE, SCRIPTS, Runtime
+from .runtime import GUEST, OFFLINE, SCRIPTS, Runtime, path_list
 from .transfer import Inbox, changes
 
 START_S = 20.0                          # 0.5 with a snapshot, 3 without; a machine under load may take longer
 INTERPRETER_BYTES = 384 << 20           # resident, before any program: 230 MiB measured, and room for what V8 keeps of it
-DATA_BYTES = 1 << 30                    # written memory that V8 asks for in advance: 550 MiB measured on 2 cores
+DATA_BYTES = 3 << 29                    # written memory that V8 asks for in advance: 550 MiB measured on 2 cores
 WASM_PAGE_BYTES, PYTHON_PAGES = 64 << 10, 480        # 30 MiB of WebAssembly memory are Python's own
-JAVASCRIPT_MB = 256
+JAVASCRIPT_MB = 128                     # of objects; 27 are Pyodide's own
 NUM_OPEN_FILES = 256
 MAX_TOLD_CHARS = 300
 BOOT = "import sys; sys.path.append(sys.argv[1]); from guest.enter import main; main()"
@@ -139,19 +140,19 @@ def command(runtime: Runtime, limits: Limits) -> tuple[str, ...]:
                 "limits": {name: getattr(limits, name) for name in ("file_bytes", "folder_bytes", "num_files")}}
     return (
         runtime.deno, "run", f"--v8-flags=--wasm-max-mem-pages={pages},--max-old-space-size={JAVASCRIPT_MB}", *OFFLINE,
-        f"--allow-read={','.join(readable(runtime))}", str(SCRIPTS / "main.mjs"), json.dumps(settings),
+        f"--allow-read={path_list(*readable(runtime))}", str(SCRIPTS / "main.mjs"), json.dumps(settings),
     )
 
 
-def readable(runtime: Runtime) -> tuple[str, ...]:
-    return tuple(str(path) for path in (runtime.pyodide, runtime.snapshot, SCRIPTS, GUEST) if path is not None)
+def readable(runtime: Runtime) -> tuple[Path, ...]:
+    return tuple(path for path in (runtime.pyodide, runtime.snapshot, SCRIPTS, GUEST) if path is not None)
 
 
 def _spawn(files: BoxFolder, limits: Limits, runtime: Runtime) -> subprocess.Popen[bytes]:
     """Raises SandboxUnavailable."""
     become, environment = command(runtime, limits), {"DENO_DIR": str(files.home / "deno")}
     if sys.platform.startswith("linux"):
-        entry = Entry(os.getpid(), (*SYSTEM, *readable(runtime)), (runtime.deno, *_loaders()),
+        entry = Entry(os.getpid(), (*SYSTEM, *map(str, readable(runtime))), (runtime.deno, *_loaders()),
                       DATA_BYTES + limits.memory_bytes + limits.folder_bytes, NUM_OPEN_FILES, limits.num_threads, become, environment)
         become = (interpreter(), "-I", "-S", "-X", "utf8", "-c", BOOT, str(SCRIPTS.parent), json.dumps(asdict(entry)))
         environment = {}
@@ -159,7 +160,7 @@ def _spawn(files: BoxFolder, limits: Limits, runtime: Runtime) -> subprocess.Pop
         environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")       # without it no process can start there
     try:
         return subprocess.Popen(become, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                env=environment, cwd=files.home, close_fds=True, start_new_session=True)
+                                env=environment, cwd=files.home.anchor, close_fds=True, start_new_session=True)
     except OSError as error:
         raise SandboxUnavailable(f"Deno could not be started: {error.strerror}") from error
 

@@ -16,7 +16,7 @@ from ...errors import SandboxUnavailable
 from .fetch import SHA256, VERSION, pyodide_folder
 
 log = logging.getLogger(__name__)
-SCRIPTS, GUEST = Path(__file__).parent / "pyodide", Path(__file__).parent / "guest"
+SCRIPTS, GUEST = (Path(__file__).resolve().parent / name for name in ("pyodide", "guest"))
 OFFLINE = ("--no-prompt", "--no-remote", "--no-npm", "--no-config", "--no-lock", "--cached-only")
 SNAPSHOT_S = 60.0               # making one takes 4
 _making = threading.Lock()
@@ -77,9 +77,14 @@ def _make_snapshot(deno: str, folder: Path, path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="coming-", dir=path.parent) as name:
         coming = Path(name).resolve() / "snapshot.bin"
         subprocess.run([
-            deno, "run", *OFFLINE, f"--allow-read={folder},{SCRIPTS},{GUEST}", f"--allow-write={coming}",
+            deno, "run", *OFFLINE, f"--allow-read={path_list(folder, SCRIPTS, GUEST)}", f"--allow-write={path_list(coming)}",
             str(SCRIPTS / "snapshot.mjs"), str(folder), str(GUEST), str(coming),
         ], env={"DENO_DIR": name}, check=True, timeout=SNAPSHOT_S, capture_output=True)
         for old in path.parent.glob("snapshot-*.bin"):
             old.unlink(missing_ok=True)
         coming.replace(path)
+
+
+def path_list(*paths: Path) -> str:
+    """For a flag of Deno's, where a comma of a path is written twice."""
+    return ",".join(str(path).replace(",", ",,") for path in paths)

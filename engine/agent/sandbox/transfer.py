@@ -5,6 +5,7 @@ Names and contents are a stranger's. What an honest guest never sends is a BadFr
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -98,11 +99,17 @@ class Inbox:
             raise BadFrame from error
 
     def _remove(self, payload: bytes) -> None:
-        if name := _received(payload):
-            try:
-                (self._folder.work / name).unlink(missing_ok=True)
-            except (NotADirectoryError, IsADirectoryError, PermissionError) as error:
-                raise BadFrame from error
+        """The file, and the folders that are empty without it: a guest tells of files only."""
+        if not (name := _received(payload)):
+            return
+        path = self._folder.work / name
+        try:
+            path.unlink(missing_ok=True)
+        except (NotADirectoryError, IsADirectoryError, PermissionError) as error:
+            raise BadFrame from error
+        with contextlib.suppress(OSError):
+            while (path := path.parent) != self._folder.work:
+                path.rmdir()
 
 
 def _sent(name: str) -> bytes:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import sys
+import time
+from collections.abc import Callable
 from typing import NoReturn
 
 from . import figures, manners
 from .programs import Programs
 
 WORK, HOME = "/box", "/home/box"
+SLICE_S = 0.02
+NOW, ALL_TASKS = time.monotonic, asyncio.all_tasks      # kept, since a program may replace them
 
 
-def begin() -> Programs:
-    """Once per process, also where the modules come from a snapshot."""
+def begin(wait_ms: Callable[[float], object]) -> Programs:
+    """Once per process, also where the modules come from a snapshot. `wait_ms` blocks, in JavaScript."""
     random.seed()               # the snapshot froze it
     for folder in (WORK, HOME):
         os.makedirs(folder, exist_ok=True)
@@ -23,8 +28,24 @@ def begin() -> Programs:
     sys.path.append(WORK)
     sys.meta_path.insert(0, figures.PyplotFinder)
     os.system = _refuse         # Emscripten's ends the interpreter
+
+    def sleep(seconds: float, /) -> None:
+        """In slices: an interrupt is heard between two of them only."""
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        end = NOW() + seconds
+        while (left := end - NOW()) > 0:
+            wait_ms(1000 * min(left, SLICE_S))
+
+    time.sleep = sleep  # type: ignore[assignment]
     manners.settle(HOME)
     return Programs(WORK)
+
+
+def stop() -> None:
+    """Interrupt a program that waits in the event loop, where no line of it runs that could be interrupted."""
+    for task in ALL_TASKS(asyncio.get_event_loop()):
+        task.cancel("interrupted")
 
 
 def _refuse(command: object) -> NoReturn:

@@ -33,7 +33,8 @@ async function revoke(path) {
 
 for await (const [kind, payload] of receive(Deno.stdin.readable)) {
   if (kind === "i") {
-    Atomics.store(interrupt, 0, 2);
+    Atomics.store(interrupt, 0, 2);     // heard by a program that computes
+    port.postMessage({ kind });         // and by one that waits
   } else if (kind === "r") {
     nonce = hex(payload.subarray(0, 16));
     Atomics.store(interrupt, 0, 0);

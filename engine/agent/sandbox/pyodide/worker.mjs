@@ -1,11 +1,15 @@
 // Python's own thread, so that the main one stays free to interrupt it. Programs reach everything in here; Deno's permissions are the wall.
+import { pathToFileURL } from "node:url";
 import { Folder } from "./folder.mjs";
 import { send, sendInPieces } from "./frames.mjs";
 import { importGuest, readGuest } from "./guest.mjs";
 
 const text = new TextDecoder();
+const never = new Int32Array(new SharedArrayBuffer(4));
 const print = (bytes) => (sendInPieces("o", bytes), bytes.length);
 
+// A promise that nobody takes is no reason to end the interpreter.
+self.addEventListener("unhandledrejection", (event) => event.preventDefault());
 self.onmessage = async ({ data: { port, interrupt, pyodide, snapshot, guest, limits } }) => {
   self.onmessage = null;
   const tell = port.postMessage.bind(port);     // not reachable for a program, unlike self.postMessage
@@ -13,11 +17,23 @@ self.onmessage = async ({ data: { port, interrupt, pyodide, snapshot, guest, lim
     const py = await start(pyodide, snapshot, guest);
     await forgetPaths([pyodide, guest, import.meta.dirname, snapshot]);
     const folder = new Folder(py.FS, limits);
-    const run = py.runPython("from guest.wasm import begin\nbegin()").run;
+    const { begin, stop } = py.runPython("import guest.wasm; guest.wasm");
     py.setInterruptBuffer(interrupt);
+    const run = begin((ms) => (Atomics.wait(never, 0, 0, ms), py.checkInterrupt())).run;
+    let isRunning = false;
     let jobs = Promise.resolve();
-    port.onmessage = ({ data }) => {
-      jobs = jobs.then(() => take(data, folder, run, tell)).catch((error) => tell({ broken: String(error).slice(-2000) }));
+    const work = async (job) => {
+      isRunning = job.kind === "r";
+      await take(job, folder, run, tell);
+      isRunning = false;
+    };
+    port.onmessage = ({ data: job }) => {
+      if (job.kind !== "i") {
+        jobs = jobs.then(() => work(job)).catch((error) => tell({ broken: String(error).slice(-2000) }));
+      } else if (isRunning) {
+        Atomics.store(interrupt, 0, 0);
+        stop();
+      }
     };
     tell({ ready: true });
   } catch (error) {
@@ -26,7 +42,7 @@ self.onmessage = async ({ data: { port, interrupt, pyodide, snapshot, guest, lim
 };
 
 async function start(pyodide, snapshot, guest) {
-  const { loadPyodide } = await import(`file://${pyodide}/pyodide.mjs`);
+  const { loadPyodide } = await import(pathToFileURL(`${pyodide}/pyodide.mjs`));
   const memory = snapshot && readIfThere(snapshot);
   const py = await loadPyodide({ indexURL: `${pyodide}/`, ...(memory ? { _loadSnapshot: memory } : {}) });
   if (!memory) importGuest(py, readGuest(guest));
