@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from ...errors import SandboxUnavailable
-from .answers import Answer, Odd, Ready, parse_answer
+from .answers import Answer, Ended, Odd, Ready, parse_answer
 from .base import Limits
 from .folder import BoxFolder, Stamps, TooMuch
 from .guest.setup import Entry
@@ -87,8 +87,7 @@ class DenoGuest:
         except BadFrame:
             answers.append(Odd())
         self.num_bytes_printed += len(output)
-        if answers:
-            self._inbox.close()
+        if any(isinstance(answer, Ended) for answer in answers):
             self._known = self._files.stamps()
         return bytes(output), answers
 

@@ -15,6 +15,7 @@ import sys
 import tarfile
 import tempfile
 import urllib.request
+import zlib
 from pathlib import Path
 
 from ...errors import SandboxUnavailable
@@ -45,7 +46,7 @@ def fetch_pyodide(data_dir: Path) -> Path:
             raise SandboxUnavailable(f"what {address} sent is not Pyodide {VERSION}: its checksum is another")
         folder.parent.mkdir(parents=True, exist_ok=True)
         _unpack(tarball, folder)
-    except (OSError, ValueError, http.client.HTTPException, tarfile.TarError) as error:
+    except (OSError, EOFError, ValueError, http.client.HTTPException, tarfile.TarError, zlib.error) as error:
         raise SandboxUnavailable(f"Pyodide {VERSION} could not be fetched from {address} ({error})") from error
     return folder
 
