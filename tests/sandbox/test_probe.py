@@ -14,8 +14,9 @@ from typing import Self
 import pytest
 
 from engine import RunResult, SandboxUnavailable, open_sandbox, probe_sandboxes
-from engine.agent.sandbox.base import Limits, Sandbox, SandboxEvent
-from engine.agent.sandbox.probe import report_on
+from engine.agent.sandbox.base import Limits, Sandbox, SandboxEvent, Tier
+from engine.agent.sandbox.probe import TIERS, forget, report_of, report_on
+from engine.agent.sandbox.runtime import Runtime
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,18 +60,47 @@ class OpenTier:
 
 
 def test_the_jail_passes_every_attempt_here() -> None:
-    (report,) = probe_sandboxes()
+    report = probe_sandboxes()[0]
     assert (report.tier, report.is_available, report.reason, report.limits) == ("jail", True, "", Limits())
 
 
-def test_probing_takes_two_seconds_at_most_and_only_once() -> None:
-    probe_sandboxes.cache_clear()
+def test_the_wasm_tier_passes_every_attempt_where_it_could_be_fetched(runtime: Runtime) -> None:
+    report = probe_sandboxes()[1]
+    assert (report.tier, report.is_available, report.reason, report.packages) == ("wasm", True, "", ())
+
+
+@pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier.name)
+def test_probing_a_tier_takes_seconds_and_only_once(runtime: Runtime, tier: Tier) -> None:
+    forget(tier.name)
     started = time.monotonic()
-    first = probe_sandboxes()
-    assert time.monotonic() - started < 4.0     # 1 s alone; tests share the machine
+    first = report_of(tier)
+    assert time.monotonic() - started < 8.0     # 1 s for the jail and 2 for wasm alone; tests share the machine
     started = time.monotonic()
-    assert probe_sandboxes() is first
+    assert report_of(tier) is first
     assert time.monotonic() - started < 0.01
+
+
+def test_importing_the_engine_probes_and_fetches_nothing() -> None:
+    code = "import sys, engine\nfrom engine.agent.sandbox import probe\nprint(probe._reports, 'deno' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "{} False\n"
+
+
+def test_strangers_get_the_tier_that_shares_less_of_the_machine(runtime: Runtime) -> None:
+    with open_sandbox(is_public=True) as box:
+        assert box.tier == "wasm"
+        assert box.run("print(6 * 7)").stdout == "42\n"
+
+
+def test_a_tier_whose_files_are_missing_is_off_and_the_next_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINDCUBES_DATA_DIR", str(tmp_path))
+    forget("wasm")
+    try:
+        with open_sandbox(is_public=True) as box:
+            assert box.tier == "jail"
+        with pytest.raises(SandboxUnavailable, match=r"wasm: .*not (fetched|installed)"):
+            open_sandbox("wasm")
+    finally:
+        forget("wasm")
 
 
 def test_the_best_tier_is_opened_when_none_is_named() -> None:
@@ -87,7 +117,7 @@ def test_limits_of_the_caller_hold() -> None:
 
 
 def test_a_tier_that_does_not_exist_is_named_in_the_refusal() -> None:
-    with pytest.raises(SandboxUnavailable, match="no tier 'cloud', only jail"):
+    with pytest.raises(SandboxUnavailable, match="no tier 'cloud', only jail, wasm"):
         open_sandbox("cloud")
 
 
@@ -109,7 +139,7 @@ def test_where_the_kernel_or_a_container_hides_landlock_there_is_no_jail(call: s
             "from engine import open_sandbox, SandboxUnavailable\n"
             f"hidden = seccomp._when(landlock.{call}, [seccomp._end(seccomp.ERRNO | errno.EPERM)])\n"
             "kernel.prctl('', 38, 1)\nseccomp.install_program([seccomp._load(seccomp.CALL), *hidden, seccomp._end(seccomp.ALLOW)])\n"
-            "try: open_sandbox()\nexcept SandboxUnavailable as refusal: print(refusal)\nelse: print('OPEN')")
+            "try: open_sandbox('jail')\nexcept SandboxUnavailable as refusal: print(refusal)\nelse: print('OPEN')")
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
     assert told.startswith("Programs cannot be run safely on this machine: jail: ")
     assert lock in told

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ...errors import SandboxUnavailable
 from .base import Limits, ProducedFile, Restarted, RunResult, Sandbox, SandboxEvent, StdoutPiece, StillRunning, TierReport
-from .prepare import prepare_wasm
+from .prepare import prepare_sandboxes
 from .probe import TIERS, probe_sandboxes, report_of
 
 __all__ = [
     "Limits", "ProducedFile", "Restarted", "RunResult", "Sandbox", "SandboxEvent", "StdoutPiece", "StillRunning", "TierReport",
-    "open_sandbox", "prepare_wasm", "probe_sandboxes",
+    "open_sandbox", "prepare_sandboxes", "probe_sandboxes",
 ]
 
 DEFAULT_LIMITS = Limits()

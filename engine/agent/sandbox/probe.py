@@ -25,6 +25,7 @@ TIERS: tuple[Tier, ...] = (JailTier(), WasmTier())     # the best first
 # All that a guest finds in its environment; none of it is the host's.
 VARIABLES = {"HOME", "TMPDIR", "LANG", "LC_CTYPE", "MPLCONFIGDIR", "MPLBACKEND",
              "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"}
+NUM_TRIES, PATIENCE_S = 3, 3.0      # a machine under load is late, which is no escape
 FRAME = """
 import os
 try:
@@ -122,11 +123,15 @@ def _escape(box: Sandbox) -> str:
 
 
 def _endless(box: Sandbox) -> str:
-    stopped = box.run("kept = 1\nwhile True: pass", timeout_s=0.1)
-    if stopped.ok or stopped.killed or box.run("print(kept)").stdout != "1\n":
+    if not any(_is_stopped_softly(box) for _ in range(NUM_TRIES)):
         return "run for ever, or lost its variables when it was stopped"
     killed = box.run("sum(range(10 ** 13))", timeout_s=0.1)
-    return "" if killed.killed and killed.seconds < 2.0 else "run for ever in C"
+    return "" if killed.killed and killed.seconds < PATIENCE_S else "run for ever in C"
+
+
+def _is_stopped_softly(box: Sandbox) -> bool:
+    stopped = box.run("kept = 1\nwhile True: pass", timeout_s=0.1)
+    return not stopped.ok and stopped.seconds < PATIENCE_S and not stopped.killed and box.run("print(kept)").stdout == "1\n"
 
 
 def report_on(tier: Tier) -> TierReport:

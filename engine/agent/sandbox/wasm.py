@@ -8,7 +8,7 @@ Gaps, known and accepted:
 - Programs reach all of JavaScript in their process (`import js`): the wall is Deno's, not Python's. Its version, the process ids and the
   paths of its scripts can be seen.
 - Memory that JavaScript holds is looked at 20 times a second. On Linux the kernel holds a limit of its own, some 400 MiB above.
-- Outside Linux the process is as free as Deno's permissions say, and no lower in priority than the page.
+- Outside Linux the process is as free as Deno's permissions say, and its priority is the page's.
 - No threads, no processes, no sockets, no packages beside the standard library.
 - What a killed program wrote is lost with its memory; files of the programs before are not.
 - Whatever a program leaves in the interpreter, the next one of the same box meets: a box is one visitor's, never passed on.

@@ -40,6 +40,5 @@ def _lock_down(entry: Entry) -> None:
     prctl("no_new_privs", lockdown.PR_SET_NO_NEW_PRIVS, 1)
     if landlock.abi():
         landlock.restrict([*entry.readable, "/dev/urandom"], ["/dev/null"], entry.runnable)
-    os.nice(lockdown.NICENESS)
     if architecture is not None:
         seccomp.install(architecture, os.getpid(), allowed=("execve",))     # only what Landlock lets it run
