@@ -66,7 +66,7 @@ def _tell(step: Step) -> None:
 
 def _plan(options: argparse.Namespace) -> CellPlan:
     visitors = [_number(each, "visitors") for each in _list(options.visitors, "visitors")] if options.visitors else []
-    crowd = VisitorPlan(tuple(visitors), ttft_limit_s=options.ttft, tpot_limit_s=options.tpot) if visitors else None
+    crowd = VisitorPlan(tuple(visitors), options.pp, options.tg, ttft_limit_s=options.ttft, tpot_limit_s=options.tpot) if visitors else None
     return CellPlan(SpeedPlan(options.pp, options.tg, options.depth, options.repetitions), crowd)
 
 
@@ -92,7 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pp", type=int, default=512, help="prompt tokens (default: 512)")
     parser.add_argument("--tg", type=int, default=128, help="tokens to write (default: 128)")
     parser.add_argument("--depth", type=int, default=0, help="tokens in the window before tg begins (default: 0)")
-    parser.add_argument("--visitors", default="", help="how many at once, with commas between them (default: not measured)")
+    parser.add_argument("--visitors", default="",
+                        help="how many at once, with commas between them; each reads pp and writes tg tokens (default: none)")
     parser.add_argument("--ttft", type=float, default=2.0, help="seconds to the first token that count as good (default: 2)")
     parser.add_argument("--tpot", type=float, default=0.2, help="seconds per token that count as good (default: 0.2)")
     parser.add_argument("--repetitions", type=int, default=5, help="after warm-up (default: 5)")

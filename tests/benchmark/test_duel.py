@@ -32,15 +32,15 @@ def test_a_draw_of_equals_changes_nothing() -> None:
 
 
 def test_two_models_answer_and_a_vote_is_kept(
-        new_engine: Callable[..., Engine], settings: Settings, gpt2_folder: Path, tmp_path: Path) -> None:
+        new_engine: Callable[..., Engine], settings: Settings, gpt2_folder: Path, llama_folder: Path, tmp_path: Path) -> None:
     engine = new_engine(gpt2_folder, replace(settings, data_dir=tmp_path))
     benchmarks = Benchmarks(engine, Jobs(engine.database))
-    pair = (Contender("builtin"), Contender("builtin", Quantization.NF4))
+    pair = (Contender(str(llama_folder)), Contender(str(llama_folder), Quantization.NF4))
     options = GenerationOptions(max_new_tokens=8, temperature=0.0)
     job = exhaust(benchmarks.jobs.follow(benchmarks.start_duel("print 5", pair, options, ME).id))[-1]
     duel = duel_of(job)     # type: ignore[arg-type]
     assert duel is not None
-    assert {duel.left.label, duel.right.label} == {"Built-in guide, none", "Built-in guide, nf4"}
+    assert {duel.left.label, duel.right.label} == {"tiny-llama, none", "tiny-llama, nf4"}
     assert duel.left.text
     assert duel.right.text
     assert "nf4" not in f"{job.title} {job.log} {job.note}"     # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ from engine.errors import MissingLibrary
 from engine.jobs import Jobs
 from tests.conftest import ask, exhaust
 
-TEXT = "the quick brown fox jumps over the lazy dog while numbers 0 1 2 3 and hello world again " * 6
+TEXT = "the quick brown fox jumps over the lazy dog while numbers 0 1 2 3 and hello world again " * 3
 ME = Visitor("me")
 
 

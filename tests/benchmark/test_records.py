@@ -64,12 +64,13 @@ def test_a_run_is_kept_once(shelf: Shelf, run: Run) -> None:
 
 def test_filters_find_what_they_name(shelf: Shelf, run: Run) -> None:
     nf4 = variant(run, "b" * 32, model=replace(run.model, quantization=Quantization.NF4, model="Org/Other"), at=run.at + 1)
-    foreign = variant(run, "c" * 32, origin="laptop", at=run.at + 2)
+    foreign = variant(run, "c" * 32, origin="laptop", sweep="s1", at=run.at + 2)
     shelf.add([run, nf4, foreign])
     assert shelf.list() == (foreign, nf4, run)
     assert shelf.list(ResultFilter(text="other")) == (nf4,)
     assert shelf.list(ResultFilter(quantizations=("nf4",))) == (nf4,)
     assert shelf.list(ResultFilter(is_local=False)) == (foreign,)
+    assert shelf.list(ResultFilter(sweep="s1")) == (foreign,)
     assert shelf.list(ResultFilter(machines=("another",))) == ()
     assert shelf.list(ResultFilter(since=run.at + 1), limit=1) == (foreign,)
 

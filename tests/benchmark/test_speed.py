@@ -143,7 +143,7 @@ def test_a_model_that_goes_while_it_is_measured_breaks_the_measurement(new_engin
             threading.Thread(target=engine.unload, args=("stop",), daemon=True).start()
 
     with pytest.raises(EngineBusy):
-        measure_speed(engine, SpeedPlan(prompt_tokens=8, new_tokens=400, repetitions=50, sees_chat=False), Pace(tell))
+        measure_speed(engine, SpeedPlan(prompt_tokens=8, new_tokens=100, repetitions=50, sees_chat=False), Pace(tell))
 
 
 SHAPE = ModelShape(linear_weights=1000, other_weights=300, layers=2, kv_heads=2, head_dim=8, stored_dtype="bfloat16", max_window=512,
