@@ -6,7 +6,7 @@ Nothing that comes from the page is trusted: whose run it is, and what may run w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Hands:
 
     @property
     def options(self) -> AgentOptions:
-        return AgentOptions(approve_first=self.approves)
+        return replace(self.workshop.options, approve_first=self.approves)
 
 
 Act = Callable[[Hands, AgentSession, str], str]       # returns a letter for page.js, or ""

@@ -165,20 +165,22 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts) -> tuple
         if session.run is not None:
             workshop.stop(session.owner, session.run.id)
 
+    def badge(request: gr.Request) -> str:
+        return agent_view.badge_html(probe_sandboxes(), workshop.tier, workshop.options.run_timeout_s, language_of(request))
+
     def arrive(request: gr.Request, session: AgentSession) -> list[Any]:
         """The tab was opened. The first time in this process, the sandboxes are probed now, if that has not been done yet."""
         is_first, session.is_open = not session.is_open, True
         wanted = str(dict(request.query_params or {}).get("run", ""))
         if is_first and wanted and known(session, request).run is None:
             agent_acts.perform(hands(request), session, "open", wanted)
-        tier = workshop.tier
-        badge = agent_view.badge_html(probe_sandboxes(), tier, language_of(request))
-        return [*rendered(known(session, request), request), badge, gr.update(value=tier != "wasm") if is_first else gr.skip()]
+        asks = gr.update(value=workshop.tier != "wasm") if is_first else gr.skip()
+        return [*rendered(known(session, request), request), badge(request), asks]
 
     def respoken(request: gr.Request, session: AgentSession) -> list[Any]:
         if not session.is_open:
             return [gr.skip()] * (len(outputs) + 1)
-        return [*rendered(known(session, request), request), agent_view.badge_html(probe_sandboxes(), workshop.tier, language_of(request))]
+        return [*rendered(known(session, request), request), badge(request)]
 
     starts = [
         gr.on([parts.send.click, parts.task.submit], send, [parts.task, parts.approve, session], outputs, **WORK),

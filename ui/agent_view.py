@@ -228,7 +228,7 @@ def welcome_html(language: str, *, is_builtin: bool) -> str:
     return f'<div class="mc-welcome"><h2>{title}</h2><p>{note}{more}</p><div class="mc-examples">{examples}</div></div>'
 
 
-def badge_html(reports: Sequence[TierReport], tier: str, language: str) -> str:
+def badge_html(reports: Sequence[TierReport], tier: str, run_s: float, language: str) -> str:
     """Where programs run, with its limits and packages; or why none runs here."""
     label = html.escape(text(language, "agent.runs"))
     drawer = f'<button type="button" class="mc-runs-drawer" data-drawer="mc-agent-side" aria-label="{label}">☰</button>'
@@ -236,11 +236,12 @@ def badge_html(reports: Sequence[TierReport], tier: str, language: str) -> str:
     if report is None:
         reasons = "; ".join(f"{each.tier}: {each.reason}" for each in reports)
         return f'{drawer}<div class="mc-problem" role="alert">{html.escape(text(language, "agent.no_sandbox", reasons=reasons))}</div>'
-    limits = text(language, "agent.limits", memory=number(language, report.limits.memory_bytes >> 20), seconds=number(language, 10),
+    limits = text(language, "agent.limits", memory=number(language, report.limits.memory_bytes >> 20), seconds=number(language, run_s),
                   files=number(language, report.limits.folder_bytes >> 20))
     packages = ", ".join(report.packages) or text(language, "agent.packages.none")
-    return (f'<div class="mc-agent-top">{drawer}<details class="mc-sandbox"><summary><b>{html.escape(text(language, f"agent.tier.{tier}"))}</b></summary>'
-            f'<p>{html.escape(limits)}</p><p>{html.escape(text(language, "agent.packages", packages=packages))}</p></details></div>')
+    name, others = html.escape(text(language, f"agent.tier.{tier}")), html.escape(text(language, "agent.packages", packages=packages))
+    return (f'<div class="mc-agent-top">{drawer}<details class="mc-sandbox"><summary><b>{name}</b></summary>'
+            f'<p>{html.escape(limits)}</p><p>{others}</p></details></div>')
 
 
 def runs_html(runs: Sequence[AgentRun], current: str, language: str) -> str:

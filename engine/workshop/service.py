@@ -38,6 +38,7 @@ MAX_TASK_CHARS = 20_000
 MAX_UPLOADS, MAX_UPLOAD_BYTES = 20, 20 << 20        # of one task; of one file
 MAX_OPEN = 8                                        # sandboxes at once: some 70 MB each
 IDLE_S = 600.0
+PUBLIC_RUN_S, LOCAL_RUN_S = 10.0, 60.0            # of one run of a program
 Begin = Callable[[CodeAgent, threading.Event], Iterator[AgentEvent]]
 
 
@@ -68,6 +69,11 @@ class Workshop:
         """
         available = [report.tier for report in probe_sandboxes() if report.is_available]
         return next(iter(reversed(available) if self._engine.settings.is_public else available), "")
+
+    @property
+    def options(self) -> AgentOptions:
+        """What is usual here: on one's own machine a program may take a minute, a stranger's ten seconds."""
+        return AgentOptions(run_timeout_s=PUBLIC_RUN_S if self._engine.settings.is_public else LOCAL_RUN_S)
 
     # --- asking ---
 
@@ -121,7 +127,7 @@ class Workshop:
             with self._lock:
                 self._live.pop(run.id, None)
             raise
-        threading.Thread(target=self._work, args=(live, bench, run, options or AgentOptions(), begin, is_new), name="agent",
+        threading.Thread(target=self._work, args=(live, bench, run, options or self.options, begin, is_new), name="agent",
                          daemon=True).start()
         return run
 
