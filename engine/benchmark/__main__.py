@@ -35,11 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
     runs: list[Run] = []
     cells = [ModelSpec(model, quantization=each) for model in options.model for each in quantizations]
     try:
-        runs = list(_measured(engine, cells, plan))
-        if not options.forget:
-            Shelf(engine.database).add(runs)
+        for run in _measured(engine, cells, plan):
+            runs.append(run)
+            if not options.forget:
+                Shelf(engine.database).add([run])
     except KeyboardInterrupt:
-        return 130
+        print("stopped; what was measured before is kept", file=sys.stderr)
     except EngineError as error:        # what was measured is printed all the same
         print(f"error: {error}", file=sys.stderr)
     finally:

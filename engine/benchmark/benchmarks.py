@@ -13,6 +13,7 @@ from ..jobs import Jobs, Progress
 from ..messages import GenerationOptions
 from ..models.spec import ModelSpec
 from ..storage.formats import Value
+from ..storage.results import ResultFilter
 from ..storage.runs import Job
 from ..storage.votes import VoteStore
 from .cells import CellPlan, measure_loaded
@@ -20,7 +21,7 @@ from .duel import Contender, Duel, Rating, checked, ratings, run_duel
 from .pace import Pace, Step
 from .quality import CostPlan, QualityPlan, measure_quality, run_cost
 from .reading import read
-from .records import new_uid
+from .records import Run, new_uid
 from .shelf import Shelf
 from .sweep import Measured, SweepPlan, read_facts, run_sweep, sweep_facts
 from .takeover import Takeover
@@ -112,6 +113,14 @@ class Benchmarks:
     def plan_of(self, job_id: int) -> SweepPlan:
         """What a sweep measures. Raises InvalidRequest for another job."""
         return read_facts(self.jobs.facts(job_id))[1]
+
+    def runs_of(self, job_id: int) -> tuple[Run, ...]:
+        """What a job has measured so far, also while it runs; newest first. Raises JobNotFound and StorageError."""
+        job = self.jobs.get(job_id)
+        if job.kind == "sweep":
+            return self.shelf.list(ResultFilter(sweep=read_facts(self.jobs.facts(job_id))[0]))
+        found = result_of(job)
+        return self.shelf.some(found.uids) if found else ()
 
     def _sweep(self, sweep: str, plan: SweepPlan, visitor: Visitor) -> Job:
         self._require_allowed(visitor)

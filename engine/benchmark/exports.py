@@ -17,29 +17,43 @@ from typing import Any
 from ..errors import InvalidRequest
 from ..models.quantization import Quantization
 from ..storage.formats import Value
+from .load import Crowd
 from .records import Run, as_dict, run_of
 from .samples import Samples
+from .scores import Score
+from .speed import Speed
 
 MAX_IMPORT_CHARS = 20_000_000
 MAX_IMPORT_RUNS = 2_000
 ORIGIN_CHARS = 80
+SLOWEST = 1e-9          # tokens per second: less is no measurement
 
 
 def rows_of(run: Run) -> list[dict[str, Any]]:
-    """pp, tg, and one row per number of visitors. Rates in tokens per second, `_ns` in nanoseconds, sizes in bytes."""
-    shared, rows = _shared(run), []
-    if run.speed is not None:
-        plan = run.speed.plan
-        rows += [{**shared, "test": f"pp{plan.prompt_tokens}", "n_prompt": plan.prompt_tokens, "n_gen": 0, "n_depth": 0, "n_visitors": 1,
-                  **_rates(run.speed.prompt, plan.prompt_tokens)},
-                 {**shared, "test": f"tg{plan.new_tokens}" + (f" @ d{plan.depth_tokens}" if plan.depth_tokens else ""), "n_prompt": 0,
-                  "n_gen": plan.new_tokens, "n_depth": plan.depth_tokens, "n_visitors": 1, **_rates(run.speed.write, plan.new_tokens)}]
-    rows += [{**shared, "test": f"visitors{crowd.visitors}", "n_prompt": crowd.prompt_tokens, "n_gen": crowd.new_tokens // crowd.requests,
-              "n_depth": 0, "n_visitors": crowd.visitors, **_rates(Samples((crowd.throughput,)), crowd.new_tokens),
-              "ttft_p50_s": crowd.ttft_p50_s, "ttft_p95_s": crowd.ttft_p95_s, "goodput": crowd.goodput} for crowd in run.crowds]
-    rows += [{**shared, "test": f"{score.task} {score.metric}", "n_prompt": 0, "n_gen": 0, "n_depth": 0, "n_visitors": 1,
-              "value": score.value, "stderr": score.stderr, "n_samples": score.samples} for score in run.scores]
-    return rows
+    """pp, tg, one row per number of visitors and per score. Rates in tokens per second, `_ns` in nanoseconds, sizes in bytes."""
+    shared = _shared(run)
+    tests = [*(_speed_tests(run.speed) if run.speed else ()), *map(_crowd_test, run.crowds), *map(_score_test, run.scores)]
+    return [{**shared, **test} for test in tests]
+
+
+def _speed_tests(speed: Speed) -> tuple[dict[str, Any], dict[str, Any]]:
+    plan = speed.plan
+    depth = f" @ d{plan.depth_tokens}" if plan.depth_tokens else ""
+    read = {"test": f"pp{plan.prompt_tokens}", "n_prompt": plan.prompt_tokens, "n_gen": 0, "n_depth": 0, "n_visitors": 1}
+    written = {"test": f"tg{plan.new_tokens}{depth}", "n_prompt": 0, "n_gen": plan.new_tokens, "n_depth": plan.depth_tokens, "n_visitors": 1}
+    return {**read, **_rates(speed.prompt, plan.prompt_tokens)}, {**written, **_rates(speed.write, plan.new_tokens)}
+
+
+def _crowd_test(crowd: Crowd) -> dict[str, Any]:
+    return {
+        "test": f"visitors{crowd.visitors}", "n_prompt": crowd.prompt_tokens, "n_gen": crowd.new_tokens // max(1, crowd.requests),
+        "n_depth": 0, "n_visitors": crowd.visitors, **_rates(Samples((crowd.throughput,)), crowd.new_tokens),
+        "ttft_p50_s": crowd.ttft_p50_s, "ttft_p95_s": crowd.ttft_p95_s, "goodput": crowd.goodput}
+
+
+def _score_test(score: Score) -> dict[str, Any]:
+    return {"test": f"{score.task} {score.metric}", "n_prompt": 0, "n_gen": 0, "n_depth": 0, "n_visitors": 1,
+            "value": score.value, "stderr": score.stderr, "n_samples": score.samples}
 
 
 def _shared(run: Run) -> dict[str, Any]:
@@ -57,7 +71,7 @@ def _label(run: Run) -> str:
 
 
 def _rates(rates: Samples, tokens: int) -> dict[str, Any]:
-    times = Samples(tuple(1e9 * tokens / value for value in rates.values if value > 0))
+    times = Samples(tuple(1e9 * tokens / value for value in rates.values if value > SLOWEST))
     return {"avg_ns": round(times.mean), "stddev_ns": round(times.stdev), "avg_ts": rates.mean, "stddev_ts": rates.stdev,
             "samples_ns": [round(value) for value in times.values], "samples_ts": list(rates.values)}
 

@@ -12,6 +12,7 @@ from ..storage.formats import Value
 
 T = TypeVar("T")
 MAX_ITEMS = 10_000      # of one list
+MAX_CHARS = 100_000     # of one text: the answer of a model is the longest
 
 
 def read(kind: type[T], value: Value) -> T:
@@ -43,7 +44,10 @@ def _read(kind: Any, value: Value) -> Any:
         return kind(value.text())
     if kind in (int, float):
         return kind(value.number(whole=kind is int))
-    return value.text()
+    text = value.text()
+    if len(text) > MAX_CHARS:
+        raise InvalidRequest(value.name, f"{len(text):,} characters", f"at most {MAX_CHARS:,} characters")
+    return text
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: Value) -> tuple[Any, ...]:

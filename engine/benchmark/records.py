@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RunKind = Literal["speed", "quality"]
 VERSION = 1
+LAST_SECOND = 2**32     # the year 2106
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +120,6 @@ def run_of(value: Value) -> Run:
     run = read(Run, value)
     if not run.uid or len(run.uid) > 64 or not run.uid.isalnum():
         raise InvalidRequest(f"uid of {value.name}", run.uid[:64], "up to 64 letters and digits")
+    if not 0 <= run.at < LAST_SECOND:
+        raise InvalidRequest(f"at of {value.name}", run.at, "seconds since 1970")
     return run

@@ -76,6 +76,11 @@ class Shelf:
             raise InvalidRequest("run", uid[:64], "one of those that are kept; it may have been deleted")
         return of_row(row)
 
+    def some(self, uids: Collection[str]) -> tuple[Run, ...]:
+        """Those of `uids` that are still kept, in their order."""
+        rows = (self._store.get(uid) for uid in uids)
+        return tuple(of_row(row) for row in rows if row is not None)
+
     def cells(self, sweep: str) -> frozenset[str]:
         """Cells of a sweep that are measured already."""
         return self._store.cells(sweep)

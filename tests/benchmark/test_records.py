@@ -112,6 +112,8 @@ def _changed(run: Run, change: Any) -> str:
     (lambda run: run["speed"]["write"].update(values=[1.0] * 10_001), "at most 10,000"),
     (lambda run: run["speed"]["plan"].update(repetitions=0), "repetitions is 0"),
     (lambda run: run.pop("environment"), "environment of"),
+    (lambda run: run.update(at=1e18), "at of"),
+    (lambda run: run["model"].update(model="x" * 100_001), "at most 100,000"),
 ])
 def test_what_is_wrong_in_an_import_is_named(run: Run, change: Any, named: str) -> None:
     with pytest.raises(InvalidRequest, match=named):
@@ -166,3 +168,14 @@ def test_less_is_better_for_times(run: Run) -> None:
     ("builtin", "builtin"), ("org/name", "org/name"), ("/home/ada/secret/model", "model"), ("./here", "here")])
 def test_records_do_not_say_where_a_folder_lies(model: str, shown: str) -> None:
     assert public_name(ModelSpec(model)) == shown
+
+
+def test_an_import_of_nothing_but_zeros_can_be_exported_again(run: Run) -> None:
+    def empty(values: dict[str, Any]) -> None:
+        values["speed"]["prompt"]["values"] = [0.0, 1e-300]
+        values["crowds"][0]["requests"] = 0
+
+    taken = read_runs(_changed(run, empty), "x")
+    assert to_csv(taken)
+    assert to_json(taken)
+    assert to_markdown(taken)
