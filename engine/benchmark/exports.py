@@ -40,7 +40,8 @@ def _speed_tests(speed: Speed) -> tuple[dict[str, Any], dict[str, Any]]:
     plan = speed.plan
     depth = f" @ d{plan.depth_tokens}" if plan.depth_tokens else ""
     read = {"test": f"pp{plan.prompt_tokens}", "n_prompt": plan.prompt_tokens, "n_gen": 0, "n_depth": 0, "n_visitors": 1}
-    written = {"test": f"tg{plan.new_tokens}{depth}", "n_prompt": 0, "n_gen": plan.new_tokens, "n_depth": plan.depth_tokens, "n_visitors": 1}
+    written = {"test": f"tg{plan.new_tokens}{depth}", "n_prompt": 0, "n_gen": plan.new_tokens, "n_depth": plan.depth_tokens,
+               "n_visitors": 1}
     return {**read, **_rates(speed.prompt, plan.prompt_tokens)}, {**written, **_rates(speed.write, plan.new_tokens)}
 
 
