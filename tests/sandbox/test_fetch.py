@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from engine import SandboxUnavailable
-from engine.agent.sandbox import fetch
+from engine.agent.sandbox import fetch, prepare_sandboxes, probe_sandboxes
+from engine.agent.sandbox.probe import forget
 from engine.agent.sandbox.runtime import find_runtime
 
 Serve = Callable[[bytes], None]
@@ -110,3 +111,17 @@ def test_a_registry_is_an_address_of_the_web_or_the_public_one(monkeypatch: pyte
 def test_before_the_fetch_the_tier_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SandboxUnavailable, match=r"was not fetched yet: `python -m engine\.agent\.sandbox\.fetch`"):
         find_runtime(tmp_path)
+
+
+def test_preparing_where_nothing_can_be_fetched_leaves_the_other_tiers_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINDCUBES_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:1")
+    before = probe_sandboxes()[0]
+    forget("wasm")
+    try:
+        prepare_sandboxes(tmp_path)
+        jail, wasm = probe_sandboxes()
+        assert jail == before
+        assert "not fetched yet" in wasm.reason or "not installed" in wasm.reason
+    finally:
+        forget("wasm")

@@ -80,7 +80,7 @@ class DenoGuest:
         output, answers = bytearray(), list[Answer]()
         try:
             for frame in self._pipes.receive(timeout_s):
-                if frame.kind == OUTPUT:
+                if frame.kind == OUTPUT and frame.payload:
                     output += frame.payload
                 elif frame.kind == ANSWER:
                     answers.append(parse_answer(frame.payload))

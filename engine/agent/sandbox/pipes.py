@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 PIECE_BYTES = 64 << 10
 MAX_FRAME_BYTES = 64 << 10
-MAX_WAITING = 32                # pieces: a guest that prints faster than it is read has to wait
+MAX_WAITING = 8                 # pieces: a guest that prints faster than it is read has to wait
 HEAD_BYTES = 5
 
 

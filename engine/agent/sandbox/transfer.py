@@ -15,7 +15,7 @@ from .base import Limits
 from .folder import BoxFolder, Stamps
 from .pipes import BadFrame, Frame
 
-PIECE_BYTES = 48 << 10
+PIECE_BYTES = 48 << 10          # of a file, in every frame but its last
 MAX_PARTS, MAX_PART_BYTES, MAX_NAME_BYTES = 32, 255, 1024
 NAME, DATA, END, GONE = b"n", b"d", b"e", b"x"
 
@@ -44,7 +44,8 @@ class Inbox:
         self._folder, self._limits = folder, limits
         self._name: str | None = None       # of the file that is coming; empty when it cannot be shown, so is not kept
         self._file: BinaryIO | None = None
-        self._num_files = self._num_bytes = self._file_bytes = 0
+        self._num_files = self._num_gone = self._num_bytes = self._file_bytes = 0
+        self._is_last = False               # after a small piece none may come: crumbs without end would keep the host busy
 
     def take(self, frame: Frame) -> None:
         """Raises BadFrame, and OSError when the host's disk is full."""
@@ -73,7 +74,7 @@ class Inbox:
     def _begin(self, payload: bytes) -> None:
         self._name = _received(payload)
         self._num_files += 1
-        self._file_bytes = 0
+        self._file_bytes, self._is_last = 0, False
         if self._num_files > self._limits.num_files:
             raise BadFrame
         self._file = self._coming.open("wb")
@@ -82,8 +83,9 @@ class Inbox:
         assert self._file is not None
         self._file_bytes += len(payload)
         self._num_bytes += len(payload)
-        if self._file_bytes > self._limits.file_bytes or self._num_bytes > self._limits.folder_bytes:
+        if self._is_last or self._file_bytes > self._limits.file_bytes or self._num_bytes > self._limits.folder_bytes:
             raise BadFrame
+        self._is_last = len(payload) < PIECE_BYTES
         self._file.write(payload)
 
     def _end(self) -> None:
@@ -100,6 +102,9 @@ class Inbox:
 
     def _remove(self, payload: bytes) -> None:
         """The file, and the folders that are empty without it: a guest tells of files only."""
+        self._num_gone += 1
+        if self._num_gone > self._limits.num_files:
+            raise BadFrame
         if not (name := _received(payload)):
             return
         path = self._folder.work / name

@@ -9,6 +9,7 @@ export class Folder {
     this.limits = limits;
     this.known = new Map();         // by path relative to WORK: the nodes that the host has, too
     this.dirty = new Set();         // nodes that were written to since then
+    this.isHosts = false;           // while a file of the host is put in, which may be larger than a program's
     this.restore();
     this.watch(FS.filesystems.MEMFS);
   }
@@ -30,6 +31,7 @@ export class Folder {
   }
 
   end() {
+    this.isHosts = true;
     this.FS.mkdirTree(this.path.slice(0, this.path.lastIndexOf("/")));
     const stream = this.FS.open(this.path, "w");
     for (const piece of this.pieces) this.FS.write(stream, piece, 0, piece.length);
@@ -37,6 +39,7 @@ export class Folder {
     this.pieces = [];
     this.known.set(this.name, stream.node);
     this.dirty.delete(stream.node);
+    this.isHosts = false;
   }
 
   remove(name) {
@@ -101,6 +104,7 @@ export class Folder {
   }
 
   requireRoom(newNodes, newBytes, fileBytes) {
+    if (this.isHosts) return;
     if (fileBytes > this.limits.file_bytes) throw new this.FS.ErrnoError(EFBIG);
     let [count, bytes] = [newNodes, newBytes];
     for (const [, node] of this.nodes([WORK, "/home/box", "/tmp"])) {

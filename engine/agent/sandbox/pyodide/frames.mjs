@@ -1,5 +1,5 @@
 // A frame is one letter for its kind, four bytes of length (little-endian), and so many bytes. The host's side: pipes.py.
-const FRAME_BYTES = 60_000;
+const FRAME_BYTES = 48 << 10;       // the host expects it of every piece but the last
 const writeSync = Deno.stdout.writeSync.bind(Deno.stdout);   // kept, since a program may replace what Deno holds
 
 export function send(kind, payload) {
