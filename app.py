@@ -15,7 +15,7 @@ import threading
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from engine import Conversations, Engine, EngineError, Library, Settings, Workshop, probe_sandboxes
+from engine import Conversations, Engine, EngineError, Library, Settings, Workshop, prepare_sandboxes
 
 
 def main() -> int:
@@ -37,7 +37,7 @@ def main() -> int:
         page = build_app(engine, conversations, library, workshop)
         page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
                     prevent_thread_lock=True, **launch_arguments(engine))
-        threading.Thread(target=probe_sandboxes, name="probe", daemon=True).start()
+        threading.Thread(target=prepare_sandboxes, args=(settings.data_dir,), name="sandboxes", daemon=True).start()
         gc.enable()
         page.block_thread()
     finally:

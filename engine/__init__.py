@@ -23,7 +23,7 @@ from .agent.events import (
 )
 from .agent.feedback import Exchange
 from .agent.loop import AgentOptions
-from .agent.sandbox import RunResult, TierReport, open_sandbox, probe_sandboxes
+from .agent.sandbox import RunResult, TierReport, best_sandbox, open_sandbox, prepare_sandboxes, probe_sandboxes
 from .attachments import MAX_FILE_BYTES, clean_name, first_part, read_attachment
 from .benchmark.benchmarks import Benchmarks, JobStep, duel_of
 from .benchmark.benchmarks import result_of as benchmark_result
@@ -128,12 +128,12 @@ __all__ = [
     "ModelFit", "ModelNotFound", "ModelSpec", "NoModelLoaded", "NotPermitted", "Prefill", "Progress", "PromptView", "Published",
     "QualityPlan", "QualityTask", "Quantization", "QuantizationChoice", "QuantizationFit", "Question", "RateLimited", "Rating",
     "Ratio", "ReasoningDelta", "Recommendation", "Released", "Remedy", "ResultFilter", "RunNotFound", "RunResult", "Running",
-    "Samples", "SandboxUnavailable", "SavedModel", "Score", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound", "Shelf",
-    "Speed", "SpeedPlan", "StaleChat", "Status", "Stdout", "Step", "StepEnded", "StepError", "StepStarted", "Stopped",
+    "Samples", "SandboxUnavailable", "SavedModel", "Score", "SearchHit", "Secret", "Settings", "Share", "ShareNotFound",
+    "Shelf", "Speed", "SpeedPlan", "StaleChat", "Status", "Stdout", "Step", "StepEnded", "StepError", "StepStarted", "Stopped",
     "StorageError", "StoredModel", "StreamEvent", "SweepCell", "SweepPlan", "Task", "TextDelta", "TextPlan", "Thinking",
     "TierReport", "TokenRejected", "UnsupportedModel", "Usage", "Verdict", "Visitor", "VisitorPlan", "Waiting", "Workshop",
-    "Writing", "benchmark_result", "benchmark_rows", "benchmark_step", "choice_of", "clean_name", "duel_of", "estimate_fit",
-    "export_json", "export_markdown", "first_part", "gib", "has_harness", "issue_report", "measure_loaded", "measurements",
-    "open_sandbox", "parse_model_name", "probe_sandboxes", "prompt_messages", "published", "read_attachment", "read_chats",
-    "read_task", "to_notebook", "to_script",
+    "Writing", "benchmark_result", "benchmark_rows", "benchmark_step", "best_sandbox", "choice_of", "clean_name", "duel_of",
+    "estimate_fit", "export_json", "export_markdown", "first_part", "gib", "has_harness", "issue_report", "measure_loaded",
+    "measurements", "open_sandbox", "parse_model_name", "prepare_sandboxes", "probe_sandboxes", "prompt_messages", "published",
+    "read_attachment", "read_chats", "read_task", "to_notebook", "to_script",
 ]

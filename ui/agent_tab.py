@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine import EngineError, probe_sandboxes
+from engine import EngineError
 
 from . import agent_acts, agent_view, view
 from .agent_acts import Hands
@@ -166,7 +166,7 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts) -> tuple
             workshop.stop(session.owner, session.run.id)
 
     def badge(request: gr.Request) -> str:
-        return agent_view.badge_html(probe_sandboxes(), workshop.tier, workshop.options.run_timeout_s, language_of(request))
+        return agent_view.badge_html(workshop.sandbox, workshop.options.run_timeout_s, language_of(request))
 
     def arrive(request: gr.Request, session: AgentSession) -> list[Any]:
         """The tab was opened. The first time in this process, the sandboxes are probed now, if that has not been done yet."""
@@ -174,7 +174,8 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts) -> tuple
         wanted = str(dict(request.query_params or {}).get("run", ""))
         if is_first and wanted and known(session, request).run is None:
             agent_acts.perform(hands(request), session, "open", wanted)
-        asks = gr.update(value=workshop.tier != "wasm") if is_first else gr.skip()
+        sandbox = workshop.sandbox
+        asks = gr.update(value=sandbox is None or sandbox.tier != "wasm") if is_first else gr.skip()
         return [*rendered(known(session, request), request), badge(request), asks]
 
     def respoken(request: gr.Request, session: AgentSession) -> list[Any]:

@@ -18,7 +18,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from engine import AgentRun, KeptFile, Step, Task, TierReport
+from engine import AgentRun, KeptFile, Step, Task, TierReport, probe_sandboxes
 
 from .language import has_text, number, text
 
@@ -228,18 +228,18 @@ def welcome_html(language: str, *, is_builtin: bool) -> str:
     return f'<div class="mc-welcome"><h2>{title}</h2><p>{note}{more}</p><div class="mc-examples">{examples}</div></div>'
 
 
-def badge_html(reports: Sequence[TierReport], tier: str, run_s: float, language: str) -> str:
+def badge_html(report: TierReport | None, run_s: float, language: str) -> str:
     """Where programs run, with its limits and packages; or why none runs here."""
     label = html.escape(text(language, "agent.runs"))
     drawer = f'<button type="button" class="mc-runs-drawer" data-drawer="mc-agent-side" aria-label="{label}">☰</button>'
-    report = next((each for each in reports if each.is_available and each.tier == tier), None)
     if report is None:
-        reasons = "; ".join(f"{each.tier}: {each.reason}" for each in reports)
+        reasons = "; ".join(f"{each.tier}: {each.reason}" for each in probe_sandboxes())
         return f'{drawer}<div class="mc-problem" role="alert">{html.escape(text(language, "agent.no_sandbox", reasons=reasons))}</div>'
     limits = text(language, "agent.limits", memory=number(language, report.limits.memory_bytes >> 20), seconds=number(language, run_s),
                   files=number(language, report.limits.folder_bytes >> 20))
     packages = ", ".join(report.packages) or text(language, "agent.packages.none")
-    name, others = html.escape(text(language, f"agent.tier.{tier}")), html.escape(text(language, "agent.packages", packages=packages))
+    name = html.escape(text(language, f"agent.tier.{report.tier}"))
+    others = html.escape(text(language, "agent.packages", packages=packages))
     return (f'<div class="mc-agent-top">{drawer}<details class="mc-sandbox"><summary><b>{name}</b></summary>'
             f'<p>{html.escape(limits)}</p><p>{others}</p></details></div>')
 

@@ -19,8 +19,8 @@ from ..agent.code_agent import CodeAgent
 from ..agent.events import AgentEvent, Attempt
 from ..agent.feedback import Exchange
 from ..agent.loop import AgentOptions
-from ..agent.sandbox import open_sandbox, probe_sandboxes
-from ..agent.sandbox.base import Sandbox
+from ..agent.sandbox import best_sandbox, open_sandbox
+from ..agent.sandbox.base import Sandbox, TierReport
 from ..agent.window import UNKNOWN_TOKENS, Window, rough_tokens
 from ..attachments import clean_name
 from ..engine import Engine
@@ -62,13 +62,9 @@ class Workshop:
         self._benches: dict[str, Bench] = {}
 
     @property
-    def tier(self) -> str:
-        """The sandbox that programs run in here, "" where there is none. Strangers get the one with fewer of the machine's parts.
-
-        The first call of a process probes: up to 2 s for each tier.
-        """
-        available = [report.tier for report in probe_sandboxes() if report.is_available]
-        return next(iter(reversed(available) if self._engine.settings.is_public else available), "")
+    def sandbox(self) -> TierReport | None:
+        """Where programs run here; None where they do not. The first call of a process may take 2 s."""
+        return best_sandbox(is_public=self._engine.settings.is_public)
 
     @property
     def options(self) -> AgentOptions:
@@ -177,7 +173,7 @@ class Workshop:
         if bench.box is None:
             self._make_room()
             try:
-                bench.box = open_sandbox(self.tier or None)
+                bench.box = open_sandbox(is_public=self._engine.settings.is_public)
             except SandboxUnavailable as unavailable:       # a program is written all the same, and the last event says why it did not run
                 log.warning("%s", unavailable)
             else:
