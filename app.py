@@ -37,7 +37,8 @@ def main() -> int:
         page = build_app(engine, conversations, library, workshop)
         page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
                     prevent_thread_lock=True, **launch_arguments(engine))
-        threading.Thread(target=prepare_sandboxes, args=(settings.data_dir,), name="sandboxes", daemon=True).start()
+        threading.Thread(target=prepare_sandboxes, args=(settings.data_dir,), kwargs={"is_public": settings.is_public}, name="sandboxes",
+                         daemon=True).start()
         gc.enable()
         page.block_thread()
     finally:

@@ -14,19 +14,20 @@ from .wasm import WasmTier
 log = logging.getLogger(__name__)
 
 
-def prepare_sandboxes(data_dir: Path) -> None:
-    """Probe what is there, then fetch what the wasm tier lacks and probe that: 3 s, and some 10 more the first time.
+def prepare_sandboxes(data_dir: Path, *, is_public: bool = False) -> None:
+    """Probe the tier that is taken here. Where that is wasm (for strangers, and where there is no jail), fetch what it lacks before.
 
-    Blocks, so it wants a thread of its own. What cannot be had is logged, and stands in the tier's report."""
+    Blocks for a second, and some 10 more the first time wasm is wanted, so it wants a thread of its own. What cannot be had is
+    logged, and stands in the tier's report.
+    """
+    if not is_public and report_of(TIERS[0]).is_available:
+        return
+    if not pyodide_folder(data_dir).is_dir():
+        log.info("fetching Pyodide %s for the wasm sandbox", VERSION)
+        try:
+            fetch_pyodide(data_dir)
+            find_runtime(data_dir)
+        except SandboxUnavailable as unavailable:
+            log.warning("sandbox wasm is off: %s", unavailable.reason)
+        forget(WasmTier.name)
     probe_sandboxes()
-    if pyodide_folder(data_dir).is_dir():
-        return
-    log.info("fetching Pyodide %s for the wasm sandbox", VERSION)
-    try:
-        fetch_pyodide(data_dir)
-        find_runtime(data_dir)
-    except SandboxUnavailable as unavailable:
-        log.warning("sandbox wasm is off: %s", unavailable.reason)
-        return
-    forget(WasmTier.name)
-    report_of(next(tier for tier in TIERS if tier.name == WasmTier.name))
