@@ -28,7 +28,7 @@ TOKEN = "hf_this_is_a_secret_of_the_host"
 
 @pytest.fixture(autouse=True)
 def _needs_a_jail(request: pytest.FixtureRequest) -> None:
-    is_elsewhere = request.module.__name__.endswith(("fetch", "transfer", "wasm", "wasm_attacks"))
+    is_elsewhere = request.module.__name__.endswith(("fetch", "transfer", "wasm", "wasm_attacks", "wasm_snippets"))
     if is_elsewhere or (sys.platform.startswith("linux") and this_architecture() is not None and landlock.abi()):
         return
     pytest.skip("this platform has no jail: it needs Linux on x86-64 or aarch64 with Landlock")

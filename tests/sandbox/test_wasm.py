@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +19,14 @@ from engine.agent.sandbox.base import Limits, Restarted, StdoutPiece
 from engine.agent.sandbox.runtime import Runtime
 from engine.agent.sandbox.wasm import WasmBox
 
-from .programs import Program, read_programs
-
 ROOT = Path(__file__).parents[2]
-# What there is not in WebAssembly: threads, time zones, another machine.
-IMPOSSIBLE = {"time zones", "threads", "a thread that is not joined", "a thread pool", "a queue", "about the machine"}
-SNIPPETS = [one for one in read_programs("snippets.txt") if one.title not in IMPOSSIBLE and not re.search(r"\[\w+\]$", one.title)]
+
+
+@pytest.fixture(scope="module")
+def wasm_box(runtime: Runtime) -> Iterator[WasmBox]:
+    """More patient than others: on a busy machine a soft stop may come late, and is one all the same."""
+    with WasmBox(replace(Limits(), grace_s=3.0), runtime) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -32,16 +34,6 @@ def box(wasm_box: WasmBox) -> WasmBox:
     """The module's own, with nothing in its folder."""
     wasm_box.run("import os, shutil\nfor name in os.listdir('.'): shutil.rmtree(name) if os.path.isdir(name) else os.remove(name)")
     return wasm_box
-
-
-@pytest.mark.parametrize("program", SNIPPETS, ids=lambda one: one.title)
-def test_an_ordinary_program_runs_right(wasm_box: WasmBox, program: Program) -> None:
-    result = wasm_box.run(program.code, timeout_s=20)
-    assert (result.stdout, result.error, result.ok) == (program.expected, "", True)
-
-
-def test_there_are_enough_snippets_to_mean_something() -> None:
-    assert len(SNIPPETS) >= 60
 
 
 def test_variables_are_kept_from_run_to_run(box: WasmBox) -> None:
@@ -115,7 +107,7 @@ def test_a_program_is_stopped_at_the_limit_and_keeps_its_variables(box: WasmBox,
     result = box.run(f"kept = 1\n{wait}", timeout_s=0.3)
     assert (result.ok, result.killed) == (False, False)
     assert result.error.startswith("Stopped after 0.3 s, the time limit. Variables are kept.")
-    assert result.seconds < 0.8
+    assert result.seconds < 2.0
     assert box.run("print(kept)").stdout == "1\n"
 
 
@@ -125,13 +117,14 @@ def test_waiting_in_the_event_loop_is_stopped_softly_too(box: WasmBox) -> None:
     assert box.run("print(kept)").stdout == "2\n"
 
 
-def test_a_loop_in_c_is_killed_half_a_second_after_the_limit_and_the_next_run_says_so(box: WasmBox) -> None:
-    box.run("open('kept.txt', 'w').write('1')")
-    result = box.run("open('lost.txt', 'w').write('1')\nsum(range(10 ** 13))", timeout_s=0.3)
-    assert (result.ok, result.killed) == (False, True)
-    assert 0.8 <= result.seconds < 2.0      # 0.83 where nothing else runs
-    assert "Variables are gone, files of earlier programs are kept." in result.error
-    first, *_, last = box.stream("import os\nprint(os.listdir('.'), 'kept' in globals())")
+def test_a_loop_in_c_is_killed_half_a_second_after_the_limit_and_the_next_run_says_so(runtime: Runtime) -> None:
+    with WasmBox(Limits(), runtime) as box:
+        box.run("open('kept.txt', 'w').write('1')")
+        result = box.run("open('lost.txt', 'w').write('1')\nsum(range(10 ** 13))", timeout_s=0.3)
+        assert (result.ok, result.killed) == (False, True)
+        assert 0.8 <= result.seconds < 2.0      # 0.83 where nothing else runs
+        assert "Variables are gone, files of earlier programs are kept." in result.error
+        first, *_, last = box.stream("import os\nprint(os.listdir('.'), 'kept' in globals())")
     assert isinstance(first, Restarted)
     assert isinstance(last, RunResult)
     assert (last.is_restarted, last.stdout) == (True, "['kept.txt'] False\n")
@@ -141,7 +134,7 @@ def test_an_interrupt_from_another_thread_stops_softly(box: WasmBox) -> None:
     threading.Timer(0.3, box.interrupt).start()
     result = box.run("kept = 1\nwhile True: pass", timeout_s=20)
     assert result.error.startswith("Stopped. Variables are kept.")
-    assert result.seconds < 1.0
+    assert result.seconds < 2.0
     assert box.run("print(kept)").stdout == "1\n"
 
 
@@ -234,7 +227,7 @@ def test_deno_runs_behind_the_locks_of_the_kernel(box: WasmBox) -> None:
     assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
     box.run("while True: pass", timeout_s=0.3)
     busiest = max(psutil.Process(pid).threads(), key=lambda thread: thread.user_time).id
-    assert (os.getpriority(os.PRIO_PROCESS, busiest), os.getpriority(os.PRIO_PROCESS, pid)) == (10, 0)      # the other hears interrupts
+    assert (os.getpriority(os.PRIO_PROCESS, busiest), os.getpriority(os.PRIO_PROCESS, pid)) == (5, 0)       # the other hears interrupts
     assert Path(f"/proc/{pid}/environ").read_bytes().count(b"=") == 1       # where its cache would be
 
 

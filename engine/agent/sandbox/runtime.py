@@ -20,6 +20,7 @@ SCRIPTS, GUEST = (Path(__file__).resolve().parent / name for name in ("pyodide",
 OFFLINE = ("--no-prompt", "--no-remote", "--no-npm", "--no-config", "--no-lock", "--cached-only")
 SNAPSHOT_S = 60.0               # making one takes 4
 _making = threading.Lock()
+_given_up: set[Path] = set()    # snapshots that could not be made: tried once per process
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,13 @@ def _deno() -> str:
 def _snapshot(deno: str, folder: Path) -> Path | None:
     path = folder.parent / f"snapshot-{_fingerprint()}.bin"
     with _making:
-        if not path.is_file():
+        if not path.is_file() and path not in _given_up:
             try:
                 _make_snapshot(deno, folder, path)
             except (OSError, subprocess.SubprocessError) as error:
                 log.warning("no snapshot of Pyodide could be made, so its boxes open slowly: %s", error)
-                return None
-    return path
+                _given_up.add(path)
+    return None if path in _given_up else path
 
 
 def _fingerprint() -> str:
