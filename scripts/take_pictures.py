@@ -11,12 +11,37 @@ from playwright.sync_api import Page, sync_playwright
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 QUESTIONS = ("which model fits in 6 GB?", "write a program that prints the first 10 fibonacci numbers")
 
+DRAWING = """import matplotlib.pyplot as plt
+import numpy as np
+
+x = np.linspace(0, 4 * np.pi, 400)
+plt.figure(figsize=(6, 2.2))
+plt.plot(x, np.sin(x) * np.exp(-x / 8))
+plt.tight_layout()
+plt.savefig("wave.png", dpi=140)
+print("wave.png")
+"""
+
 
 def ask(page: Page, question: str, count: int) -> None:
     box = page.locator("#mc-message textarea")
     box.fill(question)
     box.press("Enter")
     page.wait_for_function("count => document.querySelectorAll('.mc-facts').length >= count", arg=count, timeout=120_000)
+
+
+def solve(page: Page) -> None:
+    """A program of the model, and one of a person that draws."""
+    page.locator("[data-tab-id=agent]").first.click()
+    page.locator("#mc-approve input").uncheck()
+    page.locator("#mc-agent-welcome [data-value=primes]").click()
+    page.wait_for_selector("#mc-steps [data-agent=edit]", timeout=60_000)
+    page.locator("#mc-steps [data-agent=edit]").first.click()
+    page.locator(".mc-editor textarea").fill(DRAWING)
+    page.locator(".mc-editor [data-agent=run]").click()
+    page.wait_for_function("document.querySelector('#mc-steps img')?.naturalWidth > 100", timeout=60_000)
+    page.wait_for_selector("#mc-steps [data-agent=edit]")
+    page.wait_for_timeout(800)
 
 
 def main() -> None:
@@ -45,6 +70,8 @@ def main() -> None:
             page.wait_for_selector("#mc-model .mc-table")
             page.wait_for_timeout(800)
             page.screenshot(path=options.folder / f"{name.replace('chat', 'models')}.png")
+            solve(page)
+            page.screenshot(path=options.folder / f"{name.replace('chat', 'agent')}.png")
             context.close()
         browser.close()
 

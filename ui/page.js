@@ -260,7 +260,6 @@ window.mindcubes = (() => {
     const target = $(id), box = make('template', {innerHTML: source.querySelector('[data-news]')?.dataset.news ?? ''});
     if (!target) return;
     const news = [...box.content.children], old = new Map([...target.children].map(section => [section.dataset.key, section]));
-    const scroller = $('mc-agent-scroll'), wasAtEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
     for (const section of target.querySelectorAll(':scope > section')) {
       if (!news.some(each => each.dataset.key === section.dataset.key)) section.remove();
     }
@@ -274,9 +273,17 @@ window.mindcubes = (() => {
         before ? before.replaceWith(section) : target.insertBefore(section, target.children[at] ?? null);
       } else if (target.children[at] !== before) target.insertBefore(before, target.children[at] ?? null);
     });
-    if (wasAtEnd && news.length) toLastStep();
+    if (isAtLastStep && news.length) toLastStep();
   }
-  const toLastStep = () => requestAnimationFrame(() => { $('mc-agent-scroll').scrollTop = $('mc-agent-scroll').scrollHeight; });
+  let isAtLastStep = true;
+  function toLastStep() {
+    isAtLastStep = true;
+    requestAnimationFrame(() => { $('mc-agent-scroll').scrollTop = $('mc-agent-scroll').scrollHeight; });
+  }
+  document.addEventListener('scroll', ({target}) => {
+    if (target.id === 'mc-agent-scroll') isAtLastStep = target.scrollHeight - target.scrollTop - target.clientHeight < NEAR_END;
+  }, true);
+  document.addEventListener('load', ({target}) => { if (isAtLastStep && target.closest?.('#mc-steps')) toLastStep(); }, true);     // a picture
   async function agentAct(button) {
     const name = button.dataset.agent, program = button.closest('[data-name=code]');
     if (!await confirmed(button)) return;
@@ -287,6 +294,7 @@ window.mindcubes = (() => {
       (editor.hidden ? program.querySelector('[data-agent=edit]') : editor.querySelector('textarea')).focus();
       return;
     }
+    if (['approve', 'run', 'fix', 'continue'].includes(name)) toLastStep();
     mindcubes.agent({do: name, value: program ? program.querySelector('.mc-editor textarea').value : button.dataset.value});
   }
   if (new URL(location.href).searchParams.get('run')) {
