@@ -15,7 +15,7 @@ import threading
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from engine import Conversations, Engine, EngineError, Library, Settings, Workshop, prepare_sandboxes
+from engine import Benchmarks, Conversations, Engine, EngineError, Library, Settings, Workshop, prepare_sandboxes
 
 
 def main() -> int:
@@ -31,10 +31,11 @@ def main() -> int:
         return 2
     conversations = Conversations(engine)
     library, workshop = Library(engine, conversations), Workshop(engine)
+    benchmarks = Benchmarks(engine, library.jobs)
     try:
         from ui.app import build_app, launch_arguments  # Gradio comes in while the model is being loaded
 
-        page = build_app(engine, conversations, library, workshop)
+        page = build_app(engine, conversations, library, workshop, benchmarks)
         page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
                     prevent_thread_lock=True, **launch_arguments(engine))
         threading.Thread(target=prepare_sandboxes, args=(settings.data_dir,), kwargs={"is_public": settings.is_public}, name="sandboxes",

@@ -9,10 +9,23 @@ from typing import Any
 
 import gradio as gr
 
-from engine import Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta, Visitor, Workshop
+from engine import (
+    Benchmarks,
+    Conversations,
+    Engine,
+    EngineError,
+    Finished,
+    GenerationOptions,
+    Library,
+    Message,
+    TextDelta,
+    Visitor,
+    Workshop,
+)
 
 from . import rendering, view
 from .agent_tab import AgentTab, build_agent_tab
+from .benchmark_tab import build_benchmark_tab
 from .chat_tab import MAX_REPLIES, QUICK, ChatTab, build_chat_tab
 from .errors import shown
 from .jobs_strip import strip_html
@@ -34,11 +47,11 @@ MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
 
 
 def build_app(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
-              workshop: Workshop | None = None) -> gr.Blocks:
+              workshop: Workshop | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
     """The page over `engine`. What is loaded at the start is up to the caller."""
     conversations = conversations or Conversations(engine)
-    shared = Shared(engine, conversations, library or Library(engine, conversations),
-                    workshop or Workshop(engine))
+    library = library or Library(engine, conversations)
+    shared = Shared(engine, conversations, library, workshop or Workshop(engine), benchmarks or Benchmarks(engine, library.jobs))
     with gr.Blocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         bar = build_status_bar()
         strip = jobs_strip()
@@ -49,6 +62,8 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
                 agent = build_agent_tab(shared, agent_tab)
             with shared.labelled(gr.Tab, {"label": "tab.models"}, id="models") as models_tab:
                 models = build_models_tab(shared, models_tab, strip)
+            with shared.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark") as benchmark_tab:
+                build_benchmark_tab(shared, benchmark_tab, strip, models.wake)
         _watch_engine(page, shared, bar, chat)
         _watch_jobs(page, shared, strip, models)
         _follow_language(page, shared, bar, chat, agent)
@@ -61,8 +76,8 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
     """How the page looks and speaks, and which files it may show; the address is up to the caller."""
     scripts = "".join(f"<script>{(FOLDER / name).read_text('utf-8')}</script>" for name in ("stream.js", "page.js"))
     return {
-        "theme": build_theme(), "css_paths": [FOLDER / "style.css", FOLDER / "agent.css"], "i18n": I18N, "footer_links": [],
-        "show_error": False,
+        "theme": build_theme(), "css_paths": [FOLDER / name for name in ("style.css", "agent.css", "benchmark.css")],
+        "i18n": I18N, "footer_links": [], "show_error": False,
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
         # Files of the agent's runs: found by whoever knows a run's id, which nobody can guess.

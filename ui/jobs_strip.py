@@ -7,14 +7,15 @@ import json
 import time
 from collections.abc import Sequence
 
-from engine import Job, Status
+from engine import Job, Status, benchmark_step
 
-from .language import has_text, number, text
+from .language import has_text, number, rate, text
 from .models_view import act, disk, freed
 from .status_bar import stage_text
 
 SHOWN_S = 600.0             # an ended job stays in sight so long, unless it is put away
 RESUMABLE = ("cancelled", "interrupted", "failed")
+MEASURING = ("speed", "sweep", "quality", "cost", "duel")
 
 
 def visible(jobs: Sequence[Job]) -> list[Job]:
@@ -47,7 +48,7 @@ def _load(status: Status, model: str, language: str) -> str:
 
 
 def _line(job: Job, language: str) -> str:
-    key = f"jobs.{job.kind}"
+    key = f"bench.job.{job.kind}" if job.kind in MEASURING else f"jobs.{job.kind}"
     name = html.escape(text(language, key, title=job.title) if has_text(key) else job.title)
     numbers = f' max="{job.total}" value="{job.done}"' if job.total else ""
     bar = "" if job.is_over and job.state not in RESUMABLE else f'<progress aria-label="{name}"{numbers}></progress>'
@@ -61,6 +62,8 @@ def _line(job: Job, language: str) -> str:
 def _detail(job: Job, language: str) -> str:
     if job.state == "failed":
         return job.error
+    if job.kind in MEASURING and job.unit != "cells" and job.state == "running":
+        return phase_text(job, language)        # says how far its phase is
     size = f"{disk(language, job.done)} / {disk(language, job.total)}" if job.unit == "bytes" and job.total else \
         f"{number(language, job.done)} / {number(language, job.total)}" if job.total else ""
     if job.state != "running":
@@ -69,7 +72,9 @@ def _detail(job: Job, language: str) -> str:
 
 
 def _speed(job: Job, language: str) -> list[str]:
-    """Bytes a second and time left, which a download notes as JSON; other work notes a sentence."""
+    """Bytes a second and time left, which a download notes as JSON; what a measurement does; other work notes a sentence."""
+    if job.kind in MEASURING:
+        return [phase_text(job, language)]
     try:
         facts = json.loads(job.note or "{}")
     except ValueError:
@@ -79,6 +84,16 @@ def _speed(job: Job, language: str) -> list[str]:
     speed = [text(language, "jobs.speed", speed=disk(language, facts["speed"]))] if facts.get("speed") else []
     left = [text(language, "jobs.left", time=duration(language, facts["left_s"]))] if facts.get("left_s") else []
     return speed + left
+
+
+def phase_text(job: Job, language: str) -> str:
+    """What a running measurement does now: the cell, the phase, how far, how fast."""
+    step = benchmark_step(job)
+    if step is None:
+        return text(language, "bench.phase.wait")
+    count = f" {number(language, step.done)} / {number(language, step.total)}" if step.total and step.phase != "load" else ""
+    fast = text(language, "bench.rate", rate=rate(language, step.rate)) if step.rate else ""
+    return " · ".join(filter(None, (step.part, text(language, f"bench.phase.{step.phase}") + count, fast)))
 
 
 def duration(language: str, seconds: float) -> str:
@@ -94,9 +109,10 @@ def duration(language: str, seconds: float) -> str:
 def _acts(job: Job, language: str) -> str:
     def button(key: str, name: str) -> str:
         label = text(language, key)
-        return act(label, name, str(job.id), extra=f' aria-label="{html.escape(f"{label} {job.title}")}"')
+        tab = ' data-tab="bench"' if job.kind in MEASURING else ""      # whose handlers hear of it
+        return act(label, name, str(job.id), extra=f' aria-label="{html.escape(f"{label} {job.title}")}"{tab}')
 
     if job.state == "running":
-        return button("jobs.cancel", "cancel") if job.kind == "download" else ""
-    resume = button("jobs.resume", "resume") if job.kind == "download" and job.state in RESUMABLE else ""
+        return button("jobs.cancel", "cancel") if job.kind in ("download", *MEASURING) else ""
+    resume = button("jobs.resume", "resume") if job.kind in ("download", "sweep") and job.state in RESUMABLE else ""
     return resume + button("jobs.hide", "hide")

@@ -49,6 +49,11 @@ def number(language: str, value: float, decimals: int = 0) -> str:
     return plain.translate(str.maketrans(",.", ".,")) if language == "tr" else plain
 
 
+def rate(language: str, value: float) -> str:
+    """Tokens per second, to three digits or so."""
+    return number(language, value, 0 if value >= 100 else 1 if value >= 10 else 2)
+
+
 def gib(language: str, num_bytes: float) -> str:
     """Memory, to one decimal; below 0.1 GiB in MiB."""
     if num_bytes < 0.1 * 2**30:

@@ -27,7 +27,8 @@ TASKS = ("text-generation", "image-text-to-text", "")
 ACT_JS = """
 element.addEventListener('click', event => {
   const button = event.target.closest('[data-do]');
-  if (button) mindcubes.confirmed(button).then(isSure => isSure && trigger('act', {do: button.dataset.do, value: button.dataset.value}));
+  const name = button?.dataset.tab === 'bench' ? 'bench' : 'act';
+  if (button) mindcubes.confirmed(button).then(isSure => isSure && trigger(name, {do: button.dataset.do, value: button.dataset.value}));
 });
 """
 

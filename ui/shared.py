@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from engine import BUILTIN, Conversations, Engine, Library, Workshop
+from engine import BUILTIN, Benchmarks, Conversations, Engine, Library, Workshop
 
 from .language import I18N, text
 
@@ -23,6 +23,7 @@ class Shared:
     conversations: Conversations
     library: Library
     workshop: Workshop
+    benchmarks: Benchmarks
     labels: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
     choices: list[tuple[gr.Dropdown, dict[str, str]]] = field(default_factory=list)
 

@@ -1,0 +1,120 @@
+"""What the Benchmark tab shows of a session, output by output."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from datetime import timezone
+from typing import Any
+
+import gradio as gr
+
+from engine import BenchmarkRun, EngineError, FailedCell, InvalidRequest, Job, ModelSpec, QuantizationChoice, benchmark_result, published
+
+from . import benchmark_history, benchmark_plots, benchmark_view
+from .benchmark_acts import Bench
+from .benchmark_session import BenchmarkSession
+from .errors import sentence
+from .jobs_strip import visible
+from .language import text
+from .models_view import act, problem_html, quantization_name
+
+KINDS = ("speed", "sweep", "quality", "cost")
+PLACES = ("speed", "sweep", "quality", "history")
+MOST_SHOWN = 200
+
+
+class Worktop:
+    """The tab as one session sees it now."""
+
+    def __init__(self, bench: Bench, session: BenchmarkSession, zone: timezone, language: str) -> None:
+        self.bench, self._session, self._zone, self._language = bench, session, zone, language
+        self._shelf = bench.benchmarks.shelf
+        jobs = [job for job in visible(bench.library.visible_jobs(bench.visitor)) if job.kind in KINDS]
+        running = [job for job in jobs if not job.is_over]
+        self._job = next(iter(running[::-1] or jobs), None)     # of several, the oldest is the one that is at work
+        self._is_running = bool(running)
+        self._stamp = " ".join(f"{job.id}{job.state}{job.done if job.unit == 'cells' else ''}" for job in jobs)
+
+    def row(self) -> list[Any]:
+        """In the order of `Parts.all`, without the bus."""
+        session, language = self._session, self._language
+        session.stamp = self._stamp
+        try:
+            runs = self._shelf.list(session.wanted, MOST_SHOWN)
+            shown = self._shown(runs)
+        except EngineError as error:
+            session.problems["history"], runs, shown = error, (), None
+        return [
+            benchmark_view.note_html(language, may_measure=self.bench.may_edit), *(self._problem(place) for place in PLACES), self._file(),
+            self._now(), self._cancel(), self._result(shown), self._plot(shown, runs), self._panel(),
+            benchmark_history.history_html(
+                runs, published() if session.has_published else (), session.ticked, shown.uid if shown else "", self._zone, language,
+                may_edit=self.bench.may_edit, is_filtered=bool(session.text or session.kind)),
+            gr.Timer(active=self._is_running)]
+
+    def news(self) -> list[Any]:
+        """Only how far the work is, unless something has ended."""
+        if self._stamp != self._session.stamp:
+            return self.row()
+        row: list[Any] = [gr.skip()] * 13
+        row[6] = self._now()
+        return row
+
+    def models(self) -> list[tuple[str, str]]:
+        return [(ModelSpec(model).name if "/" not in model or model.startswith("/") else model, model) for model in self.bench.models]
+
+    def quantizations(self, choices: Sequence[QuantizationChoice]) -> list[tuple[str, str]]:
+        return [(quantization_name(each.quantization, self._language), each.quantization.value) for each in choices if each.is_supported]
+
+    def _shown(self, runs: Sequence[BenchmarkRun]) -> BenchmarkRun | None:
+        try:
+            return self._shelf.get(self._session.shown) if self._session.shown else next(iter(runs), None)
+        except InvalidRequest:      # deleted on another page
+            self._session.shown = ""
+            return next(iter(runs), None)
+
+    def _problem(self, place: str) -> str:
+        error = self._session.problems.get(place)
+        return problem_html(sentence(error, self._language), (), self._language) if error else ""
+
+    def _file(self) -> str:
+        upload = self._session.upload
+        if upload is None:
+            return ""
+        chip = act("×", "drop-file", kind="mc-drop", extra=f' aria-label="{text(self._language, "bench.file.drop")}"')
+        return f'<div class="mc-tags"><span class="mc-tag"><span>{html.escape(upload.name)}</span>{chip}</span></div>'
+
+    def _now(self) -> str:
+        return benchmark_view.job_html(self._job, self._failed(self._job), self._language)
+
+    def _failed(self, job: Job | None) -> tuple[FailedCell, ...]:
+        result = benchmark_result(job) if job else None
+        return result.failed if result else ()
+
+    def _cancel(self) -> Any:
+        """A button of Gradio's: the line beside it is replaced at every step, and would take the focus with it."""
+        return gr.update(visible=self._is_running)
+
+    @property
+    def running_id(self) -> str:
+        return str(self._job.id) if self._job and self._is_running else ""
+
+    def _result(self, shown: BenchmarkRun | None) -> str:
+        if shown is None:
+            return "" if self._is_running else benchmark_view.empty_html(self._language)
+        return benchmark_view.result_html(shown, self._zone, self._language)
+
+    def _plot(self, shown: BenchmarkRun | None, runs: Sequence[BenchmarkRun]) -> str:
+        if shown is not None and len(shown.crowds) > 1:
+            return benchmark_plots.crowd_plot(shown.crowds, self._language)
+        return benchmark_plots.history_plot(runs, self._language)
+
+    def _panel(self) -> str:
+        session = self._session
+        runs = self._shelf.some(session.panel_uids)
+        if session.panel == "compare" and len(runs) == 2:
+            return benchmark_history.comparison_html(self._shelf.compare(*session.panel_uids), self._zone, self._language)
+        if session.panel == "report" and runs:
+            return benchmark_history.report_html(runs, self._language)
+        return ""
