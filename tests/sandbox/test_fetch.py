@@ -119,7 +119,7 @@ def test_preparing_where_nothing_can_be_fetched_leaves_the_other_tiers_on(tmp_pa
     before = probe_sandboxes()[0]
     forget("wasm")
     try:
-        prepare_sandboxes(tmp_path)
+        prepare_sandboxes(tmp_path, is_public=True)
         jail, wasm = probe_sandboxes()
         assert jail == before
         assert "not fetched yet" in wasm.reason or "not installed" in wasm.reason
