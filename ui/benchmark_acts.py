@@ -221,8 +221,8 @@ def _compare(bench: Bench, session: BenchmarkSession, value: str) -> str:
     tick(session, value)
     if len(session.ticked) != 2:
         raise PageError("bench.compare.two")
-    bench.benchmarks.shelf.compare(*session.ticked)
-    session.panel, session.panel_uids = "compare", session.ticked
+    older, newer = sorted((bench.benchmarks.shelf.get(uid) for uid in session.ticked), key=lambda run: run.at)
+    session.panel, session.panel_uids = "compare", (older.uid, newer.uid)
     return ""
 
 

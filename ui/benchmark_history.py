@@ -74,11 +74,10 @@ def _measured(run: BenchmarkRun, language: str) -> tuple[str, str, str, str, str
 
 def _published(each: Published, language: str) -> str:
     address = html.escape(each.source.split()[0])
-    shown = f"{rate(language, each.value)}" if each.unit == "tok/s" else f"{number(language, each.value / 1e9)} GB/s"
     name = html.escape(f"{each.model} · {quantization_name(each.quantization, language)}")
     link = f'<a href="{address}" target="_blank" rel="noopener noreferrer">{_say(language, "bench.source")}</a>' if \
         each.source.startswith("https://") else html.escape(each.source)
-    cells = ("–", shown, "–", "–", "–", html.escape(f"{each.machine} · {each.software}"), link)
+    cells = ("–", rate(language, each.value), "–", "–", "–", html.escape(f"{each.machine} · {each.software}"), link)
     mark = f'<span class="mc-verdict">{_say(language, "bench.published")}</span>'
     return (f'<tr class="is-published"><td></td><th scope="row">{name} {mark}</th>'
             + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")

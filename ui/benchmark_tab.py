@@ -36,6 +36,7 @@ element.addEventListener('change', event => {
 });
 element.addEventListener('click', event => {
   const button = event.target.closest('[data-do]');
+  if (button?.dataset.do === 'show') document.getElementById('mc-bench-result').scrollIntoView();
   const value = button?.dataset.ticked ? ticked().join(' ') : button?.dataset.value;
   if (button) mindcubes.confirmed(button).then(isSure => isSure && trigger('act', {do: button.dataset.do, value}));
 });
@@ -106,10 +107,11 @@ def build_benchmark_tab(shared: Shared, tab: gr.Tab, strip: gr.HTML, wake: gr.St
                     cancel = shared.labelled(gr.Button, {"value": "jobs.cancel"}, size="sm", scale=0, min_width=96, visible=False,
                                              elem_id="mc-bench-cancel")
                 result, plot = _html("bench-result"), _html("bench-plot")
-        with gr.Row(elem_classes="mc-filters"):
-            filters = _build_filters(shared)
-        trouble, panel = _html("bench-trouble"), _html("bench-panel")
-        history = gr.HTML("", elem_id="mc-bench-history", apply_default_css=False, js_on_load=HISTORY_JS)
+        with gr.Column(elem_classes="mc-bench-kept"):
+            with gr.Row(elem_classes="mc-filters"):
+                filters = _build_filters(shared)
+            trouble, panel = _html("bench-trouble"), _html("bench-panel")
+            history = gr.HTML("", elem_id="mc-bench-history", apply_default_css=False, js_on_load=HISTORY_JS)
     bus = gr.HTML("", elem_id="mc-bench-bus", apply_default_css=False, js_on_load=BUS_JS)
     parts = Parts(note, (*problems, trouble), file, now, cancel, result, plot, panel, history, gr.Timer(QUICK_S, active=False), bus)
     _wire(shared, session, tab, strip, wake, forms, filters, parts)
@@ -120,14 +122,15 @@ def _html(name: str) -> gr.HTML:
 
 
 def _build_forms(shared: Shared) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
-    with shared.labelled(gr.Accordion, {"label": "bench.speed"}, elem_id="mc-bench-speed-box"):
-        with gr.Row():
+    with shared.labelled(gr.Accordion, {"label": "bench.speed"}, elem_id="mc-bench-speed-box"), gr.Column(elem_classes="mc-bench-form"):
+        with gr.Row(elem_classes="mc-bench-sizes"):
             prompt, new, repetitions = (_size(shared, *each) for each in (("prompt", 512, 100_000), ("new", 128, 100_000),
                                                                           ("repetitions", 5, 100)))
         levels = shared.labelled(gr.CheckboxGroup, {"label": "bench.levels", "info": "bench.levels.info"},
                                  choices=[(str(each), each) for each in LEVELS], elem_id="mc-bench-levels")
         speed, speed_problem = _primary(shared, "speed"), _html("bench-speed-problem")
-    with shared.labelled(gr.Accordion, {"label": "bench.sweep"}, open=False, elem_id="mc-bench-sweep-box"):
+    with shared.labelled(gr.Accordion, {"label": "bench.sweep"}, open=False, elem_id="mc-bench-sweep-box"), \
+            gr.Column(elem_classes="mc-bench-form"):
         models = shared.labelled(gr.CheckboxGroup, {"label": "bench.models", "info": "bench.models.info"},
                                  choices=[BUILTIN], value=[BUILTIN], elem_id="mc-bench-models")
         quantizations = shared.labelled(gr.CheckboxGroup, {"label": "load.quantization"}, choices=[each.value for each in Quantization],
@@ -137,7 +140,8 @@ def _build_forms(shared: Shared) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
         behaviour = shared.chooser("bench.visitors.meanwhile", {each: f"bench.visitors.{each}" for each in ("wait", "refuse")},
                                    elem_id="mc-bench-behaviour")
         sweep, sweep_problem = _primary(shared, "sweep"), _html("bench-sweep-problem")
-    with shared.labelled(gr.Accordion, {"label": "bench.quality"}, open=False, elem_id="mc-bench-quality-box"):
+    with shared.labelled(gr.Accordion, {"label": "bench.quality"}, open=False, elem_id="mc-bench-quality-box"), \
+            gr.Column(elem_classes="mc-bench-form"):
         what = shared.chooser("bench.what", {each: f"bench.what.{each}" for each in QUALITIES}, elem_id="mc-bench-what")
         typed = shared.labelled(gr.Textbox, {"label": "bench.text", "placeholder": "bench.text.placeholder"}, lines=4, max_lines=10,
                                 elem_id="mc-bench-text")
@@ -154,7 +158,7 @@ def _size(shared: Shared, name: str, value: int, most: int) -> gr.Number:
 
 
 def _primary(shared: Shared, name: str) -> gr.Button:
-    return shared.labelled(gr.Button, {"value": f"bench.start.{name}"}, variant="primary", elem_id=f"mc-bench-{name}")
+    return shared.labelled(gr.Button, {"value": f"bench.start.{name}"}, variant="primary", size="md", elem_id=f"mc-bench-{name}")
 
 
 def _build_filters(shared: Shared) -> list[Any]:
@@ -164,7 +168,7 @@ def _build_filters(shared: Shared) -> list[Any]:
                           elem_id="mc-bench-kind")
     published = shared.labelled(gr.Checkbox, {"label": "bench.filter.published"}, value=False, container=False, min_width=180,
                                 elem_id="mc-bench-published")
-    taken = shared.labelled(gr.UploadButton, {"label": "bench.import"}, size="sm", file_types=[".json"], scale=0, min_width=120,
+    taken = shared.labelled(gr.UploadButton, {"label": "bench.import"}, size="sm", file_types=[".json"], scale=0, min_width=144,
                             elem_id="mc-bench-import")
     return [search, kind, published, taken]
 

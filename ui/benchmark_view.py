@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from engine import BenchmarkRun, Crowd, FailedCell, Job, LimitShare, Samples, Score
 
 from .benchmark_plots import model_name, precision
-from .jobs_strip import RESUMABLE, phase_text
+from .jobs_strip import RESUMABLE, job_name, phase_text
 from .language import gib, number, rate, text
 from .models_view import act
 
@@ -33,7 +33,7 @@ def job_html(job: Job | None, failed: Sequence[FailedCell], language: str) -> st
     """`failed`: cells of a sweep that could not be measured."""
     if job is None:
         return ""
-    title = _say(language, f"bench.job.{job.kind}", title=job.title)
+    title = html.escape(job_name(job, language))
     if not job.is_over:
         numbers = f' max="{job.total}" value="{job.done}"' if job.total else ""
         cells = text(language, "bench.cells", done=job.done, total=job.total) if job.unit == "cells" else ""
@@ -128,7 +128,7 @@ def _speed_row(name: str, samples: Samples, language: str) -> list[str]:
 def seconds(language: str, value: float) -> str:
     if value < 1:
         return f"{number(language, 1000 * value, 0 if value >= 0.01 else 1)} ms"
-    return f"{number(language, value, 2 if value < 10 else 1)} s"
+    return f"{number(language, value, 0 if value == int(value) else 2 if value < 10 else 1)} s"
 
 
 def _numbers(run: BenchmarkRun, language: str) -> str:
@@ -172,7 +172,10 @@ def _score_table(scores: Sequence[Score], language: str) -> str:
     rows = [[html.escape(score.task), html.escape(score.metric), f"<b>{score_text(score, language)}</b>",
              f"± {number(language, score.stderr, 4)}", number(language, score.samples) + (smoke_badge(language) if score.is_smoke else ""),
              html.escape(" · ".join(filter(None, (score.reference, score.note))))] for score in scores]
-    head = [text(language, f"bench.col.{each}") for each in ("task", "metric", "value", "stderr", "samples", "note")]
+    columns = ["task", "metric", "value", "stderr", "samples", "note"]
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    head = [text(language, f"bench.col.{each}") for each in columns]
     return _table(head, rows, text(language, "bench.quality"), language)
 
 

@@ -9,7 +9,18 @@ from typing import Any
 
 import gradio as gr
 
-from engine import BenchmarkRun, EngineError, FailedCell, InvalidRequest, Job, ModelSpec, QuantizationChoice, benchmark_result, published
+from engine import (
+    BenchmarkRun,
+    EngineError,
+    FailedCell,
+    InvalidRequest,
+    Job,
+    ModelSpec,
+    Published,
+    QuantizationChoice,
+    benchmark_result,
+    published,
+)
 
 from . import benchmark_history, benchmark_plots, benchmark_view
 from .benchmark_acts import Bench
@@ -22,6 +33,11 @@ from .models_view import act, problem_html, quantization_name
 KINDS = ("speed", "sweep", "quality", "cost")
 PLACES = ("speed", "sweep", "quality", "history")
 MOST_SHOWN = 200
+
+
+def _published() -> tuple[Published, ...]:
+    """Those that a run of ours has as well."""
+    return tuple(each for each in published() if each.what == "write_rate")
 
 
 class Worktop:
@@ -49,7 +65,7 @@ class Worktop:
             benchmark_view.note_html(language, may_measure=self.bench.may_edit), *(self._problem(place) for place in PLACES), self._file(),
             self._now(), self._cancel(), self._result(shown), self._plot(shown, runs), self._panel(),
             benchmark_history.history_html(
-                runs, published() if session.has_published else (), session.ticked, shown.uid if shown else "", self._zone, language,
+                runs, _published() if session.has_published else (), session.ticked, shown.uid if shown else "", self._zone, language,
                 may_edit=self.bench.may_edit, is_filtered=bool(session.text or session.kind)),
             gr.Timer(active=self._is_running)]
 

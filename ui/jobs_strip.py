@@ -13,6 +13,7 @@ from .language import has_text, number, rate, text
 from .models_view import act, disk, freed
 from .status_bar import stage_text
 
+DONE_S = 60.0               # a measurement that is done is seen in its tab
 SHOWN_S = 600.0             # an ended job stays in sight so long, unless it is put away
 RESUMABLE = ("cancelled", "interrupted", "failed")
 MEASURING = ("speed", "sweep", "quality", "cost", "duel")
@@ -31,11 +32,15 @@ def visible(jobs: Sequence[Job]) -> list[Job]:
 def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str) -> str:
     """`swap_to`: the model that is taking the place of another one; "" for none (the empty chat shows a first load)."""
     lines = [_load(status, swap_to, language)] if swap_to and status.state in ("loading", "unloading") else []
-    lines += [_line(job, language) for job in visible(jobs)]
+    lines += [_line(job, language) for job in visible(jobs) if not _is_seen(job)]
     if not lines:
         return ""
     label = html.escape(text(language, "jobs.title"))
     return f'<section class="mc-jobs" aria-label="{label}">{"".join(lines)}</section>'
+
+
+def _is_seen(job: Job) -> bool:
+    return job.kind in MEASURING and job.state == "done" and time.time() - job.updated > DONE_S
 
 
 def _load(status: Status, model: str, language: str) -> str:
@@ -48,8 +53,7 @@ def _load(status: Status, model: str, language: str) -> str:
 
 
 def _line(job: Job, language: str) -> str:
-    key = f"bench.job.{job.kind}" if job.kind in MEASURING else f"jobs.{job.kind}"
-    name = html.escape(text(language, key, title=job.title) if has_text(key) else job.title)
+    name = html.escape(job_name(job, language))
     numbers = f' max="{job.total}" value="{job.done}"' if job.total else ""
     bar = "" if job.is_over and job.state not in RESUMABLE else f'<progress aria-label="{name}"{numbers}></progress>'
     kind = ' class="is-bad"' if job.state in ("failed", "interrupted") else ""
@@ -84,6 +88,12 @@ def _speed(job: Job, language: str) -> list[str]:
     speed = [text(language, "jobs.speed", speed=disk(language, facts["speed"]))] if facts.get("speed") else []
     left = [text(language, "jobs.left", time=duration(language, facts["left_s"]))] if facts.get("left_s") else []
     return speed + left
+
+
+def job_name(job: Job, language: str) -> str:
+    key = f"bench.job.{job.kind}" if job.kind in MEASURING else f"jobs.{job.kind}"
+    title = job.title.replace(", none:", ":").removesuffix(", none")        # not quantized: nothing to say
+    return text(language, key, title=title) if has_text(key) else title
 
 
 def phase_text(job: Job, language: str) -> str:
