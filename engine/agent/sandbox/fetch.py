@@ -1,4 +1,4 @@
-"""Pyodide, fetched once into the data folder by its version and checksum: `python -m engine.agent.sandbox.fetch`.
+"""Pyodide, fetched once into the data folder by its version and checksum: `python -m engine.agent.sandbox`.
 
 Nothing here happens by itself: whoever wants the wasm tier asks for it, before a page is up or in the background.
 """
@@ -11,7 +11,6 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import urllib.request
@@ -90,22 +89,3 @@ def _unpack(tarball: bytes, folder: Path) -> None:
         except OSError:
             if not folder.is_dir():     # else another process was faster
                 raise
-
-
-def main() -> int:
-    from ...settings import Settings
-    from .runtime import find_runtime
-
-    try:
-        data_dir = Settings.from_env().data_dir
-        fetch_pyodide(data_dir)
-        runtime = find_runtime(data_dir)
-    except SandboxUnavailable as error:
-        print(f"The wasm sandbox is off: {error.reason}", file=sys.stderr)
-        return 1
-    print(f"The wasm sandbox is ready: {runtime.pyodide}{'' if runtime.snapshot else ', without a snapshot of its memory'}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -36,7 +36,7 @@ def find_runtime(data_dir: Path) -> Runtime:
     """Makes the snapshot where it is missing: 4 s, once. Downloads nothing. Raises SandboxUnavailable."""
     deno, folder = _deno(), pyodide_folder(data_dir).resolve()
     if not folder.is_dir():
-        raise SandboxUnavailable(f"Pyodide {VERSION} was not fetched yet: `python -m engine.agent.sandbox.fetch` does that")
+        raise SandboxUnavailable(f"Pyodide {VERSION} was not fetched yet: `python -m engine.agent.sandbox` does that")
     return Runtime(deno, folder, _snapshot(deno, folder))
 
 
