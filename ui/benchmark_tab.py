@@ -124,8 +124,7 @@ def _html(name: str) -> gr.HTML:
 def _build_forms(shared: Shared) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
     with shared.labelled(gr.Accordion, {"label": "bench.speed"}, elem_id="mc-bench-speed-box"), gr.Column(elem_classes="mc-bench-form"):
         with gr.Row(elem_classes="mc-bench-sizes"):
-            prompt, new, repetitions = (_size(shared, *each) for each in (("prompt", 512, 100_000), ("new", 128, 100_000),
-                                                                          ("repetitions", 5, 100)))
+            prompt, new, repetitions = (_size(shared, *each) for each in (("prompt", 512), ("new", 128), ("repetitions", 5)))
         levels = shared.labelled(gr.CheckboxGroup, {"label": "bench.levels", "info": "bench.levels.info"},
                                  choices=[(str(each), each) for each in LEVELS], elem_id="mc-bench-levels")
         speed, speed_problem = _primary(shared, "speed"), _html("bench-speed-problem")
@@ -152,9 +151,9 @@ def _build_forms(shared: Shared) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
                  quality), (speed_problem, sweep_problem, quality_problem), file
 
 
-def _size(shared: Shared, name: str, value: int, most: int) -> gr.Number:
-    return shared.labelled(gr.Number, {"label": f"bench.size.{name}"}, value=value, minimum=1, maximum=most, precision=0, min_width=88,
-                           elem_id=f"mc-bench-{name}")
+def _size(shared: Shared, name: str, value: int) -> gr.Number:
+    """Without limits here: Gradio would refuse in its own words, over every output."""
+    return shared.labelled(gr.Number, {"label": f"bench.size.{name}"}, value=value, precision=0, min_width=88, elem_id=f"mc-bench-{name}")
 
 
 def _primary(shared: Shared, name: str) -> gr.Button:

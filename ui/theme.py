@@ -37,7 +37,7 @@ def build_theme() -> gr.themes.Base:
         input_border_color_focus_dark="*primary_400", input_shadow="none", input_shadow_focus="none",
         input_placeholder_color="*neutral_500", input_placeholder_color_dark="*neutral_400",
         button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_dark="*primary_600", button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_background_fill_dark="*primary_600", button_primary_background_fill_hover_dark="*primary_700",
         button_primary_text_color="#ffffff", button_primary_text_color_dark="#ffffff",
         button_secondary_background_fill="transparent", button_secondary_background_fill_dark="transparent",
         button_secondary_background_fill_hover="*neutral_100", button_secondary_background_fill_hover_dark="*neutral_800",

@@ -1,0 +1,199 @@
+"""Journeys through the Benchmark tab of the real app, with the built-in model and the smallest sizes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from engine import Quantization
+from engine.benchmark.exports import to_json
+from tests.ui.benchmark_runs import crowd, facts, run
+
+from .conftest import app_running
+from .test_accessibility import violations
+from .test_chat import Visit, wait_for_model
+
+WORK_MS = 90_000
+SCREENS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"},
+           "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}}}
+
+
+@pytest.fixture(scope="module")
+def bench_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with app_running(tmp_path_factory.mktemp("bench"), HF_HUB_OFFLINE="1") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What another machine has measured: two runs of a model that is not here."""
+    path = tmp_path_factory.mktemp("export") / "made.json"
+    crowds = (crowd(1, 30.0), crowd(2, 50.0))
+    path.write_text(to_json([run("m1", model=facts("me/made"), crowds=crowds), run("m2", model=facts("me/made", Quantization.NF4))]))
+    return path
+
+
+def open_benchmark(page: Page) -> None:
+    page.get_by_role("tab", name="Benchmark").click()
+    expect(page.locator("#mc-bench-history h2")).to_be_visible()
+
+
+def choose_sizes(page: Page, prompt: int = 32, new: int = 16, repetitions: int = 1) -> None:
+    for label, value in (("Prompt tokens", prompt), ("New tokens", new), ("Repetitions", repetitions)):
+        page.get_by_label(label).fill(str(value))
+
+
+def rows(page: Page) -> Locator:
+    return page.locator(".mc-history tbody tr")
+
+
+def take_in(page: Page, path: Path) -> None:
+    """Import runs of me/made, and list only those."""
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Import JSON").click()
+    chooser.value.set_files(path)
+    expect(page.locator(".mc-toast")).to_contain_text("Runs in the file: 2")
+    page.locator("#mc-bench-filter").get_by_label("Model").fill("me/made")
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_have_count(2)
+
+
+def tick_all(page: Page) -> None:
+    for box in rows(page).locator("input").all():
+        box.check()
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing is cut off at the right; tables and reports have scroll bars of their own."""
+    return bool(page.evaluate("""() => [...document.querySelectorAll('.mc-bench *, #mc-jobs *, dialog, dialog *')].every(element =>
+        element.getBoundingClientRect().right <= innerWidth + 1 || element.closest('.mc-scroll, pre'))"""))
+
+
+def test_the_empty_tab_offers_a_first_measurement_and_refuses_no_sizes(visit: Visit, bench_app: str) -> None:
+    page = visit(bench_app)
+    wait_for_model(page)
+    open_benchmark(page)
+    page.get_by_label("Prompt tokens").fill("")
+    page.locator("#mc-bench-result").get_by_role("button", name="Measure the loaded model").click()
+    expect(page.locator("#mc-bench-speed-problem")).to_contain_text("need a number each")
+    page.get_by_label("Prompt tokens").fill("900000")
+    page.locator("#mc-bench-speed").click()
+    expect(page.locator("#mc-bench-now")).to_contain_text("Measure fewer tokens", timeout=WORK_MS)
+    expect(page.get_by_label("Prompt tokens")).to_have_value("900000")
+
+
+def test_a_speed_run_with_visitors_ends_in_a_table_and_a_curve(visit: Visit, bench_app: str) -> None:
+    page = visit(bench_app)
+    wait_for_model(page)
+    open_benchmark(page)
+    choose_sizes(page)
+    for level in ("1", "2"):
+        page.locator("#mc-bench-levels").get_by_label(level, exact=True).check()
+    page.locator("#mc-bench-speed").click()
+    expect(page.locator(".mc-now progress")).to_be_visible()
+    expect(page.locator("#mc-jobs .mc-job[data-state=running]")).to_contain_text("Speed of Built-in guide")
+    expect(page.locator("#mc-bench-result")).to_contain_text("Reading 32 tokens (pp)", timeout=WORK_MS)
+    expect(page.locator("#mc-bench-result")).to_contain_text("First token (TTFT)")
+    expect(page.locator("#mc-bench-plot [role=img]")).to_have_attribute("aria-label", re.compile("2 visitors: .* tok/s"))
+    expect(page.locator("#mc-bench-now")).to_be_hidden()
+    expect(rows(page)).to_have_count(1)
+
+
+def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(visit: Visit, bench_app: str) -> None:
+    page = visit(bench_app)
+    wait_for_model(page)
+    open_benchmark(page)
+    choose_sizes(page, prompt=128, new=64, repetitions=2)
+    page.get_by_role("button", name="Sweep").click()
+    page.locator("#mc-bench-quantizations").get_by_label("NF4").check()
+    expect(page.locator("#mc-bench-sweep")).to_have_text("Measure 2 combinations")
+    page.locator("#mc-bench-sweep").click()
+    expect(page.locator(".mc-now progress")).to_be_visible()
+    page.reload()
+    open_benchmark(page)
+    expect(page.locator(".mc-now")).to_contain_text("Sweep of Built-in guide x none, nf4")
+    page.locator("#mc-bench-cancel").click()
+    expect(page.locator(".mc-now")).to_contain_text("of 2 combinations are measured and kept")
+    page.locator("#mc-jobs .mc-job[data-state=cancelled]").get_by_role("button", name="Resume").click()
+    expect(page.locator(".mc-now progress")).to_be_visible()
+    expect(rows(page).filter(has_text="NF4")).to_have_count(1, timeout=WORK_MS)
+    expect(rows(page)).to_have_count(3)
+    expect(page.locator(".mc-now progress")).to_have_count(0, timeout=WORK_MS)
+    expect(page.locator("#mc-bench-result")).to_contain_text("NF4")
+    expect(page.locator(".mc-chip.is-ready")).to_contain_text("bfloat16", timeout=WORK_MS)      # the model from before is back
+
+
+def test_questions_are_asked_and_few_of_them_are_smoke_only(visit: Visit, bench_app: str) -> None:
+    page = visit(bench_app)
+    wait_for_model(page)
+    open_benchmark(page)
+    page.get_by_role("button", name="Quality").click()
+    page.locator("#mc-bench-what input").click()
+    page.get_by_role("option", name="How many questions").click()
+    page.locator("#mc-bench-text textarea").fill('{"prompt": "2 + 2 =", "choices": ["3", "4"], "answer": 1}\n' * 3)
+    page.locator("#mc-bench-quality").filter(has_text="Ask the loaded model").click()
+    expect(page.locator("#mc-bench-result .mc-verdict", has_text="smoke only").first).to_be_visible(timeout=WORK_MS)
+
+
+def test_two_runs_are_compared_exported_deleted_and_taken_in_by_another_visitor(visit: Visit, bench_app: str, made: Path,
+                                                                                tmp_path: Path) -> None:
+    page = visit(bench_app)
+    open_benchmark(page)
+    take_in(page, made)
+    compare = page.get_by_role("button", name="Compare two")
+    expect(compare).to_be_disabled()
+    tick_all(page)
+    compare.click()
+    expect(page.locator(".mc-panel")).to_contain_text("model.quantization")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export JSON").click()
+    download.value.save_as(tmp_path / "laptop.json")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog", name="Delete the ticked runs (2)?").get_by_role("button", name="Delete").click()
+    expect(page.locator("#mc-bench-history")).to_contain_text("No run matches")
+
+    other = visit(bench_app)
+    open_benchmark(other)
+    take_in(other, tmp_path / "laptop.json")
+    expect(rows(other).filter(has_text="laptop")).to_have_count(2)
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_tab_is_accessible_and_fits_its_screen(visit: Visit, bench_app: str, made: Path, screen: str) -> None:
+    page = visit(bench_app, **SCREENS[screen])
+    wait_for_model(page)
+    open_benchmark(page)
+    take_in(page, made)
+    found, too_wide = {}, []
+
+    def look(state: str) -> None:
+        if bad := violations(page):
+            found[state] = bad
+        if not fits(page):
+            too_wide.append(state)
+
+    expect(page.locator("#mc-bench-plot [role=img]")).to_be_visible()
+    for name in ("Sweep", "Quality"):
+        page.get_by_role("button", name=re.compile(name)).first.click()
+    expect(page.locator("#mc-bench-quality")).to_be_visible()
+    look("forms")
+    page.locator("#mc-bench-quality").click()
+    expect(page.locator("#mc-bench-quality-problem")).to_contain_text("no text yet")
+    tick_all(page)
+    page.get_by_role("button", name="Compare two").click()
+    expect(page.locator(".mc-panel")).to_be_visible()
+    page.get_by_label("Show published numbers").check()
+    expect(page.locator(".is-published").first).to_be_visible()
+    look("problem, comparison and published numbers")
+    page.get_by_role("button", name="Issue report").click()
+    expect(page.locator(".mc-report")).to_be_visible()
+    page.locator("#mc-bench-speed").click()
+    expect(page.locator(".mc-now progress")).to_be_visible()
+    look("report and work in progress")
+    page.locator("#mc-bench-cancel").click()
+    expect(page.locator(".mc-now")).to_contain_text("Cancelled")
+    assert (found, too_wide) == ({}, [])
