@@ -46,3 +46,10 @@
     return false;
   }
 })();
+
+/* Gradio copies the properties of a component at every update, each by itself: 90,000 clones until the page stands, nearly all of
+   strings, booleans and functions. The first two are their own copies; for a function the clone throws, and the function is taken. */
+(() => {
+  const clone = window.structuredClone.bind(window);
+  window.structuredClone = (value, options) => (typeof value === 'object' && value !== null) ? clone(value, options) : value;
+})();

@@ -41,7 +41,8 @@ USAGE = Usage(prompt_tokens=600, cached_tokens=512, new_tokens=182, ttft_s=0.11,
 class ScriptedEngine:
     """`script` is played for every reply; an EngineError in it is raised, a number is a pause in seconds.
 
-    `later`: scripts for the replies after the first, one each, while there are any. `refusal` is raised for a message before anything is kept, as for one that does not fit.
+    `later`: scripts for the replies after the first, one each, while there are any. `refusal` is raised for a message before anything
+    is kept, as for one that does not fit.
     """
 
     def __init__(self, script: Sequence[StreamEvent | Exception | float] = (), status: Status = READY,
