@@ -15,8 +15,10 @@ from engine import (
     BUILTIN,
     Benchmarks,
     CellPlan,
+    Contender,
     CostPlan,
     EngineError,
+    GenerationOptions,
     Library,
     NoModelLoaded,
     NotPermitted,
@@ -26,6 +28,7 @@ from engine import (
     SweepPlan,
     Visitor,
     VisitorPlan,
+    duel_of,
     read_task,
 )
 
@@ -37,6 +40,8 @@ LEVELS = (1, 2, 4, 8, 16)
 DEPTHS = (0, 512, 2048, 8192, 32768)
 QUALITIES = ("perplexity", "cost", "task")
 MAX_VALUE_CHARS, MAX_FILE_CHARS, MAX_TICKED = 40_000, 20_000_000, 1_000
+DUEL_TOKENS = 256
+VOTES = {"1": 1.0, "0.5": 0.5, "0": 0.0}
 EXPORTS = {"json": "json", "csv": "csv", "markdown": "md"}
 
 
@@ -174,6 +179,54 @@ def _numbers(values: Sequence[Any] | None) -> list[int]:
 @_act("drop-file")
 def _drop_file(bench: Bench, session: BenchmarkSession, value: str) -> str:
     session.upload = None
+    return ""
+
+
+# --- blind comparison ---
+
+def start_duel(bench: Bench, session: BenchmarkSession, prompt: str, first: str, second: str) -> None:
+    session.problems.clear()
+    with _told(session, "duel"):
+        if not prompt.strip():
+            raise PageError("bench.duel.nothing")
+        contenders = (_contender(bench, first), _contender(bench, second))
+        if contenders[0] == contenders[1]:
+            raise PageError("bench.duel.same")
+        options = GenerationOptions(max_new_tokens=DUEL_TOKENS)
+        bench.benchmarks.start_duel(prompt.strip()[:MAX_VALUE_CHARS], contenders, options, bench.visitor)
+        session.revealed = None
+
+
+def _contender(bench: Bench, value: str) -> Contender:
+    quantization, _, model = str(value or "").partition(" ")
+    if model not in bench.models or quantization not in list(Quantization):
+        raise PageError("error.gone")
+    return Contender(model, Quantization(quantization))
+
+
+@_act("vote")
+def _vote(bench: Bench, session: BenchmarkSession, value: str) -> str:
+    """A duel is voted on once: its job goes with the vote."""
+    job_id, _, score = value.partition(" ")
+    found = next((job for job in bench.library.visible_jobs(bench.visitor) if str(job.id) == job_id), None)
+    duel = duel_of(found) if found else None
+    if found is None or duel is None or score not in VOTES:
+        raise PageError("error.gone")
+    bench.benchmarks.vote(duel, VOTES[score])
+    bench.library.hide(found.id, bench.visitor)
+    session.revealed = duel
+    return ""
+
+
+@_act("revealed")
+def _seen(bench: Bench, session: BenchmarkSession, value: str) -> str:
+    session.revealed = None
+    return ""
+
+
+@_act("clear-votes")
+def _clear_votes(bench: Bench, session: BenchmarkSession, value: str) -> str:
+    bench.benchmarks.clear_votes(bench.visitor)
     return ""
 
 

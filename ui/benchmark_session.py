@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from engine import ResultFilter
+from engine import Duel, ResultFilter
 
 Panel = Literal["", "compare", "report"]
 
@@ -25,6 +25,7 @@ class BenchmarkSession:
     panel: Panel = ""               # what is open above the history
     panel_uids: tuple[str, ...] = ()
     upload: Path | None = None
+    revealed: Duel | None = None    # voted on: who it was may be seen
     problems: dict[str, Exception] = field(default_factory=dict)
 
     @property

@@ -8,14 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from engine import BUILTIN, Quantization, Visitor
+from engine import Visitor
 
 from . import benchmark_acts, view
-from .benchmark_acts import DEPTHS, LEVELS, QUALITIES, Bench, Sizes
+from .benchmark_acts import QUALITIES, Bench, Sizes
+from .benchmark_forms import Forms, build_forms, panel_html
 from .benchmark_session import BenchmarkSession
 from .benchmark_worktop import Worktop
 from .language import language_of, text
-from .models_tab import ACT_JS
 from .shared import Shared
 from .status_bar import QUICK_S
 from .visitor import owner_of, zone_of
@@ -44,40 +44,13 @@ element.addEventListener('click', event => {
 
 
 @dataclass(frozen=True)
-class Forms:
-    """What to run."""
-
-    prompt: gr.Number
-    new: gr.Number
-    repetitions: gr.Number
-    levels: gr.CheckboxGroup
-    speed: gr.Button
-    models: gr.CheckboxGroup
-    quantizations: gr.CheckboxGroup
-    depths: gr.CheckboxGroup
-    behaviour: gr.Dropdown
-    sweep: gr.Button
-    what: gr.Dropdown
-    text: gr.Textbox
-    upload: gr.UploadButton
-    quality: gr.Button
-
-    @property
-    def sizes(self) -> list[Any]:
-        return [self.prompt, self.new, self.repetitions]
-
-    @property
-    def chosen(self) -> list[Any]:
-        return [self.models, self.quantizations, self.depths]
-
-
-@dataclass(frozen=True)
 class Parts:
     """What is shown, in the order of `Worktop.row`."""
 
     note: gr.HTML
-    problems: tuple[gr.HTML, ...]       # of speed, sweep, quality, history
+    problems: tuple[gr.HTML, ...]       # of speed, sweep, quality, duel, history
     file: gr.HTML
+    ratings: gr.HTML
     now: gr.HTML
     cancel: gr.Button
     result: gr.HTML
@@ -89,8 +62,8 @@ class Parts:
 
     @property
     def all(self) -> list[Any]:
-        return [self.note, *self.problems, self.file, self.now, self.cancel, self.result, self.plot, self.panel, self.history, self.timer,
-                self.bus]
+        return [self.note, *self.problems, self.file, self.ratings, self.now, self.cancel, self.result, self.plot, self.panel,
+                self.history, self.timer, self.bus]
 
 
 def build_benchmark_tab(shared: Shared, tab: gr.Tab, strip: gr.HTML, wake: gr.State) -> None:
@@ -99,65 +72,23 @@ def build_benchmark_tab(shared: Shared, tab: gr.Tab, strip: gr.HTML, wake: gr.St
     with gr.Column(elem_classes="mc-bench"):
         with gr.Row(elem_classes="mc-bench-row"):
             with gr.Column(elem_classes="mc-bench-forms", scale=4, min_width=280):
-                note = _html("bench-note")
-                forms, problems, file = _build_forms(shared)
+                note = panel_html("bench-note")
+                forms, problems, file, ratings = build_forms(shared)
             with gr.Column(elem_classes="mc-bench-result", scale=7, min_width=280):
                 with gr.Row(elem_classes="mc-now-row"):
-                    now = _html("bench-now")
+                    now = panel_html("bench-now")
                     cancel = shared.labelled(gr.Button, {"value": "jobs.cancel"}, size="sm", scale=0, min_width=96, visible=False,
                                              elem_id="mc-bench-cancel")
-                result, plot = _html("bench-result"), _html("bench-plot")
+                result, plot = panel_html("bench-result"), panel_html("bench-plot")
         with gr.Column(elem_classes="mc-bench-kept"):
             with gr.Row(elem_classes="mc-filters"):
                 filters = _build_filters(shared)
-            trouble, panel = _html("bench-trouble"), _html("bench-panel")
+            trouble, panel = panel_html("bench-trouble"), panel_html("bench-panel")
             history = gr.HTML("", elem_id="mc-bench-history", apply_default_css=False, js_on_load=HISTORY_JS)
     bus = gr.HTML("", elem_id="mc-bench-bus", apply_default_css=False, js_on_load=BUS_JS)
-    parts = Parts(note, (*problems, trouble), file, now, cancel, result, plot, panel, history, gr.Timer(QUICK_S, active=False), bus)
+    timer = gr.Timer(QUICK_S, active=False)
+    parts = Parts(note, (*problems, trouble), file, ratings, now, cancel, result, plot, panel, history, timer, bus)
     _wire(shared, session, tab, strip, wake, forms, filters, parts)
-
-
-def _html(name: str) -> gr.HTML:
-    return gr.HTML("", elem_id=f"mc-{name}", apply_default_css=False, js_on_load=ACT_JS)
-
-
-def _build_forms(shared: Shared) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
-    with shared.labelled(gr.Accordion, {"label": "bench.speed"}, elem_id="mc-bench-speed-box"), gr.Column(elem_classes="mc-bench-form"):
-        with gr.Row(elem_classes="mc-bench-sizes"):
-            prompt, new, repetitions = (_size(shared, *each) for each in (("prompt", 512), ("new", 128), ("repetitions", 5)))
-        levels = shared.labelled(gr.CheckboxGroup, {"label": "bench.levels", "info": "bench.levels.info"},
-                                 choices=[(str(each), each) for each in LEVELS], elem_id="mc-bench-levels")
-        speed, speed_problem = _primary(shared, "speed"), _html("bench-speed-problem")
-    with shared.labelled(gr.Accordion, {"label": "bench.sweep"}, open=False, elem_id="mc-bench-sweep-box"), \
-            gr.Column(elem_classes="mc-bench-form"):
-        models = shared.labelled(gr.CheckboxGroup, {"label": "bench.models", "info": "bench.models.info"},
-                                 choices=[BUILTIN], value=[BUILTIN], elem_id="mc-bench-models")
-        quantizations = shared.labelled(gr.CheckboxGroup, {"label": "load.quantization"}, choices=[each.value for each in Quantization],
-                                        value=[Quantization.NONE.value], elem_id="mc-bench-quantizations")
-        depths = shared.labelled(gr.CheckboxGroup, {"label": "bench.depths", "info": "bench.depths.info"},
-                                 choices=[(f"{each:,}", each) for each in DEPTHS], value=[0], elem_id="mc-bench-depths")
-        behaviour = shared.chooser("bench.visitors.meanwhile", {each: f"bench.visitors.{each}" for each in ("wait", "refuse")},
-                                   elem_id="mc-bench-behaviour")
-        sweep, sweep_problem = _primary(shared, "sweep"), _html("bench-sweep-problem")
-    with shared.labelled(gr.Accordion, {"label": "bench.quality"}, open=False, elem_id="mc-bench-quality-box"), \
-            gr.Column(elem_classes="mc-bench-form"):
-        what = shared.chooser("bench.what", {each: f"bench.what.{each}" for each in QUALITIES}, elem_id="mc-bench-what")
-        typed = shared.labelled(gr.Textbox, {"label": "bench.text", "placeholder": "bench.text.placeholder"}, lines=4, max_lines=10,
-                                elem_id="mc-bench-text")
-        file = _html("bench-file")
-        upload = shared.labelled(gr.UploadButton, {"label": "bench.upload"}, size="sm", elem_id="mc-bench-upload", min_width=120)
-        quality, quality_problem = _primary(shared, "quality"), _html("bench-quality-problem")
-    return Forms(prompt, new, repetitions, levels, speed, models, quantizations, depths, behaviour, sweep, what, typed, upload,
-                 quality), (speed_problem, sweep_problem, quality_problem), file
-
-
-def _size(shared: Shared, name: str, value: int) -> gr.Number:
-    """Without limits here: Gradio would refuse in its own words, over every output."""
-    return shared.labelled(gr.Number, {"label": f"bench.size.{name}"}, value=value, precision=0, min_width=88, elem_id=f"mc-bench-{name}")
-
-
-def _primary(shared: Shared, name: str) -> gr.Button:
-    return shared.labelled(gr.Button, {"value": f"bench.start.{name}"}, variant="primary", size="md", elem_id=f"mc-bench-{name}")
 
 
 def _build_filters(shared: Shared) -> list[Any]:
@@ -216,6 +147,10 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
         benchmark_acts.start_quality(bench(request), session, what, typed)
         return rendered(session, request)
 
+    def duel(asked: str, first: str, second: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
+        benchmark_acts.start_duel(bench(request), session, asked, first, second)
+        return rendered(session, request)
+
     def upload(path: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
         session.upload = Path(path)
         return rendered(session, request)
@@ -239,9 +174,10 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
         return rendered(session, request) if session.is_open else [gr.skip()] * len(outputs)
 
     def choices(models: list[Any], session: BenchmarkSession, request: gr.Request) -> list[Any]:
-        worktop = top(session, request)
+        worktop, ways = top(session, request), shared.engine.quantization_choices()
+        contenders = gr.update(choices=worktop.contenders(ways))
         return [gr.update(choices=worktop.models(), value=[each for each in models or () if each in worktop.bench.models]),
-                gr.update(choices=worktop.quantizations(shared.engine.quantization_choices()))]
+                gr.update(choices=worktop.quantizations(ways)), contenders, contenders]
 
     def arrive(models: list[Any], session: BenchmarkSession, request: gr.Request) -> list[Any]:
         session.is_open = True
@@ -252,9 +188,9 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
         return gr.update(value=text(language_of(request), "bench.start.cells" if cells else "bench.start.sweep", count=cells))
 
     def name_quality(what: str, request: gr.Request) -> Any:
-        return gr.update(value=text(language_of(request), f"bench.start.{what}" if what in QUALITIES else "bench.start.quality"))
+        return gr.update(value=text(language_of(request), f"bench.start.{what if what in QUALITIES else QUALITIES[0]}"))
 
-    for source in (parts.now, parts.panel, parts.file):
+    for source in (parts.now, parts.panel, parts.file, parts.ratings):
         source.act(act, session, outputs, **WORK)
     parts.history.act(act, session, outputs, **WORK)
     parts.history.mark(ticked, session, **WORK)
@@ -264,6 +200,7 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
     forms.speed.click(speed, [*forms.sizes, forms.levels, session], outputs, **WORK)
     forms.sweep.click(sweep, [*forms.sizes, *forms.chosen, forms.behaviour, session], outputs, **WORK)
     forms.quality.click(quality, [forms.what, forms.text, session], outputs, **WORK)
+    forms.duel.click(duel, [forms.asked, forms.first, forms.second, session], outputs, **WORK)
     forms.upload.upload(upload, [forms.upload, session], outputs, show_progress="minimal", api_visibility="private")
     taken.upload(take_in, [taken, session], outputs, show_progress="minimal", api_visibility="private")
     gr.on([search.submit, search.blur, kind.input, published.input], sift, [search, kind, published, session], outputs, **WORK)
@@ -271,4 +208,4 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
     forms.what.change(name_quality, forms.what, forms.quality, **QUICK)
     parts.timer.tick(look, session, outputs, **WORK)
     wake.change(refresh, session, outputs, **WORK)
-    tab.select(arrive, [forms.models, session], [*outputs, forms.models, forms.quantizations], **WORK)
+    tab.select(arrive, [forms.models, session], [*outputs, forms.models, forms.quantizations, forms.first, forms.second], **WORK)

@@ -19,10 +19,11 @@ from engine import (
     Published,
     QuantizationChoice,
     benchmark_result,
+    duel_of,
     published,
 )
 
-from . import benchmark_history, benchmark_plots, benchmark_view
+from . import benchmark_duel, benchmark_history, benchmark_plots, benchmark_view
 from .benchmark_acts import Bench
 from .benchmark_session import BenchmarkSession
 from .errors import sentence
@@ -30,9 +31,10 @@ from .jobs_strip import visible
 from .language import text
 from .models_view import act, problem_html, quantization_name
 
-KINDS = ("speed", "sweep", "quality", "cost")
-PLACES = ("speed", "sweep", "quality", "history")
+KINDS = ("speed", "sweep", "quality", "cost", "duel")
+PLACES = ("speed", "sweep", "quality", "duel", "history")
 MOST_SHOWN = 200
+ROW, NOW = 15, 8        # outputs, and which of them is the work in progress
 
 
 def _published() -> tuple[Published, ...]:
@@ -63,7 +65,7 @@ class Worktop:
             session.problems["history"], runs, shown = error, (), None
         return [
             benchmark_view.note_html(language, may_measure=self.bench.may_edit), *(self._problem(place) for place in PLACES), self._file(),
-            self._now(), self._cancel(), self._result(shown), self._plot(shown, runs), self._panel(),
+            self._ratings(), self._now(), self._cancel(), self._result(shown), self._plot(shown, runs), self._panel(),
             benchmark_history.history_html(
                 runs, _published() if session.has_published else (), session.ticked, shown.uid if shown else "", self._zone, language,
                 may_edit=self.bench.may_edit, is_filtered=bool(session.text or session.kind)),
@@ -73,8 +75,8 @@ class Worktop:
         """Only how far the work is, unless something has ended."""
         if self._stamp != self._session.stamp:
             return self.row()
-        row: list[Any] = [gr.skip()] * 13
-        row[6] = self._now()
+        row: list[Any] = [gr.skip()] * ROW
+        row[NOW] = self._now()
         return row
 
     def models(self) -> list[tuple[str, str]]:
@@ -82,6 +84,10 @@ class Worktop:
 
     def quantizations(self, choices: Sequence[QuantizationChoice]) -> list[tuple[str, str]]:
         return [(quantization_name(each.quantization, self._language), each.quantization.value) for each in choices if each.is_supported]
+
+    def contenders(self, choices: Sequence[QuantizationChoice]) -> list[tuple[str, str]]:
+        return [(f"{name} · {way}", f"{quantization} {model}") for name, model in self.models()
+                for way, quantization in self.quantizations(choices)]
 
     def _shown(self, runs: Sequence[BenchmarkRun]) -> BenchmarkRun | None:
         try:
@@ -102,7 +108,15 @@ class Worktop:
         return f'<div class="mc-tags"><span class="mc-tag"><span>{html.escape(upload.name)}</span>{chip}</span></div>'
 
     def _now(self) -> str:
+        duel = duel_of(self._job) if self._job else None
+        if self._session.revealed is not None and not self._is_running:
+            return benchmark_duel.revealed_html(self._session.revealed, self._language)
+        if self._job is not None and duel is not None:
+            return benchmark_duel.duel_html(self._job, duel, self._language)
         return benchmark_view.job_html(self._job, self._failed(self._job), self._language)
+
+    def _ratings(self) -> str:
+        return benchmark_duel.ratings_html(self.bench.benchmarks.ratings(), self._language, may_clear=self.bench.may_edit)
 
     def _failed(self, job: Job | None) -> tuple[FailedCell, ...]:
         result = benchmark_result(job) if job else None

@@ -55,7 +55,7 @@ def _load(status: Status, model: str, language: str) -> str:
 def _line(job: Job, language: str) -> str:
     name = html.escape(job_name(job, language))
     numbers = f' max="{job.total}" value="{job.done}"' if job.total else ""
-    bar = "" if job.is_over and job.state not in RESUMABLE else f'<progress aria-label="{name}"{numbers}></progress>'
+    bar = "" if job.is_over and not can_resume(job) else f'<progress aria-label="{name}"{numbers}></progress>'
     kind = ' class="is-bad"' if job.state in ("failed", "interrupted") else ""
     detail = html.escape(_detail(job, language))
     whole = f' title="{detail}"' if job.state == "failed" else ""       # a line shows the beginning
@@ -70,6 +70,8 @@ def _detail(job: Job, language: str) -> str:
         return phase_text(job, language)        # says how far its phase is
     size = f"{disk(language, job.done)} / {disk(language, job.total)}" if job.unit == "bytes" and job.total else \
         f"{number(language, job.done)} / {number(language, job.total)}" if job.total else ""
+    if job.kind in MEASURING and job.state in ("cancelled", "interrupted") and not can_resume(job):
+        return text(language, f"bench.ended.{job.state}.all")
     if job.state != "running":
         return " · ".join(filter(None, (text(language, f"jobs.{job.state}"), size if job.state != "done" else "")))
     return " · ".join(filter(None, (size, *_speed(job, language)))) or text(language, "jobs.running")
@@ -88,6 +90,10 @@ def _speed(job: Job, language: str) -> list[str]:
     speed = [text(language, "jobs.speed", speed=disk(language, facts["speed"]))] if facts.get("speed") else []
     left = [text(language, "jobs.left", time=duration(language, facts["left_s"]))] if facts.get("left_s") else []
     return speed + left
+
+
+def can_resume(job: Job) -> bool:
+    return job.kind in ("download", "sweep") and job.state in RESUMABLE
 
 
 def job_name(job: Job, language: str) -> str:
@@ -124,5 +130,5 @@ def _acts(job: Job, language: str) -> str:
 
     if job.state == "running":
         return button("jobs.cancel", "cancel") if job.kind in ("download", *MEASURING) else ""
-    resume = button("jobs.resume", "resume") if job.kind in ("download", "sweep") and job.state in RESUMABLE else ""
+    resume = button("jobs.resume", "resume") if can_resume(job) else ""
     return resume + button("jobs.hide", "hide")

@@ -77,6 +77,7 @@ def test_the_empty_tab_offers_a_first_measurement_and_refuses_no_sizes(visit: Vi
     page = visit(bench_app)
     wait_for_model(page)
     open_benchmark(page)
+    assert violations(page) == []
     page.get_by_label("Prompt tokens").fill("")
     page.locator("#mc-bench-result").get_by_role("button", name="Measure the loaded model").click()
     expect(page.locator("#mc-bench-speed-problem")).to_contain_text("need a number each")
@@ -107,7 +108,7 @@ def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(visit: Visit, b
     page = visit(bench_app)
     wait_for_model(page)
     open_benchmark(page)
-    choose_sizes(page, prompt=128, new=64, repetitions=2)
+    choose_sizes(page, prompt=128, new=64, repetitions=1)
     page.get_by_role("button", name="Sweep").click()
     page.locator("#mc-bench-quantizations").get_by_label("NF4").check()
     expect(page.locator("#mc-bench-sweep")).to_have_text("Measure 2 combinations")
@@ -137,6 +138,22 @@ def test_questions_are_asked_and_few_of_them_are_smoke_only(visit: Visit, bench_
     page.locator("#mc-bench-text textarea").fill('{"prompt": "2 + 2 =", "choices": ["3", "4"], "answer": 1}\n' * 3)
     page.locator("#mc-bench-quality").filter(has_text="Ask the loaded model").click()
     expect(page.locator("#mc-bench-result .mc-verdict", has_text="smoke only").first).to_be_visible(timeout=WORK_MS)
+
+
+def test_two_answers_are_voted_on_blindly(visit: Visit, bench_app: str) -> None:
+    page = visit(bench_app)
+    wait_for_model(page)
+    open_benchmark(page)
+    page.get_by_role("button", name="Blind comparison").click()
+    page.get_by_label("What to ask both").fill("Say hello.")
+    page.locator("#mc-bench-duel").click()
+    vote = page.get_by_role("button", name="Left is better")
+    expect(vote).to_be_visible(timeout=WORK_MS)
+    expect(page.locator("#mc-bench-now")).not_to_contain_text("nf4")
+    assert violations(page) == []
+    vote.click()
+    expect(page.locator("#mc-bench-now")).to_contain_text("nf4")
+    expect(page.locator("#mc-bench-ratings")).to_contain_text("1,016")
 
 
 def test_two_runs_are_compared_exported_deleted_and_taken_in_by_another_visitor(visit: Visit, bench_app: str, made: Path,
@@ -177,10 +194,9 @@ def test_the_tab_is_accessible_and_fits_its_screen(visit: Visit, bench_app: str,
             too_wide.append(state)
 
     expect(page.locator("#mc-bench-plot [role=img]")).to_be_visible()
-    for name in ("Sweep", "Quality"):
+    for name in ("Sweep", "Quality", "Blind"):
         page.get_by_role("button", name=re.compile(name)).first.click()
     expect(page.locator("#mc-bench-quality")).to_be_visible()
-    look("forms")
     page.locator("#mc-bench-quality").click()
     expect(page.locator("#mc-bench-quality-problem")).to_contain_text("no text yet")
     tick_all(page)
@@ -188,7 +204,7 @@ def test_the_tab_is_accessible_and_fits_its_screen(visit: Visit, bench_app: str,
     expect(page.locator(".mc-panel")).to_be_visible()
     page.get_by_label("Show published numbers").check()
     expect(page.locator(".is-published").first).to_be_visible()
-    look("problem, comparison and published numbers")
+    look("forms, problem, comparison and published numbers")
     page.get_by_role("button", name="Issue report").click()
     expect(page.locator(".mc-report")).to_be_visible()
     page.locator("#mc-bench-speed").click()

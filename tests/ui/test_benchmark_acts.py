@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC
 from pathlib import Path
 
 import pytest
 
-from engine import Benchmarks, InvalidRequest, Library, NoModelLoaded, NotPermitted, Visitor
-from ui.benchmark_acts import Bench, Sizes, perform, start_quality, start_speed, start_sweep, take_in
+from engine import Benchmarks, Duel, DuelSide, InvalidRequest, Library, NoModelLoaded, NotPermitted, Visitor
+from ui.benchmark_acts import Bench, Sizes, perform, start_duel, start_quality, start_speed, start_sweep, take_in
 from ui.benchmark_session import BenchmarkSession
-from ui.benchmark_worktop import Worktop
+from ui.benchmark_worktop import NOW, Worktop
 from ui.errors import PageError
 
-from .benchmark_runs import quality, run
+from .benchmark_runs import BAD, quality, run
 from .scripted_engine import FAILED, ScriptedEngine
 
 SIZES = Sizes(32, 16, 1)
@@ -96,8 +96,10 @@ def test_an_uploaded_file_comes_before_the_line_and_can_be_dropped(bench: Bench,
     lambda bench, session: start_speed(bench, session, SIZES, []),
     lambda bench, session: start_sweep(bench, session, SIZES, ["builtin"], ["none"], [0], "wait"),
     lambda bench, session: start_quality(bench, session, "perplexity", "some text"),
+    lambda bench, session: start_duel(bench, session, "Hi", "none builtin", "nf4 builtin"),
+    lambda bench, session: perform(bench, session, "clear-votes", ""),
     lambda bench, session: perform(bench, session, "delete", "a1"),
-    lambda bench, session: take_in(bench, session, __file__)], ids=["speed", "sweep", "quality", "delete", "import"])
+    lambda bench, session: take_in(bench, session, __file__)], ids=["speed", "sweep", "quality", "duel", "votes", "delete", "import"])
 def test_a_stranger_on_a_public_page_changes_nothing(open_bench: Open, session: BenchmarkSession,
                                                      start: Callable[[Bench, BenchmarkSession], object]) -> None:
     bench = open_bench(is_public=True)
@@ -177,6 +179,43 @@ def test_what_is_gone_is_a_sentence(bench: Bench, session: BenchmarkSession, nam
 def test_a_run_that_was_deleted_on_another_page_gives_way_to_the_newest(bench: Bench, session: BenchmarkSession) -> None:
     session.shown = "gone"
     row = Worktop(bench, session, UTC, "en").row()
-    assert (session.shown, "2033-05-18" in row[8]) == ("", True)
+    assert (session.shown, "2033-05-18" in row[-2]) == ("", True)
 
 
+
+
+# --- blind comparison ---
+
+@pytest.mark.parametrize(("asked", "first", "second", "why"), [
+    (" ", "none builtin", "nf4 builtin", "bench.duel.nothing"), ("Hi", "none builtin", "none builtin", "bench.duel.same"),
+    ("Hi", "none ../etc", "nf4 builtin", "error.gone"), ("Hi", "int3 builtin", "nf4 builtin", "error.gone")])
+def test_a_duel_needs_a_question_and_two_different_models(bench: Bench, session: BenchmarkSession, asked: str, first: str, second: str,
+                                                          why: str) -> None:
+    start_duel(bench, session, asked, first, second)
+    assert str(session.problems["duel"]) == why
+
+
+def ended_duel(bench: Bench) -> int:
+    """Two answers, as the engine keeps them."""
+    duel = Duel("Hi", DuelSide("big, none", "Hello"), DuelSide("small, nf4", BAD))
+    job = bench.library.jobs.start("duel", "blind: Hi", lambda progress: json.dumps(asdict(duel)), "me")
+    return list(bench.library.jobs.follow(job.id))[-1].id
+
+
+def test_a_duel_says_who_it_was_after_the_vote_only_and_is_voted_on_once(bench: Bench, session: BenchmarkSession) -> None:
+    job_id = ended_duel(bench)
+    before = Worktop(bench, session, UTC, "en").row()[NOW]
+    assert ("Left is better" in before, "big, none" in before, "<img" in before) == (True, False, False)
+    perform(bench, session, "vote", f"{job_id} 1")
+    after = Worktop(bench, session, UTC, "en").row()
+    assert ("big, none" in after[NOW], "1,016" in after[NOW - 1]) == (True, True)
+    perform(bench, session, "vote", f"{job_id} 1")
+    assert str(session.problems["history"]) == "error.gone"
+    assert sum(each.votes for each in bench.benchmarks.ratings()) == 2
+
+
+@pytest.mark.parametrize("value", ["", "7", "7 1", "7 9", "x 0.5"])
+def test_a_vote_that_means_nothing_counts_nothing(bench: Bench, session: BenchmarkSession, value: str) -> None:
+    ended_duel(bench)
+    perform(bench, session, "vote", value)
+    assert bench.benchmarks.ratings() == ()
