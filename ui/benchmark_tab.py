@@ -173,15 +173,14 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
     def refresh(session: BenchmarkSession, request: gr.Request) -> list[Any]:
         return rendered(session, request) if session.is_open else [gr.skip()] * len(outputs)
 
-    def choices(models: list[Any], session: BenchmarkSession, request: gr.Request) -> list[Any]:
+    def choices(models: list[Any], first: str, second: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
         worktop, ways = top(session, request), shared.engine.quantization_choices()
-        contenders = gr.update(choices=worktop.contenders(ways))
         return [gr.update(choices=worktop.models(), value=[each for each in models or () if each in worktop.bench.models]),
-                gr.update(choices=worktop.quantizations(ways)), contenders, contenders]
+                gr.update(choices=worktop.quantizations(ways)), *worktop.contenders(ways, first, second)]
 
-    def arrive(models: list[Any], session: BenchmarkSession, request: gr.Request) -> list[Any]:
+    def arrive(models: list[Any], first: str, second: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
         session.is_open = True
-        return [*rendered(session, request), *choices(models, session, request)]
+        return [*rendered(session, request), *choices(models, first, second, session, request)]
 
     def count(models: list[Any], quantizations: list[Any], depths: list[Any], request: gr.Request) -> Any:
         cells = len(models or ()) * len(quantizations or ()) * len(depths or ())
@@ -208,4 +207,5 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
     forms.what.change(name_quality, forms.what, forms.quality, **QUICK)
     parts.timer.tick(look, session, outputs, **WORK)
     wake.change(refresh, session, outputs, **WORK)
-    tab.select(arrive, [forms.models, session], [*outputs, forms.models, forms.quantizations, forms.first, forms.second], **WORK)
+    tab.select(arrive, [forms.models, forms.first, forms.second, session],
+               [*outputs, forms.models, forms.quantizations, forms.first, forms.second], **WORK)

@@ -60,12 +60,12 @@ class Worktop:
         session.stamp = self._stamp
         try:
             runs = self._shelf.list(session.wanted, MOST_SHOWN)
-            shown = self._shown(runs)
+            shown, ratings = self._shown(runs), self._ratings()
         except EngineError as error:
-            session.problems["history"], runs, shown = error, (), None
+            session.problems["history"], runs, shown, ratings = error, (), None, ""
         return [
             benchmark_view.note_html(language, may_measure=self.bench.may_edit), *(self._problem(place) for place in PLACES), self._file(),
-            self._ratings(), self._now(), self._cancel(), self._result(shown), self._plot(shown, runs), self._panel(),
+            ratings, self._now(), self._cancel(), self._result(shown), self._plot(shown, runs), self._panel(),
             benchmark_history.history_html(
                 runs, _published() if session.has_published else (), session.ticked, shown.uid if shown else "", self._zone, language,
                 may_edit=self.bench.may_edit, is_filtered=bool(session.text or session.kind)),
@@ -85,9 +85,12 @@ class Worktop:
     def quantizations(self, choices: Sequence[QuantizationChoice]) -> list[tuple[str, str]]:
         return [(quantization_name(each.quantization, self._language), each.quantization.value) for each in choices if each.is_supported]
 
-    def contenders(self, choices: Sequence[QuantizationChoice]) -> list[tuple[str, str]]:
-        return [(f"{name} · {way}", f"{quantization} {model}") for name, model in self.models()
-                for way, quantization in self.quantizations(choices)]
+    def contenders(self, choices: Sequence[QuantizationChoice], *chosen: str) -> list[Any]:
+        """For each dropdown: what may be compared here, and what stays chosen of it."""
+        found = [(f"{name} · {way}", f"{quantization} {model}") for name, model in self.models()
+                 for way, quantization in self.quantizations(choices)]
+        values = [value for _, value in found]
+        return [gr.update(choices=found, value=each if each in values else values[-1]) for each in chosen]
 
     def _shown(self, runs: Sequence[BenchmarkRun]) -> BenchmarkRun | None:
         try:

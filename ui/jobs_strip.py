@@ -98,7 +98,7 @@ def can_resume(job: Job) -> bool:
 
 def job_name(job: Job, language: str) -> str:
     key = f"bench.job.{job.kind}" if job.kind in MEASURING else f"jobs.{job.kind}"
-    title = job.title.replace(", none:", ":").removesuffix(", none")        # not quantized: nothing to say
+    title = job.title.removeprefix("blind: ").replace(", none:", ":").removesuffix(", none")        # not quantized: nothing to say
     return text(language, key, title=title) if has_text(key) else title
 
 

@@ -111,7 +111,7 @@ def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(visit: Visit, b
     choose_sizes(page, prompt=128, new=64, repetitions=1)
     page.get_by_role("button", name="Sweep").click()
     page.locator("#mc-bench-quantizations").get_by_label("NF4").check()
-    expect(page.locator("#mc-bench-sweep")).to_have_text("Measure 2 combinations")
+    expect(page.locator("#mc-bench-sweep")).to_have_text("Measure combinations: 2")
     page.locator("#mc-bench-sweep").click()
     expect(page.locator(".mc-now progress")).to_be_visible()
     page.reload()
