@@ -5,81 +5,20 @@ Nothing that comes from the page is trusted: who may measure is decided in the e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine import (
-    BUILTIN,
-    Benchmarks,
-    CellPlan,
-    Contender,
-    CostPlan,
-    EngineError,
-    GenerationOptions,
-    Library,
-    NoModelLoaded,
-    NotPermitted,
-    QualityPlan,
-    Quantization,
-    SpeedPlan,
-    SweepPlan,
-    Visitor,
-    VisitorPlan,
-    duel_of,
-    read_task,
-)
+from engine import NotPermitted, duel_of
 
 from . import view
 from .benchmark_session import BenchmarkSession
+from .benchmark_starts import MAX_VALUE_CHARS, Bench, read_file, told
 from .errors import PageError
 
-LEVELS = (1, 2, 4, 8, 16)
-DEPTHS = (0, 512, 2048, 8192, 32768)
-QUALITIES = ("perplexity", "cost", "task")
-MAX_VALUE_CHARS, MAX_FILE_CHARS, MAX_TICKED = 40_000, 20_000_000, 1_000
-DUEL_TOKENS = 256
+MAX_TICKED = 1_000
 VOTES = {"1": 1.0, "0.5": 0.5, "0": 0.0}
 EXPORTS = {"json": "json", "csv": "csv", "markdown": "md"}
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What every act works with, and for whom. `loaded`: the model that is in memory, "" for none."""
-
-    benchmarks: Benchmarks
-    library: Library
-    visitor: Visitor
-    loaded: str = ""
-
-    @property
-    def may_edit(self) -> bool:
-        """Whether this visitor may change what everybody sees."""
-        return self.library.may_delete(self.visitor)
-
-    @property
-    def models(self) -> list[str]:
-        """Everything that can be loaded without a download."""
-        found = [BUILTIN, *(stored.repo for stored in self.library.on_disk() if stored.is_complete),
-                 *(saved.model for saved in self.library.saved()), *([self.loaded] if self.loaded else [])]
-        return list(dict.fromkeys(found))
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """As typed: None where a field is empty."""
-
-    prompt: float | None
-    new: float | None
-    repetitions: float | None
-
-    def plan(self) -> SpeedPlan:
-        if not (self.prompt and self.new and self.repetitions):
-            raise PageError("bench.sizes.missing")
-        return SpeedPlan(int(self.prompt), int(self.new), repetitions=int(self.repetitions))
-
 
 Act = Callable[[Bench, BenchmarkSession, str], str]       # returns a letter for page.js, or ""
 _ACTS: dict[str, Act] = {}
@@ -89,20 +28,12 @@ def perform(bench: Bench, session: BenchmarkSession, name: Any, value: Any) -> s
     """Do what a button of the history or of the work in progress asks for; what goes wrong is shown there."""
     session.problems.clear()
     letter = ""
-    with _told(session, "history"):
+    with told(session, "history"):
         act = _ACTS.get(str(name))
         if act is None:
             raise PageError("error.gone")
         letter = act(bench, session, str(value or "")[:MAX_VALUE_CHARS])
     return letter
-
-
-@contextmanager
-def _told(session: BenchmarkSession, place: str) -> Any:
-    try:
-        yield
-    except (PageError, EngineError) as error:
-        session.problems[place] = error
 
 
 def _act(name: str) -> Callable[[Act], Act]:
@@ -112,96 +43,10 @@ def _act(name: str) -> Callable[[Act], Act]:
     return register
 
 
-# --- starting ---
-
-def start_speed(bench: Bench, session: BenchmarkSession, sizes: Sizes, levels: Sequence[Any]) -> None:
-    session.problems.clear()
-    with _told(session, "speed"):
-        chosen = tuple(level for level in LEVELS if level in _numbers(levels))
-        crowd = VisitorPlan(chosen, *_crowd_sizes(sizes)) if chosen else None
-        bench.benchmarks.start_speed(CellPlan(sizes.plan(), crowd), bench.visitor)
-        session.shown = ""
-
-
-def _crowd_sizes(sizes: Sizes) -> tuple[int, int]:
-    """Shorter than the measurement of one: sixteen at once should not take an afternoon."""
-    plan = sizes.plan()
-    return min(plan.prompt_tokens, 128), min(plan.new_tokens, 64)
-
-
-def start_sweep(bench: Bench, session: BenchmarkSession, sizes: Sizes, models: Sequence[Any], quantizations: Sequence[Any],
-                depths: Sequence[Any], behaviour: str) -> None:
-    session.problems.clear()
-    with _told(session, "sweep"):
-        known = bench.models
-        chosen = tuple(model for model in known if model in (models or ()))
-        ways = tuple(each for each in Quantization if each.value in (quantizations or ()))
-        contexts = tuple(depth for depth in DEPTHS if depth in _numbers(depths))
-        if not (chosen and ways and contexts):
-            raise PageError("bench.sweep.nothing")
-        bench.benchmarks.start_sweep(SweepPlan(chosen, ways, contexts, sizes.plan(), visitors=behaviour), bench.visitor)
-        session.shown = ""
-
-
-def start_quality(bench: Bench, session: BenchmarkSession, what: str, typed: str) -> None:
-    session.problems.clear()
-    with _told(session, "quality"):
-        text, name = _source(session, typed)
-        if not text.strip():
-            raise PageError("bench.quality.nothing")
-        if what == "cost":
-            if not bench.loaded:
-                raise NoModelLoaded()
-            bench.benchmarks.start_cost(CostPlan(bench.loaded, text), bench.visitor)
-        else:
-            plan = QualityPlan(task=read_task(name, text)) if what == "task" else QualityPlan(text=text)
-            bench.benchmarks.start_quality(plan, bench.visitor)
-        session.shown = ""
-
-
-def _source(session: BenchmarkSession, typed: str) -> tuple[str, str]:
-    """The uploaded file, else what was typed; and what it is called."""
-    if session.upload is None:
-        return typed[:MAX_FILE_CHARS], "pasted"
-    return _read(session.upload), session.upload.stem
-
-
-def _read(path: Path) -> str:
-    if path.stat().st_size > MAX_FILE_CHARS:
-        raise PageError("bench.file.large")
-    return path.read_text("utf-8", errors="replace")
-
-
-def _numbers(values: Sequence[Any] | None) -> list[int]:
-    return [int(value) for value in values or () if str(value).isdecimal()]
-
-
 @_act("drop-file")
 def _drop_file(bench: Bench, session: BenchmarkSession, value: str) -> str:
     session.upload = None
     return ""
-
-
-# --- blind comparison ---
-
-def start_duel(bench: Bench, session: BenchmarkSession, prompt: str, first: str, second: str) -> None:
-    session.problems.clear()
-    with _told(session, "duel"):
-        if not prompt.strip():
-            raise PageError("bench.duel.nothing")
-        contenders = (_contender(bench, first), _contender(bench, second))
-        if contenders[0] == contenders[1]:
-            raise PageError("bench.duel.same")
-        options = GenerationOptions(max_new_tokens=DUEL_TOKENS)
-        bench.benchmarks.start_duel(prompt.strip()[:MAX_VALUE_CHARS], contenders, options, bench.visitor)
-        session.revealed = None
-
-
-def _contender(bench: Bench, value: str) -> Contender:
-    quantization, _, model = str(value or "").partition(" ")
-    if model not in bench.models or quantization not in list(Quantization):
-        raise PageError("error.gone")
-    return Contender(model, Quantization(quantization))
 
 
 @_act("vote")
@@ -333,9 +178,9 @@ def _delete(bench: Bench, session: BenchmarkSession, value: str) -> str:
 def take_in(bench: Bench, session: BenchmarkSession, path: str) -> int:
     """Import another machine's export under its file's name; returns how many runs it holds."""
     session.problems.clear()
-    with _told(session, "history"):
+    with told(session, "history"):
         _require_editor(bench)
-        return len(bench.benchmarks.shelf.take_in(_read(Path(path)), Path(path).stem))
+        return len(bench.benchmarks.shelf.take_in(read_file(Path(path)), Path(path).stem))
     return 0
 
 

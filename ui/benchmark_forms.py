@@ -9,7 +9,7 @@ import gradio as gr
 
 from engine import BUILTIN, Quantization
 
-from .benchmark_acts import DEPTHS, LEVELS, QUALITIES
+from .benchmark_starts import DEPTHS, LEVELS, QUALITIES
 from .models_tab import ACT_JS
 from .shared import Shared
 

@@ -10,10 +10,10 @@ import gradio as gr
 
 from engine import Visitor
 
-from . import benchmark_acts, view
-from .benchmark_acts import QUALITIES, Bench, Sizes
+from . import benchmark_acts, benchmark_starts, view
 from .benchmark_forms import Forms, build_forms, panel_html
 from .benchmark_session import BenchmarkSession
+from .benchmark_starts import QUALITIES, Bench, Sizes
 from .benchmark_worktop import Worktop
 from .language import language_of, text
 from .shared import Shared
@@ -135,20 +135,20 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
 
     def speed(prompt: float | None, new: float | None, repetitions: float | None, levels: list[Any], session: BenchmarkSession,
               request: gr.Request) -> list[Any]:
-        benchmark_acts.start_speed(bench(request), session, Sizes(prompt, new, repetitions), levels)
+        benchmark_starts.start_speed(bench(request), session, Sizes(prompt, new, repetitions), levels)
         return rendered(session, request)
 
     def sweep(prompt: float | None, new: float | None, repetitions: float | None, models: list[Any], quantizations: list[Any],
               depths: list[Any], behaviour: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
-        benchmark_acts.start_sweep(bench(request), session, Sizes(prompt, new, repetitions), models, quantizations, depths, behaviour)
+        benchmark_starts.start_sweep(bench(request), session, Sizes(prompt, new, repetitions), models, quantizations, depths, behaviour)
         return rendered(session, request)
 
     def quality(what: str, typed: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
-        benchmark_acts.start_quality(bench(request), session, what, typed)
+        benchmark_starts.start_quality(bench(request), session, what, typed)
         return rendered(session, request)
 
     def duel(asked: str, first: str, second: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
-        benchmark_acts.start_duel(bench(request), session, asked, first, second)
+        benchmark_starts.start_duel(bench(request), session, asked, first, second)
         return rendered(session, request)
 
     def upload(path: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:

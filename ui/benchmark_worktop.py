@@ -24,8 +24,8 @@ from engine import (
 )
 
 from . import benchmark_duel, benchmark_history, benchmark_plots, benchmark_view
-from .benchmark_acts import Bench
 from .benchmark_session import BenchmarkSession
+from .benchmark_starts import Bench
 from .errors import sentence
 from .jobs_strip import visible
 from .language import text

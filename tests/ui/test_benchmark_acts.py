@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from engine import Benchmarks, Duel, DuelSide, InvalidRequest, Library, NoModelLoaded, NotPermitted, Visitor
-from ui.benchmark_acts import Bench, Sizes, perform, start_duel, start_quality, start_speed, start_sweep, take_in
+from ui.benchmark_acts import perform, take_in
 from ui.benchmark_session import BenchmarkSession
+from ui.benchmark_starts import Bench, Sizes, start_duel, start_quality, start_speed, start_sweep
 from ui.benchmark_worktop import NOW, Worktop
 from ui.errors import PageError
 
