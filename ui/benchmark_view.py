@@ -169,14 +169,19 @@ def _crowd_table(crowds: Sequence[Crowd], language: str) -> str:
 
 
 def _score_table(scores: Sequence[Score], language: str) -> str:
-    rows = [[html.escape(score.task), html.escape(score.metric), f"<b>{score_text(score, language)}</b>",
-             f"± {number(language, score.stderr, 4 if score.value < 1 else 2)}", number(language, score.samples) + (smoke_badge(language) if score.is_smoke else ""),
-             html.escape(" · ".join(filter(None, (_against(score, language), score.note))))] for score in scores]
+    rows = [_score_row(score, language) for score in scores]
     columns = ["task", "metric", "value", "stderr", "samples", "note"]
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     head = [text(language, f"bench.col.{each}") for each in columns]
     return _table(head, rows, text(language, "bench.quality"), language)
+
+
+def _score_row(score: Score, language: str) -> list[str]:
+    badge = smoke_badge(language) if score.is_smoke else ""
+    return [html.escape(score.task), html.escape(score.metric), f"<b>{score_text(score, language)}</b>",
+            f"± {number(language, score.stderr, 4 if score.value < 1 else 2)}", number(language, score.samples) + badge,
+            html.escape(" · ".join(filter(None, (_against(score, language), score.note))))]
 
 
 def _against(score: Score, language: str) -> str:
