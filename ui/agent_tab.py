@@ -57,6 +57,7 @@ class Parts:
 
 def build_agent_tab(shared: Shared, tab: gr.Tab) -> AgentTab:
     session = gr.State(AgentSession())
+    follow, ended = gr.State(0), gr.State(0)        # which work to follow, and which has ended: a change of them is an event
     with gr.Row(elem_classes="mc-agent"):
         with gr.Column(elem_classes="mc-side mc-agent-side", elem_id="mc-agent-side"):
             new = shared.labelled(gr.Button, {"value": "agent.new"}, size="sm", min_width=0, elem_id="mc-agent-new")
@@ -83,14 +84,14 @@ def build_agent_tab(shared: Shared, tab: gr.Tab) -> AgentTab:
                                            elem_id="mc-agent-send")
     bus = _html("agent-bus", BUS_JS)
     parts = Parts(runs, new, badge, welcome, news, problem, uploads, task, attach, approve, stop, send, bus)
-    return AgentTab(_wire(shared, session, tab, parts))
+    return AgentTab(_wire(shared, session, tab, parts, follow, ended))
 
 
 def _html(name: str, js_on_load: str | None = None) -> gr.HTML:
     return gr.HTML("", elem_id=f"mc-{name}", apply_default_css=False, js_on_load=js_on_load)
 
 
-def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts) -> tuple[Any, ...]:
+def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts, follow: gr.State, ended: gr.State) -> tuple[Any, ...]:
     workshop = shared.workshop
     outputs = [parts.news, parts.welcome, parts.runs, parts.problem, parts.uploads, parts.stop, parts.bus]
 
@@ -112,27 +113,30 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts) -> tuple
                 view.problem(problem, language) if problem else "", agent_view.uploads_html(session.uploads, language),
                 gr.update(visible=is_working), letter or gr.skip()]
 
+    def begun(session: AgentSession, request: gr.Request, letter: str = "") -> list[Any]:
+        return [*rendered(session, request, letter), session.following if session.must_follow else gr.skip()]
+
     def known(session: AgentSession, request: gr.Request) -> AgentSession:
         session.owner = session.owner or owner_of(request)
         return session
 
     def send(request: gr.Request, line: str, approves: bool, session: AgentSession) -> list[Any]:
         letter = agent_acts.start(hands(request, approves), known(session, request), line)
-        return rendered(session, request, letter)
+        return begun(session, request, letter)
 
     def act(event: gr.EventData, request: gr.Request, approves: bool, session: AgentSession) -> list[Any]:
         data = event._data if isinstance(event._data, dict) else {}
         letter = agent_acts.perform(hands(request, approves), known(session, request), data.get("do"), data.get("value"))
-        return rendered(session, request, letter)
+        return begun(session, request, letter)
 
     def new(request: gr.Request, session: AgentSession) -> list[Any]:
         letter = agent_acts.perform(hands(request), known(session, request), "new", "")
-        return rendered(session, request, letter)
+        return begun(session, request, letter)
 
     def grow(request: gr.Request, session: AgentSession) -> Iterator[Any]:
         """Follow the work until it ends or the page turns away. Only one output: each one costs at every update."""
         if session.run is None or not session.must_follow:
-            yield gr.skip()
+            yield [gr.skip(), gr.skip()]
             return
         language, turn, pace = language_of(request), session.following, Pace()
         session.must_follow = False
@@ -143,9 +147,9 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts) -> tuple
             if pace.is_due():
                 pace.began()
                 page = timeline(session, language)
-                yield page
+                yield [page, gr.skip()]
                 pace.ended(len(page))
-        yield gr.skip()
+        yield [gr.skip(), session.following if session.following == turn else gr.skip()]
 
     def end(request: gr.Request, session: AgentSession) -> list[Any]:
         if session.run is None or workshop.is_working(session.run.id):
@@ -176,20 +180,19 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts) -> tuple
             agent_acts.perform(hands(request), session, "open", wanted)
         sandbox = workshop.sandbox
         asks = gr.update(value=sandbox is None or sandbox.tier != "wasm") if is_first else gr.skip()
-        return [*rendered(known(session, request), request), badge(request), asks]
+        return [*begun(known(session, request), request), badge(request), asks]
 
     def respoken(request: gr.Request, session: AgentSession) -> list[Any]:
         if not session.is_open:
             return [gr.skip()] * (len(outputs) + 1)
         return [*rendered(known(session, request), request), badge(request)]
 
-    starts = [
-        gr.on([parts.send.click, parts.task.submit], send, [parts.task, parts.approve, session], outputs, **WORK),
-        parts.bus.act(act, [parts.approve, session], outputs, **WORK),
-        parts.new.click(new, session, outputs, **WORK),
-        tab.select(arrive, session, [*outputs, parts.badge, parts.approve], **WORK)]
-    for start in starts:
-        start.then(grow, session, parts.news, **WORK).then(end, session, outputs, **WORK)
+    gr.on([parts.send.click, parts.task.submit], send, [parts.task, parts.approve, session], [*outputs, follow], **WORK)
+    parts.bus.act(act, [parts.approve, session], [*outputs, follow], **WORK)
+    parts.new.click(new, session, [*outputs, follow], **WORK)
+    tab.select(arrive, session, [*outputs, follow, parts.badge, parts.approve], **WORK)
+    follow.change(grow, session, [parts.news, ended], **WORK)
+    ended.change(end, session, outputs, **WORK)
     parts.stop.click(stop, session, **QUICK)
     parts.attach.upload(attach, [parts.attach, session], outputs, show_progress="minimal", api_visibility="private")
     return respoken, session, [*outputs, parts.badge]

@@ -175,7 +175,8 @@ def _follow_language(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: Chat
     def retell(session: Session, request: gr.Request) -> Any:
         return gr.skip() if session.is_writing else rendering.messages(session, language_of(request))
 
-    page.load(greet, outputs=[*labels, *choosers], **QUICK)
+    bar.tools.greet(greet, outputs=[*labels, *choosers], **QUICK)
+    page.load(None, js="() => mindcubes.greet()", api_visibility="private")
     bar.tools.language(speak, chat.session, [bar.status, bar.tools, chat.welcome, chat.gauge, chat.side.chats, chat.head, chat.chips,
                                              *labels, *choosers], **QUICK).then(retell, chat.session, chat.chatbot, **QUICK).then(
         *agent.respoken, **QUICK)

@@ -71,6 +71,7 @@ class Composer:
 
 def build_chat_tab(shared: Shared) -> ChatTab:
     session, wake = gr.State(Session()), gr.State(0)
+    follow, ended = gr.State(0), gr.State(0)        # which answers to follow, and which have ended: a change of them is an event
     with gr.Row(elem_classes="mc-body"):
         side = build_sidebar(shared)
         with gr.Column(elem_classes="mc-chat", elem_id="mc-chat"):
@@ -86,7 +87,7 @@ def build_chat_tab(shared: Shared) -> ChatTab:
     tab = ChatTab(session, wake, chatbot, welcome, composer.gauge, head, composer.chips, side, options)
     outputs = [chatbot, composer.problem, composer.gauge, composer.stop, welcome, side.chats, head,
                composer.chips, pair, left, right, bus, options.system_prompt, *options.fields]
-    _wire(shared, tab, composer, bus, outputs)
+    _wire(shared, tab, composer, bus, outputs, follow, ended)
     return tab
 
 
@@ -122,14 +123,14 @@ def _button(shared: Shared, name: str, key: str, **properties: Any) -> gr.Button
     return shared.labelled(gr.Button, {"value": key}, size="sm", min_width=0, elem_id=f"mc-{name}", **properties)
 
 
-def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, outputs: list[Any]) -> None:
+def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, outputs: list[Any], follow: gr.State, ended: gr.State) -> None:
     def desk_of(request: gr.Request) -> Desk:
         return Desk(shared.engine, shared.conversations, language_of(request), zone_of(request))
 
     def rows(session: Session, request: gr.Request, updates: Iterator[Update]) -> Iterator[list[Any]]:
         session.owner = session.owner or owner_of(request)
         for update in updates:
-            yield update.row()
+            yield [*update.row(), session.following if session.must_follow else gr.skip()]
 
     def send(request: gr.Request, line: str, session: Session, *values: Any) -> Iterator[list[Any]]:
         yield from rows(session, request, replies.send(desk_of(request), session, line, _ask(values)))
@@ -151,8 +152,8 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
     def grow(request: gr.Request, session: Session) -> Iterator[list[Any]]:
         desk = desk_of(request)
         for _ in replies.grow(desk, session):
-            yield [messages(session, desk.language), *view.pair(desk, session)]
-        yield [gr.skip()] * 3       # a generator that says nothing is an error
+            yield [messages(session, desk.language), *view.pair(desk, session), gr.skip()]
+        yield [*[gr.skip()] * 3, session.following if session.must_end else gr.skip()]
 
     def end(request: gr.Request, session: Session, wake: int) -> list[Any]:
         ended = replies.end(desk_of(request), session)
@@ -184,19 +185,18 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
     def import_chats(path: str | None, request: gr.Request, session: Session) -> Iterator[list[Any]]:
         yield from rows(session, request, _import(desk_of(request), session, path))
 
-    settings = list(tab.options.asked)
-    starts = [
-        gr.on([composer.send.click, composer.message.submit], send, [composer.message, tab.session, *settings], outputs, **REPLY),
-        tab.welcome.example(send_example, [tab.session, *settings], outputs, **REPLY),
-        bus.act(act, [tab.session, *settings], outputs, **REPLY),
-        tab.side.new.click(new, tab.session, outputs, **REPLY),
-        tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], outputs, **REPLY),
-        tab.wake.change(look_again, tab.session, outputs, **REPLY),
-        gr.context.Context.root_block.load(arrive, tab.session, outputs, **REPLY)]
+    # Whatever an event names as an output is made anew by the browser, changed or not: following and ending have events of their own.
+    settings, begun = list(tab.options.asked), [*outputs, follow]
+    gr.on([composer.send.click, composer.message.submit], send, [composer.message, tab.session, *settings], begun, **REPLY)
+    tab.welcome.example(send_example, [tab.session, *settings], begun, **REPLY)
+    bus.act(act, [tab.session, *settings], begun, **REPLY)
+    tab.side.new.click(new, tab.session, begun, **REPLY)
+    tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], begun, **REPLY)
+    tab.wake.change(look_again, tab.session, begun, **REPLY)
+    gr.context.Context.root_block.load(arrive, tab.session, begun, **REPLY)
     left, right = outputs[9:11]
-    for start in starts:
-        start.then(grow, tab.session, [tab.chatbot, left, right], **REPLY).then(
-            end, [tab.session, tab.wake], [*outputs, tab.wake], **REPLY)
+    follow.change(grow, tab.session, [tab.chatbot, left, right, ended], **REPLY)
+    ended.change(end, [tab.session, tab.wake], [*outputs, tab.wake], **REPLY)
     composer.stop.click(stop, tab.session, **QUICK)
     composer.attach.upload(attach, [composer.attach, tab.session], outputs, show_progress="minimal", api_visibility="private")
     # Answers to two quick keystrokes may come in the wrong order: the last word belongs to what stands in the box.

@@ -23,6 +23,10 @@ window.mindcubes = (() => {
     document.documentElement.lang = language;
   }
   if (stored(LANGUAGE)) rememberLanguage(stored(LANGUAGE));
+  function isAllEnglish() {       // what the page speaks by itself, before the server has heard of a language
+    const first = navigator.languages[0]?.slice(0, 2).toLowerCase(), own = ['tr', 'zh'].includes(first) ? first : 'en';
+    return own === 'en' && (cookie(LANGUAGE) || own) === 'en';
+  }
   const cookie = name => document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]*)`))?.[1];
   const fresh = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('');
   const key = stored(KEY) || cookie(KEY) || fresh();
@@ -322,5 +326,5 @@ window.mindcubes = (() => {
     else if ($('mc-agent-stop')?.offsetParent) $('mc-agent-stop').click();
     else if ($('mc-options')?.classList.contains('is-open')) toggleOptions(false);
   });
-  return {rememberLanguage, toggleOptions, arrived, receive, ask, confirmed, patch, bus: () => {}, agent: () => {}};
+  return {rememberLanguage, isAllEnglish, greet: () => {}, toggleOptions, arrived, receive, ask, confirmed, patch, bus: () => {}, agent: () => {}};
 })();
