@@ -1,29 +1,52 @@
-"""Events over a connection whose parts arrive late, one after the other: none is lost."""
+"""Gradio's stream of events may end while an event waits: then another one follows, and the client never hears of the end."""
 
-from playwright.sync_api import expect
+from pathlib import Path
 
-from tests.ui.scripted_engine import ScriptedEngine, answer
+from playwright.sync_api import Browser
 
-from .test_chat import Serve, Visit, send, wait_for_end
+from .conftest import ROOT
 
-# Beneath the page's own scripts: what the server streams arrives 0.3 s late, what it answers at once does not.
-LATE_JS = """
-const plain = window.fetch;
-window.fetch = async (input, init) => {
-  const response = await plain(input, init);
-  if (!String(input.url ?? input).includes('/queue/data')) return response;
-  const late = new TransformStream({async transform(part, out) { await new Promise(done => setTimeout(done, 300)); out.enqueue(part); }});
-  return new Response(response.body.pipeThrough(late), response);
+SCRIPT = (Path(ROOT) / "ui" / "stream.js").read_text("utf-8")
+# A server that ends its first stream when it is told to, whatever was begun, and delivers with the second one.
+SERVER_JS = """
+const frame = (msg, id) => new TextEncoder().encode(`data: ${JSON.stringify({msg, event_id: id, output: {}})}\\n\\n`);
+let streams = 0, end;
+const told = new Promise(done => { end = done; });
+window.fetch = async input => {
+  if ((input.url ?? input).includes('/queue/join')) return new Response('{"event_id": "abc"}');
+  const isFirst = ++streams === 1;
+  return new Response(new ReadableStream({async start(out) {
+    if (isFirst) await told;
+    else out.enqueue(frame('process_completed', 'abc'));
+    out.enqueue(frame('close_stream', null));
+    out.close();
+  }}));
 };
 """
+CLIENT_JS = """async isBegun => {
+  const stream = await fetch('http://server/queue/data');
+  if (isBegun) await fetch('http://server/queue/join');
+  end();
+  return [[...(await stream.text()).matchAll(/"msg":"(\\w+)"/g)].map(found => found[1]), streams];
+}"""
 
 
-def test_no_answer_is_lost_between_two_streams(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
-    page.add_init_script(LATE_JS)
-    page.reload()
-    page.locator(".mc-status").wait_for()
-    for count in range(1, 9):
-        send(page, "Hello")
-        wait_for_end(page, count)
-    expect(page.get_by_role("alert")).to_have_count(0)
+def heard(browser: Browser, *, is_begun: bool) -> list[object]:
+    """What the client of the page hears of an event that begins as the stream ends, and how many streams that took."""
+    page = browser.new_page()
+    try:
+        page.goto("data:text/html,<p>")
+        page.add_script_tag(content=SERVER_JS)
+        page.add_script_tag(content=SCRIPT)
+        found: list[object] = page.evaluate(CLIENT_JS, is_begun)
+        return found
+    finally:
+        page.close()
+
+
+def test_an_event_that_begins_as_the_stream_ends_is_heard_of(browser: Browser) -> None:
+    assert heard(browser, is_begun=True) == [["process_completed", "close_stream"], 2]
+
+
+def test_a_stream_without_an_event_ends(browser: Browser) -> None:
+    assert heard(browser, is_begun=False) == [["close_stream"], 1]
