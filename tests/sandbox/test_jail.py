@@ -198,21 +198,6 @@ def test_threads_that_a_program_leaves_behind_stand_still_between_two_runs(box: 
     assert int(box.run("print(count)").stdout) - before < 100
 
 
-def test_a_start_takes_at_most_150_ms_and_a_warm_step_20(box: JailBox) -> None:
-    start_s, step_s = [], []
-    for _ in range(15):     # the least of all counts: a busy machine adds to each
-        started = time.perf_counter()
-        with JailBox(Limits()) as fresh:
-            start_s.append(time.perf_counter() - started)
-            fresh.run("pass")
-            started = time.perf_counter()
-            assert fresh.run("print(1)").ok
-            step_s.append(time.perf_counter() - started)
-        if start_s[-1] <= 0.15 and step_s[-1] <= 0.02:
-            return
-    pytest.fail(f"at best {min(start_s):.3f} s to start, {min(step_s):.3f} s for a step")
-
-
 @pytest.mark.parametrize("bomb", [
     pytest.param("while True: print('x' * 100)", id="output"),
     pytest.param("import hashlib, threading\ndef work():\n    while True: hashlib.sha256(bytes(1 << 20))\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -70,14 +69,9 @@ def test_the_wasm_tier_passes_every_attempt_where_it_could_be_fetched(runtime: R
 
 
 @pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier.name)
-def test_probing_a_tier_takes_seconds_and_only_once(runtime: Runtime, tier: Tier) -> None:
+def test_a_tier_is_probed_only_once(runtime: Runtime, tier: Tier) -> None:
     forget(tier.name)
-    started = time.monotonic()
-    first = report_of(tier)
-    assert time.monotonic() - started < 8.0     # 1 s for the jail and 2 for wasm alone; tests share the machine
-    started = time.monotonic()
-    assert report_of(tier) is first
-    assert time.monotonic() - started < 0.01
+    assert report_of(tier) is report_of(tier)
 
 
 def test_importing_the_engine_probes_and_fetches_nothing() -> None:
