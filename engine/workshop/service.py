@@ -83,10 +83,15 @@ class Workshop:
             run = self.store.create(owner, title_of(task), begun)
         else:
             run = replace(run, tasks=(*run.tasks, begun), updated=time.time())
-        kept = tuple(self._upload(run.id, file) for file in files)
-        run = replace(run, tasks=(*run.tasks[:-1], replace(run.last, uploads=kept)))
-        sources = [self.store.folder(run.id) / file.name for file in kept]
-        return self._begin(owner, run, options, lambda agent, stop: agent.stream(begun.text, sources, stop=stop), is_new=True)
+        try:
+            kept = tuple(self._upload(run.id, file) for file in files)
+            run = replace(run, tasks=(*run.tasks[:-1], replace(run.last, uploads=kept)))
+            sources = [self.store.folder(run.id) / file.name for file in kept]
+            return self._begin(owner, run, options, lambda agent, stop: agent.stream(begun.text, sources, stop=stop), is_new=True)
+        except EngineError:
+            if not run_id:      # nothing was begun: no run is left that seems to be at work
+                self.store.delete(owner, run.id)
+            raise
 
     def run_code(self, owner: str, run_id: str, code: str, options: AgentOptions | None = None, *, max_repairs: int = 0) -> AgentRun:
         """Run a program that a person approved or edited; the model repairs it `max_repairs` times if it fails."""

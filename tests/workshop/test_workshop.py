@@ -201,6 +201,15 @@ def test_too_much_is_refused_before_anything_begins(open_workshop: Open, tmp_pat
     assert workshop.store.list("me") == ()
 
 
+def test_a_file_that_cannot_be_read_leaves_no_run_behind(open_workshop: Open, tmp_path: Path) -> None:
+    (tmp_path / "real.txt").write_text("x")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
+    workshop = open_workshop(ScriptedEngine(answer(GOOD)))
+    with pytest.raises(AttachmentRefused, match="could not be read"):
+        workshop.start("me", None, "x", [tmp_path / "link.txt"])
+    assert workshop.store.list("me") == ()
+
+
 # --- many ---
 
 def test_in_public_one_visitor_has_one_task_at_a_time(open_workshop: Open) -> None:
