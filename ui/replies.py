@@ -84,11 +84,19 @@ def begun(desk: Desk, session: Session, chat: Chat, **changes: Any) -> Iterator[
 
 
 def show(desk: Desk, session: Session, **changes: Any) -> Iterator[Update]:
-    """Show what the session turned to; if something is being written there, the next event follows it."""
+    """Show what the session turned to; if something is being written there, the next event follows it.
+
+    An answer may end between reading the chat and looking at it: then there is nothing to look at, and what was read still says
+    that it is being written. Following it finds its end.
+    """
     session.looks = desk.conversations.look(session.owner, session.chat.id) if session.chat else ()
     session.pair = tuple(look.message.id for look in session.looks) if len(session.looks) > 1 else ()
-    session.is_following = session.must_follow = bool(session.looks)
+    session.is_following = session.must_follow = bool(session.looks) or _is_open(session.chat)
     yield view.whole(desk, session, **changes)
+
+
+def _is_open(chat: Chat | None) -> bool:
+    return chat is not None and any(message.state == "writing" for message in chat.path)
 
 
 def newest(desk: Desk, session: Session, error: StaleChat) -> Update:

@@ -1,0 +1,61 @@
+"""Sending and following, where an answer is over before its page has looked at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import Ask, Conversations, Question
+from ui import replies
+from ui.session import Session
+from ui.view import Desk
+
+from .scripted_engine import ScriptedEngine, answer
+
+OWNER = "visitor"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    engine = ScriptedEngine(answer("quick"), data_dir=tmp_path)
+    conversations = Conversations(engine)  # type: ignore[arg-type]
+    yield Desk(engine, conversations)  # type: ignore[arg-type]
+    conversations.close()
+
+
+def wait_until_over(desk: Desk, chat_id: str) -> None:
+    for looks in desk.conversations.follow(OWNER, chat_id):
+        assert looks
+
+
+def test_an_answer_that_is_over_before_the_first_look_is_shown_whole(desk: Desk) -> None:
+    """Read, ended, looked: the page would wait for ever for an end that has been."""
+    session = Session(owner=OWNER)
+    chat = desk.conversations.send(OWNER, None, None, Question("Hello"), [Ask(desk.engine.default_options())])
+    wait_until_over(desk, chat.id)
+
+    assert len(list(replies.begun(desk, session, chat))) == 1
+    assert session.looks == ()
+    assert session.must_follow
+    assert list(replies.grow(desk, session)) == []
+    assert session.must_end
+    ended = replies.end(desk, session)
+
+    assert ended is not None
+    assert session.chat is not None
+    assert session.chat.path[-1].state == "done"
+    assert "quick" in session.chat.path[-1].text
+    assert not session.is_writing
+    assert not session.is_following
+
+
+def test_a_chat_in_which_nothing_is_written_is_not_followed(desk: Desk) -> None:
+    session = Session(owner=OWNER)
+    chat = desk.conversations.send(OWNER, None, None, Question("Hello"), [Ask(desk.engine.default_options())])
+    wait_until_over(desk, chat.id)
+    session.turn_to(desk.conversations.store.get(OWNER, chat.id))
+    assert len(list(replies.show(desk, session))) == 1
+    assert not session.must_follow
+    assert not session.is_following
