@@ -15,13 +15,11 @@ from .agent_acts import Hands
 from .agent_session import AgentSession
 from .language import language_of
 from .rendering import Pace
-from .shared import Shared
+from .shared import QUICK, SILENT, Shared
 from .visitor import owner_of
 
 MAX_FOLLOWERS = 64
-WORK: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple",
-                        "concurrency_limit": MAX_FOLLOWERS, "concurrency_id": "agent"}
-QUICK: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+WORK: dict[str, Any] = {**SILENT, "trigger_mode": "multiple", "concurrency_limit": MAX_FOLLOWERS, "concurrency_id": "agent"}
 BUS_JS = """
 mindcubes.agent = detail => trigger('act', detail);
 watch('value', () => mindcubes.receive(element));
@@ -194,5 +192,5 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts, follow: 
     follow.change(grow, session, [parts.news, ended], **WORK)
     ended.change(end, session, outputs, **WORK)
     parts.stop.click(stop, session, **QUICK)
-    parts.attach.upload(attach, [parts.attach, session], outputs, show_progress="minimal", api_visibility="private")
+    parts.attach.upload(attach, [parts.attach, session], outputs, **{**SILENT, "show_progress": "minimal", "show_progress_on": [parts.task]})
     return respoken, session, [*outputs, parts.badge]

@@ -26,14 +26,14 @@ from engine import (
 from . import rendering, view
 from .agent_tab import AgentTab, build_agent_tab
 from .benchmark_tab import build_benchmark_tab
-from .chat_tab import MAX_REPLIES, QUICK, ChatTab, build_chat_tab
+from .chat_tab import MAX_REPLIES, ChatTab, build_chat_tab
 from .errors import shown
 from .jobs_strip import strip_html
 from .language import I18N, browser_language, language_of
 from .models_tab import ModelsTab, build_models_tab, jobs_strip
 from .options_panel import values_of
 from .session import Session
-from .shared import Shared
+from .shared import QUICK, Shared
 from .status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
 from .theme import build_theme
 from .view import Desk

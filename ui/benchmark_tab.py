@@ -16,12 +16,11 @@ from .benchmark_session import BenchmarkSession
 from .benchmark_starts import QUALITIES, Bench, Sizes
 from .benchmark_worktop import Worktop
 from .language import language_of, text
-from .shared import Shared
+from .shared import QUICK, SILENT, Shared
 from .status_bar import QUICK_S
 from .visitor import owner_of, zone_of
 
-WORK: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
-QUICK: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+WORK: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
 BUS_JS = "watch('value', () => mindcubes.receive(element));"
 HISTORY_JS = """
 const ticked = () => [...element.querySelectorAll('[data-tick]:checked')].map(box => box.dataset.tick);
@@ -200,8 +199,8 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
     forms.sweep.click(sweep, [*forms.sizes, *forms.chosen, forms.behaviour, session], outputs, **WORK)
     forms.quality.click(quality, [forms.what, forms.text, session], outputs, **WORK)
     forms.duel.click(duel, [forms.asked, forms.first, forms.second, session], outputs, **WORK)
-    forms.upload.upload(upload, [forms.upload, session], outputs, show_progress="minimal", api_visibility="private")
-    taken.upload(take_in, [taken, session], outputs, show_progress="minimal", api_visibility="private")
+    forms.upload.upload(upload, [forms.upload, session], outputs, **SILENT)
+    taken.upload(take_in, [taken, session], outputs, **SILENT)
     gr.on([search.submit, search.blur, kind.input, published.input], sift, [search, kind, published, session], outputs, **WORK)
     gr.on([each.change for each in forms.chosen], count, forms.chosen, forms.sweep, **QUICK)
     forms.what.change(name_quality, forms.what, forms.quality, **QUICK)

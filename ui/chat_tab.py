@@ -18,7 +18,7 @@ from .options_panel import OptionsPanel, build_options_panel
 from .rendering import messages
 from .replies import AskInput
 from .session import Session
-from .shared import Shared
+from .shared import QUICK, SILENT, Shared
 from .sidebar import Sidebar, build_sidebar
 from .view import Desk, Update
 from .visitor import owner_of, zone_of
@@ -36,9 +36,7 @@ BUS_JS = """
 mindcubes.bus = detail => trigger('act', detail);
 watch('value', () => mindcubes.receive(element));
 """
-REPLY: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": MAX_REPLIES,
-                         "concurrency_id": "replies", "trigger_mode": "multiple"}
-QUICK: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+REPLY: dict[str, Any] = {**SILENT, "concurrency_limit": MAX_REPLIES, "concurrency_id": "replies", "trigger_mode": "multiple"}
 
 
 @dataclass(frozen=True)
@@ -198,7 +196,7 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
     follow.change(grow, tab.session, [tab.chatbot, left, right, ended], **REPLY)
     ended.change(end, [tab.session, tab.wake], [*outputs, tab.wake], **REPLY)
     composer.stop.click(stop, tab.session, **QUICK)
-    composer.attach.upload(attach, [composer.attach, tab.session], outputs, show_progress="minimal", api_visibility="private")
+    composer.attach.upload(attach, [composer.attach, tab.session], outputs, **{**SILENT, "show_progress": "minimal", "show_progress_on": [composer.message]})
     # Answers to two quick keystrokes may come in the wrong order: the last word belongs to what stands in the box.
     searched = ([tab.side.search, tab.session], tab.side.chats)
     tab.side.search.change(search, *searched, trigger_mode="always_last", **QUICK).then(

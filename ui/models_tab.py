@@ -15,10 +15,10 @@ from .language import language_of
 from .models_acts import Counter
 from .models_session import CONTEXTS, ModelsSession
 from .models_shelf import Shelf
-from .shared import Shared
+from .shared import SILENT, Shared
 from .visitor import owner_of
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
+QUIET: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
 SIZES: dict[str, tuple[float | None, float | None]] = {"any": (None, None), "1": (None, 1e9), "4": (1e9, 4e9), "9": (4e9, 9e9),
                                                        "20": (9e9, 2e10), "more": (2e10, None)}
 SORTS = ("downloads", "trending", "likes", "date")

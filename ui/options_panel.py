@@ -11,7 +11,7 @@ import gradio as gr
 from engine import EngineError, GenerationOptions, InvalidRequest
 
 from .language import language_of, text
-from .shared import Shared
+from .shared import QUICK, Shared
 from .visitor import owner_of
 
 # name: lowest, highest, step of its slider
@@ -55,17 +55,15 @@ def build_options_panel(shared: Shared) -> OptionsPanel:
         pair = shared.labelled(gr.Checkbox, {"label": "compare.title", "info": "compare.info"}, value=False, elem_id="mc-compare")
         second_temperature = _slider(shared, "temperature", 1.0, "compare.temperature", visible=False)
         second_prompt = shared.labelled(gr.Textbox, {"label": "compare.system"}, lines=2, max_lines=8, visible=False)
-    pair.change(lambda on: [gr.update(visible=on)] * 2, pair, [second_temperature, second_prompt], queue=False, show_progress="hidden",
-                api_visibility="private")
+    pair.change(lambda on: [gr.update(visible=on)] * 2, pair, [second_temperature, second_prompt], **QUICK)
     fields = (*sliders, stop, seed)
-    reset.click(lambda: values_of(shared.engine.default_options()), outputs=list(fields), queue=False,
-                show_progress="hidden", api_visibility="private")
+    reset.click(lambda: values_of(shared.engine.default_options()), outputs=list(fields), **QUICK)
     _wire_presets(shared, presets, system_prompt, save, forget)
     return OptionsPanel(system_prompt, presets, fields, (system_prompt, pair, second_prompt, second_temperature, *fields))
 
 
 def _wire_presets(shared: Shared, presets: gr.Dropdown, system_prompt: gr.Textbox, save: gr.Button, forget: gr.Button) -> None:
-    own_presets, quick = shared.conversations.presets, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    own_presets = shared.conversations.presets
 
     def listed(request: gr.Request, chosen: str | None = None) -> Any:
         language = language_of(request)
@@ -96,10 +94,10 @@ def _wire_presets(shared: Shared, presets: gr.Dropdown, system_prompt: gr.Textbo
         return listed(request)
 
     named = gr.Textbox(visible=False)       # what page.js asked for
-    gr.context.Context.root_block.load(listed, outputs=presets, **quick)
-    presets.input(choose, presets, system_prompt, **quick)
-    save.click(keep, [named, system_prompt], presets, js=SAVE_JS, **quick)
-    forget.click(drop, presets, presets, **quick)
+    gr.context.Context.root_block.load(listed, outputs=presets, **QUICK)
+    presets.input(choose, presets, system_prompt, **QUICK)
+    save.click(keep, [named, system_prompt], presets, js=SAVE_JS, **QUICK)
+    forget.click(drop, presets, presets, **QUICK)
 
 
 def _slider(shared: Shared, name: str, value: float, key: str = "", **properties: Any) -> gr.Slider:
