@@ -15,7 +15,7 @@ from .agent_acts import Hands
 from .agent_session import AgentSession
 from .language import language_of
 from .rendering import Pace
-from .shared import QUICK, SILENT, Shared
+from .shared import QUICK, SILENT, Shared, busy
 from .visitor import owner_of
 
 MAX_FOLLOWERS = 64
@@ -192,5 +192,5 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts, follow: 
     follow.change(grow, session, [parts.news, ended], **WORK)
     ended.change(end, session, outputs, **WORK)
     parts.stop.click(stop, session, **QUICK)
-    parts.attach.upload(attach, [parts.attach, session], outputs, **{**SILENT, "show_progress": "minimal", "show_progress_on": [parts.task]})
+    parts.attach.upload(attach, [parts.attach, session], outputs, **busy(parts.task))
     return respoken, session, [*outputs, parts.badge]

@@ -18,7 +18,7 @@ from .options_panel import OptionsPanel, build_options_panel
 from .rendering import messages
 from .replies import AskInput
 from .session import Session
-from .shared import QUICK, SILENT, Shared
+from .shared import QUICK, SILENT, Shared, busy
 from .sidebar import Sidebar, build_sidebar
 from .view import Desk, Update
 from .visitor import owner_of, zone_of
@@ -196,7 +196,7 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
     follow.change(grow, tab.session, [tab.chatbot, left, right, ended], **REPLY)
     ended.change(end, [tab.session, tab.wake], [*outputs, tab.wake], **REPLY)
     composer.stop.click(stop, tab.session, **QUICK)
-    composer.attach.upload(attach, [composer.attach, tab.session], outputs, **{**SILENT, "show_progress": "minimal", "show_progress_on": [composer.message]})
+    composer.attach.upload(attach, [composer.attach, tab.session], outputs, **busy(composer.message))
     # Answers to two quick keystrokes may come in the wrong order: the last word belongs to what stands in the box.
     searched = ([tab.side.search, tab.session], tab.side.chats)
     tab.side.search.change(search, *searched, trigger_mode="always_last", **QUICK).then(

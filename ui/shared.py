@@ -20,6 +20,11 @@ QUICK: dict[str, Any] = {**SILENT, "queue": False}
 Block = TypeVar("Block", bound=gr.blocks.Block)
 
 
+def busy(component: gr.blocks.Block) -> dict[str, Any]:
+    """An event during which `component` shows that it lasts."""
+    return {**SILENT, "show_progress": "minimal", "show_progress_on": [component]}
+
+
 @dataclass(frozen=True)
 class Shared:
     """`labels` and `choices` are filled while the page is built and only read afterwards."""
