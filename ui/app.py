@@ -43,6 +43,7 @@ from .welcome import welcome_html
 FOLDER = Path(__file__).parent
 # Answers are written by a model: a picture in one must not make the browser call another host.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
+QUEUE_S, PROGRESS_S = 0.02, 1.0     # the latest that an event is begun; nothing here reports progress by Gradio's means
 MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
 
 
@@ -69,6 +70,8 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
         _follow_language(page, shared, bar, chat, agent)
         gr.api(_chat_endpoint(engine), api_name="chat", concurrency_limit=MAX_REPLIES, concurrency_id="replies")
     page.queue(default_concurrency_limit=MAX_REPLIES)
+    # Gradio looks for work every millisecond, and for progress every ten: each look takes Python away from the model that writes.
+    page._queue.sleep_when_free, page._queue.progress_update_sleep_when_free = QUEUE_S, PROGRESS_S
     return page
 
 

@@ -221,9 +221,9 @@ window.mindcubes = (() => {
     $('mc-said').textContent = [...document.querySelectorAll('#mc-conversation [data-testid=bot] .prose')].pop()?.innerText || '';
   }
   const isWriting = () => !!document.querySelector('#mc-conversation .mc-foot[role=status]');
-  let dressing = 0, wasWriting = false;
+  let dressing = 0, settling = 0, wasWriting = false;
   new MutationObserver(() => {
-    if (isAtEnd) toEnd();
+    settling ||= requestAnimationFrame(() => { settling = 0; if (isAtEnd) toEnd(); });      // laid out once, as the picture is
     wasWriting ||= isWriting();
     dressing ||= setTimeout(() => { dressing = 0; dress(); }, 250);
   }).observe(document.documentElement, {childList: true, subtree: true});

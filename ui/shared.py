@@ -12,9 +12,8 @@ from engine import BUILTIN, Benchmarks, Conversations, Engine, Library, Workshop
 
 from .language import I18N, text
 
-# How every event of this page behaves. Whatever shows an event's progress is told of each of its steps by a walk over the whole
-# page, hidden or not (gradio 6.31, `update_loading_stati_state`): nothing here does, each part says by itself what it waits for.
-SILENT: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
+# How events of this page behave: each part says by itself what it waits for.
+SILENT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 QUICK: dict[str, Any] = {**SILENT, "queue": False}
 
 Block = TypeVar("Block", bound=gr.blocks.Block)
