@@ -13,6 +13,7 @@ from .benchmark_starts import DEPTHS, LEVELS, QUALITIES
 from .models_tab import ACT_JS
 from .shared import Shared
 
+SAMPLES = 100       # of each of lm-eval's tasks, unless told otherwise
 
 @dataclass(frozen=True)
 class Forms:
@@ -30,6 +31,10 @@ class Forms:
     sweep: gr.Button
     what: gr.Dropdown
     text: gr.Textbox
+    lines: gr.Textbox
+    names: gr.Textbox
+    limit: gr.Number
+    file: gr.HTML
     upload: gr.UploadButton
     quality: gr.Button
     asked: gr.Textbox
@@ -45,12 +50,28 @@ class Forms:
     def chosen(self) -> list[Any]:
         return [self.models, self.quantizations, self.depths]
 
+    @property
+    def asked_for(self) -> list[Any]:
+        """What the Quality form says."""
+        return [self.what, self.text, self.lines, self.names, self.limit]
+
+    @property
+    def by_kind(self) -> list[Any]:
+        """What belongs to some kinds of quality only, in the order of `shown_for`."""
+        return [self.text, self.lines, self.names, self.limit, self.file, self.upload]
+
+
+def shown_for(what: str) -> list[Any]:
+    is_text, is_names = what in ("perplexity", "cost"), what == "names"
+    return [gr.update(visible=each) for each in (is_text, what == "task", is_names, is_names, not is_names, not is_names)]
+
 
 def panel_html(name: str) -> gr.HTML:
     return gr.HTML("", elem_id=f"mc-{name}", apply_default_css=False, js_on_load=ACT_JS)
 
 
-def build_forms(shared: Shared) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML, gr.HTML]:
+def build_forms(shared: Shared) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
+    """The forms, the places of their problems in the order of `Parts.problems`, and the ratings of blind comparisons."""
     with shared.labelled(gr.Accordion, {"label": "bench.speed"}, elem_id="mc-bench-speed-box"), gr.Column(elem_classes="mc-bench-form"):
         with gr.Row(elem_classes="mc-bench-sizes"):
             prompt, new, repetitions = (_size(shared, *each) for each in (("prompt", 512), ("new", 128), ("repetitions", 5)))
@@ -71,20 +92,29 @@ def build_forms(shared: Shared) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML, gr
     with shared.labelled(gr.Accordion, {"label": "bench.quality"}, open=False, elem_id="mc-bench-quality-box"), \
             gr.Column(elem_classes="mc-bench-form"):
         what = shared.chooser("bench.what", {each: f"bench.what.{each}" for each in QUALITIES}, elem_id="mc-bench-what")
-        typed = shared.labelled(gr.Textbox, {"label": "bench.text", "placeholder": "bench.text.placeholder"}, lines=4, max_lines=10,
-                                elem_id="mc-bench-text")
+        typed, lines, names, limit = _asked(shared)
         file = panel_html("bench-file")
         upload = shared.labelled(gr.UploadButton, {"label": "bench.upload"}, size="sm", elem_id="mc-bench-upload", min_width=120)
-        quality = shared.labelled(gr.Button, {"value": "bench.start.perplexity"}, variant="primary", size="md", elem_id="mc-bench-quality")
-        quality_problem = panel_html("bench-quality-problem")
+        quality, quality_problem = _primary(shared, "quality", "perplexity"), panel_html("bench-quality-problem")
     with shared.labelled(gr.Accordion, {"label": "bench.duel"}, open=False, elem_id="mc-bench-duel-box"), \
             gr.Column(elem_classes="mc-bench-form"):
         asked = shared.labelled(gr.Textbox, {"label": "bench.duel.prompt", "info": "bench.duel.info"}, lines=2, max_lines=8,
                                 elem_id="mc-bench-asked")
         first, second = (_contender(shared, name, way) for name, way in (("first", Quantization.NONE), ("second", Quantization.NF4)))
         duel, duel_problem, ratings = _primary(shared, "duel"), panel_html("bench-duel-problem"), panel_html("bench-ratings")
-    return Forms(prompt, new, repetitions, levels, speed, models, quantizations, depths, behaviour, sweep, what, typed, upload,
-                 quality, asked, first, second, duel), (speed_problem, sweep_problem, quality_problem, duel_problem), file, ratings
+    return Forms(prompt, new, repetitions, levels, speed, models, quantizations, depths, behaviour, sweep, what, typed, lines, names, limit,
+                 file, upload, quality, asked, first, second, duel), (speed_problem, sweep_problem, quality_problem, duel_problem), ratings
+
+
+def _asked(shared: Shared) -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Number]:
+    """A box of its own for each kind of words, so that none is read as another."""
+    def box(name: str, *properties: str, lines: int = 4, is_shown: bool = False) -> gr.Textbox:
+        keys = {"label": f"bench.{name}", **{each: f"bench.{name}.{each}" for each in properties}}
+        return shared.labelled(gr.Textbox, keys, lines=lines, max_lines=10, visible=is_shown, elem_id=f"mc-bench-{name}")
+
+    limit = {"label": "bench.limit", "info": "bench.limit.info"}
+    return (box("text", "placeholder", is_shown=True), box("lines", "placeholder", "info"), box("names", "placeholder", "info", lines=1),
+            shared.labelled(gr.Number, limit, value=SAMPLES, precision=0, visible=False, elem_id="mc-bench-limit"))
 
 
 def _contender(shared: Shared, name: str, way: Quantization) -> gr.Dropdown:
@@ -98,5 +128,5 @@ def _size(shared: Shared, name: str, value: int) -> gr.Number:
     return shared.labelled(gr.Number, {"label": f"bench.size.{name}"}, value=value, precision=0, min_width=88, elem_id=f"mc-bench-{name}")
 
 
-def _primary(shared: Shared, name: str) -> gr.Button:
-    return shared.labelled(gr.Button, {"value": f"bench.start.{name}"}, variant="primary", size="md", elem_id=f"mc-bench-{name}")
+def _primary(shared: Shared, name: str, says: str = "") -> gr.Button:
+    return shared.labelled(gr.Button, {"value": f"bench.start.{says or name}"}, variant="primary", size="md", elem_id=f"mc-bench-{name}")

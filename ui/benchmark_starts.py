@@ -27,6 +27,7 @@ from engine import (
     SweepPlan,
     Visitor,
     VisitorPlan,
+    has_harness,
     read_task,
 )
 
@@ -35,7 +36,7 @@ from .errors import PageError
 
 LEVELS = (1, 2, 4, 8, 16)
 DEPTHS = (0, 512, 2048, 8192, 32768)
-QUALITIES = ("perplexity", "cost", "task")
+QUALITIES = ("perplexity", "cost", "task", "names")
 DUEL_TOKENS = 256
 MAX_VALUE_CHARS, MAX_FILE_CHARS = 40_000, 20_000_000
 
@@ -113,27 +114,46 @@ def start_sweep(bench: Bench, session: BenchmarkSession, sizes: Sizes, models: S
         session.shown = ""
 
 
-def start_quality(bench: Bench, session: BenchmarkSession, what: str, typed: str) -> None:
+def start_quality(bench: Bench, session: BenchmarkSession, what: str, typed: str, limit: float | None = None) -> None:
+    """`limit`: samples of each of lm-eval's tasks, None for all."""
     session.problems.clear()
     with told(session, "quality"):
-        text, name = _source(session, typed)
-        if not text.strip():
-            raise PageError("bench.quality.nothing")
         if what == "cost":
-            if not bench.loaded:
-                raise NoModelLoaded()
-            bench.benchmarks.start_cost(CostPlan(bench.loaded, text), bench.visitor)
+            bench.benchmarks.start_cost(_cost(bench, session, typed), bench.visitor)
         else:
-            plan = QualityPlan(task=read_task(name, text)) if what == "task" else QualityPlan(text=text)
+            plan = _named(bench, typed, limit) if what == "names" else _asked(session, what, typed)
             bench.benchmarks.start_quality(plan, bench.visitor)
         session.shown = ""
 
 
+def _cost(bench: Bench, session: BenchmarkSession, typed: str) -> CostPlan:
+    text, _ = _source(session, typed)
+    if not bench.loaded:
+        raise NoModelLoaded()
+    return CostPlan(bench.loaded, text)
+
+
+def _asked(session: BenchmarkSession, what: str, typed: str) -> QualityPlan:
+    text, name = _source(session, typed)
+    return QualityPlan(task=read_task(name, text)) if what == "task" else QualityPlan(text=text)
+
+
+def _named(bench: Bench, typed: str, limit: float | None) -> QualityPlan:
+    names = typed[:MAX_VALUE_CHARS].replace(",", " ").split()
+    if not names:
+        raise PageError("bench.names.nothing")
+    if bench.may_edit and not has_harness():        # who may not measure hears that instead
+        raise PageError("bench.names.missing")
+    return QualityPlan(harness_tasks=tuple(names), limit=None if limit is None else int(limit))
+
+
 def _source(session: BenchmarkSession, typed: str) -> tuple[str, str]:
     """The uploaded file, else what was typed; and what it is called."""
-    if session.upload is None:
-        return typed[:MAX_FILE_CHARS], "pasted"
-    return read_file(session.upload), session.upload.stem
+    upload = session.upload
+    text, name = (typed[:MAX_FILE_CHARS], "pasted") if upload is None else (read_file(upload), upload.stem)
+    if not text.strip():
+        raise PageError("bench.quality.nothing")
+    return text, name
 
 
 def read_file(path: Path) -> str:

@@ -11,7 +11,7 @@ import gradio as gr
 from engine import Visitor
 
 from . import benchmark_acts, benchmark_starts, view
-from .benchmark_forms import Forms, build_forms, panel_html
+from .benchmark_forms import Forms, build_forms, panel_html, shown_for
 from .benchmark_session import BenchmarkSession
 from .benchmark_starts import QUALITIES, Bench, Sizes
 from .benchmark_worktop import Worktop
@@ -72,7 +72,7 @@ def build_benchmark_tab(shared: Shared, tab: gr.Tab, strip: gr.HTML, wake: gr.St
         with gr.Row(elem_classes="mc-bench-row"):
             with gr.Column(elem_classes="mc-bench-forms", scale=4, min_width=280):
                 note = panel_html("bench-note")
-                forms, problems, file, ratings = build_forms(shared)
+                forms, problems, ratings = build_forms(shared)
             with gr.Column(elem_classes="mc-bench-result", scale=7, min_width=280):
                 with gr.Row(elem_classes="mc-now-row"):
                     now = panel_html("bench-now")
@@ -86,7 +86,7 @@ def build_benchmark_tab(shared: Shared, tab: gr.Tab, strip: gr.HTML, wake: gr.St
             history = gr.HTML("", elem_id="mc-bench-history", apply_default_css=False, js_on_load=HISTORY_JS)
     bus = gr.HTML("", elem_id="mc-bench-bus", apply_default_css=False, js_on_load=BUS_JS)
     timer = gr.Timer(QUICK_S, active=False)
-    parts = Parts(note, (*problems, trouble), file, ratings, now, cancel, result, plot, panel, history, timer, bus)
+    parts = Parts(note, (*problems, trouble), forms.file, ratings, now, cancel, result, plot, panel, history, timer, bus)
     _wire(shared, session, tab, strip, wake, forms, filters, parts)
 
 
@@ -142,8 +142,9 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
         benchmark_starts.start_sweep(bench(request), session, Sizes(prompt, new, repetitions), models, quantizations, depths, behaviour)
         return rendered(session, request)
 
-    def quality(what: str, typed: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
-        benchmark_starts.start_quality(bench(request), session, what, typed)
+    def quality(what: str, typed: str, lines: str, names: str, limit: float | None, session: BenchmarkSession,
+                request: gr.Request) -> list[Any]:
+        benchmark_starts.start_quality(bench(request), session, what, {"task": lines, "names": names}.get(what, typed), limit)
         return rendered(session, request)
 
     def duel(asked: str, first: str, second: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
@@ -185,8 +186,9 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
         cells = len(models or ()) * len(quantizations or ()) * len(depths or ())
         return gr.update(value=text(language_of(request), "bench.start.cells" if cells else "bench.start.sweep", count=cells))
 
-    def name_quality(what: str, request: gr.Request) -> Any:
-        return gr.update(value=text(language_of(request), f"bench.start.{what if what in QUALITIES else QUALITIES[0]}"))
+    def choose_quality(what: str, request: gr.Request) -> list[Any]:
+        known = what if what in QUALITIES else QUALITIES[0]
+        return [gr.update(value=text(language_of(request), f"bench.start.{known}")), *shown_for(known)]
 
     for source in (parts.now, parts.panel, parts.file, parts.ratings):
         source.act(act, session, outputs, **WORK)
@@ -197,13 +199,13 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
     parts.cancel.click(stop, session, outputs, **WORK)
     forms.speed.click(speed, [*forms.sizes, forms.levels, session], outputs, **WORK)
     forms.sweep.click(sweep, [*forms.sizes, *forms.chosen, forms.behaviour, session], outputs, **WORK)
-    forms.quality.click(quality, [forms.what, forms.text, session], outputs, **WORK)
+    forms.quality.click(quality, [*forms.asked_for, session], outputs, **WORK)
     forms.duel.click(duel, [forms.asked, forms.first, forms.second, session], outputs, **WORK)
     forms.upload.upload(upload, [forms.upload, session], outputs, **SILENT)
     taken.upload(take_in, [taken, session], outputs, **SILENT)
     gr.on([search.submit, search.blur, kind.input, published.input], sift, [search, kind, published, session], outputs, **WORK)
     gr.on([each.change for each in forms.chosen], count, forms.chosen, forms.sweep, **QUICK)
-    forms.what.change(name_quality, forms.what, forms.quality, **QUICK)
+    forms.what.change(choose_quality, forms.what, [forms.quality, *forms.by_kind], **QUICK)
     parts.timer.tick(look, session, outputs, **WORK)
     wake.change(refresh, session, outputs, **WORK)
     tab.select(arrive, [forms.models, forms.first, forms.second, session],

@@ -1,11 +1,14 @@
 """lm-evaluation-harness as an optional library, on the model that is loaded already: nothing is loaded a second time.
 
-`pip install -r requirements-eval.txt`. Tasks by name come from the Hub; a folder of task files works without it.
+`pip install -r requirements-eval.txt`. Tasks by name come from the Hub; a folder of task files works without it. Tasks that run a
+model's programs are refused by lm-eval itself: coding.py runs those in a sandbox.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,15 +24,30 @@ if TYPE_CHECKING:
     from ..residence import Residence
 
 HINT = "pip install -r requirements-eval.txt"
+NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+MAX_NAMES = 20
 
 
 def has_harness() -> bool:
     return find_spec("lm_eval") is not None
 
 
+def checked_names(tasks: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once. Raises InvalidRequest: lm-eval takes other strings for paths and patterns, and never sees one.
+
+    Whether there is such a task is known only when lm-eval is asked.
+    """
+    for task in tasks:
+        if not NAME.fullmatch(task):
+            raise InvalidRequest("task", task[:100], "a name of letters, digits, _ and -")
+    if len(tasks) > MAX_NAMES:
+        raise InvalidRequest("tasks", f"{len(tasks)} names", f"at most {MAX_NAMES}")
+    return tuple(dict.fromkeys(tasks))
+
+
 def run_harness(engine: Engine, tasks: Sequence[str], pace: Pace | None = None, *, limit: int | None = None,
                 folder: Path | None = None, few_shots: int | None = None) -> tuple[Score, ...]:
-    """Scores of lm-eval's tasks. `folder`: of task files of one's own. Blocking; visitors wait while a batch is computed.
+    """Scores of lm-eval's tasks. `folder`: of task files of one's own, instead of its. Blocking; visitors wait while a batch is computed.
 
     Raises MissingLibrary, Stopped, NoModelLoaded, EngineBusy, InvalidRequest (an unknown task), and EngineError for what fails inside.
     """
@@ -37,19 +55,25 @@ def run_harness(engine: Engine, tasks: Sequence[str], pace: Pace | None = None, 
         raise MissingLibrary("lm-eval", HINT)
     library: Any = import_module("lm_eval")
     pace = pace or Pace()
-    manager = import_module("lm_eval.tasks").TaskManager(include_path=str(folder) if folder else None)
-    unknown = [task for task in tasks if task not in manager.all_tasks]
-    if unknown or not tasks:
-        raise InvalidRequest("task", ", ".join(unknown), "one that lm-eval knows: lm_eval ls tasks")
+    manager = import_module("lm_eval.tasks").TaskManager(include_path=str(folder) if folder else None, include_defaults=folder is None)
+    names = checked_names(tasks)
+    for task in names:
+        if task not in manager.all_tasks:
+            raise InvalidRequest("task", task, f"one that lm-eval knows{_similar(task, manager.all_tasks)}: see lm_eval ls tasks")
     with engine.using() as residence:
         try:
-            found = library.simple_evaluate(model=_adapter(residence, pace), tasks=list(tasks), limit=limit, num_fewshot=few_shots,
+            found = library.simple_evaluate(model=_adapter(residence, pace), tasks=list(names), limit=limit, num_fewshot=few_shots,
                                             task_manager=manager, bootstrap_iters=1_000, log_samples=False)
         except (Stopped, EngineError):
             raise
         except Exception as error:      # a library that fetches, parses and runs files of others may raise anything
             raise HarnessFailed(f"{type(error).__name__}: {str(error)[:300]}") from error
     return scores_of(found or {})
+
+
+def _similar(task: str, known: Sequence[str]) -> str:
+    found = get_close_matches(task, known, n=3)
+    return f", such as {', '.join(found)}" if found else ""
 
 
 class HarnessFailed(EngineError):

@@ -10,7 +10,7 @@ from ..errors import InvalidRequest
 from ..models.quantization import Quantization
 from ..models.spec import ModelSpec
 from .cells import latest_load
-from .harness import run_harness
+from .harness import checked_names, run_harness
 from .likelihood import TextPlan
 from .machine import environment
 from .pace import Pace
@@ -39,6 +39,7 @@ class QualityPlan:
     def __post_init__(self) -> None:
         if not (self.text or self.task or self.harness_tasks):
             raise InvalidRequest("quality", "nothing", "a text, a task, or names of lm-eval's tasks")
+        checked_names(self.harness_tasks)
         if self.limit is not None and self.limit < 1:
             raise InvalidRequest("limit", self.limit, "at least 1")
 

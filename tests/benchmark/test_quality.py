@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine import Engine, InvalidRequest, ModelSpec, Quantization, Settings, Visitor
 from engine.benchmark.benchmarks import Benchmarks, result_of
-from engine.benchmark.harness import has_harness, run_harness, scores_of
+from engine.benchmark.harness import run_harness, scores_of
 from engine.benchmark.likelihood import TextPlan, log_likelihood, mean_and_error
 from engine.benchmark.pace import Pace
 from engine.benchmark.perplexity import divergence, keep_reference, measure_cost, measure_perplexity
@@ -193,23 +194,46 @@ def test_quality_of_the_loaded_model_is_a_job(new_engine: Callable[..., Engine],
     assert [score.metric for score in benchmarks.shelf.get(result.uids[0]).scores] == ["perplexity", "acc", "acc_norm"]
 
 
-def test_a_missing_library_says_how_to_install_it(llama_engine: Engine) -> None:
-    if has_harness():
-        pytest.skip("lm-eval is installed here")
+def test_a_missing_library_says_how_to_install_it(llama_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)       # as where it is not installed
     with pytest.raises(MissingLibrary, match=r"requirements-eval\.txt"):
         run_harness(llama_engine, ["anything"])
 
 
-@pytest.mark.skipif(not has_harness(), reason="lm-eval is not installed (requirements-eval.txt)")
-def test_lm_eval_counts_as_the_hand_does(llama_engine: Engine, tmp_path: Path) -> None:
-    (tmp_path / "twenty.jsonl").write_text(choices_task(llama_engine, 20))
-    (tmp_path / "twenty.yaml").write_text(
+@pytest.mark.parametrize("name", ["../tasks", "/etc/passwd", "arc_*", "task.yaml", "", "a b", "x" * 101])
+def test_what_lm_eval_would_take_for_a_path_or_a_pattern_is_no_name(name: str) -> None:
+    with pytest.raises(InvalidRequest, match="a name of letters"):
+        QualityPlan(harness_tasks=(name,))
+
+
+def test_at_most_twenty_tasks_are_asked_for_at_once() -> None:
+    with pytest.raises(InvalidRequest, match="at most 20"):
+        QualityPlan(harness_tasks=tuple(f"task{number}" for number in range(21)))
+
+
+@pytest.fixture(scope="module")
+def choices_folder(llama_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A task of twenty lines in lm-eval's format; what its data sets library writes stays out of the user's cache."""
+    folder = tmp_path_factory.mktemp("harness")
+    (folder / "twenty.jsonl").write_text(choices_task(llama_engine, 20))
+    (folder / "twenty.yaml").write_text(
         "task: twenty_choices\ndataset_path: json\noutput_type: multiple_choice\ntest_split: train\n"
-        f"dataset_kwargs:\n  data_files: {tmp_path / 'twenty.jsonl'}\n"
+        f"dataset_kwargs:\n  data_files: {folder / 'twenty.jsonl'}\n  cache_dir: {folder / 'cache'}\n"
         "doc_to_text: '{{prompt}}'\ndoc_to_choice: '{{choices}}'\ndoc_to_target: '{{answer}}'\nmetric_list:\n  - metric: acc\n")
-    score = run_harness(llama_engine, ["twenty_choices"], folder=tmp_path)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_DATASETS_OFFLINE", "1")
+        yield folder
+
+
+def test_lm_eval_counts_as_the_hand_does(llama_engine: Engine, choices_folder: Path) -> None:
+    score = run_harness(llama_engine, ["twenty_choices"], folder=choices_folder)[0]
     assert (score.metric, score.value, score.samples) == ("acc", 0.75, 20)
     assert score.stderr == pytest.approx(math.sqrt(0.75 * 0.25 / 19), rel=1e-3)
+
+
+def test_an_unknown_task_of_lm_eval_is_named_beside_similar_ones(llama_engine: Engine, choices_folder: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"'twenty_choises', but .* such as twenty_choices"):
+        run_harness(llama_engine, ["twenty_choises"], folder=choices_folder)
 
 
 def test_results_of_lm_eval_become_scores() -> None:

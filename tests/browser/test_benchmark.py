@@ -128,16 +128,32 @@ def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(visit: Visit, b
     expect(page.locator(".mc-chip.is-ready")).to_contain_text("bfloat16", timeout=WORK_MS)      # the model from before is back
 
 
+def choose_quality(page: Page, name: str) -> None:
+    page.get_by_role("button", name="Quality").click()
+    page.locator("#mc-bench-what input").click()
+    page.get_by_role("option", name=name).click()
+
+
 def test_questions_are_asked_and_few_of_them_are_smoke_only(visit: Visit, bench_app: str) -> None:
     page = visit(bench_app)
     wait_for_model(page)
     open_benchmark(page)
-    page.get_by_role("button", name="Quality").click()
-    page.locator("#mc-bench-what input").click()
-    page.get_by_role("option", name="How many questions").click()
-    page.locator("#mc-bench-text textarea").fill('{"prompt": "2 + 2 =", "choices": ["3", "4"], "answer": 1}\n' * 3)
+    choose_quality(page, "How many questions")
+    page.get_by_label("Questions as JSON lines").fill('{"prompt": "2 + 2 =", "choices": ["3", "4"], "answer": 1}\n' * 3)
     page.locator("#mc-bench-quality").filter(has_text="Ask the loaded model").click()
     expect(page.locator("#mc-bench-result .mc-verdict", has_text="smoke only").first).to_be_visible(timeout=WORK_MS)
+
+
+def test_tasks_of_lm_eval_are_named_and_nothing_else_is_asked_for(visit: Visit, bench_app: str) -> None:
+    page = visit(bench_app)
+    open_benchmark(page)
+    choose_quality(page, "lm-eval")
+    expect(page.get_by_label("Samples per task")).to_have_value("100")
+    for gone in ("text", "lines", "upload"):
+        expect(page.locator(f"#mc-bench-{gone}")).to_be_hidden()
+    page.get_by_label("Names of tasks").fill("../tasks")
+    page.locator("#mc-bench-quality").click()
+    expect(page.locator("#mc-bench-quality-problem")).to_contain_text(re.compile(r"a name of letters|pip install"))
 
 
 def test_two_answers_are_voted_on_blindly(visit: Visit, bench_app: str) -> None:

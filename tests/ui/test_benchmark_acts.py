@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC
@@ -84,6 +85,22 @@ def test_a_line_that_is_no_question_is_named(bench: Bench, session: BenchmarkSes
     assert "line 1" in str(session.problems["quality"])
 
 
+@pytest.mark.parametrize(("typed", "limit", "why"), [
+    (" , ", 100, "bench.names.nothing"), ("../etc/passwd", 100, "a name of letters"), ("arc_*", 100, "a name of letters"),
+    ("arc_easy", 0, "at least 1"), (" ".join(f"task{number}" for number in range(21)), 100, "at most 20")])
+def test_only_names_reach_lm_eval(bench: Bench, session: BenchmarkSession, typed: str, limit: int, why: str,
+                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.benchmark_starts.has_harness", lambda: True)
+    start_quality(bench, session, "names", typed, limit)
+    assert why in str(session.problems["quality"])
+
+
+def test_without_lm_eval_its_tasks_say_how_to_install_it(bench: Bench, session: BenchmarkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)       # as where it is not installed
+    start_quality(bench, session, "names", "arc_easy, hellaswag")
+    assert str(session.problems["quality"]) == "bench.names.missing"
+
+
 def test_an_uploaded_file_comes_before_the_line_and_can_be_dropped(bench: Bench, session: BenchmarkSession, tmp_path: Path) -> None:
     session.upload = tmp_path / "broken.jsonl"
     session.upload.write_text("{}")
@@ -97,10 +114,12 @@ def test_an_uploaded_file_comes_before_the_line_and_can_be_dropped(bench: Bench,
     lambda bench, session: start_speed(bench, session, SIZES, []),
     lambda bench, session: start_sweep(bench, session, SIZES, ["builtin"], ["none"], [0], "wait"),
     lambda bench, session: start_quality(bench, session, "perplexity", "some text"),
+    lambda bench, session: start_quality(bench, session, "names", "arc_easy"),
     lambda bench, session: start_duel(bench, session, "Hi", "none builtin", "nf4 builtin"),
     lambda bench, session: perform(bench, session, "clear-votes", ""),
     lambda bench, session: perform(bench, session, "delete", "a1"),
-    lambda bench, session: take_in(bench, session, __file__)], ids=["speed", "sweep", "quality", "duel", "votes", "delete", "import"])
+    lambda bench, session: take_in(bench, session, __file__)],
+    ids=["speed", "sweep", "quality", "names", "duel", "votes", "delete", "import"])
 def test_a_stranger_on_a_public_page_changes_nothing(open_bench: Open, session: BenchmarkSession,
                                                      start: Callable[[Bench, BenchmarkSession], object]) -> None:
     bench = open_bench(is_public=True)
