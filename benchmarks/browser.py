@@ -83,12 +83,15 @@ def open_page(page: Page, address: str) -> None:
     page.wait_for_timeout(1_000)
 
 
+LONG = [("user" if i % 2 == 0 else "assistant", f"message number {i} " * 8) for i in range(200)]
+
+
 def long_chat(folder: Path, owner_key: str) -> str:
     """A chat of 200 short messages, of that browser."""
     import hashlib
 
     store = ChatStore(Database(folder))
-    path = [ChatMessage("user" if i % 2 == 0 else "assistant", f"message number {i} " * 8) for i in range(200)]
+    path = [ChatMessage(role, text) for role, text in LONG]
     return store.copy(hashlib.sha256(f"browser {owner_key}".encode()).hexdigest(), "long", path).id
 
 
@@ -120,9 +123,12 @@ def main() -> None:
             key = page.evaluate("localStorage.getItem('mindcubes_key')")
             open_page(page, f"{app.url}?chat={long_chat(Path(folder) / 'data', key)}")
             set_tokens(page, 200)
-            _, long_end, _ = streamed(page, send(page, "hello"))
-            print(f"200 tokens in a chat of 2 messages {end:.2f} s, in one of 200 messages {long_end:.2f} s: "
-                  f"{long_end / end:.2f}x (mark 1)")
+            streamed(page, send(page, "hello"))         # reads what was said before, which the engine then knows
+            _, long_end, _ = streamed(page, page.get_by_role("button", name="Regenerate").last.click)
+            alone, long_alone = (through_engine(model, "hello", 200, before=before) for before in ((), LONG))
+            print(f"200 tokens in a chat of 2 messages {end:.2f} s, in one of 200 messages {long_end:.2f} s: {long_end / end:.2f}x; "
+                  f"of the engine alone {alone:.2f} and {long_alone:.2f} s: {long_alone / alone:.2f}x. "
+                  f"The page adds {end - alone:.2f} and {long_end - long_alone:.2f} s")
         finally:
             browser.close()
             app.close()

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -101,18 +102,22 @@ def through_page(app: App, question: str) -> float:
     return time.perf_counter() - started
 
 
-def through_engine(model: Path, question: str, tokens: int = TOKENS, runs: int = 3) -> float:
-    """The same reply from the engine alone, in a process of its own: the fastest of `runs` after a short one."""
+def through_engine(model: Path, question: str, tokens: int = TOKENS, runs: int = 3, before: Sequence[tuple[str, str]] = ()) -> float:
+    """The same reply from the engine alone, in a process of its own: the fastest of `runs` after a short one.
+
+    `before`: (role, text) of the messages before the question.
+    """
     code = f"""
 import time
 from engine import Engine, GenerationOptions, Message, ModelSpec, Settings
 engine = Engine(Settings())
 for _ in engine.load(ModelSpec({str(model)!r})): pass
-for event in engine.chat([Message("user", {question!r})], GenerationOptions(16, 0.0)): pass
+messages = [Message(role, text) for role, text in {[*before, ("user", question)]!r}]
+for event in engine.chat(messages, GenerationOptions(16, 0.0)): pass
 times = []
 for i in range({runs}):
     started = time.perf_counter()
-    for event in engine.chat([Message("user", {question!r})], GenerationOptions({tokens}, 0.0)): pass
+    for event in engine.chat(messages, GenerationOptions({tokens}, 0.0)): pass
     times.append(time.perf_counter() - started)
     assert event.usage.new_tokens == {tokens}, event
 print(min(times)); engine.close()
