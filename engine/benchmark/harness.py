@@ -1,7 +1,7 @@
 """lm-evaluation-harness as an optional library, on the model that is loaded already: nothing is loaded a second time.
 
 `pip install -r requirements-eval.txt`. Tasks by name come from the Hub; a folder of task files works without it. Tasks that run a
-model's programs are refused by lm-eval itself: coding.py runs those in a sandbox.
+model's programs are refused by lm-eval itself (coding.py runs those in a sandbox), metrics that are programs of the Hub here.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def run_harness(engine: Engine, tasks: Sequence[str], pace: Pace | None = None, 
         raise MissingLibrary("lm-eval", HINT)
     library: Any = import_module("lm_eval")
     pace = pace or Pace()
+    pace.step(Step("quality"))      # reading the list of all tasks takes seconds
+    import_module("evaluate").load = _refuse
     manager = import_module("lm_eval.tasks").TaskManager(include_path=str(folder) if folder else None, include_defaults=folder is None)
     names = checked_names(tasks)
     for task in names:
@@ -79,6 +81,11 @@ def _similar(task: str, known: Sequence[str]) -> str:
 class HarnessFailed(EngineError):
     def __init__(self, detail: str) -> None:
         super().__init__(f"lm-eval could not finish: {detail} Check that its data can be reached, or use a file of your own.")
+
+
+def _refuse(name: str, *args: Any, **kwargs: Any) -> Any:
+    """Instead of `evaluate.load`, which fetches a metric's source from the Hub and runs it."""
+    raise HarnessFailed(f"the metric {name} is a program from the Hub, which is not run here.")
 
 
 def _adapter(residence: Residence, pace: Pace) -> Any:

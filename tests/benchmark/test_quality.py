@@ -22,7 +22,7 @@ from engine.benchmark.perplexity import divergence, keep_reference, measure_cost
 from engine.benchmark.quality import CostPlan, QualityPlan
 from engine.benchmark.scores import Score, accuracy
 from engine.benchmark.tasks import read_task, run_task
-from engine.errors import MissingLibrary
+from engine.errors import EngineError, MissingLibrary
 from engine.jobs import Jobs
 from tests.conftest import ask, exhaust
 
@@ -234,6 +234,13 @@ def test_lm_eval_counts_as_the_hand_does(llama_engine: Engine, choices_folder: P
 def test_an_unknown_task_of_lm_eval_is_named_beside_similar_ones(llama_engine: Engine, choices_folder: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"'twenty_choises', but .* such as twenty_choices"):
         run_harness(llama_engine, ["twenty_choises"], folder=choices_folder)
+
+
+def test_a_metric_that_is_a_program_of_the_hub_is_not_run(llama_engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "metrics.py").write_text("import evaluate\nevaluate.load('code_eval')\ndef asked(sample): return ''\n")
+    (tmp_path / "programs.yaml").write_text("task: programs\ndataset_path: json\ndoc_to_text: !function metrics.asked\n")
+    with pytest.raises(EngineError, match="code_eval is a program from the Hub"):
+        run_harness(llama_engine, ["programs"], folder=tmp_path)
 
 
 def test_results_of_lm_eval_become_scores() -> None:
