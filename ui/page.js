@@ -221,9 +221,9 @@ window.mindcubes = (() => {
     $('mc-said').textContent = [...document.querySelectorAll('#mc-conversation [data-testid=bot] .prose')].pop()?.innerText || '';
   }
   const isWriting = () => !!document.querySelector('#mc-conversation .mc-foot[role=status]');
-  let dressing = 0, settling = 0, wasWriting = false;
+  let dressing = 0, wasWriting = false;
   new MutationObserver(() => {
-    settling ||= requestAnimationFrame(() => { settling = 0; if (isAtEnd) toEnd(); });      // laid out once, as the picture is
+    if (isAtEnd) toEnd();       // at once: before the next picture, the scrolling that growth causes would pass for a person's
     wasWriting ||= isWriting();
     dressing ||= setTimeout(() => { dressing = 0; dress(); }, 250);
   }).observe(document.documentElement, {childList: true, subtree: true});

@@ -54,9 +54,10 @@ def run_harness(engine: Engine, tasks: Sequence[str], pace: Pace | None = None, 
     if not has_harness():
         raise MissingLibrary("lm-eval", HINT)
     library: Any = import_module("lm_eval")
+    metrics: Any = import_module("evaluate")
+    metrics.load = _refuse
     pace = pace or Pace()
     pace.step(Step("quality"))      # reading the list of all tasks takes seconds
-    import_module("evaluate").load = _refuse
     manager = import_module("lm_eval.tasks").TaskManager(include_path=str(folder) if folder else None, include_defaults=folder is None)
     names = checked_names(tasks)
     for task in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 from ..models.quantization import Quantization
 
 TABLE = Path(__file__).with_name("published.toml")
+TUNED = re.compile(r"(-(hf|instruct|chat|it|base))+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,14 @@ class Published:
     value: float
     unit: str
     source: str
+
+    def is_of(self, model: str) -> bool:
+        """Whether a model of this name is as fast: the owner, and what it was tuned for, change no shape."""
+        return _shape_name(self.model) == _shape_name(model)
+
+
+def _shape_name(model: str) -> str:
+    return TUNED.sub("", model.rpartition("/")[2].casefold())
 
 
 @cache
