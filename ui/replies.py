@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine import Ask, Chat, ChatMessage, ChatNotFound, EngineError, Message, PromptView, Question, StaleChat, prompt_messages
+from engine import Ask, Chat, ChatMessage, ChatNotFound, EngineError, Message, Progress, PromptView, Question, StaleChat, prompt_messages
 
 from . import rendering, view
 from .errors import PageError
@@ -80,7 +80,8 @@ def _queue(desk: Desk, session: Session, chat: Chat, line: str) -> bool:
 def begun(desk: Desk, session: Session, chat: Chat, **changes: Any) -> Iterator[Update]:
     """Show a chat whose answer has just begun."""
     session.turn_to(chat)
-    yield from show(desk, session, **{"system_prompt": None, "options": None, "is_writing": True, **changes})
+    looks = desk.conversations.look(session.owner, chat.id, with_ended=True)
+    yield _followed(desk, session, looks, **{"system_prompt": None, "options": None, "is_writing": True, **changes})
 
 
 def show(desk: Desk, session: Session, **changes: Any) -> Iterator[Update]:
@@ -89,10 +90,15 @@ def show(desk: Desk, session: Session, **changes: Any) -> Iterator[Update]:
     An answer may end between reading the chat and looking at it: then there is nothing to look at, and what was read still says
     that it is being written. Following it finds its end.
     """
-    session.looks = desk.conversations.look(session.owner, session.chat.id) if session.chat else ()
+    looks = desk.conversations.look(session.owner, session.chat.id) if session.chat else ()
+    yield _followed(desk, session, looks, **changes)
+
+
+def _followed(desk: Desk, session: Session, looks: tuple[Progress, ...], **changes: Any) -> Update:
+    session.looks = looks
     session.pair = tuple(look.message.id for look in session.looks) if len(session.looks) > 1 else ()
     session.is_following = session.must_follow = bool(session.looks) or _is_open(session.chat)
-    yield view.whole(desk, session, **changes)
+    return view.whole(desk, session, **changes)
 
 
 def _is_open(chat: Chat | None) -> bool:

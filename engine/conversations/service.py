@@ -28,6 +28,7 @@ from .live import LiveReply, Progress
 
 log = logging.getLogger(__name__)
 SAVE_S = 1.0                # of text that a killed process may lose; saving is cheap
+RECENT_S = 5.0              # how long, at least, an ended answer can still be looked at
 FOLLOW_S = 0.05             # how often a follower hears something
 MAX_LIVE_OF_OWNER = 4       # in public mode: answers that one visitor has written at once
 MAX_ATTACHMENTS = 20
@@ -64,6 +65,7 @@ class Conversations:
         self.store, self.shares, self.presets = ChatStore(database), ShareStore(database), PresetStore(database)
         self._lock = threading.Lock()
         self._live: dict[str, list[LiveReply]] = {}
+        self._ended: dict[str, tuple[float, list[LiveReply]]] = {}      # when, and what was written
         self._asked: dict[str, float] = {}      # when each owner last asked for an answer
         self.recovered = 0
         try:
@@ -212,7 +214,9 @@ class Conversations:
             replies = self._live.get(reply.chat_id, [])
             is_last = reply in replies and all(other.look().is_over for other in replies)
             if is_last:
-                self._live.pop(reply.chat_id, None)
+                now = time.monotonic()
+                self._ended = {chat_id: ended for chat_id, ended in self._ended.items() if now - ended[0] < RECENT_S}
+                self._ended[reply.chat_id] = (now, self._live.pop(reply.chat_id))
         if is_last and reply.look().message.state == "done":
             self._send_queued(reply, ask)
 
@@ -251,10 +255,14 @@ class Conversations:
     def is_writing(self, chat_id: str) -> bool:
         return chat_id in self._live
 
-    def look(self, owner: str, chat_id: str) -> tuple[Progress, ...]:
-        """The answers being written in this chat, as they are now."""
+    def look(self, owner: str, chat_id: str, *, with_ended: bool = False) -> tuple[Progress, ...]:
+        """The answers being written in this chat, as they are now.
+
+        `with_ended`: or those that ended a moment ago, for who has just asked for them and may come too late for the first look.
+        """
         with self._lock:
-            replies = list(self._live.get(chat_id, ()))
+            _, ended = self._ended.get(chat_id, (0.0, []))
+            replies = list(self._live.get(chat_id, ended if with_ended else []))
         return tuple(reply.look() for reply in replies if reply.owner == owner)
 
     def follow(self, owner: str, chat_id: str) -> Iterator[tuple[Progress, ...]]:

@@ -37,7 +37,6 @@ def test_an_answer_that_is_over_before_the_first_look_is_shown_whole(desk: Desk)
     wait_until_over(desk, chat.id)
 
     assert len(list(replies.begun(desk, session, chat))) == 1
-    assert session.looks == ()
     assert session.must_follow
     assert list(replies.grow(desk, session)) == []
     assert session.must_end
@@ -49,6 +48,31 @@ def test_an_answer_that_is_over_before_the_first_look_is_shown_whole(desk: Desk)
     assert "quick" in session.chat.path[-1].text
     assert not session.is_writing
     assert not session.is_following
+
+
+def test_two_answers_that_are_over_before_the_first_look_stand_side_by_side(desk: Desk) -> None:
+    session = Session(owner=OWNER)
+    asks = [Ask(desk.engine.default_options())] * 2
+    chat = desk.conversations.send(OWNER, None, None, Question("Hello"), asks)
+    wait_until_over(desk, chat.id)
+
+    update = next(iter(replies.begun(desk, session, chat)))
+    assert update.pair is not None
+    assert [len(side) for side in update.pair] == [1, 1]
+    list(replies.grow(desk, session))
+    assert replies.end(desk, session) is not None
+    assert session.pair == chat.path[-1].versions
+
+
+def test_what_a_chat_read_while_an_answer_ended_still_calls_open_is_followed_to_its_end(desk: Desk) -> None:
+    """A page that arrives: read, ended, looked."""
+    session = Session(owner=OWNER)
+    chat = desk.conversations.send(OWNER, None, None, Question("Hello"), [Ask(desk.engine.default_options())])
+    wait_until_over(desk, chat.id)
+    session.turn_to(chat)
+    assert len(list(replies.show(desk, session))) == 1
+    assert session.looks == ()
+    assert session.must_follow
 
 
 def test_a_chat_in_which_nothing_is_written_is_not_followed(desk: Desk) -> None:
