@@ -110,6 +110,12 @@ def _show(bench: Bench, session: BenchmarkSession, value: str) -> str:
     return ""
 
 
+@_act("metric")
+def _metric(bench: Bench, session: BenchmarkSession, value: str) -> str:
+    session.metric = value
+    return ""
+
+
 def tick(session: BenchmarkSession, value: Any) -> None:
     session.ticked = tuple(str(value or "").split()[:MAX_TICKED])
 

@@ -8,8 +8,9 @@ from datetime import timezone
 
 from engine import BenchmarkRun, Comparison, Published, Ratio, issue_report
 
-from .benchmark_plots import model_name, precision
+from .benchmark_plots import model_name, precision, source_link
 from .benchmark_view import noisy_badge, score_text, seconds, when
+from .benchmark_words import metric_text
 from .language import gib, has_text, number, rate, text
 from .models_view import act, quantization_name
 
@@ -68,16 +69,13 @@ def _measured(run: BenchmarkRun, language: str) -> tuple[str, str, str, str, str
     return (rate(language, speed.prompt.mean) if speed else "–",
             rate(language, speed.write.mean) + (noisy_badge(language) if speed.is_noisy else "") if speed else "–",
             _say(language, "bench.best", rate=rate(language, best.throughput), visitors=best.visitors) if best else "–",
-            html.escape(f"{score.metric} {score_text(score, language)}") if score else "–",
+            html.escape(f"{metric_text(score.metric, language)} {score_text(score, language)}") if score else "–",
             gib(language, speed.peak_bytes) if speed else "–")
 
 
 def _published(each: Published, language: str) -> str:
-    address = html.escape(each.source.split()[0])
     name = html.escape(f"{each.model} · {quantization_name(each.quantization, language)}")
-    link = f'<a href="{address}" target="_blank" rel="noopener noreferrer">{_say(language, "bench.source")}</a>' if \
-        each.source.startswith("https://") else html.escape(each.source)
-    cells = ("–", rate(language, each.value), "–", "–", "–", html.escape(f"{each.machine} · {each.software}"), link)
+    cells = ("–", rate(language, each.value), "–", "–", "–", html.escape(f"{each.machine} · {each.software}"), source_link(each, language))
     mark = f'<span class="mc-verdict">{_say(language, "bench.published")}</span>'
     return (f'<tr class="is-published"><td></td><th scope="row">{name} {mark}</th>'
             + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")

@@ -39,16 +39,16 @@ def history_plot(runs: Sequence[BenchmarkRun], published: Sequence[Published], l
     `published`: of others, who did not say how much memory it took: lines across.
     """
     found = [(run, run.speed) for run in runs if run.speed is not None][:MAX_POINTS]
-    if not found or len(found) < 2 and not published:
+    if not found or (len(found) < 2 and not published):
         return ""
-    across = scale(max(speed.peak_bytes for _, speed in found) / 2**30)
-    points = [Point(100 * speed.peak_bytes / 2**30 / across[-1], speed.write.mean, text(
+    places, labels = _across([speed.peak_bytes for _, speed in found], 2**30, language)
+    points = [Point(place, speed.write.mean, text(
         language, "bench.plot.point", model=f"{model_name(run)} {precision(run)}", rate=rate(language, speed.write.mean),
-        size=gib(language, speed.peak_bytes)), f"is-{run.model.quantization.value}") for run, speed in found]
-    frame = Frame(text(language, "bench.plot.memory"), text(language, "bench.plot.memory.axis"),
-                  [(100 * value / across[-1], tick_text(language, value)) for value in across], _legend([run for run, _ in found], language))
-    own = max(point.value for point in points)
-    others = beside([run for run, _ in found], published)
+        size=gib(language, speed.peak_bytes)), f"is-{run.model.quantization.value}")
+        for place, (run, speed) in zip(places, found, strict=True)]
+    measured = [run for run, _ in found]
+    frame = Frame(text(language, "bench.plot.memory"), text(language, "bench.plot.memory.axis"), labels, _legend(measured, language))
+    own, others = max(point.value for point in points), beside(measured, published)
     rules = [Rule(each.value, _reference(each, language), str(at)) for at, each in enumerate(others, 1) if _fits(each, own)]
     ticks = scale(max(own, *(rule.value for rule in rules), 0.0))
     return figure(points, ticks, frame, language, rules=rules) + _references(others, own, language)
@@ -76,8 +76,8 @@ def _reference(each: Published, language: str) -> str:
 def _references(others: Sequence[Published], own: float, language: str) -> str:
     if not others:
         return ""
-    items = "".join(f"<li><b>{at}</b> {html.escape(_reference(each, language))}{_place(each, own, language)} {source_link(each, language)}</li>"
-                    for at, each in enumerate(others, 1))
+    items = "".join(f"<li><b>{at}</b> {html.escape(_reference(each, language))}{_place(each, own, language)} "
+                    f"{source_link(each, language)}</li>" for at, each in enumerate(others, 1))
     return f'<div class="mc-refs"><p>{html.escape(text(language, "bench.plot.published"))}</p><ol>{items}</ol></div>'
 
 
@@ -99,7 +99,8 @@ Metric = tuple[str, str]        # of a task, its name
 
 def metrics_of(runs: Sequence[BenchmarkRun]) -> list[Metric]:
     """What at least two runs share, the most shared first."""
-    counted = Counter(metric for run in runs for metric in dict.fromkeys((score.task, score.metric) for score in run.scores))
+    counted = Counter(metric for run in runs
+                      for metric in {(score.task, score.metric): 0 for score in run.scores if math.isfinite(score.value)})
     return [metric for metric, count in counted.most_common() if count > 1][:MAX_METRICS]
 
 
@@ -113,18 +114,22 @@ def quality_plot(runs: Sequence[BenchmarkRun], shown: BenchmarkRun | None, chose
         return ""
     own = {(score.task, score.metric) for score in shown.scores} if shown else set()
     metric = next((each for each in metrics if _key(each) == chosen), None) or next((each for each in metrics if each in own), metrics[0])
-    found = [(run, score) for run in runs for score in run.scores if (score.task, score.metric) == metric][:MAX_POINTS]
+    found = [(run, score) for run in runs for score in run.scores if (score.task, score.metric) == metric and math.isfinite(score.value)]
+    found = found[:MAX_POINTS]
     size, unit = (2**30, "GiB") if max(run.model.weight_bytes for run, _ in found) >= 0.1 * 2**30 else (2**20, "MiB")
-    across = scale(max(run.model.weight_bytes for run, _ in found) / size)
-    points = [Point(100 * run.model.weight_bytes / size / across[-1], score.value, _scored(run, score, language),
-                    f"is-{run.model.quantization.value}", score.stderr) for run, score in found]
+    places, labels = _across([run.model.weight_bytes for run, _ in found], size, language)
+    points = [Point(place, score.value, _scored(run, score, language),
+                    f"is-{run.model.quantization.value}", score.stderr) for place, (run, score) in zip(places, found, strict=True)]
     direction = text(language, "bench.plot.higher" if found[0][1].higher_is_better else "bench.plot.lower")
     frame = Frame(text(language, "bench.plot.quality", metric=_named(metric, language), direction=direction),
-                  text(language, "bench.plot.quality.axis", unit=unit),
-                  [(100 * value / across[-1], tick_text(language, value)) for value in across], _legend([run for run, _ in found], language))
-    low = min(max(score.value - score.stderr, min(score.value, 0.0)) for _, score in found)
-    ticks = scale_between(low, max(score.value + score.stderr for _, score in found))
+                  text(language, "bench.plot.quality.axis", unit=unit), labels, _legend([run for run, _ in found], language))
+    ticks = scale_between(min(_lowest(score) for _, score in found), max(score.value + score.stderr for _, score in found))
     return _chooser(metrics, metric, language) + figure(points, ticks, frame, language)
+
+
+def _lowest(score: Score) -> float:
+    low = score.value - score.stderr
+    return low if score.value < 0 else max(0.0, low)
 
 
 def _key(metric: Metric) -> str:
@@ -151,7 +156,13 @@ def _chooser(metrics: Sequence[Metric], chosen: Metric, language: str) -> str:
     return (f'<div class="mc-tools-row mc-metrics" role="group" aria-label="{label}">{buttons}</div>' if buttons else "") + note
 
 
-# --- names of runs ---
+# --- of both ---
+
+def _across(sizes: Sequence[int], unit: int, language: str) -> tuple[list[float], list[tuple[float, str]]]:
+    """Where each size lies from left to right, in per cent, and the labels below."""
+    ticks = scale(max(sizes) / unit)
+    return [100 * size / unit / ticks[-1] for size in sizes], [(100 * tick / ticks[-1], tick_text(language, tick)) for tick in ticks]
+
 
 def _legend(runs: Sequence[BenchmarkRun], language: str) -> str:
     return "".join(f'<span><i class="mc-point is-{kind}"></i>{html.escape(name)}</span>' for kind, name in (

@@ -21,6 +21,7 @@ class BenchmarkSession:
     text: str = ""
     kind: str = ""
     has_published: bool = False
+    metric: str = ""                # of the picture of quality, "" for the page's choice
     ticked: tuple[str, ...] = ()
     panel: Panel = ""               # what is open above the history
     panel_uids: tuple[str, ...] = ()

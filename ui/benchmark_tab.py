@@ -190,7 +190,7 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
         known = what if what in QUALITIES else QUALITIES[0]
         return [gr.update(value=text(language_of(request), f"bench.start.{known}")), *shown_for(known)]
 
-    for source in (parts.now, parts.panel, parts.file, parts.ratings):
+    for source in (parts.now, parts.plot, parts.panel, parts.file, parts.ratings):
         source.act(act, session, outputs, **WORK)
     parts.history.act(act, session, outputs, **WORK)
     parts.history.mark(ticked, session, **WORK)

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from engine import BenchmarkRun, Crowd, FailedCell, Job, LimitShare, Samples, Score
 
 from .benchmark_plots import model_name, precision
+from .benchmark_words import metric_text, task_text
 from .jobs_strip import RESUMABLE, job_name, phase_text
 from .language import gib, number, rate, text
 from .models_view import act
@@ -179,7 +180,8 @@ def _score_table(scores: Sequence[Score], language: str) -> str:
 
 def _score_row(score: Score, language: str) -> list[str]:
     badge = smoke_badge(language) if score.is_smoke else ""
-    return [html.escape(score.task), html.escape(score.metric), f"<b>{score_text(score, language)}</b>",
+    task, metric = task_text(score.task, language), metric_text(score.metric, language)
+    return [html.escape(task), html.escape(metric), f"<b>{score_text(score, language)}</b>",
             f"± {number(language, score.stderr, 4 if score.value < 1 else 2)}", number(language, score.samples) + badge,
             html.escape(" · ".join(filter(None, (_against(score, language), score.note))))]
 

@@ -139,9 +139,14 @@ class Worktop:
         return benchmark_view.result_html(shown, self._zone, self._language)
 
     def _plot(self, shown: BenchmarkRun | None, runs: Sequence[BenchmarkRun]) -> str:
+        session, language = self._session, self._language
+        laid = _published() if session.has_published else ()
+        speeds = benchmark_plots.history_plot(runs, laid, language)
+        if session.kind == "quality" or (shown is not None and shown.kind == "quality"):
+            return benchmark_plots.quality_plot(runs, shown, session.metric, language) or speeds
         if shown is not None and len(shown.crowds) > 1:
-            return benchmark_plots.crowd_plot(shown.crowds, self._language)
-        return benchmark_plots.history_plot(runs, self._language)
+            return benchmark_plots.crowd_plot(shown.crowds, language) + (speeds if laid else "")
+        return speeds
 
     def _panel(self) -> str:
         session = self._session

@@ -202,6 +202,14 @@ def test_a_run_that_was_deleted_on_another_page_gives_way_to_the_newest(bench: B
     assert (session.shown, "2033-05-18" in row[-2]) == ("", True)
 
 
+def test_a_run_of_quality_is_shown_beside_others_of_its_kind(bench: Bench, session: BenchmarkSession) -> None:
+    bench.benchmarks.shelf.add([quality("d4", at=1.6e9)])
+    pictures = []
+    for shown in ("c3", "a1"):
+        perform(bench, session, "show", shown)
+        pictures.append(Worktop(bench, session, UTC, "en").row()[NOW + 3])
+    assert ["against weights" in each for each in pictures] == [True, False]
+    assert "Writing speed against memory" in pictures[1]
 
 
 # --- blind comparison ---

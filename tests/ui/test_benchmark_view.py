@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import replace
 from datetime import UTC
@@ -10,13 +11,13 @@ from typing import get_args
 
 import pytest
 
-from engine import FailedCell, Job, Quantization, published
+from engine import BenchmarkRun, FailedCell, Job, Published, Quantization, Score, published
 from engine.benchmark.limits import BoundKey
 from engine.benchmark.pace import Phase
 from engine.benchmark.shelf import compare, measurements
 from engine.storage.runs import JobState
 from ui.benchmark_history import comparison_html, history_html, measurement, report_html
-from ui.benchmark_plots import crowd_plot, history_plot
+from ui.benchmark_plots import beside, crowd_plot, history_plot, quality_plot
 from ui.benchmark_view import job_html, result_html
 from ui.jobs_strip import DONE_S, strip_html
 from ui.language import LANGUAGES, has_text
@@ -61,7 +62,8 @@ def test_fewer_than_fifty_samples_are_smoke_only(samples: int, expected: bool) -
     run(model=facts(BAD), origin=BAD, environment=replace(MACHINE, cpu=BAD, torch=BAD)), quality(scores=(score(task=BAD),))])
 def test_what_an_import_says_is_never_markup(each: object) -> None:
     report = report_html([each], "en")  # type: ignore[list-item]
-    pages = (result_html(each, UTC, "en"), history(each), report, history_plot([each, each], "en"),  # type: ignore[arg-type,list-item]
+    plots = history_plot([each, each], published(), "en") + quality_plot([each, each], each, "", "en")  # type: ignore[arg-type,list-item]
+    pages = (result_html(each, UTC, "en"), history(each), report, plots,  # type: ignore[arg-type]
              comparison_html(compare(each, run()), UTC, "en"))  # type: ignore[arg-type]
     assert all("<img" not in page for page in pages)
 
@@ -155,11 +157,87 @@ def test_a_plot_is_read_aloud_with_its_numbers() -> None:
 
 
 def test_every_point_lies_inside_the_plot() -> None:
-    plot = history_plot([run("a"), run("b", speed=speed(write=UNEVEN)), run("c", model=facts(quantization=Quantization.NF4))], "en")
-    places = [float(part.split("%")[0]) for part in plot.replace("bottom:", "left:").split("left:")[1:]]
+    plot = history_plot([run("a"), run("b", speed=speed(write=UNEVEN)), run("c", model=facts(quantization=Quantization.NF4))], (), "en")
     assert plot.count('class="mc-point is-') == 3 + 2       # points and legend
-    assert all(0 <= place <= 100 for place in places)
+    assert all(0 <= place <= 100 for place in places(plot))
+
+
+def places(plot: str) -> list[float]:
+    """Per cent from the left and from the bottom, of everything that is placed."""
+    return [float(part.split("%")[0]) for part in plot.replace("bottom:", "left:").split("left:")[1:]]
 
 
 def test_one_run_makes_no_picture() -> None:
-    assert history_plot([run(), quality()], "en") == ""
+    assert history_plot([run(), quality()], (), "en") == ""
+
+
+def other(value: float, model: str = "Big-8B", quantization: Quantization = Quantization.NONE) -> Published:
+    return Published("write_rate", model, quantization, "GPU of others", "some 1.0", value, "tok/s", "https://example.org/page (a table)")
+
+
+@pytest.mark.parametrize(("model", "expected"), [
+    ("meta-llama/Llama-3.1-8B-Instruct", True), ("Llama-3.1-8b", True), ("Llama-3.1-70B", False), ("Llama-3.1-8B-Code", False)])
+def test_a_number_of_others_is_of_every_model_with_the_same_shape(model: str, expected: bool) -> None:
+    assert other(1.0, "Llama-3.1-8B").is_of(model) is expected
+
+
+def test_others_are_laid_over_by_model_and_quantization_first() -> None:
+    mine = run(model=facts("me/Big-8B", Quantization.NF4))
+    same = other(50.0, quantization=Quantization.NF4)
+    assert beside([mine], [other(100.0), same, other(100.0, "Small-1B")]) == [same]
+
+
+def test_without_the_same_model_the_nearest_in_speed_are_laid_over() -> None:
+    numbers = [other(value, "Other-8B") for value in (1.0, 90.0, 1_000.0, 40.0, 300.0)]
+    assert [each.value for each in beside([run()], numbers)] == [300.0, 90.0, 40.0]        # 100 tok/s is ours
+
+
+@pytest.mark.parametrize(("value", "words", "lines"), [(150.0, "", 1), (900.0, "above this picture", 0), (3.0, "below this picture", 0)])
+def test_a_number_far_beyond_ones_own_is_told_and_not_drawn(value: float, words: str, lines: int) -> None:
+    plot = history_plot([run("a"), run("b")], [other(value)], "en")
+    assert (plot.count('class="mc-rule"'), words in plot) == (lines, True)
+    dots = [float(part.split("bottom:")[1].split("%")[0]) for part in plot.split('class="mc-point is-none" style=')[1:]]
+    assert all(40 <= height <= 100 for height in dots)      # not pressed to the ground
+
+
+def test_lines_that_are_close_share_their_mark() -> None:
+    plot = history_plot([run("a"), run("b")], [other(40.0), other(41.0), other(90.0)], "en")
+    assert [part.split(">", 1)[1].split("<")[0] for part in plot.split('class="mc-mark"')[1:]] == ["2, 3", "1"]
+
+
+def test_a_laid_over_number_links_to_its_source() -> None:
+    plot = history_plot([run()], [other(90.0)], "en")
+    assert ("https://example.org/page\"" in plot, "GPU of others: 90.0 tok/s" in plot) == (True, True)
+
+
+def judged(uid: str, value: float, weight_bytes: int, metric: str = "perplexity") -> BenchmarkRun:
+    scores = (Score("text", metric, value, 0.1, 500, metric == "acc"),)
+    return quality(uid, scores=scores, model=replace(facts(), weight_bytes=weight_bytes))
+
+
+def test_quality_is_drawn_against_weights_for_the_score_that_most_runs_share() -> None:
+    runs = [judged("a", 12.0, 2**33), judged("b", 14.0, 2**31), judged("c", 0.5, 2**31, "acc"), judged("d", 0.6, 2**31, "acc"),
+            judged("e", 13.0, 2**32)]
+    plot = quality_plot(runs, None, "", "en")
+    for words in ("perplexity (text) against weights, lower is better", "Weights, GiB", "12.00 ± 0.10 of 500 samples with 8.0 GiB"):
+        assert words in plot
+    assert plot.count('class="mc-point is-') == 3 + 1
+    assert all(0 <= place <= 100 for place in places(plot))
+
+
+def test_the_chosen_score_is_drawn_and_else_that_of_the_run_in_sight() -> None:
+    runs = [judged("a", 12.0, 2**33), judged("b", 14.0, 2**31), judged("c", 0.5, 2**31, "acc"), judged("d", 0.6, 2**31, "acc")]
+    assert "acc (text) against weights, higher is better" in quality_plot(runs, runs[2], "", "en")
+    assert "perplexity (text) against weights" in quality_plot(runs, runs[2], "text\nperplexity", "en")
+    assert "acc (text) against weights" in quality_plot(runs, runs[2], BAD, "en")
+
+
+@pytest.mark.parametrize("values", [(0.0, 0.0), (0.75, 0.75), (0.0002, 0.0003), (1e6, 2e6)])
+def test_scores_of_every_size_lie_inside_the_plot(values: tuple[float, float]) -> None:
+    plot = quality_plot([judged("a", values[0], 2**20), judged("b", values[1], 2**21)], None, "", "en")
+    assert "Weights, MiB" in plot
+    assert all(0 <= place <= 100 for place in places(plot))
+
+
+def test_a_score_of_one_run_alone_makes_no_picture() -> None:
+    assert quality_plot([judged("a", 12.0, 2**33), judged("b", 0.5, 2**31, "acc"), judged("c", math.inf, 2**31)], None, "", "en") == ""
