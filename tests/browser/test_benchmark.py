@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,13 @@ def fits(page: Page) -> bool:
         element.getBoundingClientRect().right <= innerWidth + 1 || element.closest('.mc-scroll, pre'))"""))
 
 
+def test_on_a_phone_the_empty_tab_offers_its_first_measurement_once(visit: Visit, bench_app: str) -> None:
+    page = visit(bench_app, viewport={"width": 390, "height": 844})
+    open_benchmark(page)
+    expect(page.locator(".mc-bench-empty")).to_contain_text("How fast is this model here?")
+    expect(page.get_by_role("button", name="Measure the loaded model")).to_have_count(1)
+
+
 def test_the_empty_tab_offers_a_first_measurement_and_refuses_no_sizes(visit: Visit, bench_app: str) -> None:
     page = visit(bench_app)
     wait_for_model(page)
@@ -142,6 +150,27 @@ def test_questions_are_asked_and_few_of_them_are_smoke_only(visit: Visit, bench_
     page.get_by_label("Questions as JSON lines").fill('{"prompt": "2 + 2 =", "choices": ["3", "4"], "answer": 1}\n' * 3)
     page.locator("#mc-bench-quality").filter(has_text="Ask the loaded model").click()
     expect(page.locator("#mc-bench-result .mc-verdict", has_text="smoke only").first).to_be_visible(timeout=WORK_MS)
+
+
+def test_an_uploaded_file_of_programming_problems_is_solved_in_the_sandbox(visit: Visit, bench_app: str, tmp_path: Path) -> None:
+    problems = [{"task_id": f"made/{number}", "prompt": f"def add(n):\n    \"\"\"n plus {number}.\"\"\"\n", "entry_point": "add",
+                 "test": f"def check(candidate):\n    assert candidate(1) == {number + 1}\n"} for number in (1, 2)]
+    (tmp_path / "made.jsonl").write_text("\n".join(map(json.dumps, problems)))
+    page = visit(bench_app)
+    wait_for_model(page)
+    open_benchmark(page)
+    choose_quality(page, "How many questions")
+    expect(page.locator("#mc-bench-lines")).to_contain_text("HumanEval")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#mc-bench-upload").click()
+    chooser.value.set_files(tmp_path / "made.jsonl")
+    expect(page.locator("#mc-bench-file")).to_contain_text("made.jsonl")
+    page.locator("#mc-bench-quality").click()
+    scores = page.locator("#mc-bench-result tbody tr", has=page.get_by_role("rowheader", name="made"))
+    expect(scores).to_have_count(2, timeout=WORK_MS)
+    for row, metric in zip(scores.all(), ("pass@1", "pass@1 with repairs"), strict=True):       # how many it solves is the model's matter
+        share = re.compile(r"^[01][.][05]+$")
+        expect(row.get_by_role("cell")).to_have_text([metric, share, re.compile("^± "), re.compile(r"^2\s*smoke only$")])
 
 
 def test_tasks_of_lm_eval_are_named_and_nothing_else_is_asked_for(visit: Visit, bench_app: str) -> None:
