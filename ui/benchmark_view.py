@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from engine import BenchmarkRun, Crowd, FailedCell, Job, LimitShare, Samples, Score
 
 from .benchmark_plots import model_name, precision
-from .benchmark_words import metric_text, task_text
+from .benchmark_words import metric_text, task_text, title_text
 from .jobs_strip import RESUMABLE, job_name, phase_text
 from .language import gib, number, rate, text
 from .models_view import act
@@ -49,7 +49,7 @@ def _ended(job: Job, failed: Sequence[FailedCell], language: str) -> str:
     words = job.error if job.state == "failed" else "" if job.state == "done" else text(
         language, f"bench.ended.{job.state}", done=job.done, total=job.total) if job.kind == "sweep" else text(
         language, f"bench.ended.{job.state}.all")
-    cells = "".join(f"<li>{html.escape(each.title)}: {html.escape(each.error)}</li>" for each in failed)
+    cells = "".join(f"<li>{html.escape(title_text(each.title, language))}: {html.escape(each.error)}</li>" for each in failed)
     listed = f'<p>{_say(language, "bench.failed", count=len(failed))}</p><ul>{cells}</ul>' if cells else ""
     can_resume = job.kind == "sweep" and (job.state in RESUMABLE or failed)
     acts = act(text(language, "jobs.resume"), "resume", str(job.id), "mc-do mc-primary") if can_resume else ""

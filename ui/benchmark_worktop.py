@@ -16,6 +16,7 @@ from engine import (
     InvalidRequest,
     Job,
     ModelSpec,
+    NotPermitted,
     Published,
     QuantizationChoice,
     benchmark_result,
@@ -26,7 +27,7 @@ from engine import (
 from . import benchmark_duel, benchmark_history, benchmark_plots, benchmark_view
 from .benchmark_session import BenchmarkSession
 from .benchmark_starts import Bench
-from .errors import sentence
+from .errors import PageError, sentence
 from .jobs_strip import visible
 from .language import text
 from .models_view import act, problem_html, quantization_name
@@ -101,6 +102,8 @@ class Worktop:
 
     def _problem(self, place: str) -> str:
         error = self._session.problems.get(place)
+        if isinstance(error, NotPermitted):
+            error = PageError("bench.history.public" if place == "history" else "bench.note.public")
         return problem_html(sentence(error, self._language), (), self._language) if error else ""
 
     def _file(self) -> str:

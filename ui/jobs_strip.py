@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from engine import Job, Status, benchmark_step
 
+from .benchmark_words import title_text
 from .language import has_text, number, rate, text
 from .models_view import act, disk, freed
 from .status_bar import stage_text
@@ -99,6 +100,8 @@ def can_resume(job: Job) -> bool:
 def job_name(job: Job, language: str) -> str:
     key = f"bench.job.{job.kind}" if job.kind in MEASURING else f"jobs.{job.kind}"
     title = job.title.removeprefix("blind: ").replace(", none:", ":").removesuffix(", none")        # not quantized: nothing to say
+    if job.kind in ("speed", "sweep", "quality", "cost"):       # a duel's is what was asked
+        title = title_text(title, language)
     return text(language, key, title=title) if has_text(key) else title
 
 
@@ -109,7 +112,7 @@ def phase_text(job: Job, language: str) -> str:
         return text(language, "bench.phase.wait")
     count = f" {number(language, step.done)} / {number(language, step.total)}" if step.total and step.phase != "load" else ""
     fast = text(language, "bench.rate", rate=rate(language, step.rate)) if step.rate else ""
-    return " · ".join(filter(None, (step.part, text(language, f"bench.phase.{step.phase}") + count, fast)))
+    return " · ".join(filter(None, (title_text(step.part, language), text(language, f"bench.phase.{step.phase}") + count, fast)))
 
 
 def duration(language: str, seconds: float) -> str:

@@ -129,6 +129,14 @@ def test_a_stranger_on_a_public_page_changes_nothing(open_bench: Open, session: 
     assert len(bench.benchmarks.shelf.list()) == 1
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "only its operator"), ("tr", "yalnızca işletmeci"), ("zh", "只有管理员")])
+def test_who_may_not_measure_reads_so_in_the_language_of_the_page(open_bench: Open, session: BenchmarkSession, language: str,
+                                                                  words: str) -> None:
+    bench = open_bench(is_public=True)
+    start_speed(bench, session, SIZES, [])
+    assert words in Worktop(bench, session, UTC, language).row()[1]
+
+
 def test_a_stranger_may_look_and_export(open_bench: Open, session: BenchmarkSession) -> None:
     bench = open_bench(is_public=True)
     bench.benchmarks.shelf.add([run("a1")])

@@ -19,6 +19,7 @@ from engine.storage.runs import JobState
 from ui.benchmark_history import comparison_html, history_html, measurement, report_html
 from ui.benchmark_plots import beside, crowd_plot, history_plot, quality_plot
 from ui.benchmark_view import job_html, result_html
+from ui.benchmark_words import title_text
 from ui.jobs_strip import DONE_S, strip_html
 from ui.language import LANGUAGES, has_text
 
@@ -90,6 +91,19 @@ def test_running_work_says_the_cell_the_phase_and_the_speed() -> None:
     expected = "Built-in guide, nf4 · Writing 2 / 5 · 31.2 tok/s"
     assert f"1 / 3 combinations · {expected}" in job_html(JOB, (), "en")
     assert expected in strip_html([JOB], READY, "", "en")
+
+
+@pytest.mark.parametrize(("title", "expected"), [
+    ("Built-in guide x none, nf4 x 0, 2,048 tokens, pp512 tg128", "Built-in guide x 16 bit, NF4 x 0, 2.048 belirteç, pp512 tg128"),
+    ("Built-in guide, int8, 512 tokens", "Built-in guide, INT8, 512 belirteç"), ("Built-in guide, nf4: text", "Built-in guide, NF4: metin"),
+    ("Built-in guide: arc_easy, text", "Built-in guide: arc_easy, metin"), ("none-of-text tokens, nf4", "none-of-text tokens, NF4")])
+def test_titles_of_work_follow_the_language_and_leave_names_alone(title: str, expected: str) -> None:
+    assert (title_text(title, "tr"), title_text(title, "en")) == (expected, title)
+
+
+def test_what_was_asked_in_a_duel_is_nobodys_to_translate() -> None:
+    job = replace(JOB, kind="duel", title="blind: say it in nf4, none")
+    assert "say it in nf4" in job_html(job, (), "tr")
 
 
 @pytest.mark.parametrize(("kind", "state", "acts"), [
