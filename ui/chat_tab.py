@@ -197,10 +197,8 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
     ended.change(end, [tab.session, tab.wake], [*outputs, tab.wake], **REPLY)
     composer.stop.click(stop, tab.session, **QUICK)
     composer.attach.upload(attach, [composer.attach, tab.session], outputs, **busy(composer.message))
-    # Answers to two quick keystrokes may come in the wrong order: the last word belongs to what stands in the box.
-    searched = ([tab.side.search, tab.session], tab.side.chats)
-    tab.side.search.change(search, *searched, trigger_mode="always_last", **QUICK).then(
-        search, *searched, trigger_mode="always_last", **QUICK)
+    for asked in (tab.side.search.change, tab.side.chats.lag):
+        asked(search, [tab.side.search, tab.session], tab.side.chats, trigger_mode="always_last", **QUICK)
 
 
 def _ask(values: tuple[Any, ...]) -> AskInput:

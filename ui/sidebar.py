@@ -17,6 +17,20 @@ from .shared import Shared
 
 WORDS = ("ok", "cancel", "close", "copy", "copied", "wrap")      # for page.js
 LISTED = 100        # chats shown before more are asked for
+# The list comes with many events, and answers to two quick keystrokes in any order: one made for another text is asked for again.
+LIST_JS = """
+let asking;
+const ask = (tries, wait) => {
+  clearTimeout(asking);
+  asking = setTimeout(() => {
+    const box = document.querySelector('#mc-search :is(input, textarea)'), shown = element.querySelector('[data-query]');
+    if (!tries || !box || !shown || shown.dataset.query === box.value) return;
+    trigger('lag');
+    ask(tries - 1, 800);
+  }, wait);
+};
+watch('value', () => ask(5, 200));
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,7 @@ def build_sidebar(shared: Shared) -> Sidebar:
         new = shared.labelled(gr.Button, {"value": "chat.new"}, size="sm", min_width=0, elem_id="mc-new")
         search = shared.labelled(gr.Textbox, {"label": "side.search", "placeholder": "side.search"}, show_label=False, container=False,
                                  lines=1, max_lines=1, elem_id="mc-search", elem_classes="mc-search")
-        chats = gr.HTML("", elem_id="mc-chats", elem_classes="mc-chats-box", apply_default_css=False)
+        chats = gr.HTML("", elem_id="mc-chats", elem_classes="mc-chats-box", apply_default_css=False, js_on_load=LIST_JS)
         upload = shared.labelled(gr.UploadButton, {"label": "import.title"}, size="sm", elem_id="mc-import", elem_classes="mc-link",
                                  file_types=[".json", ".jsonl"], file_count="single")
     return Sidebar(new, search, chats, upload)
@@ -45,9 +59,9 @@ def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: Sessi
     summaries = [each for each in found if isinstance(each, ChatSummary)]
     if session.query.strip():
         body = "".join(_item(hit.chat, current, language, _found(hit)) for hit in hits)
-        return _list(body or _empty("side.nothing", language), language)
+        return _list(body or _empty("side.nothing", language), session.query, language)
     if not summaries:
-        return _list(_empty("side.empty", language), language)
+        return _list(_empty("side.empty", language), session.query, language)
     limit = session.list_size or LISTED
     groups: dict[str, list[str]] = {}
     for chat in summaries[:limit]:
@@ -56,13 +70,14 @@ def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: Sessi
     acts = [("more-chats", "side.more")] if len(summaries) > limit else []
     for act, key in [*acts, ("export-all", "export.all")]:
         body += f'<button type="button" class="mc-wide-act" data-act="{act}" data-id="0">{html.escape(text(language, key))}</button>'
-    return _list(body, language)
+    return _list(body, session.query, language)
 
 
-def _list(body: str, language: str) -> str:
+def _list(body: str, query: str, language: str) -> str:
     words = "".join(f' data-{key}="{html.escape(text(language, f"dialog.{key}"))}"' for key in WORDS)
     label = html.escape(text(language, "side.title"))
-    return f'<nav class="mc-chats" aria-label="{label}">{body}</nav><div id="mc-words" hidden{words}></div>'
+    return (f'<nav class="mc-chats" aria-label="{label}" data-query="{html.escape(query)}">{body}</nav>'
+            f'<div id="mc-words" hidden{words}></div>')
 
 
 def _empty(key: str, language: str) -> str:
