@@ -190,6 +190,13 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
         known = what if what in QUALITIES else QUALITIES[0]
         return [gr.update(value=text(language_of(request), f"bench.start.{known}")), *shown_for(known)]
 
+    def rename(what: str, models: list[Any], quantizations: list[Any], depths: list[Any], session: BenchmarkSession,
+               request: gr.Request) -> list[Any]:
+        """Two buttons say what is chosen, in a language that may have changed."""
+        if not session.is_open:
+            return [gr.skip(), gr.skip()]
+        return [choose_quality(what, request)[0], count(models, quantizations, depths, request)]
+
     for source in (parts.now, parts.plot, parts.panel, parts.file, parts.ratings):
         source.act(act, session, outputs, **WORK)
     parts.history.act(act, session, outputs, **WORK)
@@ -208,5 +215,6 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
     forms.what.change(choose_quality, forms.what, [forms.quality, *forms.by_kind], **QUICK)
     parts.timer.tick(look, session, outputs, **WORK)
     wake.change(refresh, session, outputs, **WORK)
+    wake.change(rename, [forms.what, *forms.chosen, session], [forms.quality, forms.sweep], **WORK)
     tab.select(arrive, [forms.models, forms.first, forms.second, session],
                [*outputs, forms.models, forms.quantizations, forms.first, forms.second], **WORK)

@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from engine import Quantization
 from engine.benchmark.exports import to_json
 from tests.ui.benchmark_runs import crowd, facts, run
+from ui.language import text
 
 from .conftest import app_running
 from .test_accessibility import violations
@@ -183,6 +184,8 @@ def test_tasks_of_lm_eval_are_named_and_nothing_else_is_asked_for(visit: Visit, 
     page.get_by_label("Names of tasks").fill("../tasks")
     page.locator("#mc-bench-quality").click()
     expect(page.locator("#mc-bench-quality-problem")).to_contain_text(re.compile(r"a name of letters|pip install"))
+    page.locator("#mc-language").select_option("tr")        # the button goes on saying what is chosen
+    expect(page.locator("#mc-bench-quality")).to_have_text(text("tr", "bench.start.names"))
 
 
 def test_two_answers_are_voted_on_blindly(visit: Visit, bench_app: str) -> None:

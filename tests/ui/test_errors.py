@@ -1,6 +1,7 @@
 import pytest
 
-from engine import DiskFull, DownloadStopped, ModelAccessDenied, RateLimited
+from engine import DiskFull, DownloadStopped, EngineError, ModelAccessDenied, RateLimited
+from engine.errors import JobNotFound, ModelNotFound, NotEnoughMemory
 from ui.errors import sentence
 
 
@@ -15,3 +16,13 @@ def test_sizes_and_times_are_written_as_the_language_writes_them(language: str, 
 def test_an_error_of_the_hub_names_the_model_and_the_next_step(language: str) -> None:
     assert "me/tiny" in sentence(DownloadStopped("me/tiny"), language)
     assert "https://huggingface.co/me/gated" in sentence(ModelAccessDenied("me/gated"), language)
+
+
+@pytest.mark.parametrize(("error", "fact"), [
+    (ModelNotFound("me/gone", "the hub"), "me/gone"), (NotEnoughMemory("me/big", 2 * 2**30, 2**30, "…"), "GiB"), (JobNotFound(17), "17")],
+    ids=["model", "memory", "job"])
+@pytest.mark.parametrize("language", ["tr", "zh"])
+def test_errors_are_told_in_the_page_s_language_with_their_facts(error: EngineError, fact: str, language: str) -> None:
+    told = sentence(error, language)
+    assert fact in told
+    assert told != str(error)
