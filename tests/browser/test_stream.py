@@ -50,3 +50,17 @@ def test_an_event_that_begins_as_the_stream_ends_is_heard_of(browser: Browser) -
 
 def test_a_stream_without_an_event_ends(browser: Browser) -> None:
     assert heard(browser, is_begun=False) == [["close_stream"], 1]
+
+
+def test_only_progress_that_is_shown_is_passed_on(browser: Browser) -> None:
+    page = browser.new_page()
+    try:
+        page.goto("data:text/html,<p>")
+        page.add_script_tag(content=SCRIPT)
+        standing = {"7": {"component_id": 7, "show_progress": "hidden"}, "8": {"component_id": 8, "show_progress": "minimal"}}
+        assert page.evaluate("all => Object.entries(all).map(([id]) => id)", standing) == ["8"]
+        others = {"a": 1, "b": {"show_progress": "hidden"}}
+        assert page.evaluate("all => Object.entries(all).length", others) == 2
+        assert page.evaluate("Object.entries({}).length") == 0
+    finally:
+        page.close()
