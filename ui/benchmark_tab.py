@@ -23,14 +23,25 @@ from .visitor import owner_of, zone_of
 WORK: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
 BUS_JS = "watch('value', () => mindcubes.receive(element));"
 HISTORY_JS = """
-const ticked = () => [...element.querySelectorAll('[data-tick]:checked')].map(box => box.dataset.tick);
-element.addEventListener('change', event => {
-  if (!event.target.matches('[data-tick]')) return;
+const mine = new Set();         // what this page has ticked: a list that was on its way meanwhile does not know it yet
+const boxes = () => [...element.querySelectorAll('[data-tick]')];
+const ticked = () => boxes().filter(box => box.checked).map(box => box.dataset.tick);
+const settle = () => {
   const count = ticked().length;
   for (const button of element.querySelectorAll('[data-least]')) {
     button.disabled = count < +button.dataset.least || count > +(button.dataset.most || Infinity);
     if (button.dataset.question) button.dataset.confirm = button.dataset.question.replace('#', count);
   }
+};
+watch('value', () => {
+  for (const box of boxes()) box.checked = mine.has(box.dataset.tick);
+  settle();
+});
+element.addEventListener('change', event => {
+  const box = event.target;
+  if (!box.matches('[data-tick]')) return;
+  mine[box.checked ? 'add' : 'delete'](box.dataset.tick);
+  settle();
   trigger('mark', {value: ticked().join(' ')});
 });
 element.addEventListener('click', event => {
