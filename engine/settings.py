@@ -10,6 +10,7 @@ from pathlib import Path
 from .errors import InvalidRequest
 
 BUILTIN = "builtin"
+OAUTH = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")     # given to a Space with hf_oauth
 
 
 class Secret:
@@ -55,6 +56,7 @@ class Settings:
     max_waiting: int = 32                   # public mode: replies in progress before new ones are refused
     idle_unload_s: int = 0                  # unload a model that nobody used for so long; the next message loads it again. 0: never
     allowed_models: tuple[str, ...] = ()    # public mode: what may be loaded beside the catalog
+    can_sign_in: bool = False               # a Space that offers signing in with Hugging Face (hf_oauth)
     operator: str = ""                      # public mode: the signed-in name that may swap models at any time
 
     @classmethod
@@ -85,6 +87,7 @@ class Settings:
             max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
             idle_unload_s=60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
             allowed_models=tuple(filter(None, (each.strip() for each in values.get("MINDCUBES_ALLOWED_MODELS", "").split(",")))),
+            can_sign_in=on_space and all(values.get(name) for name in OAUTH),
             operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
         )
 

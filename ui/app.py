@@ -19,7 +19,6 @@ from engine import (
     Library,
     Message,
     TextDelta,
-    Visitor,
     Workshop,
 )
 
@@ -37,7 +36,7 @@ from .shared import QUICK, Shared
 from .status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
 from .theme import build_theme
 from .view import Desk
-from .visitor import owner_of, zone_of
+from .visitor import account_of, visitor_of, zone_of
 from .welcome import welcome_html
 
 FOLDER = Path(__file__).parent
@@ -69,6 +68,8 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
         _watch_jobs(page, shared, strip, models)
         _follow_language(page, shared, bar, chat, agent)
         gr.api(_chat_endpoint(engine), api_name="chat", concurrency_limit=MAX_REPLIES, concurrency_id="replies")
+        if engine.settings.can_sign_in:
+            gr.LoginButton(visible=False)       # brings the pages that the list of chats leads to
     page.queue(default_concurrency_limit=MAX_REPLIES)
     # Gradio looks for work every millisecond, and for progress every ten: each look takes Python away from the model that writes.
     page._queue.sleep_when_free, page._queue.progress_update_sleep_when_free = QUEUE_S, PROGRESS_S
@@ -130,7 +131,7 @@ def _watch_jobs(page: gr.Blocks, shared: Shared, strip: gr.HTML, models: ModelsT
 
     def look(request: gr.Request, shown: str, known: str, wake: int) -> list[Any]:
         language, status = language_of(request), engine.status()
-        jobs = library.visible_jobs(Visitor(owner_of(request), name=getattr(request, "username", None) or ""))
+        jobs = library.visible_jobs(visitor_of(request))
         load = engine.latest_load
         line = strip_html(jobs, status, load.spec.name if load and not load.is_first else "", language)
         now = " ".join((language, status.state, status.model, status.quantization, status.error, *(f"{job.id}{job.state}" for job in jobs)))
@@ -169,7 +170,7 @@ def _follow_language(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: Chat
 
     def speak(session: Session, request: gr.Request) -> list[Any]:
         language, status = language_of(request), engine.status()
-        desk = Desk(engine, shared.conversations, language, zone_of(request))
+        desk = Desk(engine, shared.conversations, language, zone_of(request), account_of(request))
         return [status_html(status, loading_name(engine), language), tools_html(language),
                 "" if session.path else welcome_html(status, language),
                 rendering.gauge(session, status.window_tokens, language), view.chats(desk, session), view.head(desk, session),

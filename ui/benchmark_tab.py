@@ -8,8 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from engine import Visitor
-
 from . import benchmark_acts, benchmark_starts, view
 from .benchmark_forms import Forms, build_forms, panel_html, shown_for
 from .benchmark_session import BenchmarkSession
@@ -18,7 +16,7 @@ from .benchmark_worktop import Worktop
 from .language import language_of, text
 from .shared import QUICK, SILENT, Shared
 from .status_bar import QUICK_S
-from .visitor import owner_of, zone_of
+from .visitor import visitor_of, zone_of
 
 WORK: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
 BUS_JS = "watch('value', () => mindcubes.receive(element));"
@@ -120,7 +118,7 @@ def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: 
 
     def bench(request: gr.Request) -> Bench:
         spec = shared.engine.spec
-        return Bench(shared.benchmarks, shared.library, Visitor(owner_of(request), name=getattr(request, "username", None) or ""),
+        return Bench(shared.benchmarks, shared.library, visitor_of(request),
                      spec.model if spec else "")
 
     def top(session: BenchmarkSession, request: gr.Request) -> Worktop:

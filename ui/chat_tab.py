@@ -21,7 +21,7 @@ from .session import Session
 from .shared import QUICK, SILENT, Shared, busy
 from .sidebar import Sidebar, build_sidebar
 from .view import Desk, Update
-from .visitor import owner_of, zone_of
+from .visitor import account_of, owner_of, zone_of
 
 MAX_REPLIES = 64        # handlers at once; the engine has its own, stricter limit in public mode
 MAX_IMPORT_BYTES = 50_000_000
@@ -123,7 +123,7 @@ def _button(shared: Shared, name: str, key: str, **properties: Any) -> gr.Button
 
 def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, outputs: list[Any], follow: gr.State, ended: gr.State) -> None:
     def desk_of(request: gr.Request) -> Desk:
-        return Desk(shared.engine, shared.conversations, language_of(request), zone_of(request))
+        return Desk(shared.engine, shared.conversations, language_of(request), zone_of(request), account_of(request))
 
     def rows(session: Session, request: gr.Request, updates: Iterator[Update]) -> Iterator[list[Any]]:
         session.owner = session.owner or owner_of(request)

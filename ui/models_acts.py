@@ -38,7 +38,7 @@ class Counter:
     visitor: Visitor
 
     def of(self, session: ModelsSession) -> Visitor:
-        return replace(self.visitor, token=session.token)
+        return replace(self.visitor, token=session.token or self.visitor.token)
 
 
 Act = Callable[[Counter, ModelsSession, str], None]

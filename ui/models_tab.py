@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine import HubQuery, Quantization, Visitor
+from engine import HubQuery, Quantization
 
 from . import models_acts, models_view
 from .language import language_of
@@ -16,7 +16,7 @@ from .models_acts import Counter
 from .models_session import CONTEXTS, ModelsSession
 from .models_shelf import Shelf
 from .shared import SILENT, Shared
-from .visitor import owner_of
+from .visitor import visitor_of
 
 QUIET: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
 SIZES: dict[str, tuple[float | None, float | None]] = {"any": (None, None), "1": (None, 1e9), "4": (1e9, 4e9), "9": (4e9, 9e9),
@@ -145,7 +145,7 @@ def _wire(shared: Shared, session: gr.State, wake: gr.State, tab: gr.Tab, strip:
                detail.context, detail.visitors, detail.device, detail.primary, detail.save, detail.unload, detail.card_box, detail.card]
 
     def counter(request: gr.Request) -> Counter:
-        return Counter(library, Visitor(owner_of(request), name=getattr(request, "username", None) or ""))
+        return Counter(library, visitor_of(request))
 
     def rendered(session: ModelsSession, request: gr.Request) -> list[Any]:
         return Shelf(shared, session, counter(request), language_of(request)).row()

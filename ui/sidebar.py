@@ -14,6 +14,7 @@ from engine import ChatSummary, SearchHit
 from .language import text
 from .session import Session
 from .shared import Shared
+from .visitor import Account
 
 WORDS = ("ok", "cancel", "close", "copy", "copied", "wrap")      # for page.js
 LISTED = 100        # chats shown before more are asked for
@@ -71,6 +72,15 @@ def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: Sessi
     for act, key in [*acts, ("export-all", "export.all")]:
         body += f'<button type="button" class="mc-wide-act" data-act="{act}" data-id="0">{html.escape(text(language, key))}</button>'
     return _list(body, session.query, language)
+
+
+def sign_html(account: Account | None, language: str) -> str:
+    """Signing in and out: pages of Gradio's own, which lead to Hugging Face and back."""
+    if account is not None:
+        label = html.escape(text(language, "sign.out", name=account.name))
+        return f'<a class="mc-wide-act" href="logout?_target_url=/">{label}</a>'
+    label, note = (html.escape(text(language, key)) for key in ("sign.in", "sign.note"))
+    return f'<a class="mc-wide-act" href="login/huggingface?_target_url=/" title="{note}">{label}</a>'
 
 
 def _list(body: str, query: str, language: str) -> str:

@@ -18,7 +18,8 @@ from .errors import sentence
 from .language import number, text
 from .options_panel import values_of
 from .session import Session
-from .sidebar import LISTED, list_html
+from .sidebar import LISTED, list_html, sign_html
+from .visitor import Account
 from .welcome import welcome_html
 
 
@@ -30,6 +31,7 @@ class Desk:
     conversations: Conversations
     language: str = "en"
     zone: timezone = UTC
+    account: Account | None = None      # of Hugging Face, where one can sign in
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,11 @@ def whole(desk: Desk, session: Session, **changes: Any) -> Update:
 def chats(desk: Desk, session: Session) -> str:
     """The list of chats, or what a search found. A database that cannot be read shows its reason there."""
     store = desk.conversations.store
+    sign = sign_html(desk.account, desk.language) if desk.engine.settings.can_sign_in else ""
     try:
         if session.query.strip():
-            return list_html(store.search(session.owner, session.query), session, desk.language, desk.zone)
-        return list_html(store.list(session.owner, 1 + (session.list_size or LISTED)), session, desk.language, desk.zone)
+            return list_html(store.search(session.owner, session.query), session, desk.language, desk.zone) + sign
+        return list_html(store.list(session.owner, 1 + (session.list_size or LISTED)), session, desk.language, desk.zone) + sign
     except StorageError as error:
         return f'<div class="mc-problem" role="alert">{html.escape(sentence(error, desk.language))}</div>'
 

@@ -1,0 +1,63 @@
+"""The app as a Space that offers signing in: with a session as Gradio's sign-in leaves it, since no Hugging Face can be asked here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from itsdangerous import TimestampSigner
+from playwright.sync_api import Browser, Page, expect
+
+from .conftest import app_running
+from .test_chat import Visit, send, wait_for_end, wait_for_model
+from .test_conversations import listed
+
+CLIENT_SECRET = "a secret of this Space"
+SPACE = {"SYSTEM": "spaces", "SPACE_ID": "me/mindcubes", "OAUTH_CLIENT_ID": "client", "OAUTH_CLIENT_SECRET": CLIENT_SECRET,
+         "OAUTH_SCOPES": "openid profile", "OPENID_PROVIDER_URL": "http://127.0.0.1:9", "GRADIO_SERVER_NAME": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with app_running(tmp_path_factory.mktemp("space"), **SPACE) as address:
+        yield address
+
+
+def sign_in(browser: Browser, address: str, name: str) -> Page:
+    """Another browser, in which `name` is signed in."""
+    session = {"oauth_info": {"access_token": "hf_secret_token", "scope": "openid profile", "expires_at": int(time.time()) + 600,
+                              "userinfo": {"sub": "1", "name": name, "preferred_username": name, "profile": "", "picture": ""}}}
+    key = hashlib.sha256(f"{CLIENT_SECRET}-v4".encode()).hexdigest()        # gradio 6.31, `attach_oauth`
+    value = TimestampSigner(key).sign(base64.b64encode(json.dumps(session).encode())).decode()
+    context = browser.new_context(locale="en-US")
+    context.add_cookies([{"name": "session", "value": value, "url": address}])
+    page = context.new_page()
+    page.goto(address)
+    page.locator(".mc-status").wait_for()
+    return page
+
+
+def test_a_stranger_can_sign_in(visit: Visit, space: str) -> None:
+    page = visit(space)
+    link = page.get_by_role("link", name="Sign in with Hugging Face")
+    expect(link).to_be_visible()
+    expect(link).to_have_attribute("href", "login/huggingface?_target_url=/")
+
+
+def test_chats_of_an_account_are_in_its_every_browser_and_in_no_other(browser: Browser, visit: Visit, space: str) -> None:
+    page = sign_in(browser, space, "ayse")
+    expect(page.get_by_role("link", name="Sign out ayse")).to_be_visible()
+    assert "hf_secret_token" not in page.content()
+    wait_for_model(page)
+    send(page, "Hello there")
+    wait_for_end(page)
+    elsewhere, other = sign_in(browser, space, "ayse"), sign_in(browser, space, "li")
+    expect(listed(elsewhere)).to_have_text(["Hello there"])
+    expect(other.get_by_role("link", name="Sign out li")).to_be_visible()
+    expect(listed(other)).to_have_count(0)
+    for each in (page, elsewhere, other):
+        each.context.close()
