@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", GRADIO_ANALYTICS_ENABLED="False", TOKENIZERS_PARALLELISM="false")
@@ -31,9 +33,12 @@ def mamba_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.mamba(tmp_path_factory.mktemp("mamba") / "tiny-mamba")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def quick_collections() -> None:
-    """What the tests before have imported is never garbage: looking through all of it took a second each time an engine was closed."""
+    """The libraries are never garbage: looking through all of them took a second each time an engine was closed."""
+    for name in ("torch", "transformers.generation.continuous_batching", "bitsandbytes", "gradio"):
+        with suppress(ImportError):     # not on every machine
+            import_module(name)
     gc.collect()
     gc.freeze()
 

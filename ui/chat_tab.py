@@ -129,6 +129,8 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
         session.owner = session.owner or owner_of(request)
         for update in updates:
             yield [*update.row(), session.following if session.must_follow else gr.skip()]
+            for newer in replies.again(desk_of(request), session, update):
+                yield [*newer.row(), gr.skip()]
 
     def send(request: gr.Request, line: str, session: Session, *values: Any) -> Iterator[list[Any]]:
         yield from rows(session, request, replies.send(desk_of(request), session, line, _ask(values)))
@@ -153,12 +155,16 @@ def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, output
             yield [messages(session, desk.language), *view.pair(desk, session), gr.skip()]
         yield [*[gr.skip()] * 3, session.following if session.must_end else gr.skip()]
 
-    def end(request: gr.Request, session: Session, wake: int) -> list[Any]:
-        ended = replies.end(desk_of(request), session)
+    def end(request: gr.Request, session: Session, wake: int) -> Iterator[list[Any]]:
+        desk = desk_of(request)
+        ended = replies.end(desk, session)
         if ended is None:
-            return [gr.skip()] * (len(outputs) + 1)
+            yield [gr.skip()] * (len(outputs) + 1)
+            return
         update, is_more = ended
-        return [*update.row(), wake + 1 if is_more else gr.skip()]
+        yield [*update.row(), wake + 1 if is_more else gr.skip()]
+        for newer in replies.again(desk, session, update):
+            yield [*newer.row(), gr.skip()]
 
     def look_again(request: gr.Request, session: Session) -> Iterator[list[Any]]:
         yield from rows(session, request, _look_again(desk_of(request), session))

@@ -125,6 +125,7 @@ def grow(desk: Desk, session: Session) -> Iterator[None]:
     try:
         for looks in desk.conversations.follow(session.owner, chat_id):
             if session.following != turn:
+                yield       # what was on its way may come after what the page has turned to
                 return
             session.looks = looks
             if pace.is_due() and session.is_writing:
@@ -158,6 +159,16 @@ def end(desk: Desk, session: Session) -> tuple[Update, bool] | None:
         problems.append(error)
     shown = view.problem(problems[0], desk.language) if problems else ""
     return view.whole(desk, session, problem=shown, is_writing=is_more, system_prompt=None, options=None), is_more
+
+
+def again(desk: Desk, session: Session, update: Update) -> Iterator[Update]:
+    """The page once more, if it has turned to something else since `update` was made: two events may answer in any order.
+
+    To be asked after `update` was sent: whoever turns the page later answers later.
+    """
+    while update.turn is not None and session.following != update.turn:
+        update = view.whole(desk, session, system_prompt=None, options=None)
+        yield update
 
 
 def view_prompt(desk: Desk, session: Session, ask: AskInput) -> PromptView:

@@ -51,6 +51,7 @@ class Update:
     mail: str | None = None
     system_prompt: str | None = None
     options: GenerationOptions | None = None
+    turn: int | None = None             # of the session, when the whole page was rendered
 
     def row(self) -> list[Any]:
         known = self.is_writing is not None
@@ -65,14 +66,14 @@ class Update:
 
 def whole(desk: Desk, session: Session, **changes: Any) -> Update:
     """Everything, for a page that turned to something else."""
-    chat = session.chat
+    turn, chat = session.following, session.chat
     status = desk.engine.status()
     options = chat.options if chat and chat.options else None
     return Update(**{
         "messages": rendering.messages(session, desk.language), "problem": "",
         "gauge": rendering.gauge(session, status.window_tokens, desk.language), "is_writing": session.is_writing,
         "welcome": "" if session.path else welcome_html(status, desk.language), "chats": chats(desk, session),
-        "head": head(desk, session), "chips": chips(desk, session), "pair": pair(desk, session),
+        "turn": turn, "head": head(desk, session), "chips": chips(desk, session), "pair": pair(desk, session),
         "system_prompt": chat.system_prompt if chat else "", "options": options, **changes})
 
 

@@ -17,7 +17,7 @@ from .programs import Program, read_programs
 PRELUDE, *ATTACKS = read_programs("attacks.txt")
 SHORT_S = 0.3
 ANSWER = """import fcntl, json, os
-for handle in range(3, 64):
+for handle in range(3, 1024):
     try: way = fcntl.fcntl(handle, fcntl.F_GETFL) & 3
     except OSError: continue
     if way == os.O_RDONLY: commands = handle
@@ -100,7 +100,7 @@ def test_the_hosts_secrets_are_not_in_the_environment(box: JailBox) -> None:
 
 
 def test_only_its_own_pipes_are_open(box: JailBox) -> None:
-    code = "import os, stat\nfor n in range(64):\n    try: print(stat.filemode(os.fstat(n).st_mode)[0], end='')\n    except OSError: pass"
+    code = "import os, stat\nfor n in range(1024):\n    try: print(stat.filemode(os.fstat(n).st_mode)[0], end='')\n    except OSError: pass"
     assert box.run(code).stdout == "cpppp"      # /dev/null; output, twice; commands and answers
 
 

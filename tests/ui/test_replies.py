@@ -75,6 +75,25 @@ def test_what_a_chat_read_while_an_answer_ended_still_calls_open_is_followed_to_
     assert session.must_follow
 
 
+def test_an_end_that_is_shown_after_the_page_has_turned_is_followed_by_what_it_turned_to(desk: Desk) -> None:
+    """Two events at once: the one that was made first may be sent last."""
+    session = Session(owner=OWNER)
+    first, second = (desk.conversations.send(OWNER, None, None, Question(text), [Ask(desk.engine.default_options())])
+                     for text in ("First", "Second"))
+    for chat in (first, second):
+        wait_until_over(desk, chat.id)
+    list(replies.begun(desk, session, first))
+    list(replies.grow(desk, session))
+    ended = replies.end(desk, session)
+    assert ended is not None
+    assert list(replies.again(desk, session, ended[0])) == []
+
+    session.turn_to(desk.conversations.store.get(OWNER, second.id))
+    newer = list(replies.again(desk, session, ended[0]))
+    assert ["Second" in str(update.messages) for update in newer] == [True]
+    assert "First" not in str(newer[0].messages)
+
+
 def test_a_chat_in_which_nothing_is_written_is_not_followed(desk: Desk) -> None:
     session = Session(owner=OWNER)
     chat = desk.conversations.send(OWNER, None, None, Question("Hello"), [Ask(desk.engine.default_options())])
