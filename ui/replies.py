@@ -81,6 +81,8 @@ def begun(desk: Desk, session: Session, chat: Chat, **changes: Any) -> Iterator[
     """Show a chat whose answer has just begun."""
     session.turn_to(chat)
     looks = desk.conversations.look(session.owner, chat.id, with_ended=True)
+    if len(looks) == 1 and looks[0].is_over:
+        looks = ()      # its end shows it, and only then is it to be acted upon; of two, either can be kept
     yield _followed(desk, session, looks, **{"system_prompt": None, "options": None, "is_writing": True, **changes})
 
 
@@ -167,7 +169,7 @@ def again(desk: Desk, session: Session, update: Update) -> Iterator[Update]:
     To be asked after `update` was sent: whoever turns the page later answers later.
     """
     while update.turn is not None and session.following != update.turn:
-        update = view.whole(desk, session, system_prompt=None, options=None)
+        update = view.whole(desk, session, problem=None, system_prompt=None, options=None)
         yield update
 
 
