@@ -57,6 +57,8 @@ def measure(page: Page) -> None:
         page.locator("#mc-bench-sweep").click()
         page.wait_for_function("document.querySelectorAll('.mc-history tbody tr').length >= 3", timeout=300_000)
         page.wait_for_selector(".mc-now progress", state="detached")
+        page.locator("#mc-bench-sweep-box button").first.click()
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(800)
 
 
