@@ -15,6 +15,7 @@ from .shared import Shared
 
 SAMPLES = 100       # of each of lm-eval's tasks, unless told otherwise
 
+
 @dataclass(frozen=True)
 class Forms:
     """What to run."""
