@@ -15,7 +15,8 @@ import threading
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from engine import Benchmarks, Conversations, Engine, EngineError, Library, Settings, Workshop, prepare_sandboxes
+from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library, Settings
+from engine.sandbox import prepare_sandboxes
 
 
 def main() -> int:
@@ -30,12 +31,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     conversations = Conversations(engine)
-    library, workshop = Library(engine, conversations), Workshop(engine)
+    library, agent_sessions = Library(engine, conversations), AgentSessions(engine)
     benchmarks = Benchmarks(engine, library.jobs)
     try:
         from ui.app import build_app, launch_arguments  # Gradio comes in while the model is being loaded
 
-        page = build_app(engine, conversations, library, workshop, benchmarks)
+        page = build_app(engine, conversations, library, agent_sessions, benchmarks)
         page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
                     prevent_thread_lock=True, **launch_arguments(engine))
         threading.Thread(target=prepare_sandboxes, args=(settings.data_dir,), kwargs={"is_public": settings.is_public}, name="sandboxes",
@@ -44,7 +45,7 @@ def main() -> int:
         page.block_thread()
     finally:
         conversations.close()
-        workshop.close()
+        agent_sessions.close()
         library.jobs.close()
         engine.close()
     return 0

@@ -18,23 +18,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engine import (
-    AgentOptions,
-    CodeAgent,
-    CodeWritten,
-    Engine,
-    Final,
-    GenerationOptions,
-    LocalModelProvider,
-    ModelSpec,
-    Quantization,
-    Settings,
-    StepEnded,
-    StepError,
-    Stopped,
-    open_sandbox,
-)
-from engine.benchmark.coding import Problem, passes, read_problem
+from engine import AgentOptions, CodeAgent, Engine, GenerationOptions, LocalModelProvider, ModelSpec, Quantization, Settings, open_sandbox
+from engine.agent import CodeWritten, Final, StepEnded, StepError, Stopped
+from engine.benchmark.quality.coding import Problem, passes, read_problem
 from engine.storage.formats import Value
 
 OPTIONS = AgentOptions(max_repairs=2, generation=GenerationOptions(max_new_tokens=768, temperature=0.0))

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Engine, ModelSpec, Quantization, Settings
-from engine.benchmark.pace import Pace
-from engine.benchmark.prompts import unique_ids
-from engine.benchmark.requests import time_ids
-from engine.benchmark.speed import SpeedPlan, measure_speed
+from engine.benchmark.measure.pace import Pace
+from engine.benchmark.measure.prompts import unique_ids
+from engine.benchmark.measure.requests import time_ids
+from engine.benchmark.measure.speed import SpeedPlan, measure_speed
 from engine.models.spec import LoadOptions
 
 if TYPE_CHECKING:
-    from engine.residence import Residence
+    from engine.runtime.active_model import ActiveModel
 
 PP, TG, ROUNDS, WARM_UPS = 512, 128, 7, 2
 MARK = 0.05
@@ -35,7 +35,7 @@ Times = tuple[float, list[float]]           # when the request was made, when ea
 Clock = Callable[[list[int], int], Times]
 
 
-def generate_clock(residence: Residence) -> Clock:
+def generate_clock(active_model: ActiveModel) -> Clock:
     import torch
     from transformers import GenerationConfig
     from transformers.generation.streamers import BaseStreamer
@@ -52,7 +52,7 @@ def generate_clock(residence: Residence) -> Clock:
 
     def clock(prompt: list[int], new: int) -> Times:
         config = GenerationConfig(do_sample=False, max_new_tokens=new, eos_token_id=None, pad_token_id=0)
-        with residence.alone() as loaded:
+        with active_model.alone() as loaded:
             ids, ticks = torch.tensor([prompt], device=loaded.model.device), Ticks()
             started = time.perf_counter()
             loaded.model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config, streamer=ticks)
@@ -79,18 +79,18 @@ def manager_clock(manager: Any) -> Clock:
     return clock
 
 
-def in_turns(residence: Residence, clock: Clock) -> tuple[float, float]:
+def in_turns(active_model: ActiveModel, clock: Clock) -> tuple[float, float]:
     """Median rate of ours over median rate of the other: pp, tg."""
     reads, writes = ([], []), ([], [])      # type: tuple[list[float], list[float]], tuple[list[float], list[float]]
     for number in range(WARM_UPS + ROUNDS):
-        started, ticks = clock(unique_ids(residence, PP), 1)
-        ours, theirs = time_ids(residence, unique_ids(residence, PP), 1, Pace()).prompt_rate, PP / (ticks[0] - started)
+        started, ticks = clock(unique_ids(active_model, PP), 1)
+        ours, theirs = time_ids(active_model, unique_ids(active_model, PP), 1, Pace()).prompt_rate, PP / (ticks[0] - started)
         if number >= WARM_UPS:
             reads[0].append(ours)
             reads[1].append(theirs)
     for number in range(WARM_UPS + ROUNDS):
-        _, ticks = clock(unique_ids(residence, 1), TG)
-        ours, theirs = time_ids(residence, unique_ids(residence, 1), TG, Pace()).write_rate, (TG - 1) / (ticks[-1] - ticks[0])
+        _, ticks = clock(unique_ids(active_model, 1), TG)
+        ours, theirs = time_ids(active_model, unique_ids(active_model, 1), TG, Pace()).write_rate, (TG - 1) / (ticks[-1] - ticks[0])
         if number >= WARM_UPS:
             writes[0].append(ours)
             writes[1].append(theirs)
@@ -109,14 +109,14 @@ def measure(model: str, quantization: str) -> dict[str, tuple[float, float]]:
     first, second = measure_speed(engine, plan), measure_speed(engine, plan)
     print(f"{model}, {quantization}: pp{PP} {first.prompt.mean:.1f}, tg{TG} {first.write.mean:.1f} tok/s")
     found = {"again": (first.prompt.mean / second.prompt.mean, first.write.mean / second.write.mean)}
-    with engine.using() as residence:
-        with residence.alone() as loaded:
+    with engine.using() as active_model:
+        with active_model.alone() as loaded:
             manager = _create_manager(loaded.model, plan.window_tokens, 1)
         manager.start()
-        found["manager"] = in_turns(residence, manager_clock(manager))
+        found["manager"] = in_turns(active_model, manager_clock(manager))
         manager.stop(block=True, timeout=30)
-        residence._give_up_batched("measured on purpose")
-        found["generate()"] = in_turns(residence, generate_clock(residence))
+        active_model._give_up_batched("measured on purpose")
+        found["generate()"] = in_turns(active_model, generate_clock(active_model))
     engine.close()
     return found
 

@@ -115,7 +115,7 @@ def measure(folder: str, quantization: str, context: int, device: str) -> dict[s
     """One row; runs in a process of its own."""
     from engine import Engine, ModelSpec, Quantization, Settings, estimate_fit
     from engine.models.fit.__main__ import as_json
-    from engine.models.peak import PeakWatch
+    from engine.models.memory_peak import PeakWatch
 
     settings = Settings(device=device, context_tokens=context, concurrent_replies=VISITORS, data_dir=Path(tempfile.mkdtemp(dir=folder)))
     engine = Engine(settings)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from engine import open_sandbox, probe_sandboxes
+from engine import open_sandbox
+from engine.sandbox import probe_sandboxes
 
 ROUNDS, STEPS = 7, 50
 MIB = 2**20

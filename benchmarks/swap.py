@@ -33,19 +33,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from engine import (
-    BUILTIN,
-    Ask,
-    ChatMessage,
-    Conversations,
-    Engine,
-    EngineError,
-    GenerationOptions,
-    ModelSpec,
-    Quantization,
-    Question,
-    Settings,
-)
+from engine import BUILTIN, Conversations, Engine, EngineError, GenerationOptions, ModelSpec, Quantization, Settings
+from engine.chat import Ask, ChatMessage, Question
 
 from .make_model import make_tokenizer
 
@@ -230,7 +219,7 @@ def judge(done: list[Swapped], visitors: list[Visitor], conversations: Conversat
 
 def measure_load(model: str, data_dir: str) -> dict[str, Any]:
     """One NF4 load; runs in a process of its own. Saves the model if there was no saved one."""
-    from engine.models.peak import PeakWatch
+    from engine.models.memory_peak import PeakWatch
     from engine.models.saved import find_saved
 
     engine, spec = Engine(Settings(data_dir=Path(data_dir), context_tokens=WINDOW)), ModelSpec(model, quantization=Quantization.NF4)

@@ -9,35 +9,25 @@ from typing import Any
 
 import gradio as gr
 
-from engine import (
-    Benchmarks,
-    Conversations,
-    Engine,
-    EngineError,
-    Finished,
-    GenerationOptions,
-    Library,
-    Message,
-    TextDelta,
-    Workshop,
-)
+from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta
 
-from . import rendering, view
-from .agent_tab import AgentTab, build_agent_tab
-from .benchmark_tab import build_benchmark_tab
-from .chat_tab import MAX_REPLIES, ChatTab, build_chat_tab
-from .errors import shown
-from .jobs_strip import strip_html
-from .language import I18N, browser_language, language_of
-from .models_tab import ModelsTab, build_models_tab, jobs_strip
-from .options_panel import values_of
-from .session import Session
-from .shared import QUICK, Shared
-from .status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
-from .theme import build_theme
-from .view import Desk
-from .visitor import account_of, visitor_of, zone_of
-from .welcome import welcome_html
+from .agent.tab import AgentTab, build_agent_tab
+from .benchmark.tab import build_benchmark_tab
+from .chat import rendering, view
+from .chat.options_panel import values_of
+from .chat.session import Session
+from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
+from .chat.view import Desk
+from .chat.welcome import welcome_html
+from .models.tab import ModelsTab, build_models_tab, jobs_strip
+from .shared.context import QUICK, Shared
+from .shared.errors import shown
+from .shared.jobs import strip_html
+from .shared.language import I18N, browser_language, language_of
+from .shared.pace import Pace
+from .shared.status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
+from .shared.theme import build_theme
+from .shared.visitor import account_of, visitor_of, zone_of
 
 FOLDER = Path(__file__).parent
 # Answers are written by a model: a picture in one must not make the browser call another host.
@@ -47,11 +37,11 @@ MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
 
 
 def build_app(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
-              workshop: Workshop | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
+              agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
     """The page over `engine`. What is loaded at the start is up to the caller."""
     conversations = conversations or Conversations(engine)
     library = library or Library(engine, conversations)
-    shared = Shared(engine, conversations, library, workshop or Workshop(engine), benchmarks or Benchmarks(engine, library.jobs))
+    shared = Shared(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs))
     with gr.Blocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         bar = build_status_bar()
         strip = jobs_strip()
@@ -78,9 +68,9 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
 
 def launch_arguments(engine: Engine) -> dict[str, Any]:
     """How the page looks and speaks, and which files it may show; the address is up to the caller."""
-    scripts = "".join(f"<script>{(FOLDER / name).read_text('utf-8')}</script>" for name in ("stream.js", "page.js"))
+    scripts = "".join(f"<script>{(FOLDER / 'static' / name).read_text('utf-8')}</script>" for name in ("gradio_workarounds.js", "page.js"))
     return {
-        "theme": build_theme(), "css_paths": [FOLDER / name for name in ("style.css", "agent.css", "benchmark.css")],
+        "theme": build_theme(), "css_paths": [FOLDER / name for name in ("static/style.css", "agent/agent.css", "benchmark/benchmark.css")],
         "i18n": I18N, "footer_links": [], "show_error": False,
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
@@ -198,7 +188,7 @@ def _chat_endpoint(engine: Engine) -> Any:
         """Answer one message. Streams the answer as it grows: every result is the whole text so far."""
         options = GenerationOptions(temperature=temperature, max_new_tokens=max_new_tokens)
         system = [Message("system", system_prompt)] if system_prompt.strip() else []
-        answer, pace = "", rendering.Pace()
+        answer, pace = "", Pace()
         yield answer        # before the first slow thing, so that a client that goes away is noticed
         with closing(engine.chat([*system, Message("user", message)], options)) as events:  # type: ignore[type-var]
             for event in events:

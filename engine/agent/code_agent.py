@@ -18,11 +18,11 @@ from typing import Self
 from ..errors import EngineBusy, InvalidRequest, SandboxUnavailable
 from ..messages import GenerationOptions
 from ..providers.base import ChatProvider
+from ..sandbox.base import Sandbox
 from .events import AgentEvent, Final, Stopped
 from .feedback import Exchange, task_text
 from .files import previews, put_file
 from .loop import AgentOptions, Loop, Work, opened
-from .sandbox.base import Sandbox
 from .window import Window
 from .writer import Writer
 
@@ -148,7 +148,7 @@ class CodeAgent:
         if self._given_box is not None:
             return self._given_box
         if self._own_box is None:
-            from .sandbox import open_sandbox
+            from ..sandbox import open_sandbox
 
             self._own_box = open_sandbox()
         return self._own_box

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..attachments import clean_name
+from ..chat.attachments import clean_name
 from ..errors import AttachmentRefused
 
 PREVIEW_BYTES, PREVIEW_LINES = 2_000, 3

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from ..errors import MessageTooLong, SandboxUnavailable
 from ..messages import GenerationOptions, Waiting
+from ..sandbox.base import RunResult, Sandbox, StdoutPiece, StillRunning
 from .events import (
     AgentEvent,
     Attempt,
@@ -32,7 +33,6 @@ from .events import (
 from .feedback import Ask, Exchange, answer_text, compact_error, error_key, repair_text
 from .parsing import compiles, normalised
 from .pump import pumped
-from .sandbox.base import RunResult, Sandbox, StdoutPiece, StillRunning
 from .writer import Writer, Written
 
 Outcome = Final | Stopped

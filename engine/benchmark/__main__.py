@@ -7,18 +7,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..engine import Engine
 from ..errors import EngineError, InvalidRequest, gib
 from ..models.quantization import Quantization
 from ..models.spec import ModelSpec
+from ..runtime.engine import Engine
 from ..settings import Settings
 from .cells import CellPlan, load_model, measure_loaded
-from .exports import to_json
-from .load import VisitorPlan
-from .pace import Pace, Step
-from .records import Run
-from .shelf import Shelf
-from .speed import SpeedPlan
+from .measure.load import VisitorPlan
+from .measure.pace import Pace, Step
+from .measure.speed import SpeedPlan
+from .store.exports import to_json
+from .store.history import Shelf
+from .store.records import Run
 
 
 def main(arguments: list[str] | None = None) -> int:

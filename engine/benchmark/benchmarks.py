@@ -6,25 +6,25 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from ..engine import Engine
+from ..background import Jobs, Progress
 from ..errors import InvalidRequest, NoModelLoaded, NotPermitted
-from ..found import Visitor
-from ..jobs import Jobs, Progress
+from ..library.found import Visitor
 from ..messages import GenerationOptions
 from ..models.spec import ModelSpec
+from ..runtime.engine import Engine
 from ..storage.formats import Value
 from ..storage.results import ResultFilter
 from ..storage.runs import Job
 from ..storage.votes import VoteStore
+from .blind_comparison import Contender, Duel, Rating, checked, ratings, run_duel
 from .cells import CellPlan, measure_loaded
-from .duel import Contender, Duel, Rating, checked, ratings, run_duel
-from .pace import Pace, Step
-from .quality import CostPlan, QualityPlan, measure_quality, run_cost
-from .reading import read
-from .records import Run, new_uid
-from .shelf import Shelf
+from .exclusive import Takeover
+from .measure.pace import Pace, Step
+from .quality.quality import CostPlan, QualityPlan, measure_quality, run_cost
+from .store.history import Shelf
+from .store.reading import read
+from .store.records import Run, new_uid
 from .sweep import Measured, SweepPlan, read_facts, run_sweep, sweep_facts
-from .takeover import Takeover
 
 JOB_KINDS = ("speed", "sweep", "quality", "cost", "duel")
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from ..errors import StorageError
 from ..models.spec import MIN_CONTEXT, LoadOptions, ModelSpec
 from ..storage.loads import LoadHistory
-from .limits import share_of_limit
-from .load import VisitorPlan, measure_visitors
-from .machine import environment
-from .pace import Pace, Step
-from .records import Run, facts_of, new_uid, now
-from .speed import SpeedPlan, fitted, measure_speed
+from .measure.limits import share_of_limit
+from .measure.load import VisitorPlan, measure_visitors
+from .measure.machine import environment
+from .measure.pace import Pace, Step
+from .measure.speed import SpeedPlan, fitted, measure_speed
+from .store.records import Run, facts_of, new_uid, now
 
 if TYPE_CHECKING:
-    from ..engine import Engine
+    from ..runtime.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ def measure_loaded(engine: Engine, plan: CellPlan, pace: Pace | None = None, *, 
     Raises Stopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
     pace = pace or Pace()
-    with engine.using() as residence:
-        speed = measure_speed(engine, fitted(plan.speed, residence.window_tokens), pace) if plan.speed else None
+    with engine.using() as active_model:
+        speed = measure_speed(engine, fitted(plan.speed, active_model.window_tokens), pace) if plan.speed else None
         crowds = measure_visitors(engine, plan.visitors, pace) if plan.visitors else ()
-        candidate, hardware = residence.candidate, engine.hardware
-        share = share_of_limit(speed, candidate.shape, residence.weight_bytes, candidate.dtype, candidate.spec.quantization,
+        candidate, hardware = active_model.candidate, engine.hardware
+        share = share_of_limit(speed, candidate.shape, active_model.weight_bytes, candidate.dtype, candidate.spec.quantization,
                                hardware) if speed else None
         seconds, peak = latest_load(engine, candidate.spec)
-        return Run(new_uid(), now(), environment(hardware), facts_of(residence), seconds, peak, speed, share, crowds,
+        return Run(new_uid(), now(), environment(hardware), facts_of(active_model), seconds, peak, speed, share, crowds,
                    sweep=sweep, cell=cell)
 
 

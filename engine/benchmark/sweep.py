@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 from ..errors import EngineError, InvalidRequest, StorageError
 from ..models.quantization import Quantization
 from ..models.spec import ModelSpec
-from ..reservation import Behaviour
+from ..runtime.reservation import Behaviour
 from ..storage.formats import Value
 from .cells import CellPlan, load_model, measure_loaded
-from .load import VisitorPlan
-from .pace import Pace, Step
-from .reading import read
-from .shelf import Shelf
-from .speed import SpeedPlan
-from .takeover import Takeover
+from .exclusive import Takeover
+from .measure.load import VisitorPlan
+from .measure.pace import Pace, Step
+from .measure.speed import SpeedPlan
+from .store.history import Shelf
+from .store.reading import read
 
 if TYPE_CHECKING:
-    from ..engine import Engine
+    from ..runtime.engine import Engine
 
 MAX_CELLS = 500
 

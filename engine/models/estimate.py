@@ -12,10 +12,10 @@ from ..errors import InvalidRequest, ModelNotFound, StorageError, UnsupportedMod
 from ..hardware import BYTES_PER_VALUE, Hardware, detect
 from ..settings import BUILTIN, Settings
 from .bandwidth import copy_bandwidth
-from .budget import largest_window
+from .cache_budget import largest_window
 from .fit import Fit, compute_dtype, corrected, judge, kv_cache_bytes
 from .loader import BUILTIN_FOLDER
-from .peak import MeasuredPeak
+from .memory_peak import MeasuredPeak
 from .quantization import Quantization, describe
 from .shape import ModelShape, read_shape
 
@@ -110,7 +110,7 @@ def find_shape(model: str, settings: Settings) -> ModelShape:
     folder = _local_folder(model, settings)
     if folder is not None:
         return read_shape(folder, _config(folder, model), model)
-    from .hub import Hub, parse_model_name
+    from ..hub.hub import Hub, parse_model_name
 
     repo = parse_model_name(model)
     hub = Hub(settings)

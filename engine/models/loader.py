@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound, UnsupportedModel
 from ..hardware import DType, Hardware
+from ..hub.hub import DownloadProgress, Hub
 from ..settings import BUILTIN, Settings
-from .budget import CacheBudget, plan_cache
-from .hub import DownloadProgress, Hub
+from .cache_budget import CacheBudget, plan_cache
 from .quantization import Quantization, bitsandbytes_config, require_supported
 from .saved import find_saved, is_current
 from .shape import ModelShape, read_shape

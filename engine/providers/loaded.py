@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..messages import GenerationOptions, Message, StreamEvent
 
 if TYPE_CHECKING:
-    from ..engine import Engine
+    from ..runtime.engine import Engine
 
 
 class LoadedModelProvider:

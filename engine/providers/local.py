@@ -16,7 +16,7 @@ from ..models.spec import ModelSpec, Released
 from ..settings import BUILTIN, Secret, Settings
 
 if TYPE_CHECKING:
-    from ..engine import Engine
+    from ..runtime.engine import Engine
 
 _shared: dict[Settings, Engine] = {}
 _shared_lock = threading.Lock()
@@ -86,7 +86,7 @@ class LocalModelProvider:
 
 
 def _shared_engine(device: str, cache_dir: str | Path | None, hf_token: str | None) -> Engine:
-    from ..engine import Engine
+    from ..runtime.engine import Engine
 
     settings = replace(Settings.from_env(), device=device)
     if cache_dir is not None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import ChatNotFound, InvalidRequest, StaleChat
 from ..messages import GenerationOptions
-from . import words
+from . import search_text
 from .alive import is_alive, this_process
 from .database import Database
 from .message_json import message_dict, message_of
@@ -47,7 +47,7 @@ class ChatStore:
 
     def search(self, owner: str, query: str, limit: int = 50) -> tuple[SearchHit, ...]:
         """Chats whose title or any message contains all words of `query`, the last word as a beginning; newest first."""
-        expression, wanted = words.query_of(query), words.split(query)
+        expression, wanted = search_text.query_of(query), search_text.split(query)
         if not wanted:
             return ()
         hits: dict[str, SearchHit] = {}
@@ -56,7 +56,7 @@ class ChatStore:
             for row in connection.execute(
                     f"SELECT {SUMMARY} FROM chats WHERE owner = ? AND deleted IS NULL {'AND instr(title_words, ?) ' * len(wanted)}"
                     "ORDER BY updated DESC LIMIT ?", (owner, *wanted, limit)):
-                hits[row["id"]] = SearchHit(_summary(row), None, words.snippet(row["title"], query))
+                hits[row["id"]] = SearchHit(_summary(row), None, search_text.snippet(row["title"], query))
             for row in connection.execute(
                     f"SELECT {columns}, messages.id AS message, messages.text FROM "
                     "(SELECT rowid FROM chat_words WHERE chat_words MATCH ? ORDER BY rowid DESC LIMIT ?) AS found "
@@ -65,7 +65,7 @@ class ChatStore:
                     "ORDER BY messages.id DESC",
                     (f'owner : "{owner}" AND text : ({expression})', SEARCHED_MESSAGES, owner)):
                 if row["id"] not in hits and len(hits) < limit:
-                    hits[row["id"]] = SearchHit(_summary(row), row["message"], words.snippet(row["text"], query))
+                    hits[row["id"]] = SearchHit(_summary(row), row["message"], search_text.snippet(row["text"], query))
         return tuple(hits.values())
 
     # --- one chat ---
@@ -75,7 +75,7 @@ class ChatStore:
         with self._database.transaction(is_writing=True) as connection:
             connection.execute(
                 "INSERT INTO chats (id, owner, title, title_words, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
-                (chat_id, owner, title, words.fold(title), now, now))
+                (chat_id, owner, title, search_text.fold(title), now, now))
         return Chat(ChatSummary(chat_id, title, now, now))
 
     def get(self, owner: str, chat_id: str) -> Chat:
@@ -166,7 +166,7 @@ class ChatStore:
 
     def rename(self, owner: str, chat_id: str, title: str) -> None:
         title = _title(title)
-        self._set(owner, chat_id, "title = ?, title_words = ?", title, words.fold(title))
+        self._set(owner, chat_id, "title = ?, title_words = ?", title, search_text.fold(title))
 
     def pin(self, owner: str, chat_id: str, is_pinned: bool) -> None:
         self._set(owner, chat_id, "is_pinned = ?", is_pinned)
@@ -279,7 +279,7 @@ def _read(connection: sqlite3.Connection, row: sqlite3.Row) -> Chat:
 
 def _index(connection: sqlite3.Connection, owner: str, message_id: int, text: str) -> None:
     connection.execute("DELETE FROM chat_words WHERE rowid = ?", (message_id,))
-    connection.execute("INSERT INTO chat_words (rowid, owner, text) VALUES (?, ?, ?)", (message_id, owner, words.words_of(text)))
+    connection.execute("INSERT INTO chat_words (rowid, owner, text) VALUES (?, ?, ?)", (message_id, owner, search_text.words_of(text)))
 
 
 def _summary(row: sqlite3.Row) -> ChatSummary:

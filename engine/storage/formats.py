@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast, get_args
 
-from ..attachments import clean_name, valid_text
+from ..chat.attachments import clean_name, valid_text
 from ..errors import InvalidRequest
 from ..messages import MAX_MESSAGE_CHARS, GenerationOptions, Role, Usage
 from .records import Attachment, ChatMessage, MessageState

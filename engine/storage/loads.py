@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ..models.peak import MeasuredPeak
+from ..models.memory_peak import MeasuredPeak
 from .database import Database
 
 

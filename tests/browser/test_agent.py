@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from engine import probe_sandboxes
+from engine.sandbox import probe_sandboxes
 from tests.ui.scripted_engine import ScriptedEngine, answer
 
 from .test_accessibility import violations

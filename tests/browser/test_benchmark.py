@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from engine import Quantization
-from engine.benchmark.exports import to_json
-from tests.ui.benchmark_runs import crowd, facts, run
-from ui.language import text
+from engine.benchmark.store.exports import to_json
+from tests.ui.benchmark.made_runs import crowd, facts, run
+from ui.shared.language import text
 
 from .conftest import app_running
 from .test_accessibility import violations

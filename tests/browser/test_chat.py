@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from engine import Finished, MessageTooLong, Prefill, ReasoningDelta, TextDelta
+from engine import Finished, Prefill, ReasoningDelta, TextDelta
+from engine.errors import MessageTooLong
 from tests.ui.scripted_engine import FAILED, LOADING, READY, USAGE, ScriptedEngine, answer
 
 Visit = Callable[..., Page]

@@ -6,7 +6,7 @@ from playwright.sync_api import Browser
 
 from .conftest import ROOT
 
-SCRIPT = (Path(ROOT) / "ui" / "stream.js").read_text("utf-8")
+SCRIPT = (Path(ROOT) / "ui" / "static" / "gradio_workarounds.js").read_text("utf-8")
 # A server that ends its first stream when it is told to, whatever was begun, and delivers with the second one.
 SERVER_JS = """
 const frame = (msg, id) => new TextEncoder().encode(`data: ${JSON.stringify({msg, event_id: id, output: {}})}\\n\\n`);

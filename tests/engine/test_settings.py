@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import InvalidRequest, Settings
+from engine import Settings
+from engine.errors import InvalidRequest
 
 NO_FILE = Path("/nonexistent/.env")
 

@@ -16,7 +16,6 @@ from engine import (
     LoadEvent,
     Message,
     ModelSpec,
-    PromptView,
     Quantization,
     Settings,
     Status,
@@ -25,6 +24,7 @@ from engine import (
     Usage,
     Waiting,
 )
+from engine.messages import PromptView
 from engine.storage.database import Database
 
 READY = Status(

@@ -6,7 +6,8 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from engine import MessageTooLong, TextDelta
+from engine import TextDelta
+from engine.errors import MessageTooLong
 from ui.app import build_app
 
 from .scripted_engine import ScriptedEngine, answer

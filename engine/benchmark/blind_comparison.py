@@ -1,0 +1,115 @@
+"""Blind side by side: the same prompt to two models, one after the other, a vote, and an Elo rating of all that were voted on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidRequest
+from ..messages import GenerationOptions, Message, TextDelta
+from ..models.quantization import Quantization
+from ..models.spec import LoadOptions, ModelSpec
+from ..storage.votes import Vote
+from .cells import load_model
+from .exclusive import Takeover
+from .measure.pace import Pace, Step
+
+if TYPE_CHECKING:
+    from ..runtime.engine import Engine
+
+START, STEP, SCALE = 1000.0, 32.0, 400.0        # of a rating; the most that one vote moves; a tenfold chance
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    model: str
+    quantization: Quantization = Quantization.NONE
+
+    @property
+    def spec(self) -> ModelSpec:
+        return ModelSpec(self.model, quantization=self.quantization)
+
+    @property
+    def label(self) -> str:
+        """What it is voted on as."""
+        return f"{self.spec.name}, {self.quantization}"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """`label` is not to be shown before the vote."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """Two answers, in an order drawn by chance."""
+
+    prompt: str
+    left: Side
+    right: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    label: str
+    elo: float
+    votes: int
+    wins: int
+
+
+def run_duel(engine: Engine, prompt: str, contenders: tuple[Contender, Contender], options: GenerationOptions, pace: Pace) -> Duel:
+    """Raises Stopped, InvalidRequest, and what `Engine.load` and `Engine.chat` raise. The model from before comes back."""
+    if contenders[0] == contenders[1]:
+        raise InvalidRequest("contenders", contenders[0].label, "two different ones")
+    drawn = random.SystemRandom().sample(contenders, 2)
+    with Takeover(engine, pace, "two models are being compared") as own:
+        left, right = (_answer(engine, prompt, contender, options, number, own) for number, contender in enumerate(drawn, 1))
+    return Duel(prompt, left, right)
+
+
+def _answer(engine: Engine, prompt: str, contender: Contender, options: GenerationOptions, number: int, pace: Pace) -> Side:
+    pace.step(Step("chat", number, 2))      # says nothing of who it is
+    load_model(engine, contender.spec, LoadOptions(), Pace(stop=pace.stop, reservation=pace.reservation))
+    events = engine.chat([Message("user", prompt)], options, spec=contender.spec, reservation=pace.reservation)
+    pieces: list[str] = []
+    with closing(events):       # type: ignore[type-var]
+        for event in events:
+            pace.check()
+            if isinstance(event, TextDelta):
+                pieces.append(event.text)
+    return Side(contender.label, "".join(pieces))
+
+
+def ratings(votes: Iterable[Vote]) -> tuple[Rating, ...]:
+    """Elo, one vote after the other, the best first: R += 32 (score - 1 / (1 + 10^((R_other - R) / 400))) (Elo 1978)."""
+    elo: dict[str, float] = {}
+    counts: dict[str, list[int]] = {}
+    for vote in votes:
+        first, second = elo.setdefault(vote.first, START), elo.setdefault(vote.second, START)
+        change = STEP * (vote.score - expected(first, second))
+        elo[vote.first], elo[vote.second] = first + change, second - change
+        for label, is_win in ((vote.first, vote.score == 1), (vote.second, vote.score == 0)):
+            count = counts.setdefault(label, [0, 0])
+            count[0] += 1
+            count[1] += is_win
+    return tuple(sorted((Rating(label, value, *counts[label]) for label, value in elo.items()), key=lambda each: -each.elo))
+
+
+def expected(own: float, other: float) -> float:
+    """The chance that a rating wins against another."""
+    return float(1 / (1 + 10 ** ((other - own) / SCALE)))
+
+
+def checked(first: str, second: str, score: float) -> Vote:
+    """Raises InvalidRequest."""
+    if score not in (0, 0.5, 1):
+        raise InvalidRequest("score", score, "1, 0.5 or 0")
+    if first == second or not first or not second:
+        raise InvalidRequest("vote", first, "between two different models")
+    return Vote(first, second, float(score))

@@ -1,0 +1,73 @@
+"""The engine for a while: others wait or are refused, and what was loaded before is loaded again at the end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ..background import Stopped
+from ..errors import EngineError
+from ..runtime.reservation import Behaviour, Reservation
+from .measure.pace import Pace, Step
+
+if TYPE_CHECKING:
+    from ..runtime.engine import Engine
+
+log = logging.getLogger(__name__)
+LOOK_S = 0.1
+
+
+class Takeover:
+    """`with Takeover(engine, pace, why) as pace: ...`: the new pace is let in where others wait.
+
+    Whoever stops the work does not wait for the model to come back: that goes on in a thread, and the engine stays reserved
+    meanwhile. Otherwise the block ends when the model is back. One takeover waits for the end of another.
+    """
+
+    def __init__(self, engine: Engine, pace: Pace, why: str, visitors: Behaviour = "wait") -> None:
+        self._engine, self._pace = engine, pace
+        self._reservation = Reservation(why, visitors)
+
+    def __enter__(self) -> Pace:
+        while not self._engine.door.reserve(self._reservation):
+            self._pace.check()
+            time.sleep(LOOK_S)
+        try:
+            while self._engine.status().state in ("loading", "unloading"):
+                self._pace.check()
+                time.sleep(LOOK_S)
+        except BaseException:
+            self._engine.door.release(self._reservation)
+            raise
+        self._before = self._engine.current
+        return Pace(self._pace.tell, self._pace.stop, self._reservation)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, Stopped):
+            threading.Thread(target=self._give_back, name="restore", daemon=True).start()
+            return
+        self._give_back()
+
+    def _give_back(self) -> None:
+        engine, mine = self._engine, self._reservation
+        try:
+            while engine.status().state in ("loading", "unloading"):
+                time.sleep(LOOK_S)
+            if engine.current == self._before:
+                return
+            if self._before is None:
+                engine.unload("stop", reservation=mine)
+                return
+            if not self._pace.stop.is_set():
+                self._pace.tell(Step("restore", note=f"Loading {self._before[0].name} again"))
+            for _ in engine.load(*self._before, reservation=mine):
+                pass
+        except EngineError as failure:      # the engine's status shows it as well
+            log.error("The model from before a measurement could not be loaded again: %s", failure)
+        except Stopped:     # cancelled at the very end: the model comes back all the same
+            self._give_back()
+        finally:
+            engine.door.release(mine)

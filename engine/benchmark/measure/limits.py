@@ -1,0 +1,115 @@
+"""What this machine could do at most, measured once a process, and what share of it a model uses."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...hardware import BYTES_PER_VALUE, DType, Hardware
+from ...models.bandwidth import copy_bandwidth
+from ...models.fit import kv_cache_bytes
+from ...models.quantization import Quantization
+from ...models.shape import ModelShape
+
+if TYPE_CHECKING:
+    from .speed import Speed
+
+MATRIX_SIZES = {"cpu": (512, 2048), "mps": (2048, 4096), "cuda": (4096, 8192)}     # rows of the prompt, width of a layer
+ROUNDS = 4              # the best one counts: others are disturbed
+NEAR_LIMIT = 0.5        # above this share, the limit itself is what bounds
+
+BoundKey = Literal["cache", "memory", "unpacking", "steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Used and possible: bytes per second while writing, floating-point operations per second while reading."""
+
+    moved_bytes_per_second: float
+    copy_bytes_per_second: float
+    prompt_flops: float
+    matrix_flops: float
+    quantization: Quantization
+
+    @property
+    def write(self) -> float:
+        """Bandwidth utilisation: 0 to 1, more where weights stay in the processor's cache."""
+        return self.moved_bytes_per_second / self.copy_bytes_per_second if self.copy_bytes_per_second else 0.0
+
+    @property
+    def read(self) -> float:
+        return self.prompt_flops / self.matrix_flops if self.matrix_flops else 0.0
+
+    @property
+    def bound(self) -> BoundKey:
+        """What bounds writing here, as a name that a page can translate; `sentence` says it in English."""
+        if self.write > 1:
+            return "cache"
+        if self.write >= NEAR_LIMIT:
+            return "memory"
+        return "unpacking" if self.quantization is not Quantization.NONE else "steps"
+
+    @property
+    def sentence(self) -> str:
+        used = f"{self.write:.0%} of the {self.copy_bytes_per_second / 1e9:.0f} GB/s that this machine copies"
+        match self.bound:
+            case "cache":
+                return f"The weights stay in the processor's cache: memory does not bound this model here ({used})."
+            case "memory":
+                return f"Memory bounds this model here: writing moves {used}."
+            case "unpacking":
+                return f"Unpacking {self.quantization.upper()} weights at every step bounds this model here: writing moves only {used}."
+            case "steps":
+                return f"The many small steps between products bound this model here: writing moves only {used}."
+
+
+def share_of_limit(speed: Speed, shape: ModelShape, weight_bytes: int, dtype: DType, quantization: Quantization,
+                   hardware: Hardware) -> Share:
+    plan = speed.plan
+    context = max(1, plan.depth_tokens) + plan.new_tokens // 2      # on average while writing
+    return Share(
+        bytes_per_token(shape, weight_bytes, dtype, context) * speed.write.mean, copy_bandwidth(hardware),
+        flops_per_token(shape) * speed.prompt.mean, matrix_rate(hardware, dtype), quantization)
+
+
+def bytes_per_token(shape: ModelShape, weight_bytes: int, dtype: DType, context_tokens: int) -> float:
+    """Read to write one token: the weights as they lie in memory, without what a token leaves out, and the cache.
+
+    Weight bytes x tokens/s over the copy bandwidth is the field's bandwidth utilisation (gpt-fast); the cache is added because it
+    is read as well. Left out: all but a row of an embedding table beside a head of its own, and experts that are not chosen.
+    """
+    linear, other = shape.weights_per_token
+    unused = (shape.parameters - linear - other) * BYTES_PER_VALUE[dtype]
+    return max(0.0, weight_bytes - unused) + kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype])
+
+
+def flops_per_token(shape: ModelShape) -> float:
+    """2 x weights of the matrices that every prompt token passes (Kaplan et al., arXiv 2001.08361); attention is left out."""
+    return 2 * (shape.linear_weights + shape.expert_weights * shape.expert_share)
+
+
+@cache
+def matrix_rate(hardware: Hardware, dtype: DType) -> float:
+    """Floating-point operations per second of one large product in `dtype`, measured once a process in less than a second."""
+    import torch
+
+    rows, width = MATRIX_SIZES[hardware.kind]
+    kind = getattr(torch, dtype)
+    left = torch.randn(rows, width, device=hardware.device, dtype=torch.float32).to(kind)
+    right = torch.randn(width, width, device=hardware.device, dtype=torch.float32).to(kind)
+    _seconds(left, right, hardware)     # chooses its kernel
+    return 2 * rows * width * width / min(_seconds(left, right, hardware) for _ in range(ROUNDS))
+
+
+def _seconds(left: Any, right: Any, hardware: Hardware) -> float:
+    import torch
+
+    started = time.perf_counter()
+    left @ right
+    if hardware.kind == "cuda":
+        torch.cuda.synchronize(left.device)
+    elif hardware.kind == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter() - started

@@ -1,0 +1,50 @@
+"""What a measurement says while it runs, and how it hears that it should stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ...background import Stopped
+from ...runtime.reservation import Reservation
+
+Phase = Literal["cell", "failed", "load", "warm-up", "prompt", "write", "chat", "visitors", "quality", "restore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`done` of `total` within a phase. `rate`: tokens per second of the latest repetition, 0 if there is none."""
+
+    phase: Phase
+    done: int = 0
+    total: int = 0
+    rate: float = 0.0
+    note: str = ""
+
+
+def _silent(step: Step) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """`tell` hears every step, between measurements and never within one; setting `stop` ends the work within a token.
+
+    `reservation`: lets the measurement in where everybody else waits.
+    """
+
+    tell: Callable[[Step], None] = _silent
+    stop: threading.Event = field(default_factory=threading.Event)
+    reservation: Reservation | None = None
+
+    def check(self) -> None:
+        """Raises Stopped once `stop` is set."""
+        if self.stop.is_set():
+            raise Stopped
+
+    def step(self, step: Step) -> None:
+        """Raises Stopped once `stop` is set."""
+        self.check()
+        self.tell(step)

@@ -1,0 +1,34 @@
+"""Prompts that no cache has seen: random ids from the vocabulary, and random words as text."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...runtime.active_model import ActiveModel
+
+SYLLABLES = "ka ro mi tel dun sha vor lin pe gus ar zo fen bri ta nol".split()
+
+
+def unique_ids(active_model: ActiveModel, count: int) -> list[int]:
+    """`count` random token ids, special ones left out, so that no prefix cache can flatter (llama-bench does the same)."""
+    vocabulary, special = active_model.vocabulary
+    drawn = random.SystemRandom()
+    ids: list[int] = []
+    while len(ids) < count:
+        token_id = drawn.randrange(vocabulary)
+        if token_id not in special:
+            ids.append(token_id)
+    return ids
+
+
+def unique_text(active_model: ActiveModel, tokens: int) -> str:
+    """Random words of about `tokens` tokens, never more: the template of the chat comes on top."""
+    drawn = random.SystemRandom()
+    words = ["".join(drawn.choices(SYLLABLES, k=3)) for _ in range(max(1, tokens))]
+    low, high = 1, len(words)
+    while low < high:       # the largest number of words that fits
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if active_model.count_tokens(" ".join(words[:middle])) <= tokens else (low, middle - 1)
+    return " ".join(words[:low])

@@ -1,0 +1,104 @@
+"""Programming problems in HumanEval's format, solved by the code agent and tested in a sandbox.
+
+    {"task_id": "x/0", "prompt": "def f(n):\\n    ...", "entry_point": "f", "test": "def check(candidate): ..."}
+
+The agent sees the errors of its own runs and may repair them; the tests it never sees. One pass gives both numbers: pass@1 of its
+first program, and of its last.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...agent.code_agent import CodeAgent
+from ...agent.events import CodeWritten
+from ...agent.loop import AgentOptions
+from ...messages import GenerationOptions, Message, StreamEvent
+from ...sandbox import open_sandbox
+from ...storage.formats import Value
+from ..measure.pace import Pace, Step
+from .scores import Score, accuracy
+
+if TYPE_CHECKING:
+    from ...runtime.active_model import ActiveModel
+    from ...runtime.engine import Engine
+
+TEST_S = 10.0           # of one problem's tests
+MAX_TOKENS = 768        # of one program
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    prompt: str
+    entry_point: str
+    test: str
+
+
+def read_problem(value: Value) -> Problem:
+    """Raises InvalidRequest that names what is missing."""
+    entry = value.get("entry_point")
+    if not entry.text().isidentifier():
+        raise entry.wrong("the name of a function")
+    return Problem(value.get("prompt").text(), entry.text(), value.get("test").text())
+
+
+class _Loaded:
+    """The loaded model as a provider that is let in where visitors wait."""
+
+    def __init__(self, engine: Engine, active_model: ActiveModel, pace: Pace) -> None:
+        self._engine, self._active_model, self._pace = engine, active_model, pace
+
+    @property
+    def name(self) -> str:
+        return self._active_model.spec.name
+
+    @property
+    def window_tokens(self) -> int:
+        return self._active_model.window_tokens
+
+    def count_tokens(self, text: str) -> int:
+        return self._active_model.count_tokens(text)
+
+    def chat(self, messages: Sequence[Message], options: GenerationOptions) -> Iterator[StreamEvent]:
+        return self._engine.chat(messages, options, spec=self._active_model.spec, reservation=self._pace.reservation)
+
+
+def run_problems(engine: Engine, active_model: ActiveModel, name: str, problems: Sequence[Problem], pace: Pace) -> tuple[Score, ...]:
+    """Raises Stopped, SandboxUnavailable, and what `CodeAgent.stream` raises."""
+    first: list[bool] = []
+    last: list[bool] = []
+    for number, problem in enumerate(problems):
+        pace.step(Step("quality", number, len(problems)))
+        programs = list(_programs(engine, active_model, problem, pace))
+        first.append(bool(programs) and passes(problem, programs[0], engine.settings.is_public))
+        last.append(first[-1] if len(programs) < 2 else passes(problem, programs[-1], engine.settings.is_public))
+    return accuracy(name, "pass@1", first), accuracy(name, "pass@1 with repairs", last)
+
+
+def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, pace: Pace) -> Iterator[str]:
+    """Every program that the agent writes for a problem, in a box of its own."""
+    options = AgentOptions(generation=GenerationOptions(max_new_tokens=MAX_TOKENS, temperature=0.0))
+    task = f"Complete this Python function. Write the whole function.\n\n```python\n{problem.prompt.rstrip()}\n```"
+    with (open_sandbox(is_public=engine.settings.is_public) as box,
+          CodeAgent(_Loaded(engine, active_model, pace), box, options) as agent,
+          closing(agent.stream(task)) as events):       # type: ignore[type-var]
+        for event in events:
+            pace.check()
+            if isinstance(event, CodeWritten):
+                yield event.code
+
+
+def passes(problem: Problem, code: str, is_public: bool = False) -> bool:
+    """Whether a program passes the tests, in a fresh box. The prompt comes first: its imports and helpers belong to it.
+
+    A word that the program cannot know is printed behind the tests, so that leaving early is no success.
+    """
+    word = secrets.token_hex(16)
+    program = "\n\n".join((problem.prompt, code, problem.test, f"check({problem.entry_point})\nprint({word!r})\n"))
+    with open_sandbox(is_public=is_public) as box:
+        result = box.run(program, TEST_S)
+    return result.ok and result.stdout.rstrip().endswith(word)

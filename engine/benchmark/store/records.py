@@ -1,0 +1,125 @@
+"""One run: everything that was measured of one model in one configuration, and everything that it depends on."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ...errors import InvalidRequest
+from ...models.quantization import Quantization
+from ...models.spec import ModelSpec
+from ...settings import BUILTIN
+from ...storage.formats import Value
+from ...storage.results import ResultRow
+from ..measure.limits import Share
+from ..measure.load import Crowd
+from ..measure.machine import Environment
+from ..measure.speed import Speed
+from ..quality.scores import Score
+from .reading import read
+
+if TYPE_CHECKING:
+    from ...runtime.active_model import ActiveModel
+
+RunKind = Literal["speed", "quality"]
+VERSION = 1
+LAST_SECOND = 2**32     # the year 2106
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """`revision`: the commit, empty for a folder. `window_tokens` of one reply, `cache_tokens` reserved for all together."""
+
+    model: str
+    revision: str
+    parameters: int
+    weight_bytes: int
+    dtype: str
+    quantization: Quantization
+    attention: str
+    lane: str
+    window_tokens: int
+    cache_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`at`: seconds since the epoch. `load_s`, `load_peak_bytes`: of the model's latest load, None where unknown.
+
+    `origin`: empty for a run of this machine, else what an import was called.
+    """
+
+    uid: str
+    at: float
+    environment: Environment
+    model: ModelFacts
+    load_s: float | None = None
+    load_peak_bytes: int | None = None
+    speed: Speed | None = None
+    share: Share | None = None
+    crowds: tuple[Crowd, ...] = ()
+    scores: tuple[Score, ...] = ()
+    sweep: str = ""
+    cell: str = ""
+    origin: str = ""
+
+    @property
+    def kind(self) -> RunKind:
+        return "quality" if self.scores and self.speed is None and not self.crowds else "speed"
+
+    @property
+    def machine(self) -> str:
+        """What the model ran on, by name."""
+        return self.environment.gpu or self.environment.cpu
+
+
+def new_uid() -> str:
+    return uuid.uuid4().hex
+
+
+def now() -> float:
+    return round(time.time(), 3)
+
+
+def facts_of(active_model: ActiveModel) -> ModelFacts:
+    candidate = active_model.candidate
+    return ModelFacts(
+        public_name(candidate.spec), candidate.sha or "", candidate.shape.parameters, active_model.weight_bytes, candidate.dtype,
+        candidate.spec.quantization, active_model.attention, active_model.default_lane, active_model.window_tokens,
+        candidate.budget.total_tokens)
+
+
+def public_name(spec: ModelSpec) -> str:
+    """A folder by its last part: records are exported, and say nothing about where things lie on this machine."""
+    is_path = spec.model != BUILTIN and (Path(spec.model).is_absolute() or spec.model.startswith((".", "~")) or spec.model.count("/") != 1)
+    return spec.name if is_path else spec.model
+
+
+def row_of(run: Run) -> ResultRow:
+    return ResultRow(run.uid, run.at, run.kind, run.model.model, run.model.quantization, run.machine, run.origin, run.sweep, run.cell,
+                     json.dumps(as_dict(run)))
+
+
+def of_row(row: ResultRow) -> Run:
+    return run_of(Value(json.loads(row.content), f"run {row.uid}"))
+
+
+def as_dict(run: Run) -> dict[str, object]:
+    return {"version": VERSION, **asdict(run)}
+
+
+def run_of(value: Value) -> Run:
+    """A run from its JSON. Raises InvalidRequest that names the member which is wrong."""
+    version = value.get("version")
+    if version.value != VERSION:
+        raise version.wrong(f"{VERSION}: a newer MindCubes may have made this file")
+    run = read(Run, value)
+    if not run.uid or len(run.uid) > 64 or not run.uid.isalnum():
+        raise InvalidRequest(f"uid of {value.name}", run.uid[:64], "up to 64 letters and digits")
+    if not 0 <= run.at < LAST_SECOND:
+        raise InvalidRequest(f"at of {value.name}", run.at, "seconds since 1970")
+    return run

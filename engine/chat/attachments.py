@@ -1,0 +1,143 @@
+"""Text from files that a visitor attaches to a message, and the text that a model reads of them.
+
+A name is only a label here: nothing is opened by it. PDF and Word files go through `documents.py`, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+
+from ..errors import AttachmentRefused
+from ..storage.records import Attachment
+from .documents import MAX_TEXT_CHARS, Refusal, document_text
+
+MAX_FILE_BYTES = 10_000_000
+MAX_NAME_CHARS = 120
+MAX_CONTROL_SHARE = 0.01        # of the characters; terminal logs have some, binary data many
+MAX_WORD_CHARS = 40             # longer ones (base64, Chinese, minified code) are cut anywhere
+
+# Read in the encodings of old systems when they are not UTF-8; any other suffix must be UTF-8 or UTF-16.
+TEXT_SUFFIXES = frozenset(f".{suffix}" for suffix in """
+    txt text md markdown rst adoc tex bib log csv tsv json jsonl ndjson ipynb yaml yml toml xml html htm xhtml svg css scss sass less
+    ini cfg conf env properties srt vtt po eml py pyi pyx js mjs cjs jsx ts tsx vue svelte java kt kts scala groovy gradle clj
+    c h cc cpp cxx hh hpp hxx cu cuh m mm cs fs vb go rs swift dart zig nim d pas f f90 f95 for asm s v sv vhd vhdl
+    rb php pl pm lua r jl hs lhs ml mli ex exs erl elm lisp el scm rkt sql sh bash zsh fish ps1 bat cmd vim awk
+    graphql proto thrift tf hcl nix cmake mk make dockerfile diff patch""".split())
+BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",     # 32 before 16: they begin alike
+        codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+UNSHOWN = {"Cc", "Cf", "Cs"}        # control, format (hidden, right-to-left), half of a pair
+NO_TEXT = "Attach a PDF, a Word file (.docx) or a text file."
+
+_WORD = re.compile(rf"\S{{1,{MAX_WORD_CHARS}}}")
+
+
+def read_attachment(name: str, content: bytes) -> str:
+    """The text of a file, with "\\n" at line ends. Blocks up to a minute for PDF and Word files. Raises AttachmentRefused."""
+    name = clean_name(name)
+    if not content:
+        raise AttachmentRefused(name, "it is empty", "Attach a file that has text.")
+    if len(content) > MAX_FILE_BYTES:
+        raise AttachmentRefused(name, f"it has {len(content):,} bytes", f"Attach at most {MAX_FILE_BYTES / 1e6:.0f} MB at once.")
+    text = valid_text(_text_of(name, content)).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    if not text.strip():
+        raise AttachmentRefused(name, "it has no text", "Attach a file that has text.")
+    if len(text) > MAX_TEXT_CHARS:
+        raise AttachmentRefused(name, f"its text has more than {MAX_TEXT_CHARS:,} characters", "Attach the part that matters.")
+    return text
+
+
+def clean_name(name: str) -> str:
+    """A file name fit to be shown: one line, no folders, no control or direction marks, at most MAX_NAME_CHARS."""
+    last = re.split(r"[/\\]", name.rstrip("/\\ "))[-1]
+    plain = " ".join("".join(char for char in last if unicodedata.category(char) not in UNSHOWN).split())
+    if not plain.strip("."):
+        return "file"
+    if len(plain) > MAX_NAME_CHARS:
+        suffix = PurePosixPath(plain).suffix[:MAX_NAME_CHARS // 4]
+        plain = plain[:MAX_NAME_CHARS - len(suffix)].rstrip() + suffix
+    return plain
+
+
+def compose(text: str, attachments: Sequence[Attachment]) -> str:
+    """What the model reads: every file as its name and a fenced block, then the message."""
+    blocks = []
+    for attachment in attachments:
+        longest = max((len(run) for run in re.findall("`+", attachment.text)), default=0)
+        fence = "`" * max(3, longest + 1)
+        end = "" if attachment.text.endswith("\n") else "\n"
+        blocks.append(f"File: {clean_name(attachment.name)}\n{fence}\n{attachment.text}{end}{fence}")
+    return "\n\n".join([*blocks, text] if text or not blocks else blocks)
+
+
+def first_part(text: str, max_tokens: int, count: Callable[[str], int]) -> str:
+    """The longest beginning with at most `max_tokens` tokens, cut at the end of a word.
+
+    Calls `count` about log2(max_tokens) times, on little more than the result: a word has at least one token, mostly.
+    """
+    ends = [match.end() for match in _WORD.finditer(text)]
+    above = max(1, max_tokens)
+    while above < len(ends) and count(text[:ends[above - 1]]) <= max_tokens:
+        above *= 2
+    sizes = range(1, min(above, len(ends)) + 1)         # in words
+    fitting = bisect_right(sizes, max_tokens, key=lambda size: count(text[:ends[size - 1]]))
+    if fitting == len(ends) and count(text) <= max_tokens:
+        return text
+    return text[:ends[fitting - 1]] if fitting else ""
+
+
+def _text_of(name: str, content: bytes) -> str:
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix == ".docx" or suffix == ".pdf" or content.startswith(b"%PDF-"):
+        found = document_text("docx" if suffix == ".docx" else "pdf", content)
+        if isinstance(found, Refusal):
+            raise AttachmentRefused(name, found.why, found.remedy)
+        return found
+    try:
+        text = _decoded(content, is_text=suffix in TEXT_SUFFIXES)
+    except UnicodeDecodeError as error:
+        raise AttachmentRefused(name, "it is not text, or in an unknown encoding", NO_TEXT) from error
+    controls = sum(times for char, times in Counter(text).items() if char < " " and char not in "\t\n\r\f\v\b\x1b")
+    if "\0" in text or controls > MAX_CONTROL_SHARE * len(text):
+        raise AttachmentRefused(name, "it is not text", NO_TEXT)
+    return text
+
+
+def _decoded(content: bytes, *, is_text: bool) -> str:
+    """By its BOM, else UTF-8, else (is_text) GB18030 if that gives common Chinese, else cp1254: Turkish and Western European.
+
+    Raises UnicodeDecodeError.
+    """
+    for bom, encoding in BOMS.items():
+        if content.startswith(bom):
+            return content.decode(encoding)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        if not is_text or b"\0" in content:
+            raise
+    return _chinese(content) or content.decode("cp1254", "replace")
+
+
+def _chinese(content: bytes) -> str | None:
+    """Decoded as GB18030 if most of what is not ASCII is punctuation or one of the 3,755 common characters.
+
+    Those have a first byte up to D7 in GB 2312. Letters of cp1254 that happen to form a pair mostly give rare ones.
+    """
+    try:
+        text = content.decode("gb18030")
+    except UnicodeDecodeError:
+        return None
+    wide = Counter(char for char in text if char > "\x7f")
+    common = sum(times for char, times in wide.items() if b"" < char.encode("gb2312", "ignore") < b"\xd8")
+    return text if common > wide.total() / 2 else None
+
+
+def valid_text(text: str) -> str:
+    """Without lone surrogates, which no database and no file takes."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,212 @@
+"""A download that can be stopped at any moment and goes on later where it was, also after the program was killed.
+
+The client library keeps nothing of a file that did not arrive whole. So the bytes come through its session, but they are
+written here: HASH.incomplete in the library's own cache, renamed when all are there. A snapshot appears as the last step.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..errors import DiskFull, DownloadBroken, DownloadStopped, EngineError, HubOffline, HubUnreachable, RateLimited, UnsupportedModel
+from .cache import WEIGHTS_INDEX, HubCache, checked_revision, shards
+from .client import TICK_S, HubClient, in_background, until
+from .progress import Meter, Report
+from .repository import HubFile, Repository, look, missing_in
+
+if TYPE_CHECKING:
+    from httpx2 import Response
+
+PATIENCE = 5                # attempts in a row without a single new byte
+FIRST_PAUSE = 0.025         # of the time that silence may last, doubled after each of them: 7.5 s in all where that is 10 s
+BLOCK_BYTES = 4 * 2**20
+
+
+class Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def download(client: HubClient, cache: HubCache, repo: str, revision: str | None, report: Report, stop: threading.Event) -> Path:
+    """The folder of a snapshot with every needed file in it. Blocks; ends within a fraction of a second once `stop` is set.
+
+    Raises DownloadStopped, DiskFull, DownloadBroken, UnsupportedModel, InvalidRequest, and what the client raises.
+    """
+    branch = checked_revision(revision)
+    with _alone(cache, repo, stop):
+        found = until(stop, repo, lambda: look(client, repo, revision))
+        # A renamed model stays under the name that was asked for: by that name it is looked for without a network.
+        return _Download(client, cache, repo, found, report, stop).run(branch)
+
+
+class _Download:
+    def __init__(self, client: HubClient, cache: HubCache, repo: str, found: Repository, report: Report, stop: threading.Event) -> None:
+        self._client, self._cache, self._repo, self._found, self._stop = client, cache, repo, found, stop
+        self._meter = Meter(report)
+
+    def run(self, branch: str) -> Path:
+        try:
+            files = self._files()
+            self._require_disk(files)
+            for file in sorted(files, key=lambda file: file.size_bytes):
+                self._fetch(file)
+            for file in sorted(files, key=lambda file: file.path == "config.json"):     # last: without it a snapshot is not whole
+                self._cache.link(self._repo, self._found.sha, file.path, file.etag)
+            self._cache.remember(self._repo, branch, self._found.sha)
+        except OSError as error:
+            raise self._disk_error(error) from error
+        self._meter.tell()
+        return self._cache.snapshot(self._repo, self._found.sha)
+
+    def _files(self) -> tuple[HubFile, ...]:
+        """What has to be here; the index of the shards is fetched to know that. Raises UnsupportedModel."""
+        names: frozenset[str] = frozenset()
+        if self._found.is_sharded:
+            index = next(file for file in self._found.files if file.path == WEIGHTS_INDEX)
+            names = shards(self._fetch(index).read_bytes())
+        if obstacle := missing_in(self._found.paths, names):
+            raise UnsupportedModel(self._repo, obstacle)
+        return self._found.needed(names)
+
+    def _require_disk(self, files: tuple[HubFile, ...]) -> None:
+        self._meter.start(sum(self._bytes_here(file) for file in files), sum(file.size_bytes for file in files))
+        if self._meter.missing_bytes > (free := self._free_bytes()):
+            raise DiskFull(self._meter.missing_bytes, free)
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self._cache.root).free
+
+    def _disk_error(self, error: OSError) -> EngineError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return DiskFull(self._meter.missing_bytes, self._free_bytes())
+        return DownloadBroken(self._repo, self._meter.file or "its folder", f"the disk refuses it ({error.strerror})")
+
+    def _place(self, file: HubFile) -> Path:
+        """Where the file is, or will be: its blob, or its place in the snapshot where blobs cannot be linked."""
+        pointer = self._cache.snapshot(self._repo, self._found.sha) / file.path
+        return pointer if pointer.is_file() and not pointer.is_symlink() else self._cache.blob(self._repo, file.etag)
+
+    def _bytes_here(self, file: HubFile) -> int:
+        place = self._place(file)
+        if place.is_file():
+            return file.size_bytes if place.stat().st_size == file.size_bytes else 0
+        return min(_size(_partial(place)), file.size_bytes)
+
+    def _fetch(self, file: HubFile) -> Path:
+        """The file on disk, whole."""
+        if not re.fullmatch("[0-9a-f]{40,64}", file.etag):
+            raise HubUnreachable(self._repo, f"it lists {file.path} without its hash")
+        place = self._place(file)
+        if place.is_file() and place.stat().st_size == file.size_bytes:
+            return place
+        place.unlink(missing_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        self._meter.file = file.path
+        digest = self._receive(_partial(place), file)
+        is_other = len(file.etag) == 64 and digest.hexdigest() != file.etag      # large files are named by their SHA-256
+        if is_other or _size(_partial(place)) != file.size_bytes:
+            _partial(place).unlink(missing_ok=True)
+            raise DownloadBroken(self._repo, file.path, "its content is not what the hub lists")
+        _partial(place).replace(place)
+        return place
+
+    def _receive(self, partial: Path, file: HubFile) -> Digest:
+        """Append what is missing, and hash all. A broken connection is made anew as long as each one brings something."""
+        if _size(partial) > file.size_bytes:
+            partial.unlink()
+        digest, failures = self._begin(partial), 0
+        while (have := _size(partial)) < file.size_bytes:
+            try:
+                self._append(partial, file, have, digest)
+            except (RateLimited, HubOffline):
+                raise
+            except (HubUnreachable, DownloadBroken):
+                failures = 1 if _size(partial) > have else failures + 1
+                if failures >= PATIENCE:
+                    raise
+                if self._stop.wait(FIRST_PAUSE * self._client.timeout_s * 2**failures):
+                    raise DownloadStopped(self._repo) from None
+        return digest
+
+    def _begin(self, partial: Path) -> Digest:
+        digest = hashlib.sha256()
+        if not partial.is_file():
+            return digest
+        with partial.open("rb") as begun:
+            while block := begun.read(BLOCK_BYTES):
+                digest.update(block)
+                if self._stop.is_set():
+                    raise DownloadStopped(self._repo)
+        return digest
+
+    def _append(self, partial: Path, file: HubFile, have: int, digest: Digest) -> None:
+        with partial.open("ab") as out:
+            for chunk in self._arriving(file, have):
+                out.write(chunk)
+                digest.update(chunk)
+                self._meter.add(len(chunk))
+
+    def _arriving(self, file: HubFile, have: int) -> Iterator[bytes]:
+        """The bytes of a file from `have` on; an empty one now and then while nothing comes.
+
+        Raises DownloadBroken where the connection broke or the size is another one, and what the client raises.
+        """
+        def read(put: Callable[[bytes], bool]) -> None:
+            url = self._client.file_url(self._found.repo, self._found.sha, file.path)
+            why = self._client.ask(url, self._repo, lambda response: _pour(response, file, have, put),
+                                   byte_range=f"bytes={have}-" if have else "")
+            if why:
+                raise DownloadBroken(self._repo, file.path, why)
+
+        yield from in_background(read, b"", self._repo, self._stop)
+
+
+def _pour(response: Response, file: HubFile, have: int, put: Callable[[bytes], bool]) -> str:
+    """Put what is missing of the file; why that did not work, or ""."""
+    import httpx2
+
+    position = have if response.status_code == 206 else 0       # 200: the hub ignored where to begin
+    told = response.headers.get("Content-Length", "")
+    if told.isdigit() and "Content-Encoding" not in response.headers and position + int(told) != file.size_bytes:
+        return f"the hub sends {position + int(told):,} bytes, but lists {file.size_bytes:,}"
+    try:
+        for chunk in response.iter_bytes():
+            missing = chunk[max(0, have - position):]
+            position += len(chunk)
+            if missing and not put(missing):
+                return ""       # nobody waits for it any more
+    except httpx2.HTTPError as error:
+        return f"the connection broke off ({type(error).__name__})"
+    return "" if position >= file.size_bytes else "the hub ended it too early"
+
+
+@contextmanager
+def _alone(cache: HubCache, repo: str, stop: threading.Event) -> Iterator[None]:
+    """Two downloads of one model would write the same files: the second waits, and then finds everything here."""
+    try:
+        while True:
+            with cache.owned(repo) as is_ours:
+                if is_ours:
+                    yield
+                    return
+            if stop.wait(TICK_S):
+                raise DownloadStopped(repo)
+    except OSError as error:
+        raise DownloadBroken(repo, "its folder", f"the disk refuses it ({error.strerror})") from error
+
+
+def _partial(place: Path) -> Path:
+    return place.with_name(f"{place.name}.incomplete")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

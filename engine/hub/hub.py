@@ -1,0 +1,208 @@
+"""The model hub: search it, look at a model, download it, see and remove what is on disk.
+
+Every call takes the token of whoever asks, and keeps it no longer than the call. Nothing here runs code from a repository.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from ..errors import HubOffline, InvalidRequest
+from ..settings import Secret, Settings
+from . import download, listing
+from .cache import HubCache, StoredModel, checked_repo
+from .client import HubClient, is_offline
+from .listing import HubListing
+from .progress import DownloadProgress, Report
+from .repository import HubFile
+
+__all__ = ["DownloadProgress", "Hub", "HubFile", "HubListing", "HubModel", "HubPage", "HubQuery", "StoredModel", "parse_model_name"]
+
+Sort = Literal["downloads", "likes", "trending", "date"]
+SORT_KEYS: dict[Sort, str] = {"downloads": "downloads", "likes": "likes", "trending": "trendingScore", "date": "lastModified"}
+PAGE_MODELS = 20
+MOST_PAGES = 50             # the hub pages by cursor: page 50 asks for everything before it too
+MOST_ANSWERS = 10           # of the hub for one page of ours
+EXPAND = ["downloads", "likes", "lastModified", "gated", "safetensors", "tags"]
+THE_LIST = "The list of models"
+HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
+NOT_OWNERS = ("api", "buckets", "collections", "datasets", "docs", "kernels", "models", "organizations", "papers", "spaces")
+
+
+@dataclass(frozen=True, slots=True)
+class HubQuery:
+    """What is looked for. `licence` as the hub tags it ("apache-2.0"); `gated`: None for both kinds; `page` from 0."""
+
+    text: str = ""
+    task: str = "text-generation"
+    min_parameters: int | None = None
+    max_parameters: int | None = None
+    licence: str = ""
+    gated: bool | None = None
+    sort: Sort = "downloads"
+    page: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """`updated` is the hub's own text: an ISO 8601 date."""
+
+    repo: str
+    downloads: int
+    likes: int
+    updated: str
+    licence: str
+    is_gated: bool
+    parameters: int | None
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HubPage:
+    models: tuple[HubModel, ...]
+    has_more: bool
+
+
+class Hub:
+    """`hub_endpoint`: another address than the client library's own (HF_ENDPOINT); `timeout_s`: how long silence may last."""
+
+    def __init__(self, settings: Settings, hub_endpoint: str = "", timeout_s: float | None = None) -> None:
+        self._settings, self._endpoint, self._timeout_s = settings, hub_endpoint.rstrip("/"), timeout_s
+
+    def search(self, query: HubQuery, token: Secret | None = None) -> HubPage:
+        """Models with safetensors weights, PAGE_MODELS a page.
+
+        Raises InvalidRequest, HubUnreachable (also as HubOffline and RateLimited) and TokenRejected.
+        """
+        client, params, first = self._online(token, THE_LIST), _params(query), query.page * PAGE_MODELS
+        models: list[HubModel] = []
+        for model in _listed(client, params):
+            if _has_size(model, query):
+                models.append(model)
+            if len(models) > first + PAGE_MODELS:
+                break
+        return HubPage(tuple(models[first:first + PAGE_MODELS]), len(models) > first + PAGE_MODELS and query.page < MOST_PAGES - 1)
+
+    def describe(self, repo: str, revision: str | None = None, token: Secret | None = None) -> HubListing:
+        """Files, licence, card and shape, without downloading weights.
+
+        Raises InvalidRequest, ModelNotFound, ModelAccessDenied, TokenRejected and HubUnreachable (also as HubOffline and RateLimited).
+        """
+        return listing.describe(self._online(token, repo), repo, revision)
+
+    def download(self, repo: str, revision: str | None, report: Report, stop: threading.Event, token: Secret | None = None) -> Path:
+        """The folder with everything that is needed to load the model, named by its commit. Blocks.
+
+        Once `stop` is set it ends within a fraction of a second; what came is kept, and the next call goes on from there.
+        Offline, what is on disk is used. Raises DownloadStopped, DownloadBroken, DiskFull, UnsupportedModel and
+        what `describe` raises.
+        """
+        if is_offline() and (folder := self.stored(repo, revision)):
+            return folder
+        return download.download(self._online(token, repo), self._cache(), repo, revision, report, stop)
+
+    def stored(self, repo: str, revision: str | None = None) -> Path | None:
+        """The folder of a model that is on disk with all its weights; nothing is asked of the hub. Raises InvalidRequest."""
+        return self._cache().complete(repo, revision)
+
+    def on_disk(self) -> tuple[StoredModel, ...]:
+        """Every downloaded or half downloaded model; last used first."""
+        return self._cache().on_disk()
+
+    def delete(self, repo: str) -> int:
+        """Remove a model from disk; the bytes that came free. Raises ModelNotFound, InvalidRequest, or EngineBusy."""
+        return self._cache().delete(repo)
+
+    def _online(self, token: Secret | None, subject: str) -> HubClient:
+        if is_offline():
+            raise HubOffline(subject)
+        from huggingface_hub import constants
+
+        timeout_s = float(constants.HF_HUB_DOWNLOAD_TIMEOUT) if self._timeout_s is None else self._timeout_s
+        return HubClient(self._endpoint or str(constants.ENDPOINT), self._token(token), timeout_s)
+
+    def _token(self, token: Secret | None) -> Secret | None:
+        """The visitor's own; else the owner's, or what this machine is logged in with, but never for a stranger."""
+        if token or self._settings.is_public:
+            return token or Secret("")
+        return self._settings.hf_token or None
+
+    def _cache(self) -> HubCache:
+        from huggingface_hub import constants
+
+        return HubCache((self._settings.cache_dir or Path(constants.HF_HUB_CACHE)).expanduser().resolve())
+
+
+def parse_model_name(text: str, endpoint: str = "") -> str:
+    """owner/name out of what was typed or pasted: itself, or the address of any page of the model.
+
+    Raises InvalidRequest with what was typed.
+    """
+    try:
+        return checked_repo(_name_in(text.strip(), endpoint))
+    except (InvalidRequest, ValueError):        # urlsplit: an address that is none
+        raise InvalidRequest("model", text.strip()[:200], "owner/name, or the address of a model's page on the hub") from None
+
+
+def _name_in(typed: str, endpoint: str) -> str:
+    from huggingface_hub import constants
+
+    hosts = {*HOSTS, urlsplit(endpoint or str(constants.ENDPOINT)).netloc}
+    address = urlsplit(typed if "://" in typed else f"https://{typed}")
+    if address.scheme in ("http", "https") and address.netloc.lower() in hosts:
+        typed = "/".join(address.path.strip("/").split("/")[:2])
+    return "" if typed.split("/")[0] in NOT_OWNERS else typed
+
+
+def _params(query: HubQuery) -> dict[str, Any]:
+    """The query as the hub's API reads it. Raises InvalidRequest."""
+    if not 0 <= query.page < MOST_PAGES:
+        raise InvalidRequest("page", query.page, f"between 0 and {MOST_PAGES - 1}")
+    if query.sort not in SORT_KEYS:
+        raise InvalidRequest("sort", query.sort, "one of " + ", ".join(SORT_KEYS))
+    tags = ["safetensors"] + ([f"license:{query.licence}"] if query.licence else [])
+    params: dict[str, Any] = {"filter": tags, "sort": SORT_KEYS[query.sort], "limit": (query.page + 1) * PAGE_MODELS + 1, "expand": EXPAND}
+    sizes = _whole_billions(query)
+    given = {"search": query.text.strip()[:200], "pipeline_tag": query.task, "num_parameters": sizes}
+    params.update({name: value for name, value in given.items() if value})
+    return params if query.gated is None else {**params, "gated": query.gated}
+
+
+def _whole_billions(query: HubQuery) -> str:
+    """The hub's own filter for sizes, rounded outwards to what it surely understands; `_has_size` does the rest."""
+    least = [f"min:{query.min_parameters // 10**9}B"] if query.min_parameters else []
+    most = [f"max:{-(-query.max_parameters // 10**9)}B"] if query.max_parameters else []
+    return ",".join(least + most)
+
+
+def _has_size(model: HubModel, query: HubQuery) -> bool:
+    if query.min_parameters is None and query.max_parameters is None:
+        return True
+    return model.parameters is not None and (query.min_parameters or 0) <= model.parameters <= (query.max_parameters or model.parameters)
+
+
+def _listed(client: HubClient, params: dict[str, Any]) -> Iterator[HubModel]:
+    """Models in the hub's order, over as many of its pages as are asked for."""
+    url: str | None = f"{client.endpoint}/api/models"
+    for _ in range(MOST_ANSWERS):
+        if url is None:
+            return
+        items, url = client.page(url, THE_LIST, params)
+        params = {}     # the address of the next page has them
+        yield from map(_model, items)
+
+
+def _model(item: dict[str, Any]) -> HubModel:
+    tags = tuple(str(tag) for tag in item.get("tags") or ())
+    sizes = item.get("safetensors") or {}
+    return HubModel(
+        repo=str(item["id"]), downloads=int(item.get("downloads") or 0), likes=int(item.get("likes") or 0),
+        updated=str(item.get("lastModified") or ""), is_gated=bool(item.get("gated")), tags=tags,
+        licence=next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), ""),
+        parameters=int(sizes["total"]) if re.fullmatch(r"\d+", str(sizes.get("total", ""))) else None)

@@ -1,0 +1,189 @@
+"""What the hub says about one model: files, licence, card, and its shape from headers read by range requests."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import quote
+
+from ..errors import HubUnreachable, ModelAccessDenied, UnsupportedModel
+from ..models.shape import ModelShape, Tensor, shape_of
+from .cache import WEIGHTS, WEIGHTS_INDEX, checked_revision, shards
+from .client import HubClient, decoded
+from .repository import HubFile, Repository, look, missing_in
+
+CARD_BYTES = 200_000
+FIRST_BYTES = 100_000       # holds the whole header of nearly every file: one request instead of two
+HEADER_BYTES = 100_000_000  # the format's own limit (github.com/huggingface/safetensors)
+MOST_REFS = 20              # branches and pull requests that are searched for safetensors
+PACKED_BY = {"gptq": "gptqmodel", "awq": "gptqmodel", "compressed-tensors": "compressed_tensors"}
+
+
+@dataclass(frozen=True, slots=True)
+class HubListing:
+    """A model before it is downloaded. `shape` is None where headers cannot be read; `obstacle` says why it cannot be loaded."""
+
+    repo: str
+    sha: str
+    revision: str
+    card: str                           # markdown without its YAML, not sanitized
+    files: tuple[HubFile, ...]
+    licence: str
+    licence_url: str
+    is_gated: bool
+    gated_access: bool                  # True for a model that is not gated
+    parameters: int | None
+    shape: ModelShape | None
+    architecture: str                   # model_type of config.json
+    has_chat_template: bool
+    obstacle: str = ""
+    safetensors_revision: str | None = None
+    renamed_to: str = ""
+
+    @property
+    def needed_files(self) -> tuple[HubFile, ...]:
+        return tuple(file for file in self.files if file.is_needed)
+
+    @property
+    def needed_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.needed_files)
+
+
+def describe(client: HubClient, repo: str, revision: str | None = None) -> HubListing:
+    """Everything that can be known without downloading weights. Raises InvalidRequest and what the client raises."""
+    found = look(client, repo, revision)
+    config, shard_names, has_access = _config(client, found)
+    needed = {file.path: file for file in found.needed(shard_names)}
+    obstacle = missing_in(found.paths, shard_names) or _unloadable(config)
+    shape, broken = (None, "") if obstacle or not config else _shape(client, found, config, needed)
+    total = found.info.safetensors.total if found.info.safetensors else None
+    licence, licence_url = _licence(client, found)
+    return HubListing(
+        repo=found.repo, sha=found.sha, revision=checked_revision(revision), card=_card(client, found),
+        files=tuple(needed.get(file.path, file) for file in found.files), licence=licence, licence_url=licence_url,
+        is_gated=bool(found.info.gated), gated_access=has_access, parameters=shape.parameters if shape else total, shape=shape,
+        architecture=str(config.get("model_type", "")), has_chat_template=_has_chat_template(client, found, has_access),
+        obstacle=obstacle or broken, renamed_to=found.repo if found.repo != repo else "",
+        safetensors_revision=None if found.paths & {WEIGHTS, WEIGHTS_INDEX} else _safetensors_revision(client, found))
+
+
+def _read(client: HubClient, found: Repository, path: str, num_bytes: int = HEADER_BYTES) -> bytes:
+    return client.start_of(client.file_url(found.repo, found.sha, path), found.repo, num_bytes)
+
+
+def _config(client: HubClient, found: Repository) -> tuple[dict[str, Any], frozenset[str], bool]:
+    """config.json, the names of the shards, and whether files may be read at all."""
+    try:
+        config = decoded(_read(client, found, "config.json"), found.repo) if "config.json" in found.paths else {}
+        names = shards(_read(client, found, WEIGHTS_INDEX)) if found.is_sharded else frozenset()
+    except ModelAccessDenied:       # the index names the shards, but may not be read: their usual names do
+        return {}, frozenset(path for path in found.paths if re.fullmatch(r"model-\d+-of-\d+\.safetensors", path)), False
+    return config if isinstance(config, dict) else {}, names, True
+
+
+def _unloadable(config: dict[str, Any]) -> str:
+    """What config.json alone rules out; nothing where it could not be read."""
+    kind = config.get("model_type")
+    if not config:
+        return ""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if kind not in CONFIG_MAPPING_NAMES:
+        return (f"its architecture ({kind}) is unknown to transformers, or needs code from the repository, which is never run.")
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return f"{kind} is not a causal language model."
+    packed = config.get("quantization_config")
+    method = str(packed.get("quant_method", "")) if isinstance(packed, dict) else ""
+    if method in PACKED_BY and find_spec(PACKED_BY[method]) is None:
+        return f"it is stored in {method}, which needs the package {PACKED_BY[method]}."
+    return ""
+
+
+def _shape(client: HubClient, found: Repository, config: dict[str, Any], needed: Iterable[str]) -> tuple[ModelShape | None, str]:
+    """The shape, or why there is none. One small request for each weight file, eight at a time."""
+    names = sorted(path for path in needed if path.endswith(".safetensors"))
+    try:
+        full = _with_defaults(config)
+        with ThreadPoolExecutor(8, "headers") as pool:
+            headers = list(pool.map(partial(read_header, client, found), names))
+        return shape_of(full, (tensor for header in headers for tensor in header)), ""
+    except UnsupportedModel as error:
+        return None, error.what
+
+
+def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """What a load would make of config.json, which leaves out what its architecture takes for granted. Raises UnsupportedModel."""
+    from transformers import CONFIG_MAPPING
+
+    try:
+        return dict(CONFIG_MAPPING[config["model_type"]].from_dict(config).to_dict())
+    except Exception as error:      # whatever a configuration can provoke ends here
+        raise UnsupportedModel(str(config["model_type"]), "its config.json makes no sense.") from error
+
+
+def read_header(client: HubClient, found: Repository, path: str) -> list[Tensor]:
+    """The tensors of one weight file on the hub, from its header: 8 bytes of length, then JSON.
+
+    Raises UnsupportedModel where it is no safetensors file, and what the client raises.
+    """
+    url = client.file_url(found.repo, found.sha, path)
+    came = client.start_of(url, found.repo, FIRST_BYTES)
+    size = struct.unpack("<Q", came[:8])[0] if len(came) >= 8 else 0
+    if not 0 < size < HEADER_BYTES:
+        raise UnsupportedModel(found.repo, f"{path} is not a safetensors file.")
+    header = came[8:8 + size] if len(came) >= 8 + size else client.start_of(url, found.repo, size, start=8)
+    try:
+        entries = decoded(header, found.repo)
+        return [(name, [int(count) for count in entry["shape"]], str(entry["dtype"]))
+                for name, entry in entries.items() if name != "__metadata__"]
+    except (HubUnreachable, KeyError, TypeError, ValueError, AttributeError):
+        raise UnsupportedModel(found.repo, f"{path} is not a safetensors file.") from None
+
+
+def _licence(client: HubClient, found: Repository) -> tuple[str, str]:
+    """Its name, and the page where a person reads and accepts it."""
+    card = found.info.card_data
+    told = card.get("license_name") or card.get("license") if card else None
+    tagged = (tag.removeprefix("license:") for tag in found.info.tags or () if tag.startswith("license:"))
+    link = str(card.get("license_link") or "") if card else ""
+    page = f"{client.endpoint}/{found.repo}"
+    if found.info.gated or not link:
+        return str(told or next(tagged, "")), page
+    return str(told or next(tagged, "")), link if re.match("https?://", link) else f"{page}/blob/main/{quote(link)}"
+
+
+def _card(client: HubClient, found: Repository) -> str:
+    if "README.md" not in found.paths:
+        return ""
+    try:
+        text = _read(client, found, "README.md", 5 * CARD_BYTES).decode("utf-8", "replace")     # evaluations may fill the YAML
+    except ModelAccessDenied:
+        return ""
+    return re.sub(r"\A\s*---\r?\n.*?\n---[ \t]*(\r?\n|\Z)", "", text, flags=re.DOTALL).lstrip()[:CARD_BYTES]
+
+
+def _has_chat_template(client: HubClient, found: Repository, has_access: bool) -> bool:
+    if found.paths & {"chat_template.jinja", "chat_template.json"}:
+        return True
+    if "tokenizer_config.json" not in found.paths or not has_access:
+        return False
+    tokenizer = decoded(_read(client, found, "tokenizer_config.json"), found.repo)
+    return isinstance(tokenizer, dict) and bool(tokenizer.get("chat_template"))
+
+
+def _safetensors_revision(client: HubClient, found: Repository) -> str | None:
+    """A branch or pull request that has the safetensors weights which this revision lacks."""
+    refs = client.json(f"/api/models/{found.repo}/refs", found.repo, {"include_prs": 1})
+    names = [str(ref["name"]) for ref in refs.get("branches", ())] + [str(ref["ref"]) for ref in refs.get("pullRequests") or ()]
+    for name in [name for name in names if name != "main"][:MOST_REFS]:
+        data = client.json(f"/api/models/{found.repo}/revision/{quote(name, safe='')}", found.repo)
+        if {WEIGHTS, WEIGHTS_INDEX} & {file["rfilename"] for file in data.get("siblings", ())}:
+            return name
+    return None

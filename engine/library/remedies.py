@@ -1,0 +1,75 @@
+"""What to do about a failed load or download, as data: the page makes one button of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import (
+    DiskFull,
+    DownloadBroken,
+    HubOffline,
+    HubUnreachable,
+    ModelAccessDenied,
+    NotEnoughMemory,
+    TokenRejected,
+    UnsupportedModel,
+    UnsupportedQuantization,
+)
+from ..models.catalog import smaller_sibling
+from ..models.estimate import ModelFit, QuantizationFit
+from ..models.fit import Verdict
+from ..models.quantization import Quantization
+
+RemedyKind = Literal["quantize", "context", "sibling", "force", "token", "revision", "retry", "disk"]
+USEFUL_CONTEXT = 512            # a chat with less is none
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """`value`: a quantization, tokens, a repository or a revision, as text."""
+
+    kind: RemedyKind
+    value: str = ""
+
+
+def too_large(model: str, quantization: Quantization, fit: ModelFit, *, is_public: bool) -> tuple[Remedy, ...]:
+    """A stronger quantization that fits, a smaller context, a smaller sibling; at last, to try it all the same."""
+    found = [Remedy("quantize", choice.quantization.value) for choice in reversed(fit.choices)
+             if choice.is_supported and _is_stronger(choice.quantization, quantization) and choice.fit.verdict is not Verdict.TOO_LARGE][:1]
+    chosen = choice_of(fit, quantization)
+    if chosen is not None and USEFUL_CONTEXT <= chosen.largest_context < fit.context_tokens:
+        found.append(Remedy("context", str(chosen.largest_context)))
+    sibling = smaller_sibling(model)
+    if sibling is not None:
+        found.append(Remedy("sibling", sibling.repo))
+    return (*found, *([] if is_public else [Remedy("force")]))
+
+
+def remedies(error: BaseException, model: str, quantization: Quantization, fit: ModelFit | None, *, is_public: bool,
+             other_revision: str | None = None) -> tuple[Remedy, ...]:
+    """What may help after `error`; nothing where only a person can know."""
+    match error:
+        case NotEnoughMemory() if fit is not None:
+            return too_large(model, quantization, fit, is_public=is_public)
+        case UnsupportedQuantization():
+            return (Remedy("quantize", Quantization.NONE.value),)
+        case ModelAccessDenied() | TokenRejected():
+            return (Remedy("token"),)
+        case UnsupportedModel() if other_revision:
+            return (Remedy("revision", other_revision),)
+        case DiskFull() | HubOffline():
+            return (Remedy("disk"),)
+        case HubUnreachable() | DownloadBroken():
+            return (Remedy("retry"),)
+        case _:
+            return ()
+
+
+def choice_of(fit: ModelFit, quantization: Quantization) -> QuantizationFit | None:
+    return next((choice for choice in fit.choices if choice.quantization is quantization), None)
+
+
+def _is_stronger(one: Quantization, other: Quantization) -> bool:
+    order = list(Quantization)
+    return order.index(one) > order.index(other)

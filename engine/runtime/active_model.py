@@ -1,0 +1,290 @@
+"""One stay of one model in memory: its lanes, its context, who is using it. The engine owns at most one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from transformers import GenerationConfig
+
+from ..errors import ChatTemplateFailed, GenerationFailed, InvalidRequest, LoadError, OutOfMemory
+from ..generation.base import Lane, LaneEvent
+from ..generation.batched import BatchedGenerator, batched_obstacle
+from ..generation.context import ChatContext
+from ..generation.reply import ReplyRequest, stream_reply
+from ..generation.single import SingleGenerator
+from ..hardware import BYTES_PER_VALUE, Hardware
+from ..messages import GenerationOptions, Message, PromptView, StreamEvent
+from ..models.author_defaults import default_options, end_ids, first_ids
+from ..models.fit import kv_cache_bytes
+from ..models.loader import Candidate, LoadedModel, collect, drop_frames, load
+from ..models.saved import SavedModel, save
+from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
+from ..settings import Settings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+WARM_UP_TOKENS = 2
+DRAIN_LOOK_S = 0.2      # how often whoever waits for an unload hears how many replies are left
+
+
+class ActiveModel:
+    """Created by `load`, ended by `release`; `enter` and `leave` count the replies in between."""
+
+    def __init__(self, loaded: LoadedModel, settings: Settings) -> None:
+        self.candidate = loaded.candidate
+        self.spec: ModelSpec = loaded.candidate.spec
+        self._loaded: LoadedModel | None = loaded
+        self.settings = settings
+        self._idle = threading.Condition()
+        self._users = 0
+        self._last_used = time.monotonic()
+        self._is_leaving = False
+        self.window_tokens = loaded.candidate.budget.window_tokens
+        self.weight_bytes = loaded.weight_bytes
+        self.context = ChatContext(loaded.tokenizer, self.window_tokens)
+        self.first_ids = first_ids(loaded.tokenizer)
+        self.default_options = default_options(loaded.model)
+        self._end_ids = end_ids(loaded.model, loaded.tokenizer)
+        self._obstacle = batched_obstacle(loaded.model)
+        self._lanes_lock = threading.Lock()
+        self._batched: BatchedGenerator | None = None
+        loaded.model.generation_config = GenerationConfig()     # its author's settings were read; nothing else of it applies
+        pad_id = loaded.tokenizer.pad_token_id
+        self._single = SingleGenerator(loaded.model, self.window_tokens, self._end_ids, pad_id if pad_id is not None else 0)
+        self._start_batched(loaded.model)
+
+    @classmethod
+    def load(cls, candidate: Candidate, hardware: Hardware, settings: Settings, report: Report) -> ActiveModel:
+        """Weights, lanes, and a first reply nobody sees. Raises LoadError; nothing stays in memory then."""
+        loaded: LoadedModel | None = load(candidate, hardware, report)
+        active_model: ActiveModel | None = None
+        try:
+            assert loaded is not None
+            report(LoadEvent("warm-up", note="Making a first reply"))
+            active_model = cls(loaded, settings)
+            active_model._warm_up()
+        except Exception as error:
+            if active_model is not None:
+                active_model.release(drain_timeout_s=0)
+            loaded = active_model = None
+            drop_frames(error)
+            collect()
+            if isinstance(error, LoadError):
+                raise
+            raise LoadError(candidate.spec.model, f"its first reply failed: {str(error)[:300]}",
+                            "Load it without quantization, or choose another model.") from error
+        return active_model
+
+    # --- lanes ---
+
+    @property
+    def default_lane(self) -> Lane:
+        return "single" if self._obstacle else "batched"
+
+    @property
+    def lane_reason(self) -> str:
+        if self._obstacle:
+            return f"single lane, one reply at a time: {self._obstacle}"
+        return "batched lane: many replies share each step and their common beginnings"
+
+    @property
+    def attention(self) -> str:
+        """The kernel that attention runs on, by transformers' name, or ours."""
+        assert self._loaded is not None, "enter() came first"
+        return str(self._loaded.model.config._attn_implementation)
+
+    def choose_lane(self, options: GenerationOptions) -> tuple[Lane, str]:
+        """The lane for one reply, and why as a sentence."""
+        if self._obstacle:
+            return "single", self.lane_reason
+        needs = [name for name, is_needed in (
+            ("repetition penalty", options.repetition_penalty != 1), ("min-p", options.min_p > 0 and not options.is_greedy),
+            ("a seed", options.seed is not None and not options.is_greedy)) if is_needed]
+        if needs:
+            return "single", f"single lane, one reply at a time: {' and '.join(needs)} cannot be batched"
+        return "batched", self.lane_reason
+
+    @property
+    def options(self) -> LoadOptions:
+        """How to load it in the same way again."""
+        return LoadOptions(self.settings.context_tokens, self.settings.concurrent_replies, self.settings.device)
+
+    @property
+    def is_broken(self) -> bool:
+        return self._batched is not None and self._batched.failure is not None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        budget = self.candidate.budget
+        return (f"{self.candidate.dtype}: {self.candidate.dtype_reason}.", f"{budget.reason}.")
+
+    @property
+    def held_bytes(self) -> int:
+        """Weights and reserved cache."""
+        shape, budget = self.candidate.shape, self.candidate.budget
+        per_value = BYTES_PER_VALUE[self.candidate.dtype]
+        return self.weight_bytes + (0 if self._obstacle else kv_cache_bytes(shape, budget.total_tokens, per_value))
+
+    def _start_batched(self, model: PreTrainedModel) -> None:
+        if self._obstacle is None:
+            self._batched = BatchedGenerator(model, self.window_tokens, self.candidate.budget.total_tokens, self._end_ids,
+                                             self.settings.concurrent_replies)
+            self._single.other = self._batched
+
+    def _give_up_batched(self, why: str) -> None:
+        """From now on everything runs in the single lane."""
+        if self._batched is not None:
+            self._batched.close()
+        self._batched = self._single.other = None
+        self._obstacle = why
+
+    def _revive(self) -> None:
+        """After the batched lane has died: the model is unharmed, so only that lane is made anew."""
+        with self._lanes_lock:
+            if not self.is_broken or self._loaded is None or self._batched is None:
+                return
+            self._batched.close()
+            failed: list[Exception] = []
+            # In a daemon thread, whose kind the generation thread inherits.
+            restart = threading.Thread(target=_keep_error, args=(self._start_batched, self._loaded.model, failed), daemon=True)
+            restart.start()
+            restart.join()
+            if failed:
+                self._give_up_batched(f"the batched lane could not be started again ({str(failed[0])[:200]})")
+
+    # --- replies ---
+
+    def chat(self, messages: tuple[Message, ...], options: GenerationOptions,
+             stop: threading.Event | None = None) -> Iterator[StreamEvent]:
+        if self.is_broken:
+            self._revive()
+        assert self._loaded is not None, "enter() came first"
+        lane, reason = self.choose_lane(options)
+        generator = self._batched if lane == "batched" and self._batched else self._single
+        notes = (reason,) if lane != self.default_lane else ()
+        return stream_reply(ReplyRequest(messages, options, notes, stop), self.context, generator, self._loaded.tokenizer)
+
+    def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Iterator[LaneEvent]:
+        """Token ids in, token ids out: no template, no text, the same lanes. Raises InvalidRequest and GenerationFailed."""
+        if self.is_broken:
+            self._revive()
+        if not 0 < len(prompt_ids) <= self.window_tokens - options.max_new_tokens:
+            raise InvalidRequest("tokens", f"{len(prompt_ids):,} to read and {options.max_new_tokens:,} to write",
+                                 f"at least one, and together at most the {self.window_tokens:,} of the window")
+        lane, _ = self.choose_lane(options)
+        generator = self._batched if lane == "batched" and self._batched else self._single
+        return generator.stream(prompt_ids, options)
+
+    @contextmanager
+    def alone(self) -> Iterator[LoadedModel]:
+        """The model itself, until the block ends, for work that is no reply. Running replies stand still: keep it short."""
+        assert self._loaded is not None, "enter() came first"
+        with self._single.alone():
+            yield self._loaded
+
+    @property
+    def vocabulary(self) -> tuple[int, frozenset[int]]:
+        """How many token ids the tokenizer and the model both know, and those among them that are no text."""
+        assert self._loaded is not None, "enter() came first"
+        tokenizer, table = self._loaded.tokenizer, self._loaded.model.get_input_embeddings()
+        special = frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.added_tokens_decoder) | self._end_ids
+        return min(len(tokenizer), int(table.num_embeddings)), special
+
+    def count_tokens(self, text: str) -> int:
+        return len(self.encode(text))
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text as it is: no template, no special tokens. `first_ids` are what the model expects before it."""
+        assert self._loaded is not None, "enter() came first"
+        ids: list[int] = self._loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
+
+    def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView:
+        assert self._loaded is not None, "enter() came first"
+        prompt = self.context.fit(messages, options.max_new_tokens)
+        tokens = tuple(self._loaded.tokenizer.batch_decode([[token_id] for token_id in prompt.ids]))
+        return PromptView(prompt.text, tokens, self.window_tokens, prompt.room, prompt.dropped_messages, prompt.dropped_tokens,
+                          prompt.notes)
+
+    def save_quantized(self) -> SavedModel:
+        """Raises InvalidRequest and DiskFull."""
+        assert self._loaded is not None, "enter() came first"
+        return save(self._loaded, self.settings)
+
+    def _warm_up(self) -> None:
+        """A first reply; a model that the batched lane turns out not to take goes to the single lane."""
+        greeting, options = (Message("user", "Hello"),), GenerationOptions(max_new_tokens=WARM_UP_TOKENS, temperature=0.0)
+        try:
+            for _ in self.chat(greeting, options):
+                pass
+        except OutOfMemory:
+            raise
+        except GenerationFailed as error:
+            if self._batched is None or isinstance(error, ChatTemplateFailed):
+                raise
+            self._give_up_batched(f"the batched lane failed on this model ({str(error)[:200]})")
+            for _ in self.chat(greeting, options):
+                pass
+
+    # --- who is here ---
+
+    @property
+    def running(self) -> int:
+        return self._users
+
+    @property
+    def waiting(self) -> int:
+        single = self._single
+        return max(0, single.running - 1) if single else 0
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since anybody used the model; 0 while somebody does."""
+        return 0.0 if self._users else time.monotonic() - self._last_used
+
+    def enter(self) -> bool:
+        """Count one user in; False once the model is leaving."""
+        with self._idle:
+            self._users += 0 if self._is_leaving else 1
+            return not self._is_leaving
+
+    def leave(self) -> None:
+        with self._idle:
+            self._users -= 1
+            self._last_used = time.monotonic()
+            self._idle.notify_all()
+
+    def release(self, drain_timeout_s: float, announce: Callable[[int], None] = lambda users: None) -> None:
+        """Let running replies finish, stop those that take longer, let go of everything. `announce` hears how many are left.
+
+        The memory is back once the caller has dropped its own reference and collected.
+        """
+        deadline = time.monotonic() + drain_timeout_s
+        with self._idle:
+            self._is_leaving = True
+        while self._users and time.monotonic() < deadline:
+            announce(self._users)
+            with self._idle:
+                self._idle.wait_for(lambda: self._users == 0, timeout=min(DRAIN_LOOK_S, max(0.0, deadline - time.monotonic())))
+        lanes = [lane for lane in (self._single, self._batched) if lane is not None]
+        for lane in lanes:
+            lane.begin_closing()
+        for lane in lanes:
+            lane.close()
+        with self._idle:        # stopped replies end by themselves within a step
+            self._idle.wait_for(lambda: self._users == 0, timeout=max(5.0, deadline - time.monotonic()))
+        self._batched = None
+        self._single = None     # type: ignore[assignment]
+        self._loaded = None
+
+
+def _keep_error(run: Callable[[PreTrainedModel], None], model: PreTrainedModel, failed: list[Exception]) -> None:
+    try:
+        run(model)
+    except Exception as error:
+        failed.append(error)

@@ -1,0 +1,35 @@
+"""What the engine is and does, for whoever watches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..models.quantization import Quantization
+from ..models.spec import LoadEvent, Released
+
+State = Literal["empty", "loading", "ready", "unloading", "asleep"]       # asleep: unloaded until the next message
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the engine is and does now. Empty texts where no model is loaded."""
+
+    state: State
+    model: str
+    quantization: Quantization
+    dtype: str
+    device: str
+    hardware: str
+    window_tokens: int
+    lane: str
+    lane_reason: str
+    used_bytes: int
+    total_bytes: int
+    running: int
+    waiting: int
+    stage: LoadEvent | None
+    error: str
+    notes: tuple[str, ...]
+    released: Released | None = None        # of the latest unload
+    reserved: str = ""                      # the long work that everybody waits for

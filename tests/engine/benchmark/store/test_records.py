@@ -1,0 +1,182 @@
+"""Runs kept, found, compared, handed out and taken in."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import Engine, ModelSpec, Quantization
+from engine.benchmark.cells import CellPlan, measure_loaded
+from engine.benchmark.measure.load import VisitorPlan
+from engine.benchmark.measure.samples import Samples
+from engine.benchmark.measure.speed import SpeedPlan
+from engine.benchmark.quality.scores import accuracy
+from engine.benchmark.store.exports import issue_report, read_runs, to_csv, to_json, to_markdown
+from engine.benchmark.store.history import Shelf, compare
+from engine.benchmark.store.records import Run, public_name
+from engine.errors import InvalidRequest
+from engine.storage.database import Database
+from engine.storage.results import ResultFilter
+
+
+@pytest.fixture(scope="module")
+def run(llama_engine: Engine) -> Run:
+    plan = CellPlan(SpeedPlan(prompt_tokens=16, new_tokens=4, repetitions=2),
+                    VisitorPlan(levels=(1, 2), prompt_tokens=8, new_tokens=4, requests=1))
+    return measure_loaded(llama_engine, plan)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(Database(tmp_path))
+
+
+def variant(run: Run, uid: str, *, factor: float = 1.0, **changes: Any) -> Run:
+    assert run.speed is not None
+    write = Samples(tuple(value * factor for value in run.speed.write.values))
+    return replace(run, uid=uid, speed=replace(run.speed, write=write), **changes)
+
+
+def test_a_record_names_everything_that_its_numbers_depend_on(run: Run, llama_folder: Path) -> None:
+    assert run.speed is not None
+    assert run.share is not None
+    assert (run.model.model, run.model.dtype, run.model.quantization, run.model.lane) == ("tiny-llama", "float32", "none", "batched")
+    assert run.model.weight_bytes > 4 * run.model.parameters * 0.9
+    assert run.model.attention
+    assert min(run.load_s or 0, run.load_peak_bytes or 0, run.environment.cores, run.at) > 0
+    assert all((run.environment.cpu, run.environment.python, run.environment.torch, run.environment.transformers))
+    assert run.share.matrix_flops > 0
+    assert run.share.copy_bytes_per_second > 0
+
+
+def test_what_is_kept_comes_back_as_it_was(shelf: Shelf, run: Run) -> None:
+    scored = replace(run, scores=(accuracy("task", "accuracy", [True, False]),))
+    shelf.add([scored])
+    assert shelf.get(run.uid) == scored
+
+
+def test_a_run_is_kept_once(shelf: Shelf, run: Run) -> None:
+    assert (shelf.add([run]), shelf.add([run])) == (1, 0)
+
+
+def test_filters_find_what_they_name(shelf: Shelf, run: Run) -> None:
+    nf4 = variant(run, "b" * 32, model=replace(run.model, quantization=Quantization.NF4, model="Org/Other"), at=run.at + 1)
+    foreign = variant(run, "c" * 32, origin="laptop", sweep="s1", at=run.at + 2)
+    shelf.add([run, nf4, foreign])
+    assert shelf.list() == (foreign, nf4, run)
+    assert shelf.list(ResultFilter(text="other")) == (nf4,)
+    assert shelf.list(ResultFilter(quantizations=("nf4",))) == (nf4,)
+    assert shelf.list(ResultFilter(is_local=False)) == (foreign,)
+    assert shelf.list(ResultFilter(sweep="s1")) == (foreign,)
+    assert shelf.list(ResultFilter(machines=("another",))) == ()
+    assert shelf.list(ResultFilter(since=run.at + 1), limit=1) == (foreign,)
+
+
+def test_a_deleted_run_is_gone(shelf: Shelf, run: Run) -> None:
+    shelf.add([run])
+    assert shelf.delete([run.uid, "unknown"]) == 1
+    with pytest.raises(InvalidRequest, match="may have been deleted"):
+        shelf.get(run.uid)
+
+
+def test_an_export_can_be_taken_in_elsewhere(shelf: Shelf, run: Run, tmp_path: Path) -> None:
+    shelf.add([run])
+    other = Shelf(Database(tmp_path / "other"))
+    taken = other.take_in(shelf.export([run.uid], "json"), "my server")
+    assert taken == (replace(run, origin="my server"),)
+    assert other.list() == taken
+
+
+def test_taking_in_our_own_export_changes_nothing(shelf: Shelf, run: Run) -> None:
+    shelf.add([run])
+    shelf.take_in(shelf.export([run.uid], "json"), "twin")
+    assert shelf.list() == (run,)
+
+
+def _changed(run: Run, change: Any) -> str:
+    rows = json.loads(to_json([run]))
+    change(rows[0]["run"])
+    return json.dumps(rows)
+
+
+@pytest.mark.parametrize(("change", "named"), [
+    (lambda run: run.update(version=99), "newer MindCubes"),
+    (lambda run: run.update(uid="../../x"), "uid of"),
+    (lambda run: run.update(uid=5), "uid of"),
+    (lambda run: run["model"].update(parameters="many"), "parameters of model"),
+    (lambda run: run["model"].update(quantization="int3"), "quantization of model"),
+    (lambda run: run["speed"]["write"].update(values=["fast"]), "entry 1"),
+    (lambda run: run["speed"]["write"].update(values=[1.0] * 10_001), "at most 10,000"),
+    (lambda run: run["speed"]["plan"].update(repetitions=0), "repetitions is 0"),
+    (lambda run: run.pop("environment"), "environment of"),
+    (lambda run: run.update(at=1e18), "at of"),
+    (lambda run: run["model"].update(model="x" * 100_001), "at most 100,000"),
+])
+def test_what_is_wrong_in_an_import_is_named(run: Run, change: Any, named: str) -> None:
+    with pytest.raises(InvalidRequest, match=named):
+        read_runs(_changed(run, change), "x")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "[1]", "not json", '[{"n_prompt": 512}]', "[" * 100_000, "[" + " " * 20_000_001 + "]"])
+def test_what_is_no_export_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest):
+        read_runs(text, "x")
+
+
+def test_csv_has_a_line_per_test(run: Run) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv([run]))))
+    assert [row["test"] for row in rows] == ["pp16", "tg4", "visitors1", "visitors2"]
+    assert all(float(row["avg_ts"]) > 0 for row in rows)
+
+
+def test_csv_holds_no_formulas(run: Run) -> None:
+    hostile = replace(run, model=replace(run.model, model="=1+1"))
+    assert "'=1+1" in to_csv([hostile])
+
+
+def test_markdown_is_the_table_of_llama_bench(run: Run) -> None:
+    lines = to_markdown([run]).splitlines()
+    assert lines[0] == "| model | size | params | backend | test | t/s |"
+    assert lines[2].startswith("| tiny-llama float32 | 0.00 GiB |")
+    assert "± " in lines[2]
+
+
+def test_an_issue_report_names_the_machine(run: Run) -> None:
+    assert f"- torch: {run.environment.torch}" in issue_report([run])
+
+
+def test_ratios_and_differences_of_two_runs(run: Run) -> None:
+    faster = variant(run, "d" * 32, factor=2.0, environment=replace(run.environment, torch="9.9"))
+    found = compare(run, faster)
+    ratios = {ratio.name: ratio for ratio in found.ratios}
+    assert ratios["write"].ratio == pytest.approx(2.0)
+    assert ratios["write"].is_better
+    assert ratios["load_s"].ratio == 1.0
+    assert not ratios["load_s"].is_better
+    assert [(each.field, each.second) for each in found.differences] == [("environment.torch", "9.9")]
+
+
+def test_less_is_better_for_times(run: Run) -> None:
+    found = compare(run, replace(run, load_s=(run.load_s or 1) / 4))
+    assert next(ratio for ratio in found.ratios if ratio.name == "load_s").is_better
+
+
+@pytest.mark.parametrize(("model", "shown"), [
+    ("builtin", "builtin"), ("org/name", "org/name"), ("/home/ada/secret/model", "model"), ("./here", "here")])
+def test_records_do_not_say_where_a_folder_lies(model: str, shown: str) -> None:
+    assert public_name(ModelSpec(model)) == shown
+
+
+def test_an_import_of_nothing_but_zeros_can_be_exported_again(run: Run) -> None:
+    def empty(values: dict[str, Any]) -> None:
+        values["speed"]["prompt"]["values"] = [0.0, 1e-300]
+        values["crowds"][0]["requests"] = 0
+
+    taken = read_runs(_changed(run, empty), "x")
+    assert to_csv(taken)
+    assert to_json(taken)
+    assert to_markdown(taken)

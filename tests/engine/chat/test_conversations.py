@@ -1,0 +1,206 @@
+"""Answers that belong to the chat: written, saved, followed and stopped whether a page is there or not."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from engine import Conversations, Engine, GenerationOptions, Settings
+from engine.chat import Ask, Attachment, Chat, Progress, Question
+from engine.errors import EngineBusy, InvalidRequest, MessageTooLong, StaleChat
+from engine.storage.database import Database
+
+ANN, BOB = "a" * 32, "b" * 32
+SHORT = Ask(GenerationOptions(max_new_tokens=8, temperature=0.0))
+LONG = Ask(GenerationOptions(max_new_tokens=400, temperature=0.0))
+
+
+@pytest.fixture
+def conversations(llama_engine: Engine, tmp_path: Path) -> Iterator[Conversations]:
+    made = Conversations(llama_engine, Database(tmp_path))
+    yield made
+    made.close()
+
+
+def ended(conversations: Conversations, chat: Chat, owner: str = ANN) -> Chat:
+    """The chat once nothing is being written in it any more."""
+    deadline = time.monotonic() + 60
+    while conversations.is_writing(chat.id):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return conversations.store.get(owner, chat.id)
+
+
+def test_an_answer_is_written_and_saved_without_anybody_looking(conversations: Conversations) -> None:
+    chat = conversations.send(ANN, None, None, Question("hello world"), [SHORT])
+    assert chat.path[-1].state == "writing"
+    answer = ended(conversations, chat).path[-1]
+    assert (answer.state, answer.reason) == ("done", "length")
+    assert answer.usage is not None
+    assert answer.usage.new_tokens == 8
+    assert answer.text
+
+
+def test_two_followers_see_the_same_answer_and_one_may_leave(conversations: Conversations) -> None:
+    chat = conversations.send(ANN, None, None, Question("hello world"), [LONG])
+    leaver = conversations.follow(ANN, chat.id)
+    next(leaver)
+    leaver.close()
+    seen: list[list[tuple[Progress, ...]]] = [[], []]
+    threads = [threading.Thread(target=lambda i=i: seen[i].extend(conversations.follow(ANN, chat.id))) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    stored = ended(conversations, chat).path[-1]
+    for looks in seen:
+        assert looks[-1][0].message.text == stored.text
+        texts = [look[0].message.text for look in looks]
+        assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
+
+
+def test_nobody_follows_or_stops_somebody_elses_answer(conversations: Conversations) -> None:
+    chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
+    assert list(conversations.follow(BOB, chat.id)) == []
+    assert conversations.look(BOB, chat.id) == ()
+    conversations.stop(BOB, chat.id)
+    assert ended(conversations, chat).path[-1].state == "done"
+
+
+def test_stop_keeps_what_was_written_and_says_what_it_cost(conversations: Conversations) -> None:
+    chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
+    for looks in conversations.follow(ANN, chat.id):
+        if looks[0].message.text:
+            conversations.stop(ANN, chat.id)
+    answer = ended(conversations, chat).path[-1]
+    assert (answer.state, answer.reason) == ("stopped", "stopped")
+    assert answer.usage is not None
+    assert 0 < answer.usage.new_tokens < 400
+
+
+def test_a_stopped_answer_is_continued_as_if_it_had_not_been(conversations: Conversations) -> None:
+    whole = ended(conversations, conversations.send(ANN, None, None, Question("hello"), [LONG])).path[-1].text
+    chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
+    for looks in conversations.follow(ANN, chat.id):
+        if len(looks[0].message.text) > 20:
+            conversations.stop(ANN, chat.id)
+    chat = ended(conversations, chat)
+    begun = chat.path[-1].text
+    assert len(begun) < len(whole)
+    chat = ended(conversations, conversations.resume(ANN, chat.id, chat.version, chat.path[-1].id, LONG))
+    assert chat.path[-1].text.startswith(begun)
+    assert len(chat.path[-1].text) > len(begun)
+    assert len(chat.path) == 2
+
+
+def test_edit_and_regenerate_make_versions_and_reuse_the_cache(conversations: Conversations) -> None:
+    long_start = Question("the quick brown fox jumps over the lazy dog " * 4)
+    chat = ended(conversations, conversations.send(ANN, None, None, long_start, [SHORT]))
+    question, answer = chat.path
+    chat = ended(conversations, conversations.regenerate(ANN, chat.id, chat.version, answer.id, [SHORT]))
+    assert chat.path[-1].versions == (answer.id, chat.path[-1].id)
+    assert chat.path[-1].usage is not None
+    assert chat.path[-1].usage.cached_tokens > 16
+    chat = ended(conversations, conversations.edit(ANN, chat.id, chat.version, question.id, question.text + " again", [SHORT]))
+    assert chat.path[0].versions == (question.id, chat.path[0].id)
+    assert chat.path[-1].usage is not None
+    assert chat.path[-1].usage.cached_tokens > 16
+
+
+def test_two_asks_are_two_versions_written_at_once(conversations: Conversations) -> None:
+    asks = [replace(LONG, system_prompt="one"), replace(LONG, system_prompt="two")]
+    chat = conversations.send(ANN, None, None, Question("hello"), asks)
+    assert any(all(look.message.text and not look.is_over for look in looks) for looks in conversations.follow(ANN, chat.id))
+    chat = ended(conversations, chat)
+    assert chat.path[-1].id == min(chat.path[-1].versions)
+    assert len(chat.path[-1].versions) == 2
+    other = conversations.store.select(ANN, chat.id, chat.version, chat.path[-1].versions[1]).path[-1]
+    assert (chat.path[-1].system_prompt, other.system_prompt) == ("one", "two")
+
+
+def test_a_queued_message_is_sent_when_the_answer_ends_even_without_a_page(conversations: Conversations) -> None:
+    chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
+    conversations.store.queue(ANN, chat.id, "and then?")
+    deadline = time.monotonic() + 60
+    while len(conversations.store.get(ANN, chat.id).path) < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    chat = ended(conversations, chat)
+    assert [message.text for message in chat.path if message.role == "user"] == ["hello", "and then?"]
+    assert chat.queued == ""
+
+
+def test_a_second_message_while_one_is_answered_is_refused(conversations: Conversations) -> None:
+    chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
+    with pytest.raises(EngineBusy):
+        conversations.send(ANN, chat.id, chat.version, Question("me too"), [SHORT])
+    assert len(ended(conversations, chat).path) == 2
+
+
+def test_a_stale_page_is_refused_and_nothing_is_left_behind(conversations: Conversations) -> None:
+    chat = ended(conversations, conversations.send(ANN, None, None, Question("hello"), [SHORT]))
+    newer = ended(conversations, conversations.send(ANN, chat.id, chat.version, Question("from page one"), [SHORT]))
+    with pytest.raises(StaleChat):
+        conversations.send(ANN, chat.id, chat.version, Question("from page two"), [SHORT])
+    assert not conversations.is_writing(chat.id)
+    assert conversations.store.get(ANN, chat.id) == newer
+
+
+def test_a_message_that_does_not_fit_is_refused_before_anything_is_kept(conversations: Conversations) -> None:
+    with pytest.raises(MessageTooLong):
+        conversations.send(ANN, None, None, Question("word " * 3000), [SHORT])
+    with pytest.raises(InvalidRequest):
+        conversations.send(ANN, None, None, Question("   "), [SHORT])
+    assert conversations.store.list(ANN) == ()
+
+
+def test_attachments_are_read_by_the_model_and_kept(conversations: Conversations) -> None:
+    question = Question("what is this?", (Attachment("notes.txt", "the lazy dog"),))
+    chat = ended(conversations, conversations.send(ANN, None, None, question, [SHORT]))
+    plain = ended(conversations, conversations.send(ANN, None, None, Question("what is this?"), [SHORT]))
+    assert chat.path[0].attachments == question.attachments
+    assert chat.path[1].usage is not None
+    assert plain.path[1].usage is not None
+    assert chat.path[1].usage.prompt_tokens > plain.path[1].usage.prompt_tokens + 4
+
+
+def test_an_answer_that_breaks_is_kept_with_its_reason(
+        conversations: Conversations, new_engine: Callable[..., Engine], tmp_path: Path) -> None:
+    engine = new_engine()
+    broken = Conversations(engine, Database(tmp_path))
+    chat = conversations.store.copy(ANN, "x", [])
+    engine.check_prompt = lambda *_: None       # type: ignore[method-assign]   # as while a model is being loaded
+    chat = ended(broken, broken.send(ANN, chat.id, None, Question("hello"), [SHORT]))
+    assert chat.path[-1].state == "failed"
+    assert "No model is loaded" in chat.path[-1].error
+
+
+def test_an_unwritable_folder_costs_no_answer(conversations: Conversations, tmp_path: Path) -> None:
+    chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
+    path = tmp_path / "mindcubes.db"
+    looks = conversations.follow(ANN, chat.id)
+    next(looks)
+    import sqlite3
+
+    with sqlite3.connect(path) as holder:       # a full disk shows itself in the same place: a write that fails
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        last = list(looks)[-1][0]
+    assert last.message.text
+    assert last.is_over
+
+
+def test_public_mode_limits_what_one_visitor_has_written_at_once(
+        new_engine: Callable[..., Engine], llama_folder: Path, settings: Settings, tmp_path: Path) -> None:
+    engine = new_engine(llama_folder)
+    engine.settings = replace(settings, is_public=True)
+    public = Conversations(engine, Database(tmp_path))
+    for _ in range(4):
+        public.send(ANN, None, None, Question("hello"), [LONG])
+    with pytest.raises(EngineBusy):
+        public.send(ANN, None, None, Question("one more"), [LONG])
+    public.send(BOB, None, None, Question("me"), [SHORT])
+    public.close()

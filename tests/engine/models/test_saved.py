@@ -1,0 +1,81 @@
+"""Quantized weights on disk: the same model, sooner; never a stale or a damaged one."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, ModelSpec, Quantization, Settings
+from engine.errors import InvalidRequest, LoadError
+from engine.models.saved import all_saved
+from tests import tiny_models
+from tests.conftest import ask, exhaust
+
+
+@pytest.fixture
+def own(settings: Settings, tmp_path: Path) -> Settings:
+    return replace(settings, data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return tiny_models.llama(tmp_path / "source")
+
+
+@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.NF4])
+def test_a_saved_model_says_the_same(new_engine: Callable[..., Engine], own: Settings, source: Path, quantization: Quantization) -> None:
+    spec = ModelSpec(str(source), quantization=quantization)
+    first = new_engine(spec, own)
+    before, held = ask(first, "hello")[0], first.status().quantization
+    first.save_quantized()
+    second = new_engine(spec, own)
+    assert second._active_model is not None
+    assert second._active_model.candidate.is_saved
+    assert second._active_model.weight_bytes == first._active_model.weight_bytes     # type: ignore[union-attr]
+    assert (ask(second, "hello")[0], second.status().quantization) == (before, held)
+    assert second.default_options() == first.default_options()
+
+
+def test_a_saved_model_serves_when_its_source_is_deleted(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
+    spec = ModelSpec(str(source), quantization=Quantization.NF4)
+    engine = new_engine(spec, own)
+    before = ask(engine, "hello")[0]
+    engine.save_quantized()
+    shutil.rmtree(source)
+    assert ask(new_engine(spec, own), "hello")[0] == before
+
+
+def test_a_changed_source_is_loaded_instead_of_its_copy(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
+    spec = ModelSpec(str(source), quantization=Quantization.NF4)
+    new_engine(spec, own).save_quantized()
+    shutil.rmtree(source)
+    tiny_models.llama(source, window=256)
+    again = new_engine(spec, own)
+    assert again._active_model is not None
+    assert not again._active_model.candidate.is_saved
+
+
+def test_a_damaged_copy_is_named_and_taken_away(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
+    spec = ModelSpec(str(source), quantization=Quantization.NF4)
+    saved = new_engine(spec, own).save_quantized()
+    weights = saved.folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    engine = new_engine(made_with=own)
+    with pytest.raises(LoadError, match="saved quantized copy"):
+        exhaust(engine.load(spec))
+    exhaust(engine.load(spec))
+    assert engine.status().state == "ready"
+
+
+def test_an_unquantized_model_is_not_saved(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
+    with pytest.raises(InvalidRequest, match="int8 or nf4"):
+        new_engine(source, own).save_quantized()
+
+
+def test_what_was_saved_is_listed_with_its_size(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
+    new_engine(ModelSpec(str(source), quantization=Quantization.INT8), own).save_quantized()
+    listed = all_saved(own)
+    assert [(each.model, each.quantization) for each in listed] == [(str(source), Quantization.INT8)]
+    assert listed[0].size_bytes > 100_000

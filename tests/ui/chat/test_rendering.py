@@ -1,0 +1,137 @@
+import time
+from dataclasses import replace
+from itertools import pairwise
+
+import gradio as gr
+import pytest
+
+from engine import Prefill, Waiting
+from engine.chat import Attachment, Chat, ChatMessage, ChatSummary, Progress
+from ui.chat import rendering
+from ui.chat.session import Session
+from ui.shared.pace import Pace
+
+from ..scripted_engine import USAGE
+
+SUMMARY = ChatSummary("c1", "A title", 0.0, 0.0)
+
+
+def question(text: str = "A question", message_id: int = 1, **values: object) -> ChatMessage:
+    return replace(ChatMessage("user", text, id=message_id, versions=(message_id,)), **values)
+
+
+def answer(text: str = "An answer.", message_id: int = 2, **values: object) -> ChatMessage:
+    made = ChatMessage("assistant", text, id=message_id, versions=(message_id,), usage=USAGE, reason="stop", model="tiny")
+    return replace(made, **values)
+
+
+def session_of(*path: ChatMessage, looks: tuple[Progress, ...] = ()) -> Session:
+    return Session("o", Chat(SUMMARY, path), looks=looks)
+
+
+def shown(*path: ChatMessage, language: str = "en") -> str:
+    return str(rendering.messages(session_of(*path), language))
+
+
+def test_gradio_accepts_the_messages() -> None:
+    session = session_of(question(attachments=(Attachment("a.txt", "x", 3),)), answer(thoughts="hm", thought_s=2.0))
+    root = gr.Chatbot().postprocess(rendering.messages(session, "en")).root
+    assert [message.role for message in root] == ["user", "assistant", "assistant"]
+
+
+def test_an_ended_answer_says_what_it_cost() -> None:
+    facts = ("tiny", "182 tokens", "first 0.11 s", "64 tok/s", "512 cached")
+    assert all(fact in shown(question(), answer()) for fact in facts)
+
+
+@pytest.mark.parametrize(("values", "fact"), [
+    ({"reason": "length"}, "cut at the token limit"), ({"state": "stopped"}, "stopped"), ({"state": "interrupted"}, "interrupted"),
+    ({"state": "failed", "error": "It <broke>."}, "It &lt;broke&gt;.")])
+def test_an_answer_that_did_not_end_by_itself_says_so_and_can_be_continued(values: dict[str, object], fact: str) -> None:
+    page = shown(question(), answer(**values))
+    assert fact in page
+    assert 'data-act="continue"' in page
+    assert 'data-act="continue"' not in shown(question(), answer())
+
+
+def test_dropped_turns_are_marked_where_the_models_memory_begins() -> None:
+    usage = replace(USAGE, dropped_messages=2, dropped_tokens=1204)
+    path = [question("one"), answer("1", 2), question("two", 3), answer("2", 4, usage=usage)]
+    messages = rendering.messages(session_of(*path), "en")
+    assert ["no longer fit" in str(message) for message in messages] == [False, False, True, False]
+    assert "2 older messages no longer fit (1,204 tokens)" in str(messages)
+    assert "no longer fit" not in shown(question(), answer())
+
+
+def test_what_the_engine_notes_is_shown_and_escaped() -> None:
+    assert "&lt;b&gt;" in shown(question(), answer(notes=("A note with <b>.",)))
+
+
+def test_the_text_to_copy_cannot_break_out_of_its_attribute() -> None:
+    assert 'data-text="&quot;&gt;&lt;script&gt;' in shown(question(), answer('"><script>'))
+
+
+@pytest.mark.parametrize(("waiting", "expected"), [
+    (Waiting(2, 0.1), "Waiting: 2 ahead"), (Prefill(100, 1600), "Reading 100 of 1,600 tokens"), (Waiting(0, 0.0), "Writing")])
+def test_before_the_first_word_it_says_what_it_waits_for(waiting: Waiting | Prefill, expected: str) -> None:
+    message = answer("", state="writing", usage=None)
+    session = session_of(question(), message, looks=(Progress(message, waiting),))
+    assert expected in str(rendering.messages(session, "en"))
+
+
+def test_versions_can_be_switched_in_both_directions() -> None:
+    page = shown(question(), answer(versions=(7, 2, 9)))
+    assert "2 / 3" in page
+    assert 'data-act="version" data-id="7"' in page
+    assert 'data-act="version" data-id="9"' in page
+
+
+def test_between_two_updates_only_the_growing_text_changes() -> None:
+    message = answer("One", 4, state="writing", usage=None)
+    path = (question(), answer(), question("q", 3), message)
+    before = rendering.messages(session_of(*path, looks=(Progress(message),)), "en")
+    grown = Progress(replace(message, text="One two"))
+    after = rendering.messages(session_of(*path, looks=(grown,)), "en")
+    assert gr.utils.diff(before, after) == [["append", [3, "content", 0, "text"], " two"]]
+
+
+def test_thoughts_are_folded_once_the_answer_begins_and_say_how_long_they_took() -> None:
+    thinking = answer("", thoughts="hm", state="writing", usage=None)
+    assert "'pending'" in str(rendering.messages(session_of(question(), thinking, looks=(Progress(thinking),)), "en"))
+    ended = str(rendering.messages(session_of(question(), answer(thoughts="hm", thought_s=2.34)), "en"))
+    assert "'done'" in ended
+    assert "'duration': 2.3" in ended
+
+
+def test_a_long_chat_shows_its_end_until_more_is_asked_for() -> None:
+    path = [make(str(i), i) for i in range(1, 101, 2) for make in (question, answer)]
+    session = session_of(*path)
+    messages = rendering.messages(session, "en")
+    assert len(messages) == rendering.SHOWN_MESSAGES
+    assert "Show 70 older messages" in str(messages[0])
+    session.num_older = 100
+    assert len(rendering.messages(session, "en")) == 100
+
+
+def test_a_shared_conversation_has_nothing_to_change() -> None:
+    page = str(rendering.messages(Session("o", share=type("S", (), {"path": (question(), answer())})()), "en"))      # type: ignore[arg-type]
+    assert "An answer." in page
+    assert "data-act" not in page
+
+
+def test_the_gauge_shows_the_last_exchange_and_what_is_left() -> None:
+    gauge = rendering.gauge(session_of(question(), answer(), question("q", 3)), 4096, "en")
+    assert "782 / 4,096" in gauge
+    assert "3,314 left" in gauge
+    assert "0 / 4,096" in rendering.gauge(Session(), 4096, "en")
+
+
+def test_updates_are_at_least_50_ms_apart() -> None:
+    pace, updates, until = Pace(), [], time.monotonic() + 0.3
+    while time.monotonic() < until:
+        if pace.is_due():
+            pace.began()
+            updates.append(time.monotonic())
+            pace.ended(0)
+    assert len(updates) <= 7
+    assert all(later - earlier >= rendering.UPDATE_S * 0.99 for earlier, later in pairwise(updates))

@@ -1,0 +1,26 @@
+"""What one open page's Code agent tab holds. Lives in gr.State; never shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.agent import AgentRun
+
+
+@dataclass
+class AgentSession:
+    """`run` as this page last saw it; None is the empty tab. `following` counts up whenever the page turns to another run."""
+
+    owner: str = ""
+    run: AgentRun | None = None
+    uploads: list[Path] = field(default_factory=list)       # for the next task
+    problem: Exception | None = None
+    following: int = 0
+    must_follow: bool = False       # work has begun that the next event is to follow
+    is_open: bool = False           # whether the tab was looked at
+
+    def turn_to(self, run: AgentRun | None) -> None:
+        self.run, self.problem = run, None
+        self.following += 1
+        self.must_follow = run is not None and run.is_working

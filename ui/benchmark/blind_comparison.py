@@ -1,0 +1,52 @@
+"""The blind comparison as HTML: two answers of unknown models, who they were after the vote, and the ratings of all votes."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from engine.background import Job
+from engine.benchmark import Duel, DuelSide, Rating
+
+from ..shared.html import action_button
+from ..shared.language import number, text
+
+SCORES = (("left", "1"), ("same", "0.5"), ("right", "0"))
+
+
+def _say(language: str, key: str, **values: object) -> str:
+    return html.escape(text(language, key, **values))
+
+
+def duel_html(job: Job, duel: Duel, language: str) -> str:
+    """Nothing here says who answered."""
+    votes = "".join(action_button(text(language, f"bench.vote.{name}"), "vote", f"{job.id} {score}") for name, score in SCORES)
+    names = [text(language, f"bench.side.{side}") for side in ("left", "right")]
+    return _shown(duel, names, f'<div class="mc-remedies">{votes}</div>', language)
+
+
+def revealed_html(duel: Duel, language: str) -> str:
+    close = action_button(text(language, "bench.close"), "revealed")
+    return _shown(duel, [duel.left.label, duel.right.label], f'<div class="mc-remedies">{close}</div>', language)
+
+
+def _shown(duel: Duel, names: Sequence[str], acts: str, language: str) -> str:
+    answers = "".join(_answer(side, name) for side, name in zip((duel.left, duel.right), names, strict=True))
+    return (f'<section class="mc-now mc-duel" aria-label="{_say(language, "bench.duel")}">'
+            f'<p class="mc-asked">{html.escape(duel.prompt)}</p><div class="mc-sides">{answers}</div>{acts}</section>')
+
+
+def _answer(side: DuelSide, name: str) -> str:
+    return f'<article><h3>{html.escape(name)}</h3><p>{html.escape(side.text)}</p></article>'
+
+
+def ratings_html(ratings: Sequence[Rating], language: str, *, may_clear: bool) -> str:
+    if not ratings:
+        return ""
+    head = "".join(f'<th scope="col">{_say(language, f"bench.col.{each}")}</th>' for each in ("model", "elo", "votes", "wins"))
+    rows = "".join(f'<tr><th scope="row">{html.escape(each.label)}</th><td>{number(language, each.elo)}</td>'
+                   f"<td>{each.votes}</td><td>{each.wins}</td></tr>" for each in ratings)
+    ask = f' data-confirm="{_say(language, "bench.votes.ask")}"'
+    clear = action_button(text(language, "bench.votes.clear"), "clear-votes", extra=ask) if may_clear else ""
+    return (f'<div class="mc-scroll" tabindex="0" role="region" aria-label="{_say(language, "bench.ratings")}"><table class="mc-table">'
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{clear}")

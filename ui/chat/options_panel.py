@@ -1,0 +1,124 @@
+"""The options of a reply: system prompts and presets, the model's own defaults, and a second answer to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from engine import EngineError, GenerationOptions
+from engine.errors import InvalidRequest
+
+from ..shared.context import QUICK, Shared
+from ..shared.language import language_of, text
+from ..shared.visitor import owner_of
+
+# name: lowest, highest, step of its slider
+RANGES = {
+    "temperature": (0, 2, 0.05), "max_new_tokens": (16, 4096, 16), "top_p": (0, 1, 0.01), "top_k": (0, 200, 1),
+    "min_p": (0, 1, 0.01), "repetition_penalty": (0.5, 2, 0.01),
+}
+PRESETS = ("write", "translate", "explain", "code", "tutor", "data")
+MAX_PRESET_NAME = 60
+SAVE_JS = """(name, prompt) => mindcubes.ask(document.querySelector('#mc-preset-save button, button#mc-preset-save')?.innerText || '', '')
+  .then(name => [name, prompt])"""
+
+
+@dataclass(frozen=True)
+class OptionsPanel:
+    """`fields` are in the order that `read` takes and `values_of` returns; `asked` is everything an answer depends on."""
+
+    system_prompt: gr.Textbox
+    presets: gr.Dropdown
+    fields: tuple[gr.components.Component, ...]
+    asked: tuple[gr.components.Component, ...]
+
+
+def build_options_panel(shared: Shared) -> OptionsPanel:
+    with gr.Column(elem_id="mc-options", elem_classes="mc-options"):
+        with gr.Row(elem_classes="mc-options-head"):
+            shared.labelled(gr.Markdown, {"value": "options.title"}, elem_classes="mc-options-title")
+            reset, close = (shared.labelled(gr.Button, {"value": f"options.{name}"}, size="sm", elem_id=f"mc-{name}", min_width=0)
+                            for name in ("reset", "close"))
+            close.click(None, js="() => mindcubes.toggleOptions(false)", api_visibility="private")
+        defaults = shared.engine.default_options()
+        presets = shared.labelled(gr.Dropdown, {"label": "preset.title"}, choices=[], value=None, elem_id="mc-presets")
+        system_prompt = shared.labelled(
+            gr.Textbox, {"label": "options.system", "placeholder": "options.system.placeholder"}, lines=3, max_lines=8)
+        with gr.Row(elem_classes="mc-options-head"):
+            save, forget = (shared.labelled(gr.Button, {"value": f"preset.{name}"}, size="sm", elem_id=f"mc-preset-{name}", min_width=0)
+                            for name in ("save", "forget"))
+        sliders = [_slider(shared, name, getattr(defaults, name)) for name in RANGES]
+        stop = shared.labelled(gr.Textbox, {"label": "options.stop", "info": "options.stop.info"}, lines=2, max_lines=8)
+        seed = shared.labelled(gr.Textbox, {"label": "options.seed", "info": "options.seed.info"}, lines=1, max_lines=1)
+        pair = shared.labelled(gr.Checkbox, {"label": "compare.title", "info": "compare.info"}, value=False, elem_id="mc-compare")
+        second_temperature = _slider(shared, "temperature", 1.0, "compare.temperature", visible=False)
+        second_prompt = shared.labelled(gr.Textbox, {"label": "compare.system"}, lines=2, max_lines=8, visible=False)
+    pair.change(lambda on: [gr.update(visible=on)] * 2, pair, [second_temperature, second_prompt], **QUICK)
+    fields = (*sliders, stop, seed)
+    reset.click(lambda: values_of(shared.engine.default_options()), outputs=list(fields), **QUICK)
+    _wire_presets(shared, presets, system_prompt, save, forget)
+    return OptionsPanel(system_prompt, presets, fields, (system_prompt, pair, second_prompt, second_temperature, *fields))
+
+
+def _wire_presets(shared: Shared, presets: gr.Dropdown, system_prompt: gr.Textbox, save: gr.Button, forget: gr.Button) -> None:
+    own_presets = shared.conversations.presets
+
+    def listed(request: gr.Request, chosen: str | None = None) -> Any:
+        language = language_of(request)
+        try:
+            own = [(name, f"own {name}") for name in own_presets.all(owner_of(request))]
+        except EngineError:         # the list of chats says what is wrong with the database
+            own = []
+        return gr.update(choices=[*((text(language, f"preset.{name}"), name) for name in PRESETS), *own], value=chosen)
+
+    def choose(chosen: str | None, request: gr.Request) -> Any:
+        if not chosen:
+            return gr.skip()
+        if chosen.startswith("own "):
+            return own_presets.all(owner_of(request)).get(chosen.removeprefix("own "), gr.skip())
+        return text(language_of(request), f"preset.{chosen}.text") if chosen in PRESETS else gr.skip()
+
+    def keep(name: str | None, prompt: str, request: gr.Request) -> Any:
+        if not name or not name.strip() or not prompt.strip():
+            return gr.skip()
+        name = name.strip()[:MAX_PRESET_NAME]
+        own_presets.save(owner_of(request), name, prompt)
+        return listed(request, f"own {name}")
+
+    def drop(chosen: str | None, request: gr.Request) -> Any:
+        if not chosen or not chosen.startswith("own "):
+            return gr.skip()
+        own_presets.delete(owner_of(request), chosen.removeprefix("own "))
+        return listed(request)
+
+    named = gr.Textbox(visible=False)       # what page.js asked for
+    gr.context.Context.root_block.load(listed, outputs=presets, **QUICK)
+    presets.input(choose, presets, system_prompt, **QUICK)
+    save.click(keep, [named, system_prompt], presets, js=SAVE_JS, **QUICK)
+    forget.click(drop, presets, presets, **QUICK)
+
+
+def _slider(shared: Shared, name: str, value: float, key: str = "", **properties: Any) -> gr.Slider:
+    low, high, step = RANGES[name]
+    key = key or f"options.{name}"
+    return shared.labelled(gr.Slider, {"label": key, "info": f"options.{name}.info"},
+                           minimum=low, maximum=high, step=step, value=value, buttons=[], **properties)
+
+
+def read(values: Sequence[Any]) -> GenerationOptions:
+    """The options as the engine takes them. Raises InvalidRequest."""
+    numbers = dict(zip(RANGES, values, strict=False))
+    stop, seed = (value or "" for value in values[len(RANGES):])
+    if seed.strip() and not seed.strip().isdecimal():
+        raise InvalidRequest("seed", seed, "empty or a whole number")
+    lines = tuple(line for line in stop.split("\n") if line)
+    return GenerationOptions(**numbers, stop=lines, seed=int(seed) if seed.strip() else None)
+
+
+def values_of(options: GenerationOptions) -> list[Any]:
+    """What the fields show for `options`."""
+    seed = "" if options.seed is None else str(options.seed)
+    return [*(getattr(options, name) for name in RANGES), "\n".join(options.stop), seed]

@@ -1,0 +1,210 @@
+"""From a conversation to what the chat shows, and how often it is sent.
+
+An answer costs its page as little as possible: Gradio sends only what was appended, so all that is needed is to send
+rarely (Pace), to keep everything but the growing text unchanged between two updates, and to show only the latest turns
+of a long chat until more are asked for.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from engine import Prefill, Waiting
+from engine.chat import ChatMessage, Progress
+
+from ..shared.language import number, text
+from .session import Session
+
+SHOWN_MESSAGES = 30         # of a long chat, until more are asked for
+MORE_MESSAGES = 100
+
+
+def messages(session: Session, language: str) -> list[dict[str, Any]]:
+    """The value of the Chatbot."""
+    path = session.path
+    if session.pair and len(session.pair) > 1 and path and path[-1].id in session.pair:
+        path = path[:-1]        # shown side by side below
+    first = max(0, len(path) - SHOWN_MESSAGES - session.num_older)
+    dropped = _dropped(path)
+    looks = {look.message.id: look for look in session.looks}
+    shown: list[dict[str, Any]] = []
+    for index in range(first, len(path)):
+        message, is_last = path[index], index == len(path) - 1
+        before = [_html(_more(first, language))] if index == first and first else []
+        if dropped and index == dropped[0]:
+            before.append(_html(_marker(dropped, language)))
+        if message.role == "user":
+            shown.append({"role": "user", "content": [*before, *_question(message, language, is_frozen=session.share is not None)]})
+        else:
+            shown += _answer(message, looks.get(message.id), language, is_last=is_last, is_frozen=session.share is not None)
+    return shown
+
+
+def single(look: Progress, language: str) -> list[dict[str, Any]]:
+    """The value of one of the two Chatbots that show answers side by side."""
+    act = _act("keep", look.message.id, text(language, "compare.keep"))
+    keep = f'<div class="mc-foot"><span class="mc-acts">{act}</span></div>' if look.is_over else ""
+    options = look.message.options
+    label = text(language, "compare.label", temperature=number(language, options.temperature if options else 0, 2),
+                 system=look.message.system_prompt[:60] or "–")
+    shown = _answer(look.message, look, language, is_last=False, is_frozen=True)
+    shown[0]["content"].insert(0, _html(f'<div class="mc-note">{html.escape(label)}</div>'))
+    shown[-1]["content"].append(_html(keep))
+    return shown
+
+
+def _question(message: ChatMessage, language: str, is_frozen: bool) -> list[dict[str, Any]]:
+    files = "".join(f"<span>{html.escape(each.name)} · {text(language, 'usage.tokens', count=number(language, each.tokens))}</span>"
+                    for each in message.attachments)
+    content = [_html(f'<div class="mc-files">{files}</div>')] if files else []
+    if message.text:
+        content.append(_text(message.text))
+    if not is_frozen:
+        acts = (_versions(message, language) + _act("edit", message.id, text(language, "chat.edit"))
+                + _act("delete-message", message.id, text(language, "chat.delete")))
+        content.append(_html(f'<div class="mc-foot mc-quiet"><span class="mc-acts">{acts}</span></div>'))
+    return content
+
+
+def _answer(message: ChatMessage, look: Progress | None, language: str, is_last: bool, is_frozen: bool) -> list[dict[str, Any]]:
+    shown: list[dict[str, Any]] = []
+    is_thinking = look is not None and look.is_thinking
+    if message.thoughts:
+        title = text(language, "chat.thinking" if is_thinking else "chat.thoughts")
+        metadata: dict[str, Any] = {"title": title, "status": "pending" if is_thinking else "done"}
+        if not is_thinking and message.thought_s:
+            metadata["duration"] = round(message.thought_s, 1)
+        shown.append({"role": "assistant", "content": [_text(message.thoughts)], "metadata": metadata})
+    answer = [_text(message.text)] if message.text else []
+    footer = _footer(message, look, language, is_last, is_frozen)
+    shown.append({"role": "assistant", "content": [*answer, _html(footer)]})
+    return shown
+
+
+def _text(content: str) -> dict[str, str]:
+    return {"type": "text", "text": content}
+
+
+def _html(content: str) -> dict[str, Any]:
+    """A gr.HTML inside a message, in the form in which Gradio sends it."""
+    return {"type": "component", "component": "html", "value": content, "constructor_args": {},
+            "props": {"html_template": "${value}", "css_template": "", "js_on_load": "", "apply_default_css": False,
+                      "show_label": False, "visible": True}}
+
+
+def _act(action: str, target: int | str, label: str, extra: str = "") -> str:
+    """A button that page.js turns into an event of the page."""
+    return f'<button type="button" data-act="{action}" data-id="{target}" {extra}>{html.escape(label)}</button>'
+
+
+def _footer(message: ChatMessage, look: Progress | None, language: str, is_last: bool, is_frozen: bool) -> str:
+    """The lines under an answer: what it cost and its buttons, or what it is waiting for."""
+    if message.state == "writing":
+        return f'<div class="mc-foot" role="status">{html.escape(_progress(message, look, language))}</div>'
+    known = _facts(message, language)
+    if is_frozen and message.options:       # a reader of a shared conversation has no options panel
+        known.append(f"{text(language, 'options.temperature')} {number(language, message.options.temperature, 2)}")
+    facts = "".join(f"<span>{html.escape(fact)}</span>" for fact in known)
+    acts = []
+    if message.text:
+        copy = html.escape(text(language, "chat.copy"))
+        acts.append(f'<button type="button" class="mc-copy" data-text="{html.escape(message.text)}">{copy}</button>')
+    if not is_frozen:
+        if is_last and message.text and (message.state in ("stopped", "interrupted", "failed") or message.reason == "length"):
+            acts.append(_act("continue", message.id, text(language, "chat.continue")))
+        acts.append(_act("regenerate", message.id, text(language, "chat.regenerate")))
+        acts.append(_act("branch", message.id, text(language, "chat.branch")))
+        acts.append(_act("delete-message", message.id, text(language, "chat.delete")))
+    versions = "" if is_frozen else _versions(message, language)
+    lines = [f'<div class="mc-foot"><span class="mc-facts">{facts}</span><span class="mc-acts">{versions}{"".join(acts)}</span></div>']
+    if message.state == "failed":
+        alert = 'role="alert"' if is_last else ""
+        lines.insert(0, f'<div class="mc-problem" {alert}>{html.escape(message.error)}</div>')
+    elif not message.text and message.state == "done":
+        lines.insert(0, f'<div class="mc-note">{text(language, "chat.empty_answer")}</div>')
+    lines += [f'<div class="mc-note">{html.escape(note)}</div>' for note in message.notes]
+    return "".join(lines)
+
+
+def _versions(message: ChatMessage, language: str) -> str:
+    """‹ 2 / 3 ›"""
+    if len(message.versions) < 2:
+        return ""
+    at = message.versions.index(message.id) if message.id in message.versions else 0
+    sides = []
+    for step, name, arrow in ((-1, "chat.previous_version", "‹"), (1, "chat.next_version", "›")):
+        label, other = html.escape(text(language, name)), at + step
+        if 0 <= other < len(message.versions):
+            sides.append(_act("version", message.versions[other], arrow, f'aria-label="{label}" title="{label}"'))
+        else:
+            sides.append(f'<button type="button" disabled aria-label="{label}">{arrow}</button>')
+    place = text(language, "chat.version", at=number(language, at + 1), count=number(language, len(message.versions)))
+    return f'<span class="mc-versions">{sides[0]}<span>{place}</span>{sides[1]}</span>'
+
+
+def _progress(message: ChatMessage, look: Progress | None, language: str) -> str:
+    if message.thoughts or message.text:
+        return text(language, "chat.thinking" if look and look.is_thinking else "chat.writing")
+    match look.waiting if look else None:
+        case Waiting(position=position) if position > 0:
+            return text(language, "chat.waiting", count=number(language, position))
+        case Prefill(done=done, total=total) if 0 < done < total:
+            return text(language, "chat.reading", done=number(language, done), total=number(language, total))
+    return text(language, "chat.writing" if message.model else "chat.loading")
+
+
+def _facts(message: ChatMessage, language: str) -> list[str]:
+    """What is known about an ended answer, each with its unit."""
+    usage = message.usage
+    facts = [message.model] if message.model else []
+    if usage is not None and (usage.new_tokens or message.state == "done"):
+        facts += [text(language, "usage.tokens", count=number(language, usage.new_tokens)),
+                  text(language, "usage.first", seconds=number(language, usage.ttft_s, 2))]
+        if usage.tokens_per_second:
+            decimals = 0 if usage.tokens_per_second >= 10 else 1
+            facts.append(text(language, "usage.rate", rate=number(language, usage.tokens_per_second, decimals)))
+        facts.append(text(language, "usage.cached", count=number(language, usage.cached_tokens)))
+    if message.state in ("stopped", "interrupted"):
+        facts.append(text(language, f"usage.{message.state}"))
+    elif message.reason == "length":
+        facts.append(text(language, "usage.length"))
+    return facts
+
+
+def _dropped(path: Sequence[ChatMessage]) -> tuple[int, int, int] | None:
+    """Where the model's memory of this chat begins: (index of the first message it still reads, messages left out, their tokens)."""
+    usage = next((message.usage for message in reversed(path) if message.usage), None)
+    if usage is None or not usage.dropped_messages:
+        return None
+    read = [i for i, message in enumerate(path) if (message.role == "user" and i + 1 < len(path) and path[i + 1].text)
+            or (message.role == "assistant" and message.text)]
+    last_question = max((i for i, message in enumerate(path) if message.role == "user"), default=0)
+    at = read[usage.dropped_messages] if usage.dropped_messages < len(read) else last_question
+    return at, usage.dropped_messages, usage.dropped_tokens
+
+
+def _marker(dropped: tuple[int, int, int], language: str) -> str:
+    line = text(language, "usage.dropped", count=number(language, dropped[1]), tokens=number(language, dropped[2]))
+    return f'<div class="mc-dropped"><span>{html.escape(line)}</span></div>'
+
+
+def _more(hidden: int, language: str) -> str:
+    return f'<div class="mc-more">{_act("older", 0, text(language, "chat.older", count=number(language, hidden)))}</div>'
+
+
+def gauge(session: Session, window_tokens: int, language: str) -> str:
+    """The context line: how much of the window the last exchange took, and what it leaves for the next message."""
+    if not window_tokens:
+        return ""
+    usage = next((message.usage for message in reversed(session.path) if message.usage), None)
+    used = min(window_tokens, usage.prompt_tokens + usage.new_tokens) if usage else 0
+    share = min(100, round(100 * used / window_tokens))
+    numbers = {"used": number(language, used), "window": number(language, window_tokens), "left": number(language, window_tokens - used)}
+    name = html.escape(text(language, "usage.context.name", **numbers))
+    see = html.escape(text(language, "chat.see_prompt"))
+    return (f'<button type="button" class="mc-gauge" data-act="prompt" data-id="0" title="{name} {see}">'
+            f'<span>{text(language, "usage.context")}</span>'
+            f'<span class="mc-meter"><i style="width:{share}%"></i></span>'
+            f'<span>{numbers["used"]} / {numbers["window"]}</span></button>')

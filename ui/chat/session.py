@@ -1,0 +1,58 @@
+"""What one open page knows, kept between two of its events. Lives in gr.State; never shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from engine.chat import Attachment, Chat, ChatMessage, Progress, Share
+
+
+@dataclass
+class Session:
+    """`chat` is the chat as this page last saw it; None is the empty page. `looks` are its answers being written.
+
+    `following` counts up whenever the page turns to something else, so that a handler which still follows the old thing
+    notices and ends without a word.
+    """
+
+    owner: str = ""
+    chat: Chat | None = None
+    share: Share | None = None
+    looks: tuple[Progress, ...] = ()
+    following: int = 0
+    is_following: bool = False
+    must_follow: bool = False                           # an answer has begun that the next event is to follow
+    must_end: bool = False                              # it has ended, which the event after that is to show
+    editing: int | None = None                          # the message whose new version is being written
+    pair: tuple[int, ...] = ()                          # versions shown side by side, until one is kept
+    attachments: list[Attachment] = field(default_factory=list)
+    too_long: list[Attachment] = field(default_factory=list)     # waiting for a decision
+    undo: tuple[str, str, int] | None = None            # what can be brought back: (kind, chat id, message id)
+    num_older: int = 0                                  # older messages that were asked for, beyond the usual number
+    list_size: int = 0
+    query: str = ""
+
+    @property
+    def path(self) -> tuple[ChatMessage, ...]:
+        """The messages to show: those being written as they are now."""
+        if self.share:
+            return self.share.path
+        if self.chat is None:
+            return ()
+        live = {look.message.id: look.message for look in self.looks}
+        return tuple(replace(live[message.id], versions=message.versions) if message.id in live else message
+                     for message in self.chat.path)
+
+    @property
+    def is_writing(self) -> bool:
+        return any(not look.is_over for look in self.looks)
+
+    def turn_to(self, chat: Chat | None, share: Share | None = None) -> None:
+        """Show something else."""
+        is_same = self.chat is not None and chat is not None and chat.id == self.chat.id
+        self.chat, self.share = chat, share
+        self.looks = ()
+        self.following += 1
+        self.editing, self.pair = None, ()
+        if not is_same:
+            self.attachments, self.too_long, self.num_older, self.undo = [], [], 0, None

@@ -1,0 +1,64 @@
+"""Errors as sentences: the one place where the page turns an exception into words."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from engine import EngineError
+from engine.errors import MessageTooLong
+
+from .language import gib, has_text, number, text
+
+log = logging.getLogger(__name__)
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+class PageError(Exception):
+    """What the page itself refuses. Its text is the key of a sentence."""
+
+
+def sentence(error: Exception, language: str) -> str:
+    """What a person reads. An error that is not ours goes to the log, and becomes one calm sentence."""
+    if isinstance(error, PageError):
+        return text(language, str(error))
+    if not isinstance(error, EngineError):
+        log.error("unexpected error", exc_info=error)
+        return text(language, "error.unexpected")
+    key = f"error.{type(error).__name__}"
+    if language == "en" or not has_text(key):
+        return str(error)
+    return text(language, key, **{name: _fact(error, name, value, language) for name, value in vars(error).items()})
+
+
+def _fact(error: EngineError, name: str, value: object, language: str) -> object:
+    """A value of an error as the language writes it; its name tells the unit."""
+    if name.endswith("_bytes") and isinstance(value, int):
+        return gib(language, value)
+    is_count = isinstance(error, MessageTooLong) or name.endswith("_s")
+    return number(language, value) if is_count and isinstance(value, (int, float)) else value
+
+
+def shown(handler: Handler) -> Handler:
+    """For handlers without a place of their own for errors: EngineError becomes gr.Error with the same sentence."""
+    if inspect.isgeneratorfunction(handler):
+        @functools.wraps(handler)
+        def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            try:
+                yield from handler(*args, **kwargs)
+            except EngineError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+        return stream  # type: ignore[return-value]
+
+    @functools.wraps(handler)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return handler(*args, **kwargs)
+        except EngineError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+    return call  # type: ignore[return-value]

@@ -1,0 +1,139 @@
+"""Long work, as thin lines at the bottom of every tab: a load, downloads, and what else runs outside any page."""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections.abc import Sequence
+
+from engine import Status
+from engine.background import Job
+from engine.benchmark import benchmark_step
+
+from .html import action_button, disk_size, freed
+from .labels import title_text
+from .language import has_text, number, rate, text
+from .status_bar import stage_text
+
+DONE_S = 60.0               # a measurement that is done is seen in its tab
+SHOWN_S = 600.0             # an ended job stays in sight so long, unless it is put away
+RESUMABLE = ("cancelled", "interrupted", "failed")
+MEASURING = ("speed", "sweep", "quality", "cost", "duel")
+
+
+def visible(jobs: Sequence[Job]) -> list[Job]:
+    """Running ones, and those that ended a short while ago. Interrupted ones stay until somebody decides, or tries again.
+
+    `jobs` are sorted newest first: of several tries of the same work, the first is shown.
+    """
+    now, latest = time.time(), {(job.kind, job.title): job.id for job in reversed(jobs)}
+    return [job for job in jobs if latest[job.kind, job.title] == job.id and
+            (not job.is_over or job.state == "interrupted" or now - job.updated < SHOWN_S)]
+
+
+def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str) -> str:
+    """`swap_to`: the model that is taking the place of another one; "" for none (the empty chat shows a first load)."""
+    lines = [_load(status, swap_to, language)] if swap_to and status.state in ("loading", "unloading") else []
+    lines += [_line(job, language) for job in visible(jobs) if not _is_seen(job)]
+    if not lines:
+        return ""
+    label = html.escape(text(language, "jobs.title"))
+    return f'<section class="mc-jobs" aria-label="{label}">{"".join(lines)}</section>'
+
+
+def _is_seen(job: Job) -> bool:
+    return job.kind in MEASURING and job.state == "done" and time.time() - job.updated > DONE_S
+
+
+def _load(status: Status, model: str, language: str) -> str:
+    stage = status.stage
+    label = html.escape(text(language, "bar.loading", model=model))
+    detail = freed(stage.released, language) if stage and stage.released else stage_text(stage, language)
+    numbers = f' max="{stage.total}" value="{stage.done}"' if stage and stage.total else ""
+    return (f'<div class="mc-job"><b>{label}</b><progress aria-label="{label}"{numbers}></progress>'
+            f'<span>{html.escape(detail)}</span></div>')
+
+
+def _line(job: Job, language: str) -> str:
+    name = html.escape(job_name(job, language))
+    numbers = f' max="{job.total}" value="{job.done}"' if job.total else ""
+    bar = "" if job.is_over and not can_resume(job) else f'<progress aria-label="{name}"{numbers}></progress>'
+    kind = ' class="is-bad"' if job.state in ("failed", "interrupted") else ""
+    detail = html.escape(_detail(job, language))
+    whole = f' title="{detail}"' if job.state == "failed" else ""       # a line shows the beginning
+    return (f'<div class="mc-job" data-state="{job.state}"><b title="{name}">{name}</b>{bar}<span{kind}{whole}>{detail}</span>'
+            f'{_acts(job, language)}</div>')
+
+
+def _detail(job: Job, language: str) -> str:
+    if job.state == "failed":
+        return job.error
+    if job.kind in MEASURING and job.unit != "cells" and job.state == "running":
+        return phase_text(job, language)        # says how far its phase is
+    size = f"{disk_size(language, job.done)} / {disk_size(language, job.total)}" if job.unit == "bytes" and job.total else \
+        f"{number(language, job.done)} / {number(language, job.total)}" if job.total else ""
+    if job.kind in MEASURING and job.state in ("cancelled", "interrupted") and not can_resume(job):
+        return text(language, f"bench.ended.{job.state}.all")
+    if job.state != "running":
+        return " · ".join(filter(None, (text(language, f"jobs.{job.state}"), size if job.state != "done" else "")))
+    return " · ".join(filter(None, (size, *_speed(job, language)))) or text(language, "jobs.running")
+
+
+def _speed(job: Job, language: str) -> list[str]:
+    """Bytes a second and time left, which a download notes as JSON; what a measurement does; other work notes a sentence."""
+    if job.kind in MEASURING:
+        return [phase_text(job, language)]
+    try:
+        facts = json.loads(job.note or "{}")
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict):
+        return [job.note]
+    speed = [text(language, "jobs.speed", speed=disk_size(language, facts["speed"]))] if facts.get("speed") else []
+    left = [text(language, "jobs.left", time=duration(language, facts["left_s"]))] if facts.get("left_s") else []
+    return speed + left
+
+
+def can_resume(job: Job) -> bool:
+    return job.kind in ("download", "sweep") and job.state in RESUMABLE
+
+
+def job_name(job: Job, language: str) -> str:
+    key = f"bench.job.{job.kind}" if job.kind in MEASURING else f"jobs.{job.kind}"
+    title = job.title.removeprefix("blind: ").replace(", none:", ":").removesuffix(", none")        # not quantized: nothing to say
+    if job.kind in ("speed", "sweep", "quality", "cost"):       # a duel's is what was asked
+        title = title_text(title, language)
+    return text(language, key, title=title) if has_text(key) else title
+
+
+def phase_text(job: Job, language: str) -> str:
+    """What a running measurement does now: the cell, the phase, how far, how fast."""
+    step = benchmark_step(job)
+    if step is None:
+        return text(language, "bench.phase.wait")
+    count = f" {number(language, step.done)} / {number(language, step.total)}" if step.total and step.phase != "load" else ""
+    fast = text(language, "bench.rate", rate=rate(language, step.rate)) if step.rate else ""
+    return " · ".join(filter(None, (title_text(step.part, language), text(language, f"bench.phase.{step.phase}") + count, fast)))
+
+
+def duration(language: str, seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return text(language, "time.seconds", count=whole)
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return text(language, "time.minutes", count=minutes)
+    return text(language, "time.hours", hours=minutes // 60, minutes=minutes % 60)
+
+
+def _acts(job: Job, language: str) -> str:
+    def button(key: str, name: str) -> str:
+        label = text(language, key)
+        tab = ' data-tab="bench"' if job.kind in MEASURING else ""      # whose handlers hear of it
+        return action_button(label, name, str(job.id), extra=f' aria-label="{html.escape(f"{label} {job.title}")}"{tab}')
+
+    if job.state == "running":
+        return button("jobs.cancel", "cancel") if job.kind in ("download", *MEASURING) else ""
+    resume = button("jobs.resume", "resume") if can_resume(job) else ""
+    return resume + button("jobs.hide", "hide")

@@ -1,0 +1,61 @@
+"""Every text of the page, in the visitor's language.
+
+The choice made in the status bar travels as a cookie; without one the browser's first language decides. Labels are
+translated in the browser (I18N) and follow a choice by an update; sentences and numbers are written here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gradio as gr
+
+LANGUAGES = {"en": "English", "tr": "Türkçe", "zh": "中文"}
+COOKIE = "mindcubes_language"
+_FOLDER = Path(__file__).parents[1] / "locales"
+_TEXTS: dict[str, dict[str, str]] = {
+    language: json.loads((_FOLDER / f"{language}.json").read_text("utf-8")) for language in LANGUAGES}
+
+I18N = gr.I18n(**_TEXTS)
+
+
+def text(language: str, key: str, **values: object) -> str:
+    """The text of `key`, with `{name}` places filled in. An unknown key is a bug, so it raises KeyError."""
+    found = _TEXTS[language][key]
+    return found.format(**values) if values else found
+
+
+def has_text(key: str) -> bool:
+    return key in _TEXTS["en"]
+
+
+def language_of(request: gr.Request | None) -> str:
+    """The visitor's choice, else the browser's first language where it is one of ours, else English."""
+    chosen = (request.cookies or {}).get(COOKIE, "") if request else ""
+    return chosen if chosen in LANGUAGES else browser_language(request)
+
+
+def browser_language(request: gr.Request | None) -> str:
+    """The language that I18N shows by itself."""
+    accepted = (request.headers or {}).get("accept-language", "") if request else ""
+    first = accepted.split(",")[0].split(";")[0].split("-")[0].strip().lower()
+    return first if first in LANGUAGES else "en"
+
+
+def number(language: str, value: float, decimals: int = 0) -> str:
+    """1,204.5 as the language writes it."""
+    plain = f"{value:,.{decimals}f}"
+    return plain.translate(str.maketrans(",.", ".,")) if language == "tr" else plain
+
+
+def rate(language: str, value: float) -> str:
+    """Tokens per second, to three digits or so."""
+    return number(language, value, 0 if value >= 100 else 1 if value >= 10 else 2)
+
+
+def gib(language: str, num_bytes: float) -> str:
+    """Memory, to one decimal; below 0.1 GiB in MiB."""
+    if num_bytes < 0.1 * 2**30:
+        return f"{number(language, num_bytes / 2**20)} MiB"
+    return f"{number(language, num_bytes / 2**30, 1)} GiB"

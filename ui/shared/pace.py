@@ -1,0 +1,29 @@
+"""How often a page is updated while text arrives."""
+
+from __future__ import annotations
+
+import time
+
+UPDATE_S = 0.1              # the shortest time between two updates of a page; at half of it a small model on 2 cores is much slower
+LONG_UPDATE_S = 0.25        # the longest, for answers that take the browser a while to lay out
+CHARS_PER_S = 50_000        # how fast a page lays out an answer, on a small machine
+SERVER_SHARE = 4            # an update that took the server x seconds is followed by 4x without one
+
+
+class Pace:
+    """Says when the next update is due. `began` and `ended` bracket the update itself."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+        self._began = 0.0
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._due
+
+    def began(self) -> None:
+        self._began = time.monotonic()
+
+    def ended(self, num_chars: int) -> None:
+        now = time.monotonic()
+        pause = max(UPDATE_S, min(LONG_UPDATE_S, max(num_chars / CHARS_PER_S, SERVER_SHARE * (now - self._began))))
+        self._due = max(self._began + pause, now)

@@ -1,0 +1,70 @@
+"""Who is visiting, and where on earth: what the page's cookies say."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, timedelta, timezone
+
+import gradio as gr
+
+from engine import Secret
+from engine.library import Visitor
+
+KEY_COOKIE, ZONE_COOKIE = "mindcubes_key", "mindcubes_zone"      # made by page.js
+_KEY = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Account:
+    """Of Hugging Face, signed in on a Space. `token` may read what its owner allowed this Space to read."""
+
+    name: str
+    token: Secret
+
+
+def account_of(request: gr.Request | None) -> Account | None:
+    """Who signed in; None for everybody else, and when the sign-in has run out.
+
+    From the session that Gradio's sign-in keeps in a signed cookie.
+    """
+    scope = getattr(getattr(request, "request", None), "scope", None) or {}
+    info = (scope.get("session") or {}).get("oauth_info")
+    if not info or info["expires_at"] <= time.time():
+        return None
+    return Account(info["userinfo"]["preferred_username"], Secret(info["access_token"]))
+
+
+def visitor_of(request: gr.Request) -> Visitor:
+    """Who asks the engine for something: by the account, else by the name that this app asked for."""
+    account = account_of(request)
+    if account is not None:
+        return Visitor(owner_of(request), account.token, account.name)
+    return Visitor(owner_of(request), name=getattr(request, "username", None) or "")
+
+
+def owner_of(request: gr.Request | None) -> str:
+    """To whom this visitor's chats belong: the account, the signed-in name, the random key kept by the browser, or this page only.
+
+    Hashed, so that the database opens nobody's chats.
+    """
+    account, username = account_of(request), getattr(request, "username", None)
+    key = ((request.cookies or {}) if request else {}).get(KEY_COOKIE, "")
+    if account is not None:
+        who = f"account {account.name}"
+    elif username:
+        who = f"user {username}"
+    elif _KEY.fullmatch(key):
+        who = f"browser {key}"
+    else:
+        who = f"page {getattr(request, 'session_hash', None)}"
+    return hashlib.sha256(who.encode()).hexdigest()
+
+
+def zone_of(request: gr.Request | None) -> timezone:
+    """The visitor's offset from UTC, for days and times."""
+    minutes = ((request.cookies or {}) if request else {}).get(ZONE_COOKIE, "")
+    known = re.fullmatch(r"-?\d{1,3}", minutes) and abs(int(minutes)) <= 14 * 60
+    return timezone(timedelta(minutes=int(minutes))) if known else UTC
