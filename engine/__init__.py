@@ -10,10 +10,12 @@ These are the names for programs. The page uses the packages' own public names (
 # Configuration and errors
 # What is built on it
 from .agent.code_agent import CodeAgent
+from .agent.events import Final, Stopped
 from .agent.loop import AgentOptions
 from .agent.sessions import AgentSessions
 from .benchmark.benchmarks import Benchmarks
-from .chat.conversations import Conversations
+from .chat.attachments import read_attachment
+from .chat.conversations import Ask, Conversations, Question
 from .errors import EngineError
 from .hub.hub import Hub
 from .library.library import Library
@@ -41,11 +43,12 @@ from .providers.local import LocalModelProvider
 from .runtime.engine import Engine
 from .runtime.status import Status
 from .sandbox import RunResult, open_sandbox
+from .storage.transfer import read_chats
 from .settings import BUILTIN, Secret, Settings
 
 __all__ = [
-    "AgentOptions", "AgentSessions", "BUILTIN", "Benchmarks", "CodeAgent", "Conversations", "Engine", "EngineError", "Finished",
-    "GenerationOptions", "Hub", "Library", "LoadEvent", "LoadOptions", "LocalModelProvider", "Message", "ModelFit", "ModelSpec",
-    "Prefill", "Quantization", "ReasoningDelta", "Released", "RunResult", "Secret", "Settings", "Status", "StreamEvent",
-    "TextDelta", "Usage", "Waiting", "estimate_fit", "open_sandbox",
+    "AgentOptions", "AgentSessions", "Ask", "BUILTIN", "Benchmarks", "CodeAgent", "Conversations", "Engine", "EngineError", "Final",
+    "Finished", "GenerationOptions", "Hub", "Library", "LoadEvent", "LoadOptions", "LocalModelProvider", "Message", "ModelFit",
+    "ModelSpec", "Prefill", "Quantization", "Question", "ReasoningDelta", "Released", "RunResult", "Secret", "Settings", "Status",
+    "Stopped", "StreamEvent", "TextDelta", "Usage", "Waiting", "estimate_fit", "open_sandbox", "read_attachment", "read_chats",
 ]
