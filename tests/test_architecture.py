@@ -55,7 +55,8 @@ def test_importing_the_engine_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("path", sources("engine/models", "engine/hub", "engine/generation", "engine/storage", "engine/sandbox"), ids=str)
+@pytest.mark.parametrize("path", sources(
+    "engine/checkpoint", "engine/models", "engine/hub", "engine/generation", "engine/storage", "engine/sandbox"), ids=str)
 def test_nothing_imports_upwards(path: Path) -> None:
     upper = ("engine.runtime", "engine.providers", "engine.library", "engine.chat", "engine.agent", "engine.benchmark")
     assert not [name for name in imports(path) if name == "engine" or name.startswith(upper)]

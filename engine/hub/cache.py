@@ -9,7 +9,6 @@ Nothing outside the cache's folder is written or removed: names of repositories 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -20,12 +19,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ..checkpoint.files import is_complete
 from ..errors import EngineBusy, InvalidRequest, ModelNotFound
 
 PREFIX = "models--"
 COMMIT = re.compile("[0-9a-f]{40}")
-TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "tekken.json")
-WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ class HubCache:
         ref = self.folder(repo) / "refs" / name
         sha = ref.read_text().strip() if ref.is_file() else name
         folder = self.snapshot(repo, sha)
-        return folder if COMMIT.fullmatch(sha) and is_whole(folder) else None
+        return folder if COMMIT.fullmatch(sha) and is_complete(folder) else None
 
     def link(self, repo: str, sha: str, path: str, etag: str) -> None:
         """Make `path` of a snapshot its blob; where the file system has no links, the blob moves there."""
@@ -157,37 +155,19 @@ class HubCache:
         return int(strategy.expected_freed_size)
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a folder has a configuration, a tokenizer, and every weight file that transformers would load."""
-    if not (folder / "config.json").is_file() or not any(path.is_file() for name in TOKENIZERS for path in folder.glob(name)):
-        return False
-    if (folder / WEIGHTS).is_file():
-        return True
-    index = folder / WEIGHTS_INDEX
-    return index.is_file() and all((folder / name).is_file() for name in shards(index.read_bytes()))
-
-
-def shards(index: bytes) -> frozenset[str]:
-    """The weight files that an index names; none where it is no index."""
-    try:
-        return frozenset(str(name) for name in json.loads(index)["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return frozenset()
-
-
 def _stored(folder: Path) -> StoredModel | None:
     blobs = [path.stat() for path in (folder / "blobs").glob("*") if path.exists()]
     snapshots = sorted((path for path in (folder / "snapshots").glob("*") if path.is_dir()), key=lambda path: path.stat().st_mtime)
     size = sum(stat.st_size for stat in blobs) + sum(_size_bytes(path) for path in snapshots)
     if not size:
         return None     # refused before the first byte came
-    newest = next((path for path in reversed(snapshots) if is_whole(path)), snapshots[-1] if snapshots else None)
+    newest = next((path for path in reversed(snapshots) if is_complete(path)), snapshots[-1] if snapshots else None)
     return StoredModel(
         repo=folder.name.removeprefix(PREFIX).replace("--", "/", 1), sha=newest.name if newest else "",
         size_bytes=size,
         last_used=max((max(stat.st_atime, stat.st_mtime) for stat in blobs), default=folder.stat().st_mtime),
         num_files=sum(1 for path in newest.rglob("*") if path.is_file()) if newest else 0,
-        is_complete=newest is not None and is_whole(newest), path=newest)
+        is_complete=newest is not None and is_complete(newest), path=newest)
 
 
 def _size_bytes(folder: Path) -> int:

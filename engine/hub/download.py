@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ..checkpoint.files import WEIGHTS_INDEX, missing_files, shard_names
 from ..errors import DiskFull, DownloadBroken, DownloadStopped, EngineError, HubOffline, HubUnreachable, RateLimited, UnsupportedModel
-from .cache import WEIGHTS_INDEX, HubCache, checked_revision, shards
+from .cache import HubCache, checked_revision
 from .client import TICK_S, HubClient, in_background, until
 from .progress import Meter, Report
-from .repository import HubFile, Repository, look, missing_in
+from .repository import HubFile, Repository, look
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -72,8 +73,8 @@ class _Download:
         names: frozenset[str] = frozenset()
         if self._found.is_sharded:
             index = next(file for file in self._found.files if file.path == WEIGHTS_INDEX)
-            names = shards(self._fetch(index).read_bytes())
-        if obstacle := missing_in(self._found.paths, names):
+            names = shard_names(self._fetch(index).read_bytes())
+        if obstacle := missing_files(self._found.paths, names):
             raise UnsupportedModel(self._repo, obstacle)
         return self._found.needed(names)
 

@@ -8,21 +8,21 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote
 
+from ..checkpoint.config import unsupported_reason, with_defaults
+from ..checkpoint.files import WEIGHTS, WEIGHTS_INDEX, missing_files, shard_names
+from ..checkpoint.shape import ModelShape, Tensor, shape_of
 from ..errors import HubUnreachable, ModelAccessDenied, UnsupportedModel
-from ..models.shape import ModelShape, Tensor, shape_of
-from .cache import WEIGHTS, WEIGHTS_INDEX, checked_revision, shards
+from .cache import checked_revision
 from .client import HubClient, decoded
-from .repository import HubFile, Repository, look, missing_in
+from .repository import HubFile, Repository, look
 
 CARD_BYTES = 200_000
 FIRST_BYTES = 100_000       # holds the whole header of nearly every file: one request instead of two
 HEADER_BYTES = 100_000_000  # the format's own limit (github.com/huggingface/safetensors)
 MOST_REFS = 20              # branches and pull requests that are searched for safetensors
-PACKED_BY = {"gptq": "gptqmodel", "awq": "gptqmodel", "compressed-tensors": "compressed_tensors"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class HubListing:
 def describe(client: HubClient, repo: str, revision: str | None = None) -> HubListing:
     """Everything that can be known without downloading weights. Raises InvalidRequest and what the client raises."""
     found = look(client, repo, revision)
-    config, shard_names, has_access = _config(client, found)
-    needed = {file.path: file for file in found.needed(shard_names)}
-    obstacle = missing_in(found.paths, shard_names) or _unloadable(config)
+    config, names, has_access = _config(client, found)
+    needed = {file.path: file for file in found.needed(names)}
+    obstacle = missing_files(found.paths, names) or unsupported_reason(config)
     shape, broken = (None, "") if obstacle or not config else _shape(client, found, config, needed)
     total = found.info.safetensors.total if found.info.safetensors else None
     licence, licence_url = _licence(client, found)
@@ -81,51 +81,22 @@ def _config(client: HubClient, found: Repository) -> tuple[dict[str, Any], froze
     """config.json, the names of the shards, and whether files may be read at all."""
     try:
         config = decoded(_read(client, found, "config.json"), found.repo) if "config.json" in found.paths else {}
-        names = shards(_read(client, found, WEIGHTS_INDEX)) if found.is_sharded else frozenset()
+        names = shard_names(_read(client, found, WEIGHTS_INDEX)) if found.is_sharded else frozenset()
     except ModelAccessDenied:       # the index names the shards, but may not be read: their usual names do
         return {}, frozenset(path for path in found.paths if re.fullmatch(r"model-\d+-of-\d+\.safetensors", path)), False
     return config if isinstance(config, dict) else {}, names, True
-
-
-def _unloadable(config: dict[str, Any]) -> str:
-    """What config.json alone rules out; nothing where it could not be read."""
-    kind = config.get("model_type")
-    if not config:
-        return ""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    if kind not in CONFIG_MAPPING_NAMES:
-        return (f"its architecture ({kind}) is unknown to transformers, or needs code from the repository, which is never run.")
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        return f"{kind} is not a causal language model."
-    packed = config.get("quantization_config")
-    method = str(packed.get("quant_method", "")) if isinstance(packed, dict) else ""
-    if method in PACKED_BY and find_spec(PACKED_BY[method]) is None:
-        return f"it is stored in {method}, which needs the package {PACKED_BY[method]}."
-    return ""
 
 
 def _shape(client: HubClient, found: Repository, config: dict[str, Any], needed: Iterable[str]) -> tuple[ModelShape | None, str]:
     """The shape, or why there is none. One small request for each weight file, eight at a time."""
     names = sorted(path for path in needed if path.endswith(".safetensors"))
     try:
-        full = _with_defaults(config)
+        full = with_defaults(config)
         with ThreadPoolExecutor(8, "headers") as pool:
             headers = list(pool.map(partial(read_header, client, found), names))
         return shape_of(full, (tensor for header in headers for tensor in header)), ""
     except UnsupportedModel as error:
         return None, error.what
-
-
-def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
-    """What a load would make of config.json, which leaves out what its architecture takes for granted. Raises UnsupportedModel."""
-    from transformers import CONFIG_MAPPING
-
-    try:
-        return dict(CONFIG_MAPPING[config["model_type"]].from_dict(config).to_dict())
-    except Exception as error:      # whatever a configuration can provoke ends here
-        raise UnsupportedModel(str(config["model_type"]), "its config.json makes no sense.") from error
 
 
 def read_header(client: HubClient, found: Repository, path: str) -> list[Tensor]:

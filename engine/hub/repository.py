@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from ..checkpoint.files import WEIGHTS, WEIGHTS_INDEX
 from ..errors import HubUnreachable
-from .cache import COMMIT, WEIGHTS, WEIGHTS_INDEX, checked_repo, checked_revision
+from .cache import COMMIT, checked_repo, checked_revision
 from .client import HubClient
 
 NEEDED = ("*.json", "*.jinja", "*.model", "*.txt", "tokenizer*")    # beside the weights, and only at the top
@@ -67,22 +68,6 @@ def look(client: HubClient, repo: str, revision: str | None = None) -> Repositor
     if not COMMIT.fullmatch(str(info.sha)):
         raise HubUnreachable(repo, "its answer names no commit")
     return Repository(checked_repo(info.id), info.sha, files, info)
-
-
-def missing_in(paths: frozenset[str], shard_names: frozenset[str]) -> str:
-    """Why these files cannot be loaded, or ""."""
-    if "config.json" not in paths:
-        if "adapter_config.json" in paths:
-            return "it is an adapter, not a model of its own."
-        return "it has GGUF files only." if any(path.endswith(".gguf") for path in paths) else "it has no config.json."
-    if WEIGHTS in paths or (WEIGHTS_INDEX in paths and shard_names and shard_names <= paths):
-        return ""
-    if WEIGHTS_INDEX in paths:
-        return "some of its weight files are missing."
-    pickled = next((path for path in sorted(paths) if fnmatch(path, "*.bin") or fnmatch(path, "*.pt*")), "")
-    if pickled:
-        return f"it has no safetensors weights: {pickled} is pickled, which can run code while loading."
-    return "it has no safetensors weights."
 
 
 def _is_inside(path: str) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..checkpoint.shape import ModelShape
 from ..errors import EngineError
 from ..hub.hub import HubListing
 from ..models.catalog import CatalogEntry
 from ..models.quantization import Quantization, QuantizationChoice
-from ..models.shape import ModelShape
 from ..models.spec import ModelSpec
 from ..settings import Secret
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ..background import Jobs, Progress, Stopped
 from ..chat.conversations import Conversations
+from ..checkpoint.config import read_config
+from ..checkpoint.shape import read_shape
 from ..errors import (
     DownloadStopped,
     EngineBusy,
@@ -31,10 +33,9 @@ from ..hub.hub import DownloadProgress, Hub, HubListing, HubPage, HubQuery, Stor
 from ..models.bandwidth import copy_bandwidth
 from ..models.catalog import Recommendation, catalog, entry_of, recommend
 from ..models.estimate import ModelFit, estimate_shape, measured_peaks
-from ..models.loader import BUILTIN_FOLDER, read_config
+from ..models.loader import BUILTIN_FOLDER
 from ..models.quantization import Quantization
 from ..models.saved import SavedModel, all_saved, delete_saved, find_saved
-from ..models.shape import read_shape
 from ..models.spec import LoadOptions, ModelSpec
 from ..runtime.engine import Engine
 from ..runtime.load_job import LoadJob
@@ -116,8 +117,7 @@ class Library:
         return None
 
     def _in_folder(self, name: str, folder: Path, where: Where) -> FoundModel:
-        spec = ModelSpec(name)
-        return FoundModel(name, where, shape=read_shape(folder, read_config(folder, spec), name), is_on_disk=True)
+        return FoundModel(name, where, shape=read_shape(folder, read_config(folder, name), name), is_on_disk=True)
 
     def _on_hub(self, repo: str, revision: str | None, visitor: Visitor) -> FoundModel:
         entry = entry_of(repo)

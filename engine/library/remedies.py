@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..models.catalog import smaller_sibling
 from ..models.estimate import ModelFit, QuantizationFit
-from ..models.fit import Verdict
+from ..models.memory import Verdict
 from ..models.quantization import Quantization
 
 RemedyKind = Literal["quantize", "context", "sibling", "force", "token", "revision", "retry", "disk"]

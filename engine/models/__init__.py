@@ -2,7 +2,7 @@
 
 from .catalog import CatalogEntry, Recommendation
 from .estimate import QuantizationFit
-from .fit import Verdict
+from .memory import Verdict
 from .quantization import QuantizationChoice
 from .saved import SavedModel
 

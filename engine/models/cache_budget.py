@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from ..checkpoint.shape import ModelShape
 from ..errors import NotEnoughMemory
 from ..hardware import BYTES_PER_VALUE, DType, Hardware
-from .fit import Fit, judge, kv_cache_bytes
+from .memory import Fit, judge, kv_cache_bytes
 from .quantization import Quantization
-from .shape import ModelShape
 
 SMALLEST_WINDOW = 512       # tokens: less than this is no conversation
 

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..checkpoint.shape import ModelShape
 from ..hardware import BYTES_PER_VALUE, Hardware
-from .fit import Fit, Verdict, judge
+from .memory import Fit, Verdict, judge
 from .quantization import Quantization
-from .shape import ModelShape
 
 GROUPS = ("about", "use")       # inline tables of catalog.toml that only keep its lines short
 KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool, "tuple[str, ...]": list}

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ..checkpoint.config import read_raw_config
+from ..checkpoint.shape import ModelShape, read_shape
 from ..errors import InvalidRequest, ModelNotFound, StorageError, UnsupportedModel
 from ..hardware import BYTES_PER_VALUE, Hardware, detect
+from ..hub.hub import Hub, parse_model_name
 from ..settings import BUILTIN, Settings
+from ..storage.database import Database
+from ..storage.loads import LoadHistory, MeasuredPeak
 from .bandwidth import copy_bandwidth
 from .cache_budget import largest_window
-from .fit import Fit, compute_dtype, corrected, judge, kv_cache_bytes
 from .loader import BUILTIN_FOLDER
-from .memory_peak import MeasuredPeak
+from .memory import Fit, compute_dtype, corrected, judge, kv_cache_bytes
 from .quantization import Quantization, describe
-from .shape import ModelShape, read_shape
 
 # Share of the copy bandwidth that matrix-vector products reach, and seconds that a layer's small operations take.
 SPEED_SHARE = {
@@ -109,14 +110,12 @@ def find_shape(model: str, settings: Settings) -> ModelShape:
     """From the files of a folder, of the hub's copy on this disk, or from the hub. Raises what `estimate_fit` raises."""
     folder = _local_folder(model, settings)
     if folder is not None:
-        return read_shape(folder, _config(folder, model), model)
-    from ..hub.hub import Hub, parse_model_name
-
+        return read_shape(folder, read_raw_config(folder, model), model)
     repo = parse_model_name(model)
     hub = Hub(settings)
     stored = hub.stored(repo)
     if stored is not None:
-        return read_shape(stored, _config(stored, repo), repo)
+        return read_shape(stored, read_raw_config(stored, repo), repo)
     listing = hub.describe(repo)
     if listing.shape is None:
         raise UnsupportedModel(repo, listing.obstacle or "it has no safetensors weights.")
@@ -125,9 +124,6 @@ def find_shape(model: str, settings: Settings) -> ModelShape:
 
 def measured_peaks(model: str, settings: Settings, hardware: Hardware) -> dict[Quantization, MeasuredPeak]:
     """What earlier loads of this model took here; nothing where the database is new or unreadable: an estimate needs no past."""
-    from ..storage.database import Database
-    from ..storage.loads import LoadHistory
-
     database = Database(settings.data_dir)
     if not database.path.is_file():
         return {}
@@ -152,15 +148,3 @@ def _local_folder(model: str, settings: Settings) -> Path | None:
     if folder.is_absolute() or model.startswith((".", "~")):
         raise ModelNotFound(model, "this machine")
     return None
-
-
-def _config(folder: Path, model: str) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise UnsupportedModel(model, "it has no config.json.") from error
-    except (OSError, ValueError) as error:
-        raise UnsupportedModel(model, "its config.json cannot be read.") from error
-    if not isinstance(config, dict):
-        raise UnsupportedModel(model, "its config.json is not a model's.")
-    return config

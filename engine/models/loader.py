@@ -14,18 +14,19 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoint.config import read_config
+from ..checkpoint.shape import ModelShape, read_shape
 from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound, UnsupportedModel
 from ..hardware import DType, Hardware
 from ..hub.hub import DownloadProgress, Hub
 from ..settings import BUILTIN, Settings
-from .cache_budget import CacheBudget, plan_cache
+from .cache_budget import plan_cache
+from .loaded import Candidate, LoadedModel
 from .quantization import Quantization, bitsandbytes_config, require_supported
 from .saved import find_saved, is_current
-from .shape import ModelShape, read_shape
 from .spec import LoadEvent, ModelSpec, Report
 
 if TYPE_CHECKING:
@@ -35,28 +36,6 @@ BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 # Below this many bytes of weights, waiting for a second thread costs as much as it saves, and very much more when another
 # program uses the core it runs on (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two, 29 with one).
 ONE_THREAD_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A model that was looked at and may be loaded: supported here, and it fits."""
-
-    spec: ModelSpec
-    folder: Path
-    sha: str | None
-    shape: ModelShape
-    dtype: DType
-    dtype_reason: str
-    budget: CacheBudget
-    is_saved: bool = False      # the folder holds weights that are quantized already
-
-
-@dataclass(slots=True)
-class LoadedModel:
-    candidate: Candidate
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    weight_bytes: int
 
 
 def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
@@ -113,27 +92,12 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
         saved = None
     folder, sha = (saved.folder, saved.source) if saved else find(spec, settings, report)
     report(LoadEvent("config", note="Reading the configuration"))
-    config = read_config(folder, spec)
+    config = read_config(folder, spec.model)
     shape = saved.shape if saved else read_shape(folder, config, spec.model)
     dtype, reason = _choose_dtype(spec, shape, hardware)
     budget = plan_cache(shape, spec.quantization, hardware, dtype=dtype, context_tokens=settings.context_tokens,
                         concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
     return Candidate(spec, folder, sha, shape, dtype, reason, budget, is_saved=saved is not None)
-
-
-def read_config(folder: Path, spec: ModelSpec) -> dict[str, Any]:
-    """config.json of a causal language model that transformers knows. Raises UnsupportedModel."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (ValueError, OSError, KeyError) as error:
-        why = ("its architecture is unknown to transformers, or needs code from the repository, which is never run."
-               if (folder / "config.json").is_file() else "it has no config.json.")
-        raise UnsupportedModel(spec.model, why) from error
-    if type(config) not in AutoModelForCausalLM._model_mapping:
-        raise UnsupportedModel(spec.model, f"{config.model_type} is not a causal language model.")
-    return dict(config.to_dict())
 
 
 def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:

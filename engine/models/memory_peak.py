@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
 
@@ -13,15 +12,6 @@ from ..hardware import Hardware
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3     # malloc.h
 EVERY_S = 0.02      # a matrix of a few million weights takes longer than this to quantize
-
-
-@dataclass(frozen=True, slots=True)
-class MeasuredPeak:
-    """What one load took at its highest, and for how much cache: `visitors` windows of `context_tokens`."""
-
-    peak_bytes: int
-    context_tokens: int
-    visitors: int
 
 
 class PeakWatch:

@@ -11,16 +11,13 @@ import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ..checkpoint.shape import ModelShape
 from ..errors import DiskFull, InvalidRequest
 from ..settings import BUILTIN, Settings
+from .loaded import LoadedModel
 from .quantization import Quantization
-from .shape import ModelShape
 from .spec import ModelSpec
-
-if TYPE_CHECKING:
-    from .loader import LoadedModel
 
 MARKER = "mindcubes.json"       # written last: a folder without it is not complete
 SPARE = 1.05                    # tokenizer, configuration, headers

@@ -19,8 +19,9 @@ from ..generation.single import SingleGenerator
 from ..hardware import BYTES_PER_VALUE, Hardware
 from ..messages import GenerationOptions, Message, PromptView, StreamEvent
 from ..models.author_defaults import default_options, end_ids, first_ids
-from ..models.fit import kv_cache_bytes
-from ..models.loader import Candidate, LoadedModel, collect, drop_frames, load
+from ..models.loaded import Candidate, LoadedModel
+from ..models.loader import collect, drop_frames, load
+from ..models.memory import kv_cache_bytes
 from ..models.saved import SavedModel, save
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..settings import Settings

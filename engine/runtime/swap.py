@@ -8,11 +8,12 @@ import time
 
 from ..errors import EngineError, StorageError
 from ..hardware import Hardware, detect
-from ..models.loader import Candidate, examine
-from ..models.memory_peak import MeasuredPeak, PeakWatch
+from ..models.loaded import Candidate
+from ..models.loader import examine
+from ..models.memory_peak import PeakWatch
 from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
 from ..settings import Settings
-from ..storage.loads import LoadHistory
+from ..storage.loads import LoadHistory, MeasuredPeak
 from .slot import Slot
 
 

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
-from ..models.memory_peak import MeasuredPeak
 from .database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPeak:
+    """Peak memory of one load, and the cache it had: `visitors` windows of `context_tokens`."""
+
+    peak_bytes: int
+    context_tokens: int
+    visitors: int
 
 
 class LoadHistory:

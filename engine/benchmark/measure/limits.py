@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...checkpoint.shape import ModelShape
 from ...hardware import BYTES_PER_VALUE, DType, Hardware
 from ...models.bandwidth import copy_bandwidth
-from ...models.fit import kv_cache_bytes
+from ...models.memory import kv_cache_bytes
 from ...models.quantization import Quantization
-from ...models.shape import ModelShape
 
 if TYPE_CHECKING:
     from .speed import Speed

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine import Hub, Settings
+from engine.checkpoint.shape import read_shape
 from engine.errors import ModelAccessDenied, ModelNotFound
 from engine.hub import HubListing
-from engine.models.shape import read_shape
 from engine.settings import Secret
 from tests import hub_folders, hub_standin
 from tests.hub_standin import GOOD_TOKEN, Repo, StandIn

@@ -21,7 +21,7 @@ from engine.library import Remedy
 from engine.library.remedies import remedies, too_large
 from engine.models.catalog import entry_of
 from engine.models.estimate import estimate_shape
-from engine.models.fit import Verdict
+from engine.models.memory import Verdict
 
 GIB = 2**30
 CPU = Hardware("cpu", "test CPU", 1, "bfloat16", "", 64 * GIB, True)

@@ -5,7 +5,7 @@ import pytest
 
 from engine.hardware import Hardware
 from engine.models.catalog import CatalogEntry, Recommendation, catalog, default_choice, entry_of, parse_catalog, recommend, smaller_sibling
-from engine.models.fit import Verdict
+from engine.models.memory import Verdict
 from engine.models.quantization import Quantization
 
 GIB = 2**30

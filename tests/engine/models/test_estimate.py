@@ -13,12 +13,12 @@ from engine.hardware import Hardware
 from engine.models.bandwidth import copy_bandwidth
 from engine.models.estimate import estimate_shape, find_shape
 from engine.models.fit import __main__ as command
-from engine.models.memory_peak import MeasuredPeak, PeakWatch
+from engine.models.memory_peak import PeakWatch
 from engine.models.quantization import Quantization
 from engine.storage.database import Database
-from engine.storage.loads import LoadHistory
+from engine.storage.loads import LoadHistory, MeasuredPeak
 
-from .test_fit import CPU, GIB, LLAMA_7B
+from .test_memory import CPU, GIB, LLAMA_7B
 
 ROOT = Path(__file__).parents[3]
 

@@ -14,8 +14,8 @@ from engine.benchmark.measure.pace import Pace, Step
 from engine.benchmark.measure.prompts import unique_ids, unique_text
 from engine.benchmark.measure.requests import ChatTiming, LaneTiming, time_ids
 from engine.benchmark.measure.speed import SpeedPlan, chat_view, measure_speed
+from engine.checkpoint.shape import ModelShape
 from engine.errors import InvalidRequest, NoModelLoaded
-from engine.models.shape import ModelShape
 from engine.models.spec import LoadOptions
 from tests.conftest import ask
 

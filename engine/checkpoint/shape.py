@@ -1,32 +1,30 @@
-"""How large a model is and how it is built, from its config.json and the headers of its safetensors files. No tensor is read."""
+"""A model's size and architecture, from its config.json and the headers of its safetensors files."""
 
 from __future__ import annotations
 
-import json
 import math
-import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from ..errors import UnsupportedModel
 
-Tensor = tuple[str, list[int], str]                     # name, sizes, dtype as the header writes it
-TABLES = ("embed", "wte", "wpe")                        # matrices that are looked up by row
+Tensor = tuple[str, list[int], str]                     # name, shape, dtype as the header spells it
+TABLES = ("embed", "wte", "wpe")                        # embedding tables: one row is read per token
 HEADS = ("lm_head", "embed_out")                        # the output head
 EXPERTS = ".experts."                                   # transformers merges these into one tensor of three dimensions
-ROUTERS = (".gate.weight", ".router.weight")            # small modules of their own kind beside the experts, never packed
+ROUTERS = (".gate.weight", ".router.weight")            # modules of their own class, never quantized
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-NO_LIMIT = 1_000_000     # the window of recurrent models
+NO_LIMIT = 1_000_000     # context window of recurrent models
 STORED_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What decides a model's memory. Weights are counted in values, from the headers of its safetensors files."""
+    """The numbers that a model's memory depends on. Weights are counted in values, not bytes."""
 
-    linear_weights: int         # matrices that quantization packs
+    linear_weights: int         # matrices that quantization applies to
     other_weights: int          # embeddings, output head, norms, experts: kept in 16 or 32 bits
     layers: int
     kv_heads: int
@@ -35,11 +33,11 @@ class ModelShape:
     max_window: int
     hidden_size: int = 0
     vocab_size: int = 0
-    table_weights: int = 0      # of the others: embedding tables
-    head_weights: int = 0       # of the others: an output head that is not the embedding table itself
-    expert_weights: int = 0     # of the others: experts, of which each token uses `expert_share`
+    table_weights: int = 0      # of other_weights: embedding tables
+    head_weights: int = 0       # of other_weights: an output head that is not tied to the embedding table
+    expert_weights: int = 0     # of other_weights: experts, of which each token uses `expert_share`
     expert_share: float = 1.0
-    largest_matrix: int = 0     # values of the largest matrix that quantization packs
+    largest_matrix: int = 0     # values of the largest matrix that quantization applies to
     intermediate_size: int = 0
 
     @property
@@ -53,15 +51,15 @@ class ModelShape:
 
     @property
     def weights_per_token(self) -> tuple[float, float]:
-        """Linear and other weights that are read to write one token: of a table beside a head of its own, only a row."""
+        """Linear and other weights that are read to generate one token. Of an untied embedding table that is one row."""
         unused = (self.table_weights if self.head_weights else 0) + self.expert_weights * (1 - self.expert_share)
         return self.linear_weights, self.other_weights - unused
 
 
 def read_shape(folder: Path, config: Mapping[str, Any], model: str) -> ModelShape:
-    """Read sizes from the safetensors headers and `config` (a model's config.json as a dict).
+    """The shape of the model in `folder`, whose config.json is `config`.
 
-    Raises UnsupportedModel where there are no safetensors weights.
+    Raises UnsupportedModel if it has no safetensors weights, or if one of them is damaged.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
@@ -70,7 +68,7 @@ def read_shape(folder: Path, config: Mapping[str, Any], model: str) -> ModelShap
 
 
 def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape:
-    """The shape of a model from its config.json and what its safetensors headers list, read from wherever they are."""
+    """The shape of a model from its config.json and what its safetensors headers list, wherever those were read."""
     config = cast(Mapping[str, Any], config.get("text_config") or config)
     counts: dict[str, int] = dict.fromkeys(("linear", "table", "head", "expert", "rest"), 0)
     dtypes: dict[str, int] = {}
@@ -82,7 +80,11 @@ def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape
         counts[kind] += count
         dtypes[dtype] = dtypes.get(dtype, 0) + count
         largest = max(largest, count) if kind == "linear" else largest
-    heads = _number(config, "num_attention_heads", "n_head")        # none: a recurrent model, without a cache
+    return _shape(config, counts, dtypes, largest)
+
+
+def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping[str, int], largest: int) -> ModelShape:
+    heads = _number(config, "num_attention_heads", "n_head")        # 0: a recurrent model, without a KV cache
     hidden = _number(config, "hidden_size", "n_embd") or 1
     stored = max(dtypes, key=lambda dtype: dtypes[dtype]) if dtypes else "F32"
     return ModelShape(
@@ -99,12 +101,12 @@ def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape
 
 
 def _number(config: Mapping[str, Any], *names: str) -> int:
-    """The first of these that the configuration gives as a whole number; 0 where none is."""
+    """The first of these fields that holds a whole number; 0 if none does."""
     return next((config[name] for name in names if isinstance(config.get(name), int) and config[name]), 0)
 
 
 def _kind(name: str, sizes: list[int]) -> str:
-    """What a tensor is. bitsandbytes packs nn.Linear and GPT-2's Conv1D; never the head, tables, or merged experts."""
+    """What a tensor is part of. bitsandbytes quantizes nn.Linear and GPT-2's Conv1D, never the head, tables or merged experts."""
     if len(sizes) < 2:
         return "rest"
     if any(part in name for part in HEADS):
@@ -122,25 +124,13 @@ def _expert_share(config: Mapping[str, Any]) -> float:
     return min(1.0, used / total) if used and total else 1.0
 
 
-def _tensors(path: Path, model: str) -> list[Tensor]:
-    """Name, shape and dtype of every tensor."""
+def _tensors(path: Path, model: str) -> Iterator[Tensor]:
+    """Every tensor in the header of a file on this machine. Raises UnsupportedModel."""
+    from huggingface_hub import parse_local_safetensors_file_metadata
+    from huggingface_hub.errors import SafetensorsParsingError
+
     try:
-        return [(name, [int(size) for size in entry["shape"]], str(entry["dtype"]))
-                for name, entry in _safetensors_header(path, model).items()]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UnsupportedModel(model, f"{path.name} is not a safetensors file.") from error
-
-
-def _safetensors_header(path: Path, model: str) -> dict[str, Any]:
-    """The header of a safetensors file: 8 bytes of length, then JSON (format of github.com/huggingface/safetensors)."""
-    with path.open("rb") as file:
-        prefix = file.read(8)
-        size = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
-        if not 0 < size < 100_000_000:
-            raise UnsupportedModel(model, f"{path.name} is not a complete safetensors file.")
-        try:
-            header = json.loads(file.read(size))
-        except ValueError as error:
-            raise UnsupportedModel(model, f"{path.name} is not a complete safetensors file.") from error
-    header.pop("__metadata__", None)
-    return cast(dict[str, Any], header)
+        for name, tensor in parse_local_safetensors_file_metadata(path).tensors.items():
+            yield name, [int(size) for size in tensor.shape], str(tensor.dtype)
+    except (SafetensorsParsingError, OSError, TypeError, ValueError, AttributeError) as error:
+        raise UnsupportedModel(model, f"{path.name} is not a complete safetensors file.") from error

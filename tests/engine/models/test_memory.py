@@ -1,16 +1,13 @@
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from engine.checkpoint.shape import ModelShape, shape_of
 from engine.errors import NotEnoughMemory
 from engine.hardware import Hardware
 from engine.models.cache_budget import CacheBudget, largest_window, plan_cache
-from engine.models.fit import Fit, Verdict, compute_dtype, corrected, judge, kv_cache_bytes, weight_bytes
-from engine.models.quantization import Quantization, bitsandbytes_config
-from engine.models.shape import ModelShape, read_shape, shape_of
-from tests import tiny_models
+from engine.models.memory import Fit, Verdict, compute_dtype, corrected, judge, kv_cache_bytes, weight_bytes
+from engine.models.quantization import Quantization
 
 GIB = 2**30
 CPU = Hardware("cpu", "test", 1, "bfloat16", "", 64 * GIB, True)
@@ -107,44 +104,6 @@ def test_a_measured_peak_corrects_another_context(error: int) -> None:
     assert better.total_bytes - other.total_bytes == error
     assert better.needed_bytes - other.needed_bytes == error
     assert corrected(past, past, past.loaded_bytes + error).loaded_bytes == past.loaded_bytes + error
-
-
-def test_the_shape_is_read_from_the_files(llama_folder: Path) -> None:
-    shape = read_shape(llama_folder, json.loads((llama_folder / "config.json").read_text()), "tiny")
-    assert (shape.layers, shape.kv_heads, shape.head_dim, shape.stored_dtype, shape.max_window) == (2, 2, 16, "float32", 512)
-    assert shape.linear_weights == 2 * (64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 128)
-    assert (shape.table_weights, shape.head_weights, shape.largest_matrix) == (400 * 64, 400 * 64, 64 * 128)
-
-
-@pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral"])
-def test_what_is_counted_as_packed_is_what_bitsandbytes_packs(family: str, tmp_path: Path) -> None:
-    import bitsandbytes
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    folder = {"llama": tiny_models.llama, "gpt2": tiny_models.gpt2, "mixtral": mixtral}[family](tmp_path / family)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16, device_map={"": "cpu"}, quantization_config=bitsandbytes_config(Quantization.NF4, CPU))
-    packed = sum(layer.in_features * layer.out_features for layer in model.modules() if isinstance(layer, bitsandbytes.nn.Linear4bit))
-    wide = sum(parameter.numel() for parameter in model.parameters() if parameter.is_floating_point())
-    shape = read_shape(folder, json.loads((folder / "config.json").read_text()), family)
-    assert shape.linear_weights == packed
-    assert shape.other_weights == wide
-
-
-def mixtral(folder: Path) -> Path:
-    from transformers import MixtralConfig, MixtralForCausalLM
-
-    MixtralForCausalLM(MixtralConfig(
-        vocab_size=400, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        num_local_experts=4, num_experts_per_tok=2)).save_pretrained(folder)
-    return folder
-
-
-def test_a_stored_copy_of_a_tied_head_counts_once() -> None:
-    tensors = [("model.embed_tokens.weight", [1000, 64], "BF16"), ("lm_head.weight", [1000, 64], "BF16")]
-    assert shape_of({"hidden_size": 64, "tie_word_embeddings": True}, tensors).parameters == 64_000
-    assert shape_of({"hidden_size": 64, "tie_word_embeddings": False}, tensors).parameters == 128_000
 
 
 def test_a_recurrent_model_has_no_cache() -> None:

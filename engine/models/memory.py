@@ -9,10 +9,10 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ...errors import gib
-from ...hardware import BYTES_PER_VALUE, DType, Hardware
-from ..quantization import Quantization
-from ..shape import ModelShape
+from ..checkpoint.shape import ModelShape
+from ..errors import gib
+from ..hardware import BYTES_PER_VALUE, DType, Hardware
+from .quantization import Quantization
 
 MIB = 2**20
 # Constants with MiB were measured by benchmarks/fit.py on Linux, a CPU and torch 2.13; those of GPUs are orders of size.

@@ -1,0 +1,44 @@
+"""Which files a model consists of, and whether a folder or a repository has all that loading needs."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatch
+from pathlib import Path
+
+TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "tekken.json")
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a folder has a configuration, a tokenizer, and every weight file that transformers would load."""
+    if not (folder / "config.json").is_file() or not any(path.is_file() for name in TOKENIZERS for path in folder.glob(name)):
+        return False
+    if (folder / WEIGHTS).is_file():
+        return True
+    index = folder / WEIGHTS_INDEX
+    return index.is_file() and all((folder / name).is_file() for name in shard_names(index.read_bytes()))
+
+
+def shard_names(index: bytes) -> frozenset[str]:
+    """The weight files that an index lists; none if it is not an index."""
+    try:
+        return frozenset(str(name) for name in json.loads(index)["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return frozenset()
+
+
+def missing_files(paths: frozenset[str], shards: frozenset[str]) -> str:
+    """Why a repository with these files cannot be loaded, or ""."""
+    if "config.json" not in paths:
+        if "adapter_config.json" in paths:
+            return "it is an adapter, not a model of its own."
+        return "it has GGUF files only." if any(path.endswith(".gguf") for path in paths) else "it has no config.json."
+    if WEIGHTS in paths or (WEIGHTS_INDEX in paths and shards and shards <= paths):
+        return ""
+    if WEIGHTS_INDEX in paths:
+        return "some of its weight files are missing."
+    pickled = next((path for path in sorted(paths) if fnmatch(path, "*.bin") or fnmatch(path, "*.pt*")), "")
+    if pickled:
+        return f"it has no safetensors weights: {pickled} is pickled, which can run code while loading."
+    return "it has no safetensors weights."

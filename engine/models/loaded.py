@@ -1,0 +1,37 @@
+"""A model that may be loaded, and the same model in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..checkpoint.shape import ModelShape
+from ..hardware import DType
+from .cache_budget import CacheBudget
+from .spec import ModelSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that was examined and may be loaded: it is supported here, and it fits."""
+
+    spec: ModelSpec
+    folder: Path
+    sha: str | None
+    shape: ModelShape
+    dtype: DType
+    dtype_reason: str
+    budget: CacheBudget
+    is_saved: bool = False      # the weights in the folder are quantized already
+
+
+@dataclass(slots=True)
+class LoadedModel:
+    candidate: Candidate
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    weight_bytes: int

@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.checkpoint.shape import read_shape, shape_of
+from engine.errors import UnsupportedModel
+from engine.hardware import Hardware
+from engine.models.quantization import Quantization, bitsandbytes_config
+from tests import tiny_models
+
+CPU = Hardware("cpu", "test", 1, "bfloat16", "", 64 * 2**30, True)
+
+
+def test_the_shape_is_read_from_the_files(llama_folder: Path) -> None:
+    shape = read_shape(llama_folder, json.loads((llama_folder / "config.json").read_text()), "tiny")
+    assert (shape.layers, shape.kv_heads, shape.head_dim, shape.stored_dtype, shape.max_window) == (2, 2, 16, "float32", 512)
+    assert shape.linear_weights == 2 * (64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 128)
+    assert (shape.table_weights, shape.head_weights, shape.largest_matrix) == (400 * 64, 400 * 64, 64 * 128)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral"])
+def test_what_is_counted_as_packed_is_what_bitsandbytes_packs(family: str, tmp_path: Path) -> None:
+    import bitsandbytes
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = {"llama": tiny_models.llama, "gpt2": tiny_models.gpt2, "mixtral": mixtral}[family](tmp_path / family)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.bfloat16, device_map={"": "cpu"}, quantization_config=bitsandbytes_config(Quantization.NF4, CPU))
+    packed = sum(layer.in_features * layer.out_features for layer in model.modules() if isinstance(layer, bitsandbytes.nn.Linear4bit))
+    wide = sum(parameter.numel() for parameter in model.parameters() if parameter.is_floating_point())
+    shape = read_shape(folder, json.loads((folder / "config.json").read_text()), family)
+    assert shape.linear_weights == packed
+    assert shape.other_weights == wide
+
+
+def mixtral(folder: Path) -> Path:
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    MixtralForCausalLM(MixtralConfig(
+        vocab_size=400, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        num_local_experts=4, num_experts_per_tok=2)).save_pretrained(folder)
+    return folder
+
+
+def test_a_stored_copy_of_a_tied_head_counts_once() -> None:
+    tensors = [("model.embed_tokens.weight", [1000, 64], "BF16"), ("lm_head.weight", [1000, 64], "BF16")]
+    assert shape_of({"hidden_size": 64, "tie_word_embeddings": True}, tensors).parameters == 64_000
+    assert shape_of({"hidden_size": 64, "tie_word_embeddings": False}, tensors).parameters == 128_000
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10\x00\x00\x00\x00\x00\x00\x00{}", b"\x02\x00\x00\x00\x00\x00\x00\x00[]", b"\xff" * 9,
+                                     b"\x20\x00\x00\x00\x00\x00\x00\x00" + b'{"a":{"dtype":"F32","shape":3}} '],
+                         ids=["empty", "truncated", "a list", "too long", "no shape"])
+def test_a_damaged_weight_file_is_refused_by_its_name(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(UnsupportedModel, match=r"model\.safetensors is not a complete safetensors file"):
+        read_shape(tmp_path, {}, "me/tiny")
