@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..background import StopSignal
 from ..errors import EngineBusy, InvalidRequest, SandboxUnavailable
 from ..messages import GenerationOptions
 from ..providers.base import ChatProvider
@@ -43,7 +44,7 @@ class CodeAgent:
         self._own_box: Sandbox | None = None
         self._past = list(history)
         self._work: Work | None = None
-        self._stop = threading.Event()
+        self._stop = StopSignal()
         self._working = threading.Lock()
 
     @property
@@ -53,13 +54,13 @@ class CodeAgent:
 
     async def process(self, task: str, files: Sequence[str | Path] = ()) -> str:
         """Everything there is to read at the end: words, program, output, and why it stopped if it did. Raises EngineError."""
-        stop = threading.Event()
+        stop = StopSignal()
         try:
             return (await asyncio.to_thread(_last, self.stream(task, files, stop=stop))).full_text
         finally:
             stop.set()          # no effect but on a cancelled call, whose thread would work on
 
-    def stream(self, task: str, files: Sequence[str | Path] = (), *, stop: threading.Event | None = None) -> Iterator[AgentEvent]:
+    def stream(self, task: str, files: Sequence[str | Path] = (), *, stop: StopSignal | None = None) -> Iterator[AgentEvent]:
         """Work on a task, or on what comes after one. The last event is Final or Stopped; leaving early stops everything.
 
         `files` are copied into the sandbox's folder. `stop`, or `self.stop()`, ends tokens and program within a second.
@@ -69,13 +70,13 @@ class CodeAgent:
             raise InvalidRequest("task", task, "some words about what to do")
         return self._alone(lambda: self._begun(task, [Path(file) for file in files]), stop)
 
-    def run(self, code: str, max_repairs: int = 0, *, stop: threading.Event | None = None) -> Iterator[AgentEvent]:
+    def run(self, code: str, max_repairs: int = 0, *, stop: StopSignal | None = None) -> Iterator[AgentEvent]:
         """Run a program that a person approved or edited, and let the model repair it `max_repairs` times if it fails."""
         if not code.strip():
             raise InvalidRequest("code", code, "a program")
         return self._alone(lambda: self._given(code, max_repairs), stop)
 
-    def resume(self, *, stop: threading.Event | None = None) -> Iterator[AgentEvent]:
+    def resume(self, *, stop: StopSignal | None = None) -> Iterator[AgentEvent]:
         """Go on where the last task stopped, with all repairs again and drawn replies. Raises InvalidRequest when it is done."""
         work = self._work
         if work is None or work.is_done:
@@ -106,12 +107,12 @@ class CodeAgent:
 
     # --- inside ---
 
-    def _alone(self, prepare: Callable[[], Generator[AgentEvent, None, Work]], stop: threading.Event | None,
+    def _alone(self, prepare: Callable[[], Generator[AgentEvent, None, Work]], stop: StopSignal | None,
                generation: GenerationOptions | None = None) -> Iterator[AgentEvent]:
         if not self._working.acquire(blocking=False):
             raise EngineBusy("this agent is at work", "Stop it, or wait for its end.")
         try:
-            self._stop = stop or threading.Event()
+            self._stop = stop or StopSignal()
             writer = Writer(self.provider, generation or self.options.generation, self._window, self._stop)
             work = self._work = yield from prepare()
             yield from Loop(writer, self._box, self.options, self._stop).drive(work, self._past)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..background import StopSignal
 from ..storage.agent_records import AgentRun, KeptFile, Step, Task
 from .events import (
     AgentEvent,
@@ -37,7 +38,7 @@ class LiveTask:
     def __init__(self, owner: str, run: AgentRun, keep: Callable[[FileProduced], KeptFile | None], given_code: str = "", *,
                  is_approved: bool = False) -> None:
         self.owner, self.run_id = owner, run.id
-        self.stop = threading.Event()
+        self.stop = StopSignal()
         self.ended = threading.Event()
         self._keep, self._given_code, self._is_approved = keep, given_code, is_approved
         self._lock = threading.Lock()

@@ -7,12 +7,12 @@ repairs, or when it is told to. A program that ran clean but came without a word
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from ..background import StopSignal, in_thread
 from ..errors import MessageTooLong, SandboxUnavailable
 from ..messages import GenerationOptions, Waiting
 from ..sandbox.base import RunResult, Sandbox, StdoutPiece, StillRunning
@@ -32,7 +32,6 @@ from .events import (
 )
 from .feedback import Ask, Exchange, answer_text, compact_error, error_key, repair_text
 from .parsing import compiles, normalised
-from .pump import pumped
 from .writer import Writer, Written
 
 Outcome = Final | Stopped
@@ -88,7 +87,7 @@ def _progress(attempt: Attempt) -> tuple[bool, bool, int, int]:
 class Loop:
     """Drives one piece of work at a time. `open_box` may block; it is called when the first program is to be run."""
 
-    def __init__(self, writer: Writer, open_box: Callable[[], Sandbox], options: AgentOptions, stop: threading.Event) -> None:
+    def __init__(self, writer: Writer, open_box: Callable[[], Sandbox], options: AgentOptions, stop: StopSignal) -> None:
         self._writer, self._open_box, self._options, self._stop = writer, open_box, options, stop
         self._num_repairs = 0
 
@@ -216,10 +215,10 @@ class Loop:
         return None
 
 
-def opened(open_box: Callable[[], Sandbox], stop: threading.Event) -> Generator[AgentEvent, None, Sandbox | None]:
+def opened(open_box: Callable[[], Sandbox], stop: StopSignal) -> Generator[AgentEvent, None, Sandbox | None]:
     """The sandbox, or None when stopped meanwhile: the first one of a process is probed, which takes seconds."""
     started = time.monotonic()
-    with closing(pumped(lambda: iter([open_box()]), stop)) as boxes:
+    with closing(in_thread(lambda: iter([open_box()]), stop)) as boxes:
         for box in boxes:
             if box is not None:
                 return box

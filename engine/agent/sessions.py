@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..background import StopSignal
 from ..chat.attachments import clean_name
 from ..errors import AttachmentRefused, EngineBusy, EngineError, GenerationFailed, InvalidRequest, SandboxUnavailable, StorageError
 from ..providers.loaded import LoadedModelProvider
@@ -39,7 +40,7 @@ MAX_UPLOADS, MAX_UPLOAD_BYTES = 20, 20 << 20        # of one task; of one file
 MAX_OPEN = 8                                        # sandboxes at once: some 70 MB each
 IDLE_S = 600.0
 PUBLIC_RUN_S, LOCAL_RUN_S = 10.0, 60.0            # of one run of a program
-Begin = Callable[[CodeAgent, threading.Event], Iterator[AgentEvent]]
+Begin = Callable[[CodeAgent, StopSignal], Iterator[AgentEvent]]
 
 
 @dataclass(slots=True)

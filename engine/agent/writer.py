@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from ..background import StopSignal, in_thread
 from ..errors import MessageTooLong
 from ..generation.text import ReasoningSplitter
 from ..messages import Finished, FinishReason, GenerationOptions, Message, Prefill, ReasoningDelta, TextDelta, Waiting
@@ -15,7 +15,6 @@ from ..providers.base import ChatProvider
 from .events import AgentEvent, Thinking, Writing
 from .feedback import Ask, Exchange, fitted
 from .parsing import Reply, parse, resumed
-from .pump import pumped
 from .window import Window
 
 SMALL_SHARE = 4         # a reply may need a quarter of the window
@@ -42,7 +41,7 @@ class _Call:
 class Writer:
     """Asks one provider. What it learns about the window it keeps."""
 
-    def __init__(self, provider: ChatProvider, options: GenerationOptions, window: Window, stop: threading.Event) -> None:
+    def __init__(self, provider: ChatProvider, options: GenerationOptions, window: Window, stop: StopSignal) -> None:
         self.provider, self.options, self.window, self._stop = provider, options, window, stop
 
     def write(self, ask: Ask, history: Sequence[Exchange], program: str = "") -> Generator[AgentEvent, None, Written]:
@@ -77,7 +76,7 @@ class Writer:
     def _call(self, messages: Sequence[Message]) -> Generator[AgentEvent, None, _Call]:
         started = time.monotonic()
         splitter, pieces, finished = ReasoningSplitter(), list[str](), None
-        with closing(pumped(lambda: self.provider.chat(messages, self.options), self._stop)) as events:
+        with closing(in_thread(lambda: self.provider.chat(messages, self.options), self._stop)) as events:
             for event in events:
                 match event:
                     case None:

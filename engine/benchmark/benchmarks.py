@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from ..background import Jobs, Progress
+from ..background import JobProgress, Jobs
 from ..errors import InvalidRequest, NoModelLoaded, NotPermitted
 from ..library.found import Visitor
 from ..messages import GenerationOptions
@@ -135,7 +135,7 @@ class Benchmarks:
 
     def _start(self, kind: str, title: str, work: Callable[[Pace], Measured | Duel], visitor: Visitor, facts: str = "",
                count: tuple[Callable[[], int], int] | None = None) -> Job:
-        def run(progress: Progress) -> str:
+        def run(progress: JobProgress) -> str:
             return json.dumps(asdict(work(_pace(progress, count))))
         return self.jobs.start(kind, title, run, visitor.owner, facts)
 
@@ -165,14 +165,14 @@ def _title(spec: ModelSpec) -> str:
     return f"{spec.name}, {spec.quantization}"
 
 
-def _pace(progress: Progress, count: tuple[Callable[[], int], int] | None) -> Pace:
+def _pace(progress: JobProgress, count: tuple[Callable[[], int], int] | None) -> Pace:
     """Steps as the job's progress: cells where there are several, else the steps of the phase. Cells and failures are lines of its log."""
     now = JobStep("", "cell", 0, 0, 0.0)
 
     def tell(step: Step) -> None:
         nonlocal now
         if step.phase in ("cell", "failed"):
-            progress.say(step.note)
+            progress.add_log_line(step.note)
         part = step.note if step.phase == "cell" else now.part
         note = "" if step.phase == "cell" else step.note
         now = JobStep(part, step.phase, step.done, step.total, round(step.rate, 2), note)

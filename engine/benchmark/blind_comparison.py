@@ -64,7 +64,7 @@ class Rating:
 
 
 def run_duel(engine: Engine, prompt: str, contenders: tuple[Contender, Contender], options: GenerationOptions, pace: Pace) -> Duel:
-    """Raises Stopped, InvalidRequest, and what `Engine.load` and `Engine.chat` raise. The model from before comes back."""
+    """Raises JobStopped, InvalidRequest, and what `Engine.load` and `Engine.chat` raise. The model from before comes back."""
     if contenders[0] == contenders[1]:
         raise InvalidRequest("contenders", contenders[0].label, "two different ones")
     drawn = random.SystemRandom().sample(contenders, 2)

@@ -35,7 +35,7 @@ class CellPlan:
 
 
 def load_model(engine: Engine, spec: ModelSpec, options: LoadOptions, pace: Pace) -> None:
-    """Make it the loaded model. Raises Stopped, while the load goes on, and what `Engine.load` raises."""
+    """Make it the loaded model. Raises JobStopped, while the load goes on, and what `Engine.load` raises."""
     said = ""
     with closing(engine.load(spec, options, reservation=pace.reservation)) as events:     # type: ignore[type-var]
         for event in events:
@@ -48,7 +48,7 @@ def load_model(engine: Engine, spec: ModelSpec, options: LoadOptions, pace: Pace
 def measure_loaded(engine: Engine, plan: CellPlan, pace: Pace | None = None, *, sweep: str = "", cell: str = "") -> Run:
     """Measure the model that is loaded now. Blocking.
 
-    Raises Stopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
+    Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
     pace = pace or Pace()
     with engine.using() as active_model:

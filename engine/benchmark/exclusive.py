@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..background import Stopped
+from ..background import JobStopped
 from ..errors import EngineError
 from ..runtime.reservation import Behaviour, Reservation
 from .measure.pace import Pace, Step
@@ -46,7 +46,7 @@ class Takeover:
         return Pace(self._pace.tell, self._pace.stop, self._reservation)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, Stopped):
+        if isinstance(error, JobStopped):
             threading.Thread(target=self._give_back, name="restore", daemon=True).start()
             return
         self._give_back()
@@ -67,7 +67,7 @@ class Takeover:
                 pass
         except EngineError as failure:      # the engine's status shows it as well
             log.error("The model from before a measurement could not be loaded again: %s", failure)
-        except Stopped:     # cancelled at the very end: the model comes back all the same
+        except JobStopped:     # cancelled at the very end: the model comes back all the same
             self._give_back()
         finally:
             engine.door.release(mine)

@@ -96,7 +96,7 @@ class Measured:
 
 
 def run_sweep(engine: Engine, shelf: Shelf, sweep: str, plan: SweepPlan, pace: Pace) -> Measured:
-    """Measure the cells that are not kept yet; one that fails costs the others nothing. Raises Stopped and StorageError."""
+    """Measure the cells that are not kept yet; one that fails costs the others nothing. Raises JobStopped and StorageError."""
     uids: list[str] = []
     failed: list[FailedCell] = []
     done = shelf.cells(sweep)

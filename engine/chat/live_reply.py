@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
+from ..background import StopSignal
 from ..messages import Finished, Prefill, ReasoningDelta, StreamEvent, TextDelta, Waiting
 from ..storage.records import ChatMessage
 
@@ -33,7 +34,7 @@ class LiveReply:
 
     def __init__(self, owner: str, chat_id: str, message: ChatMessage) -> None:
         self.owner, self.chat_id, self.message_id = owner, chat_id, message.id
-        self.stop = threading.Event()
+        self.stop = StopSignal()
         self.ended = threading.Event()      # written, saved, and what was queued behind it is on its way
         self._lock = threading.Lock()
         self._latest = Progress(message)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ..background import Jobs, Progress, Stopped
+from ..background import JobProgress, Jobs, JobStopped
 from ..chat.conversations import Conversations
 from ..checkpoint.config import read_config
 from ..checkpoint.shape import read_shape
@@ -215,15 +215,15 @@ class Library:
     def _may_see(self, job: Job, visitor: Visitor) -> bool:
         return job.owner == visitor.owner or not self._is_stranger(visitor)
 
-    def _download(self, repo: str, revision: str | None, token: Secret | None) -> Callable[[Progress], str]:
-        def work(progress: Progress) -> str:
+    def _download(self, repo: str, revision: str | None, token: Secret | None) -> Callable[[JobProgress], str]:
+        def work(progress: JobProgress) -> str:
             def tell(now: DownloadProgress) -> None:
                 progress.report(now.done_bytes, now.total_bytes, "bytes", _pace(now))
 
             try:
                 folder = self._hub.download(repo, revision, tell, progress.stop, token)
             except DownloadStopped as error:
-                raise Stopped from error
+                raise JobStopped from error
             return json.dumps({"sha": folder.name})
         return work
 
@@ -252,7 +252,7 @@ class Library:
         if spec is None:
             raise NoModelLoaded()
 
-        def work(progress: Progress) -> str:
+        def work(progress: JobProgress) -> str:
             saved = self._engine.save_quantized()
             return json.dumps({"bytes": saved.size_bytes})
         return self.jobs.start("save", spec.name, work, visitor.owner)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ..background import HEARTBEAT_S
 from ..errors import EngineBusy, NoModelLoaded
 from ..hardware import Hardware, detect
 from ..messages import Finished, GenerationOptions, Message, PromptView, StreamEvent, Usage, Waiting
@@ -19,7 +20,7 @@ from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Re
 from ..settings import Settings
 from ..storage.database import Database
 from ..storage.loads import LoadHistory
-from .load_job import FOLLOW_S, LoadJob
+from .load_job import LoadJob
 from .reservation import Door, Reservation
 from .slot import Slot
 from .status import State, Status
@@ -247,7 +248,7 @@ class Engine:
                     raise NoModelLoaded(self._error)
                 asleep = self._asleep if self._state == "asleep" else None
                 if asleep is None:
-                    self._changed.wait(FOLLOW_S)
+                    self._changed.wait(HEARTBEAT_S)
         if active_model is None:
             if asleep is not None:
                 self._wake(*asleep)

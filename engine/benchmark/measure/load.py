@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...background import Stopped
+from ...background import JobStopped
 from ...errors import EngineError, InvalidRequest
 from .pace import Pace, Step
 from .prompts import unique_text
@@ -71,7 +71,7 @@ class Crowd:
 def measure_visitors(engine: Engine, plan: VisitorPlan | None = None, pace: Pace | None = None) -> tuple[Crowd, ...]:
     """Measure the loaded model with each number of visitors. Blocking.
 
-    Raises Stopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
+    Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
     plan, pace = plan or VisitorPlan(), pace or Pace()
     with engine.using() as active_model:
@@ -96,7 +96,7 @@ def _one_level(engine: Engine, active_model: ActiveModel, plan: VisitorPlan, vis
         gate.wait()
         try:
             timings.extend(time_chat(engine, active_model.spec, text, plan.new_tokens, pace) for text in own)
-        except (EngineError, Stopped) as error:
+        except (EngineError, JobStopped) as error:
             errors.append(error)
 
     threads = [threading.Thread(target=visit, args=(own,), name="visitor", daemon=True) for own in texts]

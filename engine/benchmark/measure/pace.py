@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ...background import Stopped
+from ...background import JobStopped, StopSignal
 from ...runtime.reservation import Reservation
 
 Phase = Literal["cell", "failed", "load", "warm-up", "prompt", "write", "chat", "visitors", "quality", "restore"]
@@ -36,15 +35,15 @@ class Pace:
     """
 
     tell: Callable[[Step], None] = _silent
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: StopSignal = field(default_factory=StopSignal)
     reservation: Reservation | None = None
 
     def check(self) -> None:
-        """Raises Stopped once `stop` is set."""
+        """Raises JobStopped once `stop` is set."""
         if self.stop.is_set():
-            raise Stopped
+            raise JobStopped
 
     def step(self, step: Step) -> None:
-        """Raises Stopped once `stop` is set."""
+        """Raises JobStopped once `stop` is set."""
         self.check()
         self.tell(step)

@@ -64,7 +64,7 @@ class ChatTiming:
 def time_ids(active_model: ActiveModel, prompt_ids: list[int], new_tokens: int, pace: Pace) -> LaneTiming:
     """Exactly `new_tokens` after exactly these ids, greedy, through the model's own lane.
 
-    Raises Stopped, InvalidRequest (they do not fit into the window) and GenerationFailed.
+    Raises JobStopped, InvalidRequest (they do not fit into the window) and GenerationFailed.
     """
     options = GenerationOptions(max_new_tokens=new_tokens, temperature=0.0, ignores_end=True)
     made = first_tokens = cached = 0
@@ -84,7 +84,7 @@ def time_ids(active_model: ActiveModel, prompt_ids: list[int], new_tokens: int, 
 
 
 def time_chat(engine: Engine, spec: ModelSpec, text: str, new_tokens: int, pace: Pace) -> ChatTiming:
-    """One message and its reply, as the page sends it. Raises Stopped and what `Engine.chat` raises."""
+    """One message and its reply, as the page sends it. Raises JobStopped and what `Engine.chat` raises."""
     options = GenerationOptions(max_new_tokens=new_tokens, temperature=0.0, ignores_end=True)
     arrivals: list[float] = []
     finished: Finished | None = None

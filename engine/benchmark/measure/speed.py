@@ -83,7 +83,7 @@ class Speed:
 def measure_speed(engine: Engine, plan: SpeedPlan | None = None, pace: Pace | None = None) -> Speed:
     """Measure the loaded model. Blocking; `pace` hears steps and stops it.
 
-    Raises Stopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
+    Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
     plan, pace = plan or SpeedPlan(), pace or Pace()
     with engine.using() as active_model:

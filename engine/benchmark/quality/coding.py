@@ -68,7 +68,7 @@ class _Loaded:
 
 
 def run_problems(engine: Engine, active_model: ActiveModel, name: str, problems: Sequence[Problem], pace: Pace) -> tuple[Score, ...]:
-    """Raises Stopped, SandboxUnavailable, and what `CodeAgent.stream` raises."""
+    """Raises JobStopped, SandboxUnavailable, and what `CodeAgent.stream` raises."""
     first: list[bool] = []
     last: list[bool] = []
     for number, problem in enumerate(problems):

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...background import Stopped
+from ...background import JobStopped
 from ...errors import EngineError, InvalidRequest, MissingLibrary
 from ..measure.pace import Pace, Step
 from .scores import Score
@@ -49,7 +49,7 @@ def run_harness(engine: Engine, tasks: Sequence[str], pace: Pace | None = None, 
                 folder: Path | None = None, few_shots: int | None = None) -> tuple[Score, ...]:
     """Scores of lm-eval's tasks. `folder`: of task files of one's own, instead of its. Blocking; visitors wait while a batch is computed.
 
-    Raises MissingLibrary, Stopped, NoModelLoaded, EngineBusy, InvalidRequest (an unknown task), and EngineError for what fails inside.
+    Raises MissingLibrary, JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (an unknown task), and EngineError for what fails inside.
     """
     if not has_harness():
         raise MissingLibrary("lm-eval", HINT)
@@ -67,7 +67,7 @@ def run_harness(engine: Engine, tasks: Sequence[str], pace: Pace | None = None, 
         try:
             found = library.simple_evaluate(model=_adapter(active_model, pace), tasks=list(names), limit=limit, num_fewshot=few_shots,
                                             task_manager=manager, bootstrap_iters=1_000, log_samples=False)
-        except (Stopped, EngineError):
+        except (JobStopped, EngineError):
             raise
         except Exception as error:      # a library that fetches, parses and runs files of others may raise anything
             raise HarnessFailed(f"{type(error).__name__}: {str(error)[:300]}") from error

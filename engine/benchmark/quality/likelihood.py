@@ -72,7 +72,7 @@ def scored(active_model: ActiveModel, ids: Sequence[int], plan: TextPlan, pace: 
 
     The first window scores all its tokens but the first; each further one only those that the window before did not reach, so
     they see at least window - stride tokens. A begin-of-sequence token, where the model has one, comes before every window.
-    Raises Stopped.
+    Raises JobStopped.
     """
     import torch
 

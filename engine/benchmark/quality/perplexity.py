@@ -30,7 +30,7 @@ def measure_perplexity(engine: Engine, text: str, plan: TextPlan | None = None, 
     """exp of the mean negative log-probability per token, over all tokens but the first, in sliding windows.
 
     The formula of huggingface.co/docs/transformers/perplexity, with every token counted once. The standard error is that of
-    the mean, times the perplexity (delta method). Raises Stopped, NoModelLoaded, EngineBusy, InvalidRequest.
+    the mean, times the perplexity (delta method). Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest.
     """
     plan, pace = plan or TextPlan(), pace or Pace()
     with engine.using() as active_model:
@@ -99,7 +99,7 @@ def compare_quantizations(engine: Engine, model: str, quantizations: tuple[Quant
                           plan: TextPlan | None = None) -> Iterator[tuple[Quantization, tuple[Score, ...]]]:
     """Scores without quantization, then of each of `quantizations`, on the same tokens. Leaves the last model loaded.
 
-    Raises Stopped, InvalidRequest, DiskFull, and what `Engine.load` raises.
+    Raises JobStopped, InvalidRequest, DiskFull, and what `Engine.load` raises.
     """
     plan = plan or TextPlan(max_tokens=COST_TOKENS)
     options = LoadOptions(visitors=1)
@@ -133,7 +133,7 @@ def keep_reference(engine: Engine, text: str, plan: TextPlan, folder: Path, pace
 def measure_cost(engine: Engine, reference: Reference, pace: Pace) -> Cost:
     """The loaded model beside the reference. Both sides are rounded to float16, so that equal models differ by nothing.
 
-    Raises Stopped and InvalidRequest (another model, or a smaller window).
+    Raises JobStopped and InvalidRequest (another model, or a smaller window).
     """
     losses: list[float] = []
     divergences: list[float] = []

@@ -69,7 +69,7 @@ class CostPlan:
 def measure_quality(engine: Engine, plan: QualityPlan, pace: Pace | None = None) -> Run:
     """Judge the loaded model. Blocking.
 
-    Raises Stopped, NoModelLoaded, EngineBusy, InvalidRequest, GenerationFailed, MissingLibrary.
+    Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest, GenerationFailed, MissingLibrary.
     """
     pace = pace or Pace()
     scores: list[Score] = []
@@ -86,7 +86,7 @@ def measure_quality(engine: Engine, plan: QualityPlan, pace: Pace | None = None)
 def run_cost(engine: Engine, shelf: Shelf, plan: CostPlan, pace: Pace) -> tuple[str, ...]:
     """Measure what quantization costs, one model after the other; returns the runs, each kept as it ends.
 
-    The model from before comes back. Raises Stopped, StorageError, DiskFull, InvalidRequest, and what `Engine.load` raises.
+    The model from before comes back. Raises JobStopped, StorageError, DiskFull, InvalidRequest, and what `Engine.load` raises.
     """
     uids: list[str] = []
     with Takeover(engine, pace, f"quantizations are being compared ({plan.title})") as own:

@@ -112,7 +112,7 @@ def _text(value: Value) -> str:
 def run_task(engine: Engine, task: Task, pace: Pace | None = None, limit: int = MAX_SAMPLES) -> tuple[Score, ...]:
     """Scores of the loaded model on the first `limit` samples. Blocking.
 
-    Raises Stopped, NoModelLoaded, EngineBusy, InvalidRequest, GenerationFailed and SandboxUnavailable.
+    Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest, GenerationFailed and SandboxUnavailable.
     """
     pace = pace or Pace()
     samples = task.samples[:max(1, limit)]

@@ -12,6 +12,7 @@ import pytest
 from engine import Finished, GenerationOptions, Message, StreamEvent, TextDelta, Usage, Waiting
 from engine.agent.code_agent import CodeAgent
 from engine.agent.events import AgentEvent, Final, Running, Stopped, Writing
+from engine.background import StopSignal
 from engine.errors import EngineBusy
 
 from .conftest import BAD, GOOD, ScriptedModel, TrustingBox
@@ -42,7 +43,7 @@ def test_stop_ends_the_writing(new_agent: NewAgent) -> None:
 
 
 def test_an_event_of_the_caller_stops_too(new_agent: NewAgent) -> None:
-    stop = threading.Event()
+    stop = StopSignal()
     last, seconds = stopped_after(new_agent(ScriptedModel(endless=True)).stream("x", stop=stop), Writing, stop.set)
     assert isinstance(last, Stopped)
     assert seconds < 1

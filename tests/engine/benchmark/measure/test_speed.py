@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, GenerationOptions, ModelSpec, Quantization
-from engine.background import Stopped
+from engine.background import JobStopped
 from engine.benchmark.measure.limits import Share, bytes_per_token, flops_per_token
 from engine.benchmark.measure.load import VisitorPlan, crowd, measure_visitors
 from engine.benchmark.measure.pace import Pace, Step
@@ -88,7 +88,7 @@ def test_stopping_ends_a_measurement(llama_engine: Engine) -> None:
         if step.phase == "write":
             stop.set()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(JobStopped):
         measure_speed(llama_engine, SMALL, Pace(tell, stop))
     assert [step.phase for step in steps][-1] == "write"
     assert ask(llama_engine, "hello")[0]
@@ -127,7 +127,7 @@ def test_stopping_ends_all_visitors(llama_engine: Engine) -> None:
     def tell(step: Step) -> None:
         stop.set()
 
-    with pytest.raises(Stopped):
+    with pytest.raises(JobStopped):
         measure_visitors(llama_engine, VisitorPlan(levels=(2,), prompt_tokens=16, new_tokens=6), Pace(tell, stop))
     assert llama_engine.status().running == 0
 

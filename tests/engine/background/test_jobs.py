@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.background import MAX_RUNNING, Jobs, Progress
+from engine.background import MAX_RUNNING, JobProgress, Jobs
 from engine.errors import EngineBusy, InvalidRequest, JobNotFound
 from engine.storage.database import Database
 from engine.storage.runs import JobStore
@@ -18,14 +18,14 @@ def jobs(tmp_path: Path) -> Jobs:
     return Jobs(Database(tmp_path))
 
 
-def counting(progress: Progress) -> str:
+def counting(progress: JobProgress) -> str:
     for done in range(3):
         progress.report(done, 3, "files", f"file {done}")
-        progress.say(f"did {done}")
+        progress.add_log_line(f"did {done}")
     return '{"files": 3}'
 
 
-def until_stopped(progress: Progress) -> str:
+def until_stopped(progress: JobProgress) -> str:
     while True:
         progress.stop.wait(0.01)
         progress.report(1, 10, "steps")
@@ -80,7 +80,7 @@ def test_the_same_work_runs_once(jobs: Jobs) -> None:
 
 
 def test_a_failure_reaches_who_follows(jobs: Jobs) -> None:
-    def fail(progress: Progress) -> str:
+    def fail(progress: JobProgress) -> str:
         raise InvalidRequest("size", 3, "larger")
 
     job = list(jobs.follow(jobs.start("fail", "it", fail).id))[-1]
@@ -88,7 +88,7 @@ def test_a_failure_reaches_who_follows(jobs: Jobs) -> None:
 
 
 def test_an_unexpected_failure_says_no_internals(jobs: Jobs) -> None:
-    def fail(progress: Progress) -> str:
+    def fail(progress: JobProgress) -> str:
         raise RuntimeError("secret path")
 
     job = list(jobs.follow(jobs.start("fail", "it", fail).id))[-1]
@@ -107,7 +107,7 @@ def test_one_owner_cannot_start_any_number(jobs: Jobs) -> None:
 
 
 def test_a_job_of_a_process_that_died_is_interrupted(tmp_path: Path) -> None:
-    code = ("import sys, os, pathlib; from engine.jobs import Jobs; from engine.storage.database import Database\n"
+    code = ("import sys, os, pathlib; from engine.background import Jobs; from engine.storage.database import Database\n"
             "job = Jobs(Database(pathlib.Path(sys.argv[1]))).start('wait', 'long', lambda p: p.report(4, 9) or p.stop.wait(60) and '')\n"
             "import time; time.sleep(0.3); os._exit(9)")
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=60, check=False)
@@ -116,7 +116,7 @@ def test_a_job_of_a_process_that_died_is_interrupted(tmp_path: Path) -> None:
 
 
 def test_a_job_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
-    code = ("import sys, pathlib; from engine.jobs import Jobs; from engine.storage.database import Database\n"
+    code = ("import sys, pathlib; from engine.background import Jobs; from engine.storage.database import Database\n"
             "Jobs(Database(pathlib.Path(sys.argv[1]))).start('wait', 'long', lambda p: p.stop.wait(60) and '')\n"
             "print('started', flush=True); sys.stdin.read()")
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -139,9 +139,9 @@ def test_a_running_job_cannot_be_taken_out_of_the_list(jobs: Jobs) -> None:
 
 
 def test_a_long_log_keeps_its_end(tmp_path: Path) -> None:
-    def talk(progress: Progress) -> str:
+    def talk(progress: JobProgress) -> str:
         for line in range(2000):
-            progress.say(f"line {line} with some words")
+            progress.add_log_line(f"line {line} with some words")
         return ""
 
     jobs = Jobs(Database(tmp_path))
