@@ -29,12 +29,12 @@ from ..errors import (
     UnsupportedModel,
 )
 from ..hardware import Hardware, detect
-from ..hub.hub import DownloadProgress, Hub, HubListing, HubPage, HubQuery, StoredModel, parse_model_name
+from ..hub.hub import DownloadProgress, Hub, HubListing, HubPage, HubQuery, StoredModel
 from ..models.bandwidth import copy_bandwidth
 from ..models.catalog import Recommendation, catalog, entry_of, recommend
 from ..models.estimate import ModelFit, estimate_shape, measured_peaks
-from ..models.loader import BUILTIN_FOLDER
 from ..models.quantization import Quantization
+from ..models.resolve import LocalModel, resolve
 from ..models.saved import SavedModel, all_saved, delete_saved, find_saved
 from ..models.spec import LoadOptions, ModelSpec
 from ..runtime.engine import Engine
@@ -78,12 +78,10 @@ class Library:
 
         Raises InvalidRequest, ModelNotFound, UnsupportedModel (a folder without safetensors), and HubUnreachable where nothing is known.
         """
-        if typed.strip().lower() == BUILTIN:
-            return self._in_folder(BUILTIN, BUILTIN_FOLDER, "builtin")
-        folder = self._folder(typed.strip())
-        if folder is not None:
-            return self._in_folder(str(folder), folder, "folder")
-        return self._on_hub(parse_model_name(typed), revision, visitor)
+        place = resolve(typed, is_public=self._engine.settings.is_public)
+        if isinstance(place, LocalModel):
+            return self._in_folder(place.name, place.folder, "builtin" if place.name == BUILTIN else "folder")
+        return self._on_hub(place.name, revision, visitor)
 
     def fit(self, model: FoundModel, context_tokens: int, visitors: int, device: str = "") -> ModelFit | None:
         """What it takes in each quantization; None where its shape is not known. `device`: "" for the engine's own."""
@@ -101,20 +99,6 @@ class Library:
     def _free_bytes(self, hardware: Hardware) -> int:
         """What a new model could take once the loaded one is gone."""
         return hardware.free_bytes() + (self._engine.held_bytes if hardware.kind == self._engine.hardware.kind else 0)
-
-    def _folder(self, typed: str) -> Path | None:
-        if self._engine.settings.is_public:
-            return None
-        try:
-            folder = Path(typed).expanduser()
-            is_path = folder.is_absolute() or typed.startswith((".", "~"))
-            if folder.is_dir() and (is_path or (folder / "config.json").is_file()):
-                return folder.resolve()
-        except (OSError, RuntimeError, ValueError):     # a name that no file system takes
-            return None
-        if is_path:
-            raise ModelNotFound(typed, "this machine")
-        return None
 
     def _in_folder(self, name: str, folder: Path, where: Where) -> FoundModel:
         return FoundModel(name, where, shape=read_shape(folder, read_config(folder, name), name), is_on_disk=True)

@@ -4,6 +4,7 @@ from .catalog import CatalogEntry, Recommendation
 from .estimate import QuantizationFit
 from .memory import Verdict
 from .quantization import QuantizationChoice
+from .resolve import may_be_repo, names_a_model
 from .saved import SavedModel
 
 __all__ = [
@@ -13,4 +14,6 @@ __all__ = [
     "Recommendation",
     "SavedModel",
     "Verdict",
+    "may_be_repo",
+    "names_a_model",
 ]

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..checkpoint.config import read_raw_config
 from ..checkpoint.shape import ModelShape, read_shape
-from ..errors import InvalidRequest, ModelNotFound, StorageError, UnsupportedModel
+from ..errors import InvalidRequest, StorageError, UnsupportedModel
 from ..hardware import BYTES_PER_VALUE, Hardware, detect
-from ..hub.hub import Hub, parse_model_name
-from ..settings import BUILTIN, Settings
+from ..hub.hub import Hub
+from ..settings import Settings
 from ..storage.database import Database
 from ..storage.loads import LoadHistory, MeasuredPeak
 from .bandwidth import copy_bandwidth
 from .cache_budget import largest_window
-from .loader import BUILTIN_FOLDER
 from .memory import Fit, compute_dtype, corrected, judge, kv_cache_bytes
 from .quantization import Quantization, describe
+from .resolve import LocalModel, resolve
 
 # Share of the copy bandwidth that matrix-vector products reach, and seconds that a layer's small operations take.
 SPEED_SHARE = {
@@ -108,11 +107,10 @@ def tokens_per_second(shape: ModelShape, quantization: Quantization, hardware: H
 
 def find_shape(model: str, settings: Settings) -> ModelShape:
     """From the files of a folder, of the hub's copy on this disk, or from the hub. Raises what `estimate_fit` raises."""
-    folder = _local_folder(model, settings)
-    if folder is not None:
-        return read_shape(folder, read_raw_config(folder, model), model)
-    repo = parse_model_name(model)
-    hub = Hub(settings)
+    place = resolve(model, is_public=settings.is_public)
+    if isinstance(place, LocalModel):
+        return read_shape(place.folder, read_raw_config(place.folder, model), model)
+    repo, hub = place.name, Hub(settings)
     stored = hub.stored(repo)
     if stored is not None:
         return read_shape(stored, read_raw_config(stored, repo), repo)
@@ -133,18 +131,3 @@ def measured_peaks(model: str, settings: Settings, hardware: Hardware) -> dict[Q
     except StorageError:
         return {}
     return {quantization: peak for quantization, peak in found.items() if peak is not None}
-
-
-def _local_folder(model: str, settings: Settings) -> Path | None:
-    """None for a name that can only be on the hub. Raises ModelNotFound for a path that leads nowhere."""
-    if model == BUILTIN:
-        return BUILTIN_FOLDER
-    try:
-        folder = Path(model).expanduser()
-        if folder.is_dir() and not settings.is_public:
-            return folder
-    except (OSError, RuntimeError, ValueError) as error:      # a name that no file system takes
-        raise ModelNotFound(model, "this machine") from error
-    if folder.is_absolute() or model.startswith((".", "~")):
-        raise ModelNotFound(model, "this machine")
-    return None

@@ -22,17 +22,17 @@ from ..checkpoint.shape import ModelShape, read_shape
 from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound, UnsupportedModel
 from ..hardware import DType, Hardware
 from ..hub.hub import DownloadProgress, Hub
-from ..settings import BUILTIN, Settings
+from ..settings import Settings
 from .cache_budget import plan_cache
 from .loaded import Candidate, LoadedModel
 from .quantization import Quantization, bitsandbytes_config, require_supported
+from .resolve import LocalModel, resolve
 from .saved import find_saved, is_current
 from .spec import LoadEvent, ModelSpec, Report
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 # Below this many bytes of weights, waiting for a second thread costs as much as it saves, and very much more when another
 # program uses the core it runs on (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two, 29 with one).
 ONE_THREAD_BYTES = 64 * 2**20
@@ -44,34 +44,29 @@ def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str
     Raises InvalidRequest, UnsupportedModel, DiskFull and the errors of the hub: ModelNotFound, ModelAccessDenied, TokenRejected,
     HubUnreachable, DownloadBroken.
     """
-    if spec.model == BUILTIN:
-        return BUILTIN_FOLDER, None
     try:
-        folder = Path(spec.model).expanduser()
-        is_here = folder.is_dir() and not settings.is_public
-    except (OSError, RuntimeError, ValueError) as error:      # a name that no file system takes
-        raise ModelNotFound(spec.model, "this machine") from error
-    if is_here:
-        return folder, None
-    if folder.is_absolute() or spec.model.startswith((".", "~")) or spec.model.count("/") != 1:
-        raise ModelNotFound(spec.model, "this machine" if not settings.is_public else "the hub")
-    report(LoadEvent("download", note=f"Looking for {spec.model} on the hub"))
-    return _download(spec, settings, report)
+        place = resolve(spec.model, is_public=settings.is_public)
+    except InvalidRequest as error:
+        raise ModelNotFound(spec.model, "the hub" if settings.is_public else "this machine") from error
+    if isinstance(place, LocalModel):
+        return place.folder, None
+    report(LoadEvent("download", note=f"Looking for {place.name} on the hub"))
+    return _download(place.name, spec.revision, settings, report)
 
 
-def _download(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
+def _download(repo: str, revision: str | None, settings: Settings, report: Report) -> tuple[Path, str | None]:
     hub = Hub(settings)
-    pinned = hub.stored(spec.model, spec.revision) if spec.revision else None
-    if pinned is not None and pinned.name == spec.revision:     # a commit never changes: nothing to ask
+    pinned = hub.stored(repo, revision) if revision else None
+    if pinned is not None and pinned.name == revision:      # a commit never changes: no need to ask the hub
         return pinned, pinned.name
 
-    def tell(progress: DownloadProgress) -> None:
+    def on_progress(progress: DownloadProgress) -> None:
         report(LoadEvent("download", progress.done_bytes, progress.total_bytes, f"Downloading {progress.file}"))
 
     try:
-        folder = hub.download(spec.model, spec.revision, tell, threading.Event(), settings.hf_token)
+        folder = hub.download(repo, revision, on_progress, threading.Event(), settings.hf_token)
     except HubUnreachable as error:
-        stored = hub.stored(spec.model, spec.revision)
+        stored = hub.stored(repo, revision)
         if stored is None:
             raise
         report(LoadEvent("download", note=f"The copy on disk is used: {error.what}"))

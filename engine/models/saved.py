@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..checkpoint.shape import ModelShape
-from ..errors import DiskFull, InvalidRequest
+from ..errors import DiskFull, InvalidRequest, ModelNotFound
 from ..settings import BUILTIN, Settings
 from .loaded import LoadedModel
 from .quantization import Quantization
+from .resolve import LocalModel, resolve
 from .spec import ModelSpec
 
 MARKER = "mindcubes.json"       # written last: a folder without it is not complete
@@ -52,22 +53,21 @@ def find_saved(spec: ModelSpec, settings: Settings) -> SavedModel | None:
 
 
 def is_current(saved: SavedModel, settings: Settings) -> bool:
-    """Whether the source is still what the copy was made from, or is no longer here."""
-    folder = Path(saved.model).expanduser()
-    if folder.is_dir() and not settings.is_public:
-        return fingerprint(folder, None) == saved.source
-    sha = _snapshot_sha(saved.model, settings)
-    return sha in (None, saved.source)
+    """Whether the source still is what the copy was made from, or is gone."""
+    try:
+        place = resolve(saved.model, is_public=settings.is_public)
+    except (ModelNotFound, InvalidRequest):     # a folder that is gone
+        return True
+    if isinstance(place, LocalModel):
+        return fingerprint(place.folder, None) == saved.source
+    return _snapshot_sha(place.name, settings) in (None, saved.source)
 
 
 def _snapshot_sha(repo: str, settings: Settings) -> str | None:
     """The commit of a hub model that is on this disk."""
-    from huggingface_hub import errors, try_to_load_from_cache
+    from huggingface_hub import try_to_load_from_cache
 
-    try:
-        config = try_to_load_from_cache(repo, "config.json", cache_dir=settings.cache_dir)
-    except errors.HFValidationError:        # a folder that is gone
-        return None
+    config = try_to_load_from_cache(repo, "config.json", cache_dir=settings.cache_dir)
     return Path(config).parent.name if isinstance(config, str) else None
 
 

@@ -13,6 +13,7 @@ from engine import EngineError, Library, Quantization, Secret
 from engine.errors import InvalidRequest, ModelAccessDenied, ModelNotFound, TokenRejected
 from engine.hub import HubModel, HubQuery
 from engine.library import FoundModel, Visitor
+from engine.models import may_be_repo, names_a_model
 
 from ..shared.errors import PageError
 from .session import FIRST_RECOMMENDED, ModelsSession
@@ -75,11 +76,11 @@ def search(counter: Counter, session: ModelsSession, typed: str, query: HubQuery
     if not typed and query == HubQuery():
         session.query, session.found = None, []
         return
-    if _names_a_model(typed):
+    if names_a_model(typed):
         if not session.found:       # that nothing was found is not about this one
             session.query = None
         session.problem = _failure(lambda: _open(counter, session, typed))
-        if not isinstance(session.problem, (ModelNotFound, InvalidRequest)) or not _may_be_on_the_hub(typed):
+        if not isinstance(session.problem, (ModelNotFound, InvalidRequest)) or not may_be_repo(typed):
             return
     missing, session.query, session.found = session.problem, replace(query, text=typed), []
     session.problem = _failure(lambda: _more(counter, session, "")) or missing
@@ -91,15 +92,6 @@ def _failure(act: Callable[[], None]) -> EngineError | None:
     except EngineError as error:
         return error
     return None
-
-
-def _names_a_model(typed: str) -> bool:
-    return typed.lower() == "builtin" or "/" in typed or typed.startswith(("~", ".", "\\")) or typed[1:3] == ":\\"
-
-
-def _may_be_on_the_hub(typed: str) -> bool:
-    """Whether these may be words too, or a private model."""
-    return typed.count("/") == 1 and " " not in typed and not typed.startswith(("/", "~", "."))
 
 
 def _open(counter: Counter, session: ModelsSession, typed: str, revision: str | None = None) -> None:
@@ -165,13 +157,13 @@ def use_token(counter: Counter, session: ModelsSession, typed: str) -> None:
 def _again(counter: Counter, session: ModelsSession, value: str) -> None:
     """The same search and the same model once more: with another token, or after the hub failed."""
     model, is_empty = session.model, session.query is not None and not session.found
-    if model is None and not _names_a_model(session.asked) and not is_empty:
+    if model is None and not names_a_model(session.asked) and not is_empty:
         raise PageError("error.gone")
     if is_empty:
         _more(counter, session, "")
     if model is not None:
         _open(counter, session, model.spec_model, model.listing.revision if model.listing else None)
-    elif _names_a_model(session.asked):
+    elif names_a_model(session.asked):
         _open(counter, session, session.asked)
 
 
@@ -252,5 +244,5 @@ def _remedy(counter: Counter, session: ModelsSession, value: str) -> None:
 def needs_token(session: ModelsSession) -> bool:
     """Whether a token may help: the hub hides private models from everybody else."""
     trouble = session.trouble
-    is_hidden = isinstance(trouble, ModelNotFound) and session.model is None and _may_be_on_the_hub(trouble.model)
+    is_hidden = isinstance(trouble, ModelNotFound) and session.model is None and may_be_repo(trouble.model)
     return bool(session.token) or is_hidden or isinstance(trouble, (ModelAccessDenied, TokenRejected))

@@ -6,11 +6,11 @@ import json
 import time
 import uuid
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import InvalidRequest
 from ...models.quantization import Quantization
+from ...models.resolve import may_be_repo
 from ...models.spec import ModelSpec
 from ...settings import BUILTIN
 from ...storage.formats import Value
@@ -95,8 +95,7 @@ def facts_of(active_model: ActiveModel) -> ModelFacts:
 
 def public_name(spec: ModelSpec) -> str:
     """A folder by its last part: records are exported, and say nothing about where things lie on this machine."""
-    is_path = spec.model != BUILTIN and (Path(spec.model).is_absolute() or spec.model.startswith((".", "~")) or spec.model.count("/") != 1)
-    return spec.name if is_path else spec.model
+    return spec.model if spec.model == BUILTIN or may_be_repo(spec.model) else spec.name
 
 
 def row_of(run: Run) -> ResultRow:

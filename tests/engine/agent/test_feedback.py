@@ -9,7 +9,7 @@ from engine import Message
 from engine.agent.events import Attempt
 from engine.agent.feedback import Exchange, answer_text, compact_error, error_key, fitted, head_and_tail, prompt, repair_text, task_text
 from engine.agent.window import Window, rough_tokens
-from engine.models.loader import BUILTIN_FOLDER
+from engine.models.resolve import BUILTIN_FOLDER
 
 TRACEBACK = '''Traceback (most recent call last):
   File "program.py", line 4, in <module>

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from engine import Engine, Finished, GenerationOptions, Message, TextDelta
-from engine.models.loader import BUILTIN_FOLDER
+from engine.models.resolve import BUILTIN_FOLDER
 from scripts.builtin_model import corpus
 from scripts.builtin_model.corpus import Turn
 from scripts.builtin_model.evaluate import is_right

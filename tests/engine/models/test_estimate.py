@@ -90,7 +90,7 @@ def test_a_path_that_leads_nowhere_is_not_asked_of_the_hub(name: str, empty: Set
 
 
 def test_a_public_page_reads_no_folder(llama_folder: Path, empty: Settings) -> None:
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(InvalidRequest):
         find_shape(str(llama_folder), replace(empty, is_public=True))
 
 

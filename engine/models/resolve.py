@@ -1,0 +1,72 @@
+"""What a model's name stands for: the built-in model, a folder on this machine, or a repository on the hub.
+
+The one place that decides it. It looks at the disk, but asks the hub nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ModelNotFound
+from ..hub.hub import parse_model_name
+from ..settings import BUILTIN
+
+BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+PATH_STARTS = ("/", "~", ".", "\\")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """`name`: what ModelSpec takes, BUILTIN or the folder's absolute path."""
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class HubRepo:
+    """A valid owner/name; whether the hub has it is not known yet."""
+
+    name: str
+
+
+def resolve(typed: str, *, is_public: bool) -> LocalModel | HubRepo:
+    """What `typed` stands for; on a public page it never stands for a folder.
+
+    A relative path without a leading dot counts only if that folder has a config.json: owner/name looks the same.
+    Raises ModelNotFound for a path that leads nowhere, and InvalidRequest for a text that is no name at all.
+    """
+    typed = typed.strip()
+    if typed.lower() == BUILTIN:
+        return LocalModel(BUILTIN, BUILTIN_FOLDER)
+    folder = None if is_public else _folder(typed)
+    return LocalModel(str(folder), folder) if folder is not None else HubRepo(parse_model_name(typed))
+
+
+def _folder(typed: str) -> Path | None:
+    is_path = is_path_like(typed)
+    try:
+        folder = Path(typed).expanduser()
+        if folder.is_dir() and (is_path or (folder / "config.json").is_file()):
+            return folder.resolve()
+    except (OSError, RuntimeError, ValueError):     # no file system takes this name
+        pass
+    if is_path:
+        raise ModelNotFound(typed, "this machine")
+    return None
+
+
+def is_path_like(typed: str) -> bool:
+    """Whether this can only be a path, on any system: no repository's name begins like one."""
+    return typed.startswith(PATH_STARTS) or typed[1:3] in (":\\", ":/")
+
+
+def names_a_model(typed: str) -> bool:
+    """Whether a text in a search box is a name, an address or a path rather than words to search for."""
+    return typed.lower() == BUILTIN or "/" in typed or is_path_like(typed)
+
+
+def may_be_repo(typed: str) -> bool:
+    """Whether the hub may have something of this name, or words for its search."""
+    return typed.count("/") == 1 and " " not in typed and not is_path_like(typed)
