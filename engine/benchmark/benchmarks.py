@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from ..background import JobProgress, Jobs
-from ..errors import InvalidRequest, NoModelLoaded, NotPermitted
-from ..library.found import Visitor
+from ..errors import InvalidRequest, NoModelLoaded
+from ..library.permissions import Permissions, Visitor
 from ..messages import GenerationOptions
 from ..models.spec import ModelSpec
 from ..runtime.engine import Engine
@@ -140,9 +140,7 @@ class Benchmarks:
         return self.jobs.start(kind, title, run, visitor.owner, facts)
 
     def _require_allowed(self, visitor: Visitor) -> None:
-        settings = self._engine.settings
-        if settings.is_public and not (settings.operator and visitor.name == settings.operator):
-            raise NotPermitted("On this public page only its operator can measure: everybody else would wait meanwhile.")
+        Permissions(self._engine).require_measuring(visitor)
 
 
 def result_of(job: Job) -> Measured | None:

@@ -128,7 +128,7 @@ class Hub:
         return HubClient(self._endpoint or str(constants.ENDPOINT), self._token(token), timeout_s)
 
     def _token(self, token: Secret | None) -> Secret | None:
-        """The visitor's own; else the owner's, or what this machine is logged in with, but never for a stranger."""
+        """The visitor's own; else the owner's, or what this machine is logged in with, but never for a visitor of a public page."""
         if token or self._settings.is_public:
             return token or Secret("")
         return self._settings.hf_token or None

@@ -1,11 +1,14 @@
-"""From a model name to a loaded model: find, check the fit, download, load, delete."""
+"""From a model name to a loaded model: find, estimate, download, load, delete, and who may do which."""
 
-from .found import FoundModel, Machine, Visitor
+from .estimates import Machine
+from .found_model import FoundModel
+from .permissions import Permissions, Visitor
 from .remedies import Remedy, choice_of
 
 __all__ = [
     "FoundModel",
     "Machine",
+    "Permissions",
     "Remedy",
     "Visitor",
     "choice_of",

@@ -38,7 +38,7 @@ class Bench:
     @property
     def may_edit(self) -> bool:
         """Whether this visitor may change what everybody sees."""
-        return self.library.may_delete(self.visitor)
+        return self.library.permissions.is_operator(self.visitor)
 
     @property
     def models(self) -> list[str]:

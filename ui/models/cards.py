@@ -61,7 +61,7 @@ class Shelf:
     def _disk(self, selected: str) -> str:
         spec = self._engine.spec
         return view.disk_html(self._library.on_disk(), self._library.saved(), spec.model if spec else "",
-                                     may_delete=self._library.may_delete(self._visitor), language=self._language)
+                                     may_delete=self._library.permissions.is_operator(self._visitor), language=self._language)
 
     def _quantizations(self) -> list[tuple[str, str]]:
         return [(quantization_name(choice.quantization, self._language), choice.quantization.value)

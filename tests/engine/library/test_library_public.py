@@ -1,4 +1,4 @@
-"""A page that strangers visit: what they may do, whose token is sent, and who may swap the model."""
+"""A public page: what visitors who are not the operator may do, whose token is sent, and who may swap the model."""
 
 from __future__ import annotations
 
@@ -86,18 +86,18 @@ def begun(library: Library, stand_in: StandIn, visitor: Visitor) -> Job:
 
 # --- what is offered ---
 
-def test_a_stranger_downloads_and_loads_what_is_allowed(library: Library) -> None:
+def test_an_anonymous_visitor_downloads_and_loads_what_is_allowed(library: Library) -> None:
     model = fetched(library, "me/ok", ANN)
     exhaust(library.load(model, Quantization.NONE, SMALL, ANN).follow())
     assert library.is_in_use("me/ok")
 
 
-def test_a_stranger_cannot_download_anything_else(library: Library) -> None:
+def test_an_anonymous_visitor_cannot_download_anything_else(library: Library) -> None:
     with pytest.raises(NotPermitted, match="me/other"):
         library.download(library.find("me/other", ANN), ANN)
 
 
-def test_a_stranger_cannot_load_anything_else(library: Library) -> None:
+def test_an_anonymous_visitor_cannot_load_anything_else(library: Library) -> None:
     with pytest.raises(NotPermitted, match="me/other"):
         library.load(fetched(library, "me/other"), Quantization.NONE, SMALL, ANN)
 
@@ -107,19 +107,19 @@ def test_the_operator_downloads_and_loads_anything(library: Library) -> None:
     assert library.is_in_use("me/other")
 
 
-@pytest.mark.parametrize("visitor", [ANN, BOSS], ids=["stranger", "operator"])
+@pytest.mark.parametrize("visitor", [ANN, BOSS], ids=["anonymous", "operator"])
 def test_nobody_names_a_folder(library: Library, llama_folder: Path, visitor: Visitor) -> None:
     with pytest.raises(InvalidRequest):
         library.find(str(llama_folder), visitor)
 
 
-def test_a_stranger_cannot_download_a_gated_model(library: Library) -> None:
+def test_an_anonymous_visitor_cannot_download_a_gated_model(library: Library) -> None:
     ann = replace(ANN, token=Secret(GOOD_TOKEN))
     with pytest.raises(NotPermitted, match="gated"):
         library.download(library.find(GATED, ann), ann)
 
 
-def test_a_stranger_cannot_download_what_the_hub_did_not_call_open(library: Library, stand_in: StandIn) -> None:
+def test_an_anonymous_visitor_cannot_download_what_the_hub_did_not_call_open(library: Library, stand_in: StandIn) -> None:
     ann = replace(ANN, token=Secret(GOOD_TOKEN))
     stand_in.faults.append(Fault("*", 500))
     found = library.find(GATED, ann)
@@ -129,7 +129,7 @@ def test_a_stranger_cannot_download_what_the_hub_did_not_call_open(library: Libr
     assert library.on_disk() == ()
 
 
-def test_a_stranger_cannot_change_the_disk(library: Library) -> None:
+def test_an_anonymous_visitor_cannot_change_the_disk(library: Library) -> None:
     loaded(library)
     with pytest.raises(NotPermitted, match="delete"):
         library.delete("me/ok", ANN)
@@ -137,10 +137,10 @@ def test_a_stranger_cannot_change_the_disk(library: Library) -> None:
         library.delete_saved("me/ok", Quantization.NF4, ANN)
     with pytest.raises(NotPermitted, match="write"):
         library.save_quantized(ANN)
-    assert (library.may_delete(ANN), library.may_delete(BOSS)) == (False, True)
+    assert (library.permissions.is_operator(ANN), library.permissions.is_operator(BOSS)) == (False, True)
 
 
-def test_a_stranger_cannot_unload(library: Library, engine: Engine) -> None:
+def test_an_anonymous_visitor_cannot_unload(library: Library, engine: Engine) -> None:
     loaded(library)
     with pytest.raises(NotPermitted, match="unload"):
         library.unload(ANN)
@@ -156,7 +156,7 @@ def test_nobody_is_the_operator_where_none_is_named(new_engine: Callable[..., En
 
 # --- jobs ---
 
-def test_a_stranger_neither_sees_nor_changes_the_job_of_another(library: Library, stand_in: StandIn) -> None:
+def test_an_anonymous_visitor_neither_sees_nor_changes_the_job_of_another(library: Library, stand_in: StandIn) -> None:
     job = begun(library, stand_in, ANN)
     assert (library.visible_jobs(BEN), [each.id for each in library.visible_jobs(ANN)]) == ((), [job.id])
     for act in (library.cancel, library.resume, library.hide):
@@ -172,13 +172,13 @@ def test_the_operator_sees_and_cancels_every_job(library: Library, stand_in: Sta
     assert list(library.jobs.follow(job.id))[-1].state == "cancelled"
 
 
-def test_a_stranger_hears_that_somebody_else_downloads_the_same(library: Library, stand_in: StandIn) -> None:
+def test_an_anonymous_visitor_hears_that_somebody_else_downloads_the_same(library: Library, stand_in: StandIn) -> None:
     begun(library, stand_in, ANN)
     with pytest.raises(EngineBusy, match="somebody else"):
         library.download(library.find(SLOW, BEN), BEN)
 
 
-def test_a_stranger_sees_a_job_however_many_others_have_begun_since(library: Library) -> None:
+def test_an_anonymous_visitor_sees_a_job_however_many_others_have_begun_since(library: Library) -> None:
     mine = library.jobs.start("count", "mine", lambda progress: "", "ann")
     for number in range(30):
         list(library.jobs.follow(library.jobs.start("count", str(number), lambda progress: "", f"ben {number}").id))
@@ -229,13 +229,13 @@ def authorizations(stand_in: StandIn, use: Callable[[], object]) -> set[str]:
     return {request.authorization for request in stand_in.requests if not request.is_storage}    # its addresses are signed
 
 
-def test_a_strangers_own_token_is_sent_for_that_stranger_only(library: Library, stand_in: StandIn) -> None:
+def test_an_anonymous_visitors_own_token_is_sent_for_that_visitor_only(library: Library, stand_in: StandIn) -> None:
     ann = replace(ANN, token=Secret(GOOD_TOKEN))
     assert authorizations(stand_in, lambda: library.find("me/ok", ann)) == {f"Bearer {GOOD_TOKEN}"}
     assert authorizations(stand_in, lambda: library.find("me/ok", BEN)) == {""}
 
 
-def test_the_servers_token_is_never_sent_for_a_stranger(library: Library, stand_in: StandIn) -> None:
+def test_the_servers_token_is_never_sent_for_an_anonymous_visitor(library: Library, stand_in: StandIn) -> None:
     def use() -> None:
         library.search(HubQuery("ok"), ANN)
         exhaust(library.load(fetched(library, "me/ok", ANN), Quantization.NONE, SMALL, ANN).follow())

@@ -223,7 +223,7 @@ def test_deleting_asks_first_and_says_what_goes_and_how_much(tmp_path: Path) -> 
     assert "last used 2025-06-15" in page
 
 
-@pytest.mark.parametrize(("loaded", "may_delete"), [("me/model", True), ("", False)], ids=["in use", "stranger"])
+@pytest.mark.parametrize(("loaded", "may_delete"), [("me/model", True), ("", False)], ids=["in use", "anonymous"])
 def test_what_may_not_be_deleted_has_no_button(tmp_path: Path, loaded: str, may_delete: bool) -> None:
     page = view.disk_html([STORED], [saved(tmp_path / "nf4", "me/model")], loaded, may_delete=may_delete, language="en")
     assert "data-confirm" not in page

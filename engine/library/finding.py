@@ -1,0 +1,80 @@
+"""From what a visitor typed to a model: built in, in a folder, in the cache, on the hub, or only in the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..checkpoint.config import read_config
+from ..checkpoint.shape import read_shape
+from ..errors import EngineError, HubUnreachable, LoadError, ModelAccessDenied, UnsupportedModel
+from ..hub.hub import Hub, HubListing, StoredModel
+from ..models.catalog import entry_of
+from ..models.quantization import Quantization
+from ..models.resolve import LocalModel, resolve
+from ..models.saved import all_saved, find_saved
+from ..runtime.engine import Engine
+from ..settings import BUILTIN
+from .found_model import FoundModel, Where
+from .permissions import Permissions, Visitor
+
+
+class Finder:
+    def __init__(self, engine: Engine, hub: Hub, permissions: Permissions) -> None:
+        self._engine, self._hub, self._permissions = engine, hub, permissions
+
+    def find(self, typed: str, visitor: Visitor, revision: str | None) -> FoundModel:
+        place = resolve(typed, is_public=self._engine.settings.is_public)
+        if isinstance(place, LocalModel):
+            return _in_folder(place.name, place.folder, "builtin" if place.name == BUILTIN else "folder")
+        try:
+            listing = self._hub.describe(place.name, revision, self._permissions.hub_token(visitor))
+        except LoadError as error:      # also if the repository was deleted or made private since it was downloaded
+            known = self._without_hub(place.name, error)
+            if known is None:
+                raise
+            return known
+        return self._listed(listing, has_token=bool(self._permissions.hub_token(visitor)))
+
+    def _without_hub(self, repo: str, error: LoadError) -> FoundModel | None:
+        """What the disk or the catalog knows of a model about which the hub tells nothing."""
+        entry, stored = entry_of(repo), self._stored(repo)
+        if stored is not None and stored.path is not None and stored.is_complete:
+            return replace(_in_folder(repo, stored.path, "disk"), revision=stored.sha, entry=entry, problem=error)
+        saved = next((each for each in all_saved(self._engine.settings) if each.model == repo), None)
+        if saved is not None:
+            return self.refreshed(FoundModel(repo, "disk", saved.source, saved.shape, entry=entry, problem=error))
+        if isinstance(error, ModelAccessDenied) or (entry is not None and isinstance(error, HubUnreachable)):
+            return FoundModel(repo, "catalog", shape=entry.shape if entry else None, entry=entry, problem=error)
+        return None
+
+    def _listed(self, listing: HubListing, *, has_token: bool) -> FoundModel:
+        entry = entry_of(listing.repo)
+        problem: EngineError | None = UnsupportedModel(listing.repo, listing.obstacle) if listing.obstacle else None
+        if not listing.gated_access:
+            problem = ModelAccessDenied(listing.repo, listing.licence_url, has_token=has_token)
+        shape = listing.shape or (entry.shape if entry else None)
+        return self.refreshed(FoundModel(listing.repo, "hub", listing.sha, shape, listing, entry, problem=problem))
+
+    def refreshed(self, model: FoundModel) -> FoundModel:
+        """`model` with what is on disk now."""
+        if model.where in ("builtin", "folder", "catalog"):
+            return model
+        is_here = self._hub.stored(model.spec_model, model.revision) is not None
+        partial = 0 if is_here or model.listing is None else self._partial_bytes(model.listing)
+        saved = frozenset(each for each in Quantization if find_saved(model.spec(each), self._engine.settings))
+        return replace(model, where="disk" if is_here or saved else "hub", is_on_disk=is_here, partial_bytes=partial, saved=saved)
+
+    def _partial_bytes(self, listing: HubListing) -> int:
+        """Bytes of an unfinished download, or of files that an older revision shares with this one."""
+        stored = self._stored(listing.repo)
+        if stored is None or stored.path is None or not stored.is_complete:
+            return stored.size_bytes if stored else 0
+        return sum(file.size_bytes for file in listing.needed_files if (stored.path / file.path).resolve().name == file.etag)
+
+    def _stored(self, repo: str) -> StoredModel | None:
+        return next((each for each in self._hub.on_disk() if each.repo == repo), None)
+
+
+def _in_folder(name: str, folder: Path, where: Where) -> FoundModel:
+    return FoundModel(name, where, shape=read_shape(folder, read_config(folder, name), name), is_on_disk=True)

@@ -1,0 +1,52 @@
+"""A model as the library found it: built in, in a folder, in the cache or on the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..checkpoint.shape import ModelShape
+from ..errors import EngineError
+from ..hub.hub import HubListing
+from ..models.catalog import CatalogEntry
+from ..models.quantization import Quantization
+from ..models.spec import ModelSpec
+
+Where = Literal["builtin", "folder", "disk", "hub", "catalog"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """`spec_model` and `revision` are what ModelSpec takes.
+
+    `problem`: why the hub told no more; what the catalog or the disk knows is there all the same.
+    """
+
+    spec_model: str
+    where: Where
+    revision: str | None = None
+    shape: ModelShape | None = None
+    listing: HubListing | None = None
+    entry: CatalogEntry | None = None
+    is_on_disk: bool = False
+    partial_bytes: int = 0          # already here, of what a download needs
+    saved: frozenset[Quantization] = frozenset()        # saved in these: they load without the original weights
+    problem: EngineError | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spec().name
+
+    @property
+    def can_load(self) -> bool:
+        return self.is_on_disk or self.where in ("builtin", "folder")
+
+    def can_load_as(self, quantization: Quantization) -> bool:
+        return self.can_load or quantization in self.saved
+
+    @property
+    def download_bytes(self) -> int:
+        return self.listing.needed_bytes if self.listing else 0
+
+    def spec(self, quantization: Quantization = Quantization.NONE) -> ModelSpec:
+        return ModelSpec(self.spec_model, self.revision, quantization)

@@ -1,0 +1,75 @@
+"""Who may do what. On a private page everyone may do everything; on a public one these rules hold.
+
+Every visitor may search, estimate, and download and load the models that the page offers. Only the operator may load others,
+download gated models, unload, delete, write to the disk and measure. Jobs are seen by who started them and by the operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..errors import JobNotFound, NotPermitted
+from ..models.catalog import catalog
+from ..settings import BUILTIN, Secret, Settings
+from ..storage.runs import Job
+
+if TYPE_CHECKING:
+    from ..runtime.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks. `token`: the hub token that this visitor typed, used for nobody else. `name`: of a signed-in account, or ""."""
+
+    owner: str = ""
+    token: Secret = field(default_factory=lambda: Secret(""))
+    name: str = ""
+
+
+class Permissions:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def _settings(self) -> Settings:
+        return self._engine.settings
+
+    def is_operator(self, visitor: Visitor) -> bool:
+        """Whether nothing is forbidden to this visitor. Without a named operator nobody is one on a public page."""
+        settings = self._settings
+        return not settings.is_public or bool(settings.operator and visitor.name == settings.operator)
+
+    def require_operator(self, visitor: Visitor, action: str) -> None:
+        """`action` completes the sentence of the error: "unload the model". Raises NotPermitted."""
+        if not self.is_operator(visitor):
+            raise NotPermitted(f"On this public page only its operator can {action}.")
+
+    def require_measuring(self, visitor: Visitor) -> None:
+        """Raises NotPermitted."""
+        self.require_operator(visitor, "measure: everybody else would wait meanwhile")
+
+    def require_offered(self, model: str, visitor: Visitor) -> None:
+        """Downloads and loads: the built-in model, the catalog, and what the operator allowed. Raises NotPermitted."""
+        offered = (BUILTIN, *(entry.repo for entry in catalog()), *self._settings.allowed_models)
+        if not self.is_operator(visitor) and model not in offered:
+            raise NotPermitted(f"{model} is not one of the models that this public page offers. Choose one of those, "
+                               "or run MindCubes on your own machine.")
+
+    def require_open(self, model: str, visitor: Visitor, *, is_gated: bool) -> None:
+        """Downloads: a gated model would be kept for visitors who have no access to it. Raises NotPermitted."""
+        if is_gated and not self.is_operator(visitor):
+            raise NotPermitted(f"{model} is gated: on this public page only its operator can download it.")
+
+    def may_see(self, job: Job, visitor: Visitor) -> bool:
+        return job.owner == visitor.owner or self.is_operator(visitor)
+
+    def require_own(self, job: Job, visitor: Visitor) -> Job:
+        """The job itself. Raises JobNotFound for another visitor's, as if there were none."""
+        if not self.may_see(job, visitor):
+            raise JobNotFound(job.id)
+        return job
+
+    def hub_token(self, visitor: Visitor) -> Secret | None:
+        """The visitor's own token; without one, the server's token for the operator, and None for everybody else."""
+        return visitor.token or (self._settings.hf_token or None if self.is_operator(visitor) else None)

@@ -1,0 +1,67 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from engine import Secret, Settings
+from engine.errors import JobNotFound, NotPermitted
+from engine.library import Permissions, Visitor
+from engine.models.catalog import catalog
+from engine.storage.runs import Job
+
+ANN, BOSS = Visitor("ann", name="ann"), Visitor("boss", name="boss")
+PUBLIC = Settings(is_public=True, operator="boss", allowed_models=("me/ok",), hf_token=Secret("hf_server"))
+
+
+def permissions(settings: Settings = PUBLIC) -> Permissions:
+    return Permissions(SimpleNamespace(settings=settings))  # type: ignore[arg-type]
+
+
+def job(owner: str) -> Job:
+    return Job(7, "download", "me/ok", owner, "running")
+
+
+@pytest.mark.parametrize(("settings", "visitor", "expected"), [
+    (PUBLIC, BOSS, True), (PUBLIC, ANN, False), (PUBLIC, Visitor("x"), False),
+    (replace(PUBLIC, operator=""), Visitor("x"), False), (replace(PUBLIC, is_public=False), ANN, True)])
+def test_the_operator_is_who_the_settings_name_and_everyone_on_a_private_page(settings: Settings, visitor: Visitor, expected: bool) -> None:
+    assert permissions(settings).is_operator(visitor) is expected
+
+
+def test_what_is_the_operators_is_refused_by_its_name() -> None:
+    with pytest.raises(NotPermitted, match=r"only its operator can delete models\."):
+        permissions().require_operator(ANN, "delete models")
+    with pytest.raises(NotPermitted, match="only its operator can measure"):
+        permissions().require_measuring(ANN)
+    permissions().require_operator(BOSS, "delete models")
+    permissions().require_measuring(BOSS)
+
+
+def test_anonymous_visitors_get_the_models_that_the_page_offers() -> None:
+    for model in ("builtin", catalog()[0].repo, "me/ok"):
+        permissions().require_offered(model, ANN)
+    with pytest.raises(NotPermitted, match="me/other"):
+        permissions().require_offered("me/other", ANN)
+    permissions().require_offered("me/other", BOSS)
+
+
+def test_gated_models_are_the_operators_to_download() -> None:
+    with pytest.raises(NotPermitted, match="gated"):
+        permissions().require_open("me/ok", ANN, is_gated=True)
+    permissions().require_open("me/ok", ANN, is_gated=False)
+    permissions().require_open("me/ok", BOSS, is_gated=True)
+
+
+def test_a_job_is_seen_by_its_owner_and_by_the_operator() -> None:
+    assert permissions().require_own(job("ann"), ANN).owner == "ann"
+    assert permissions().require_own(job("ann"), BOSS).owner == "ann"
+    with pytest.raises(JobNotFound):
+        permissions().require_own(job("ben"), ANN)
+
+
+def test_the_servers_token_serves_the_operator_alone() -> None:
+    own = replace(ANN, token=Secret("hf_ann"))
+    assert permissions().hub_token(ANN) is None
+    assert permissions().hub_token(own) == Secret("hf_ann")
+    assert permissions().hub_token(BOSS) == Secret("hf_server")
+    assert permissions(replace(PUBLIC, hf_token=Secret(""))).hub_token(BOSS) is None
