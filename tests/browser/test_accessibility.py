@@ -26,8 +26,8 @@ def conversation(page: Page) -> None:
 def options(page: Page) -> None:
     conversation(page)
     page.locator("#mc-options-toggle").click()
-    page.get_by_label("Two answers side by side").check()
-    expect(page.get_by_label("System prompt of the second")).to_be_visible()
+    page.get_by_label("Compare two replies").check()
+    expect(page.get_by_label("System prompt of the second reply")).to_be_visible()
 
 
 def menu(page: Page) -> None:
@@ -58,7 +58,7 @@ def shared(page: Page) -> None:
     share(page)
     link = page.get_by_role("dialog").get_by_role("textbox").input_value()
     page.goto(link)
-    expect(page.get_by_text("read only")).to_be_visible()
+    expect(page.get_by_text("read-only")).to_be_visible()
 
 
 def pair(page: Page) -> None:

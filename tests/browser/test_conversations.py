@@ -340,5 +340,5 @@ def test_scrolling_up_while_an_answer_grows_is_not_fought(visit: Visit, serve: S
     page.mouse.wheel(0, -900)       # a flick, while the next lines come
     wait_for_end(page)
     expect(page.get_by_text("Paragraph 199.", exact=True)).not_to_be_in_viewport()
-    page.get_by_role("button", name="To the end").click()
+    page.get_by_role("button", name="Scroll to bottom").click()
     expect(page.get_by_text("Paragraph 199.", exact=True)).to_be_in_viewport()

@@ -90,7 +90,7 @@ def test_a_shared_link_shows_the_chat_read_only(visit: Visit, serve: Serve) -> N
     guest = visit_shared(visit, link)
     expect(asked(guest)).to_have_text("Hello")
     expect(bot(guest)).to_have_text("Words")
-    expect(guest.get_by_text("read only")).to_be_visible()
+    expect(guest.get_by_text("read-only")).to_be_visible()
     expect(line(guest)).to_be_hidden()
     for name in ("Send", "Edit", "Delete", "Regenerate", "Branch"):
         expect(guest.get_by_role("button", name=name, exact=True)).to_have_count(0)
@@ -151,12 +151,12 @@ def test_on_a_phone_the_chats_are_a_drawer(visit: Visit, serve: Serve) -> None:
     page = visit(serve(ScriptedEngine(answer("A long word: " + "w" * 300))), viewport=PHONE)
     talk(page, "Apples")
     expect(page.locator("#mc-side")).to_be_hidden()
-    page.get_by_role("button", name="Show the chats").click()
+    page.get_by_role("button", name="Show chats").click()
     page.get_by_role("button", name="New chat").click()
     expect(page.locator("#mc-side")).to_be_hidden()
     expect(asked(page)).to_have_count(0)
     talk(page, "Pears")
-    page.get_by_role("button", name="Show the chats").click()
+    page.get_by_role("button", name="Show chats").click()
     expect(page.locator("#mc-side")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     listed(page).filter(has_text="Apples").click()
@@ -167,7 +167,7 @@ def test_on_a_phone_the_chats_are_a_drawer(visit: Visit, serve: Serve) -> None:
 
 def test_on_a_phone_escape_closes_the_drawer(visit: Visit, serve: Serve) -> None:
     page = visit(serve(ScriptedEngine(answer("Words"))), viewport=PHONE)
-    page.get_by_role("button", name="Show the chats").click()
+    page.get_by_role("button", name="Show chats").click()
     expect(page.locator("#mc-side")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#mc-side")).to_be_hidden()

@@ -40,12 +40,12 @@ def test_gradio_accepts_the_messages() -> None:
 
 
 def test_an_ended_answer_says_what_it_cost() -> None:
-    facts = ("tiny", "182 tokens", "first 0.11 s", "64 tok/s", "512 cached")
+    facts = ("tiny", "182 tokens", "first token 0.11 s", "64 tok/s", "512 cached")
     assert all(fact in shown(question(), answer()) for fact in facts)
 
 
 @pytest.mark.parametrize(("values", "fact"), [
-    ({"reason": "length"}, "cut at the token limit"), ({"state": "stopped"}, "stopped"), ({"state": "interrupted"}, "interrupted"),
+    ({"reason": "length"}, "token limit reached"), ({"state": "stopped"}, "stopped"), ({"state": "interrupted"}, "interrupted"),
     ({"state": "failed", "error": "It <broke>."}, "It &lt;broke&gt;.")])
 def test_an_answer_that_did_not_end_by_itself_says_so_and_can_be_continued(values: dict[str, object], fact: str) -> None:
     page = shown(question(), answer(**values))
@@ -72,7 +72,7 @@ def test_the_text_to_copy_cannot_break_out_of_its_attribute() -> None:
 
 
 @pytest.mark.parametrize(("waiting", "expected"), [
-    (Waiting(2, 0.1), "Waiting: 2 ahead"), (Prefill(100, 1600), "Reading 100 of 1,600 tokens"), (Waiting(0, 0.0), "Writing")])
+    (Waiting(2, 0.1), "In queue: 2 ahead"), (Prefill(100, 1600), "Processing prompt: 100 of 1,600 tokens"), (Waiting(0, 0.0), "Generating")])
 def test_before_the_first_word_it_says_what_it_waits_for(waiting: Waiting | Prefill, expected: str) -> None:
     message = answer("", state="writing", usage=None)
     session = session_of(question(), message, looks=(Progress(message, waiting),))

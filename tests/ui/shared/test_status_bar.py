@@ -9,7 +9,7 @@ from ..scripted_engine import FAILED, LOADING, READY
 def test_a_loaded_model_is_described() -> None:
     line = status_html(replace(READY, running=3, waiting=2), "x", "en")
     assert all(fact in line for fact in (
-        "Scripted", "bfloat16", "cpu", "6.0 / 16.0 GiB", "batched", "3 writing", "2 waiting", "made for tests"))
+        "Scripted", "bfloat16", "cpu", "6.0 / 16.0 GiB", "batched", "3 generating", "2 waiting", "made for tests"))
 
 
 def test_a_load_shows_its_stage_and_its_numbers() -> None:
