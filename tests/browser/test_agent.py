@@ -59,10 +59,10 @@ def test_a_failed_program_is_repaired_before_ones_eyes(visit: Visit, serve: Serv
     begin(page, "six times seven")
     expect(outcome(page)).to_be_visible(timeout=REPLY_MS)
     expect(steps(page).nth(0).locator(".mc-failure")).to_contain_text("NameError")
-    expect(steps(page).nth(1)).to_contain_text("Ran without an error")
+    expect(steps(page).nth(1)).to_contain_text("Ran without errors")
     expect(output(page)).to_have_text("42\n")
     expect(page.get_by_label("Task")).to_have_value("")
-    steps(page).nth(1).get_by_text("Changes to the attempt before").click()
+    steps(page).nth(1).get_by_text("Changes since the previous attempt").click()
     expect(steps(page).nth(1).locator(".mc-diff .is-gone")).to_contain_text("undefined")
 
 
@@ -112,7 +112,7 @@ def test_an_endless_program_is_stopped_while_another_visitor_chats(visit: Visit,
 def test_a_program_waits_until_a_person_has_seen_it(visit: Visit, serve: Serve) -> None:
     page = opened(visit(serve(ScriptedEngine(answer(GOOD)))), asks=True)
     begin(page, "six times seven")
-    expect(steps(page)).to_contain_text("Waits for you", timeout=REPLY_MS)
+    expect(steps(page)).to_contain_text("Waiting for your approval", timeout=REPLY_MS)
     expect(page.locator("#mc-steps [data-name=output]")).to_have_count(0)
     page.get_by_role("button", name="Run this program").click()
     expect(output(page)).to_have_text("42\n")
@@ -210,7 +210,7 @@ def test_every_state_is_accessible_and_fits_its_screen(visit: Visit, serve: Serv
     page = opened(visit(serve(engine), **SCREENS[screen]), asks=True)
     found = {"empty": violations(page)}
     begin(page, "six times seven, " * 12)
-    expect(steps(page)).to_contain_text("Waits for you", timeout=REPLY_MS)
+    expect(steps(page)).to_contain_text("Waiting for your approval", timeout=REPLY_MS)
     found["waiting"] = violations(page)
     page.get_by_role("button", name="Edit").click()
     found["edited"] = violations(page)

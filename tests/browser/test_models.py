@@ -46,7 +46,7 @@ def open_models(page: Page) -> None:
 
 
 def find(page: Page, typed: str) -> None:
-    box = page.get_by_label("Search, or name a model")
+    box = page.get_by_label("Search or enter a model")
     box.fill(typed)
     box.press("Enter")
 
@@ -90,7 +90,7 @@ def test_a_model_is_found_judged_downloaded_loaded_used_and_deleted(visit: Visit
     expect(page.locator(".mc-chip.is-ready")).to_contain_text("Built-in guide", timeout=LOAD_MS)
     page.get_by_role("button", name="Delete me/tiny-chat").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.locator("#mc-disk")).to_contain_text("Downloaded models are listed here")
+    expect(page.locator("#mc-disk")).to_contain_text("Models you download appear here")
 
 
 def test_a_cancelled_download_is_resumed_without_fetching_again(visit: Visit, hub_app: str, stand_in: StandIn) -> None:
@@ -154,10 +154,10 @@ def test_what_nobody_has_keeps_the_typed_name(visit: Visit, hub_app: str) -> Non
     page = visit(hub_app)
     open_models(page)
     find(page, "zzz-nothing")
-    expect(page.locator("#mc-listing")).to_contain_text("Nothing was found")
-    expect(page.get_by_label("Search, or name a model")).to_have_value("zzz-nothing")
-    page.get_by_role("button", name="Back to recommended").click()
-    expect(page.locator("#mc-listing")).to_contain_text("Suited to this machine")
+    expect(page.locator("#mc-listing")).to_contain_text("No models found")
+    expect(page.get_by_label("Search or enter a model")).to_have_value("zzz-nothing")
+    page.get_by_role("button", name="Back to recommended models").click()
+    expect(page.locator("#mc-listing")).to_contain_text("Recommended for this machine")
 
 
 def test_a_card_cannot_run_anything(visit: Visit, hub_app: str) -> None:
@@ -172,7 +172,7 @@ def test_a_card_cannot_run_anything(visit: Visit, hub_app: str) -> None:
 def test_models_speak_the_visitors_language(visit: Visit, hub_app: str) -> None:
     page = visit(hub_app, locale="tr-TR")
     page.get_by_role("tab", name="Modeller").click()
-    expect(page.locator("#mc-listing")).to_contain_text("Bu makineye uygun olanlar")
+    expect(page.locator("#mc-listing")).to_contain_text("Bu makine için önerilenler")
     expect(page.get_by_label("Sıralama")).to_have_value("İndirme")
 
 

@@ -72,7 +72,8 @@ def test_the_text_to_copy_cannot_break_out_of_its_attribute() -> None:
 
 
 @pytest.mark.parametrize(("waiting", "expected"), [
-    (Waiting(2, 0.1), "In queue: 2 ahead"), (Prefill(100, 1600), "Processing prompt: 100 of 1,600 tokens"), (Waiting(0, 0.0), "Generating")])
+    (Waiting(2, 0.1), "In queue: 2 ahead"), (Prefill(100, 1600), "Processing prompt: 100 of 1,600 tokens"),
+    (Waiting(0, 0.0), "Generating")])
 def test_before_the_first_word_it_says_what_it_waits_for(waiting: Waiting | Prefill, expected: str) -> None:
     message = answer("", state="writing", usage=None)
     session = session_of(question(), message, looks=(Progress(message, waiting),))

@@ -120,7 +120,7 @@ def test_a_value_comes_back_as_it_was(tmp_path: Path) -> None:
 # --- verdicts ---
 
 @pytest.mark.parametrize(("verdict", "kind", "words"), [
-    (Verdict.FITS, "is-good", {"en": "Fits", "tr": "Sığar", "zh": "够用"}),
+    (Verdict.FITS, "is-good", {"en": "Fits", "tr": "Sığar", "zh": "可运行"}),
     (Verdict.TIGHT, "is-tight", {"en": "Tight", "tr": "Sınırda", "zh": "勉强"}),
     (Verdict.TOO_LARGE, "is-bad", {"en": "Too large", "tr": "Çok büyük", "zh": "太大"})])
 def test_a_verdict_is_a_word_a_size_and_a_colour(verdict: Verdict, kind: str, words: dict[str, str]) -> None:
@@ -140,7 +140,7 @@ def test_each_quantization_has_its_row_and_the_chosen_one_is_marked() -> None:
 
 def test_a_quantization_that_is_not_possible_says_so_in_its_row() -> None:
     rows = view.model_html(FOUND, fit(hardware=ARM), Quantization.NONE, False, "en").split("<tr")[2:]
-    assert ["Not possible on this machine" in row for row in rows] == [False, True, True]
+    assert ["Not supported on this machine" in row for row in rows] == [False, True, True]
 
 
 def test_a_model_too_large_for_any_context_has_none() -> None:
@@ -166,7 +166,7 @@ def test_what_the_machine_recommends_is_in_cards_with_verdicts() -> None:
 def test_a_model_is_described_by_its_facts() -> None:
     found = replace(FOUND, entry=ENTRY, listing=replace(LISTING, licence="mit"))
     page = view.model_html(found, fit(), Quantization.NONE, False, "en")
-    for fact in ("8.2 B", "40,960 tokens of context", "mit", "gated", "no chat template", "aaaaaaa", "2 files, 3.2 GB", "5 kB"):
+    for fact in ("8.2 B", "40,960-token context", "mit", "gated", "no chat template", "aaaaaaa", "2 files, 3.2 GB", "5 kB"):
         assert f">{fact}<" in page, fact
 
 
@@ -217,9 +217,9 @@ def test_no_problem_is_nothing() -> None:
 
 def test_deleting_asks_first_and_says_what_goes_and_how_much(tmp_path: Path) -> None:
     page = view.disk_html([STORED], [saved(tmp_path / "nf4", "me/other")], "", may_delete=True, language="en")
-    assert Tags(page).of("data-confirm") == ["Delete me/model from this disk? 3.2 GB come free.",
-                                             "Delete me/other NF4 from this disk? 2.0 MB come free."]
-    assert "On this disk: 3.2 GB" in page
+    assert Tags(page).of("data-confirm") == ["Delete me/model from disk? This frees 3.2 GB.",
+                                             "Delete me/other NF4 from disk? This frees 2.0 MB."]
+    assert "Downloaded models: 3.2 GB" in page
     assert "last used 2025-06-15" in page
 
 
@@ -231,4 +231,4 @@ def test_what_may_not_be_deleted_has_no_button(tmp_path: Path, loaded: str, may_
 
 
 def test_an_unfinished_download_says_so() -> None:
-    assert "not complete" in view.disk_html([replace(STORED, is_complete=False)], [], "", may_delete=True, language="en")
+    assert "incomplete" in view.disk_html([replace(STORED, is_complete=False)], [], "", may_delete=True, language="en")

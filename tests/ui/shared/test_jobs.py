@@ -44,7 +44,7 @@ def test_a_job_of_every_state_has_a_line_in_every_language(job: Job, state: JobS
 def test_a_running_download_says_how_much_how_fast_and_how_long() -> None:
     line = shown(JOB)
     assert "3.0 MB / 12 MB · 2.0 MB/s · 1 min left" in line
-    assert '<progress aria-label="Download of me/tiny" max="12000000" value="3000000">' in line
+    assert '<progress aria-label="Downloading me/tiny" max="12000000" value="3000000">' in line
 
 
 @pytest.mark.parametrize(("state", "word", "acts"), [
