@@ -1,10 +1,10 @@
-"""The models on this disk, in the client library's own cache: its layout, what is in it, and how to remove it.
+"""The models on this disk, in the client library's own cache: its layout, its contents, and deletion.
 
-    models--owner--name/blobs/HASH              contents; HASH.incomplete is a download that goes on some day
-    models--owner--name/snapshots/COMMIT/FILE   links to them; a snapshot of ours appears when all its files are here
+    models--owner--name/blobs/HASH              contents; HASH.incomplete: a download to resume
+    models--owner--name/snapshots/COMMIT/FILE   links to blobs, created when all of them are complete
     models--owner--name/refs/main               the commit that a branch pointed to
 
-Nothing outside the cache's folder is written or removed: names of repositories are checked, links are not followed.
+Nothing outside the cache's folder is written or deleted: repository names are checked, links are not followed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COMMIT = re.compile("[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """One model on disk with all its revisions. `sha` and `path` are the newest one's, "" and None before the first is whole."""
+    """One model on disk with all its revisions. `sha` and `path`: of the newest; "" and None if no revision is there yet."""
 
     repo: str
     sha: str
@@ -40,7 +40,7 @@ class StoredModel:
 
 
 def checked_repo(repo: str) -> str:
-    """`repo` itself. Raises InvalidRequest unless it is owner/name by the hub's own rules, which know no way upwards."""
+    """`repo` itself. Raises InvalidRequest unless it is owner/name by the hub's rules, which exclude "..": it becomes a path."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -75,7 +75,7 @@ class HubCache:
         return self.folder(repo) / "snapshots" / sha
 
     def complete(self, repo: str, revision: str | None) -> Path | None:
-        """The snapshot of a revision, if it is here with its configuration and all its weights."""
+        """The snapshot of a revision, if it has its configuration and all its weights."""
         name = checked_revision(revision)
         ref = self.folder(repo) / "refs" / name
         sha = ref.read_text().strip() if ref.is_file() else name
@@ -83,7 +83,7 @@ class HubCache:
         return folder if COMMIT.fullmatch(sha) and is_complete(folder) else None
 
     def link(self, repo: str, sha: str, path: str, etag: str) -> None:
-        """Make `path` of a snapshot its blob; where the file system has no links, the blob moves there."""
+        """Link `path` of a snapshot to its blob; if the file system has no links, the blob moves there."""
         blob, pointer = self.blob(repo, etag), self.snapshot(repo, sha) / path
         if pointer.exists():
             return
@@ -105,7 +105,7 @@ class HubCache:
 
     @contextmanager
     def owned(self, repo: str) -> Iterator[bool]:
-        """Whether this call may change a model's files alone; not while another thread or process does."""
+        """Lock a model's files, if no other thread or process holds the lock; yields whether it is ours."""
         path = self.root / ".locks" / self.folder(repo).name / "download.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
@@ -120,13 +120,13 @@ class HubCache:
             lock.release()
 
     def on_disk(self) -> tuple[StoredModel, ...]:
-        """Every model of the cache, also half downloaded ones; last used first."""
+        """Every model of the cache, last used first. (scan_cache_dir leaves out incomplete downloads.)"""
         folders = self.root.glob(f"{PREFIX}*--*") if self.root.is_dir() else ()
         found = (_stored(folder) for folder in folders if folder.is_dir() and not folder.is_symlink())
         return tuple(sorted((model for model in found if model), key=lambda model: -model.last_used))
 
     def delete(self, repo: str) -> int:
-        """Remove a model with all its revisions and beginnings; the bytes that came free.
+        """Delete a model with all its revisions and incomplete files; returns the bytes freed.
 
         Raises ModelNotFound, InvalidRequest, or EngineBusy while it is being downloaded.
         """
@@ -143,12 +143,12 @@ class HubCache:
             return freed
 
     def _delete_known(self, repo: str) -> int:
-        """What the client library knows, it removes: blobs may be shared between models, and only it knows who needs them."""
+        """Delete the complete revisions through the client library: blobs may be shared, and it knows which models need them."""
         from huggingface_hub import scan_cache_dir
 
         cached = scan_cache_dir(self.root)
         mine = [known for known in cached.repos if (known.repo_id, known.repo_type) == (repo, "model")]
-        # A copied repository has the commits of its original, and commits are all that the library looks for: show it only ours.
+        # A copy of a repository has the same commits, and the library identifies revisions by commit alone: pass it only ours.
         strategy = replace(cached, repos=frozenset(mine)).delete_revisions(
             *(revision.commit_hash for known in mine for revision in known.revisions))
         strategy.execute()
@@ -160,7 +160,7 @@ def _stored(folder: Path) -> StoredModel | None:
     snapshots = sorted((path for path in (folder / "snapshots").glob("*") if path.is_dir()), key=lambda path: path.stat().st_mtime)
     size = sum(stat.st_size for stat in blobs) + sum(_size_bytes(path) for path in snapshots)
     if not size:
-        return None     # refused before the first byte came
+        return None     # refused before the first byte
     newest = next((path for path in reversed(snapshots) if is_complete(path)), snapshots[-1] if snapshots else None)
     return StoredModel(
         repo=folder.name.removeprefix(PREFIX).replace("--", "/", 1), sha=newest.name if newest else "",
@@ -171,9 +171,9 @@ def _stored(folder: Path) -> StoredModel | None:
 
 
 def _size_bytes(folder: Path) -> int:
-    """Bytes of the files in a folder; what it only links to is not in it."""
+    """Bytes of the files in a folder, links not counted."""
     total = 0
     for path in folder.rglob("*") if folder.is_dir() else ():
-        with suppress(OSError):     # removed meanwhile
+        with suppress(OSError):     # deleted meanwhile
             total += path.stat().st_size if path.is_file() and not path.is_symlink() else 0
     return total

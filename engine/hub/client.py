@@ -1,7 +1,7 @@
-"""Asking the model hub: one address, one token, and every failure as one of ours.
+"""Requests to the model hub: one address, one token, and every failure as an EngineError.
 
-What the client library raises holds the request, and the request holds the token. So nothing of it is kept here, not even
-as the cause of ours: its type or its HTTP status is in the text instead.
+Errors of the client library hold the request, and the request holds the token. So they are not even kept as the cause of ours:
+their type or HTTP status is in the text instead.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from ..errors import (
     DownloadStopped,
@@ -32,11 +32,12 @@ from ..settings import Secret
 
 if TYPE_CHECKING:
     from httpx2 import Response
+    from huggingface_hub import ModelInfo
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
-LONGEST_WAIT_S = 30.0       # a rate limit that passes sooner is waited for; a longer one is told
-TICK_S = 0.1                # how long a stop waits at most to be heard
+LONGEST_WAIT_S = 30.0       # the longest rate limit that is waited for
+TICK_S = 0.1                # the longest delay of a stop
 UNKNOWN_WAIT_S = 300.0      # the hub counts requests in windows of five minutes
 
 
@@ -48,23 +49,25 @@ def is_offline() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class HubClient:
-    """`token`: None for what this machine is logged in with, an empty one for nobody. `timeout_s` is for silence."""
+    """`token`: None for the login of this machine, an empty one for no login. `timeout_s`: the longest silence of the hub."""
 
     endpoint: str
     token: Secret | None
     timeout_s: float
 
     def file_url(self, repo: str, sha: str, path: str) -> str:
-        return f"{self.endpoint}/{repo}/resolve/{sha}/{quote(path)}"
+        from huggingface_hub import hf_hub_url
+
+        return str(hf_hub_url(repo, path, revision=sha, endpoint=self.endpoint))
 
     def json(self, path: str, subject: str, params: dict[str, Any] | None = None) -> Any:
-        """The answer of `path` of the API. `subject` is what an error speaks of. Raises as `ask` does."""
-        return self.ask(f"{self.endpoint}{path}", subject, lambda response: decoded(response.read(), subject), params=params)
+        """The response of the API to `path`. `subject`: what an error is about. Raises what `get` raises."""
+        return self.get(f"{self.endpoint}{path}", subject, lambda response: decoded(response.read(), subject), params=params)
 
     def page(self, url: str, subject: str, params: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-        """A list of the API, and the address of what follows: always on this endpoint, whatever the hub calls itself.
+        """One page of a list, and the address of the next one: always on this endpoint, so that no other host gets the token.
 
-        Raises as `ask` does.
+        (HfApi.list_models follows any address, and has no time-out.) Raises what `get` raises.
         """
         def read(response: Response) -> tuple[list[dict[str, Any]], str | None]:
             items, following = decoded(response.read(), subject), response.links.get("next", {}).get("url")
@@ -73,49 +76,72 @@ class HubClient:
             address = urlsplit(following) if following else None
             return items, f"{self.endpoint}{address.path}?{address.query}" if address else None
 
-        return self.ask(url, subject, read, params=params or None)
+        return self.get(url, subject, read, params=params or None)
 
-    def start_of(self, url: str, subject: str, num_bytes: int, start: int = 0) -> bytes:
-        """At most `num_bytes` bytes of a file from `start` on; more is not read, even where the hub sends more.
+    def read_start(self, url: str, subject: str, num_bytes: int, start: int = 0) -> bytes:
+        """At most `num_bytes` bytes of a file from `start` on; no more is read even if the hub sends more.
 
-        Raises as `ask` does.
+        Raises what `get` raises.
         """
         def read(response: Response) -> bytes:
             skipped = start if response.status_code == 200 else 0       # the range was ignored
-            came = bytearray()
+            received = bytearray()
             for chunk in response.iter_bytes():
-                came += chunk
-                if len(came) >= skipped + num_bytes:
+                received += chunk
+                if len(received) >= skipped + num_bytes:
                     break
-            return bytes(came[skipped:skipped + num_bytes])
+            return bytes(received[skipped:skipped + num_bytes])
 
-        return self.ask(url, subject, read, byte_range=f"bytes={start}-{start + num_bytes - 1}")
+        return self.get(url, subject, read, byte_range=f"bytes={start}-{start + num_bytes - 1}")
 
-    def ask(self, url: str, subject: str, use: Callable[[Response], Result], *, params: dict[str, Any] | None = None,
+    def model_info(self, repo: str, revision: str | None, *, has_sizes: bool = True) -> ModelInfo:
+        """What the hub lists of a model. `has_sizes`: with the size and the hash of each file. Raises what `get` raises."""
+        from huggingface_hub import HfApi
+
+        api = HfApi(self.endpoint, token=self._token(repo))
+
+        def call() -> ModelInfo:
+            try:
+                return api.model_info(repo, revision=revision, timeout=self.timeout_s, files_metadata=has_sizes)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise HubUnreachable(repo, f"its answer is not a model's ({type(error).__name__})") from None
+        return self._call(repo, call)
+
+    def get(self, url: str, subject: str, use: Callable[[Response], Result], *, params: dict[str, Any] | None = None,
             byte_range: str = "") -> Result:
-        """What `use` makes of the answer while it arrives. Waits once where a rate limit passes soon.
+        """What `use` makes of the response while it arrives. Waits once if a rate limit ends soon.
 
         Raises HubUnreachable (also as HubOffline and RateLimited), ModelNotFound, ModelAccessDenied, TokenRejected,
-        UnsupportedModel for a disabled one, and what `use` raises.
+        UnsupportedModel for a disabled model, and what `use` raises.
         """
-        headers = {**self._headers(subject), "Accept-Encoding": "identity", **({"Range": byte_range} if byte_range else {})}
-        result = self._once(url, subject, use, params, headers)
+        from huggingface_hub import get_session, hf_raise_for_status
+        from huggingface_hub.utils import build_hf_headers
+
+        headers = {**build_hf_headers(token=self._token(subject)), "Accept-Encoding": "identity",
+                   **({"Range": byte_range} if byte_range else {})}
+
+        def call() -> Result:
+            with get_session().stream("GET", url, params=params, headers=headers, timeout=self.timeout_s) as response:
+                hf_raise_for_status(response)
+                return use(response)
+        return self._call(subject, call)
+
+    def _call(self, subject: str, call: Callable[[], Result]) -> Result:
+        result = self._once(subject, call)
         if isinstance(result, RateLimited) and result.retry_after_s <= LONGEST_WAIT_S:
             time.sleep(result.retry_after_s)
-            result = self._once(url, subject, use, params, headers)
+            result = self._once(subject, call)
         if isinstance(result, EngineError):
             raise result
         return result
 
-    def _once(self, url: str, subject: str, use: Callable[[Response], Result], params: dict[str, Any] | None,
-              headers: dict[str, str]) -> Result | LoadError:
+    def _once(self, subject: str, call: Callable[[], Result]) -> Result | LoadError:
+        """The result, or the error to raise: raised here, it would keep the library's error as its context."""
         import httpx2
-        from huggingface_hub import errors, get_session, hf_raise_for_status
+        from huggingface_hub import errors
 
         try:
-            with get_session().stream("GET", url, params=params, headers=headers, timeout=self.timeout_s) as response:
-                hf_raise_for_status(response)
-                return use(response)
+            return call()
         except errors.OfflineModeIsEnabled:
             return HubOffline(subject)
         except errors.HfHubHTTPError as error:
@@ -139,25 +165,26 @@ class HubClient:
             return ModelNotFound(subject, "the hub under this revision")
         if status == 404 or isinstance(error, errors.RepositoryNotFoundError):
             return ModelNotFound(subject, "the hub" if has_token else "the hub, unless it is private and needs a token")
-        if status in (401, 403) and str(response.url).startswith(self.endpoint):   # elsewhere a signed address has run out
+        if status in (401, 403) and str(response.url).startswith(self.endpoint):   # a 403 of the storage: a signed address has expired
             return ModelAccessDenied(subject, has_token=has_token)
         return RateLimited(subject, _retry_after_s(response.headers)) if status == 429 else HubUnreachable(subject, f"HTTP {status}")
 
-    def _headers(self, subject: str) -> dict[str, str]:
-        from huggingface_hub.utils import build_hf_headers
-
+    def _token(self, subject: str) -> str | bool | None:
+        """As the client library takes it: False for none. Raises TokenRejected."""
         if self.token is None:
-            return dict(build_hf_headers())
+            return None
         text = self.token.reveal().strip()
-        if text and not re.fullmatch("[!-~]{1,500}", text):     # what no header can hold would be quoted in its error
+        if text and not re.fullmatch("[!-~]{1,500}", text):     # no header can hold it, and the error would quote it
             raise TokenRejected(subject)
-        return dict(build_hf_headers(token=text or False))
+        return text or False
 
 
-def in_background(work: Callable[[Callable[[Item], bool]], None], idle: Item, subject: str, stop: threading.Event) -> Iterator[Item]:
-    """What `work` puts, out of a thread of its own, so that a stop is heard while the network is silent.
+def in_background(work: Callable[[Callable[[Item], bool]], None], idle: Item, subject: str,
+                  stop: threading.Event) -> Generator[Item, None, None]:
+    """What `work` puts, from a thread of its own, so that a stop takes effect while the network is silent.
 
-    Yields `idle` when nothing came for a while. Raises DownloadStopped and what `work` raises.
+    The queue is bounded, unlike that of background.in_thread: a slow disk must slow the network down. Yields `idle` after every
+    TICK_S of silence. Raises DownloadStopped and what `work` raises.
     """
     arrived: queue.Queue[Item | Exception | None] = queue.Queue(64)
     left = threading.Event()
@@ -175,7 +202,7 @@ def in_background(work: Callable[[Callable[[Item], bool]], None], idle: Item, su
         try:
             work(put)
             put(None)
-        except Exception as error:      # raised where it is waited for
+        except Exception as error:      # raised in the reader's thread
             put(error)
 
     threading.Thread(target=run, name="download", daemon=True).start()
@@ -196,8 +223,8 @@ def in_background(work: Callable[[Callable[[Item], bool]], None], idle: Item, su
         left.set()
 
 
-def until(stop: threading.Event, subject: str, call: Callable[[], Item]) -> Item:
-    """The result of a call that may block. Raises DownloadStopped where the stop comes first."""
+def stoppable(stop: threading.Event, subject: str, call: Callable[[], Item]) -> Item:
+    """The result of a call that may block. Raises DownloadStopped if the stop comes first."""
     def work(put: Callable[[Item | None], bool]) -> None:
         put(call())
 
@@ -205,7 +232,7 @@ def until(stop: threading.Event, subject: str, call: Callable[[], Item]) -> Item
 
 
 def decoded(content: bytes, subject: str) -> Any:
-    """Raises HubUnreachable where this is no JSON: a captive portal, a proxy's page."""
+    """Raises HubUnreachable for anything but JSON, such as the page of a captive portal or a proxy."""
     try:
         return json.loads(content)
     except ValueError:
@@ -218,5 +245,5 @@ def _retry_after_s(headers: Any) -> float:
     limit = parse_ratelimit_headers(headers)
     if limit is not None and limit.remaining == 0:
         return float(limit.reset_in_seconds)
-    told = headers.get("Retry-After", "").strip()
-    return float(told) if told.isdigit() else UNKNOWN_WAIT_S
+    seconds = headers.get("Retry-After", "").strip()
+    return float(seconds) if seconds.isdigit() else UNKNOWN_WAIT_S

@@ -1,7 +1,7 @@
-"""A download that can be stopped at any moment and goes on later where it was, also after the program was killed.
+"""Downloads that can be stopped at any moment and resumed later, even after the program was killed.
 
-The client library keeps nothing of a file that did not arrive whole. So the bytes come through its session, but they are
-written here: HASH.incomplete in the library's own cache, renamed when all are there. A snapshot appears as the last step.
+The client library keeps nothing of an incomplete file. So the bytes come through its session but are written here, to
+HASH.incomplete in its own cache, and renamed when the file is complete. The snapshot appears as the last step.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Protocol
 from ..checkpoint.files import WEIGHTS_INDEX, missing_files, shard_names
 from ..errors import DiskFull, DownloadBroken, DownloadStopped, EngineError, HubOffline, HubUnreachable, RateLimited, UnsupportedModel
 from .cache import HubCache, checked_revision
-from .client import TICK_S, HubClient, in_background, until
+from .client import TICK_S, HubClient, in_background, stoppable
 from .progress import Meter, Report
-from .repository import HubFile, Repository, look
+from .repository import HubFile, Repository, fetch_repository
 
 if TYPE_CHECKING:
     from httpx2 import Response
 
 PATIENCE = 5                # attempts in a row without a single new byte
-FIRST_PAUSE = 0.025         # of the time that silence may last, doubled after each of them: 7.5 s in all where that is 10 s
+FIRST_PAUSE = 0.025         # of the time-out, doubled after each attempt: 7.5 s in all with a time-out of 10 s
 BLOCK_BYTES = 4 * 2**20
 
 
@@ -38,14 +38,14 @@ class Digest(Protocol):
 
 
 def download(client: HubClient, cache: HubCache, repo: str, revision: str | None, report: Report, stop: threading.Event) -> Path:
-    """The folder of a snapshot with every needed file in it. Blocks; ends within a fraction of a second once `stop` is set.
+    """The folder of a snapshot with every needed file. Blocks; ends within a fraction of a second once `stop` is set.
 
     Raises DownloadStopped, DiskFull, DownloadBroken, UnsupportedModel, InvalidRequest, and what the client raises.
     """
     branch = checked_revision(revision)
     with _alone(cache, repo, stop):
-        found = until(stop, repo, lambda: look(client, repo, revision))
-        # A renamed model stays under the name that was asked for: by that name it is looked for without a network.
+        found = stoppable(stop, repo, lambda: fetch_repository(client, repo, revision))
+        # A renamed model is stored under the name that was asked for: without a network it is found by that name.
         return _Download(client, cache, repo, found, report, stop).run(branch)
 
 
@@ -60,16 +60,16 @@ class _Download:
             self._require_disk(files)
             for file in sorted(files, key=lambda file: file.size_bytes):
                 self._fetch(file)
-            for file in sorted(files, key=lambda file: file.path == "config.json"):     # last: without it a snapshot is not whole
+            for file in sorted(files, key=lambda file: file.path == "config.json"):     # last: without it a snapshot is not complete
                 self._cache.link(self._repo, self._found.sha, file.path, file.etag)
             self._cache.remember(self._repo, branch, self._found.sha)
         except OSError as error:
             raise self._disk_error(error) from error
-        self._meter.tell()
+        self._meter.report()
         return self._cache.snapshot(self._repo, self._found.sha)
 
     def _files(self) -> tuple[HubFile, ...]:
-        """What has to be here; the index of the shards is fetched to know that. Raises UnsupportedModel."""
+        """The needed files; fetches the index of the shards to know them. Raises UnsupportedModel."""
         names: frozenset[str] = frozenset()
         if self._found.is_sharded:
             index = next(file for file in self._found.files if file.path == WEIGHTS_INDEX)
@@ -92,7 +92,7 @@ class _Download:
         return DownloadBroken(self._repo, self._meter.file or "its folder", f"the disk refuses it ({error.strerror})")
 
     def _place(self, file: HubFile) -> Path:
-        """Where the file is, or will be: its blob, or its place in the snapshot where blobs cannot be linked."""
+        """Where the file is or will be: its blob, or its place in the snapshot if blobs cannot be linked."""
         pointer = self._cache.snapshot(self._repo, self._found.sha) / file.path
         return pointer if pointer.is_file() and not pointer.is_symlink() else self._cache.blob(self._repo, file.etag)
 
@@ -103,7 +103,7 @@ class _Download:
         return min(_size(_partial(place)), file.size_bytes)
 
     def _fetch(self, file: HubFile) -> Path:
-        """The file on disk, whole."""
+        """The complete file on disk."""
         if not re.fullmatch("[0-9a-f]{40,64}", file.etag):
             raise HubUnreachable(self._repo, f"it lists {file.path} without its hash")
         place = self._place(file)
@@ -121,7 +121,7 @@ class _Download:
         return place
 
     def _receive(self, partial: Path, file: HubFile) -> Digest:
-        """Append what is missing, and hash all. A broken connection is made anew as long as each one brings something."""
+        """Append what is missing, and hash everything. Reconnects as long as each connection brings new bytes."""
         if _size(partial) > file.size_bytes:
             partial.unlink()
         digest, failures = self._begin(partial), 0
@@ -156,14 +156,14 @@ class _Download:
                 digest.update(chunk)
                 self._meter.add(len(chunk))
 
-    def _arriving(self, file: HubFile, have: int) -> Iterator[bytes]:
-        """The bytes of a file from `have` on; an empty one now and then while nothing comes.
+    def _arriving(self, file: HubFile, have: int) -> Generator[bytes, None, None]:
+        """The bytes of a file from `have` on, with empty ones during silence.
 
-        Raises DownloadBroken where the connection broke or the size is another one, and what the client raises.
+        Raises DownloadBroken if the connection breaks or the size is not the listed one, and what the client raises.
         """
         def read(put: Callable[[bytes], bool]) -> None:
             url = self._client.file_url(self._found.repo, self._found.sha, file.path)
-            why = self._client.ask(url, self._repo, lambda response: _pour(response, file, have, put),
+            why = self._client.get(url, self._repo, lambda response: _pour(response, file, have, put),
                                    byte_range=f"bytes={have}-" if have else "")
             if why:
                 raise DownloadBroken(self._repo, file.path, why)
@@ -172,19 +172,19 @@ class _Download:
 
 
 def _pour(response: Response, file: HubFile, have: int, put: Callable[[bytes], bool]) -> str:
-    """Put what is missing of the file; why that did not work, or ""."""
+    """Put the missing bytes of the file; returns why that failed, or ""."""
     import httpx2
 
-    position = have if response.status_code == 206 else 0       # 200: the hub ignored where to begin
-    told = response.headers.get("Content-Length", "")
-    if told.isdigit() and "Content-Encoding" not in response.headers and position + int(told) != file.size_bytes:
-        return f"the hub sends {position + int(told):,} bytes, but lists {file.size_bytes:,}"
+    position = have if response.status_code == 206 else 0       # 200: the hub ignored the range
+    length = response.headers.get("Content-Length", "")
+    if length.isdigit() and "Content-Encoding" not in response.headers and position + int(length) != file.size_bytes:
+        return f"the hub sends {position + int(length):,} bytes, but lists {file.size_bytes:,}"
     try:
         for chunk in response.iter_bytes():
             missing = chunk[max(0, have - position):]
             position += len(chunk)
             if missing and not put(missing):
-                return ""       # nobody waits for it any more
+                return ""       # the reader has left
     except httpx2.HTTPError as error:
         return f"the connection broke off ({type(error).__name__})"
     return "" if position >= file.size_bytes else "the hub ended it too early"
@@ -192,7 +192,7 @@ def _pour(response: Response, file: HubFile, have: int, put: Callable[[bytes], b
 
 @contextmanager
 def _alone(cache: HubCache, repo: str, stop: threading.Event) -> Iterator[None]:
-    """Two downloads of one model would write the same files: the second waits, and then finds everything here."""
+    """One download of a model at a time: a second one waits, then finds all files complete."""
     try:
         while True:
             with cache.owned(repo) as is_ours:

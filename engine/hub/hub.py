@@ -1,6 +1,6 @@
-"""The model hub: search it, look at a model, download it, see and remove what is on disk.
+"""The model hub: search it, describe and download a model, list and delete what is on disk.
 
-Every call takes the token of whoever asks, and keeps it no longer than the call. Nothing here runs code from a repository.
+Every call takes the caller's token and keeps it no longer than the call. Nothing here runs code from a repository.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = ["DownloadProgress", "Hub", "HubFile", "HubListing", "HubModel", "HubP
 Sort = Literal["downloads", "likes", "trending", "date"]
 SORT_KEYS: dict[Sort, str] = {"downloads": "downloads", "likes": "likes", "trending": "trendingScore", "date": "lastModified"}
 PAGE_MODELS = 20
-MOST_PAGES = 50             # the hub pages by cursor: page 50 asks for everything before it too
-MOST_ANSWERS = 10           # of the hub for one page of ours
+MOST_PAGES = 50             # the hub's pages have cursors, not numbers: page 50 requests all pages before it
+MOST_HUB_PAGES = 10           # of the hub's pages, for one of ours
 EXPAND = ["downloads", "likes", "lastModified", "gated", "safetensors", "tags"]
 THE_LIST = "The list of models"
 HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
@@ -37,7 +37,7 @@ NOT_OWNERS = ("api", "buckets", "collections", "datasets", "docs", "kernels", "m
 
 @dataclass(frozen=True, slots=True)
 class HubQuery:
-    """What is looked for. `licence` as the hub tags it ("apache-2.0"); `gated`: None for both kinds; `page` from 0."""
+    """`licence`: as the hub tags it ("apache-2.0"). `gated`: None for both kinds. `page`: from 0."""
 
     text: str = ""
     task: str = "text-generation"
@@ -51,7 +51,7 @@ class HubQuery:
 
 @dataclass(frozen=True, slots=True)
 class HubModel:
-    """`updated` is the hub's own text: an ISO 8601 date."""
+    """`updated`: an ISO 8601 date, as the hub writes it."""
 
     repo: str
     downloads: int
@@ -70,7 +70,7 @@ class HubPage:
 
 
 class Hub:
-    """`hub_endpoint`: another address than the client library's own (HF_ENDPOINT); `timeout_s`: how long silence may last."""
+    """`hub_endpoint`: default the client library's (HF_ENDPOINT). `timeout_s`: the longest silence of the hub."""
 
     def __init__(self, settings: Settings, hub_endpoint: str = "", timeout_s: float | None = None) -> None:
         self._settings, self._endpoint, self._timeout_s = settings, hub_endpoint.rstrip("/"), timeout_s
@@ -97,26 +97,25 @@ class Hub:
         return listing.describe(self._online(token, repo), repo, revision)
 
     def download(self, repo: str, revision: str | None, report: Report, stop: threading.Event, token: Secret | None = None) -> Path:
-        """The folder with everything that is needed to load the model, named by its commit. Blocks.
+        """The folder with everything needed to load the model, named by its commit. Blocks.
 
-        Once `stop` is set it ends within a fraction of a second; what came is kept, and the next call goes on from there.
-        Offline, what is on disk is used. Raises DownloadStopped, DownloadBroken, DiskFull, UnsupportedModel and
-        what `describe` raises.
+        Once `stop` is set it ends within a fraction of a second; the next call resumes from there. Offline, the copy on disk is used.
+        Raises DownloadStopped, DownloadBroken, DiskFull, UnsupportedModel and what `describe` raises.
         """
         if is_offline() and (folder := self.stored(repo, revision)):
             return folder
         return download.download(self._online(token, repo), self._cache(), repo, revision, report, stop)
 
     def stored(self, repo: str, revision: str | None = None) -> Path | None:
-        """The folder of a model that is on disk with all its weights; nothing is asked of the hub. Raises InvalidRequest."""
+        """The folder of a model that is complete on disk, without asking the hub. Raises InvalidRequest."""
         return self._cache().complete(repo, revision)
 
     def on_disk(self) -> tuple[StoredModel, ...]:
-        """Every downloaded or half downloaded model; last used first."""
+        """Every complete or incomplete download, last used first."""
         return self._cache().on_disk()
 
     def delete(self, repo: str) -> int:
-        """Remove a model from disk; the bytes that came free. Raises ModelNotFound, InvalidRequest, or EngineBusy."""
+        """Delete a model from disk; returns the bytes freed. Raises ModelNotFound, InvalidRequest, or EngineBusy."""
         return self._cache().delete(repo)
 
     def _online(self, token: Secret | None, subject: str) -> HubClient:
@@ -128,7 +127,7 @@ class Hub:
         return HubClient(self._endpoint or str(constants.ENDPOINT), self._token(token), timeout_s)
 
     def _token(self, token: Secret | None) -> Secret | None:
-        """The visitor's own; else the owner's, or what this machine is logged in with, but never for a visitor of a public page."""
+        """The caller's token; without one the configured one, or the login of this machine, but neither on a public page."""
         if token or self._settings.is_public:
             return token or Secret("")
         return self._settings.hf_token or None
@@ -140,13 +139,13 @@ class Hub:
 
 
 def parse_model_name(text: str, endpoint: str = "") -> str:
-    """owner/name out of what was typed or pasted: itself, or the address of any page of the model.
+    """owner/name from what was typed or pasted: the name itself, or the address of any page of the model.
 
-    Raises InvalidRequest with what was typed.
+    Raises InvalidRequest with the text.
     """
     try:
         return checked_repo(_name_in(text.strip(), endpoint))
-    except (InvalidRequest, ValueError):        # urlsplit: an address that is none
+    except (InvalidRequest, ValueError):        # ValueError: urlsplit could not parse it
         raise InvalidRequest("model", text.strip()[:200], "owner/name, or the address of a model's page on the hub") from None
 
 
@@ -175,7 +174,7 @@ def _params(query: HubQuery) -> dict[str, Any]:
 
 
 def _whole_billions(query: HubQuery) -> str:
-    """The hub's own filter for sizes, rounded outwards to what it surely understands; `_has_size` does the rest."""
+    """The hub's own size filter in whole billions, rounded outwards; `_has_size` does the rest."""
     least = [f"min:{query.min_parameters // 10**9}B"] if query.min_parameters else []
     most = [f"max:{-(-query.max_parameters // 10**9)}B"] if query.max_parameters else []
     return ",".join(least + most)
@@ -188,13 +187,13 @@ def _has_size(model: HubModel, query: HubQuery) -> bool:
 
 
 def _listed(client: HubClient, params: dict[str, Any]) -> Iterator[HubModel]:
-    """Models in the hub's order, over as many of its pages as are asked for."""
+    """Models in the hub's order, from as many of its pages as are read."""
     url: str | None = f"{client.endpoint}/api/models"
-    for _ in range(MOST_ANSWERS):
+    for _ in range(MOST_HUB_PAGES):
         if url is None:
             return
         items, url = client.page(url, THE_LIST, params)
-        params = {}     # the address of the next page has them
+        params = {}     # the next page's address contains them
         yield from map(_model, items)
 
 

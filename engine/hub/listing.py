@@ -1,4 +1,4 @@
-"""What the hub says about one model: files, licence, card, and its shape from headers read by range requests."""
+"""What the hub lists about one model: files, licence, card, and its shape from headers read with range requests."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ..checkpoint.shape import ModelShape, Tensor, shape_of
 from ..errors import HubUnreachable, ModelAccessDenied, UnsupportedModel
 from .cache import checked_revision
 from .client import HubClient, decoded
-from .repository import HubFile, Repository, look
+from .repository import HubFile, Repository, fetch_repository
 
 CARD_BYTES = 200_000
-FIRST_BYTES = 100_000       # holds the whole header of nearly every file: one request instead of two
+FIRST_BYTES = 100_000       # nearly every header fits: one request instead of two
 HEADER_BYTES = 100_000_000  # the format's own limit (github.com/huggingface/safetensors)
 MOST_REFS = 20              # branches and pull requests that are searched for safetensors
 
 
 @dataclass(frozen=True, slots=True)
 class HubListing:
-    """A model before it is downloaded. `shape` is None where headers cannot be read; `obstacle` says why it cannot be loaded."""
+    """A model before it is downloaded. `shape`: None if the headers cannot be read. `obstacle`: why it cannot be loaded, or ""."""
 
     repo: str
     sha: str
     revision: str
-    card: str                           # markdown without its YAML, not sanitized
+    card: str                           # Markdown without its YAML, not sanitized
     files: tuple[HubFile, ...]
     licence: str
     licence_url: str
@@ -56,8 +56,8 @@ class HubListing:
 
 
 def describe(client: HubClient, repo: str, revision: str | None = None) -> HubListing:
-    """Everything that can be known without downloading weights. Raises InvalidRequest and what the client raises."""
-    found = look(client, repo, revision)
+    """Everything known without downloading weights. Raises InvalidRequest and what the client raises."""
+    found = fetch_repository(client, repo, revision)
     config, names, has_access = _config(client, found)
     needed = {file.path: file for file in found.needed(names)}
     obstacle = missing_files(found.paths, names) or unsupported_reason(config)
@@ -74,7 +74,7 @@ def describe(client: HubClient, repo: str, revision: str | None = None) -> HubLi
 
 
 def _read(client: HubClient, found: Repository, path: str, num_bytes: int = HEADER_BYTES) -> bytes:
-    return client.start_of(client.file_url(found.repo, found.sha, path), found.repo, num_bytes)
+    return client.read_start(client.file_url(found.repo, found.sha, path), found.repo, num_bytes)
 
 
 def _config(client: HubClient, found: Repository) -> tuple[dict[str, Any], frozenset[str], bool]:
@@ -82,13 +82,13 @@ def _config(client: HubClient, found: Repository) -> tuple[dict[str, Any], froze
     try:
         config = decoded(_read(client, found, "config.json"), found.repo) if "config.json" in found.paths else {}
         names = shard_names(_read(client, found, WEIGHTS_INDEX)) if found.is_sharded else frozenset()
-    except ModelAccessDenied:       # the index names the shards, but may not be read: their usual names do
+    except ModelAccessDenied:       # the index may not be read: recognize the shards by their usual names
         return {}, frozenset(path for path in found.paths if re.fullmatch(r"model-\d+-of-\d+\.safetensors", path)), False
     return config if isinstance(config, dict) else {}, names, True
 
 
 def _shape(client: HubClient, found: Repository, config: dict[str, Any], needed: Iterable[str]) -> tuple[ModelShape | None, str]:
-    """The shape, or why there is none. One small request for each weight file, eight at a time."""
+    """The shape, or the reason why there is none. One small request per weight file, eight at a time."""
     names = sorted(path for path in needed if path.endswith(".safetensors"))
     try:
         full = with_defaults(config)
@@ -102,14 +102,15 @@ def _shape(client: HubClient, found: Repository, config: dict[str, Any], needed:
 def read_header(client: HubClient, found: Repository, path: str) -> list[Tensor]:
     """The tensors of one weight file on the hub, from its header: 8 bytes of length, then JSON.
 
-    Raises UnsupportedModel where it is no safetensors file, and what the client raises.
+    HfApi.parse_safetensors_file_metadata does the same, but reads the whole file where a server ignores ranges.
+    Raises UnsupportedModel if it is not a safetensors file, and what the client raises.
     """
     url = client.file_url(found.repo, found.sha, path)
-    came = client.start_of(url, found.repo, FIRST_BYTES)
-    size = struct.unpack("<Q", came[:8])[0] if len(came) >= 8 else 0
+    received = client.read_start(url, found.repo, FIRST_BYTES)
+    size = struct.unpack("<Q", received[:8])[0] if len(received) >= 8 else 0
     if not 0 < size < HEADER_BYTES:
         raise UnsupportedModel(found.repo, f"{path} is not a safetensors file.")
-    header = came[8:8 + size] if len(came) >= 8 + size else client.start_of(url, found.repo, size, start=8)
+    header = received[8:8 + size] if len(received) >= 8 + size else client.read_start(url, found.repo, size, start=8)
     try:
         entries = decoded(header, found.repo)
         return [(name, [int(count) for count in entry["shape"]], str(entry["dtype"]))
@@ -119,15 +120,15 @@ def read_header(client: HubClient, found: Repository, path: str) -> list[Tensor]
 
 
 def _licence(client: HubClient, found: Repository) -> tuple[str, str]:
-    """Its name, and the page where a person reads and accepts it."""
+    """Its name, and the page where one reads and accepts it."""
     card = found.info.card_data
-    told = card.get("license_name") or card.get("license") if card else None
+    name = card.get("license_name") or card.get("license") if card else None
     tagged = (tag.removeprefix("license:") for tag in found.info.tags or () if tag.startswith("license:"))
     link = str(card.get("license_link") or "") if card else ""
     page = f"{client.endpoint}/{found.repo}"
     if found.info.gated or not link:
-        return str(told or next(tagged, "")), page
-    return str(told or next(tagged, "")), link if re.match("https?://", link) else f"{page}/blob/main/{quote(link)}"
+        return str(name or next(tagged, "")), page
+    return str(name or next(tagged, "")), link if re.match("https?://", link) else f"{page}/blob/main/{quote(link)}"
 
 
 def _card(client: HubClient, found: Repository) -> str:
@@ -150,11 +151,11 @@ def _has_chat_template(client: HubClient, found: Repository, has_access: bool) -
 
 
 def _safetensors_revision(client: HubClient, found: Repository) -> str | None:
-    """A branch or pull request that has the safetensors weights which this revision lacks."""
+    """A branch or pull request with the safetensors weights that this revision lacks. (HfApi.list_repo_refs has no time-out.)"""
     refs = client.json(f"/api/models/{found.repo}/refs", found.repo, {"include_prs": 1})
     names = [str(ref["name"]) for ref in refs.get("branches", ())] + [str(ref["ref"]) for ref in refs.get("pullRequests") or ()]
     for name in [name for name in names if name != "main"][:MOST_REFS]:
-        data = client.json(f"/api/models/{found.repo}/revision/{quote(name, safe='')}", found.repo)
-        if {WEIGHTS, WEIGHTS_INDEX} & {file["rfilename"] for file in data.get("siblings", ())}:
+        info = client.model_info(found.repo, name, has_sizes=False)
+        if {WEIGHTS, WEIGHTS_INDEX} & {file.rfilename for file in info.siblings or ()}:
             return name
     return None

@@ -1,4 +1,4 @@
-"""How far a download is, and how fast it goes."""
+"""Progress and speed of a download."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-REPORT_S = 0.2              # how often progress is told
-SPEED_WINDOW_S = 5.0        # speed is the mean over this time
+REPORT_S = 0.2              # shortest time between two reports
+SPEED_WINDOW_S = 5.0        # speed is the mean over this period
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:
-    """`done_bytes` counts what was on disk before; the speed does not. `seconds_left` is None until there is a speed."""
+    """`done_bytes` includes what was on disk before; the speed does not. `seconds_left`: None until there is a speed."""
 
     done_bytes: int
     total_bytes: int
@@ -26,12 +26,12 @@ Report = Callable[[DownloadProgress], None]
 
 
 class Meter:
-    """Counts bytes, and tells how many and how fast every REPORT_S."""
+    """Counts bytes, and reports their number and speed every REPORT_S."""
 
-    def __init__(self, report: Report) -> None:
-        self._report, self.file = report, ""
+    def __init__(self, on_progress: Report) -> None:
+        self._on_progress, self.file = on_progress, ""
         self._done = self._total = 0
-        self._told = 0.0
+        self._reported = 0.0
         self._marks: deque[tuple[float, int]] = deque()
 
     @property
@@ -41,18 +41,18 @@ class Meter:
     def start(self, done: int, total: int) -> None:
         self._done, self._total = done, total
         self._marks.append((time.monotonic(), done))
-        self.tell()
+        self.report()
 
     def add(self, num_bytes: int) -> None:
         self._done += num_bytes
-        if self._total and time.monotonic() - self._told >= REPORT_S:
-            self.tell()
+        if self._total and time.monotonic() - self._reported >= REPORT_S:
+            self.report()
 
-    def tell(self) -> None:
-        now = self._told = time.monotonic()
+    def report(self) -> None:
+        now = self._reported = time.monotonic()
         while len(self._marks) > 1 and now - self._marks[0][0] > SPEED_WINDOW_S:
             self._marks.popleft()
         since, then = self._marks[0]
         self._marks.append((now, self._done))
         speed = (self._done - then) / (now - since) if now > since else 0.0
-        self._report(DownloadProgress(self._done, self._total, self.file, speed, self.missing_bytes / speed if speed else None))
+        self._on_progress(DownloadProgress(self._done, self._total, self.file, speed, self.missing_bytes / speed if speed else None))
