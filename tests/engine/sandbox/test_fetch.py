@@ -109,7 +109,7 @@ def test_a_registry_is_an_address_of_the_web_or_the_public_one(monkeypatch: pyte
 
 
 def test_before_the_fetch_the_tier_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(SandboxUnavailable, match=r"was not fetched yet: `python -m engine\.agent\.sandbox`"):
+    with pytest.raises(SandboxUnavailable, match=r"was not fetched yet: `python -m engine\.sandbox`"):
         find_runtime(tmp_path)
 
 

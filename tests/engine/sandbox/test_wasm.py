@@ -211,7 +211,8 @@ def test_deno_runs_behind_the_locks_of_the_kernel(box: WasmBox) -> None:
     assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
     box.run("while True: pass", timeout_s=0.3)
     busiest = max(psutil.Process(pid).threads(), key=lambda thread: thread.user_time).id
-    assert (os.getpriority(os.PRIO_PROCESS, busiest), os.getpriority(os.PRIO_PROCESS, pid)) == (5, 0)       # the other hears interrupts
+    assert os.getpriority(os.PRIO_PROCESS, busiest) == 5
+    assert os.getpriority(os.PRIO_PROCESS, pid) == min(5, os.getpriority(os.PRIO_PROCESS, 0))     # the main thread hears interrupts
     assert Path(f"/proc/{pid}/environ").read_bytes().count(b"=") == 1       # where its cache would be
 
 
