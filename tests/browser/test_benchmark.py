@@ -45,7 +45,7 @@ def open_benchmark(page: Page) -> None:
 
 
 def choose_sizes(page: Page, prompt: int = 32, new: int = 16, repetitions: int = 1) -> None:
-    for label, value in (("Prompt tokens", prompt), ("New tokens", new), ("Repetitions", repetitions)):
+    for label, value in (("Prompt tokens", prompt), ("Generated tokens", new), ("Repetitions", repetitions)):
         page.get_by_label(label).fill(str(value))
 
 
@@ -78,7 +78,7 @@ def fits(page: Page) -> bool:
 def test_on_a_phone_the_empty_tab_offers_its_first_measurement_once(visit: Visit, bench_app: str) -> None:
     page = visit(bench_app, viewport={"width": 390, "height": 844})
     open_benchmark(page)
-    expect(page.locator(".mc-bench-empty")).to_contain_text("How fast is this model here?")
+    expect(page.locator(".mc-bench-empty")).to_contain_text("How fast is this model on this machine?")
     expect(page.get_by_role("button", name="Measure the loaded model")).to_have_count(1)
 
 
@@ -89,7 +89,7 @@ def test_the_empty_tab_offers_a_first_measurement_and_refuses_no_sizes(visit: Vi
     assert violations(page) == []
     page.get_by_label("Prompt tokens").fill("")
     page.locator("#mc-bench-result").get_by_role("button", name="Measure the loaded model").click()
-    expect(page.locator("#mc-bench-speed-problem")).to_contain_text("need a number each")
+    expect(page.locator("#mc-bench-speed-problem")).to_contain_text("must each be a number")
     page.get_by_label("Prompt tokens").fill("900000")
     page.locator("#mc-bench-speed").click()
     expect(page.locator("#mc-bench-now")).to_contain_text("Measure fewer tokens", timeout=WORK_MS)
@@ -105,9 +105,9 @@ def test_a_speed_run_with_visitors_ends_in_a_table_and_a_curve(visit: Visit, ben
         page.locator("#mc-bench-levels").get_by_label(level, exact=True).check()
     page.locator("#mc-bench-speed").click()
     expect(page.locator(".mc-now progress")).to_be_visible()
-    expect(page.locator("#mc-jobs .mc-job[data-state=running]")).to_contain_text("Speed of Built-in guide")
-    expect(page.locator("#mc-bench-result")).to_contain_text("Reading 32 tokens (pp)", timeout=WORK_MS)
-    expect(page.locator("#mc-bench-result")).to_contain_text("First token (TTFT)")
+    expect(page.locator("#mc-jobs .mc-job[data-state=running]")).to_contain_text("Speed: Built-in guide")
+    expect(page.locator("#mc-bench-result")).to_contain_text("Prompt processing, 32 tokens (pp)", timeout=WORK_MS)
+    expect(page.locator("#mc-bench-result")).to_contain_text("Time to first token (TTFT)")
     expect(page.locator("#mc-bench-plot [role=img]")).to_have_attribute("aria-label", re.compile("2 visitors: .* tok/s"))
     expect(page.locator("#mc-bench-now")).to_be_hidden()
     expect(rows(page)).to_have_count(1)
@@ -125,9 +125,9 @@ def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(visit: Visit, b
     expect(page.locator(".mc-now progress")).to_be_visible()
     page.reload()
     open_benchmark(page)
-    expect(page.locator(".mc-now")).to_contain_text("Sweep of Built-in guide x none, nf4")
+    expect(page.locator(".mc-now")).to_contain_text("Sweep: Built-in guide x none, nf4")
     page.locator("#mc-bench-cancel").click()
-    expect(page.locator(".mc-now")).to_contain_text("of 2 combinations are measured and kept")
+    expect(page.locator(".mc-now")).to_contain_text("of 2 combinations were measured and saved")
     page.locator("#mc-jobs .mc-job[data-state=cancelled]").get_by_role("button", name="Resume").click()
     expect(page.locator(".mc-now progress")).to_be_visible()
     expect(rows(page).filter(has_text="NF4")).to_have_count(1, timeout=WORK_MS)
@@ -147,10 +147,10 @@ def test_questions_are_asked_and_few_of_them_are_smoke_only(visit: Visit, bench_
     page = visit(bench_app)
     wait_for_model(page)
     open_benchmark(page)
-    choose_quality(page, "How many questions")
-    page.get_by_label("Questions as JSON lines").fill('{"prompt": "2 + 2 =", "choices": ["3", "4"], "answer": 1}\n' * 3)
-    page.locator("#mc-bench-quality").filter(has_text="Ask the loaded model").click()
-    expect(page.locator("#mc-bench-result .mc-verdict", has_text="smoke only").first).to_be_visible(timeout=WORK_MS)
+    choose_quality(page, "Accuracy on your questions")
+    page.get_by_label("Questions (JSON Lines)").fill('{"prompt": "2 + 2 =", "choices": ["3", "4"], "answer": 1}\n' * 3)
+    page.locator("#mc-bench-quality").filter(has_text="Evaluate the loaded model").click()
+    expect(page.locator("#mc-bench-result .mc-verdict", has_text="smoke test").first).to_be_visible(timeout=WORK_MS)
 
 
 def test_an_uploaded_file_of_programming_problems_is_solved_in_the_sandbox(visit: Visit, bench_app: str, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_an_uploaded_file_of_programming_problems_is_solved_in_the_sandbox(visit
     page = visit(bench_app)
     wait_for_model(page)
     open_benchmark(page)
-    choose_quality(page, "How many questions")
+    choose_quality(page, "Accuracy on your questions")
     expect(page.locator("#mc-bench-lines")).to_contain_text("HumanEval")
     with page.expect_file_chooser() as chooser:
         page.locator("#mc-bench-upload").click()
@@ -171,7 +171,7 @@ def test_an_uploaded_file_of_programming_problems_is_solved_in_the_sandbox(visit
     expect(scores).to_have_count(2, timeout=WORK_MS)
     for row, metric in zip(scores.all(), ("pass@1", "pass@1 with repairs"), strict=True):       # how many it solves is the model's matter
         share = re.compile(r"^[01][.][05]+$")
-        expect(row.get_by_role("cell")).to_have_text([metric, share, re.compile("^± "), re.compile(r"^2\s*smoke only$")])
+        expect(row.get_by_role("cell")).to_have_text([metric, share, re.compile("^± "), re.compile(r"^2\s*smoke test$")])
 
 
 def test_tasks_of_lm_eval_are_named_and_nothing_else_is_asked_for(visit: Visit, bench_app: str) -> None:
@@ -181,7 +181,7 @@ def test_tasks_of_lm_eval_are_named_and_nothing_else_is_asked_for(visit: Visit, 
     expect(page.get_by_label("Samples per task")).to_have_value("100")
     for gone in ("text", "lines", "upload"):
         expect(page.locator(f"#mc-bench-{gone}")).to_be_hidden()
-    page.get_by_label("Names of tasks").fill("../tasks")
+    page.get_by_label("Task names").fill("../tasks")
     page.locator("#mc-bench-quality").click()
     expect(page.locator("#mc-bench-quality-problem")).to_contain_text(re.compile(r"a name of letters|pip install"))
     page.locator("#mc-language").select_option("tr")        # the button goes on saying what is chosen
@@ -193,7 +193,7 @@ def test_two_answers_are_voted_on_blindly(visit: Visit, bench_app: str) -> None:
     wait_for_model(page)
     open_benchmark(page)
     page.get_by_role("button", name="Blind comparison").click()
-    page.get_by_label("What to ask both").fill("Say hello.")
+    page.get_by_label("Message for both").fill("Say hello.")
     page.locator("#mc-bench-duel").click()
     vote = page.get_by_role("button", name="Left is better")
     expect(vote).to_be_visible(timeout=WORK_MS)
@@ -218,8 +218,8 @@ def test_two_runs_are_compared_exported_deleted_and_taken_in_by_another_visitor(
         page.get_by_role("button", name="Export JSON").click()
     download.value.save_as(tmp_path / "laptop.json")
     page.get_by_role("button", name="Delete").click()
-    page.get_by_role("dialog", name="Delete the ticked runs (2)?").get_by_role("button", name="Delete").click()
-    expect(page.locator("#mc-bench-history")).to_contain_text("No run matches")
+    page.get_by_role("dialog", name="Delete the selected runs (2)?").get_by_role("button", name="Delete").click()
+    expect(page.locator("#mc-bench-history")).to_contain_text("No runs match")
 
     other = visit(bench_app)
     open_benchmark(other)
@@ -246,7 +246,7 @@ def test_the_tab_is_accessible_and_fits_its_screen(visit: Visit, bench_app: str,
         page.get_by_role("button", name=re.compile(name)).first.click()
     expect(page.locator("#mc-bench-quality")).to_be_visible()
     page.locator("#mc-bench-quality").click()
-    expect(page.locator("#mc-bench-quality-problem")).to_contain_text("no text yet")
+    expect(page.locator("#mc-bench-quality-problem")).to_contain_text("Paste a text")
     tick_all(page)
     page.get_by_role("button", name="Compare two").click()
     expect(page.locator(".mc-panel")).to_be_visible()

@@ -132,7 +132,7 @@ def test_a_stranger_on_a_public_page_changes_nothing(open_bench: Open, session: 
     assert len(bench.benchmarks.shelf.list()) == 1
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "only its operator"), ("tr", "yalnızca işletmeci"), ("zh", "只有管理员")])
+@pytest.mark.parametrize(("language", "words"), [("en", "only the operator"), ("tr", "yalnızca işletmeci"), ("zh", "只有管理员")])
 def test_who_may_not_measure_reads_so_in_the_language_of_the_page(open_bench: Open, session: BenchmarkSession, language: str,
                                                                   words: str) -> None:
     bench = open_bench(is_public=True)
@@ -219,8 +219,8 @@ def test_a_run_of_quality_is_shown_beside_others_of_its_kind(bench: Bench, sessi
     for shown in ("c3", "a1"):
         perform(bench, session, "show", shown)
         pictures.append(Worktop(bench, session, UTC, "en").row()[NOW + 3])
-    assert ["against weights" in each for each in pictures] == [True, False]
-    assert "Writing speed against memory" in pictures[1]
+    assert ["by size of weights" in each for each in pictures] == [True, False]
+    assert "Generation speed by peak memory" in pictures[1]
 
 
 # --- blind comparison ---

@@ -48,7 +48,7 @@ def test_every_kind_of_run_is_shown_in_every_language(each: object, language: st
 
 def test_a_run_says_mean_deviation_waiting_times_memory_and_share() -> None:
     shown = result_html(run(), UTC, "en")
-    for word in ("100 tok/s", "± 1.00", "25 ms", "9.0 ms / 19 ms", "500 ms", "1.0 GiB", "25 %", "only 25 % of the 20 GB/s"):
+    for word in ("100 tok/s", "± 1.00", "25 ms", "9.0 ms / 19 ms", "500 ms", "1.0 GiB", "25 %", "only 25% of the measured 20 GB/s"):
         assert word in shown
 
 
@@ -58,7 +58,7 @@ def test_only_a_spread_over_five_per_cent_is_called_noisy() -> None:
 
 @pytest.mark.parametrize(("samples", "expected"), [(20, True), (50, False)])
 def test_fewer_than_fifty_samples_are_smoke_only(samples: int, expected: bool) -> None:
-    assert ("smoke only" in result_html(quality(scores=(score(samples),)), UTC, "en")) is expected
+    assert ("smoke test" in result_html(quality(scores=(score(samples),)), UTC, "en")) is expected
 
 
 @pytest.mark.parametrize("each", [
@@ -90,14 +90,14 @@ def test_a_measurement_of_every_state_is_shown_in_every_language(kind: str, stat
 
 
 def test_running_work_says_the_cell_the_phase_and_the_speed() -> None:
-    expected = "Built-in guide, nf4 · Writing 2 / 5 · 31.2 tok/s"
+    expected = "Built-in guide, nf4 · Token generation 2 / 5 · 31.2 tok/s"
     assert f"1 / 3 combinations · {expected}" in job_html(JOB, (), "en")
     assert expected in strip_html([JOB], READY, "", "en")
 
 
 @pytest.mark.parametrize(("title", "expected"), [
-    ("Built-in guide x none, nf4 x 0, 2,048 tokens, pp512 tg128", "Built-in guide x 16 bit, NF4 x 0, 2.048 belirteç, pp512 tg128"),
-    ("Built-in guide, int8, 512 tokens", "Built-in guide, INT8, 512 belirteç"), ("Built-in guide, nf4: text", "Built-in guide, NF4: metin"),
+    ("Built-in guide x none, nf4 x 0, 2,048 tokens, pp512 tg128", "Built-in guide x 16 bit, NF4 x 0, 2.048 token, pp512 tg128"),
+    ("Built-in guide, int8, 512 tokens", "Built-in guide, INT8, 512 token"), ("Built-in guide, nf4: text", "Built-in guide, NF4: metin"),
     ("Built-in guide: arc_easy, text", "Built-in guide: arc_easy, metin"), ("none-of-text tokens, nf4", "none-of-text tokens, NF4")])
 def test_titles_of_work_follow_the_language_and_leave_names_alone(title: str, expected: str) -> None:
     assert (title_text(title, "tr"), title_text(title, "en")) == (expected, title)
@@ -139,7 +139,7 @@ def test_only_two_ticked_runs_can_be_compared() -> None:
 
 def test_deleting_asks_and_names_how_many() -> None:
     shown = history(run("a1"), run("b2"), ticked=("a1", "b2"))
-    assert 'data-confirm="Delete the ticked runs (2)?"' in shown
+    assert 'data-confirm="Delete the selected runs (2)?"' in shown
 
 
 def test_who_may_not_edit_is_offered_no_delete() -> None:
@@ -208,7 +208,7 @@ def test_without_the_same_model_the_nearest_in_speed_are_laid_over() -> None:
     assert [each.value for each in beside([run()], numbers)] == [300.0, 90.0, 40.0]        # 100 tok/s is ours
 
 
-@pytest.mark.parametrize(("value", "words", "lines"), [(150.0, "", 1), (900.0, "above this picture", 0), (3.0, "below this picture", 0)])
+@pytest.mark.parametrize(("value", "words", "lines"), [(150.0, "", 1), (900.0, "above this chart", 0), (3.0, "below this chart", 0)])
 def test_a_number_far_beyond_ones_own_is_told_and_not_drawn(value: float, words: str, lines: int) -> None:
     plot = history_plot([run("a"), run("b")], [other(value)], "en")
     assert (plot.count('class="mc-rule"'), words in plot) == (lines, True)
@@ -235,7 +235,7 @@ def test_quality_is_drawn_against_weights_for_the_score_that_most_runs_share() -
     runs = [judged("a", 12.0, 2**33), judged("b", 14.0, 2**31), judged("c", 0.5, 2**31, "acc"), judged("d", 0.6, 2**31, "acc"),
             judged("e", 13.0, 2**32)]
     plot = quality_plot(runs, None, "", "en")
-    for words in ("perplexity (text) against weights, lower is better", "Weights, GiB", "12.00 ± 0.10 of 500 samples with 8.0 GiB"):
+    for words in ("perplexity (text) by size of weights, lower is better", "Weights, GiB", "12.00 ± 0.10 on 500 samples, 8.0 GiB"):
         assert words in plot
     assert plot.count('class="mc-point is-') == 3 + 1
     assert all(0 <= place <= 100 for place in places(plot))
@@ -243,9 +243,9 @@ def test_quality_is_drawn_against_weights_for_the_score_that_most_runs_share() -
 
 def test_the_chosen_score_is_drawn_and_else_that_of_the_run_in_sight() -> None:
     runs = [judged("a", 12.0, 2**33), judged("b", 14.0, 2**31), judged("c", 0.5, 2**31, "acc"), judged("d", 0.6, 2**31, "acc")]
-    assert "acc (text) against weights, higher is better" in quality_plot(runs, runs[2], "", "en")
-    assert "perplexity (text) against weights" in quality_plot(runs, runs[2], "text\nperplexity", "en")
-    assert "acc (text) against weights" in quality_plot(runs, runs[2], BAD, "en")
+    assert "acc (text) by size of weights, higher is better" in quality_plot(runs, runs[2], "", "en")
+    assert "perplexity (text) by size of weights" in quality_plot(runs, runs[2], "text\nperplexity", "en")
+    assert "acc (text) by size of weights" in quality_plot(runs, runs[2], BAD, "en")
 
 
 @pytest.mark.parametrize("values", [(0.0, 0.0), (0.75, 0.75), (0.0002, 0.0003), (1e6, 2e6)])

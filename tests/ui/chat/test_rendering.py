@@ -9,7 +9,7 @@ from engine import Prefill, Waiting
 from engine.chat import Attachment, Chat, ChatMessage, ChatSummary, Progress
 from ui.chat import rendering
 from ui.chat.session import Session
-from ui.shared.pace import Pace
+from ui.shared.pace import UPDATE_S, Pace
 
 from ..scripted_engine import USAGE
 
@@ -135,4 +135,4 @@ def test_updates_are_at_least_50_ms_apart() -> None:
             updates.append(time.monotonic())
             pace.ended(0)
     assert len(updates) <= 7
-    assert all(later - earlier >= rendering.UPDATE_S * 0.99 for earlier, later in pairwise(updates))
+    assert all(later - earlier >= UPDATE_S * 0.99 for earlier, later in pairwise(updates))
