@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
 
 Result = TypeVar("Result")
-Item = TypeVar("Item")
+Element = TypeVar("Element")
 LONGEST_WAIT_S = 30.0       # the longest rate limit that is waited for
 TICK_S = 0.1                # the longest delay of a stop
 UNKNOWN_WAIT_S = 300.0      # the hub counts requests in windows of five minutes
@@ -179,17 +179,17 @@ class HubClient:
         return text or False
 
 
-def in_background(work: Callable[[Callable[[Item], bool]], None], idle: Item, subject: str,
-                  stop: threading.Event) -> Generator[Item, None, None]:
+def in_background(work: Callable[[Callable[[Element], bool]], None], idle: Element, subject: str,
+                  stop: threading.Event) -> Generator[Element, None, None]:
     """What `work` puts, from a thread of its own, so that a stop takes effect while the network is silent.
 
     The queue is bounded, unlike that of background.in_thread: a slow disk must slow the network down. Yields `idle` after every
     TICK_S of silence. Raises DownloadStopped and what `work` raises.
     """
-    arrived: queue.Queue[Item | Exception | None] = queue.Queue(64)
+    arrived: queue.Queue[Element | Exception | None] = queue.Queue(64)
     left = threading.Event()
 
-    def put(item: Item | Exception | None) -> bool:
+    def put(item: Element | Exception | None) -> bool:
         while not left.is_set():
             try:
                 arrived.put(item, timeout=TICK_S)
@@ -223,9 +223,9 @@ def in_background(work: Callable[[Callable[[Item], bool]], None], idle: Item, su
         left.set()
 
 
-def stoppable(stop: threading.Event, subject: str, call: Callable[[], Item]) -> Item:
+def stoppable(stop: threading.Event, subject: str, call: Callable[[], Element]) -> Element:
     """The result of a call that may block. Raises DownloadStopped if the stop comes first."""
-    def work(put: Callable[[Item | None], bool]) -> None:
+    def work(put: Callable[[Element | None], bool]) -> None:
         put(call())
 
     return next(item for item in in_background(work, None, subject, stop) if item is not None)

@@ -20,7 +20,7 @@ from ..checkpoint.files import WEIGHTS_INDEX, missing_files, shard_names
 from ..errors import DiskFull, DownloadBroken, DownloadStopped, EngineError, HubOffline, HubUnreachable, RateLimited, UnsupportedModel
 from .cache import HubCache, checked_revision
 from .client import TICK_S, HubClient, in_background, stoppable
-from .progress import Meter, Report
+from .progress import Meter, OnProgress
 from .repository import HubFile, Repository, fetch_repository
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Digest(Protocol):
     def hexdigest(self) -> str: ...
 
 
-def download(client: HubClient, cache: HubCache, repo: str, revision: str | None, report: Report, stop: threading.Event) -> Path:
+def download(client: HubClient, cache: HubCache, repo: str, revision: str | None, on_progress: OnProgress, stop: threading.Event) -> Path:
     """The folder of a snapshot with every needed file. Blocks; ends within a fraction of a second once `stop` is set.
 
     Raises DownloadStopped, DiskFull, DownloadBroken, UnsupportedModel, InvalidRequest, and what the client raises.
@@ -46,13 +46,14 @@ def download(client: HubClient, cache: HubCache, repo: str, revision: str | None
     with _alone(cache, repo, stop):
         found = stoppable(stop, repo, lambda: fetch_repository(client, repo, revision))
         # A renamed model is stored under the name that was asked for: without a network it is found by that name.
-        return _Download(client, cache, repo, found, report, stop).run(branch)
+        return _Download(client, cache, repo, found, on_progress, stop).run(branch)
 
 
 class _Download:
-    def __init__(self, client: HubClient, cache: HubCache, repo: str, found: Repository, report: Report, stop: threading.Event) -> None:
+    def __init__(self, client: HubClient, cache: HubCache, repo: str, found: Repository, on_progress: OnProgress,
+                 stop: threading.Event) -> None:
         self._client, self._cache, self._repo, self._found, self._stop = client, cache, repo, found, stop
-        self._meter = Meter(report)
+        self._meter = Meter(on_progress)
 
     def run(self, branch: str) -> Path:
         try:

@@ -19,7 +19,7 @@ from . import download, listing
 from .cache import HubCache, StoredModel, checked_repo
 from .client import HubClient, is_offline
 from .listing import HubListing
-from .progress import DownloadProgress, Report
+from .progress import DownloadProgress, OnProgress
 from .repository import HubFile
 
 __all__ = ["DownloadProgress", "Hub", "HubFile", "HubListing", "HubModel", "HubPage", "HubQuery", "StoredModel", "parse_model_name"]
@@ -96,7 +96,8 @@ class Hub:
         """
         return listing.describe(self._online(token, repo), repo, revision)
 
-    def download(self, repo: str, revision: str | None, report: Report, stop: threading.Event, token: Secret | None = None) -> Path:
+    def download(self, repo: str, revision: str | None, on_progress: OnProgress, stop: threading.Event,
+                 token: Secret | None = None) -> Path:
         """The folder with everything needed to load the model, named by its commit. Blocks.
 
         Once `stop` is set it ends within a fraction of a second; the next call resumes from there. Offline, the copy on disk is used.
@@ -104,7 +105,7 @@ class Hub:
         """
         if is_offline() and (folder := self.stored(repo, revision)):
             return folder
-        return download.download(self._online(token, repo), self._cache(), repo, revision, report, stop)
+        return download.download(self._online(token, repo), self._cache(), repo, revision, on_progress, stop)
 
     def stored(self, repo: str, revision: str | None = None) -> Path | None:
         """The folder of a model that is complete on disk, without asking the hub. Raises InvalidRequest."""

@@ -22,13 +22,13 @@ class DownloadProgress:
     seconds_left: float | None = None
 
 
-Report = Callable[[DownloadProgress], None]
+OnProgress = Callable[[DownloadProgress], None]
 
 
 class Meter:
     """Counts bytes, and reports their number and speed every REPORT_S."""
 
-    def __init__(self, on_progress: Report) -> None:
+    def __init__(self, on_progress: OnProgress) -> None:
         self._on_progress, self.file = on_progress, ""
         self._done = self._total = 0
         self._reported = 0.0

@@ -1,4 +1,4 @@
-"""Which model: its spec, shape, memory estimate, catalog, quantization, loading."""
+"""Models: names, catalog, memory estimates, quantization, loading and saving."""
 
 from .catalog import CatalogEntry, Recommendation
 from .estimate import QuantizationFit

@@ -1,4 +1,4 @@
-"""What the author of a model says about using it: how to draw, and which tokens end a reply."""
+"""The defaults that a model's author recommends: sampling parameters, and the tokens that end a reply."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froze
 
 
 def first_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """What the tokenizer itself puts before every text: a begin-of-sequence token, or nothing."""
+    """Tokens that the tokenizer puts before every text: a begin-of-sequence token, or none."""
     begin, ids = tokenizer.bos_token_id, tokenizer("a")["input_ids"]
     return (begin,) if begin is not None and ids[:1] == [begin] else ()
 
 
 def default_options(model: PreTrainedModel) -> GenerationOptions:
-    """The recommendation in generation_config.json. top_k 50, the library's own default, is not one."""
+    """The sampling parameters of generation_config.json, without top_k 50, which is only the library's default."""
     config: Any = model.generation_config
     if config is None:
         return GenerationOptions()

@@ -1,4 +1,4 @@
-"""How fast this machine moves memory: what limits the speed of writing a reply."""
+"""Memory bandwidth of this machine, which limits the speed of token generation."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from functools import cache
 
 from ..hardware import Hardware
 
-SAMPLE_BYTES = {"cpu": 64 * 2**20, "mps": 128 * 2**20, "cuda": 512 * 2**20}     # larger than any last-level cache
-ROUNDS = 4      # the best one counts: others are disturbed. On a CPU 10 ms each
+SAMPLE_BYTES = {"cpu": 64 * 2**20, "mps": 128 * 2**20, "cuda": 512 * 2**20}     # exceeds any last-level cache
+ROUNDS = 4      # the fastest one counts, the others were disturbed; 10 ms each on a CPU
 
 
 @cache
 def copy_bandwidth(hardware: Hardware) -> float:
-    """Bytes read plus bytes written per second while copying, measured once a process in less than 0.3 s."""
+    """Bytes read plus bytes written per second of copying. Measured once per process, in less than 0.3 s."""
     import torch
 
     source = torch.ones(SAMPLE_BYTES[hardware.kind], dtype=torch.uint8, device=hardware.device)
     target = torch.empty_like(source)
-    target.copy_(source)        # touches the pages
+    target.copy_(source)        # maps the pages
     seconds = [_seconds(source, target, hardware) for _ in range(ROUNDS)]
     return 2 * SAMPLE_BYTES[hardware.kind] / min(seconds)
 

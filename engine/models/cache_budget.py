@@ -1,4 +1,4 @@
-"""How much key-value cache to reserve: decided before loading, so that a chat can run out of window but never out of memory."""
+"""How much KV cache to reserve. Decided before loading, so that a chat can fill its context window but never run out of memory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..hardware import BYTES_PER_VALUE, DType, Hardware
 from .memory import Fit, judge, kv_cache_bytes
 from .quantization import Quantization
 
-SMALLEST_WINDOW = 512       # tokens: less than this is no conversation
+SMALLEST_WINDOW = 512       # tokens: too few for a conversation below this
 
 
 @dataclass(frozen=True, slots=True)
 class CacheBudget:
-    """`window_tokens` for one reply, `total_tokens` for all together."""
+    """`window_tokens`: of one reply. `total_tokens`: of all replies together."""
 
     window_tokens: int
     total_tokens: int
@@ -25,9 +25,9 @@ class CacheBudget:
 
 def plan_cache(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, dtype: DType, context_tokens: int,
                concurrent: int, free_bytes: int, model: str) -> CacheBudget:
-    """Cut the cache, not the chat: fewer full windows at once first, then a shorter window.
+    """The cache that fits: if memory is short, first fewer full windows at once, then a shorter window.
 
-    Raises NotEnoughMemory when the weights cannot be loaded, or not even a window of 512 tokens fits beside them.
+    Raises NotEnoughMemory if the weights cannot be loaded, or leave no room for a window of SMALLEST_WINDOW tokens.
     """
     window = min(context_tokens, shape.max_window)
     smallest = judge(shape, quantization, hardware, dtype=dtype, context_tokens=min(SMALLEST_WINDOW, window), concurrent=1,
@@ -47,7 +47,7 @@ def plan_cache(shape: ModelShape, quantization: Quantization, hardware: Hardware
 
 def largest_window(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, dtype: DType, concurrent: int,
                    free_bytes: int) -> int:
-    """Tokens of the largest window of which `concurrent` fit at once; 0 when none does. At most what the model was made for."""
+    """Tokens of the largest window of which `concurrent` fit at once, at most the model's own; 0 if none fits."""
     def needed(tokens: int) -> int:
         fit: Fit = judge(shape, quantization, hardware, dtype=dtype, context_tokens=tokens, concurrent=concurrent, free_bytes=free_bytes)
         return fit.needed_bytes

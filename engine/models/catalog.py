@@ -1,4 +1,4 @@
-"""The recommended models of catalog.toml, and which of them suit a machine. No network, no weights."""
+"""The recommended models of catalog.toml, ranked for a machine. Uses no network and no weights."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ..hardware import BYTES_PER_VALUE, Hardware
 from .memory import Fit, Verdict, judge
 from .quantization import Quantization
 
-GROUPS = ("about", "use")       # inline tables of catalog.toml that only keep its lines short
+GROUPS = ("about", "use")       # inline tables that keep the lines of catalog.toml short
 KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool, "tuple[str, ...]": list}
 CHOICES = {"good_for": ("chat", "code", "reasoning"), "mlp": ("gated", "plain"), "stored_dtype": ("bfloat16", "float16", "float32")}
 
-SMALL_PARAMETERS = 4.5e9        # the largest models worth waiting for on a CPU: nominal 4 B
-CPU_BYTES = 4e9                 # read per token: 2 to 9 tokens/s at the 8 to 35 GB/s that a small CPU was measured at
-HANDICAP = 0.4                  # of a model that is gated, or not made for chat: first only where 2.5 times as large as the next
+SMALL_PARAMETERS = 4.5e9        # the largest models that are fast enough on a CPU: nominal 4 B
+CPU_BYTES = 4e9                 # read per token: 2 to 9 tokens/s at the 8 to 35 GB/s measured on small CPUs
+HANDICAP = 0.4                  # of models that are gated or not made for chat: they rank first only if 2.5 times as large as the next
 NOMINAL = 0.1                   # models sold as "7B" have 6.7 to 7.7 billion parameters
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """The sizes that decide memory. `mlp`: three matrices (gated) or two (plain). `learned_positions`: rows of a position table."""
+    """The sizes that memory depends on. `mlp`: three matrices (gated) or two (plain). `learned_positions`: rows of a position table."""
 
     layers: int
     hidden_size: int
@@ -49,7 +49,7 @@ class Architecture:
 
     @property
     def other_weights(self) -> int:
-        """Embeddings, an output head of its own where they are not tied, two norms a layer. Biases are left out (about 0.1 %)."""
+        """Embeddings, an untied output head, two norms per layer. Biases are left out (about 0.1 %)."""
         rows = self.vocab_size * (1 if self.tied_embeddings else 2) + self.learned_positions
         return self.hidden_size * (rows + 2 * self.layers + 1)
 
@@ -94,14 +94,14 @@ def entry_of(repo: str) -> CatalogEntry | None:
 
 
 def smaller_sibling(repo: str) -> CatalogEntry | None:
-    """A smaller model of the same family: the next thing to offer when `repo` does not fit."""
+    """A smaller model of the same family, offered if `repo` does not fit."""
     entry = entry_of(repo)
     return entry_of(entry.sibling) if entry and entry.sibling else None
 
 
 @dataclass(frozen=True, slots=True)
 class SizeAdvice:
-    """What the guide advises for an amount of memory. Bounds are nominal: a "7B" model may have 7.7 billion parameters."""
+    """Advice for an amount of memory. Bounds are nominal: a "7B" model may have 7.7 billion parameters."""
 
     min_parameters: float
     max_parameters: float
@@ -112,7 +112,7 @@ class SizeAdvice:
 
 
 def default_choice(memory_bytes: int) -> SizeAdvice:
-    """Default size and quantization for a device with so much memory in all: the guide's table, its GB read as GiB."""
+    """Default size and quantization for a device with this much memory in total: the table of the guide, its GB taken as GiB."""
     memory_gib = memory_bytes / 2**30
     if memory_gib < 4:
         return SizeAdvice(1e9, 2e9, Quantization.NF4)
@@ -132,7 +132,7 @@ class Recommendation:
 
 def recommend(hardware: Hardware, free_bytes: int, *, context_tokens: int = 4096, concurrent: int = 1,
               supported: Collection[Quantization]) -> tuple[Recommendation, ...]:
-    """Every model of the catalog with its best quantization, the best choice for this machine first, too large ones last."""
+    """Every model of the catalog in its best quantization: the best choice for this machine first, models that are too large last."""
     def weigh(entry: CatalogEntry, quantization: Quantization) -> Recommendation:
         window = min(context_tokens, entry.context)
         return Recommendation(entry, quantization, judge(entry.shape, quantization, hardware, dtype=hardware.dtype,
@@ -144,13 +144,13 @@ def recommend(hardware: Hardware, free_bytes: int, *, context_tokens: int = 4096
 
 
 def _best(choices: Sequence[Recommendation]) -> Recommendation:
-    """The weakest quantization that fits comfortably; where none does, the one that needs the least."""
+    """The weakest quantization that fits comfortably; if none does, the one that needs the least memory."""
     comfortable = (choice for choice in choices if choice.fit.verdict is Verdict.FITS)
     return next(comfortable, min(choices, key=lambda choice: choice.fit.needed_bytes))
 
 
 def _rank(choice: Recommendation, hardware: Hardware) -> tuple[float, ...]:
-    """Sort key, smaller is better. Equal ones keep the catalog's order."""
+    """Sort key, smaller is better. Ties keep the catalog's order."""
     entry = choice.entry
     if choice.fit.verdict is Verdict.TOO_LARGE:
         return 3, choice.fit.needed_bytes
@@ -162,9 +162,9 @@ def _rank(choice: Recommendation, hardware: Hardware) -> tuple[float, ...]:
 
 
 def _cpu_distance(entry: CatalogEntry, hardware: Hardware) -> float:
-    """How many times too slow or too small for this CPU.
+    """The factor by which a model is too slow or too small for this CPU.
 
-    Speed is bandwidth over unpacked bytes: on a CPU quantized weights are unpacked at every step.
+    Speed is bandwidth divided by dequantized bytes: a CPU dequantizes the weights at every step.
     """
     ratio = entry.parameters * BYTES_PER_VALUE[hardware.dtype] / CPU_BYTES
     return max(ratio, 1 / ratio) / _handicap(entry)
@@ -175,7 +175,7 @@ def _handicap(entry: CatalogEntry) -> float:
 
 
 def parse_catalog(text: str) -> tuple[CatalogEntry, ...]:
-    """Raises ValueError with the model and the field that is unknown, missing or of a wrong kind."""
+    """Raises ValueError with the model and the field that is unknown, missing or of the wrong type."""
     entries = {repo: _entry(repo, table) for repo, table in tomllib.loads(text).items()}
     for entry in entries.values():
         sibling = entries.get(entry.sibling)

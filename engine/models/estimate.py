@@ -1,4 +1,4 @@
-"""The verdict on one model: each quantization, what it takes, the largest context that fits, how fast it would write."""
+"""The estimate for one model in each quantization: memory, the largest context that fits, and speed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .memory import Fit, compute_dtype, corrected, judge, kv_cache_bytes
 from .quantization import Quantization, describe
 from .resolve import LocalModel, resolve
 
-# Share of the copy bandwidth that matrix-vector products reach, and seconds that a layer's small operations take.
+# Share of the copy bandwidth that matrix-vector multiplications reach, and seconds of overhead per layer.
 SPEED_SHARE = {
     "cpu": {Quantization.NONE: 0.7, Quantization.INT8: 0.2, Quantization.NF4: 0.2},
     "mps": {Quantization.NONE: 0.7, Quantization.INT8: 0.2, Quantization.NF4: 0.2},
@@ -30,13 +30,13 @@ LAYER_S = {"cpu": 1.0e-3, "mps": 0.5e-3, "cuda": 0.3e-3}
 
 @dataclass(frozen=True, slots=True)
 class QuantizationFit:
-    """`tokens_per_second`: of one reply with a full window. `measured_peak_bytes`: of the last load here, if there was one."""
+    """`tokens_per_second`: of one reply with a full window. `measured_peak_bytes`: of the latest load on this machine, if any."""
 
     quantization: Quantization
     is_supported: bool
     fit: Fit
     load_peak_bytes: int
-    largest_context: int        # tokens; 0 where none fits
+    largest_context: int        # tokens; 0 if none fits
     tokens_per_second: float
     measured_peak_bytes: int | None
 
@@ -56,7 +56,7 @@ class ModelFit:
 
 def estimate_fit(model: str, *, context_tokens: int = 4096, visitors: int = 1, settings: Settings | None = None,
                  hardware: Hardware | None = None) -> ModelFit:
-    """Judge "builtin", a folder or owner/name on the hub, on this machine as it is now. Downloads no weights.
+    """Estimate "builtin", a folder or a hub model on this machine as it is now. Downloads no weights.
 
     Raises InvalidRequest, ModelNotFound, ModelAccessDenied, HubUnreachable and UnsupportedModel.
     """
@@ -71,7 +71,7 @@ def estimate_fit(model: str, *, context_tokens: int = 4096, visitors: int = 1, s
 
 def estimate_shape(shape: ModelShape, hardware: Hardware, *, context_tokens: int, visitors: int, free_bytes: int, model: str = "",
                    measured: Mapping[Quantization, MeasuredPeak] | None = None, bandwidth: float | None = None) -> ModelFit:
-    """The same for a shape that is known already. `bandwidth`: bytes per second; measured if not given."""
+    """The same for a known shape. `bandwidth`: bytes per second; measured if not given."""
     bandwidth = bandwidth or copy_bandwidth(hardware)
     window = min(context_tokens, shape.max_window)
     choices = tuple(_choice(shape, quantization, hardware, window, visitors, free_bytes, bandwidth, (measured or {}).get(quantization))
@@ -96,7 +96,7 @@ def _choice(shape: ModelShape, quantization: Quantization, hardware: Hardware, w
 
 
 def tokens_per_second(shape: ModelShape, quantization: Quantization, hardware: Hardware, window: int, bandwidth: float) -> float:
-    """Of one reply with a full window: weights and cache are read once a token, and every layer takes its time."""
+    """Of one reply with a full window: each token reads the weights and the cache once, and adds the overhead of each layer."""
     wide = BYTES_PER_VALUE[compute_dtype(shape, quantization, hardware)]
     linear, other = shape.weights_per_token
     packed = wide if quantization is Quantization.NONE else quantization.bytes_per_weight(hardware)
@@ -106,7 +106,7 @@ def tokens_per_second(shape: ModelShape, quantization: Quantization, hardware: H
 
 
 def find_shape(model: str, settings: Settings) -> ModelShape:
-    """From the files of a folder, of the hub's copy on this disk, or from the hub. Raises what `estimate_fit` raises."""
+    """The shape of a model from its folder, its cached copy or the hub. Raises what `estimate_fit` raises."""
     place = resolve(model, is_public=settings.is_public)
     if isinstance(place, LocalModel):
         return read_shape(place.folder, read_raw_config(place.folder, model), model)
@@ -121,7 +121,7 @@ def find_shape(model: str, settings: Settings) -> ModelShape:
 
 
 def measured_peaks(model: str, settings: Settings, hardware: Hardware) -> dict[Quantization, MeasuredPeak]:
-    """What earlier loads of this model took here; nothing where the database is new or unreadable: an estimate needs no past."""
+    """Peak memory of earlier loads of this model; empty if the database is missing or unreadable, as an estimate works without."""
     database = Database(settings.data_dir)
     if not database.path.is_file():
         return {}

@@ -1,6 +1,6 @@
 """From the name of a model to a model in memory, and back.
 
-Safetensors only, never code from a repository. Blocking: the engine runs it in a thread and follows `report`.
+Safetensors only, never code from a repository. Everything here blocks; progress goes to `report`.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from .spec import LoadEvent, ModelSpec, Report
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# Below this many bytes of weights, waiting for a second thread costs as much as it saves, and very much more when another
-# program uses the core it runs on (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two, 29 with one).
+# Below this size of weights, synchronizing with a second thread costs as much as it saves, and far more when another program
+# uses that thread's core (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two threads, 29 with one).
 ONE_THREAD_BYTES = 64 * 2**20
 
 
 def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
-    """The folder that holds the model and its commit; downloads it where it is on the hub and not yet here.
+    """The folder of the model, and its commit if it comes from the hub. Downloads what is not on this disk yet.
 
     Raises InvalidRequest, UnsupportedModel, DiskFull and the errors of the hub: ModelNotFound, ModelAccessDenied, TokenRejected,
     HubUnreachable, DownloadBroken.
@@ -75,9 +75,9 @@ def _download(repo: str, revision: str | None, settings: Settings, report: Repor
 
 
 def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes: int, report: Report) -> Candidate:
-    """Everything that can refuse a load before anything is given up.
+    """Every check that can refuse a load, made before the present model is unloaded.
 
-    Raises LoadError in all its kinds and InvalidRequest.
+    Raises every kind of LoadError, and InvalidRequest.
     """
     require_supported(spec.quantization, hardware, spec.model)
     if spec.adapter:
@@ -97,16 +97,16 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
 
 def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:
     if spec.dtype != "auto":
-        return spec.dtype, "asked for"
+        return spec.dtype, "requested"
     if spec.quantization is Quantization.INT8:
-        return "float16", "bitsandbytes computes 8-bit products in float16"
+        return "float16", "bitsandbytes computes 8-bit matrix multiplications in float16"
     if spec.quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
         return "float32", "stored in float32, and kept exact on a CPU"
     return hardware.dtype, hardware.dtype_reason
 
 
 def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedModel:
-    """Tokenizer, then weights. Raises LoadError; nothing is left behind in memory then."""
+    """Load the tokenizer, then the weights. Raises LoadError, and then leaves nothing in memory."""
     spec = candidate.spec
     model: PreTrainedModel | None = None
     try:
@@ -118,7 +118,7 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
         _choose_threads(int(model.get_memory_footprint()) + packed_bytes, hardware)
     except EngineError:
         raise
-    except Exception as error:      # whatever a model file can provoke ends here, as one typed error
+    except Exception as error:      # damaged files can raise anything: one typed error for all
         model = None
         drop_frames(error)
         collect()
@@ -148,7 +148,7 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
 
     quantization = candidate.spec.quantization
     config = bitsandbytes_config(quantization, hardware)
-    asked = {} if config is None or candidate.is_saved else {"quantization_config": config}      # None would undo a saved one
+    asked = {} if config is None or candidate.is_saved else {"quantization_config": config}      # None would override the saved one
     device_map: str | dict[str, Any] | None = None
     if hardware.kind == "cuda":
         device_map = "auto" if hardware.count > 1 else {"": 0}
@@ -167,7 +167,7 @@ def _pack(model: PreTrainedModel, candidate: Candidate) -> int:
 
 
 def _choose_threads(weight_bytes: int, hardware: Hardware) -> None:
-    """Threads that are created from now on use this many for their tensors; the lanes' threads are."""
+    """Set how many threads PyTorch uses in threads created from now on, which includes those of the lanes."""
     import torch
 
     if hardware.kind == "cpu":
@@ -176,7 +176,7 @@ def _choose_threads(weight_bytes: int, hardware: Hardware) -> None:
 
 @contextmanager
 def _weights_progress(report: Report) -> Iterator[None]:
-    """Turns the progress bar that transformers shows while loading weights into events."""
+    """Report the progress bar of transformers as events."""
     from transformers.utils import logging
 
     def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -202,7 +202,7 @@ def _reported(items: list[Any], report: Report) -> Iterator[Any]:
 
 
 def drop_frames(error: BaseException) -> None:
-    """Let go of what the frames of a failure hold: a dead model must not live on in its traceback."""
+    """Clear the frames of an error, so that its traceback does not keep the failed model in memory."""
     seen: BaseException | None = error
     while seen is not None:
         traceback.clear_frames(seen.__traceback__)
@@ -211,7 +211,7 @@ def drop_frames(error: BaseException) -> None:
 
 
 def collect() -> None:
-    """Give freed memory back to the device and, on Linux, to the machine."""
+    """Return freed memory to the device and, on Linux, to the system."""
     gc.collect()
     if "torch" in sys.modules:
         import torch
@@ -222,4 +222,4 @@ def collect() -> None:
         try:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
         except (OSError, AttributeError):
-            return      # another C library (musl) returns memory by itself
+            return      # musl returns memory by itself

@@ -1,6 +1,6 @@
-"""Memory arithmetic: what a model will take, before it is loaded. No tensor is touched here.
+"""Memory arithmetic: how much a model takes, computed before it is loaded.
 
-`python -m engine.models.fit FOLDER_OR_REPO --context 4096 --visitors 4 --json` prints it; benchmarks/fit.py measures how right it is.
+`python -m engine.models.fit FOLDER_OR_REPO --context 4096 --visitors 4 --json` prints it; benchmarks/fit.py measures its accuracy.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ..hardware import BYTES_PER_VALUE, DType, Hardware
 from .quantization import Quantization
 
 MIB = 2**20
-# Constants with MiB were measured by benchmarks/fit.py on Linux, a CPU and torch 2.13; those of GPUs are orders of size.
-IMPORT_BYTES = {"cuda": 0, "mps": 0, "cpu": 126 * MIB}          # transformers; there already once a model was loaded
-LIBRARY_BYTES = {"cuda": 600 * MIB, "mps": 300 * MIB, "cpu": 40 * MIB}      # code of the model, threads; on GPUs the kernels
+# Constants with MiB were measured by benchmarks/fit.py on Linux, a CPU and torch 2.13; those for GPUs are orders of magnitude.
+IMPORT_BYTES = {"cuda": 0, "mps": 0, "cpu": 126 * MIB}          # transformers; imported already if a model was loaded before
+LIBRARY_BYTES = {"cuda": 600 * MIB, "mps": 300 * MIB, "cpu": 40 * MIB}      # the model's code and threads; on GPUs the kernels
 PACKER_BYTES = 30 * MIB     # bitsandbytes and accelerate
-EXPERT_BYTES = 110 * MIB    # oneDNN keeps a kernel for every number of tokens that an expert was given
-STEP_TOKENS = {"cuda": 2048, "mps": 256, "cpu": 512}        # prompt tokens of one step (generation/batched.py, single.py)
-# Bytes per value of the largest matrix while bitsandbytes packs it: copies in 32 bits, codes, the result (its backends/default/ops.py).
+EXPERT_BYTES = 110 * MIB    # oneDNN keeps one kernel for each number of tokens that an expert received
+STEP_TOKENS = {"cuda": 2048, "mps": 256, "cpu": 512}        # prompt tokens processed per step (generation/batched.py, single.py)
+# Bytes per value of the largest matrix while bitsandbytes quantizes it: 32-bit copies, codes and the result (its backends/default/ops.py).
 PACKING_BYTES = {Quantization.NONE: 0.0, Quantization.INT8: 11.0, Quantization.NF4: 14.5}
-# Bytes per prompt token and value of hidden and intermediate size, beside four copies in the dtype of computing: INT8 multiplies into
-# int32, and scales that in float32 (its backends/default/ops.py).
+# Bytes per prompt token and value of hidden and intermediate size, beside four copies in the compute dtype: INT8 matrix
+# multiplications produce int32, which is scaled in float32 (its backends/default/ops.py).
 PRODUCT_BYTES = {Quantization.NONE: 0, Quantization.INT8: 16, Quantization.NF4: 0}
-TIGHT_SHARE = 0.85      # above this share of free memory a load works but leaves little for anything else
+TIGHT_SHARE = 0.85      # above this share of free memory a model loads, but leaves little for anything else
 
 
 class Verdict(StrEnum):
@@ -37,39 +37,39 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What a model takes. File pages are the model's files, mapped while loading: counted in the memory of the process as long as
-    one tensor still lies there, but taken back by the system when memory is short, so they are not needed.
+    """Memory of a model. File pages are its files, mapped while loading: they count as memory of the process as long as one
+    tensor lies in them, but the system takes them back when memory is short, so they need not be free.
     """
 
     weight_bytes: int
     kv_bytes: int
-    runtime_bytes: int          # libraries, buffers of a step
+    runtime_bytes: int          # libraries and the buffers of a step
     free_bytes: int
-    import_bytes: int = 0       # of these: libraries that are there already once a model was loaded
-    step_bytes: int = 0         # of these: buffers of a step with full windows, which a load does not make yet
-    loading_bytes: int = 0      # beside the weights while loading: libraries, the matrix that is being packed
+    import_bytes: int = 0       # of runtime_bytes: libraries that an earlier load has imported already
+    step_bytes: int = 0         # of runtime_bytes: buffers of a step with full windows, not allocated by a load
+    loading_bytes: int = 0      # beside the weights while loading: libraries, the matrix being quantized
     page_bytes: int = 0         # file pages while loading
     kept_page_bytes: int = 0    # file pages afterwards
 
     @property
     def load_peak_bytes(self) -> int:
-        """The highest moment of loading, file pages included."""
+        """Peak while loading, file pages included."""
         return self.weight_bytes + self.loading_bytes + self.page_bytes
 
     @property
     def total_bytes(self) -> int:
-        """The highest moment of all, as a measurement of the process sees it: file pages included."""
+        """Peak of loading and use as a measurement of the process shows it, file pages included."""
         return max(self.load_peak_bytes, self.weight_bytes + self.kept_page_bytes + self.kv_bytes + self.runtime_bytes)
 
     @property
     def loaded_bytes(self) -> int:
-        """The same for a load and a first short reply, libraries left out: what is measured of every load."""
+        """The same for a load and a first short reply without libraries, which is measured at every load."""
         held = self.weight_bytes + self.kept_page_bytes + self.kv_bytes + self.runtime_bytes - self.step_bytes
         return max(self.load_peak_bytes, held) - self.import_bytes
 
     @property
     def needed_bytes(self) -> int:
-        """What has to be free: the highest moment without file pages."""
+        """Memory that must be free: the peak without file pages."""
         return self.weight_bytes + max(self.loading_bytes, self.kv_bytes + self.runtime_bytes)
 
     @property
@@ -93,14 +93,14 @@ def kv_cache_bytes(shape: ModelShape, context_tokens: int, bytes_per_value: floa
 
 
 def weight_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> int:
-    """Size of the loaded weights. Only matrices of linear layers are packed."""
+    """Size of the loaded weights. Only the matrices of linear layers are quantized."""
     wide = BYTES_PER_VALUE[dtype]
     packed = quantization.bytes_per_weight(hardware) if quantization is not Quantization.NONE else wide
     return math.ceil(shape.linear_weights * packed + shape.other_weights * wide)
 
 
 def compute_dtype(shape: ModelShape, quantization: Quantization, hardware: Hardware) -> DType:
-    """What the loader computes in when nothing else is asked for."""
+    """The dtype that the loader computes in by default."""
     if quantization is Quantization.INT8:
         return "float16"
     if quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
@@ -110,7 +110,7 @@ def compute_dtype(shape: ModelShape, quantization: Quantization, hardware: Hardw
 
 def judge(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, dtype: DType, context_tokens: int,
           concurrent: int, free_bytes: int) -> Fit:
-    """What the model takes with `concurrent` windows of `context_tokens`."""
+    """Memory of the model with `concurrent` windows of `context_tokens`."""
     kv = concurrent * kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype])
     imports = IMPORT_BYTES[hardware.kind]
     libraries = imports + LIBRARY_BYTES[hardware.kind] + (PACKER_BYTES if quantization is not Quantization.NONE else 0)
@@ -122,13 +122,13 @@ def judge(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, 
 
 
 def _file_pages(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> tuple[int, int]:
-    """Bytes of the mapped files that were read but are not the weights in use: while loading, and afterwards.
+    """Bytes of the mapped files that were read but are not weights in use: while loading, and afterwards.
 
-    safetensors maps the files. What is stored in the dtype of computing stays where it is, and keeps the whole mapping;
-    everything else is copied. On a CPU with bfloat16, linear layers are copied too, into the layout of packing.py.
+    safetensors maps the files. Tensors stored in the compute dtype are used in place and keep the whole mapping; all others
+    are copied. On a CPU with bfloat16, linear layers are copied too, into the layout of packing.py.
     """
     if hardware.kind != "cpu":
-        return 0, 0         # the device's memory is what counts
+        return 0, 0         # the device's memory counts
     if shape.stored_dtype != dtype:
         return shape.stored_bytes, 0
     is_packed = quantization is not Quantization.NONE or dtype == "bfloat16"
@@ -138,10 +138,11 @@ def _file_pages(shape: ModelShape, quantization: Quantization, hardware: Hardwar
 
 
 def step_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType, cached_tokens: int) -> int:
-    """Buffers of one step that reads prompts, with `cached_tokens` in all windows together.
+    """Buffers of one step of prompt processing, with `cached_tokens` in all windows together.
 
-    Activations of one layer: four copies, and what the product of this quantization needs. Keys and values of one layer, read
-    from their pages and padded: two copies. A 4-bit matrix, unpacked. On a GPU, the mask of SDPA: steps x cached tokens.
+    Activations of one layer: four copies, and the buffers of its quantized matrix multiplications. Keys and values of one
+    layer, gathered from their pages and padded: two copies. One dequantized 4-bit matrix. On a GPU the SDPA mask: step tokens x
+    cached tokens.
     """
     wide, tokens = BYTES_PER_VALUE[dtype], STEP_TOKENS[hardware.kind]
     product = PRODUCT_BYTES[quantization] if hardware.kind == "cpu" else 0
@@ -154,6 +155,6 @@ def step_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware
 
 
 def corrected(fit: Fit, past: Fit, measured_bytes: int) -> Fit:
-    """`fit` with the error that `past`, the estimate for the conditions of a measurement, turned out to have."""
+    """`fit` corrected by the error of `past`, the estimate for the conditions under which `measured_bytes` was measured."""
     error = measured_bytes - past.loaded_bytes
     return replace(fit, runtime_bytes=max(0, fit.runtime_bytes + error), loading_bytes=max(0, fit.loading_bytes + error))

@@ -1,4 +1,4 @@
-"""The most memory that a piece of work took, measured while it runs."""
+"""Peak memory of a piece of work, measured while it runs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from types import TracebackType
 from ..hardware import Hardware
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3     # malloc.h
-EVERY_S = 0.02      # a matrix of a few million weights takes longer than this to quantize
+EVERY_S = 0.02      # quantizing a matrix of a few million weights takes longer
 
 
 class PeakWatch:
-    """`with PeakWatch(hardware) as watch: load()`, then `watch.peak_bytes`: the peak above what was in use at the start.
+    """`with PeakWatch(hardware) as watch: load()`, then `watch.peak_bytes`: the peak above the memory in use at the start.
 
-    Counts what `Hardware.used_bytes` counts. On Linux, the first one also tells the C library to give freed blocks back.
+    Counts what `Hardware.used_bytes` counts. On Linux, the first use also makes the C library return freed blocks.
     """
 
     def __init__(self, hardware: Hardware) -> None:
@@ -31,7 +31,7 @@ class PeakWatch:
         return self._peak - self._start
 
     def __enter__(self) -> PeakWatch:
-        give_back_freed_memory()
+        return_freed_memory()
         self._start = self._peak = self._used()
         self._thread.start()
         return self
@@ -39,21 +39,21 @@ class PeakWatch:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
-        self._look()
+        self._sample()
 
     def _watch(self) -> None:
         while not self._stop.wait(EVERY_S):
-            self._look()
+            self._sample()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         self._peak = max(self._peak, self._used())
 
 
 @cache
-def give_back_freed_memory() -> None:
-    """Blocks of a mebibyte and more return to the machine when they are freed, once and for all in this process.
+def return_freed_memory() -> None:
+    """Make freed blocks of 1 MiB and more return to the system at once, for the rest of this process.
 
-    glibc raises that limit up to 32 MiB by itself and keeps the rest: 12 to 460 MB, by chance, of one 4-bit load of 110 M
+    glibc raises that limit up to 32 MiB by itself and keeps smaller blocks: at random 12 to 460 MB of a 4-bit load of 110 M
     parameters, and 130 to 400 MB of its 8-bit replies. Other C libraries are left as they are.
     """
     if sys.platform != "linux":
@@ -63,4 +63,4 @@ def give_back_freed_memory() -> None:
     except (OSError, AttributeError):       # musl returns memory by itself
         return
     limit(M_MMAP_THRESHOLD, 2**20)
-    limit(M_TRIM_THRESHOLD, 32 * 2**20)     # the end of the heap; it would be 128 KiB once the other limit is fixed
+    limit(M_TRIM_THRESHOLD, 32 * 2**20)     # of the top of the heap; setting the other limit would reset it to 128 KiB

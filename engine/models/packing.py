@@ -1,7 +1,7 @@
-"""Linear layers in the layout that the CPU's matrix kernels read fastest, packed once at load time.
+"""Linear layers whose weights are packed once at load time into the layout that the CPU's matrix kernels read fastest.
 
-PyTorch hands a bfloat16 weight to oneDNN in plain order at every product; packed weights skip that work (measured by
-benchmarks/packing.py). For bfloat16 on x86-64 CPUs with bfloat16 arithmetic only; the products are the same up to the
+PyTorch passes a bfloat16 weight to oneDNN in plain layout at every matrix multiplication; packed weights save the reordering
+(measured by benchmarks/packing.py). For bfloat16 on x86-64 CPUs with bfloat16 arithmetic only; the results are equal up to the
 order of summation. Not for training: a packed layer has no gradient.
 """
 
@@ -19,7 +19,7 @@ ROWS_HINT = 8       # the layout is chosen for this many rows at once; measured 
 
 
 class PackedLinear(nn.Module):
-    """y = x W^T + b, with W (out, in) in oneDNN's own layout."""
+    """y = x W^T + b, with W (out, in) in oneDNN's layout."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class PackedLinear(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The weight in plain order: a copy, for code that looks at it."""
+        """A copy of the weight in plain layout, for code that inspects it."""
         plain: torch.Tensor = self._packed.to_dense()
         return plain
 
@@ -43,7 +43,7 @@ class PackedLinear(nn.Module):
 
 
 def can_pack(model: PreTrainedModel) -> bool:
-    """Whether packed products run here and equal plain ones, tried on a small layer."""
+    """Whether packed layers run here and give the same results as plain ones, tested on a small layer."""
     if model.device.type != "cpu" or model.dtype != torch.bfloat16:
         return False
     with torch.no_grad():
@@ -53,15 +53,15 @@ def can_pack(model: PreTrainedModel) -> bool:
             if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
                 return False
             packed = PackedLinear(plain)(x)
-        except (AttributeError, RuntimeError):      # another build of torch without these kernels
+        except (AttributeError, RuntimeError):      # a build of torch without these kernels
             return False
         return bool(torch.allclose(packed, plain(x), atol=0.05))
 
 
 def pack(model: PreTrainedModel) -> int:
-    """Replace every plain linear layer, one after the other so that memory never holds both; returns bytes packed.
+    """Replace every linear layer, one at a time so that memory never holds two copies; returns the bytes packed.
 
-    A head that shares its weight with the embedding stays: packing it would double that weight.
+    A head tied to the embedding stays as it is: packing it would duplicate that weight.
     """
     tied = {id(parameter) for parameter in model.get_input_embeddings().parameters()}
     packed_bytes = 0

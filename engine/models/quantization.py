@@ -1,4 +1,4 @@
-"""none, 8-bit, 4-bit: what each means, what it costs, and whether this machine can do it."""
+"""The quantizations none, INT8 and NF4: their memory, their cost, and whether this machine supports them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Quantization(StrEnum):
             raise InvalidRequest("quantization", text, "one of " + ", ".join(cls)) from None
 
     def bytes_per_weight(self, hardware: Hardware) -> float:
-        """Bytes that one weight of a linear layer takes.
+        """Bytes per weight of a linear layer.
 
         INT8: one byte (row scales are negligible). NF4: half a byte plus double-quantized block scales of 64 weights,
-        8 bits a block and 32 bits for every 256 blocks: 0.127 bits a weight more (QLoRA, arXiv 2305.14314, section 3).
+        8 bits per block and 32 bits per 256 blocks: 0.127 more bits per weight (QLoRA, arXiv 2305.14314, section 3).
         """
         if self is Quantization.NONE:
             return BYTES_PER_VALUE[hardware.dtype]
@@ -39,7 +39,7 @@ class Quantization(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuantizationChoice:
-    """One choice as a person should see it. `reason` says why it is possible or not; the notes are honest costs."""
+    """One choice as people see it. `reason`: why it is supported or not. The notes name what it costs."""
 
     quantization: Quantization
     is_supported: bool
@@ -55,7 +55,7 @@ def choices(hardware: Hardware) -> tuple[QuantizationChoice, ...]:
 def describe(quantization: Quantization, hardware: Hardware) -> QuantizationChoice:
     if quantization is Quantization.NONE:
         return QuantizationChoice(quantization, True, f"{hardware.dtype}: {hardware.dtype_reason}",
-                                  f"{BYTES_PER_VALUE[hardware.dtype]} bytes a weight", "The reference for speed and quality.")
+                                  f"{BYTES_PER_VALUE[hardware.dtype]} bytes per weight", "The reference for speed and quality.")
     is_supported, reason = _bitsandbytes_support(hardware)
     memory = ("half of 16-bit, about 1 % of quality" if quantization is Quantization.INT8
               else "a quarter of 16-bit, 2 to 3 % of quality")
@@ -86,7 +86,7 @@ def _bitsandbytes_support(hardware: Hardware) -> tuple[bool, str]:
 
 
 def bitsandbytes_config(quantization: Quantization, hardware: Hardware) -> BitsAndBytesConfig | None:
-    """None for no quantization; NF4 with double quantization and the device's own compute dtype."""
+    """None without quantization. NF4 uses double quantization and the device's compute dtype."""
     if quantization is Quantization.NONE:
         return None
     import torch

@@ -1,6 +1,6 @@
-"""Quantized weights, saved once: the next load reads a fraction of the bytes and quantizes nothing.
+"""Quantized models saved to disk: the next load reads a fraction of the bytes and quantizes nothing.
 
-A saved model is a folder of its own, with tokenizer and configuration; it also serves when its source was deleted.
+A saved model is a complete folder with tokenizer and configuration, so it loads even after its source was deleted.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .quantization import Quantization
 from .resolve import LocalModel, resolve
 from .spec import ModelSpec
 
-MARKER = "mindcubes.json"       # written last: a folder without it is not complete
+MARKER = "mindcubes.json"       # written last: a folder without it is incomplete
 SPARE = 1.05                    # tokenizer, configuration, headers
 
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """`source`: the commit, or a fingerprint of the folder, that it was made from. `shape`: of the source, before packing."""
+    """`source`: the commit, or the fingerprint of the folder, that it was made from. `shape`: of the source, before quantization."""
 
     model: str
     quantization: Quantization
@@ -40,7 +40,7 @@ class SavedModel:
 
 
 def fingerprint(folder: Path, sha: str | None) -> str:
-    """Changes when the weights do: the commit, or names, sizes and times of the files."""
+    """Identifies the weights: the commit, or a hash of the files' names, sizes and times."""
     if sha:
         return sha
     facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.safetensors"))]
@@ -48,12 +48,12 @@ def fingerprint(folder: Path, sha: str | None) -> str:
 
 
 def find_saved(spec: ModelSpec, settings: Settings) -> SavedModel | None:
-    """What was saved of this model in this quantization, whatever it was made from."""
+    """The saved copy of this model in this quantization, whether current or not."""
     return _read(_place(spec, settings))
 
 
 def is_current(saved: SavedModel, settings: Settings) -> bool:
-    """Whether the source still is what the copy was made from, or is gone."""
+    """Whether the source is unchanged since the copy was made, or is gone."""
     try:
         place = resolve(saved.model, is_public=settings.is_public)
     except (ModelNotFound, InvalidRequest):     # a folder that is gone
@@ -92,29 +92,29 @@ def save(loaded: LoadedModel, settings: Settings) -> SavedModel:
     shutil.rmtree(draft, ignore_errors=True)
     loaded.model.save_pretrained(draft)
     loaded.tokenizer.save_pretrained(draft)
-    advice = candidate.folder / "generation_config.json"      # a loaded model no longer carries it
-    (draft / advice.name).unlink(missing_ok=True)
-    if advice.is_file():
-        shutil.copy(advice, draft)
+    defaults = candidate.folder / "generation_config.json"      # not part of a loaded model
+    (draft / defaults.name).unlink(missing_ok=True)
+    if defaults.is_file():
+        shutil.copy(defaults, draft)
     facts = {"model": spec.model, "quantization": spec.quantization, "source": fingerprint(candidate.folder, candidate.sha),
              "shape": asdict(candidate.shape)}
     (draft / MARKER).write_text(json.dumps(facts, indent=1), "utf-8")
     shutil.rmtree(place, ignore_errors=True)
     draft.rename(place)
     saved = _read(place)
-    assert saved is not None, "it was written just now"
+    assert saved is not None, "written a moment ago"
     return saved
 
 
 def delete_saved(saved: SavedModel) -> int:
-    """Bytes that came back."""
+    """Returns the bytes freed."""
     size = saved.size_bytes
     shutil.rmtree(saved.folder)
     return size
 
 
 def _place(spec: ModelSpec, settings: Settings) -> Path:
-    """One folder per model and quantization; the name is readable, the digest makes it unique."""
+    """One folder per model and quantization: a readable name, made unique by a digest."""
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", spec.model).strip("-.")[-60:]
     digest = hashlib.sha256(f"{spec.model} {spec.revision or ''}".encode()).hexdigest()[:12]
     return settings.data_dir / "quantized" / f"{readable}-{digest}-{spec.quantization.value}"
@@ -124,5 +124,5 @@ def _read(folder: Path) -> SavedModel | None:
     try:
         facts = json.loads((folder / MARKER).read_text("utf-8"))
         return SavedModel(facts["model"], Quantization(facts["quantization"]), facts["source"], ModelShape(**facts["shape"]), folder)
-    except (OSError, ValueError, KeyError, TypeError):      # not there, half written, or of an older version
+    except (OSError, ValueError, KeyError, TypeError):      # missing, incomplete, or of an older version
         return None

@@ -1,4 +1,4 @@
-"""What to load, how, and what a load says while it runs."""
+"""What to load, how to load it, and the events of a load."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to load, which is no part of what the model is. None and "": as the settings say.
+    """How to load a model, which is not part of its identity. None and "" stand for the settings' values.
 
-    `drain`: finish the replies that are being written first (bounded by the settings), or stop them.
-    `is_forced`: load although the estimate says that it does not fit; refused in public mode.
+    `drain`: let running replies finish first (bounded by the settings), or stop them.
+    `is_forced`: load although the estimate says that the model does not fit; refused in public mode.
     """
 
     context_tokens: int | None = None
-    visitors: int | None = None         # how many full windows the cache is sized for
+    visitors: int | None = None         # number of full windows that the cache is sized for
     device: str = ""
     drain: Drain = "finish"
     is_forced: bool = False
@@ -61,7 +61,7 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Proof of an unload: what the model was counted at, what came back, how long it took."""
+    """Result of an unload: the size the model was counted at, the memory that came back, and the time it took."""
 
     expected_bytes: int
     returned_bytes: int
@@ -74,9 +74,9 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class LoadEvent:
-    """One step of a load: `done` of `total` units of `stage` (files, tensors, bytes); `note` is a sentence for people.
+    """One step of a load: `done` of `total` units of `stage` (files, tensors, bytes). `note`: a sentence for people.
 
-    `released` comes with the last event of the stage "unload".
+    `released`: in the last event of the stage "unload".
     """
 
     stage: Stage

@@ -1,4 +1,4 @@
-"""What loading took before, so that the next load of the same model can say how long it will take, and how much memory."""
+"""Time and memory of earlier loads, to predict those of the next load of the same model."""
 
 from __future__ import annotations
 

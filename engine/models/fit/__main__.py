@@ -14,7 +14,7 @@ from ..estimate import ModelFit, QuantizationFit, estimate_fit
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when the model could be judged, whatever the verdict; 2 for a bad name or option, with one line that says why."""
+    """0 if the model could be estimated, whatever the verdict; 2 for a bad name or option, with one line that says why."""
     options = _parser().parse_args(arguments)
     try:
         settings = Settings.from_env()
@@ -31,15 +31,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m engine.models.fit", description="Whether a model fits on this machine, for each quantization. Sizes in bytes.")
     parser.add_argument("model", metavar="FOLDER_OR_REPO", help='a folder, owner/name on the hub, or "builtin"')
-    parser.add_argument("--context", type=int, default=4096, help="tokens of one reply's window (default: 4096)")
-    parser.add_argument("--visitors", type=int, default=1, help="full windows at once (default: 1)")
+    parser.add_argument("--context", type=int, default=4096, help="context window of one reply in tokens (default: 4096)")
+    parser.add_argument("--visitors", type=int, default=1, help="number of full windows at once (default: 1)")
     parser.add_argument("--device", default="", help="auto, cpu, cuda or mps (default: MINDCUBES_DEVICE)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
 
 def as_json(model_fit: ModelFit) -> dict[str, Any]:
-    """Sizes in bytes. `total`: the highest moment; `needed`: the same without file pages, which the system can take back."""
+    """Sizes in bytes. `total`: the peak. `needed`: the peak without file pages, which the system can take back."""
     return {
         "model": model_fit.model, "hardware": model_fit.hardware_name, "free_bytes": model_fit.free_bytes,
         "context_tokens": model_fit.context_tokens, "visitors": model_fit.visitors, "parameters": model_fit.shape.parameters,
