@@ -17,17 +17,16 @@ from .chat import rendering, view
 from .chat.options_panel import values_of
 from .chat.session import Session
 from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
-from .chat.view import Desk
 from .chat.welcome import welcome_html
 from .models.tab import ModelsTab, build_models_tab, jobs_strip
-from .shared.context import QUICK, Shared
+from .shared.context import QUICK, PageBuilder, build_services
 from .shared.errors import shown
 from .shared.jobs import strip_html
 from .shared.language import I18N, browser_language, language_of
 from .shared.pace import Pace
 from .shared.status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
 from .shared.theme import build_theme
-from .shared.visitor import account_of, visitor_of, zone_of
+from .shared.visitor import visitor_of
 
 FOLDER = Path(__file__).parent
 # Answers are written by a model: a picture in one must not make the browser call another host.
@@ -39,9 +38,7 @@ MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
 def build_app(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
               agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
     """The page over `engine`. What is loaded at the start is up to the caller."""
-    conversations = conversations or Conversations(engine)
-    library = library or Library(engine, conversations)
-    shared = Shared(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs))
+    shared = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks))
     with gr.Blocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         bar = build_status_bar()
         strip = jobs_strip()
@@ -79,7 +76,7 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _watch_engine(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab) -> None:
+def _watch_engine(page: gr.Blocks, shared: PageBuilder, bar: StatusBar, chat: ChatTab) -> None:
     """Poll the engine and this page's chat; send only what changed since the page last heard."""
     engine, fields = shared.engine, list(chat.options.fields)
     timer = gr.Timer(QUICK_S)
@@ -113,7 +110,7 @@ def _watch_engine(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab
     gr.on([page.load, timer.tick], look, [chat.session, seen, adopted, chat.wake, *fields], outputs, **{**QUICK, "queue": True})
 
 
-def _watch_jobs(page: gr.Blocks, shared: Shared, strip: gr.HTML, models: ModelsTab) -> None:
+def _watch_jobs(page: gr.Blocks, shared: PageBuilder, strip: gr.HTML, models: ModelsTab) -> None:
     """Poll what runs outside any page; a change of it wakes the Models tab."""
     engine, library = shared.engine, shared.library
     timer, shown = gr.Timer(CALM_S), gr.State("")
@@ -145,34 +142,31 @@ def _changed_elsewhere(conversations: Conversations, session: Session) -> bool:
         return False        # the next thing done here will say why
 
 
-def _follow_language(page: gr.Blocks, shared: Shared, bar: StatusBar, chat: ChatTab, agent: AgentTab) -> None:
+def _follow_language(page: gr.Blocks, shared: PageBuilder, bar: StatusBar, chat: ChatTab, agent: AgentTab) -> None:
     """A choice in the status bar changes every text in place: nothing typed or answered is lost."""
     engine = shared.engine
-    labels = [component for component, _ in shared.labels]
+    spoken = list({component for component, _ in shared.labels})
 
-    choosers = [component for component, _ in shared.choices]
-
-    def greet(request: gr.Request) -> list[Any]:
+    def greet(request: gr.Request) -> Any:
         """Labels already speak the browser's language; choices do not, and an earlier choice of language may differ."""
         language = language_of(request)
-        spoken = [gr.skip()] * len(labels) if language == browser_language(request) else shared.label_updates(language)
-        return [*spoken, *([gr.skip()] * len(choosers) if language == "en" else shared.choice_updates(language))]
+        return shared.text_updates(language, labels=language != browser_language(request), choices=language != "en") or gr.skip()
 
-    def speak(session: Session, request: gr.Request) -> list[Any]:
+    def speak(session: Session, request: gr.Request) -> dict[gr.blocks.Block, Any]:
         language, status = language_of(request), engine.status()
-        desk = Desk(engine, shared.conversations, language, zone_of(request), account_of(request))
-        return [status_html(status, loading_name(engine), language), tools_html(language),
-                "" if session.path else welcome_html(status, language),
-                rendering.gauge(session, status.window_tokens, language), view.chats(desk, session), view.head(desk, session),
-                view.chips(desk, session), *shared.label_updates(language), *shared.choice_updates(language)]
+        context = shared.context(request)
+        return {bar.status: status_html(status, loading_name(engine), language), bar.tools: tools_html(language),
+                chat.welcome: "" if session.path else welcome_html(status, language),
+                chat.gauge: rendering.gauge(session, status.window_tokens, language), chat.side.chats: view.chats(context, session),
+                chat.head: view.head(context, session), chat.chips: view.chips(context, session), **shared.text_updates(language)}
 
     def retell(session: Session, request: gr.Request) -> Any:
         return gr.skip() if session.is_writing else rendering.messages(session, language_of(request))
 
-    bar.tools.greet(greet, outputs=[*labels, *choosers], **QUICK)
+    bar.tools.greet(greet, outputs=spoken, **QUICK)
     page.load(None, js="() => mindcubes.greet()", api_visibility="private")
     bar.tools.language(speak, chat.session, [bar.status, bar.tools, chat.welcome, chat.gauge, chat.side.chats, chat.head, chat.chips,
-                                             *labels, *choosers], **QUICK).then(retell, chat.session, chat.chatbot, **QUICK).then(
+                                             *spoken], **QUICK).then(retell, chat.session, chat.chatbot, **QUICK).then(
         *agent.respoken, **QUICK)
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from engine import EngineError
 
-from ..shared.context import QUICK, SILENT, Shared, busy
+from ..shared.context import QUICK, SILENT, PageBuilder, busy
 from ..shared.html import problem_box
 from ..shared.language import language_of
 from ..shared.pace import Pace
@@ -54,7 +54,7 @@ class Parts:
     bus: gr.HTML
 
 
-def build_agent_tab(shared: Shared, tab: gr.Tab) -> AgentTab:
+def build_agent_tab(shared: PageBuilder, tab: gr.Tab) -> AgentTab:
     session = gr.State(AgentSession())
     follow, ended = gr.State(0), gr.State(0)        # which work to follow, and which has ended: a change of them is an event
     with gr.Row(elem_classes="mc-agent"):
@@ -90,7 +90,7 @@ def _html(name: str, js_on_load: str | None = None) -> gr.HTML:
     return gr.HTML("", elem_id=f"mc-{name}", apply_default_css=False, js_on_load=js_on_load)
 
 
-def _wire(shared: Shared, session: gr.State, tab: gr.Tab, parts: Parts, follow: gr.State, ended: gr.State) -> tuple[Any, ...]:
+def _wire(shared: PageBuilder, session: gr.State, tab: gr.Tab, parts: Parts, follow: gr.State, ended: gr.State) -> tuple[Any, ...]:
     agent_sessions = shared.agent_sessions
     outputs = [parts.news, parts.welcome, parts.runs, parts.problem, parts.uploads, parts.stop, parts.bus]
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from engine import BUILTIN, Quantization
 
-from ..shared.context import Shared
+from ..shared.context import PageBuilder
 from ..shared.html import ACTION_JS
 from .start import DEPTHS, LEVELS, QUALITIES
 
@@ -71,7 +71,7 @@ def panel_html(name: str) -> gr.HTML:
     return gr.HTML("", elem_id=f"mc-{name}", apply_default_css=False, js_on_load=ACTION_JS)
 
 
-def build_forms(shared: Shared) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
+def build_forms(shared: PageBuilder) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
     """The forms, the places of their problems in the order of `Parts.problems`, and the ratings of blind comparisons."""
     with shared.labelled(gr.Accordion, {"label": "bench.speed"}, elem_id="mc-bench-speed-box"), gr.Column(elem_classes="mc-bench-form"):
         with gr.Row(elem_classes="mc-bench-sizes"):
@@ -107,7 +107,7 @@ def build_forms(shared: Shared) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
                  file, upload, quality, asked, first, second, duel), (speed_problem, sweep_problem, quality_problem, duel_problem), ratings
 
 
-def _asked(shared: Shared) -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Number]:
+def _asked(shared: PageBuilder) -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Number]:
     """A box of its own for each kind of words, so that none is read as another."""
     def box(name: str, *properties: str, lines: int = 4, is_shown: bool = False) -> gr.Textbox:
         keys = {"label": f"bench.{name}", **{each: f"bench.{name}.{each}" for each in properties}}
@@ -118,16 +118,16 @@ def _asked(shared: Shared) -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Numbe
             shared.labelled(gr.Number, limit, value=SAMPLES, precision=0, visible=False, elem_id="mc-bench-limit"))
 
 
-def _contender(shared: Shared, name: str, way: Quantization) -> gr.Dropdown:
+def _contender(shared: PageBuilder, name: str, way: Quantization) -> gr.Dropdown:
     value = f"{way.value} {BUILTIN}"
     return shared.labelled(gr.Dropdown, {"label": f"bench.duel.{name}"}, choices=[value], value=value, filterable=False,
                            elem_id=f"mc-bench-{name}")
 
 
-def _size(shared: Shared, name: str, value: int) -> gr.Number:
+def _size(shared: PageBuilder, name: str, value: int) -> gr.Number:
     """Without limits here: Gradio would refuse in its own words, over every output."""
     return shared.labelled(gr.Number, {"label": f"bench.size.{name}"}, value=value, precision=0, min_width=88, elem_id=f"mc-bench-{name}")
 
 
-def _primary(shared: Shared, name: str, says: str = "") -> gr.Button:
+def _primary(shared: PageBuilder, name: str, says: str = "") -> gr.Button:
     return shared.labelled(gr.Button, {"value": f"bench.start.{says or name}"}, variant="primary", size="md", elem_id=f"mc-bench-{name}")

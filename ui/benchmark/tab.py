@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..shared.context import QUICK, SILENT, Shared
+from ..shared.context import QUICK, SILENT, PageBuilder
 from ..shared.html import browser_message
 from ..shared.language import language_of, text
 from ..shared.status_bar import QUICK_S
@@ -75,7 +75,7 @@ class Parts:
                 self.history, self.timer, self.bus]
 
 
-def build_benchmark_tab(shared: Shared, tab: gr.Tab, strip: gr.HTML, wake: gr.State) -> None:
+def build_benchmark_tab(shared: PageBuilder, tab: gr.Tab, strip: gr.HTML, wake: gr.State) -> None:
     """`wake` is counted up when a job or the loaded model changed."""
     session = gr.State(BenchmarkSession())
     with gr.Column(elem_classes="mc-bench"):
@@ -100,7 +100,7 @@ def build_benchmark_tab(shared: Shared, tab: gr.Tab, strip: gr.HTML, wake: gr.St
     _wire(shared, session, tab, strip, wake, forms, filters, parts)
 
 
-def _build_filters(shared: Shared) -> list[Any]:
+def _build_filters(shared: PageBuilder) -> list[Any]:
     search = shared.labelled(gr.Textbox, {"label": "bench.filter.text", "placeholder": "bench.filter.placeholder"}, lines=1, max_lines=1,
                              scale=3, min_width=180, elem_id="mc-bench-filter")
     kind = shared.chooser("bench.filter.kind", {"": "bench.filter.all", "speed": "bench.speed", "quality": "bench.quality"}, min_width=140,
@@ -112,7 +112,7 @@ def _build_filters(shared: Shared) -> list[Any]:
     return [search, kind, published, taken]
 
 
-def _wire(shared: Shared, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: gr.State, forms: Forms, filters: list[Any],
+def _wire(shared: PageBuilder, session: gr.State, tab: gr.Tab, strip: gr.HTML, wake: gr.State, forms: Forms, filters: list[Any],
           parts: Parts) -> None:
     outputs = parts.all
     search, kind, published, taken = filters

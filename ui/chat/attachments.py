@@ -8,31 +8,31 @@ from pathlib import Path
 from engine.chat import MAX_FILE_BYTES, Attachment, clean_name, read_attachment
 from engine.errors import AttachmentRefused, EngineBusy, NoModelLoaded
 
+from ..shared.context import Context
 from .session import Session
-from .view import Desk
 
 CHARS_PER_TOKEN = 4         # until a model is there to count
 MAX_FILES = 20
 
 
-def attach_files(desk: Desk, session: Session, paths: Sequence[str]) -> None:
+def attach_files(context: Context, session: Session, paths: Sequence[str]) -> None:
     """`paths` are what Gradio made of an upload. Raises AttachmentRefused; files before the refused one are attached."""
     for path in map(Path, paths):
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise AttachmentRefused(clean_name(path.name), f"it has {size / 1e6:.1f} MB", f"Attach at most {MAX_FILE_BYTES / 1e6:.0f} MB.")
-        attach_text(desk, session, clean_name(path.name), read_attachment(path.name, path.read_bytes()))
+        attach_text(context, session, clean_name(path.name), read_attachment(path.name, path.read_bytes()))
 
 
-def attach_text(desk: Desk, session: Session, name: str, content: str) -> None:
+def attach_text(context: Context, session: Session, name: str, content: str) -> None:
     """Longer than half the window: a person decides what to do with it."""
     if not content.strip():
         return
     if len(session.attachments) + len(session.too_long) >= MAX_FILES:
         raise AttachmentRefused(name, f"there are {MAX_FILES} files already", "Remove one first.")
-    window = desk.engine.status().window_tokens
+    window = context.engine.status().window_tokens
     try:
-        tokens = desk.engine.count_tokens(content)
+        tokens = context.engine.count_tokens(content)
     except (NoModelLoaded, EngineBusy):
         tokens = len(content) // CHARS_PER_TOKEN
     is_too_long = window and tokens > window // 2

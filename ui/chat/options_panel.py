@@ -11,7 +11,7 @@ import gradio as gr
 from engine import EngineError, GenerationOptions
 from engine.errors import InvalidRequest
 
-from ..shared.context import QUICK, Shared
+from ..shared.context import QUICK, PageBuilder
 from ..shared.language import language_of, text
 from ..shared.visitor import owner_of
 
@@ -36,7 +36,7 @@ class OptionsPanel:
     asked: tuple[gr.components.Component, ...]
 
 
-def build_options_panel(shared: Shared) -> OptionsPanel:
+def build_options_panel(shared: PageBuilder) -> OptionsPanel:
     with gr.Column(elem_id="mc-options", elem_classes="mc-options"):
         with gr.Row(elem_classes="mc-options-head"):
             shared.labelled(gr.Markdown, {"value": "options.title"}, elem_classes="mc-options-title")
@@ -63,7 +63,7 @@ def build_options_panel(shared: Shared) -> OptionsPanel:
     return OptionsPanel(system_prompt, presets, fields, (system_prompt, pair, second_prompt, second_temperature, *fields))
 
 
-def _wire_presets(shared: Shared, presets: gr.Dropdown, system_prompt: gr.Textbox, save: gr.Button, forget: gr.Button) -> None:
+def _wire_presets(shared: PageBuilder, presets: gr.Dropdown, system_prompt: gr.Textbox, save: gr.Button, forget: gr.Button) -> None:
     own_presets = shared.conversations.presets
 
     def listed(request: gr.Request, chosen: str | None = None) -> Any:
@@ -101,7 +101,7 @@ def _wire_presets(shared: Shared, presets: gr.Dropdown, system_prompt: gr.Textbo
     forget.click(drop, presets, presets, **QUICK)
 
 
-def _slider(shared: Shared, name: str, value: float, key: str = "", **properties: Any) -> gr.Slider:
+def _slider(shared: PageBuilder, name: str, value: float, key: str = "", **properties: Any) -> gr.Slider:
     low, high, step = RANGES[name]
     key = key or f"options.{name}"
     return shared.labelled(gr.Slider, {"label": key, "info": f"options.{name}.info"},

@@ -15,13 +15,14 @@ from engine.chat import Ask, Chat, ChatMessage, Progress, Question, prompt_messa
 from engine.errors import ChatNotFound, StaleChat
 from engine.messages import PromptView
 
+from ..shared.context import Context
 from ..shared.errors import PageError
 from ..shared.html import browser_message, problem_box
 from ..shared.pace import Pace
 from . import view
 from .options_panel import read
 from .session import Session
-from .view import Desk, Update
+from .view import Update
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class AskInput:
         return [first, Ask(replace(options, temperature=self.second_temperature), self.second_system_prompt.strip())]
 
 
-def send(desk: Desk, session: Session, line: str, ask: AskInput) -> Iterator[Update]:
+def send(context: Context, session: Session, line: str, ask: AskInput) -> Iterator[Update]:
     """Answer `line`; queue it while an answer is being written; a new version of a message if one is being edited."""
     chat = session.chat
     try:
@@ -53,73 +54,73 @@ def send(desk: Desk, session: Session, line: str, ask: AskInput) -> Iterator[Upd
             raise PageError("error.attach_first")
         if not line.strip() and not session.attachments:
             raise PageError("error.nothing")
-        if chat and desk.conversations.is_writing(chat.id) and _queue(desk, session, chat, line):
-            yield Update(problem="", chips=view.chips(desk, session), mail=browser_message("sent", text=line))
+        if chat and context.conversations.is_writing(chat.id) and _queue(context, session, chat, line):
+            yield Update(problem="", chips=view.chips(context, session), mail=browser_message("sent", text=line))
             return
         if chat and session.editing:
-            begun_chat = desk.conversations.edit(session.owner, chat.id, chat.version, session.editing, line, ask.asks())
+            begun_chat = context.conversations.edit(session.owner, chat.id, chat.version, session.editing, line, ask.asks())
         else:
             question = Question(line, tuple(session.attachments))
-            begun_chat = desk.conversations.send(session.owner, chat.id if chat else None, chat.version if chat else None,
+            begun_chat = context.conversations.send(session.owner, chat.id if chat else None, chat.version if chat else None,
                                                  question, ask.asks())
     except StaleChat as error:
-        yield newest(desk, session, error)
+        yield newest(context, session, error)
         return
     except (PageError, EngineError) as error:
-        yield Update(problem=problem_box(error, desk.language))
+        yield Update(problem=problem_box(error, context.language))
         return
     session.attachments, session.undo = [], None
-    yield from begun(desk, session, begun_chat, mail=browser_message("sent", text=line))
+    yield from begun(context, session, begun_chat, mail=browser_message("sent", text=line))
 
 
-def _queue(desk: Desk, session: Session, chat: Chat, line: str) -> bool:
+def _queue(context: Context, session: Session, chat: Chat, line: str) -> bool:
     """Keep `line` for the end of the answer. False if that has come meanwhile."""
     if session.attachments:
         raise PageError("error.queue_no_files")
-    if not desk.conversations.queue(session.owner, chat.id, line):
+    if not context.conversations.queue(session.owner, chat.id, line):
         return False
-    session.chat = replace(chat, queued=desk.conversations.store.get(session.owner, chat.id).queued)
+    session.chat = replace(chat, queued=context.conversations.store.get(session.owner, chat.id).queued)
     return True
 
 
-def begun(desk: Desk, session: Session, chat: Chat, **changes: Any) -> Iterator[Update]:
+def begun(context: Context, session: Session, chat: Chat, **changes: Any) -> Iterator[Update]:
     """Show a chat whose answer has just begun."""
     session.turn_to(chat)
-    looks = desk.conversations.look(session.owner, chat.id, with_ended=True)
+    looks = context.conversations.look(session.owner, chat.id, with_ended=True)
     if len(looks) == 1 and looks[0].is_over:
         looks = ()      # its end shows it, and only then is it to be acted upon; of two, either can be kept
-    yield _followed(desk, session, looks, **{"system_prompt": None, "options": None, "is_writing": True, **changes})
+    yield _followed(context, session, looks, **{"system_prompt": None, "options": None, "is_writing": True, **changes})
 
 
-def show(desk: Desk, session: Session, **changes: Any) -> Iterator[Update]:
+def show(context: Context, session: Session, **changes: Any) -> Iterator[Update]:
     """Show what the session turned to; if something is being written there, the next event follows it.
 
     An answer may end between reading the chat and looking at it: then there is nothing to look at, and what was read still says
     that it is being written. Following it finds its end.
     """
-    looks = desk.conversations.look(session.owner, session.chat.id) if session.chat else ()
-    yield _followed(desk, session, looks, **changes)
+    looks = context.conversations.look(session.owner, session.chat.id) if session.chat else ()
+    yield _followed(context, session, looks, **changes)
 
 
-def _followed(desk: Desk, session: Session, looks: tuple[Progress, ...], **changes: Any) -> Update:
+def _followed(context: Context, session: Session, looks: tuple[Progress, ...], **changes: Any) -> Update:
     session.looks = looks
     session.pair = tuple(look.message.id for look in session.looks) if len(session.looks) > 1 else ()
     session.is_following = session.must_follow = bool(session.looks) or _is_open(session.chat)
-    return view.whole(desk, session, **changes)
+    return view.whole(context, session, **changes)
 
 
 def _is_open(chat: Chat | None) -> bool:
     return chat is not None and any(message.state == "writing" for message in chat.path)
 
 
-def newest(desk: Desk, session: Session, error: StaleChat) -> Update:
+def newest(context: Context, session: Session, error: StaleChat) -> Update:
     """The chat as another page has made it, and why it changed under this one's hands."""
     assert session.chat is not None
-    session.turn_to(desk.conversations.store.get(session.owner, session.chat.id))
-    return view.whole(desk, session, problem=problem_box(error, desk.language), system_prompt=None, options=None)
+    session.turn_to(context.conversations.store.get(session.owner, session.chat.id))
+    return view.whole(context, session, problem=problem_box(error, context.language), system_prompt=None, options=None)
 
 
-def grow(desk: Desk, session: Session) -> Iterator[None]:
+def grow(context: Context, session: Session) -> Iterator[None]:
     """Follow the answers being written in the session's chat until they end or the page turns away; yields when it is time to show.
 
     An event of its own, with only the conversation as output: Gradio makes every other output anew at each update, even one
@@ -130,7 +131,7 @@ def grow(desk: Desk, session: Session) -> Iterator[None]:
     chat_id, turn = session.chat.id, session.following
     session.must_follow, pace = False, Pace()
     try:
-        for looks in desk.conversations.follow(session.owner, chat_id):
+        for looks in context.conversations.follow(session.owner, chat_id):
             if session.following != turn:
                 yield       # what was on its way may come after what the page has turned to
                 return
@@ -145,7 +146,7 @@ def grow(desk: Desk, session: Session) -> Iterator[None]:
             session.is_following = False
 
 
-def end(desk: Desk, session: Session) -> tuple[Update, bool] | None:
+def end(context: Context, session: Session) -> tuple[Update, bool] | None:
     """The chat as it was saved, and whether another answer has begun there (to a queued message); None if nothing ended.
 
     If it could not be saved, what was seen stays, with the reason.
@@ -154,9 +155,9 @@ def end(desk: Desk, session: Session) -> tuple[Update, bool] | None:
         return None
     session.must_end = False
     problems: list[Exception] = [look.save_problem for look in session.looks if look.save_problem]
-    is_more = desk.conversations.is_writing(session.chat.id)
+    is_more = context.conversations.is_writing(session.chat.id)
     try:
-        chat = desk.conversations.store.get(session.owner, session.chat.id)
+        chat = context.conversations.store.get(session.owner, session.chat.id)
         if not problems:
             session.chat = chat
             session.looks = session.looks if session.pair else ()
@@ -164,21 +165,21 @@ def end(desk: Desk, session: Session) -> tuple[Update, bool] | None:
         session.turn_to(None)
     except EngineError as error:
         problems.append(error)
-    shown = problem_box(problems[0], desk.language) if problems else ""
-    return view.whole(desk, session, problem=shown, is_writing=is_more, system_prompt=None, options=None), is_more
+    shown = problem_box(problems[0], context.language) if problems else ""
+    return view.whole(context, session, problem=shown, is_writing=is_more, system_prompt=None, options=None), is_more
 
 
-def again(desk: Desk, session: Session, update: Update) -> Iterator[Update]:
+def again(context: Context, session: Session, update: Update) -> Iterator[Update]:
     """The page once more, if it has turned to something else since `update` was made: two events may answer in any order.
 
     To be asked after `update` was sent: whoever turns the page later answers later.
     """
     while update.turn is not None and session.following != update.turn:
-        update = view.whole(desk, session, problem=None, system_prompt=None, options=None)
+        update = view.whole(context, session, problem=None, system_prompt=None, options=None)
         yield update
 
 
-def view_prompt(desk: Desk, session: Session, ask: AskInput) -> PromptView:
+def view_prompt(context: Context, session: Session, ask: AskInput) -> PromptView:
     """Exactly what the model read last, or with an empty chat what it would read first. Raises EngineError."""
     first = ask.asks()[0]
     path = list(session.path)
@@ -186,4 +187,4 @@ def view_prompt(desk: Desk, session: Session, ask: AskInput) -> PromptView:
         path.pop()
     messages = prompt_messages(path, first.system_prompt) if path else \
         prompt_messages([ChatMessage("user", "…")], first.system_prompt)
-    return desk.engine.view_prompt([Message(each.role, each.content) for each in messages], first.options)
+    return context.engine.view_prompt([Message(each.role, each.content) for each in messages], first.options)

@@ -11,7 +11,7 @@ import gradio as gr
 
 from engine.chat import ChatSummary, SearchHit
 
-from ..shared.context import Shared
+from ..shared.context import PageBuilder
 from ..shared.language import text
 from ..shared.visitor import Account
 from .session import Session
@@ -42,7 +42,7 @@ class Sidebar:
     upload: gr.UploadButton
 
 
-def build_sidebar(shared: Shared) -> Sidebar:
+def build_sidebar(shared: PageBuilder) -> Sidebar:
     with gr.Column(elem_id="mc-side", elem_classes="mc-side"):
         new = shared.labelled(gr.Button, {"value": "chat.new"}, size="sm", min_width=0, elem_id="mc-new")
         search = shared.labelled(gr.Textbox, {"label": "side.search", "placeholder": "side.search"}, show_label=False, container=False,

@@ -12,11 +12,12 @@ from engine import EngineError
 from engine.chat import read_chats
 from engine.errors import ChatNotFound, ShareNotFound
 
-from ..shared.context import QUICK, SILENT, Shared, busy
+from ..compat import event_data
+from ..shared.context import QUICK, SILENT, Context, PageBuilder, busy
 from ..shared.errors import PageError
 from ..shared.html import browser_message, problem_box
-from ..shared.language import language_of, number, text
-from ..shared.visitor import account_of, owner_of, zone_of
+from ..shared.language import number, text
+from ..shared.visitor import owner_of
 from . import actions, replies, view
 from .attachments import attach_files
 from .options_panel import OptionsPanel, build_options_panel
@@ -24,7 +25,7 @@ from .rendering import messages
 from .replies import AskInput
 from .session import Session
 from .sidebar import Sidebar, build_sidebar
-from .view import Desk, Update
+from .view import Update
 
 MAX_REPLIES = 64        # handlers at once; the engine has its own, stricter limit in public mode
 MAX_IMPORT_BYTES = 50_000_000
@@ -70,7 +71,7 @@ class Composer:
     stop: gr.Button
 
 
-def build_chat_tab(shared: Shared) -> ChatTab:
+def build_chat_tab(shared: PageBuilder) -> ChatTab:
     session, wake = gr.State(Session()), gr.State(0)
     follow, ended = gr.State(0), gr.State(0)        # which answers to follow, and which have ended: a change of them is an event
     with gr.Row(elem_classes="mc-body"):
@@ -92,13 +93,13 @@ def build_chat_tab(shared: Shared) -> ChatTab:
     return tab
 
 
-def _chatbot(shared: Shared, name: str) -> gr.Chatbot:
+def _chatbot(shared: PageBuilder, name: str) -> gr.Chatbot:
     return shared.labelled(
         gr.Chatbot, {"label": f"chat.{name}"}, show_label=False, container=False, layout="panel", height="100%", buttons=[],
         feedback_options=None, elem_id=f"mc-{name}", elem_classes="mc-conversation", allow_tags=False, autoscroll=False)
 
 
-def _build_composer(shared: Shared) -> Composer:
+def _build_composer(shared: PageBuilder) -> Composer:
     with gr.Column(scale=0, elem_classes="mc-composer"):
         _button(shared, "end", "chat.to_end")
         problem, chips = _html("problem"), _html("chips")
@@ -120,77 +121,77 @@ def _html(name: str, js_on_load: str | None = None) -> gr.HTML:
     return gr.HTML("", elem_id=f"mc-{name}", elem_classes=f"mc-{name}-box", apply_default_css=False, js_on_load=js_on_load)
 
 
-def _button(shared: Shared, name: str, key: str, **properties: Any) -> gr.Button:
+def _button(shared: PageBuilder, name: str, key: str, **properties: Any) -> gr.Button:
     return shared.labelled(gr.Button, {"value": key}, size="sm", min_width=0, elem_id=f"mc-{name}", **properties)
 
 
-def _wire(shared: Shared, tab: ChatTab, composer: Composer, bus: gr.HTML, outputs: list[Any], follow: gr.State, ended: gr.State) -> None:
-    def desk_of(request: gr.Request) -> Desk:
-        return Desk(shared.engine, shared.conversations, language_of(request), zone_of(request), account_of(request))
+def _wire(shared: PageBuilder, tab: ChatTab, composer: Composer, bus: gr.HTML, outputs: list[Any], follow: gr.State,
+          ended: gr.State) -> None:
+    context_of = shared.context
 
     def rows(session: Session, request: gr.Request, updates: Iterator[Update]) -> Iterator[list[Any]]:
         session.owner = session.owner or owner_of(request)
         for update in updates:
             yield [*update.row(), session.following if session.must_follow else gr.skip()]
-            for newer in replies.again(desk_of(request), session, update):
+            for newer in replies.again(context_of(request), session, update):
                 yield [*newer.row(), gr.skip()]
 
     def send(request: gr.Request, line: str, session: Session, *values: Any) -> Iterator[list[Any]]:
-        yield from rows(session, request, replies.send(desk_of(request), session, line, _ask(values)))
+        yield from rows(session, request, replies.send(context_of(request), session, line, _ask(values)))
 
     def send_example(event: gr.EventData, request: gr.Request, session: Session, *values: Any) -> Iterator[list[Any]]:
         yield from send(request, str(event.text), session, *values)
 
     def act(event: gr.EventData, request: gr.Request, session: Session, *values: Any) -> Iterator[list[Any]]:
-        detail = event._data if isinstance(event._data, dict) else {}
+        detail = event_data(event)
         yield from rows(session, request, actions.perform(
-            desk_of(request), session, str(detail.get("act")), detail.get("id"), detail.get("value"), _ask(values)))
+            context_of(request), session, str(detail.get("act")), detail.get("id"), detail.get("value"), _ask(values)))
 
     def new(request: gr.Request, session: Session) -> Iterator[list[Any]]:
-        yield from rows(session, request, actions.perform(desk_of(request), session, "new", "", "", AskInput()))
+        yield from rows(session, request, actions.perform(context_of(request), session, "new", "", "", AskInput()))
 
     def arrive(request: gr.Request, session: Session) -> Iterator[list[Any]]:
-        yield from rows(session, request, _arrive(desk_of(request), session, request))
+        yield from rows(session, request, _arrive(context_of(request), session, request))
 
     def grow(request: gr.Request, session: Session) -> Iterator[list[Any]]:
-        desk = desk_of(request)
-        for _ in replies.grow(desk, session):
-            yield [messages(session, desk.language), *view.pair(desk, session), gr.skip()]
+        context = context_of(request)
+        for _ in replies.grow(context, session):
+            yield [messages(session, context.language), *view.pair(context, session), gr.skip()]
         yield [*[gr.skip()] * 3, session.following if session.must_end else gr.skip()]
 
     def end(request: gr.Request, session: Session, wake: int) -> Iterator[list[Any]]:
-        desk = desk_of(request)
-        ended = replies.end(desk, session)
+        context = context_of(request)
+        ended = replies.end(context, session)
         if ended is None:
             yield [gr.skip()] * (len(outputs) + 1)
             return
         update, is_more = ended
         yield [*update.row(), wake + 1 if is_more else gr.skip()]
-        for newer in replies.again(desk, session, update):
+        for newer in replies.again(context, session, update):
             yield [*newer.row(), gr.skip()]
 
     def look_again(request: gr.Request, session: Session) -> Iterator[list[Any]]:
-        yield from rows(session, request, _look_again(desk_of(request), session))
+        yield from rows(session, request, _look_again(context_of(request), session))
 
     def stop(session: Session) -> None:
         if session.chat:
             shared.conversations.stop(session.owner, session.chat.id)
 
     def attach(paths: list[str] | None, request: gr.Request, session: Session) -> list[Any]:
-        desk, problem = desk_of(request), ""
+        context, problem = context_of(request), ""
         try:
-            attach_files(desk, session, paths or [])
+            attach_files(context, session, paths or [])
         except EngineError as error:
-            problem = problem_box(error, desk.language)
-        return Update(chips=view.chips(desk, session), problem=problem).row()
+            problem = problem_box(error, context.language)
+        return Update(chips=view.chips(context, session), problem=problem).row()
 
     def search(query: str, request: gr.Request, session: Session) -> Any:
         session.query = query
         session.owner = session.owner or owner_of(request)
-        return view.chats(desk_of(request), session)
+        return view.chats(context_of(request), session)
 
     def import_chats(path: str | None, request: gr.Request, session: Session) -> Iterator[list[Any]]:
-        yield from rows(session, request, _import(desk_of(request), session, path))
+        yield from rows(session, request, _import(context_of(request), session, path))
 
     # Whatever an event names as an output is made anew by the browser, changed or not: following and ending have events of their own.
     settings, begun = list(tab.options.asked), [*outputs, follow]
@@ -215,39 +216,39 @@ def _ask(values: tuple[Any, ...]) -> AskInput:
     return AskInput(system_prompt or "", tuple(fields), bool(is_pair), second_prompt or "", second_temperature or 0.0)
 
 
-def _arrive(desk: Desk, session: Session, request: gr.Request) -> Iterator[Update]:
+def _arrive(context: Context, session: Session, request: gr.Request) -> Iterator[Update]:
     """A page was opened or loaded again: it shows what its address names, and follows what is being written there."""
     where = dict(request.query_params or {})
     try:
         if where.get("share"):
-            session.turn_to(None, desk.conversations.shares.get(str(where["share"])))
+            session.turn_to(None, context.conversations.shares.get(str(where["share"])))
         elif where.get("chat"):
-            session.turn_to(desk.conversations.store.get(session.owner, str(where["chat"])))
+            session.turn_to(context.conversations.store.get(session.owner, str(where["chat"])))
     except (ShareNotFound, ChatNotFound) as error:
-        yield view.whole(desk, session, problem=problem_box(error, desk.language), system_prompt=None)
+        yield view.whole(context, session, problem=problem_box(error, context.language), system_prompt=None)
         return
     except EngineError as error:        # the database cannot be read: writing is still possible
-        yield view.whole(desk, session, problem=problem_box(error, desk.language), system_prompt=None)
+        yield view.whole(context, session, problem=problem_box(error, context.language), system_prompt=None)
         return
-    yield from replies.show(desk, session, **({} if session.chat else {"system_prompt": None}))
+    yield from replies.show(context, session, **({} if session.chat else {"system_prompt": None}))
 
 
-def _look_again(desk: Desk, session: Session) -> Iterator[Update]:
+def _look_again(context: Context, session: Session) -> Iterator[Update]:
     """This chat was changed on another page, or a queued message is being answered."""
     if session.chat is None or session.is_following:
         yield Update()
         return
     try:
-        chat = desk.conversations.store.get(session.owner, session.chat.id)
+        chat = context.conversations.store.get(session.owner, session.chat.id)
     except EngineError:
         session.turn_to(None)
-        yield view.whole(desk, session)
+        yield view.whole(context, session)
         return
     session.turn_to(chat)
-    yield from replies.show(desk, session, system_prompt=None, options=None)
+    yield from replies.show(context, session, system_prompt=None, options=None)
 
 
-def _import(desk: Desk, session: Session, path: str | None) -> Iterator[Update]:
+def _import(context: Context, session: Session, path: str | None) -> Iterator[Update]:
     try:
         if not path:
             raise PageError("error.gone")
@@ -256,12 +257,12 @@ def _import(desk: Desk, session: Session, path: str | None) -> Iterator[Update]:
         if len(content) > MAX_IMPORT_BYTES:
             raise PageError("error.import_size")
         imported = read_chats(content.decode("utf-8-sig", errors="replace"))
-        chats = [desk.conversations.store.copy(session.owner, each.title, each.path) for each in imported]
+        chats = [context.conversations.store.copy(session.owner, each.title, each.path) for each in imported]
     except (PageError, EngineError) as error:
-        yield Update(problem=problem_box(error, desk.language))
+        yield Update(problem=problem_box(error, context.language))
         return
     session.turn_to(chats[-1])
-    done = browser_message("toast", text=text(desk.language, "import.done", count=number(desk.language, len(chats))))
-    yield from replies.show(desk, session, mail=done)
+    done = browser_message("toast", text=text(context.language, "import.done", count=number(context.language, len(chats))))
+    yield from replies.show(context, session, mail=done)
 
 

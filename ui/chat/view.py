@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from datetime import UTC, timezone
 from typing import Any
 
 import gradio as gr
 
-from engine import Conversations, Engine, GenerationOptions
+from engine import GenerationOptions
 from engine.chat import Attachment, Progress
 from engine.errors import StorageError
 
+from ..shared.context import Context
 from ..shared.errors import sentence
 from ..shared.html import browser_message
 from ..shared.language import number, text
-from ..shared.visitor import Account
 from . import rendering
 from .options_panel import values_of
 from .session import Session
 from .sidebar import LISTED, list_html, sign_html
 from .welcome import welcome_html
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What every handler works with, and for whom."""
-
-    engine: Engine
-    conversations: Conversations
-    language: str = "en"
-    zone: timezone = UTC
-    account: Account | None = None      # of Hugging Face, where one can sign in
 
 
 @dataclass(frozen=True)
@@ -65,35 +53,35 @@ class Update:
         return [gr.skip() if part is None else part for part in (*parts, *fields)]
 
 
-def whole(desk: Desk, session: Session, **changes: Any) -> Update:
+def whole(context: Context, session: Session, **changes: Any) -> Update:
     """Everything, for a page that turned to something else."""
     turn, chat = session.following, session.chat
-    status = desk.engine.status()
+    status = context.engine.status()
     options = chat.options if chat and chat.options else None
     return Update(**{
-        "messages": rendering.messages(session, desk.language), "problem": "",
-        "gauge": rendering.gauge(session, status.window_tokens, desk.language), "is_writing": session.is_writing,
-        "welcome": "" if session.path else welcome_html(status, desk.language), "chats": chats(desk, session),
-        "turn": turn, "head": head(desk, session), "chips": chips(desk, session), "pair": pair(desk, session),
+        "messages": rendering.messages(session, context.language), "problem": "",
+        "gauge": rendering.gauge(session, status.window_tokens, context.language), "is_writing": session.is_writing,
+        "welcome": "" if session.path else welcome_html(status, context.language), "chats": chats(context, session),
+        "turn": turn, "head": head(context, session), "chips": chips(context, session), "pair": pair(context, session),
         "system_prompt": chat.system_prompt if chat else "", "options": options, **changes})
 
 
-def chats(desk: Desk, session: Session) -> str:
+def chats(context: Context, session: Session) -> str:
     """The list of chats, or what a search found. A database that cannot be read shows its reason there."""
-    store = desk.conversations.store
-    sign = sign_html(desk.account, desk.language) if desk.engine.settings.can_sign_in else ""
+    store = context.conversations.store
+    sign = sign_html(context.account, context.language) if context.engine.settings.can_sign_in else ""
     try:
         if session.query.strip():
-            return list_html(store.search(session.owner, session.query), session, desk.language, desk.zone) + sign
-        return list_html(store.list(session.owner, 1 + (session.list_size or LISTED)), session, desk.language, desk.zone) + sign
+            return list_html(store.search(session.owner, session.query), session, context.language, context.zone) + sign
+        return list_html(store.list(session.owner, 1 + (session.list_size or LISTED)), session, context.language, context.zone) + sign
     except StorageError as error:
-        return f'<div class="mc-problem" role="alert">{html.escape(sentence(error, desk.language))}</div>'
+        return f'<div class="mc-problem" role="alert">{html.escape(sentence(error, context.language))}</div>'
 
 
-def head(desk: Desk, session: Session) -> str:
+def head(context: Context, session: Session) -> str:
     """The line above the conversation; page.js keeps the address of the page in step with it."""
     def say(key: str, **values: object) -> str:
-        return html.escape(text(desk.language, key, **values))
+        return html.escape(text(context.language, key, **values))
 
     chat, share = session.chat, session.share
     where = f'data-chat="{chat.id if chat else ""}" data-share="{html.escape(share.token) if share else ""}"'
@@ -113,10 +101,10 @@ def head(desk: Desk, session: Session) -> str:
     return (f'<div class="mc-head" id="mc-place" {where}>{drawer}<h2>{title}</h2><span class="mc-acts mc-row">{acts}</span></div>')
 
 
-def chips(desk: Desk, session: Session) -> str:
+def chips(context: Context, session: Session) -> str:
     """What hangs on the next message: files, a queued message, an edit in progress, something to undo."""
     def say(key: str, **values: object) -> str:
-        return html.escape(text(desk.language, key, **values))
+        return html.escape(text(context.language, key, **values))
 
     def chip(words: str, *acts: tuple[str, object, str], kind: str = "") -> str:
         buttons = "".join(f'<button type="button" data-act="{act}" data-id="{target}">{say(key)}</button>' for act, target, key in acts)
@@ -130,9 +118,9 @@ def chips(desk: Desk, session: Session) -> str:
     if session.chat and session.chat.queued:
         shown.append(chip(say("chat.queued", text=session.chat.queued[:80]), ("unqueue", 0, "chat.unqueue")))
     for index, each in enumerate(session.attachments):
-        shown.append(chip(_file(each, desk.language), ("detach", index, "attach.remove")))
+        shown.append(chip(_file(each, context.language), ("detach", index, "attach.remove")))
     for index, each in enumerate(session.too_long):
-        shown.append(chip(f"{_file(each, desk.language)} — {say('attach.too_long')}", ("first-part", index, "attach.first_part"),
+        shown.append(chip(f"{_file(each, context.language)} — {say('attach.too_long')}", ("first-part", index, "attach.first_part"),
                           ("drop", index, "attach.remove"), kind="is-bad"))
     return f'<div class="mc-tags">{"".join(shown)}</div>' if shown else ""
 
@@ -141,12 +129,12 @@ def _file(each: Attachment, language: str) -> str:
     return html.escape(f"{each.name} · {text(language, 'usage.tokens', count=number(language, each.tokens))}")
 
 
-def pair(desk: Desk, session: Session) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def pair(context: Context, session: Session) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The two answers side by side, while both are being written and until one is kept."""
     looks: list[Progress] = [look for look in session.looks if look.message.id in session.pair]
     if len(looks) < 2:
         return [], []
-    left, right = (rendering.single(look, desk.language) for look in looks[:2])
+    left, right = (rendering.single(look, context.language) for look in looks[:2])
     return left, right
 
 

@@ -11,7 +11,7 @@ from engine.errors import ModelAccessDenied
 from engine.library import choice_of
 from engine.models import Verdict
 
-from ..shared.context import Shared
+from ..shared.context import PageBuilder
 from ..shared.errors import sentence
 from ..shared.html import disk_size, quantization_name
 from ..shared.language import number, text
@@ -23,7 +23,7 @@ from .session import CONTEXTS, ModelsSession
 class Shelf:
     """The tab as one session sees it now, output by output."""
 
-    def __init__(self, shared: Shared, session: ModelsSession, counter: Counter, language: str) -> None:
+    def __init__(self, shared: PageBuilder, session: ModelsSession, counter: Counter, language: str) -> None:
         self._library, self._engine, self._session, self._language = shared.library, shared.engine, session, language
         self._visitor = counter.of(session)
         self._status: Status = shared.engine.status()

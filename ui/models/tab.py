@@ -11,7 +11,7 @@ import gradio as gr
 from engine import Quantization
 from engine.hub import HubQuery
 
-from ..shared.context import SILENT, Shared
+from ..shared.context import SILENT, PageBuilder
 from ..shared.html import ACTION_JS
 from ..shared.language import language_of
 from ..shared.visitor import visitor_of
@@ -70,7 +70,7 @@ class Detail:
     card: gr.Markdown
 
 
-def build_models_tab(shared: Shared, tab: gr.Tab, strip: gr.HTML) -> ModelsTab:
+def build_models_tab(shared: PageBuilder, tab: gr.Tab, strip: gr.HTML) -> ModelsTab:
     session, wake = gr.State(ModelsSession()), gr.State(0)
     with gr.Column(elem_classes="mc-models"):
         machine = _html("machine")
@@ -93,7 +93,7 @@ def _html(name: str) -> gr.HTML:
     return gr.HTML("", elem_id=f"mc-{name}", apply_default_css=False, js_on_load=ACTION_JS)
 
 
-def _build_filters(shared: Shared) -> Filters:
+def _build_filters(shared: PageBuilder) -> Filters:
     def choose(name: str, values: tuple[str, ...]) -> gr.Dropdown:
         return shared.chooser(f"filter.{name}", {value: f"filter.{name}.{value or 'any'}" for value in values}, min_width=120,
                               elem_id=f"mc-filter-{name}")
@@ -105,7 +105,7 @@ def _build_filters(shared: Shared) -> Filters:
                        choose("gated", ("", "no", "yes")), choose("sort", SORTS))
 
 
-def _build_detail(shared: Shared) -> Detail:
+def _build_detail(shared: PageBuilder) -> Detail:
     about, problem = _html("model"), _html("model-problem")
     with gr.Column(visible=False, elem_id="mc-token-box") as token_box, gr.Row(elem_classes="mc-token-row"):
         token = shared.labelled(gr.Textbox, {"label": "token.title", "info": "token.info"}, type="password", lines=1, max_lines=1,
@@ -131,7 +131,7 @@ def _build_detail(shared: Shared) -> Detail:
                   unload, card_box, card)
 
 
-def _wire(shared: Shared, session: gr.State, wake: gr.State, tab: gr.Tab, strip: gr.HTML, machine: gr.HTML, filters: Filters,
+def _wire(shared: PageBuilder, session: gr.State, wake: gr.State, tab: gr.Tab, strip: gr.HTML, machine: gr.HTML, filters: Filters,
           listing: gr.HTML, disk: gr.HTML, detail: Detail) -> None:
     library = shared.library
     outputs = [machine, listing, disk, detail.about, detail.problem, detail.token_box, detail.token, detail.controls, detail.quantization,

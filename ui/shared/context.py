@@ -1,18 +1,21 @@
-"""What the parts of the page have in common: the engine, and every component that carries a text."""
+"""What the tabs have in common: the services behind the page, the builder of its labelled components, and the context of a handler."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, timezone
 from typing import Any, TypeVar
 
 import gradio as gr
 
 from engine import BUILTIN, AgentSessions, Benchmarks, Conversations, Engine, Library
+from engine.library import Visitor
 
-from .language import I18N, text
+from .language import I18N, language_of, text
+from .visitor import Account, account_of, visitor_of, zone_of
 
-# How events of this page behave: each part says by itself what it waits for.
+# Options of this page's events. SILENT: without Gradio's progress display; each part shows its own.
 SILENT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 QUICK: dict[str, Any] = {**SILENT, "queue": False}
 
@@ -20,43 +23,111 @@ Block = TypeVar("Block", bound=gr.blocks.Block)
 
 
 def busy(component: gr.blocks.Block) -> dict[str, Any]:
-    """An event during which `component` shows that it lasts."""
+    """Options of an event that shows Gradio's minimal progress display on `component`."""
     return {**SILENT, "show_progress": "minimal", "show_progress_on": [component]}
 
 
 @dataclass(frozen=True)
-class Shared:
-    """`labels` and `choices` are filled while the page is built and only read afterwards."""
+class Services:
+    """The parts of the engine that the page works with; one of each in a process."""
 
     engine: Engine
     conversations: Conversations
     library: Library
     agent_sessions: AgentSessions
     benchmarks: Benchmarks
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether the model in use is the one that comes with the app."""
+        spec = self.engine.spec or self.engine.default_spec()
+        return spec.model == BUILTIN
+
+
+def build_services(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
+                   agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> Services:
+    """The services over `engine`; what is not given is created."""
+    conversations = conversations or Conversations(engine)
+    library = library or Library(engine, conversations)
+    return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs))
+
+
+@dataclass(frozen=True)
+class Context(Services):
+    """What a handler works with: the services, and who asks, in which language and time zone.
+
+    `account`: the visitor's Hugging Face account, on a Space where one can sign in.
+    """
+
+    visitor: Visitor = field(default_factory=Visitor)
+    language: str = "en"
+    zone: timezone = UTC
+    account: Account | None = None
+
+    @classmethod
+    def of(cls, services: Services, request: gr.Request | None) -> Context:
+        return cls(services.engine, services.conversations, services.library, services.agent_sessions, services.benchmarks,
+                   visitor_of(request), language_of(request), zone_of(request), account_of(request))
+
+
+@dataclass(frozen=True)
+class PageBuilder:
+    """Creates components that carry texts, and keeps them so that a change of language reaches each.
+
+    `labels` and `choices` are filled while the page is built and only read afterwards.
+    """
+
+    services: Services
     labels: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
     choices: list[tuple[gr.Dropdown, dict[str, str]]] = field(default_factory=list)
 
     @property
+    def engine(self) -> Engine:
+        return self.services.engine
+
+    @property
+    def conversations(self) -> Conversations:
+        return self.services.conversations
+
+    @property
+    def library(self) -> Library:
+        return self.services.library
+
+    @property
+    def agent_sessions(self) -> AgentSessions:
+        return self.services.agent_sessions
+
+    @property
+    def benchmarks(self) -> Benchmarks:
+        return self.services.benchmarks
+
+    @property
     def is_builtin(self) -> bool:
-        """Whether the model that answers now is the one that comes with the app."""
-        spec = self.engine.spec or self.engine.default_spec()
-        return spec.model == BUILTIN
+        return self.services.is_builtin
+
+    def context(self, request: gr.Request | None) -> Context:
+        return Context.of(self.services, request)
 
     def labelled(self, kind: type[Block], keys: Mapping[str, str], **properties: Any) -> Block:
-        """A component whose `keys` (property: text key) speak the browser's language, and follow a later choice."""
+        """Create a component whose `keys` (property: text key) are shown in the visitor's language."""
         block: Block = kind(**{name: I18N(key) for name, key in keys.items()}, **properties)
         self.labels.append((block, dict(keys)))
         return block
 
-    def label_updates(self, language: str) -> list[dict[str, Any]]:
-        return [gr.update(**{name: text(language, key) for name, key in keys.items()}) for _, keys in self.labels]
-
     def chooser(self, label: str, choices: Mapping[str, str], **properties: Any) -> gr.Dropdown:
-        """A dropdown whose `choices` (value: text key) are in the visitor's language too; its first one is chosen."""
+        """Create a dropdown whose `choices` (value: text key) are translated too; the first one is selected."""
         named = [(text("en", key), value) for value, key in choices.items()]
-        chosen = self.labelled(gr.Dropdown, {"label": label}, choices=named, value=named[0][1], filterable=False, **properties)
-        self.choices.append((chosen, dict(choices)))
-        return chosen
+        dropdown = self.labelled(gr.Dropdown, {"label": label}, choices=named, value=named[0][1], filterable=False, **properties)
+        self.choices.append((dropdown, dict(choices)))
+        return dropdown
 
-    def choice_updates(self, language: str) -> list[dict[str, Any]]:
-        return [gr.update(choices=[(text(language, key), value) for value, key in choices.items()]) for _, choices in self.choices]
+    def text_updates(self, language: str, *, labels: bool = True, choices: bool = True) -> dict[gr.blocks.Block, dict[str, Any]]:
+        """The texts of the components in `language`, one update for each component."""
+        changes: dict[gr.blocks.Block, dict[str, Any]] = {}
+        if labels:
+            for block, keys in self.labels:
+                changes.setdefault(block, {}).update({name: text(language, key) for name, key in keys.items()})
+        if choices:
+            for dropdown, options in self.choices:
+                changes.setdefault(dropdown, {})["choices"] = [(text(language, key), value) for value, key in options.items()]
+        return {block: gr.update(**properties) for block, properties in changes.items()}

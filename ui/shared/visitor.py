@@ -37,7 +37,7 @@ def account_of(request: gr.Request | None) -> Account | None:
     return Account(info["userinfo"]["preferred_username"], Secret(info["access_token"]))
 
 
-def visitor_of(request: gr.Request) -> Visitor:
+def visitor_of(request: gr.Request | None) -> Visitor:
     """Who asks the engine for something: by the account, else by the name that this app asked for."""
     account = account_of(request)
     if account is not None:

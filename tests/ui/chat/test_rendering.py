@@ -1,6 +1,4 @@
-import time
 from dataclasses import replace
-from itertools import pairwise
 
 import gradio as gr
 import pytest
@@ -9,7 +7,6 @@ from engine import Prefill, Waiting
 from engine.chat import Attachment, Chat, ChatMessage, ChatSummary, Progress
 from ui.chat import rendering
 from ui.chat.session import Session
-from ui.shared.pace import UPDATE_S, Pace
 
 from ..scripted_engine import USAGE
 
@@ -125,14 +122,3 @@ def test_the_gauge_shows_the_last_exchange_and_what_is_left() -> None:
     assert "782 / 4,096" in gauge
     assert "3,314 left" in gauge
     assert "0 / 4,096" in rendering.gauge(Session(), 4096, "en")
-
-
-def test_updates_are_at_least_50_ms_apart() -> None:
-    pace, updates, until = Pace(), [], time.monotonic() + 0.3
-    while time.monotonic() < until:
-        if pace.is_due():
-            pace.began()
-            updates.append(time.monotonic())
-            pace.ended(0)
-    assert len(updates) <= 7
-    assert all(later - earlier >= UPDATE_S * 0.99 for earlier, later in pairwise(updates))

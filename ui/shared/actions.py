@@ -1,0 +1,81 @@
+"""Actions: the buttons that a tab draws in its HTML, each one function found by its name.
+
+A click reaches the server as a name, a target and a value. They come from the browser, so nothing in them is trusted: an unknown
+name is refused, values are cut to a length, and what a visitor may do is decided in the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from engine import EngineError
+
+from .context import Context
+from .errors import PageError
+
+Session = TypeVar("Session")
+Result = TypeVar("Result")
+Action = TypeVar("Action", bound=Callable[..., Any])
+MAX_NUMBER_DIGITS = 18      # SQLite's integers have 64 bits
+
+
+@dataclass(frozen=True)
+class Click:
+    """What a button asks for. `target`: what it is about, such as the id of a chat; `value`: what was typed or chosen."""
+
+    name: str
+    target: str = ""
+    value: str = ""
+
+    @property
+    def number(self) -> int:
+        """`target` as a message id or a position in a list. Raises PageError."""
+        return whole_number(self.target)
+
+
+def whole_number(typed: str) -> int:
+    """Raises PageError for anything but a whole number that the database can hold."""
+    if not typed.isdecimal() or len(typed) > MAX_NUMBER_DIGITS:
+        raise PageError("error.gone")
+    return int(typed)
+
+
+class Actions(Generic[Session, Result]):
+    """The actions of one tab.
+
+    An action is a function (context, session, click) -> Result. `on_error` makes the result of one that raised PageError or
+    EngineError; `before` is called with the session and the name of a known action before it runs.
+    """
+
+    def __init__(self, on_error: Callable[[Context, Session, Exception], Result],
+                 before: Callable[[Session, str], None] | None = None, max_value_chars: int = 100_000) -> None:
+        self._on_error, self._before, self._max_value_chars = on_error, before, max_value_chars
+        self._actions: dict[str, Callable[[Context, Session, Click], Result]] = {}
+
+    def __call__(self, *names: str) -> Callable[[Action], Action]:
+        """Decorator: register a function under these names."""
+        def register(action: Action) -> Action:
+            for name in names:
+                if name in self._actions:
+                    raise ValueError(f"There is an action {name!r} already.")
+                self._actions[name] = action
+            return action
+        return register
+
+    def perform(self, context: Context, session: Session, name: Any, target: Any = "", value: Any = "") -> Result:
+        """Run the action `name`. PageError and EngineError become a result; anything else is a bug and is raised."""
+        try:
+            action = self._actions.get(str(name))
+            if action is None:
+                raise PageError("error.gone")
+            if self._before is not None:
+                self._before(session, str(name))
+            return action(context, session, Click(str(name), _text(target, self._max_value_chars), _text(value, self._max_value_chars)))
+        except (PageError, EngineError) as error:
+            return self._on_error(context, session, error)
+
+
+def _text(value: Any, max_chars: int) -> str:
+    return "" if value is None else str(value)[:max_chars]
