@@ -27,6 +27,11 @@ def test_every_text_exists_in_every_language_with_the_same_places(language: str)
     assert all(TEXTS[language].values())
 
 
+@pytest.mark.parametrize("word", ["stranger", "takeover", "worktop", "shelf", "duel", "walls", "pump"])
+def test_no_visible_text_uses_a_word_of_our_own(word: str) -> None:
+    assert [key for key, value in TEXTS["en"].items() if re.search(rf"\b{word}", value, re.IGNORECASE)] == []
+
+
 def test_the_pages_source_uses_no_unknown_text() -> None:
     source = "".join(path.read_text("utf-8") for path in FOLDER.parent.rglob("*.py"))
     keys = re.findall(r'"((?:chat|bar|usage|options|welcome|error|tab)\.[a-zA-Z_.0-9]+)"', source)
