@@ -90,7 +90,7 @@ class Visitor:
 
     def _follow(self, conversations: Conversations, chat_id: str, text: str, is_loading: bool) -> Sent:
         started, first = time.monotonic(), None
-        answer = conversations.store.get(self.owner, chat_id).path[-1]      # an answer that has ended already has no looks
+        answer = conversations.get(self.owner, chat_id).path[-1]      # an answer that has ended already has no looks
         for (look,) in conversations.follow(self.owner, chat_id):
             answer, seconds = look.message, time.monotonic() - started
             first = seconds if first is None and answer.text else first
@@ -147,7 +147,7 @@ def swaps(engine: Engine, specs: list[ModelSpec], visitors: list[Visitor], count
 
 def is_lost(sent: Sent, conversations: Conversations) -> bool:
     """Whether the question, or the answer as it was last seen, is missing in the stored chat."""
-    path = conversations.store.get(sent.owner, sent.chat_id).path
+    path = conversations.get(sent.owner, sent.chat_id).path
     answers = [after for message, after in pairwise(path) if message.role == "user" and message.text == sent.text]
     return not sent.is_hung and [(answer.text, answer.state) for answer in answers] != [(sent.answer.text, sent.answer.state)]
 

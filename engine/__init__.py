@@ -15,7 +15,8 @@ from .agent.loop import AgentOptions
 from .agent.sessions import AgentSessions
 from .benchmark.benchmarks import Benchmarks
 from .chat.attachments import read_attachment
-from .chat.conversations import Ask, Conversations, Question
+from .chat.conversations import Conversations
+from .chat.question import Ask, Question
 from .errors import EngineError
 from .hub.hub import Hub
 from .library.library import Library

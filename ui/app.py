@@ -15,51 +15,49 @@ from .agent.tab import AgentTab, build_agent_tab
 from .benchmark.tab import build_benchmark_tab
 from .chat import rendering, view
 from .chat.options_panel import values_of
-from .chat.session import Session
+from .chat.session import ChatSession
 from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
 from .chat.welcome import welcome_html
+from .compat import slow_down_queue
 from .models.tab import ModelsTab, build_models_tab, jobs_strip
-from .shared.context import QUICK, PageBuilder, build_services
+from .shared.context import QUICK, PageBuilder, build_services, changes
 from .shared.errors import shown
 from .shared.jobs import strip_html
 from .shared.language import I18N, browser_language, language_of
 from .shared.pace import Pace
 from .shared.status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
 from .shared.theme import build_theme
-from .shared.visitor import visitor_of
 
 FOLDER = Path(__file__).parent
 # Answers are written by a model: a picture in one must not make the browser call another host.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
-QUEUE_S, PROGRESS_S = 0.02, 1.0     # the latest that an event is begun; nothing here reports progress by Gradio's means
 MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
 
 
 def build_app(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
               agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
     """The page over `engine`. What is loaded at the start is up to the caller."""
-    shared = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks))
+    builder = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks))
     with gr.Blocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         bar = build_status_bar()
         strip = jobs_strip()
         with gr.Tabs(elem_classes="mc-tabs"):
-            with shared.labelled(gr.Tab, {"label": "tab.chat"}, id="chat"):
-                chat = build_chat_tab(shared)
-            with shared.labelled(gr.Tab, {"label": "tab.agent"}, id="agent", elem_id="mc-tab-agent") as agent_tab:
-                agent = build_agent_tab(shared, agent_tab)
-            with shared.labelled(gr.Tab, {"label": "tab.models"}, id="models") as models_tab:
-                models = build_models_tab(shared, models_tab, strip)
-            with shared.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark") as benchmark_tab:
-                build_benchmark_tab(shared, benchmark_tab, strip, models.wake)
-        _watch_engine(page, shared, bar, chat)
-        _watch_jobs(page, shared, strip, models)
-        _follow_language(page, shared, bar, chat, agent)
+            with builder.labelled(gr.Tab, {"label": "tab.chat"}, id="chat"):
+                chat = build_chat_tab(builder, page)
+            with builder.labelled(gr.Tab, {"label": "tab.agent"}, id="agent", elem_id="mc-tab-agent") as agent_tab:
+                agent = build_agent_tab(builder, agent_tab)
+            with builder.labelled(gr.Tab, {"label": "tab.models"}, id="models") as models_tab:
+                models = build_models_tab(builder, models_tab, strip)
+            with builder.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark") as benchmark_tab:
+                build_benchmark_tab(builder, benchmark_tab, strip, models.wake)
+        _watch_engine(page, builder, bar, chat)
+        _watch_jobs(page, builder, strip, models)
+        _follow_language(page, builder, bar, chat, agent)
         gr.api(_chat_endpoint(engine), api_name="chat", concurrency_limit=MAX_REPLIES, concurrency_id="replies")
         if engine.settings.can_sign_in:
             gr.LoginButton(visible=False)       # brings the pages that the list of chats leads to
     page.queue(default_concurrency_limit=MAX_REPLIES)
-    # Gradio looks for work every millisecond, and for progress every ten: each look takes Python away from the model that writes.
-    page._queue.sleep_when_free, page._queue.progress_update_sleep_when_free = QUEUE_S, PROGRESS_S
+    slow_down_queue(page)
     return page
 
 
@@ -76,97 +74,106 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
     }
 
 
-def _watch_engine(page: gr.Blocks, shared: PageBuilder, bar: StatusBar, chat: ChatTab) -> None:
+def _watch_engine(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat: ChatTab) -> None:
     """Poll the engine and this page's chat; send only what changed since the page last heard."""
-    engine, fields = shared.engine, list(chat.options.fields)
+    engine, parts, fields = builder.engine, chat.parts, list(chat.options.fields)
     timer = gr.Timer(QUICK_S)
     seen = gr.State(None)               # the status line that this page shows, and which model it is about
     adopted = gr.State(None)            # the defaults last put into the options
-    
-    def look(request: gr.Request, session: Session, seen: tuple[str, str] | None, adopted: list[Any] | None, wake: int,
-             *values: Any) -> list[Any]:
-        status, language = engine.status(), language_of(request)
-        line, about = status_html(status, loading_name(engine), language), f"{status.state} {status.model} {status.error}"
-        woken = wake + 1 if _changed_elsewhere(shared.conversations, session) else gr.skip()
-        if seen == (line, about):
-            return [woken, *[gr.skip()] * (len(outputs) - 1)]
-        is_new = seen is None or seen[1] != about
-        is_welcome = not session.path and (is_new or status.state == "loading")
-        return [woken, (line, about), line, welcome_html(status, language) if is_welcome else gr.skip(),
-                rendering.gauge(session, status.window_tokens, language) if is_new else gr.skip(),
-                tools_html(language) if seen is None else gr.skip(),
-                gr.Timer(CALM_S if status.state in ("ready", "asleep") else QUICK_S) if is_new else gr.skip(),
-                *(adopt(adopted, values) if is_new else [gr.skip()] * (1 + len(fields)))]
 
-    def adopt(adopted: list[Any] | None, values: tuple[Any, ...]) -> list[Any]:
+    def look(request: gr.Request, session: ChatSession, seen_now: tuple[str, str] | None, adopted_now: list[Any] | None, wake: int,
+             *values: Any) -> Any:
+        status, context = engine.status(), builder.context(request)
+        line = status_html(status, loading_name(engine), context.language)
+        about = f"{status.state} {status.model} {status.error}"
+        changed: dict[gr.blocks.Block, Any] = {}
+        if _changed_elsewhere(builder.conversations, session):
+            changed[chat.wake] = wake + 1
+        if seen_now != (line, about):
+            changed |= {seen: (line, about), bar.status: line}
+            is_new = seen_now is None or seen_now[1] != about
+            if not session.path and (is_new or status.state == "loading"):
+                changed[parts.welcome] = welcome_html(status, context.language)
+            if is_new:
+                changed[parts.gauge] = rendering.gauge(session, status.window_tokens, context.language)
+                changed[timer] = gr.Timer(CALM_S if status.state in ("ready", "asleep") else QUICK_S)
+                changed |= adopt(adopted_now, values)
+        if seen_now is None:
+            changed[bar.tools] = tools_html(context.language)
+        return changes(changed)
+
+    def adopt(adopted_now: list[Any] | None, values: tuple[Any, ...]) -> dict[gr.blocks.Block, Any]:
         """Take over a new model's defaults, unless the visitor changed something."""
         defaults = values_of(engine.default_options())
-        if adopted == defaults or (adopted is not None and list(values) != adopted):
-            return [gr.skip()] * (1 + len(fields))
-        return [defaults, *defaults]
+        if adopted_now == defaults or (adopted_now is not None and list(values) != adopted_now):
+            return {}
+        return {adopted: defaults, **dict(zip(fields, defaults, strict=True))}
 
-    outputs = [chat.wake, seen, bar.status, chat.welcome, chat.gauge, bar.tools, timer, adopted, *fields]
-    # Through the queue: a gr.State tells its change only to events that went that way.
+    outputs = [chat.wake, seen, bar.status, parts.welcome, parts.gauge, bar.tools, timer, adopted, *fields]
+    # Through the queue: a gr.State announces its change only to events that went that way.
     gr.on([page.load, timer.tick], look, [chat.session, seen, adopted, chat.wake, *fields], outputs, **{**QUICK, "queue": True})
 
 
-def _watch_jobs(page: gr.Blocks, shared: PageBuilder, strip: gr.HTML, models: ModelsTab) -> None:
+def _watch_jobs(page: gr.Blocks, builder: PageBuilder, strip: gr.HTML, models: ModelsTab) -> None:
     """Poll what runs outside any page; a change of it wakes the Models tab."""
-    engine, library = shared.engine, shared.library
+    engine, library = builder.engine, builder.library
     timer, shown = gr.Timer(CALM_S), gr.State("")
     known = gr.State("")        # which jobs there are and in what state, which model is loaded, in which language that was shown
 
-    def look(request: gr.Request, shown: str, known: str, wake: int) -> list[Any]:
-        language, status = language_of(request), engine.status()
-        jobs = library.visible_jobs(visitor_of(request))
+    def look(request: gr.Request, shown_now: str, known_now: str, wake: int) -> Any:
+        context, status = builder.context(request), engine.status()
+        jobs = library.visible_jobs(context.visitor)
         load = engine.latest_load
-        line = strip_html(jobs, status, load.spec.name if load and not load.is_first else "", language)
-        now = " ".join((language, status.state, status.model, status.quantization, status.error, *(f"{job.id}{job.state}" for job in jobs)))
+        line = strip_html(jobs, status, load.spec.name if load and not load.is_first else "", context.language)
+        states = (f"{job.id}{job.state}" for job in jobs)
+        now = " ".join((context.language, status.state, status.model, status.quantization, status.error, *states))
         is_busy = status.state in ("loading", "unloading") or any(not job.is_over for job in jobs)
-        return [line if line != shown else gr.skip(), line if line != shown else gr.skip(), now if now != known else gr.skip(),
-                wake + 1 if now != known else gr.skip(), gr.Timer(QUICK_S if is_busy else CALM_S) if now != known else gr.skip()]
+        changed: dict[gr.blocks.Block, Any] = {strip: line, shown: line} if line != shown_now else {}
+        if now != known_now:
+            changed |= {known: now, models.wake: wake + 1, timer: gr.Timer(QUICK_S if is_busy else CALM_S)}
+        return changes(changed)
 
     gr.on([page.load, timer.tick], look, [shown, known, models.wake], [strip, shown, known, models.wake, timer],
           **{**QUICK, "queue": True})
 
 
-def _changed_elsewhere(conversations: Conversations, session: Session) -> bool:
-    """Whether another page changed the chat that this one shows, or has an answer written in it."""
+def _changed_elsewhere(conversations: Conversations, session: ChatSession) -> bool:
+    """Whether another page changed the chat that this one shows, or a reply is in progress there."""
     if session.chat is None or session.is_following:
         return False
     if conversations.is_writing(session.chat.id):
         return True
     try:
-        return conversations.store.version(session.owner, session.chat.id) != session.chat.version
+        return conversations.version(session.owner, session.chat.id) != session.chat.version
     except EngineError:
-        return False        # the next thing done here will say why
+        return False        # the next action here reports why
 
 
-def _follow_language(page: gr.Blocks, shared: PageBuilder, bar: StatusBar, chat: ChatTab, agent: AgentTab) -> None:
-    """A choice in the status bar changes every text in place: nothing typed or answered is lost."""
-    engine = shared.engine
-    spoken = list({component for component, _ in shared.labels})
+def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat: ChatTab, agent: AgentTab) -> None:
+    """A choice in the status bar changes every text in place: nothing typed or generated is lost."""
+    engine, parts = builder.engine, chat.parts
+    labelled = list(builder.text_updates("en"))
 
     def greet(request: gr.Request) -> Any:
-        """Labels already speak the browser's language; choices do not, and an earlier choice of language may differ."""
+        """Labels already have the browser's language; choices do not, and an earlier choice of language may differ."""
         language = language_of(request)
-        return shared.text_updates(language, labels=language != browser_language(request), choices=language != "en") or gr.skip()
+        return changes(builder.text_updates(language, labels=language != browser_language(request), choices=language != "en"))
 
-    def speak(session: Session, request: gr.Request) -> dict[gr.blocks.Block, Any]:
-        language, status = language_of(request), engine.status()
-        context = shared.context(request)
+    def speak(session: ChatSession, request: gr.Request) -> Any:
+        context, status = builder.context(request), engine.status()
+        language = context.language
         return {bar.status: status_html(status, loading_name(engine), language), bar.tools: tools_html(language),
-                chat.welcome: "" if session.path else welcome_html(status, language),
-                chat.gauge: rendering.gauge(session, status.window_tokens, language), chat.side.chats: view.chats(context, session),
-                chat.head: view.head(context, session), chat.chips: view.chips(context, session), **shared.text_updates(language)}
+                parts.welcome: "" if session.path else welcome_html(status, language),
+                parts.gauge: rendering.gauge(session, status.window_tokens, language), parts.chats: view.chats(context, session),
+                parts.head: view.head(context, session), parts.chips: view.chips(context, session), **builder.text_updates(language)}
 
-    def retell(session: Session, request: gr.Request) -> Any:
+    def retell(session: ChatSession, request: gr.Request) -> Any:
         return gr.skip() if session.is_writing else rendering.messages(session, language_of(request))
 
-    bar.tools.greet(greet, outputs=spoken, **QUICK)
+    bar.tools.greet(greet, outputs=labelled, **QUICK)
     page.load(None, js="() => mindcubes.greet()", api_visibility="private")
-    bar.tools.language(speak, chat.session, [bar.status, bar.tools, chat.welcome, chat.gauge, chat.side.chats, chat.head, chat.chips,
-                                             *spoken], **QUICK).then(retell, chat.session, chat.chatbot, **QUICK).then(
+    spoken = [bar.status, bar.tools, parts.welcome, parts.gauge, parts.chats, parts.head, parts.chips, *labelled]
+    bar.tools.language(speak, chat.session, spoken, **QUICK).then(retell, chat.session, parts.chatbot, **QUICK).then(
         *agent.respoken, **QUICK)
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 Snapshot = TypeVar("Snapshot")
@@ -158,8 +159,11 @@ class TaskRegistry(Generic[Key, Snapshot]):
             if not self._groups.get(key, (None,)):
                 del self._groups[key]
 
-    def start(self, key: Key, *tasks: BackgroundTask[Snapshot], on_end: Callable[[], None] | None = None) -> None:
-        """Start the tasks of a free or reserved key. When the last one ends the key is free, then `on_end` runs in its thread.
+    def start(self, key: Key, *tasks: BackgroundTask[Snapshot],
+              on_end: Callable[[BackgroundTask[Snapshot]], None] | None = None) -> None:
+        """Start the tasks of a free or reserved key.
+
+        When the last one ends, the key is free; then `on_end` runs in that task's thread, with the task.
 
         Raises ValueError if the key has running tasks.
         """
@@ -169,7 +173,7 @@ class TaskRegistry(Generic[Key, Snapshot]):
             self._groups[key] = tasks
             left = len(tasks)
 
-        def ended() -> None:
+        def ended(task: BackgroundTask[Snapshot]) -> None:
             nonlocal left
             with self._lock:
                 left -= 1
@@ -177,10 +181,10 @@ class TaskRegistry(Generic[Key, Snapshot]):
                 if is_last:
                     self._groups.pop(key, None)
             if is_last and on_end is not None:
-                on_end()
+                on_end(task)
 
         for task in tasks:
-            task.start(ended)
+            task.start(partial(ended, task))
 
     def __contains__(self, key: Key) -> bool:
         return key in self._groups

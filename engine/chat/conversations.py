@@ -1,8 +1,7 @@
-"""Conversations that belong to their owner, not to a page: answers are written and saved whether anybody looks or not.
+"""Conversations that belong to their owner, not to a page: replies are generated and saved whether a page follows them or not.
 
-A page asks for a change (send, edit, regenerate ...), gets the chat as it is now, and then follows the answers being
-written. It may leave at any time; another page, or the same one after a reload, follows the same answers. What is being
-written is saved at least every SAVE_S seconds.
+A page asks for a change (send, edit, regenerate ...), gets the chat as it is now, and follows the replies in progress. It may leave
+at any time; another page, or the same one after a reload, follows the same replies. Text is saved at least every SAVE_S seconds.
 """
 
 from __future__ import annotations
@@ -10,68 +9,38 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from ..background import HEARTBEAT_S, BackgroundTask, StopSignal, TaskRegistry, follow
 from ..errors import EngineBusy, EngineError, GenerationFailed, InvalidRequest, StorageError
-from ..messages import GenerationOptions, Message
+from ..messages import Message
 from ..runtime.engine import Engine
-from ..storage.chats import ChatStore
 from ..storage.database import Database
-from ..storage.presets import PresetStore
-from ..storage.records import Attachment, Chat, ChatMessage
-from ..storage.shares import ShareStore
+from ..storage.records import Chat, ChatMessage
 from ..storage.transfer import title_of
-from .attachments import compose
-from .live_reply import LiveReply, Progress
+from .question import Ask, Question, prompt_messages
+from .reply_in_progress import ReplyInProgress, ReplyProgress
+from .saved_chats import SavedChats
 
 log = logging.getLogger(__name__)
 SAVE_S = 1.0                # of text that a killed process may lose; saving is cheap
-RECENT_S = 5.0              # how long, at least, an ended answer can still be looked at
-FOLLOW_S = 0.05             # how often a follower hears something
-MAX_LIVE_OF_OWNER = 4       # in public mode: answers that one visitor has written at once
-MAX_ATTACHMENTS = 20
+RECENT_S = 5.0              # how long, at least, an ended reply can still be read with `with_ended`
+FOLLOW_S = 0.05             # shortest time between two snapshots: a fast model would spend its time on being watched
+MAX_LIVE_OF_OWNER = 4       # in public mode: replies in progress of one visitor
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """How an answer is to be written."""
-
-    options: GenerationOptions
-    system_prompt: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a person sends."""
-
-    text: str
-    attachments: tuple[Attachment, ...] = ()
-
-    def check(self) -> None:
-        if not self.text.strip() and not self.attachments:
-            raise InvalidRequest("message", "", "some text")
-        if len(self.attachments) > MAX_ATTACHMENTS:
-            raise InvalidRequest("attachments", len(self.attachments), f"at most {MAX_ATTACHMENTS}")
-
-
-class Conversations:
+class Conversations(SavedChats):
     """Safe to use from many threads. Everything raises ChatNotFound and StorageError; changes also StaleChat and EngineBusy."""
 
     def __init__(self, engine: Engine, database: Database | None = None) -> None:
+        super().__init__(database or engine.database)
         self._engine = engine
-        database = database or engine.database
-        self.store, self.shares, self.presets = ChatStore(database), ShareStore(database), PresetStore(database)
         self._lock = threading.Lock()
-        self._live: dict[str, list[LiveReply]] = {}
-        self._ended: dict[str, tuple[float, list[LiveReply]]] = {}      # when, and what was written
-        self._asked: dict[str, float] = {}      # when each owner last asked for an answer
-        self.recovered = 0
-        try:
-            self.recovered = self.store.recover()
-        except StorageError as error:       # every later use says it to the person who asks
-            log.error("%s", error)
+        self._replies: TaskRegistry[str, ReplyProgress] = TaskRegistry()        # by chat
+        self._ended: dict[str, tuple[float, list[ReplyInProgress]]] = {}        # by chat: when, and the replies of that time
+        self._asked: dict[str, float] = {}      # when each owner last asked for a reply
 
     # --- asking ---
 
@@ -81,14 +50,14 @@ class Conversations:
         Without a chat id a new chat is made. Raises InvalidRequest (MessageTooLong) before anything is kept.
         """
         question.check()
-        chat = self.store.get(owner, chat_id) if chat_id else None
+        chat = self._chats.get(owner, chat_id) if chat_id else None
         if chat:
             self._require_idle(chat.id)
         before = chat.path if chat else ()
         message = ChatMessage("user", question.text, parent=before[-1].id if before else None, attachments=question.attachments)
         self._require_room(owner, len(asks))
         self._require_fit((*before, message), asks)
-        chat = chat or self.store.create(owner, title_of(question.text) or question.attachments[0].name)
+        chat = chat or self._chats.create(owner, title_of(question.text) or question.attachments[0].name)
         return self._begin(owner, chat.id, version, message, asks)
 
     def edit(self, owner: str, chat_id: str, version: int, message_id: int, text: str, asks: Sequence[Ask]) -> Chat:
@@ -113,7 +82,13 @@ class Conversations:
         self._require_room(owner, 1)
         if index != len(chat.path) - 1:
             raise InvalidRequest("message", message_id, "the last answer of this chat")
-        chat = self.store.reopen(owner, chat_id, version, message_id)
+        if not self._replies.reserve(chat_id):
+            raise _busy()
+        try:
+            chat = self._chats.reopen(owner, chat_id, version, message_id)
+        except BaseException:
+            self._replies.release(chat_id)
+            raise
         self._start(owner, chat, [(chat.path[-1], replace(ask, system_prompt=chat.path[-1].system_prompt))])
         return chat
 
@@ -122,50 +97,69 @@ class Conversations:
         model = self._engine.spec
         answers = [ChatMessage("assistant", "", state="writing", model=model.name if model else "", options=ask.options,
                                system_prompt=ask.system_prompt) for ask in asks]
-        with self._lock:        # two pages that send at once: the second one finds an answer being written
-            self._require_idle(chat_id)
-            self._live[chat_id] = []
+        if not self._replies.reserve(chat_id):      # two pages sent at once
+            raise _busy()
         try:
-            if question.id:
-                chat = self.store.add(owner, chat_id, version, [replace(answers[0], parent=question.id)])
-            else:
-                chat = self.store.add(owner, chat_id, version, [question, answers[0]])
-            first = chat.path[-1]
-            added = [first]
-            for answer in answers[1:]:
-                added.append(self.store.add(owner, chat_id, None, [replace(answer, parent=first.parent)]).path[-1])
-            if len(added) > 1:
-                chat = self.store.select(owner, chat_id, None, first.id)
+            chat, added = self._add(owner, chat_id, version, question, answers)
         except BaseException:
-            with self._lock:
-                self._live.pop(chat_id, None)
+            self._replies.release(chat_id)
             raise
         self._start(owner, chat, list(zip(added, asks, strict=True)))
         return chat
 
+    def _add(self, owner: str, chat_id: str, version: int | None, question: ChatMessage,
+             answers: Sequence[ChatMessage]) -> tuple[Chat, list[ChatMessage]]:
+        """Keep the question, if it is new, and its answers; the first of them is shown."""
+        if question.id:
+            chat = self._chats.add(owner, chat_id, version, [replace(answers[0], parent=question.id)])
+        else:
+            chat = self._chats.add(owner, chat_id, version, [question, answers[0]])
+        first = chat.path[-1]
+        added = [first]
+        for answer in answers[1:]:
+            added.append(self._chats.add(owner, chat_id, None, [replace(answer, parent=first.parent)]).path[-1])
+        if len(added) > 1:
+            chat = self._chats.select(owner, chat_id, None, first.id)
+        return chat, added
+
     def _start(self, owner: str, chat: Chat, answers: list[tuple[ChatMessage, Ask]]) -> None:
-        replies = [LiveReply(owner, chat.id, answer) for answer, _ in answers]
+        """The chat's key is reserved."""
         with self._lock:
-            self._live[chat.id] = replies
             self._asked[owner] = time.monotonic()
-        for reply, (answer, ask) in zip(replies, answers, strict=True):
+        together = [ReplyInProgress(answer) for answer, _ in answers]
+        asks: dict[BackgroundTask[ReplyProgress], Ask] = {}
+        for reply, (answer, ask) in zip(together, answers, strict=True):
             messages = prompt_messages(chat.path[:-1], ask.system_prompt)
             if answer.text:
                 messages.append(Message("assistant", answer.text))
-            threading.Thread(target=self._write, args=(reply, messages, ask), name="reply", daemon=True).start()
+            asks[self._task(owner, chat.id, reply, messages, ask, together)] = ask
+        self._replies.start(chat.id, *asks, on_end=lambda last: self._send_queued(last.snapshot(), owner, chat.id, asks[last]))
+
+    def _task(self, owner: str, chat_id: str, reply: ReplyInProgress, messages: list[Message], ask: Ask,
+              together: list[ReplyInProgress]) -> BackgroundTask[ReplyProgress]:
+        stop = StopSignal()
+
+        def work() -> None:
+            try:
+                self._generate(reply, messages, ask, stop, task.changed)
+            finally:
+                self._save(reply)
+                self._keep_ended(chat_id, together)
+
+        task = BackgroundTask(work, reply.snapshot, stop=stop, owner=owner, name="reply")
+        return task
 
     def _require_idle(self, chat_id: str) -> None:
-        if chat_id in self._live:
-            raise EngineBusy("an answer is still being written in this chat", "Stop it, or wait for its end.")
+        if chat_id in self._replies:
+            raise _busy()
 
     def _require_room(self, owner: str, count: int) -> None:
         settings = self._engine.settings
         if not settings.is_public:
             return
-        with self._lock:
-            live = [reply for replies in self._live.values() for reply in replies]
+        live = self._replies.all()
         if len(live) + count > settings.max_waiting or sum(reply.owner == owner for reply in live) + count > MAX_LIVE_OF_OWNER:
-            raise EngineBusy(f"{len(live)} answers are being written", "Try again in a minute.")
+            raise EngineBusy(f"{len(live)} replies are in progress", "Try again in a minute.")
 
     def _require_fit(self, path: Sequence[ChatMessage], asks: Sequence[Ask]) -> None:
         """Refuse what the loaded model cannot read while it can still be changed. Raises MessageTooLong, ChatTemplateFailed."""
@@ -173,136 +167,124 @@ class Conversations:
             self._engine.check_prompt(prompt_messages(path, ask.system_prompt), ask.options)
 
     def _find(self, owner: str, chat_id: str, message_id: int, role: str) -> tuple[Chat, int]:
-        chat = self.store.get(owner, chat_id)
+        chat = self._chats.get(owner, chat_id)
         self._require_idle(chat_id)
         for index, message in enumerate(chat.path):
             if message.id == message_id and message.role == role:
                 return chat, index
         raise InvalidRequest("message", message_id, f"one of the {role}'s messages that this chat shows")
 
-    # --- writing, in a thread of its own ---
+    # --- generating, in a thread of its own ---
 
-    def _write(self, reply: LiveReply, messages: list[Message], ask: Ask) -> None:
+    def _generate(self, reply: ReplyInProgress, messages: list[Message], ask: Ask, stop: StopSignal,
+                  changed: Callable[[], None]) -> None:
         saved = time.monotonic()
         try:
-            with closing(self._engine.chat(messages, ask.options, stop=reply.stop)) as events:  # type: ignore[type-var]
+            with closing(self._engine.chat(messages, ask.options, stop=stop)) as events:  # type: ignore[type-var]
                 for event in events:
-                    reply.take(event)
-                    if time.monotonic() - saved >= SAVE_S and not reply.look().is_over:
+                    reply.add(event)
+                    changed()
+                    if time.monotonic() - saved >= SAVE_S and not reply.snapshot().is_over:
                         self._save(reply)
                         saved = time.monotonic()
-        except Exception as error:      # reaches whoever follows, and the database
+        except Exception as error:      # reaches the pages that follow, and the database
             if not isinstance(error, EngineError):
-                log.exception("An answer broke unexpectedly")
-                error = GenerationFailed("something unexpected happened; the log of the server says what.")
+                log.exception("A reply failed unexpectedly")
+                error = GenerationFailed("something unexpected happened; the log of the server has the details.")
             reply.fail(error)
-        finally:
-            self._save(reply)
-            self._end(reply, ask)
-            reply.ended.set()
 
-    def _save(self, reply: LiveReply) -> None:
+    def _save(self, reply: ReplyInProgress) -> None:
         try:
-            self.store.save_reply(reply.look().message)
-            reply.not_saved(None)
-        except StorageError as error:       # the answer stays readable; the page says that it is not kept
+            self._chats.save_reply(reply.snapshot().message)
+            reply.set_save_problem(None)
+        except StorageError as error:       # the reply stays readable; the page says that it is not kept
             log.error("%s", error)
-            reply.not_saved(error)
+            reply.set_save_problem(error)
 
-    def _end(self, reply: LiveReply, ask: Ask) -> None:
+    def _keep_ended(self, chat_id: str, together: list[ReplyInProgress]) -> None:
+        now = time.monotonic()
         with self._lock:
-            replies = self._live.get(reply.chat_id, [])
-            is_last = reply in replies and all(other.look().is_over for other in replies)
-            if is_last:
-                now = time.monotonic()
-                self._ended = {chat_id: ended for chat_id, ended in self._ended.items() if now - ended[0] < RECENT_S}
-                self._ended[reply.chat_id] = (now, self._live.pop(reply.chat_id))
-        if is_last and reply.look().message.state == "done":
-            self._send_queued(reply, ask)
+            self._ended = {known: ended for known, ended in self._ended.items() if now - ended[0] < RECENT_S}
+            self._ended[chat_id] = (now, together)
 
-    def _send_queued(self, reply: LiveReply, ask: Ask) -> None:
+    def _send_queued(self, last: ReplyProgress, owner: str, chat_id: str, ask: Ask) -> None:
+        """After the last reply of a chat has ended by itself."""
+        if last.message.state != "done":
+            return
         try:
-            queued = self.store.take_queued(reply.owner, reply.chat_id)
+            queued = self._chats.take_queued(owner, chat_id)
             if queued:
                 try:
-                    self.send(reply.owner, reply.chat_id, None, Question(queued), [ask])
+                    self.send(owner, chat_id, None, Question(queued), [ask])
                 except EngineError:
-                    self.store.queue(reply.owner, reply.chat_id, queued)
+                    self._chats.queue(owner, chat_id, queued)
                     raise
         except EngineError as error:        # it stays queued, where the page shows it
             log.warning("A queued message could not be sent: %s", error)
 
     def queue(self, owner: str, chat_id: str, text: str) -> bool:
-        """Keep a message until the answer being written has ended. False if it has ended already: then nothing is kept."""
+        """Keep a message until the reply in progress has ended. False if it has ended already: then nothing is kept."""
         Question(text).check()
-        chat = self.store.get(owner, chat_id)
-        self.store.queue(owner, chat_id, f"{chat.queued}\n\n{text}" if chat.queued else text)
+        chat = self._chats.get(owner, chat_id)
+        self._chats.queue(owner, chat_id, f"{chat.queued}\n\n{text}" if chat.queued else text)
         if self.is_writing(chat_id):
             return True
-        return not self.store.take_queued(owner, chat_id)       # sent meanwhile by the answer that ended
+        return not self._chats.take_queued(owner, chat_id)       # sent meanwhile by the reply that ended
+
+    def delete(self, owner: str, chat_id: str) -> None:
+        """Stop its replies and delete it; `restore` undoes that."""
+        self.stop(owner, chat_id)
+        self._chats.delete(owner, chat_id)
+
+    def delete_message(self, owner: str, chat_id: str, version: int | None, message_id: int) -> Chat:
+        """Delete a message and what follows it. Raises EngineBusy while a reply is in progress, and StaleChat."""
+        self._require_idle(chat_id)
+        return self._chats.delete_message(owner, chat_id, version, message_id)
 
     def others_active(self, owner: str, within_s: float) -> int:
-        """How many others have an answer written now, or asked for one in the last `within_s` seconds."""
+        """How many other owners have a reply in progress, or asked for one in the last `within_s` seconds."""
         now = time.monotonic()
+        live = {reply.owner for reply in self._replies.all()}
         with self._lock:
-            live = {reply.owner for replies in self._live.values() for reply in replies}
-            recent = {other for other, asked in self._asked.items() if now - asked < within_s}
-            self._asked = {other: asked for other, asked in self._asked.items() if other in recent}
+            self._asked = {other: asked for other, asked in self._asked.items() if now - asked < within_s}
+            recent = set(self._asked)
         return len((live | recent) - {owner})
 
     # --- following ---
 
     def is_writing(self, chat_id: str) -> bool:
-        return chat_id in self._live
+        """Whether a reply is in progress in this chat."""
+        return chat_id in self._replies
 
-    def look(self, owner: str, chat_id: str, *, with_ended: bool = False) -> tuple[Progress, ...]:
-        """The answers being written in this chat, as they are now.
+    def progress(self, owner: str, chat_id: str, *, with_ended: bool = False) -> tuple[ReplyProgress, ...]:
+        """Snapshots of the replies in progress in this chat.
 
-        `with_ended`: or those that ended a moment ago, for who has just asked for them and may come too late for the first look.
+        `with_ended`: or of those that ended a moment ago, for a page that has just asked for them and may come too late.
         """
+        tasks = self._replies.get(chat_id)
+        if tasks or not with_ended:
+            return tuple(task.snapshot() for task in tasks if task.owner == owner)
+        self._chats.version(owner, chat_id)     # raises for somebody else's
         with self._lock:
             _, ended = self._ended.get(chat_id, (0.0, []))
-            replies = list(self._live.get(chat_id, ended if with_ended else []))
-        return tuple(reply.look() for reply in replies if reply.owner == owner)
+        return tuple(reply.snapshot() for reply in ended)
 
-    def follow(self, owner: str, chat_id: str) -> Iterator[tuple[Progress, ...]]:
-        """Looks at the answers being written, at least every FOLLOW_S seconds, until all have ended and been saved."""
-        with self._lock:
-            replies = [reply for reply in self._live.get(chat_id, ()) if reply.owner == owner]
-        while replies:
-            is_last = all(reply.ended.is_set() for reply in replies)
-            yield tuple(reply.look() for reply in replies)
-            if is_last:
-                return
-            # Looking at fixed times, not at every token: a fast model would spend its time on being watched.
-            next((reply for reply in replies if not reply.ended.is_set()), replies[0]).ended.wait(FOLLOW_S)
+    def follow(self, owner: str, chat_id: str) -> Generator[tuple[ReplyProgress, ...], None, None]:
+        """Snapshots of the replies in progress, at least every HEARTBEAT_S, until all have ended and been saved."""
+        tasks = [task for task in self._replies.get(chat_id) if task.owner == owner]
+        if tasks:
+            yield from follow(tasks, HEARTBEAT_S, FOLLOW_S)
 
     def stop(self, owner: str, chat_id: str) -> None:
-        """End the answers being written here. What was written stays."""
-        with self._lock:
-            replies = list(self._live.get(chat_id, ()))
-        for reply in replies:
-            if reply.owner == owner:
-                reply.stop.set()
+        """End the replies in progress in this chat. What was generated stays."""
+        for task in self._replies.get(chat_id):
+            if task.owner == owner:
+                task.stop.set()
 
     def close(self, timeout_s: float = 3.0) -> None:
-        """Stop and save everything, for the end of the process."""
-        with self._lock:
-            replies = [reply for replies in self._live.values() for reply in replies]
-        for reply in replies:
-            reply.stop.set()
-        deadline = time.monotonic() + timeout_s
-        while self._live and time.monotonic() < deadline:
-            time.sleep(0.02)
+        """Stop all replies and wait up to `timeout_s` seconds, so that they are saved. For the end of the process."""
+        self._replies.close(timeout_s)
 
 
-def prompt_messages(path: Sequence[ChatMessage], system_prompt: str) -> list[Message]:
-    """What the model reads: thoughts stay out, and so do questions that were never answered."""
-    messages = [Message("system", system_prompt.strip())] if system_prompt.strip() else []
-    for index, message in enumerate(path):
-        if message.role == "assistant":
-            if message.text:
-                messages.append(Message("assistant", message.text))
-        elif index == len(path) - 1 or path[index + 1].text:
-            messages.append(Message("user", compose(message.text, message.attachments)))
-    return messages
+def _busy() -> EngineBusy:
+    return EngineBusy("a reply is still being written in this chat", "Stop it, or wait for its end.")

@@ -9,13 +9,13 @@ from engine.chat import MAX_FILE_BYTES, Attachment, clean_name, read_attachment
 from engine.errors import AttachmentRefused, EngineBusy, NoModelLoaded
 
 from ..shared.context import Context
-from .session import Session
+from .session import ChatSession
 
 CHARS_PER_TOKEN = 4         # until a model is there to count
 MAX_FILES = 20
 
 
-def attach_files(context: Context, session: Session, paths: Sequence[str]) -> None:
+def attach_files(context: Context, session: ChatSession, paths: Sequence[str]) -> None:
     """`paths` are what Gradio made of an upload. Raises AttachmentRefused; files before the refused one are attached."""
     for path in map(Path, paths):
         size = path.stat().st_size
@@ -24,7 +24,7 @@ def attach_files(context: Context, session: Session, paths: Sequence[str]) -> No
         attach_text(context, session, clean_name(path.name), read_attachment(path.name, path.read_bytes()))
 
 
-def attach_text(context: Context, session: Session, name: str, content: str) -> None:
+def attach_text(context: Context, session: ChatSession, name: str, content: str) -> None:
     """Longer than half the window: a person decides what to do with it."""
     if not content.strip():
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,40 +36,42 @@ class OptionsPanel:
     asked: tuple[gr.components.Component, ...]
 
 
-def build_options_panel(shared: PageBuilder) -> OptionsPanel:
+def build_options_panel(builder: PageBuilder, page: gr.Blocks) -> OptionsPanel:
     with gr.Column(elem_id="mc-options", elem_classes="mc-options"):
         with gr.Row(elem_classes="mc-options-head"):
-            shared.labelled(gr.Markdown, {"value": "options.title"}, elem_classes="mc-options-title")
-            reset, close = (shared.labelled(gr.Button, {"value": f"options.{name}"}, size="sm", elem_id=f"mc-{name}", min_width=0)
+            builder.labelled(gr.Markdown, {"value": "options.title"}, elem_classes="mc-options-title")
+            reset, close = (builder.labelled(gr.Button, {"value": f"options.{name}"}, size="sm", elem_id=f"mc-{name}", min_width=0)
                             for name in ("reset", "close"))
             close.click(None, js="() => mindcubes.toggleOptions(false)", api_visibility="private")
-        defaults = shared.engine.default_options()
-        presets = shared.labelled(gr.Dropdown, {"label": "preset.title"}, choices=[], value=None, elem_id="mc-presets")
-        system_prompt = shared.labelled(
+        defaults = builder.engine.default_options()
+        presets = builder.labelled(gr.Dropdown, {"label": "preset.title"}, choices=[], value=None, elem_id="mc-presets")
+        system_prompt = builder.labelled(
             gr.Textbox, {"label": "options.system", "placeholder": "options.system.placeholder"}, lines=3, max_lines=8)
         with gr.Row(elem_classes="mc-options-head"):
-            save, forget = (shared.labelled(gr.Button, {"value": f"preset.{name}"}, size="sm", elem_id=f"mc-preset-{name}", min_width=0)
+            save, forget = (builder.labelled(gr.Button, {"value": f"preset.{name}"}, size="sm", elem_id=f"mc-preset-{name}", min_width=0)
                             for name in ("save", "forget"))
-        sliders = [_slider(shared, name, getattr(defaults, name)) for name in RANGES]
-        stop = shared.labelled(gr.Textbox, {"label": "options.stop", "info": "options.stop.info"}, lines=2, max_lines=8)
-        seed = shared.labelled(gr.Textbox, {"label": "options.seed", "info": "options.seed.info"}, lines=1, max_lines=1)
-        pair = shared.labelled(gr.Checkbox, {"label": "compare.title", "info": "compare.info"}, value=False, elem_id="mc-compare")
-        second_temperature = _slider(shared, "temperature", 1.0, "compare.temperature", visible=False)
-        second_prompt = shared.labelled(gr.Textbox, {"label": "compare.system"}, lines=2, max_lines=8, visible=False)
+        sliders = [_slider(builder, name, getattr(defaults, name)) for name in RANGES]
+        stop = builder.labelled(gr.Textbox, {"label": "options.stop", "info": "options.stop.info"}, lines=2, max_lines=8)
+        seed = builder.labelled(gr.Textbox, {"label": "options.seed", "info": "options.seed.info"}, lines=1, max_lines=1)
+        pair = builder.labelled(gr.Checkbox, {"label": "compare.title", "info": "compare.info"}, value=False, elem_id="mc-compare")
+        second_temperature = _slider(builder, "temperature", 1.0, "compare.temperature", visible=False)
+        second_prompt = builder.labelled(gr.Textbox, {"label": "compare.system"}, lines=2, max_lines=8, visible=False)
     pair.change(lambda on: [gr.update(visible=on)] * 2, pair, [second_temperature, second_prompt], **QUICK)
     fields = (*sliders, stop, seed)
-    reset.click(lambda: values_of(shared.engine.default_options()), outputs=list(fields), **QUICK)
-    _wire_presets(shared, presets, system_prompt, save, forget)
+    reset.click(lambda: values_of(builder.engine.default_options()), outputs=list(fields), **QUICK)
+    page.load(_wire_presets(builder, presets, system_prompt, save, forget), outputs=presets, **QUICK)
     return OptionsPanel(system_prompt, presets, fields, (system_prompt, pair, second_prompt, second_temperature, *fields))
 
 
-def _wire_presets(shared: PageBuilder, presets: gr.Dropdown, system_prompt: gr.Textbox, save: gr.Button, forget: gr.Button) -> None:
-    own_presets = shared.conversations.presets
+def _wire_presets(builder: PageBuilder, presets: gr.Dropdown, system_prompt: gr.Textbox, save: gr.Button,
+                  forget: gr.Button) -> Callable[..., Any]:
+    """Returns what fills the list when a page is opened."""
+    conversations = builder.conversations
 
     def listed(request: gr.Request, chosen: str | None = None) -> Any:
         language = language_of(request)
         try:
-            own = [(name, f"own {name}") for name in own_presets.all(owner_of(request))]
+            own = [(name, f"own {name}") for name in conversations.presets(owner_of(request))]
         except EngineError:         # the list of chats says what is wrong with the database
             own = []
         return gr.update(choices=[*((text(language, f"preset.{name}"), name) for name in PRESETS), *own], value=chosen)
@@ -78,33 +80,33 @@ def _wire_presets(shared: PageBuilder, presets: gr.Dropdown, system_prompt: gr.T
         if not chosen:
             return gr.skip()
         if chosen.startswith("own "):
-            return own_presets.all(owner_of(request)).get(chosen.removeprefix("own "), gr.skip())
+            return conversations.presets(owner_of(request)).get(chosen.removeprefix("own "), gr.skip())
         return text(language_of(request), f"preset.{chosen}.text") if chosen in PRESETS else gr.skip()
 
     def keep(name: str | None, prompt: str, request: gr.Request) -> Any:
         if not name or not name.strip() or not prompt.strip():
             return gr.skip()
         name = name.strip()[:MAX_PRESET_NAME]
-        own_presets.save(owner_of(request), name, prompt)
+        conversations.save_preset(owner_of(request), name, prompt)
         return listed(request, f"own {name}")
 
     def drop(chosen: str | None, request: gr.Request) -> Any:
         if not chosen or not chosen.startswith("own "):
             return gr.skip()
-        own_presets.delete(owner_of(request), chosen.removeprefix("own "))
+        conversations.delete_preset(owner_of(request), chosen.removeprefix("own "))
         return listed(request)
 
     named = gr.Textbox(visible=False)       # what page.js asked for
-    gr.context.Context.root_block.load(listed, outputs=presets, **QUICK)
     presets.input(choose, presets, system_prompt, **QUICK)
     save.click(keep, [named, system_prompt], presets, js=SAVE_JS, **QUICK)
     forget.click(drop, presets, presets, **QUICK)
+    return listed
 
 
-def _slider(shared: PageBuilder, name: str, value: float, key: str = "", **properties: Any) -> gr.Slider:
+def _slider(builder: PageBuilder, name: str, value: float, key: str = "", **properties: Any) -> gr.Slider:
     low, high, step = RANGES[name]
     key = key or f"options.{name}"
-    return shared.labelled(gr.Slider, {"label": key, "info": f"options.{name}.info"},
+    return builder.labelled(gr.Slider, {"label": key, "info": f"options.{name}.info"},
                            minimum=low, maximum=high, step=step, value=value, buttons=[], **properties)
 
 

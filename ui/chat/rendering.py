@@ -1,8 +1,8 @@
-"""From a conversation to what the chat shows, and how often it is sent.
+"""A conversation as the value of Gradio's Chatbot.
 
-An answer costs its page as little as possible: Gradio sends only what was appended, so all that is needed is to send
-rarely (Pace), to keep everything but the growing text unchanged between two updates, and to show only the latest turns
-of a long chat until more are asked for.
+A reply in progress must cost the page little. Gradio sends only what was appended, so updates are rare (shared/pace.py),
+everything but the growing text stays unchanged between two of them, and a long chat shows only its latest messages until
+older ones are asked for.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine import Prefill, Waiting
-from engine.chat import ChatMessage, Progress
+from engine.chat import ChatMessage, ReplyProgress
 
 from ..shared.language import number, text
-from .session import Session
+from .session import ChatSession
 
 SHOWN_MESSAGES = 30         # of a long chat, until more are asked for
 MORE_MESSAGES = 100
 
 
-def messages(session: Session, language: str) -> list[dict[str, Any]]:
+def messages(session: ChatSession, language: str) -> list[dict[str, Any]]:
     """The value of the Chatbot."""
     path = session.path
     if session.pair and len(session.pair) > 1 and path and path[-1].id in session.pair:
         path = path[:-1]        # shown side by side below
     first = max(0, len(path) - SHOWN_MESSAGES - session.num_older)
     dropped = _dropped(path)
-    looks = {look.message.id: look for look in session.looks}
+    replies = {reply.message.id: reply for reply in session.replies}
     shown: list[dict[str, Any]] = []
     for index in range(first, len(path)):
         message, is_last = path[index], index == len(path) - 1
@@ -36,26 +36,26 @@ def messages(session: Session, language: str) -> list[dict[str, Any]]:
         if dropped and index == dropped[0]:
             before.append(_html(_marker(dropped, language)))
         if message.role == "user":
-            shown.append({"role": "user", "content": [*before, *_question(message, language, is_frozen=session.share is not None)]})
+            shown.append({"role": "user", "content": [*before, *_message(message, language, is_frozen=session.share is not None)]})
         else:
-            shown += _answer(message, looks.get(message.id), language, is_last=is_last, is_frozen=session.share is not None)
+            shown += _reply(message, replies.get(message.id), language, is_last=is_last, is_frozen=session.share is not None)
     return shown
 
 
-def single(look: Progress, language: str) -> list[dict[str, Any]]:
+def single(reply: ReplyProgress, language: str) -> list[dict[str, Any]]:
     """The value of one of the two Chatbots that show answers side by side."""
-    act = _act("keep", look.message.id, text(language, "compare.keep"))
-    keep = f'<div class="mc-foot"><span class="mc-acts">{act}</span></div>' if look.is_over else ""
-    options = look.message.options
+    act = _act("keep", reply.message.id, text(language, "compare.keep"))
+    keep = f'<div class="mc-foot"><span class="mc-acts">{act}</span></div>' if reply.is_over else ""
+    options = reply.message.options
     label = text(language, "compare.label", temperature=number(language, options.temperature if options else 0, 2),
-                 system=look.message.system_prompt[:60] or "–")
-    shown = _answer(look.message, look, language, is_last=False, is_frozen=True)
+                 system=reply.message.system_prompt[:60] or "–")
+    shown = _reply(reply.message, reply, language, is_last=False, is_frozen=True)
     shown[0]["content"].insert(0, _html(f'<div class="mc-note">{html.escape(label)}</div>'))
     shown[-1]["content"].append(_html(keep))
     return shown
 
 
-def _question(message: ChatMessage, language: str, is_frozen: bool) -> list[dict[str, Any]]:
+def _message(message: ChatMessage, language: str, is_frozen: bool) -> list[dict[str, Any]]:
     files = "".join(f"<span>{html.escape(each.name)} · {text(language, 'usage.tokens', count=number(language, each.tokens))}</span>"
                     for each in message.attachments)
     content = [_html(f'<div class="mc-files">{files}</div>')] if files else []
@@ -68,9 +68,9 @@ def _question(message: ChatMessage, language: str, is_frozen: bool) -> list[dict
     return content
 
 
-def _answer(message: ChatMessage, look: Progress | None, language: str, is_last: bool, is_frozen: bool) -> list[dict[str, Any]]:
+def _reply(message: ChatMessage, reply: ReplyProgress | None, language: str, is_last: bool, is_frozen: bool) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
-    is_thinking = look is not None and look.is_thinking
+    is_thinking = reply is not None and reply.is_thinking
     if message.thoughts:
         title = text(language, "chat.thinking" if is_thinking else "chat.thoughts")
         metadata: dict[str, Any] = {"title": title, "status": "pending" if is_thinking else "done"}
@@ -78,7 +78,7 @@ def _answer(message: ChatMessage, look: Progress | None, language: str, is_last:
             metadata["duration"] = round(message.thought_s, 1)
         shown.append({"role": "assistant", "content": [_text(message.thoughts)], "metadata": metadata})
     answer = [_text(message.text)] if message.text else []
-    footer = _footer(message, look, language, is_last, is_frozen)
+    footer = _footer(message, reply, language, is_last, is_frozen)
     shown.append({"role": "assistant", "content": [*answer, _html(footer)]})
     return shown
 
@@ -99,10 +99,10 @@ def _act(action: str, target: int | str, label: str, extra: str = "") -> str:
     return f'<button type="button" data-act="{action}" data-id="{target}" {extra}>{html.escape(label)}</button>'
 
 
-def _footer(message: ChatMessage, look: Progress | None, language: str, is_last: bool, is_frozen: bool) -> str:
+def _footer(message: ChatMessage, reply: ReplyProgress | None, language: str, is_last: bool, is_frozen: bool) -> str:
     """The lines under an answer: what it cost and its buttons, or what it is waiting for."""
     if message.state == "writing":
-        return f'<div class="mc-foot" role="status">{html.escape(_progress(message, look, language))}</div>'
+        return f'<div class="mc-foot" role="status">{html.escape(_progress(message, reply, language))}</div>'
     known = _facts(message, language)
     if is_frozen and message.options:       # a reader of a shared conversation has no options panel
         known.append(f"{text(language, 'options.temperature')} {number(language, message.options.temperature, 2)}")
@@ -144,10 +144,10 @@ def _versions(message: ChatMessage, language: str) -> str:
     return f'<span class="mc-versions">{sides[0]}<span>{place}</span>{sides[1]}</span>'
 
 
-def _progress(message: ChatMessage, look: Progress | None, language: str) -> str:
+def _progress(message: ChatMessage, reply: ReplyProgress | None, language: str) -> str:
     if message.thoughts or message.text:
-        return text(language, "chat.thinking" if look and look.is_thinking else "chat.writing")
-    match look.waiting if look else None:
+        return text(language, "chat.thinking" if reply and reply.is_thinking else "chat.writing")
+    match reply.waiting if reply else None:
         case Waiting(position=position) if position > 0:
             return text(language, "chat.waiting", count=number(language, position))
         case Prefill(done=done, total=total) if 0 < done < total:
@@ -194,7 +194,7 @@ def _more(hidden: int, language: str) -> str:
     return f'<div class="mc-more">{_act("older", 0, text(language, "chat.older", count=number(language, hidden)))}</div>'
 
 
-def gauge(session: Session, window_tokens: int, language: str) -> str:
+def gauge(session: ChatSession, window_tokens: int, language: str) -> str:
     """The context line: how much of the window the last exchange took, and what it leaves for the next message."""
     if not window_tokens:
         return ""

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from engine.chat import Attachment, Chat, ChatMessage, Progress, Share
+from engine.chat import Attachment, Chat, ChatMessage, ReplyProgress, Share
 
 
 @dataclass
-class Session:
-    """`chat` is the chat as this page last saw it; None is the empty page. `looks` are its answers being written.
+class ChatSession:
+    """`chat`: the chat as this page last saw it, None for the empty page. `replies`: snapshots of its replies in progress.
 
-    `following` counts up whenever the page turns to something else, so that a handler which still follows the old thing
-    notices and ends without a word.
+    `following` counts up whenever the page turns to another chat, so that a handler that still follows the earlier one notices
+    and ends.
     """
 
     owner: str = ""
     chat: Chat | None = None
     share: Share | None = None
-    looks: tuple[Progress, ...] = ()
+    replies: tuple[ReplyProgress, ...] = ()
     following: int = 0
     is_following: bool = False
-    must_follow: bool = False                           # an answer has begun that the next event is to follow
-    must_end: bool = False                              # it has ended, which the event after that is to show
+    must_follow: bool = False                           # a reply has begun that the next event is to follow
+    must_end: bool = False                              # it has ended, and the event after that shows the end
     editing: int | None = None                          # the message whose new version is being written
     pair: tuple[int, ...] = ()                          # versions shown side by side, until one is kept
     attachments: list[Attachment] = field(default_factory=list)
@@ -39,19 +39,19 @@ class Session:
             return self.share.path
         if self.chat is None:
             return ()
-        live = {look.message.id: look.message for look in self.looks}
+        live = {reply.message.id: reply.message for reply in self.replies}
         return tuple(replace(live[message.id], versions=message.versions) if message.id in live else message
                      for message in self.chat.path)
 
     @property
     def is_writing(self) -> bool:
-        return any(not look.is_over for look in self.looks)
+        return any(not reply.is_over for reply in self.replies)
 
     def turn_to(self, chat: Chat | None, share: Share | None = None) -> None:
         """Show something else."""
         is_same = self.chat is not None and chat is not None and chat.id == self.chat.id
         self.chat, self.share = chat, share
-        self.looks = ()
+        self.replies = ()
         self.following += 1
         self.editing, self.pair = None, ()
         if not is_same:

@@ -14,7 +14,7 @@ from engine.chat import ChatSummary, SearchHit
 from ..shared.context import PageBuilder
 from ..shared.language import text
 from ..shared.visitor import Account
-from .session import Session
+from .session import ChatSession
 
 WORDS = ("ok", "cancel", "close", "copy", "copied", "wrap")      # for page.js
 LISTED = 100        # chats shown before more are asked for
@@ -42,18 +42,18 @@ class Sidebar:
     upload: gr.UploadButton
 
 
-def build_sidebar(shared: PageBuilder) -> Sidebar:
+def build_sidebar(builder: PageBuilder) -> Sidebar:
     with gr.Column(elem_id="mc-side", elem_classes="mc-side"):
-        new = shared.labelled(gr.Button, {"value": "chat.new"}, size="sm", min_width=0, elem_id="mc-new")
-        search = shared.labelled(gr.Textbox, {"label": "side.search", "placeholder": "side.search"}, show_label=False, container=False,
+        new = builder.labelled(gr.Button, {"value": "chat.new"}, size="sm", min_width=0, elem_id="mc-new")
+        search = builder.labelled(gr.Textbox, {"label": "side.search", "placeholder": "side.search"}, show_label=False, container=False,
                                  lines=1, max_lines=1, elem_id="mc-search", elem_classes="mc-search")
         chats = gr.HTML("", elem_id="mc-chats", elem_classes="mc-chats-box", apply_default_css=False, js_on_load=LIST_JS)
-        upload = shared.labelled(gr.UploadButton, {"label": "import.title"}, size="sm", elem_id="mc-import", elem_classes="mc-link",
+        upload = builder.labelled(gr.UploadButton, {"label": "import.title"}, size="sm", elem_id="mc-import", elem_classes="mc-link",
                                  file_types=[".json", ".jsonl"], file_count="single")
     return Sidebar(new, search, chats, upload)
 
 
-def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: Session, language: str, zone: timezone) -> str:
+def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: ChatSession, language: str, zone: timezone) -> str:
     """Chats under the day of their last change; search results with the matching words marked."""
     current = session.chat.id if session.chat else ""
     hits = [each for each in found if isinstance(each, SearchHit)]

@@ -1,4 +1,4 @@
-"""What a page shows of its session, part by part. `Update.row` is in the order of the outputs in chat_tab.py."""
+"""What a page shows of its session, part by part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from engine import GenerationOptions
-from engine.chat import Attachment, Progress
+from engine.chat import Attachment
 from engine.errors import StorageError
 
 from ..shared.context import Context
@@ -18,9 +18,34 @@ from ..shared.html import browser_message
 from ..shared.language import number, text
 from . import rendering
 from .options_panel import values_of
-from .session import Session
+from .session import ChatSession
 from .sidebar import LISTED, list_html, sign_html
 from .welcome import welcome_html
+
+
+@dataclass(frozen=True)
+class ChatParts:
+    """The components that an update may change."""
+
+    chatbot: gr.Chatbot
+    problem: gr.HTML
+    gauge: gr.HTML
+    stop: gr.Button
+    welcome: gr.HTML
+    chats: gr.HTML
+    head: gr.HTML
+    chips: gr.HTML
+    pair: gr.Row
+    left: gr.Chatbot
+    right: gr.Chatbot
+    bus: gr.HTML
+    system_prompt: gr.Textbox
+    fields: tuple[gr.components.Component, ...]
+
+    @property
+    def all(self) -> list[gr.blocks.Block]:
+        return [self.chatbot, self.problem, self.gauge, self.stop, self.welcome, self.chats, self.head, self.chips, self.pair, self.left,
+                self.right, self.bus, self.system_prompt, *self.fields]
 
 
 @dataclass(frozen=True)
@@ -28,7 +53,7 @@ class Update:
     """One change of the page; None leaves a part as it is."""
 
     messages: list[dict[str, Any]] | None = None
-    line: str | None = None             # a new text for the line one writes in: by mail, or a letter typed meanwhile would be lost
+    line: str | None = None             # a new text for the message box: sent to page.js, or a letter typed meanwhile would be lost
     problem: str | None = None
     gauge: str | None = None
     is_writing: bool | None = None
@@ -37,24 +62,30 @@ class Update:
     head: str | None = None
     chips: str | None = None
     pair: tuple[list[dict[str, Any]], list[dict[str, Any]]] | None = None      # empty lists: no longer side by side
-    mail: str | None = None
+    mail: str | None = None             # a message to page.js
     system_prompt: str | None = None
     options: GenerationOptions | None = None
-    turn: int | None = None             # of the session, when the whole page was rendered
+    turn: int | None = None             # `following` of the session when the whole page was rendered
 
-    def row(self) -> list[Any]:
-        known = self.is_writing is not None
-        left, right = self.pair or (None, None)
-        letter = self.mail if self.line is None else browser_message("line", text=self.line)
-        parts = [self.messages, self.problem, self.gauge, gr.update(visible=self.is_writing) if known else None,
-                 self.welcome, self.chats, self.head, self.chips, None if self.pair is None else gr.update(visible=bool(left)),
-                 left, right, letter, self.system_prompt]
-        fields = [None] * 8 if self.options is None else values_of(self.options)
-        return [gr.skip() if part is None else part for part in (*parts, *fields)]
+    def values(self, parts: ChatParts) -> dict[gr.blocks.Block, Any]:
+        """New values by component."""
+        simple = {parts.chatbot: self.messages, parts.problem: self.problem, parts.gauge: self.gauge, parts.welcome: self.welcome,
+                  parts.chats: self.chats, parts.head: self.head, parts.chips: self.chips,
+                  parts.bus: self.mail if self.line is None else browser_message("line", text=self.line),
+                  parts.system_prompt: self.system_prompt}
+        values: dict[gr.blocks.Block, Any] = {part: value for part, value in simple.items() if value is not None}
+        if self.is_writing is not None:
+            values[parts.stop] = gr.update(visible=self.is_writing)
+        if self.pair is not None:
+            left, right = self.pair
+            values |= {parts.pair: gr.update(visible=bool(left)), parts.left: left, parts.right: right}
+        if self.options is not None:
+            values |= dict(zip(parts.fields, values_of(self.options), strict=True))
+        return values
 
 
-def whole(context: Context, session: Session, **changes: Any) -> Update:
-    """Everything, for a page that turned to something else."""
+def whole(context: Context, session: ChatSession, **changes: Any) -> Update:
+    """Everything, for a page that turned to another chat."""
     turn, chat = session.following, session.chat
     status = context.engine.status()
     options = chat.options if chat and chat.options else None
@@ -66,19 +97,20 @@ def whole(context: Context, session: Session, **changes: Any) -> Update:
         "system_prompt": chat.system_prompt if chat else "", "options": options, **changes})
 
 
-def chats(context: Context, session: Session) -> str:
+def chats(context: Context, session: ChatSession) -> str:
     """The list of chats, or what a search found. A database that cannot be read shows its reason there."""
-    store = context.conversations.store
+    conversations = context.conversations
     sign = sign_html(context.account, context.language) if context.engine.settings.can_sign_in else ""
     try:
         if session.query.strip():
-            return list_html(store.search(session.owner, session.query), session, context.language, context.zone) + sign
-        return list_html(store.list(session.owner, 1 + (session.list_size or LISTED)), session, context.language, context.zone) + sign
+            return list_html(conversations.search(session.owner, session.query), session, context.language, context.zone) + sign
+        chats = conversations.list(session.owner, 1 + (session.list_size or LISTED))
+        return list_html(chats, session, context.language, context.zone) + sign
     except StorageError as error:
         return f'<div class="mc-problem" role="alert">{html.escape(sentence(error, context.language))}</div>'
 
 
-def head(context: Context, session: Session) -> str:
+def head(context: Context, session: ChatSession) -> str:
     """The line above the conversation; page.js keeps the address of the page in step with it."""
     def say(key: str, **values: object) -> str:
         return html.escape(text(context.language, key, **values))
@@ -101,8 +133,8 @@ def head(context: Context, session: Session) -> str:
     return (f'<div class="mc-head" id="mc-place" {where}>{drawer}<h2>{title}</h2><span class="mc-acts mc-row">{acts}</span></div>')
 
 
-def chips(context: Context, session: Session) -> str:
-    """What hangs on the next message: files, a queued message, an edit in progress, something to undo."""
+def chips(context: Context, session: ChatSession) -> str:
+    """What belongs to the next message: files, a queued message, an edit in progress, something to undo."""
     def say(key: str, **values: object) -> str:
         return html.escape(text(context.language, key, **values))
 
@@ -129,12 +161,12 @@ def _file(each: Attachment, language: str) -> str:
     return html.escape(f"{each.name} · {text(language, 'usage.tokens', count=number(language, each.tokens))}")
 
 
-def pair(context: Context, session: Session) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The two answers side by side, while both are being written and until one is kept."""
-    looks: list[Progress] = [look for look in session.looks if look.message.id in session.pair]
-    if len(looks) < 2:
+def pair(context: Context, session: ChatSession) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The two replies side by side, while both are in progress and until one is kept."""
+    replies = [reply for reply in session.replies if reply.message.id in session.pair]
+    if len(replies) < 2:
         return [], []
-    left, right = (rendering.single(look, context.language) for look in looks[:2])
+    left, right = (rendering.single(reply, context.language) for reply in replies[:2])
     return left, right
 
 

@@ -7,7 +7,7 @@ name is refused, values are cut to a length, and what a visitor may do is decide
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from engine import EngineError
@@ -45,11 +45,11 @@ def whole_number(typed: str) -> int:
 class Actions(Generic[Session, Result]):
     """The actions of one tab.
 
-    An action is a function (context, session, click) -> Result. `on_error` makes the result of one that raised PageError or
-    EngineError; `before` is called with the session and the name of a known action before it runs.
+    An action is a function (context, session, click) -> Result. `on_error` makes the result of `perform` for one that raised
+    PageError or EngineError; `run` raises them. `before` is called with the session and the name of a known action before it runs.
     """
 
-    def __init__(self, on_error: Callable[[Context, Session, Exception], Result],
+    def __init__(self, on_error: Callable[[Context, Session, Exception], Result] | None = None,
                  before: Callable[[Session, str], None] | None = None, max_value_chars: int = 100_000) -> None:
         self._on_error, self._before, self._max_value_chars = on_error, before, max_value_chars
         self._actions: dict[str, Callable[[Context, Session, Click], Result]] = {}
@@ -64,18 +64,30 @@ class Actions(Generic[Session, Result]):
             return action
         return register
 
+    def include(self, *others: Actions[Session, Result]) -> None:
+        """Take over the actions of other subjects of the same tab."""
+        for other in others:
+            self._actions.update(other._actions)
+
+    def run(self, context: Context, session: Session, click: Any) -> Result:
+        """Run the action of a `Click`. Raises PageError for an unknown name, and what the action raises."""
+        action = self._actions.get(click.name)
+        if action is None:
+            raise PageError("error.gone")
+        if self._before is not None:
+            self._before(session, click.name)
+        limit = self._max_value_chars
+        return action(context, session, replace(click, target=click.target[:limit], value=click.value[:limit]))
+
     def perform(self, context: Context, session: Session, name: Any, target: Any = "", value: Any = "") -> Result:
         """Run the action `name`. PageError and EngineError become a result; anything else is a bug and is raised."""
         try:
-            action = self._actions.get(str(name))
-            if action is None:
-                raise PageError("error.gone")
-            if self._before is not None:
-                self._before(session, str(name))
-            return action(context, session, Click(str(name), _text(target, self._max_value_chars), _text(value, self._max_value_chars)))
+            return self.run(context, session, Click(str(name), _text(target), _text(value)))
         except (PageError, EngineError) as error:
+            if self._on_error is None:
+                raise
             return self._on_error(context, session, error)
 
 
-def _text(value: Any, max_chars: int) -> str:
-    return "" if value is None else str(value)[:max_chars]
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -27,6 +27,11 @@ def busy(component: gr.blocks.Block) -> dict[str, Any]:
     return {**SILENT, "show_progress": "minimal", "show_progress_on": [component]}
 
 
+def changes(values: dict[gr.blocks.Block, Any]) -> Any:
+    """What a handler returns to change components: `values` by component. Gradio would take an empty dictionary for a value."""
+    return values or gr.skip()
+
+
 @dataclass(frozen=True)
 class Services:
     """The parts of the engine that the page works with; one of each in a process."""

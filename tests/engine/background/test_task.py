@@ -151,7 +151,7 @@ def test_the_key_is_free_when_the_end_of_the_group_is_announced() -> None:
     registry: TaskRegistry[str, int] = TaskRegistry()
     first, second = Counter(), Counter()
     seen: list[bool] = []
-    registry.start("chat", first.task, second.task, on_end=lambda: seen.append("chat" in registry))
+    registry.start("chat", first.task, second.task, on_end=lambda task: seen.append("chat" in registry or task is not second.task))
     first.task.stop.set()
     first.task.wait(LONG_S)
     assert seen == []

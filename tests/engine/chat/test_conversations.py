@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import Conversations, Engine, GenerationOptions, Settings
-from engine.chat import Ask, Attachment, Chat, Progress, Question
+from engine.chat import Ask, Attachment, Chat, Question, ReplyProgress
 from engine.errors import EngineBusy, InvalidRequest, MessageTooLong, StaleChat
 from engine.storage.database import Database
 
@@ -32,7 +32,7 @@ def ended(conversations: Conversations, chat: Chat, owner: str = ANN) -> Chat:
     while conversations.is_writing(chat.id):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    return conversations.store.get(owner, chat.id)
+    return conversations.get(owner, chat.id)
 
 
 def test_an_answer_is_written_and_saved_without_anybody_looking(conversations: Conversations) -> None:
@@ -50,7 +50,7 @@ def test_two_followers_see_the_same_answer_and_one_may_leave(conversations: Conv
     leaver = conversations.follow(ANN, chat.id)
     next(leaver)
     leaver.close()
-    seen: list[list[tuple[Progress, ...]]] = [[], []]
+    seen: list[list[tuple[ReplyProgress, ...]]] = [[], []]
     threads = [threading.Thread(target=lambda i=i: seen[i].extend(conversations.follow(ANN, chat.id))) for i in range(2)]
     for thread in threads:
         thread.start()
@@ -66,7 +66,7 @@ def test_two_followers_see_the_same_answer_and_one_may_leave(conversations: Conv
 def test_nobody_follows_or_stops_somebody_elses_answer(conversations: Conversations) -> None:
     chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
     assert list(conversations.follow(BOB, chat.id)) == []
-    assert conversations.look(BOB, chat.id) == ()
+    assert conversations.progress(BOB, chat.id) == ()
     conversations.stop(BOB, chat.id)
     assert ended(conversations, chat).path[-1].state == "done"
 
@@ -118,15 +118,15 @@ def test_two_asks_are_two_versions_written_at_once(conversations: Conversations)
     chat = ended(conversations, chat)
     assert chat.path[-1].id == min(chat.path[-1].versions)
     assert len(chat.path[-1].versions) == 2
-    other = conversations.store.select(ANN, chat.id, chat.version, chat.path[-1].versions[1]).path[-1]
+    other = conversations.select(ANN, chat.id, chat.version, chat.path[-1].versions[1]).path[-1]
     assert (chat.path[-1].system_prompt, other.system_prompt) == ("one", "two")
 
 
 def test_a_queued_message_is_sent_when_the_answer_ends_even_without_a_page(conversations: Conversations) -> None:
     chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
-    conversations.store.queue(ANN, chat.id, "and then?")
+    conversations._chats.queue(ANN, chat.id, "and then?")
     deadline = time.monotonic() + 60
-    while len(conversations.store.get(ANN, chat.id).path) < 4 and time.monotonic() < deadline:
+    while len(conversations.get(ANN, chat.id).path) < 4 and time.monotonic() < deadline:
         time.sleep(0.05)
     chat = ended(conversations, chat)
     assert [message.text for message in chat.path if message.role == "user"] == ["hello", "and then?"]
@@ -146,7 +146,7 @@ def test_a_stale_page_is_refused_and_nothing_is_left_behind(conversations: Conve
     with pytest.raises(StaleChat):
         conversations.send(ANN, chat.id, chat.version, Question("from page two"), [SHORT])
     assert not conversations.is_writing(chat.id)
-    assert conversations.store.get(ANN, chat.id) == newer
+    assert conversations.get(ANN, chat.id) == newer
 
 
 def test_a_message_that_does_not_fit_is_refused_before_anything_is_kept(conversations: Conversations) -> None:
@@ -154,7 +154,7 @@ def test_a_message_that_does_not_fit_is_refused_before_anything_is_kept(conversa
         conversations.send(ANN, None, None, Question("word " * 3000), [SHORT])
     with pytest.raises(InvalidRequest):
         conversations.send(ANN, None, None, Question("   "), [SHORT])
-    assert conversations.store.list(ANN) == ()
+    assert conversations.list(ANN) == ()
 
 
 def test_attachments_are_read_by_the_model_and_kept(conversations: Conversations) -> None:
@@ -171,7 +171,7 @@ def test_an_answer_that_breaks_is_kept_with_its_reason(
         conversations: Conversations, new_engine: Callable[..., Engine], tmp_path: Path) -> None:
     engine = new_engine()
     broken = Conversations(engine, Database(tmp_path))
-    chat = conversations.store.copy(ANN, "x", [])
+    chat = conversations.copy(ANN, "x", [])
     engine.check_prompt = lambda *_: None       # type: ignore[method-assign]   # as while a model is being loaded
     chat = ended(broken, broken.send(ANN, chat.id, None, Question("hello"), [SHORT]))
     assert chat.path[-1].state == "failed"

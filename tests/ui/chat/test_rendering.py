@@ -4,9 +4,9 @@ import gradio as gr
 import pytest
 
 from engine import Prefill, Waiting
-from engine.chat import Attachment, Chat, ChatMessage, ChatSummary, Progress
+from engine.chat import Attachment, Chat, ChatMessage, ChatSummary, ReplyProgress
 from ui.chat import rendering
-from ui.chat.session import Session
+from ui.chat.session import ChatSession
 
 from ..scripted_engine import USAGE
 
@@ -22,8 +22,8 @@ def answer(text: str = "An answer.", message_id: int = 2, **values: object) -> C
     return replace(made, **values)
 
 
-def session_of(*path: ChatMessage, looks: tuple[Progress, ...] = ()) -> Session:
-    return Session("o", Chat(SUMMARY, path), looks=looks)
+def session_of(*path: ChatMessage, replies: tuple[ReplyProgress, ...] = ()) -> ChatSession:
+    return ChatSession("o", Chat(SUMMARY, path), replies=replies)
 
 
 def shown(*path: ChatMessage, language: str = "en") -> str:
@@ -73,7 +73,7 @@ def test_the_text_to_copy_cannot_break_out_of_its_attribute() -> None:
     (Waiting(0, 0.0), "Generating")])
 def test_before_the_first_word_it_says_what_it_waits_for(waiting: Waiting | Prefill, expected: str) -> None:
     message = answer("", state="writing", usage=None)
-    session = session_of(question(), message, looks=(Progress(message, waiting),))
+    session = session_of(question(), message, replies=(ReplyProgress(message, waiting),))
     assert expected in str(rendering.messages(session, "en"))
 
 
@@ -87,15 +87,15 @@ def test_versions_can_be_switched_in_both_directions() -> None:
 def test_between_two_updates_only_the_growing_text_changes() -> None:
     message = answer("One", 4, state="writing", usage=None)
     path = (question(), answer(), question("q", 3), message)
-    before = rendering.messages(session_of(*path, looks=(Progress(message),)), "en")
-    grown = Progress(replace(message, text="One two"))
-    after = rendering.messages(session_of(*path, looks=(grown,)), "en")
+    before = rendering.messages(session_of(*path, replies=(ReplyProgress(message),)), "en")
+    grown = ReplyProgress(replace(message, text="One two"))
+    after = rendering.messages(session_of(*path, replies=(grown,)), "en")
     assert gr.utils.diff(before, after) == [["append", [3, "content", 0, "text"], " two"]]
 
 
 def test_thoughts_are_folded_once_the_answer_begins_and_say_how_long_they_took() -> None:
     thinking = answer("", thoughts="hm", state="writing", usage=None)
-    assert "'pending'" in str(rendering.messages(session_of(question(), thinking, looks=(Progress(thinking),)), "en"))
+    assert "'pending'" in str(rendering.messages(session_of(question(), thinking, replies=(ReplyProgress(thinking),)), "en"))
     ended = str(rendering.messages(session_of(question(), answer(thoughts="hm", thought_s=2.34)), "en"))
     assert "'done'" in ended
     assert "'duration': 2.3" in ended
@@ -112,7 +112,7 @@ def test_a_long_chat_shows_its_end_until_more_is_asked_for() -> None:
 
 
 def test_a_shared_conversation_has_nothing_to_change() -> None:
-    page = str(rendering.messages(Session("o", share=type("S", (), {"path": (question(), answer())})()), "en"))      # type: ignore[arg-type]
+    page = str(rendering.messages(ChatSession("o", share=type("S", (), {"path": (question(), answer())})()), "en"))      # type: ignore[arg-type]
     assert "An answer." in page
     assert "data-act" not in page
 
@@ -121,4 +121,4 @@ def test_the_gauge_shows_the_last_exchange_and_what_is_left() -> None:
     gauge = rendering.gauge(session_of(question(), answer(), question("q", 3)), 4096, "en")
     assert "782 / 4,096" in gauge
     assert "3,314 left" in gauge
-    assert "0 / 4,096" in rendering.gauge(Session(), 4096, "en")
+    assert "0 / 4,096" in rendering.gauge(ChatSession(), 4096, "en")

@@ -10,7 +10,7 @@ import pytest
 from engine import Conversations
 from engine.chat import Ask, Question
 from ui.chat import replies
-from ui.chat.session import Session
+from ui.chat.session import ChatSession
 from ui.shared.context import Context, build_services
 
 from ..scripted_engine import ScriptedEngine, answer
@@ -27,17 +27,17 @@ def context(tmp_path: Path) -> Iterator[Context]:
 
 
 def wait_until_over(context: Context, chat_id: str) -> None:
-    for looks in context.conversations.follow(OWNER, chat_id):
-        assert looks
+    for replies_now in context.conversations.follow(OWNER, chat_id):
+        assert replies_now
 
 
 def test_an_answer_that_is_over_before_the_first_look_is_shown_whole(context: Context) -> None:
     """Read, ended, looked: the page would wait for ever for an end that has been."""
-    session = Session(owner=OWNER)
+    session = ChatSession(owner=OWNER)
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), [Ask(context.engine.default_options())])
     wait_until_over(context, chat.id)
 
-    assert len(list(replies.begun(context, session, chat))) == 1
+    assert len(list(replies.show_begun(context, session, chat))) == 1
     assert session.must_follow
     assert list(replies.grow(context, session)) == []
     assert session.must_end
@@ -52,12 +52,12 @@ def test_an_answer_that_is_over_before_the_first_look_is_shown_whole(context: Co
 
 
 def test_two_answers_that_are_over_before_the_first_look_stand_side_by_side(context: Context) -> None:
-    session = Session(owner=OWNER)
+    session = ChatSession(owner=OWNER)
     asks = [Ask(context.engine.default_options())] * 2
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), asks)
     wait_until_over(context, chat.id)
 
-    update = next(iter(replies.begun(context, session, chat)))
+    update = next(iter(replies.show_begun(context, session, chat)))
     assert update.pair is not None
     assert [len(side) for side in update.pair] == [1, 1]
     list(replies.grow(context, session))
@@ -67,39 +67,39 @@ def test_two_answers_that_are_over_before_the_first_look_stand_side_by_side(cont
 
 def test_what_a_chat_read_while_an_answer_ended_still_calls_open_is_followed_to_its_end(context: Context) -> None:
     """A page that arrives: read, ended, looked."""
-    session = Session(owner=OWNER)
+    session = ChatSession(owner=OWNER)
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), [Ask(context.engine.default_options())])
     wait_until_over(context, chat.id)
     session.turn_to(chat)
     assert len(list(replies.show(context, session))) == 1
-    assert session.looks == ()
+    assert session.replies == ()
     assert session.must_follow
 
 
 def test_an_end_that_is_shown_after_the_page_has_turned_is_followed_by_what_it_turned_to(context: Context) -> None:
     """Two events at once: the one that was made first may be sent last."""
-    session = Session(owner=OWNER)
+    session = ChatSession(owner=OWNER)
     first, second = (context.conversations.send(OWNER, None, None, Question(text), [Ask(context.engine.default_options())])
                      for text in ("First", "Second"))
     for chat in (first, second):
         wait_until_over(context, chat.id)
-    list(replies.begun(context, session, first))
+    list(replies.show_begun(context, session, first))
     list(replies.grow(context, session))
     ended = replies.end(context, session)
     assert ended is not None
     assert list(replies.again(context, session, ended[0])) == []
 
-    session.turn_to(context.conversations.store.get(OWNER, second.id))
+    session.turn_to(context.conversations.get(OWNER, second.id))
     newer = list(replies.again(context, session, ended[0]))
     assert ["Second" in str(update.messages) for update in newer] == [True]
     assert "First" not in str(newer[0].messages)
 
 
 def test_a_chat_in_which_nothing_is_written_is_not_followed(context: Context) -> None:
-    session = Session(owner=OWNER)
+    session = ChatSession(owner=OWNER)
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), [Ask(context.engine.default_options())])
     wait_until_over(context, chat.id)
-    session.turn_to(context.conversations.store.get(OWNER, chat.id))
+    session.turn_to(context.conversations.get(OWNER, chat.id))
     assert len(list(replies.show(context, session))) == 1
     assert not session.must_follow
     assert not session.is_following

@@ -1,4 +1,4 @@
-"""An answer while it is being written: fed by one thread, watched by any number of pages, stopped by any of them."""
+"""A reply while the model generates it: collected from the engine's events, read by any number of pages."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
-from ..background import StopSignal
 from ..messages import Finished, Prefill, ReasoningDelta, StreamEvent, TextDelta, Waiting
 from ..storage.records import ChatMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """One look at an answer. `problem`: why it broke; `save_problem`: why it could not be saved."""
+class ReplyProgress:
+    """A snapshot of one reply. `problem`: why it broke; `save_problem`: why it could not be saved."""
 
     message: ChatMessage
     waiting: Waiting | Prefill | None = None
@@ -29,22 +28,19 @@ class Progress:
         return bool(self.message.thoughts) and not self.message.text and not self.is_over
 
 
-class LiveReply:
-    """`message` is how the answer was when writing (or continuing) began."""
+class ReplyInProgress:
+    """`message`: the reply when generating, or continuing, began. Safe to use from many threads."""
 
-    def __init__(self, owner: str, chat_id: str, message: ChatMessage) -> None:
-        self.owner, self.chat_id, self.message_id = owner, chat_id, message.id
-        self.stop = StopSignal()
-        self.ended = threading.Event()      # written, saved, and what was queued behind it is on its way
+    def __init__(self, message: ChatMessage) -> None:
         self._lock = threading.Lock()
-        self._latest = Progress(message)
+        self._latest = ReplyProgress(message)
         self._text, self._thoughts = [message.text], [message.thoughts]
         self._started = time.monotonic()
         self._thought_s = 0.0
-        self._before_s = message.thought_s
+        self._earlier_thought_s = message.thought_s
         self._waiting: Waiting | Prefill | None = None
 
-    def take(self, event: StreamEvent) -> None:
+    def add(self, event: StreamEvent) -> None:
         with self._lock:
             seconds = time.monotonic() - self._started
             match event:
@@ -64,12 +60,12 @@ class LiveReply:
             message = replace(self._latest.message, state="failed", error=str(error))
             self._latest = replace(self._latest, message=message, problem=error)
 
-    def not_saved(self, error: Exception | None) -> None:
+    def set_save_problem(self, error: Exception | None) -> None:
         with self._lock:
             self._latest = replace(self._latest, save_problem=error)
 
-    def look(self) -> Progress:
+    def snapshot(self) -> ReplyProgress:
         with self._lock:
             message = replace(self._latest.message, text="".join(self._text), thoughts="".join(self._thoughts),
-                              thought_s=self._before_s + self._thought_s)
+                              thought_s=self._earlier_thought_s + self._thought_s)
             return replace(self._latest, message=message, waiting=self._waiting)

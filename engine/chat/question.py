@@ -1,0 +1,47 @@
+"""What a person asks and how it is to be answered, and the prompt that the model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import InvalidRequest
+from ..messages import GenerationOptions, Message
+from ..storage.records import Attachment, ChatMessage
+from .attachments import compose
+
+MAX_ATTACHMENTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How a reply is to be generated."""
+
+    options: GenerationOptions
+    system_prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A message with its attachments."""
+
+    text: str
+    attachments: tuple[Attachment, ...] = ()
+
+    def check(self) -> None:
+        if not self.text.strip() and not self.attachments:
+            raise InvalidRequest("message", "", "some text")
+        if len(self.attachments) > MAX_ATTACHMENTS:
+            raise InvalidRequest("attachments", len(self.attachments), f"at most {MAX_ATTACHMENTS}")
+
+
+def prompt_messages(path: Sequence[ChatMessage], system_prompt: str) -> list[Message]:
+    """What the model reads: without thoughts, and without questions that were never answered."""
+    messages = [Message("system", system_prompt.strip())] if system_prompt.strip() else []
+    for index, message in enumerate(path):
+        if message.role == "assistant":
+            if message.text:
+                messages.append(Message("assistant", message.text))
+        elif index == len(path) - 1 or path[index + 1].text:
+            messages.append(Message("user", compose(message.text, message.attachments)))
+    return messages

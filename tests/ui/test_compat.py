@@ -1,0 +1,54 @@
+"""What ui/compat.py and gradio_workarounds.js take from inside Gradio is still there. A failure means: read the new version's source."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from ui import compat
+
+FRONT_END = Path(gr.__file__).parent / "templates" / "frontend"
+
+
+def test_an_events_detail_is_kept_under_this_name() -> None:
+    event = gr.EventData(None, {"do": "open", "id": "7"})
+    assert compat.event_data(event) == {"do": "open", "id": "7"}
+
+
+@pytest.mark.parametrize("data", [None, "text", 3, ["do"]], ids=repr)
+def test_an_odd_detail_is_empty(data: object) -> None:
+    assert compat.event_data(gr.EventData(None, data)) == {}
+
+
+def test_the_queue_has_the_two_rates_and_uses_them() -> None:
+    with gr.Blocks() as page:
+        pass
+    page.queue()
+    for name in ("sleep_when_free", "progress_update_sleep_when_free"):
+        assert isinstance(getattr(page._queue, name), float)
+        assert f"self.{name}" in inspect.getsource(type(page._queue))
+    compat.slow_down_queue(page)
+    assert (page._queue.sleep_when_free, page._queue.progress_update_sleep_when_free) == (compat.QUEUE_S, compat.PROGRESS_S)
+
+
+def front_end() -> str:
+    return "\n".join(path.read_text("utf-8", errors="replace") for path in FRONT_END.rglob("*.js"))
+
+
+@pytest.mark.parametrize("part", [
+    "queue/join", "queue/data", "process_completed", "close_stream", "unexpected_error",       # a new stream follows while an event is owed
+    "structuredClone",                                                                         # plain values are not cloned
+    "component_id", "show_progress", "Object.entries",                                         # hidden progress is left out
+])
+def test_the_front_end_still_has_what_the_workarounds_change(part: str) -> None:
+    assert part in front_end()
+
+
+def test_the_server_writes_stream_messages_in_the_form_that_is_read() -> None:
+    """`data: {"msg":"...","event_id":"..."`: first the kind, then the event."""
+    from gradio.server_messages import ProcessCompletedMessage
+
+    assert list(ProcessCompletedMessage.model_fields)[:2] == ["msg", "event_id"]

@@ -1,0 +1,45 @@
+"""Buttons of attachments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.chat import Attachment, first_part
+
+from ..shared.actions import Actions
+from ..shared.context import Context
+from ..shared.errors import PageError
+from ..shared.language import text
+from . import view
+from .attachments import attach_text
+from .chat_click import ChatClick
+from .session import ChatSession
+from .view import Update
+
+actions: Actions[ChatSession, Iterator[Update]] = Actions()
+
+
+@actions("attach-text")
+def attach_pasted_text(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
+    attach_text(context, session, text(context.language, "attach.pasted"), click.value)
+    yield Update(chips=view.chips(context, session), problem="")
+
+
+@actions("detach", "drop")
+def detach(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
+    files = session.attachments if click.name == "detach" else session.too_long
+    if click.number < len(files):
+        files.pop(click.number)
+    yield Update(chips=view.chips(context, session), problem="")
+
+
+@actions("first-part")
+def attach_first_part(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
+    if click.number >= len(session.too_long):
+        raise PageError("error.gone")
+    whole = session.too_long[click.number]
+    room = context.engine.status().window_tokens // 2
+    part = first_part(whole.text, room, context.engine.count_tokens)
+    session.too_long.pop(click.number)
+    session.attachments.append(Attachment(whole.name, part, context.engine.count_tokens(part)))
+    yield Update(chips=view.chips(context, session), problem="")
