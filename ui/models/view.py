@@ -1,4 +1,4 @@
-"""The Models tab as HTML: this machine, recommended and found models, one model in detail, what is on disk."""
+"""The Models tab as HTML: this machine, recommended models and search results, one model in detail, models on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VERDICT_CLASS = {Verdict.FITS: "is-good", Verdict.TIGHT: "is-tight", Verdict.TOO
 HUB_PAGE = "https://huggingface.co"
 
 
-def _say(language: str, key: str, **values: object) -> str:
+def _text(language: str, key: str, **values: object) -> str:
     return html.escape(text(language, key, **values))
 
 
@@ -37,7 +37,7 @@ def parameters(language: str, count: int | None) -> str:
 
 
 def verdict_chip(verdict: Verdict, num_bytes: int, language: str, quantization: Quantization | None = None) -> str:
-    """Colour, word and memory."""
+    """The verdict as a coloured word, with the memory it is about."""
     parts = [text(language, f"verdict.{verdict.name.lower()}"), gib(language, num_bytes)]
     if quantization is not None:
         parts.append(quantization_name(quantization, language))
@@ -47,7 +47,7 @@ def verdict_chip(verdict: Verdict, num_bytes: int, language: str, quantization: 
 def recommended_html(recommended: Sequence[Recommendation], shown: int, selected: str, language: str) -> str:
     cards = "".join(_card(each, selected, language) for each in recommended[:shown])
     more = action_button(text(language, "models.all", count=len(recommended)), "all") if len(recommended) > shown else ""
-    return f'<h2>{_say(language, "models.recommended")}</h2><div class="mc-cards">{cards}</div>{more}'
+    return f'<h2>{_text(language, "models.recommended")}</h2><div class="mc-cards">{cards}</div>{more}'
 
 
 def _card(each: Recommendation, selected: str, language: str) -> str:
@@ -66,11 +66,11 @@ def _row(value: str, title: str, facts: str, chip: str, is_selected: bool) -> st
 
 def found_html(found: Sequence[HubModel], has_more: bool, selected: str, language: str) -> str:
     if not found:
-        body = f'<p class="mc-empty">{_say(language, "models.nothing")}</p>'
+        body = f'<p class="mc-empty">{_text(language, "models.nothing")}</p>'
     else:
         body = f'<div class="mc-cards">{"".join(_found(model, selected, language) for model in found)}</div>'
     more = action_button(text(language, "models.more"), "more") if has_more else ""
-    return f'<h2>{_say(language, "models.found")}</h2>{action_button(text(language, "models.back"), "recommended")}{body}{more}'
+    return f'<h2>{_text(language, "models.found")}</h2>{action_button(text(language, "models.back"), "recommended")}{body}{more}'
 
 
 def _found(model: HubModel, selected: str, language: str) -> str:
@@ -91,24 +91,27 @@ def _short(language: str, count: int) -> str:
 # --- one model ---
 
 def nothing_chosen_html(language: str) -> str:
-    return f'<div class="mc-model-empty"><h2>{_say(language, "models.choose")}</h2><p>{_say(language, "models.choose.note")}</p></div>'
+    return f'<div class="mc-model-empty"><h2>{_text(language, "models.choose")}</h2><p>{_text(language, "models.choose.note")}</p></div>'
 
 
 def looking_html(name: str, language: str) -> str:
-    label = _say(language, "models.looking", name=name)
+    label = _text(language, "models.looking", name=name)
     return f'<div class="mc-stage" role="status"><progress aria-label="{label}"></progress><span>{label}</span></div>'
 
 
 def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is_loaded: bool, language: str,
                released: Released | None = None) -> str:
-    """`released`: what the model before it gave back, for the one that is loaded."""
-    title = model.name if model.where == "builtin" else model.spec_model
-    state = f' <span class="mc-verdict is-good">{_say(language, "models.loaded")}</span>' if is_loaded else ""
-    parts = [f"<h2>{html.escape(title)}{state}</h2>", f'<p class="mc-facts">{_facts(model, language)}</p>']
+    """`released`: the memory that the previous model gave back, shown with the loaded one."""
+    title = model.name if model.where in ("builtin", "folder") else model.spec_model
+    state = f' <span class="mc-verdict is-good">{_text(language, "models.loaded")}</span>' if is_loaded else ""
+    parts = [f"<h2>{html.escape(title)}{state}</h2>"]
+    if model.where == "folder":
+        parts.append(f'<p class="mc-path">{html.escape(model.spec_model)}</p>')
+    parts.append(f'<p class="mc-facts">{_facts(model, language)}</p>')
     if is_loaded and released is not None and released.expected_bytes:
         parts.append(f'<p class="mc-note">{html.escape(freed(released, language))}</p>')
     if model.listing and model.listing.renamed_to:
-        parts.append(f'<p class="mc-note">{_say(language, "models.renamed", name=model.listing.renamed_to)}</p>')
+        parts.append(f'<p class="mc-note">{_text(language, "models.renamed", name=model.listing.renamed_to)}</p>')
     if model.entry and model.entry.note:
         parts.append(f'<p class="mc-note">{html.escape(model.entry.note)}</p>')
     if fit is not None:
@@ -123,14 +126,14 @@ def _facts(model: FoundModel, language: str) -> str:
     count = shape.parameters if shape else entry.parameters if entry else listing.parameters if listing else None
     window = shape.max_window if shape else entry.context if entry else 0
     licence = listing.licence if listing else entry.licence if entry else ""
-    words = [parameters(language, count), text(language, "models.window", count=number(language, window)) if 0 < window < 1_000_000 else "",
+    facts = [parameters(language, count), text(language, "models.window", count=number(language, window)) if 0 < window < 1_000_000 else "",
              licence, text(language, "models.gated") if _is_gated(listing, entry) else "",
              text(language, "models.no_template") if listing and not listing.has_chat_template else "",
              ", ".join(entry.languages[:6]) if entry else "", f"{listing.sha[:7]}" if listing else ""]
-    shown = [f"<span>{html.escape(word)}</span>" for word in words if word]
+    shown = [f"<span>{html.escape(fact)}</span>" for fact in facts if fact]
     if model.where in ("hub", "disk", "catalog"):
         address = html.escape(f"{HUB_PAGE}/{model.spec_model}")
-        shown.append(f'<span><a href="{address}" target="_blank" rel="noopener noreferrer">{_say(language, "models.page")}</a></span>')
+        shown.append(f'<span><a href="{address}" target="_blank" rel="noopener noreferrer">{_text(language, "models.page")}</a></span>')
     return "".join(shown)
 
 
@@ -140,18 +143,18 @@ def _is_gated(listing: object, entry: CatalogEntry | None) -> bool:
 
 def _fit_table(fit: ModelFit, chosen: Quantization, language: str) -> str:
     keys = ("verdict", "weights", "cache", "peak", "longest", "speed")
-    head = "".join(f'<th scope="col">{_say(language, f"fit.{key}")}</th>' for key in ("quantization", *keys))
+    head = "".join(f'<th scope="col">{_text(language, f"fit.{key}")}</th>' for key in ("quantization", *keys))
     rows = "".join(_fit_row(choice, choice.quantization is chosen, language) for choice in fit.choices)
-    note = _say(language, "fit.note", context=number(language, fit.context_tokens), visitors=fit.visitors,
+    note = _text(language, "fit.note", context=number(language, fit.context_tokens), visitors=fit.visitors,
                 free=gib(language, fit.free_bytes))
-    return (f'<div class="mc-scroll" tabindex="0" role="region" aria-label="{_say(language, "fit.title")}"><table class="mc-table">'
+    return (f'<div class="mc-scroll" tabindex="0" role="region" aria-label="{_text(language, "fit.title")}"><table class="mc-table">'
             f'<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div><p class="mc-note">{note}</p>')
 
 
 def _fit_row(choice: QuantizationFit, is_chosen: bool, language: str) -> str:
     name = html.escape(quantization_name(choice.quantization, language))
     if not choice.is_supported:
-        return f'<tr><th scope="row">{name}</th><td colspan="6">{_say(language, "fit.unsupported")}</td></tr>'
+        return f'<tr><th scope="row">{name}</th><td colspan="6">{_text(language, "fit.unsupported")}</td></tr>'
     fit = choice.fit
     peak = gib(language, choice.load_peak_bytes)
     if choice.measured_peak_bytes is not None:
@@ -168,23 +171,23 @@ def _files(model: FoundModel, language: str) -> str:
     assert model.listing is not None
     files = model.listing.needed_files
     rows = "".join(f'<li><span>{html.escape(file.path)}</span><span>{megabytes(language, file.size_bytes)}</span></li>' for file in files)
-    label = _say(language, "models.files", count=len(files), size=disk_size(language, model.download_bytes))
+    label = _text(language, "models.files", count=len(files), size=disk_size(language, model.download_bytes))
     return f'<details class="mc-files-list"><summary>{label}</summary><ul>{rows}</ul></details>'
 
 
 def problem_html(sentence: str, remedies: Sequence[Remedy], language: str, licence_url: str = "") -> str:
-    """`licence_url`: where a person asks for access. The token has a box of its own."""
+    """`licence_url`: the page where one requests access. A token is entered elsewhere, so its remedy has no button."""
     buttons = [_remedy(remedy, language) for remedy in remedies if remedy.kind != "token"]
     if licence_url.startswith(("https://", "http://")):
         buttons.append(f'<a class="mc-do" href="{html.escape(licence_url)}" target="_blank" rel="noopener noreferrer">'
-                       f'{_say(language, "remedy.licence")}</a>')
-    acts = f'<div class="mc-remedies">{"".join(buttons)}</div>' if buttons else ""
-    return f'<div class="mc-problem" role="alert">{html.escape(sentence)}</div>{acts}' if sentence else acts
+                       f'{_text(language, "remedy.licence")}</a>')
+    row = f'<div class="mc-remedies">{"".join(buttons)}</div>' if buttons else ""
+    return f'<div class="mc-problem" role="alert">{html.escape(sentence)}</div>{row}' if sentence else row
 
 
 def _remedy(remedy: Remedy, language: str) -> str:
     if remedy.kind == "disk":
-        return f'<a class="mc-do" href="#mc-disk-title">{_say(language, "remedy.disk")}</a>'
+        return f'<a class="mc-do" href="#mc-disk-title">{_text(language, "remedy.disk")}</a>'
     return action_button(_remedy_label(remedy, language), "remedy", f"{remedy.kind} {remedy.value}".strip())
 
 
@@ -201,9 +204,9 @@ def disk_html(stored: Sequence[StoredModel], saved: Sequence[SavedModel], loaded
     total = sum(each.size_bytes for each in stored) + sum(each.size_bytes for each in saved)
     rows = [_stored(each, each.repo == loaded, may_delete, language) for each in stored]
     rows += [_saved(each, each.model == loaded, may_delete, language) for each in saved]
-    title = _say(language, "disk.title", size=disk_size(language, total))
-    title = title if rows else _say(language, "disk.title.empty")
-    body = f'<ul class="mc-disk">{"".join(rows)}</ul>' if rows else f'<p class="mc-empty">{_say(language, "disk.empty")}</p>'
+    title = _text(language, "disk.title", size=disk_size(language, total))
+    title = title if rows else _text(language, "disk.title.empty")
+    body = f'<ul class="mc-disk">{"".join(rows)}</ul>' if rows else f'<p class="mc-empty">{_text(language, "disk.empty")}</p>'
     return f'<h2 id="mc-disk-title" tabindex="-1">{title}</h2>{body}'
 
 
@@ -228,8 +231,8 @@ def _disk_row(value: str, title: str, facts: str, delete: str) -> str:
             f'<span>{html.escape(facts)}</span></button>{delete}</li>')
 
 
-def _delete(value: str, name: str, size: str, is_loaded: bool, language: str, act_name: str = "delete") -> str:
+def _delete(value: str, name: str, size: str, is_loaded: bool, language: str, action: str = "delete") -> str:
     if is_loaded:
-        return f'<span class="mc-note">{_say(language, "models.loaded")}</span>'
-    ask, label = _say(language, "disk.confirm", name=name, size=size), _say(language, "disk.delete.of", name=name)
-    return action_button(text(language, "disk.delete"), act_name, value, extra=f' data-confirm="{ask}" aria-label="{label}"')
+        return f'<span class="mc-note">{_text(language, "models.loaded")}</span>'
+    question, label = _text(language, "disk.confirm", name=name, size=size), _text(language, "disk.delete.of", name=name)
+    return action_button(text(language, "disk.delete"), action, value, extra=f' data-confirm="{question}" aria-label="{label}"')

@@ -170,6 +170,13 @@ def test_a_model_is_described_by_its_facts() -> None:
         assert f">{fact}<" in page, fact
 
 
+def test_a_folder_is_shown_by_its_name_and_its_path() -> None:
+    page = view.model_html(FoundModel("/models/<b>/My model", "folder", shape=SHAPE), fit(), Quantization.NONE, False, "en")
+    assert "<h2>My model</h2>" in page
+    assert '<p class="mc-path">/models/&lt;b&gt;/My model</p>' in page
+    assert "mc-path" not in view.model_html(FOUND, fit(), Quantization.NONE, False, "en")
+
+
 def test_a_folder_has_no_page_on_the_hub() -> None:
     assert "href" not in view.model_html(FoundModel("/a/folder", "folder", shape=SHAPE), fit(), Quantization.NONE, False, "en")
 
