@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..chat.attachments import clean_name
 from ..errors import AttachmentRefused
+from ..plain_text import clean_name
 
 PREVIEW_BYTES, PREVIEW_LINES = 2_000, 3
 

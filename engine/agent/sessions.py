@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..background import StopSignal
-from ..chat.attachments import clean_name
 from ..errors import AttachmentRefused, EngineBusy, EngineError, GenerationFailed, InvalidRequest, SandboxUnavailable, StorageError
+from ..plain_text import clean_name
 from ..providers.loaded import LoadedModelProvider
 from ..runtime.engine import Engine
 from ..sandbox import best_sandbox, open_sandbox

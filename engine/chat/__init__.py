@@ -1,7 +1,8 @@
 """Conversations: replies that belong to their chat, attachments, import and export."""
 
+from ..plain_text import clean_name
 from ..storage.records import Attachment, Chat, ChatMessage, ChatSummary, SearchHit, Share
-from .attachments import MAX_FILE_BYTES, clean_name, first_part, read_attachment
+from .attachments import MAX_FILE_BYTES, first_part, read_attachment
 from .question import Ask, Question, prompt_messages
 from .reply_in_progress import ReplyProgress
 

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from ..errors import AttachmentRefused
+from ..plain_text import clean_name, valid_text
 from ..storage.records import Attachment
 from .documents import MAX_TEXT_CHARS, Refusal, document_text
 
 MAX_FILE_BYTES = 10_000_000
-MAX_NAME_CHARS = 120
 MAX_CONTROL_SHARE = 0.01        # of the characters; terminal logs have some, binary data many
 MAX_WORD_CHARS = 40             # longer ones (base64, Chinese, minified code) are cut anywhere
 
@@ -31,7 +30,6 @@ TEXT_SUFFIXES = frozenset(f".{suffix}" for suffix in """
     graphql proto thrift tf hcl nix cmake mk make dockerfile diff patch""".split())
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",     # 32 before 16: they begin alike
         codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-UNSHOWN = {"Cc", "Cf", "Cs"}        # control, format (hidden, right-to-left), half of a pair
 NO_TEXT = "Attach a PDF, a Word file (.docx) or a text file."
 
 _WORD = re.compile(rf"\S{{1,{MAX_WORD_CHARS}}}")
@@ -50,18 +48,6 @@ def read_attachment(name: str, content: bytes) -> str:
     if len(text) > MAX_TEXT_CHARS:
         raise AttachmentRefused(name, f"its text has more than {MAX_TEXT_CHARS:,} characters", "Attach the part that matters.")
     return text
-
-
-def clean_name(name: str) -> str:
-    """A file name fit to be shown: one line, no folders, no control or direction marks, at most MAX_NAME_CHARS."""
-    last = re.split(r"[/\\]", name.rstrip("/\\ "))[-1]
-    plain = " ".join("".join(char for char in last if unicodedata.category(char) not in UNSHOWN).split())
-    if not plain.strip("."):
-        return "file"
-    if len(plain) > MAX_NAME_CHARS:
-        suffix = PurePosixPath(plain).suffix[:MAX_NAME_CHARS // 4]
-        plain = plain[:MAX_NAME_CHARS - len(suffix)].rstrip() + suffix
-    return plain
 
 
 def compose(text: str, attachments: Sequence[Attachment]) -> str:
@@ -136,8 +122,3 @@ def _chinese(content: bytes) -> str | None:
     wide = Counter(char for char in text if char > "\x7f")
     common = sum(times for char, times in wide.items() if b"" < char.encode("gb2312", "ignore") < b"\xd8")
     return text if common > wide.total() / 2 else None
-
-
-def valid_text(text: str) -> str:
-    """Without lone surrogates, which no database and no file takes."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast, get_args
 
-from ..chat.attachments import clean_name, valid_text
 from ..errors import InvalidRequest
 from ..messages import MAX_MESSAGE_CHARS, GenerationOptions, Role, Usage
+from ..plain_text import clean_name, valid_text
 from .records import Attachment, ChatMessage, MessageState
 
 MAX_MESSAGES = 2_000

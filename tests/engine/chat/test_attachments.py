@@ -7,9 +7,10 @@ import docx
 import pytest
 from docx.oxml import OxmlElement
 
-from engine.chat.attachments import MAX_FILE_BYTES, clean_name, compose, first_part, read_attachment
+from engine.chat.attachments import MAX_FILE_BYTES, compose, first_part, read_attachment
 from engine.chat.documents import MAX_PDF_PAGES, MAX_TEXT_CHARS, TOO_SLOW, document_text
 from engine.errors import AttachmentRefused
+from engine.plain_text import clean_name
 from engine.storage.records import Attachment
 
 TURKISH = "Şu ağacın gölgesinde öğle uykusuna yatan çocuğun düşü ışıl ışıldı. İĞNE, ÖĞRENCİ, ÇÖP, GÜZEL.\n"
