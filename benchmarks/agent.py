@@ -20,7 +20,7 @@ from pathlib import Path
 
 from engine import AgentOptions, CodeAgent, Engine, GenerationOptions, LocalModelProvider, ModelSpec, Quantization, Settings, open_sandbox
 from engine.agent import CodeWritten, Final, StepEnded, StepError, Stopped
-from engine.benchmark.quality.coding import Problem, passes, read_problem
+from engine.benchmark.coding import Problem, passes, read_problem
 from engine.storage.formats import Value
 
 OPTIONS = AgentOptions(max_repairs=2, generation=GenerationOptions(max_new_tokens=768, temperature=0.0))

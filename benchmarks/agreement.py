@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import Engine, ModelSpec, Quantization, Settings
-from engine.benchmark.measure.pace import Pace
+from engine.benchmark.measure.control import Control
 from engine.benchmark.measure.prompts import unique_ids
 from engine.benchmark.measure.requests import time_ids
 from engine.benchmark.measure.speed import SpeedPlan, measure_speed
@@ -84,13 +84,13 @@ def in_turns(active_model: ActiveModel, clock: Clock) -> tuple[float, float]:
     reads, writes = ([], []), ([], [])      # type: tuple[list[float], list[float]], tuple[list[float], list[float]]
     for number in range(WARM_UPS + ROUNDS):
         started, ticks = clock(unique_ids(active_model, PP), 1)
-        ours, theirs = time_ids(active_model, unique_ids(active_model, PP), 1, Pace()).prompt_rate, PP / (ticks[0] - started)
+        ours, theirs = time_ids(active_model, unique_ids(active_model, PP), 1, Control()).prompt_rate, PP / (ticks[0] - started)
         if number >= WARM_UPS:
             reads[0].append(ours)
             reads[1].append(theirs)
     for number in range(WARM_UPS + ROUNDS):
         _, ticks = clock(unique_ids(active_model, 1), TG)
-        ours, theirs = time_ids(active_model, unique_ids(active_model, 1), TG, Pace()).write_rate, (TG - 1) / (ticks[-1] - ticks[0])
+        ours, theirs = time_ids(active_model, unique_ids(active_model, 1), TG, Control()).write_rate, (TG - 1) / (ticks[-1] - ticks[0])
         if number >= WARM_UPS:
             writes[0].append(ours)
             writes[1].append(theirs)

@@ -1,26 +1,24 @@
 """How fast, how good, at what memory: measured, kept and compared. Holds no model; drives the engine like everybody else."""
 
 from ..storage.results import ResultFilter
-from .benchmarks import duel_of
+from .benchmarks import blind_comparison_of
 from .benchmarks import result_of as benchmark_result
 from .benchmarks import step_of as benchmark_step
-from .blind_comparison import Contender, Duel, Rating
-from .blind_comparison import Side as DuelSide
+from .blind_comparison import BlindComparison, ComparisonSide, Contender, Rating
 from .cells import CellPlan
-from .measure.limits import Share as LimitShare
-from .measure.load import Crowd, VisitorPlan
+from .measure.limits import LimitShare
+from .measure.load import ConcurrencyResult, VisitorPlan
 from .measure.machine import Environment
 from .measure.samples import Samples
 from .measure.speed import ChatView, Speed, SpeedPlan
 from .quality.harness import has_harness
-from .quality.quality import CostPlan, QualityPlan
-from .quality.scores import Score
 from .quality.tasks import read_task
+from .quality_runs import CostPlan, QualityPlan
 from .store.exports import issue_report
 from .store.history import Comparison, Ratio
 from .store.published import Published, published
-from .store.records import ModelFacts
-from .store.records import Run as BenchmarkRun
+from .store.records import BenchmarkRun, ModelFacts
+from .store.scores import Score
 from .sweep import FailedCell, SweepPlan
 
 __all__ = [
@@ -30,9 +28,9 @@ __all__ = [
     "Comparison",
     "Contender",
     "CostPlan",
-    "Crowd",
-    "Duel",
-    "DuelSide",
+    "ConcurrencyResult",
+    "BlindComparison",
+    "ComparisonSide",
     "Environment",
     "FailedCell",
     "LimitShare",
@@ -50,7 +48,7 @@ __all__ = [
     "VisitorPlan",
     "benchmark_result",
     "benchmark_step",
-    "duel_of",
+    "blind_comparison_of",
     "has_harness",
     "issue_report",
     "published",

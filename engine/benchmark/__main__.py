@@ -12,13 +12,14 @@ from ..models.quantization import Quantization
 from ..models.spec import ModelSpec
 from ..runtime.engine import Engine
 from ..settings import Settings
-from .cells import CellPlan, load_model, measure_loaded
+from .cells import CellPlan, measure_loaded
+from .measure.control import Control, MeasurementStep
 from .measure.load import VisitorPlan
-from .measure.pace import Pace, Step
+from .measure.loading import load_model
 from .measure.speed import SpeedPlan
 from .store.exports import to_json
-from .store.history import Shelf
-from .store.records import Run
+from .store.history import RunHistory
+from .store.records import BenchmarkRun
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,13 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    runs: list[Run] = []
+    runs: list[BenchmarkRun] = []
     cells = [ModelSpec(model, quantization=each) for model in options.model for each in quantizations]
     try:
         for run in _measured(engine, cells, plan):
             runs.append(run)
             if not options.forget:
-                Shelf(engine.database).add([run])
+                RunHistory(engine.database).add([run])
     except KeyboardInterrupt:
         print("stopped; what was measured before is kept", file=sys.stderr)
     except EngineError as error:        # what was measured is printed all the same
@@ -50,16 +51,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if len(runs) == len(cells) else 1
 
 
-def _measured(engine: Engine, cells: list[ModelSpec], plan: CellPlan) -> Iterator[Run]:
+def _measured(engine: Engine, cells: list[ModelSpec], plan: CellPlan) -> Iterator[BenchmarkRun]:
     for spec in cells:
         try:
-            load_model(engine, spec, plan.load_options, Pace(_tell))
-            yield measure_loaded(engine, plan, Pace(_tell))
+            load_model(engine, spec, plan.load_options, Control(_tell))
+            yield measure_loaded(engine, plan, Control(_tell))
         except EngineError as error:
             print(f"error: {spec.model}, {spec.quantization}: {error}", file=sys.stderr)
 
 
-def _tell(step: Step) -> None:
+def _tell(step: MeasurementStep) -> None:
     rate = f", {step.rate:.1f} tok/s" if step.rate else ""
     if sys.stderr.isatty():
         print(f"\r\033[K{step.phase} {step.done}/{step.total}{rate} {step.note}", end="", file=sys.stderr, flush=True)
@@ -104,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def as_table(runs: list[Run]) -> str:
+def as_table(runs: list[BenchmarkRun]) -> str:
     lines = [f"{'model':<28}{'quant':<7}{'weights':>10}{'test':>14}{'tok/s':>11}{'±':>9}{'TTFT s':>9}{'TPOT ms':>9}{'goodput':>9}"]
     for run in runs:
         start = f"{run.model.model[-27:]:<28}{run.model.quantization.value:<7}{gib(run.model.weight_bytes):>10}"

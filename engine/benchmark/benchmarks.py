@@ -16,15 +16,15 @@ from ..storage.formats import Value
 from ..storage.results import ResultFilter
 from ..storage.runs import Job
 from ..storage.votes import VoteStore
-from .blind_comparison import Contender, Duel, Rating, checked, ratings, run_duel
+from .blind_comparison import BlindComparison, Contender, Rating, checked, ratings, run_blind_comparison
 from .cells import CellPlan, measure_loaded
-from .exclusive import Takeover
-from .measure.pace import Pace, Step
-from .quality.quality import CostPlan, QualityPlan, measure_quality, run_cost
-from .store.history import Shelf
-from .store.reading import read
-from .store.records import Run, new_uid
-from .sweep import Measured, SweepPlan, read_facts, run_sweep, sweep_facts
+from .exclusive import ExclusiveUse
+from .measure.control import Control, MeasurementStep
+from .quality_runs import CostPlan, QualityPlan, measure_quality, run_cost
+from .store.history import RunHistory
+from .store.records import BenchmarkRun, new_uid
+from .store.strict_json import read
+from .sweep import SweepPlan, SweepResult, read_facts, run_sweep, sweep_facts
 
 JOB_KINDS = ("speed", "sweep", "quality", "cost", "duel")
 
@@ -46,7 +46,7 @@ class Benchmarks:
 
     def __init__(self, engine: Engine, jobs: Jobs) -> None:
         self._engine, self.jobs = engine, jobs
-        self.shelf, self._votes = Shelf(engine.database), VoteStore(engine.database)
+        self.history, self._votes = RunHistory(engine.database), VoteStore(engine.database)
 
     def start_speed(self, plan: CellPlan, visitor: Visitor) -> Job:
         """Measure the model that is loaded, as it is. Raises NotPermitted, NoModelLoaded, EngineBusy and StorageError."""
@@ -55,11 +55,11 @@ class Benchmarks:
         if spec is None:
             raise NoModelLoaded()
 
-        def work(pace: Pace) -> Measured:
-            with Takeover(self._engine, pace, f"{spec.name} is being measured") as own:
+        def work(control: Control) -> SweepResult:
+            with ExclusiveUse(self._engine, control, f"{spec.name} is being measured") as own:
                 run = measure_loaded(self._engine, plan, own)
-            self.shelf.add([run])
-            return Measured((run.uid,))
+            self.history.add([run])
+            return SweepResult((run.uid,))
         return self._start("speed", _title(spec), work, visitor)
 
     def start_sweep(self, plan: SweepPlan, visitor: Visitor) -> Job:
@@ -73,27 +73,31 @@ class Benchmarks:
         if spec is None:
             raise NoModelLoaded()
 
-        def work(pace: Pace) -> Measured:
-            with Takeover(self._engine, pace, f"{spec.name} is being judged") as own:
+        def work(control: Control) -> SweepResult:
+            with ExclusiveUse(self._engine, control, f"{spec.name} is being judged") as own:
                 run = measure_quality(self._engine, plan, own)
-            self.shelf.add([run])
-            return Measured((run.uid,))
+            self.history.add([run])
+            return SweepResult((run.uid,))
         return self._start("quality", f"{_title(spec)}: {plan.title}", work, visitor)
 
     def start_cost(self, plan: CostPlan, visitor: Visitor) -> Job:
         """What quantization costs a model. Raises NotPermitted, EngineBusy and StorageError."""
         self._require_allowed(visitor)
-        return self._start("cost", plan.title, lambda pace: Measured(run_cost(self._engine, self.shelf, plan, pace)), visitor)
+        return self._start("cost", plan.title, lambda control: SweepResult(run_cost(self._engine, self.history, plan, control)), visitor)
 
-    def start_duel(self, prompt: str, contenders: tuple[Contender, Contender], options: GenerationOptions, visitor: Visitor) -> Job:
-        """The same prompt to two models, blindly. `duel_of` reads the ended job. Raises NotPermitted, EngineBusy and StorageError."""
+    def start_blind_comparison(self, prompt: str, contenders: tuple[Contender, Contender], options: GenerationOptions,
+                               visitor: Visitor) -> Job:
+        """Give one prompt to two models whose names stay hidden until the vote; `blind_comparison_of` reads the ended job.
+
+        Raises NotPermitted, EngineBusy and StorageError.
+        """
         self._require_allowed(visitor)
         title = "blind: " + prompt.strip()[:40]
-        return self._start("duel", title, lambda pace: run_duel(self._engine, prompt, contenders, options, pace), visitor)
+        return self._start("duel", title, lambda control: run_blind_comparison(self._engine, prompt, contenders, options, control), visitor)
 
-    def vote(self, duel: Duel, score: float) -> None:
+    def vote(self, comparison: BlindComparison, score: float) -> None:
         """`score` of the left side: 1 it is better, 0 the right one is, 0.5 neither. Raises InvalidRequest and StorageError."""
-        self._votes.add(checked(duel.left.label, duel.right.label, score))
+        self._votes.add(checked(comparison.left.label, comparison.right.label, score))
 
     def ratings(self) -> tuple[Rating, ...]:
         """The best first. Raises StorageError."""
@@ -114,44 +118,44 @@ class Benchmarks:
         """What a sweep measures. Raises InvalidRequest for another job."""
         return read_facts(self.jobs.facts(job_id))[1]
 
-    def runs_of(self, job_id: int) -> tuple[Run, ...]:
+    def runs_of(self, job_id: int) -> tuple[BenchmarkRun, ...]:
         """What a job has measured so far, also while it runs; newest first. Raises JobNotFound and StorageError."""
         job = self.jobs.get(job_id)
         if job.kind == "sweep":
-            return self.shelf.list(ResultFilter(sweep=read_facts(self.jobs.facts(job_id))[0]))
+            return self.history.list(ResultFilter(sweep=read_facts(self.jobs.facts(job_id))[0]))
         found = result_of(job)
-        return self.shelf.some(found.uids) if found else ()
+        return self.history.some(found.uids) if found else ()
 
     def _sweep(self, sweep: str, plan: SweepPlan, visitor: Visitor) -> Job:
         self._require_allowed(visitor)
         cells = len(plan.cells)
 
-        def work(pace: Pace) -> Measured:
-            return run_sweep(self._engine, self.shelf, sweep, plan, pace)
+        def work(control: Control) -> SweepResult:
+            return run_sweep(self._engine, self.history, sweep, plan, control)
 
         def done() -> int:
-            return len(self.shelf.cells(sweep))
+            return len(self.history.cells(sweep))
         return self._start("sweep", plan.title, work, visitor, sweep_facts(sweep, plan), (done, cells))
 
-    def _start(self, kind: str, title: str, work: Callable[[Pace], Measured | Duel], visitor: Visitor, facts: str = "",
+    def _start(self, kind: str, title: str, work: Callable[[Control], SweepResult | BlindComparison], visitor: Visitor, facts: str = "",
                count: tuple[Callable[[], int], int] | None = None) -> Job:
         def run(progress: JobProgress) -> str:
-            return json.dumps(asdict(work(_pace(progress, count))))
+            return json.dumps(asdict(work(_control(progress, count))))
         return self.jobs.start(kind, title, run, visitor.owner, facts)
 
     def _require_allowed(self, visitor: Visitor) -> None:
         Permissions(self._engine).require_measuring(visitor)
 
 
-def result_of(job: Job) -> Measured | None:
+def result_of(job: Job) -> SweepResult | None:
     """What a finished measurement brought; None for one that is not done."""
     is_measured = job.state == "done" and job.kind in JOB_KINDS and job.kind != "duel"
-    return read(Measured, Value(json.loads(job.result), "the job")) if is_measured else None
+    return read(SweepResult, Value(json.loads(job.result), "the job")) if is_measured else None
 
 
-def duel_of(job: Job) -> Duel | None:
-    """The two answers of an ended duel; None for any other job."""
-    return read(Duel, Value(json.loads(job.result), "the job")) if job.state == "done" and job.kind == "duel" else None
+def blind_comparison_of(job: Job) -> BlindComparison | None:
+    """The two answers of an ended comparison; None for any other job."""
+    return read(BlindComparison, Value(json.loads(job.result), "the job")) if job.state == "done" and job.kind == "duel" else None
 
 
 def step_of(job: Job) -> JobStep | None:
@@ -163,11 +167,11 @@ def _title(spec: ModelSpec) -> str:
     return f"{spec.name}, {spec.quantization}"
 
 
-def _pace(progress: JobProgress, count: tuple[Callable[[], int], int] | None) -> Pace:
+def _control(progress: JobProgress, count: tuple[Callable[[], int], int] | None) -> Control:
     """Steps as the job's progress: cells where there are several, else the steps of the phase. Cells and failures are lines of its log."""
     now = JobStep("", "cell", 0, 0, 0.0)
 
-    def tell(step: Step) -> None:
+    def tell(step: MeasurementStep) -> None:
         nonlocal now
         if step.phase in ("cell", "failed"):
             progress.add_log_line(step.note)
@@ -176,4 +180,4 @@ def _pace(progress: JobProgress, count: tuple[Callable[[], int], int] | None) ->
         now = JobStep(part, step.phase, step.done, step.total, round(step.rate, 2), note)
         done, total = (count[0](), count[1]) if count else (step.done, step.total)
         progress.report(done, total, "cells" if count else step.phase, json.dumps(asdict(now)))
-    return Pace(tell, progress.stop)
+    return Control(tell, progress.stop)

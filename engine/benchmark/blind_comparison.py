@@ -13,9 +13,9 @@ from ..messages import GenerationOptions, Message, TextDelta
 from ..models.quantization import Quantization
 from ..models.spec import LoadOptions, ModelSpec
 from ..storage.votes import Vote
-from .cells import load_model
-from .exclusive import Takeover
-from .measure.pace import Pace, Step
+from .exclusive import ExclusiveUse
+from .measure.control import Control, MeasurementStep
+from .measure.loading import load_model
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
@@ -39,7 +39,7 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparisonSide:
     """`label` is not to be shown before the vote."""
 
     label: str
@@ -47,12 +47,12 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Duel:
+class BlindComparison:
     """Two answers, in an order drawn by chance."""
 
     prompt: str
-    left: Side
-    right: Side
+    left: ComparisonSide
+    right: ComparisonSide
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +63,28 @@ class Rating:
     wins: int
 
 
-def run_duel(engine: Engine, prompt: str, contenders: tuple[Contender, Contender], options: GenerationOptions, pace: Pace) -> Duel:
+def run_blind_comparison(engine: Engine, prompt: str, contenders: tuple[Contender, Contender], options: GenerationOptions,
+                         control: Control) -> BlindComparison:
     """Raises JobStopped, InvalidRequest, and what `Engine.load` and `Engine.chat` raise. The model from before comes back."""
     if contenders[0] == contenders[1]:
         raise InvalidRequest("contenders", contenders[0].label, "two different ones")
     drawn = random.SystemRandom().sample(contenders, 2)
-    with Takeover(engine, pace, "two models are being compared") as own:
+    with ExclusiveUse(engine, control, "two models are being compared") as own:
         left, right = (_answer(engine, prompt, contender, options, number, own) for number, contender in enumerate(drawn, 1))
-    return Duel(prompt, left, right)
+    return BlindComparison(prompt, left, right)
 
 
-def _answer(engine: Engine, prompt: str, contender: Contender, options: GenerationOptions, number: int, pace: Pace) -> Side:
-    pace.step(Step("chat", number, 2))      # says nothing of who it is
-    load_model(engine, contender.spec, LoadOptions(), Pace(stop=pace.stop, reservation=pace.reservation))
-    events = engine.chat([Message("user", prompt)], options, spec=contender.spec, reservation=pace.reservation)
+def _answer(engine: Engine, prompt: str, contender: Contender, options: GenerationOptions, number: int, control: Control) -> ComparisonSide:
+    control.step(MeasurementStep("chat", number, 2))      # says nothing of who it is
+    load_model(engine, contender.spec, LoadOptions(), Control(stop=control.stop, reservation=control.reservation))
+    events = engine.chat([Message("user", prompt)], options, spec=contender.spec, reservation=control.reservation)
     pieces: list[str] = []
     with closing(events):       # type: ignore[type-var]
         for event in events:
-            pace.check()
+            control.check()
             if isinstance(event, TextDelta):
                 pieces.append(event.text)
-    return Side(contender.label, "".join(pieces))
+    return ComparisonSide(contender.label, "".join(pieces))
 
 
 def ratings(votes: Iterable[Vote]) -> tuple[Rating, ...]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError
 from ..models.spec import MIN_CONTEXT, LoadOptions, ModelSpec
 from ..storage.loads import LoadHistory
+from .measure.control import Control
 from .measure.limits import share_of_limit
 from .measure.load import VisitorPlan, measure_visitors
 from .measure.machine import environment
-from .measure.pace import Pace, Step
 from .measure.speed import SpeedPlan, fitted, measure_speed
-from .store.records import Run, facts_of, new_uid, now
+from .store.records import BenchmarkRun, facts_of, new_uid, now
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
@@ -34,31 +33,20 @@ class CellPlan:
         return LoadOptions(context_tokens=max(MIN_CONTEXT, *windows), visitors=max(self.visitors.levels) if self.visitors else 1)
 
 
-def load_model(engine: Engine, spec: ModelSpec, options: LoadOptions, pace: Pace) -> None:
-    """Make it the loaded model. Raises JobStopped, while the load goes on, and what `Engine.load` raises."""
-    said = ""
-    with closing(engine.load(spec, options, reservation=pace.reservation)) as events:     # type: ignore[type-var]
-        for event in events:
-            pace.check()
-            if event.note != said:
-                said = event.note
-                pace.step(Step("load", event.done, event.total, note=said))
-
-
-def measure_loaded(engine: Engine, plan: CellPlan, pace: Pace | None = None, *, sweep: str = "", cell: str = "") -> Run:
+def measure_loaded(engine: Engine, plan: CellPlan, control: Control | None = None, *, sweep: str = "", cell: str = "") -> BenchmarkRun:
     """Measure the model that is loaded now. Blocking.
 
     Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
-    pace = pace or Pace()
+    control = control or Control()
     with engine.using() as active_model:
-        speed = measure_speed(engine, fitted(plan.speed, active_model.window_tokens), pace) if plan.speed else None
-        crowds = measure_visitors(engine, plan.visitors, pace) if plan.visitors else ()
+        speed = measure_speed(engine, fitted(plan.speed, active_model.window_tokens), control) if plan.speed else None
+        crowds = measure_visitors(engine, plan.visitors, control) if plan.visitors else ()
         candidate, hardware = active_model.candidate, engine.hardware
         share = share_of_limit(speed, candidate.shape, active_model.weight_bytes, candidate.dtype, candidate.spec.quantization,
                                hardware) if speed else None
         seconds, peak = latest_load(engine, candidate.spec)
-        return Run(new_uid(), now(), environment(hardware), facts_of(active_model), seconds, peak, speed, share, crowds,
+        return BenchmarkRun(new_uid(), now(), environment(hardware), facts_of(active_model), seconds, peak, speed, share, crowds,
                    sweep=sweep, cell=cell)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..background import JobStopped
 from ..errors import EngineError
 from ..runtime.reservation import Behaviour, Reservation
-from .measure.pace import Pace, Step
+from .measure.control import Control, MeasurementStep
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
@@ -20,30 +20,30 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.1
 
 
-class Takeover:
-    """`with Takeover(engine, pace, why) as pace: ...`: the new pace is let in where others wait.
+class ExclusiveUse:
+    """`with ExclusiveUse(engine, control, why) as control: ...`: the new control is let in where others wait.
 
     Whoever stops the work does not wait for the model to come back: that goes on in a thread, and the engine stays reserved
-    meanwhile. Otherwise the block ends when the model is back. One takeover waits for the end of another.
+    meanwhile. Otherwise the block ends when the model is back. A second one waits for the end of the first.
     """
 
-    def __init__(self, engine: Engine, pace: Pace, why: str, visitors: Behaviour = "wait") -> None:
-        self._engine, self._pace = engine, pace
+    def __init__(self, engine: Engine, control: Control, why: str, visitors: Behaviour = "wait") -> None:
+        self._engine, self._control = engine, control
         self._reservation = Reservation(why, visitors)
 
-    def __enter__(self) -> Pace:
+    def __enter__(self) -> Control:
         while not self._engine.door.reserve(self._reservation):
-            self._pace.check()
+            self._control.check()
             time.sleep(LOOK_S)
         try:
             while self._engine.status().state in ("loading", "unloading"):
-                self._pace.check()
+                self._control.check()
                 time.sleep(LOOK_S)
         except BaseException:
             self._engine.door.release(self._reservation)
             raise
         self._before = self._engine.current
-        return Pace(self._pace.tell, self._pace.stop, self._reservation)
+        return Control(self._control.tell, self._control.stop, self._reservation)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, JobStopped):
@@ -61,8 +61,8 @@ class Takeover:
             if self._before is None:
                 engine.unload("stop", reservation=mine)
                 return
-            if not self._pace.stop.is_set():
-                self._pace.tell(Step("restore", note=f"Loading {self._before[0].name} again"))
+            if not self._control.stop.is_set():
+                self._control.tell(MeasurementStep("restore", note=f"Loading {self._before[0].name} again"))
             for _ in engine.load(*self._before, reservation=mine):
                 pass
         except EngineError as failure:      # the engine's status shows it as well

@@ -11,13 +11,14 @@ from ..models.quantization import Quantization
 from ..models.spec import ModelSpec
 from ..runtime.reservation import Behaviour
 from ..storage.formats import Value
-from .cells import CellPlan, load_model, measure_loaded
-from .exclusive import Takeover
+from .cells import CellPlan, measure_loaded
+from .exclusive import ExclusiveUse
+from .measure.control import Control, MeasurementStep
 from .measure.load import VisitorPlan
-from .measure.pace import Pace, Step
+from .measure.loading import load_model
 from .measure.speed import SpeedPlan
-from .store.history import Shelf
-from .store.reading import read
+from .store.history import RunHistory
+from .store.strict_json import read
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
@@ -88,38 +89,38 @@ class FailedCell:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class SweepResult:
     """What became of a job: `uids` of the runs that were kept, in the order of measuring."""
 
     uids: tuple[str, ...]
     failed: tuple[FailedCell, ...] = ()
 
 
-def run_sweep(engine: Engine, shelf: Shelf, sweep: str, plan: SweepPlan, pace: Pace) -> Measured:
+def run_sweep(engine: Engine, history: RunHistory, sweep: str, plan: SweepPlan, control: Control) -> SweepResult:
     """Measure the cells that are not kept yet; one that fails costs the others nothing. Raises JobStopped and StorageError."""
     uids: list[str] = []
     failed: list[FailedCell] = []
-    done = shelf.cells(sweep)
-    with Takeover(engine, pace, f"a benchmark is running ({plan.title})", plan.behaviour) as own:
+    done = history.cells(sweep)
+    with ExclusiveUse(engine, control, f"a benchmark is running ({plan.title})", plan.behaviour) as own:
         for cell in plan.cells:
             if cell.key in done:
                 continue
             try:
-                uids.append(_one_cell(engine, shelf, sweep, plan, cell, own))
+                uids.append(_one_cell(engine, history, sweep, plan, cell, own))
             except StorageError:
                 raise
             except EngineError as error:
                 failed.append(FailedCell(cell.title, str(error)))
-                own.step(Step("failed", note=f"{cell.title}: {error}"))
-    return Measured(tuple(uids), tuple(failed))
+                own.step(MeasurementStep("failed", note=f"{cell.title}: {error}"))
+    return SweepResult(tuple(uids), tuple(failed))
 
 
-def _one_cell(engine: Engine, shelf: Shelf, sweep: str, plan: SweepPlan, cell: SweepCell, pace: Pace) -> str:
-    pace.step(Step("cell", note=cell.title))
+def _one_cell(engine: Engine, history: RunHistory, sweep: str, plan: SweepPlan, cell: SweepCell, control: Control) -> str:
+    control.step(MeasurementStep("cell", note=cell.title))
     todo = plan.cell_plan(cell)
-    load_model(engine, cell.spec, todo.load_options, pace)
-    run = measure_loaded(engine, todo, pace, sweep=sweep, cell=cell.key)
-    shelf.add([run])
+    load_model(engine, cell.spec, todo.load_options, control)
+    run = measure_loaded(engine, todo, control, sweep=sweep, cell=cell.key)
+    history.add([run])
     return run.uid
 
 

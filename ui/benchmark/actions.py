@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.benchmark import duel_of
+from engine.benchmark import blind_comparison_of
 from engine.errors import NotPermitted
 
 from ..shared.errors import PageError
@@ -52,15 +52,15 @@ def _drop_file(bench: Bench, session: BenchmarkSession, value: str) -> str:
 
 @_act("vote")
 def _vote(bench: Bench, session: BenchmarkSession, value: str) -> str:
-    """A duel is voted on once: its job goes with the vote."""
+    """A comparison is voted on once: its job goes with the vote."""
     job_id, _, score = value.partition(" ")
     found = next((job for job in bench.library.visible_jobs(bench.visitor) if str(job.id) == job_id), None)
-    duel = duel_of(found) if found else None
-    if found is None or duel is None or score not in VOTES:
+    comparison = blind_comparison_of(found) if found else None
+    if found is None or comparison is None or score not in VOTES:
         raise PageError("error.gone")
-    bench.benchmarks.vote(duel, VOTES[score])
+    bench.benchmarks.vote(comparison, VOTES[score])
     bench.library.hide(found.id, bench.visitor)
-    session.revealed = duel
+    session.revealed = comparison
     return ""
 
 
@@ -107,7 +107,7 @@ def _job(value: str) -> int:
 
 @_act("show")
 def _show(bench: Bench, session: BenchmarkSession, value: str) -> str:
-    session.shown = bench.benchmarks.shelf.get(value).uid
+    session.shown = bench.benchmarks.history.get(value).uid
     return ""
 
 
@@ -126,7 +126,7 @@ def _compare(bench: Bench, session: BenchmarkSession, value: str) -> str:
     tick(session, value)
     if len(session.ticked) != 2:
         raise PageError("bench.compare.two")
-    older, newer = sorted((bench.benchmarks.shelf.get(uid) for uid in session.ticked), key=lambda run: run.at)
+    older, newer = sorted((bench.benchmarks.history.get(uid) for uid in session.ticked), key=lambda run: run.at)
     session.panel, session.panel_uids = "compare", (older.uid, newer.uid)
     return ""
 
@@ -161,13 +161,13 @@ def _export_markdown(bench: Bench, session: BenchmarkSession, value: str) -> str
 
 def _export(bench: Bench, session: BenchmarkSession, value: str, form: Any) -> str:
     tick(session, value)
-    text = bench.benchmarks.shelf.export(_chosen(bench, session), form)
+    text = bench.benchmarks.history.export(_chosen(bench, session), form)
     return browser_message("download", name=f"mindcubes-benchmark.{EXPORTS[form]}", text=text)
 
 
 def _chosen(bench: Bench, session: BenchmarkSession) -> tuple[str, ...]:
     """What is ticked, else all that is listed."""
-    chosen = session.ticked or tuple(run.uid for run in bench.benchmarks.shelf.list(session.wanted))
+    chosen = session.ticked or tuple(run.uid for run in bench.benchmarks.history.list(session.wanted))
     if not chosen:
         raise PageError("bench.history.nothing")
     return chosen
@@ -177,7 +177,7 @@ def _chosen(bench: Bench, session: BenchmarkSession) -> tuple[str, ...]:
 def _delete(bench: Bench, session: BenchmarkSession, value: str) -> str:
     _require_editor(bench)
     tick(session, value)
-    bench.benchmarks.shelf.delete(session.ticked)
+    bench.benchmarks.history.delete(session.ticked)
     session.ticked, session.panel, session.panel_uids = (), "", ()
     return ""
 
@@ -187,7 +187,7 @@ def take_in(bench: Bench, session: BenchmarkSession, path: str) -> int:
     session.problems.clear()
     with told(session, "history"):
         _require_editor(bench)
-        return len(bench.benchmarks.shelf.take_in(read_file(Path(path)), Path(path).stem))
+        return len(bench.benchmarks.history.take_in(read_file(Path(path)), Path(path).stem))
     return 0
 
 

@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 from engine.background import Job
-from engine.benchmark import Duel, DuelSide, Rating
+from engine.benchmark import BlindComparison, ComparisonSide, Rating
 
 from ..shared.html import action_button
 from ..shared.language import number, text
@@ -18,25 +18,25 @@ def _say(language: str, key: str, **values: object) -> str:
     return html.escape(text(language, key, **values))
 
 
-def duel_html(job: Job, duel: Duel, language: str) -> str:
+def comparison_html(job: Job, comparison: BlindComparison, language: str) -> str:
     """Nothing here says who answered."""
     votes = "".join(action_button(text(language, f"bench.vote.{name}"), "vote", f"{job.id} {score}") for name, score in SCORES)
     names = [text(language, f"bench.side.{side}") for side in ("left", "right")]
-    return _shown(duel, names, f'<div class="mc-remedies">{votes}</div>', language)
+    return _shown(comparison, names, f'<div class="mc-remedies">{votes}</div>', language)
 
 
-def revealed_html(duel: Duel, language: str) -> str:
+def revealed_html(comparison: BlindComparison, language: str) -> str:
     close = action_button(text(language, "bench.close"), "revealed")
-    return _shown(duel, [duel.left.label, duel.right.label], f'<div class="mc-remedies">{close}</div>', language)
+    return _shown(comparison, [comparison.left.label, comparison.right.label], f'<div class="mc-remedies">{close}</div>', language)
 
 
-def _shown(duel: Duel, names: Sequence[str], acts: str, language: str) -> str:
-    answers = "".join(_answer(side, name) for side, name in zip((duel.left, duel.right), names, strict=True))
+def _shown(comparison: BlindComparison, names: Sequence[str], acts: str, language: str) -> str:
+    answers = "".join(_answer(side, name) for side, name in zip((comparison.left, comparison.right), names, strict=True))
     return (f'<section class="mc-now mc-duel" aria-label="{_say(language, "bench.duel")}">'
-            f'<p class="mc-asked">{html.escape(duel.prompt)}</p><div class="mc-sides">{answers}</div>{acts}</section>')
+            f'<p class="mc-asked">{html.escape(comparison.prompt)}</p><div class="mc-sides">{answers}</div>{acts}</section>')
 
 
-def _answer(side: DuelSide, name: str) -> str:
+def _answer(side: ComparisonSide, name: str) -> str:
     return f'<article><h3>{html.escape(name)}</h3><p>{html.escape(side.text)}</p></article>'
 
 

@@ -41,7 +41,7 @@ class Forms:
     asked: gr.Textbox
     first: gr.Dropdown
     second: gr.Dropdown
-    duel: gr.Button
+    compare: gr.Button
 
     @property
     def sizes(self) -> list[Any]:
@@ -102,9 +102,10 @@ def build_forms(shared: PageBuilder) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTM
         asked = shared.labelled(gr.Textbox, {"label": "bench.duel.prompt", "info": "bench.duel.info"}, lines=2, max_lines=8,
                                 elem_id="mc-bench-asked")
         first, second = (_contender(shared, name, way) for name, way in (("first", Quantization.NONE), ("second", Quantization.NF4)))
-        duel, duel_problem, ratings = _primary(shared, "duel"), panel_html("bench-duel-problem"), panel_html("bench-ratings")
-    return Forms(prompt, new, repetitions, levels, speed, models, quantizations, depths, behaviour, sweep, what, typed, lines, names, limit,
-                 file, upload, quality, asked, first, second, duel), (speed_problem, sweep_problem, quality_problem, duel_problem), ratings
+        compare, compare_problem, ratings = _primary(shared, "duel"), panel_html("bench-duel-problem"), panel_html("bench-ratings")
+    forms = Forms(prompt, new, repetitions, levels, speed, models, quantizations, depths, behaviour, sweep, what, typed, lines, names,
+                  limit, file, upload, quality, asked, first, second, compare)
+    return forms, (speed_problem, sweep_problem, quality_problem, compare_problem), ratings
 
 
 def _asked(shared: PageBuilder) -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Number]:

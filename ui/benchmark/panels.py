@@ -11,7 +11,7 @@ import gradio as gr
 
 from engine import EngineError, ModelSpec
 from engine.background import Job
-from engine.benchmark import BenchmarkRun, FailedCell, Published, benchmark_result, duel_of, published
+from engine.benchmark import BenchmarkRun, FailedCell, Published, benchmark_result, blind_comparison_of, published
 from engine.errors import InvalidRequest, NotPermitted
 from engine.models import QuantizationChoice
 
@@ -39,7 +39,7 @@ class Worktop:
 
     def __init__(self, bench: Bench, session: BenchmarkSession, zone: timezone, language: str) -> None:
         self.bench, self._session, self._zone, self._language = bench, session, zone, language
-        self._shelf = bench.benchmarks.shelf
+        self._history = bench.benchmarks.history
         jobs = [job for job in visible(bench.library.visible_jobs(bench.visitor)) if job.kind in KINDS]
         running = [job for job in jobs if not job.is_over]
         self._job = next(iter(running[::-1] or jobs), None)     # of several, the oldest is the one that is at work
@@ -51,7 +51,7 @@ class Worktop:
         session, language = self._session, self._language
         session.stamp = self._stamp
         try:
-            runs = self._shelf.list(session.wanted, MOST_SHOWN)
+            runs = self._history.list(session.wanted, MOST_SHOWN)
             shown, ratings = self._shown(runs), self._ratings()
         except EngineError as error:
             session.problems["history"], runs, shown, ratings = error, (), None, ""
@@ -86,7 +86,7 @@ class Worktop:
 
     def _shown(self, runs: Sequence[BenchmarkRun]) -> BenchmarkRun | None:
         try:
-            return self._shelf.get(self._session.shown) if self._session.shown else next(iter(runs), None)
+            return self._history.get(self._session.shown) if self._session.shown else next(iter(runs), None)
         except InvalidRequest:      # deleted on another page
             self._session.shown = ""
             return next(iter(runs), None)
@@ -105,11 +105,11 @@ class Worktop:
         return f'<div class="mc-tags"><span class="mc-tag"><span>{html.escape(upload.name)}</span>{chip}</span></div>'
 
     def _now(self) -> str:
-        duel = duel_of(self._job) if self._job else None
+        comparison = blind_comparison_of(self._job) if self._job else None
         if self._session.revealed is not None and not self._is_running:
             return blind_comparison.revealed_html(self._session.revealed, self._language)
-        if self._job is not None and duel is not None:
-            return blind_comparison.duel_html(self._job, duel, self._language)
+        if self._job is not None and comparison is not None:
+            return blind_comparison.comparison_html(self._job, comparison, self._language)
         return view.job_html(self._job, self._failed(self._job), self._language)
 
     def _ratings(self) -> str:
@@ -144,9 +144,9 @@ class Worktop:
 
     def _panel(self) -> str:
         session = self._session
-        runs = self._shelf.some(session.panel_uids)
+        runs = self._history.some(session.panel_uids)
         if session.panel == "compare" and len(runs) == 2:
-            return history.comparison_html(self._shelf.compare(*session.panel_uids), self._zone, self._language)
+            return history.comparison_html(self._history.compare(*session.panel_uids), self._zone, self._language)
         if session.panel == "report" and runs:
             return history.report_html(runs, self._language)
         return ""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from engine import ModelSpec
-from engine.benchmark import BenchmarkRun, Crowd, Published, Score
+from engine.benchmark import BenchmarkRun, ConcurrencyResult, Published, Score
 
 from ..shared.html import action_button, quantization_name
 from ..shared.labels import metric_text, task_text
@@ -21,7 +21,7 @@ ABOVE, BELOW = 2.0, 0.04        # how far a line may stretch the scale of one's 
 MAX_METRICS = 8
 
 
-def crowd_plot(crowds: Sequence[Crowd], language: str) -> str:
+def crowd_plot(crowds: Sequence[ConcurrencyResult], language: str) -> str:
     """Throughput against visitors."""
     width = 100 / len(crowds)
     points = [Point(width * (at + 0.5), crowd.throughput, text(

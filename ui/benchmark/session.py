@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from engine.benchmark import Duel, ResultFilter
+from engine.benchmark import BlindComparison, ResultFilter
 
 Panel = Literal["", "compare", "report"]
 
@@ -26,7 +26,7 @@ class BenchmarkSession:
     panel: Panel = ""               # what is open above the history
     panel_uids: tuple[str, ...] = ()
     upload: Path | None = None
-    revealed: Duel | None = None    # voted on: who it was may be seen
+    revealed: BlindComparison | None = None    # voted on: who it was may be seen
     problems: dict[str, Exception] = field(default_factory=dict)
 
     @property

@@ -22,7 +22,7 @@ from .session import BenchmarkSession
 LEVELS = (1, 2, 4, 8, 16)
 DEPTHS = (0, 512, 2048, 8192, 32768)
 QUALITIES = ("perplexity", "cost", "task", "names")
-DUEL_TOKENS = 256
+COMPARISON_TOKENS = 256
 MAX_VALUE_CHARS, MAX_FILE_CHARS = 40_000, 20_000_000
 
 
@@ -151,7 +151,7 @@ def _numbers(values: Sequence[Any] | None) -> list[int]:
     return [int(value) for value in values or () if str(value).isdecimal()]
 
 
-def start_duel(bench: Bench, session: BenchmarkSession, prompt: str, first: str, second: str) -> None:
+def start_blind_comparison(bench: Bench, session: BenchmarkSession, prompt: str, first: str, second: str) -> None:
     session.problems.clear()
     with told(session, "duel"):
         if not prompt.strip():
@@ -159,8 +159,8 @@ def start_duel(bench: Bench, session: BenchmarkSession, prompt: str, first: str,
         contenders = (_contender(bench, first), _contender(bench, second))
         if contenders[0] == contenders[1]:
             raise PageError("bench.duel.same")
-        options = GenerationOptions(max_new_tokens=DUEL_TOKENS)
-        bench.benchmarks.start_duel(prompt.strip()[:MAX_VALUE_CHARS], contenders, options, bench.visitor)
+        options = GenerationOptions(max_new_tokens=COMPARISON_TOKENS)
+        bench.benchmarks.start_blind_comparison(prompt.strip()[:MAX_VALUE_CHARS], contenders, options, bench.visitor)
         session.revealed = None
 
 

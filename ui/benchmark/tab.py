@@ -57,7 +57,7 @@ class Parts:
     """What is shown, in the order of `Worktop.row`."""
 
     note: gr.HTML
-    problems: tuple[gr.HTML, ...]       # of speed, sweep, quality, duel, history
+    problems: tuple[gr.HTML, ...]       # of speed, sweep, quality, comparison, history
     file: gr.HTML
     ratings: gr.HTML
     now: gr.HTML
@@ -157,8 +157,8 @@ def _wire(shared: PageBuilder, session: gr.State, tab: gr.Tab, strip: gr.HTML, w
         start.start_quality(bench(request), session, what, {"task": lines, "names": names}.get(what, typed), limit)
         return rendered(session, request)
 
-    def duel(asked: str, first: str, second: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
-        start.start_duel(bench(request), session, asked, first, second)
+    def comparison(asked: str, first: str, second: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
+        start.start_blind_comparison(bench(request), session, asked, first, second)
         return rendered(session, request)
 
     def upload(path: str, session: BenchmarkSession, request: gr.Request) -> list[Any]:
@@ -217,7 +217,7 @@ def _wire(shared: PageBuilder, session: gr.State, tab: gr.Tab, strip: gr.HTML, w
     forms.speed.click(speed, [*forms.sizes, forms.levels, session], outputs, **WORK)
     forms.sweep.click(sweep, [*forms.sizes, *forms.chosen, forms.behaviour, session], outputs, **WORK)
     forms.quality.click(quality, [*forms.asked_for, session], outputs, **WORK)
-    forms.duel.click(duel, [forms.asked, forms.first, forms.second, session], outputs, **WORK)
+    forms.compare.click(comparison, [forms.asked, forms.first, forms.second, session], outputs, **WORK)
     forms.upload.upload(upload, [forms.upload, session], outputs, **SILENT)
     taken.upload(take_in, [taken, session], outputs, **SILENT)
     gr.on([search.submit, search.blur, kind.input, published.input], sift, [search, kind, published, session], outputs, **WORK)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from engine.background import Job
-from engine.benchmark import BenchmarkRun, Crowd, FailedCell, LimitShare, Samples, Score
+from engine.benchmark import BenchmarkRun, ConcurrencyResult, FailedCell, LimitShare, Samples, Score
 
 from ..shared.html import action_button
 from ..shared.jobs import RESUMABLE, job_name, phase_text
@@ -159,7 +159,7 @@ def bound(share: LimitShare, language: str) -> str:
                 bandwidth=number(language, share.copy_bytes_per_second / 1e9), quantization=share.quantization.value.upper())
 
 
-def _crowd_table(crowds: Sequence[Crowd], language: str) -> str:
+def _crowd_table(crowds: Sequence[ConcurrencyResult], language: str) -> str:
     rows = [[number(language, crowd.visitors), _say(language, "bench.rate", rate=rate(language, crowd.throughput)),
              f"{seconds(language, crowd.ttft_p50_s)} / {seconds(language, crowd.ttft_p95_s)}",
              f"{seconds(language, crowd.tpot_p50_s)} / {seconds(language, crowd.tpot_p95_s)}",

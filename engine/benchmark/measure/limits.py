@@ -24,7 +24,7 @@ BoundKey = Literal["cache", "memory", "unpacking", "steps"]
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class LimitShare:
     """Used and possible: bytes per second while writing, floating-point operations per second while reading."""
 
     moved_bytes_per_second: float
@@ -66,10 +66,10 @@ class Share:
 
 
 def share_of_limit(speed: Speed, shape: ModelShape, weight_bytes: int, dtype: DType, quantization: Quantization,
-                   hardware: Hardware) -> Share:
+                   hardware: Hardware) -> LimitShare:
     plan = speed.plan
     context = max(1, plan.depth_tokens) + plan.new_tokens // 2      # on average while writing
-    return Share(
+    return LimitShare(
         bytes_per_token(shape, weight_bytes, dtype, context) * speed.write.mean, copy_bandwidth(hardware),
         flops_per_token(shape) * speed.prompt.mean, matrix_rate(hardware, dtype), quantization)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...background import JobStopped
 from ...errors import EngineError, InvalidRequest
-from .pace import Pace, Step
+from .control import Control, MeasurementStep
 from .prompts import unique_text
 from .requests import ChatTiming, time_chat
 from .samples import percentile
@@ -50,7 +50,7 @@ class VisitorPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class ConcurrencyResult:
     """What `visitors` at once saw. `throughput`: new tokens of all per second. Seconds otherwise; `goodput` 0 to 1."""
 
     visitors: int
@@ -68,25 +68,25 @@ class Crowd:
     tpot_limit_s: float
 
 
-def measure_visitors(engine: Engine, plan: VisitorPlan | None = None, pace: Pace | None = None) -> tuple[Crowd, ...]:
+def measure_visitors(engine: Engine, plan: VisitorPlan | None = None, control: Control | None = None) -> tuple[ConcurrencyResult, ...]:
     """Measure the loaded model with each number of visitors. Blocking.
 
     Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
-    plan, pace = plan or VisitorPlan(), pace or Pace()
+    plan, control = plan or VisitorPlan(), control or Control()
     with engine.using() as active_model:
         if plan.window_tokens > active_model.window_tokens:
             raise InvalidRequest("window", f"{active_model.window_tokens:,} tokens", f"at least {plan.window_tokens:,} for these sizes")
-        time_chat(engine, active_model.spec, unique_text(active_model, plan.prompt_tokens), plan.new_tokens, pace)     # warm-up
-        crowds: list[Crowd] = []
+        time_chat(engine, active_model.spec, unique_text(active_model, plan.prompt_tokens), plan.new_tokens, control)     # warm-up
+        crowds: list[ConcurrencyResult] = []
         for number, level in enumerate(plan.levels, 1):
             rate = crowds[-1].throughput if crowds else 0.0
-            pace.step(Step("visitors", number, len(plan.levels), rate, f"{level} at once"))
-            crowds.append(_one_level(engine, active_model, plan, level, pace))
+            control.step(MeasurementStep("visitors", number, len(plan.levels), rate, f"{level} at once"))
+            crowds.append(_one_level(engine, active_model, plan, level, control))
         return tuple(crowds)
 
 
-def _one_level(engine: Engine, active_model: ActiveModel, plan: VisitorPlan, visitors: int, pace: Pace) -> Crowd:
+def _one_level(engine: Engine, active_model: ActiveModel, plan: VisitorPlan, visitors: int, control: Control) -> ConcurrencyResult:
     texts = [[unique_text(active_model, plan.prompt_tokens) for _ in range(plan.requests)] for _ in range(visitors)]
     timings: list[ChatTiming] = []
     errors: list[BaseException] = []
@@ -95,7 +95,7 @@ def _one_level(engine: Engine, active_model: ActiveModel, plan: VisitorPlan, vis
     def visit(own: list[str]) -> None:
         gate.wait()
         try:
-            timings.extend(time_chat(engine, active_model.spec, text, plan.new_tokens, pace) for text in own)
+            timings.extend(time_chat(engine, active_model.spec, text, plan.new_tokens, control) for text in own)
         except (EngineError, JobStopped) as error:
             errors.append(error)
 
@@ -112,11 +112,12 @@ def _one_level(engine: Engine, active_model: ActiveModel, plan: VisitorPlan, vis
     return crowd(plan, visitors, timings, seconds)
 
 
-def crowd(plan: VisitorPlan, visitors: int, timings: list[ChatTiming], seconds: float) -> Crowd:
+def crowd(plan: VisitorPlan, visitors: int, timings: list[ChatTiming], seconds: float) -> ConcurrencyResult:
     """Goodput is the share of requests inside both limits (vLLM bench serve)."""
     ttft, tpot = [timing.ttft_s for timing in timings], [timing.tpot_s for timing in timings]
     good = sum(timing.ttft_s <= plan.ttft_limit_s and timing.tpot_s <= plan.tpot_limit_s for timing in timings)
     new_tokens = sum(timing.new_tokens for timing in timings)
-    return Crowd(visitors, len(timings), max(timing.prompt_tokens for timing in timings), new_tokens, seconds, new_tokens / seconds,
-                 percentile(ttft, 0.5), percentile(ttft, 0.95), percentile(tpot, 0.5), percentile(tpot, 0.95),
-                 good / len(timings), plan.ttft_limit_s, plan.tpot_limit_s)
+    return ConcurrencyResult(
+        visitors, len(timings), max(timing.prompt_tokens for timing in timings), new_tokens, seconds, new_tokens / seconds,
+        percentile(ttft, 0.5), percentile(ttft, 0.95), percentile(tpot, 0.5), percentile(tpot, 0.95),
+        good / len(timings), plan.ttft_limit_s, plan.tpot_limit_s)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ...errors import EngineBusy
 from ...generation.base import Ended, NewTokens
 from ...messages import Finished, GenerationOptions, Message, ReasoningDelta, TextDelta
-from .pace import Pace
+from .control import Control
 
 if TYPE_CHECKING:
     from ...models.spec import ModelSpec
@@ -61,7 +61,7 @@ class ChatTiming:
         return (self.e2e_s - self.ttft_s) / (self.new_tokens - 1) if self.new_tokens > 1 else 0.0
 
 
-def time_ids(active_model: ActiveModel, prompt_ids: list[int], new_tokens: int, pace: Pace) -> LaneTiming:
+def time_ids(active_model: ActiveModel, prompt_ids: list[int], new_tokens: int, control: Control) -> LaneTiming:
     """Exactly `new_tokens` after exactly these ids, greedy, through the model's own lane.
 
     Raises JobStopped, InvalidRequest (they do not fit into the window) and GenerationFailed.
@@ -72,7 +72,7 @@ def time_ids(active_model: ActiveModel, prompt_ids: list[int], new_tokens: int, 
     started = time.perf_counter()
     with closing(active_model.stream_ids(prompt_ids, options)) as events:     # type: ignore[type-var]
         for event in events:
-            pace.check()
+            control.check()
             if isinstance(event, NewTokens):
                 last = time.perf_counter() - started
                 if not made:
@@ -83,16 +83,16 @@ def time_ids(active_model: ActiveModel, prompt_ids: list[int], new_tokens: int, 
     return LaneTiming(len(prompt_ids), cached, made, first_tokens, first, last)
 
 
-def time_chat(engine: Engine, spec: ModelSpec, text: str, new_tokens: int, pace: Pace) -> ChatTiming:
+def time_chat(engine: Engine, spec: ModelSpec, text: str, new_tokens: int, control: Control) -> ChatTiming:
     """One message and its reply, as the page sends it. Raises JobStopped and what `Engine.chat` raises."""
     options = GenerationOptions(max_new_tokens=new_tokens, temperature=0.0, ignores_end=True)
     arrivals: list[float] = []
     finished: Finished | None = None
     started = time.perf_counter()
-    chat = engine.chat([Message("user", text)], options, spec=spec, reservation=pace.reservation)
+    chat = engine.chat([Message("user", text)], options, spec=spec, reservation=control.reservation)
     with closing(chat) as events:       # type: ignore[type-var]
         for event in events:
-            pace.check()
+            control.check()
             if isinstance(event, (TextDelta, ReasoningDelta)):
                 arrivals.append(time.perf_counter() - started)
             elif isinstance(event, Finished):

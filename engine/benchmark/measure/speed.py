@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ...errors import InvalidRequest
 from ...hardware import Hardware
 from ...models.memory_peak import PeakWatch
-from .pace import Pace, Phase, Step
+from .control import Control, MeasurementPhase, MeasurementStep
 from .prompts import unique_ids, unique_text
 from .requests import ChatTiming, LaneTiming, time_chat, time_ids
 from .samples import Samples, percentile, warm_up
@@ -80,38 +80,38 @@ class Speed:
         return self.prompt.is_noisy or self.write.is_noisy
 
 
-def measure_speed(engine: Engine, plan: SpeedPlan | None = None, pace: Pace | None = None) -> Speed:
-    """Measure the loaded model. Blocking; `pace` hears steps and stops it.
+def measure_speed(engine: Engine, plan: SpeedPlan | None = None, control: Control | None = None) -> Speed:
+    """Measure the loaded model. Blocking; `control` hears steps and stops it.
 
     Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
-    plan, pace = plan or SpeedPlan(), pace or Pace()
+    plan, control = plan or SpeedPlan(), control or Control()
     with engine.using() as active_model:
         _require_room(plan, active_model)
         resting = engine.hardware.used_bytes()
-        pp = _Test("prompt", plan.prompt_tokens, 1, active_model, pace)
-        tg = _Test("write", max(1, plan.depth_tokens), plan.new_tokens, active_model, pace)
+        pp = _Test("prompt", plan.prompt_tokens, 1, active_model, control)
+        tg = _Test("write", max(1, plan.depth_tokens), plan.new_tokens, active_model, control)
         pp_warm, pp_peak = _warm_up(pp, _prompt_rate, engine.hardware)
         prompt = pp.repeat(plan.repetitions, _prompt_rate)
         tg_warm, tg_peak = _warm_up(tg, _write_rate, engine.hardware)
         write = tg.repeat(plan.repetitions, _write_rate)
-        chat = _see_chat(engine, active_model, plan, pace) if plan.sees_chat else None
+        chat = _see_chat(engine, active_model, plan, control) if plan.sees_chat else None
         return Speed(plan, prompt, write, (pp_warm, tg_warm), pp.cached_tokens + tg.cached_tokens, resting, max(pp_peak, tg_peak), chat)
 
 
 class _Test:
     """One of the two tests, repeated with new prompts."""
 
-    def __init__(self, phase: Phase, prompt_tokens: int, new_tokens: int, active_model: ActiveModel, pace: Pace) -> None:
+    def __init__(self, phase: MeasurementPhase, prompt_tokens: int, new_tokens: int, active_model: ActiveModel, control: Control) -> None:
         self._phase, self._prompt_tokens, self._new_tokens = phase, prompt_tokens, new_tokens
-        self._active_model, self._pace = active_model, pace
+        self._active_model, self._control = active_model, control
         self.cached_tokens = self._runs = 0
 
-    def once(self, phase: Phase, done: int = 0, total: int = 0, rate: float = 0.0) -> LaneTiming:
+    def once(self, phase: MeasurementPhase, done: int = 0, total: int = 0, rate: float = 0.0) -> LaneTiming:
         self._runs += 1
-        self._pace.step(Step(phase, done or self._runs, total, rate))
+        self._control.step(MeasurementStep(phase, done or self._runs, total, rate))
         ids = unique_ids(self._active_model, self._prompt_tokens)
-        timing = time_ids(self._active_model, ids, self._new_tokens, self._pace)
+        timing = time_ids(self._active_model, ids, self._new_tokens, self._control)
         self.cached_tokens += timing.cached_tokens
         return timing
 
@@ -138,12 +138,12 @@ def _write_rate(timing: LaneTiming) -> float:
     return timing.write_rate
 
 
-def _see_chat(engine: Engine, active_model: ActiveModel, plan: SpeedPlan, pace: Pace) -> ChatView:
+def _see_chat(engine: Engine, active_model: ActiveModel, plan: SpeedPlan, control: Control) -> ChatView:
     timings: list[ChatTiming] = []
     for number in range(1, plan.repetitions + 1):
-        pace.step(Step("chat", number, plan.repetitions))
+        control.step(MeasurementStep("chat", number, plan.repetitions))
         text = unique_text(active_model, plan.prompt_tokens)
-        timings.append(time_chat(engine, active_model.spec, text, plan.new_tokens, pace))
+        timings.append(time_chat(engine, active_model.spec, text, plan.new_tokens, control))
     return chat_view(timings)
 
 

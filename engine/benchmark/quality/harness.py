@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...background import JobStopped
 from ...errors import EngineError, InvalidRequest, MissingLibrary
-from ..measure.pace import Pace, Step
-from .scores import Score
+from ..measure.control import Control, MeasurementStep
+from ..store.scores import Score
 
 if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
@@ -45,7 +45,7 @@ def checked_names(tasks: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tasks))
 
 
-def run_harness(engine: Engine, tasks: Sequence[str], pace: Pace | None = None, *, limit: int | None = None,
+def run_harness(engine: Engine, tasks: Sequence[str], control: Control | None = None, *, limit: int | None = None,
                 folder: Path | None = None, few_shots: int | None = None) -> tuple[Score, ...]:
     """Scores of lm-eval's tasks. `folder`: of task files of one's own, instead of its. Blocking; visitors wait while a batch is computed.
 
@@ -56,8 +56,8 @@ def run_harness(engine: Engine, tasks: Sequence[str], pace: Pace | None = None, 
     library: Any = import_module("lm_eval")
     metrics: Any = import_module("evaluate")
     metrics.load = _refuse
-    pace = pace or Pace()
-    pace.step(Step("quality"))      # reading the list of all tasks takes seconds
+    control = control or Control()
+    control.step(MeasurementStep("quality"))      # reading the list of all tasks takes seconds
     manager = import_module("lm_eval.tasks").TaskManager(include_path=str(folder) if folder else None, include_defaults=folder is None)
     names = checked_names(tasks)
     for task in names:
@@ -65,7 +65,7 @@ def run_harness(engine: Engine, tasks: Sequence[str], pace: Pace | None = None, 
             raise InvalidRequest("task", task, f"one that lm-eval knows{_similar(task, manager.all_tasks)}: see lm_eval ls tasks")
     with engine.using() as active_model:
         try:
-            found = library.simple_evaluate(model=_adapter(active_model, pace), tasks=list(names), limit=limit, num_fewshot=few_shots,
+            found = library.simple_evaluate(model=_adapter(active_model, control), tasks=list(names), limit=limit, num_fewshot=few_shots,
                                             task_manager=manager, bootstrap_iters=1_000, log_samples=False)
         except (JobStopped, EngineError):
             raise
@@ -89,18 +89,18 @@ def _refuse(name: str, *args: Any, **kwargs: Any) -> Any:
     raise HarnessFailed(f"the metric {name} is a program from the Hub, which is not run here.")
 
 
-def _adapter(active_model: ActiveModel, pace: Pace) -> Any:
+def _adapter(active_model: ActiveModel, control: Control) -> Any:
     """lm-eval's HFLM around the loaded model; it has the model for itself only while it computes."""
     base: Any = import_module("lm_eval.models.huggingface").HFLM
 
     class Borrowed(base):       # type: ignore[misc]
         def _model_call(self, *args: Any, **kwargs: Any) -> Any:
-            pace.step(Step("quality"))
+            control.step(MeasurementStep("quality"))
             with active_model.alone():
                 return super()._model_call(*args, **kwargs)
 
         def _model_generate(self, *args: Any, **kwargs: Any) -> Any:
-            pace.step(Step("quality"))
+            control.step(MeasurementStep("quality"))
             with active_model.alone():
                 return super()._model_generate(*args, **kwargs)
 

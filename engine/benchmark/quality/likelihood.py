@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidRequest
-from ..measure.pace import Pace, Step
+from ..measure.control import Control, MeasurementStep
 
 if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
@@ -67,7 +67,7 @@ def tokens_of(active_model: ActiveModel, text: str, limit: int) -> list[int]:
     return ids
 
 
-def scored(active_model: ActiveModel, ids: Sequence[int], plan: TextPlan, pace: Pace) -> Iterator[Chunk]:
+def scored(active_model: ActiveModel, ids: Sequence[int], plan: TextPlan, control: Control) -> Iterator[Chunk]:
     """Every token but the first, once, in order: each after all tokens before it in its window.
 
     The first window scores all its tokens but the first; each further one only those that the window before did not reach, so
@@ -81,12 +81,12 @@ def scored(active_model: ActiveModel, ids: Sequence[int], plan: TextPlan, pace: 
     begin, reached = 0, 1
     while reached < len(ids):
         end = min(begin + window, len(ids))
-        pace.step(Step("quality", reached, len(ids)))
+        control.step(MeasurementStep("quality", reached, len(ids)))
         yield Chunk(torch.tensor(ids[reached:end]), _predictions(active_model, [*first, *ids[begin:end]], end - reached))
         reached, begin = end, begin + stride
 
 
-def log_likelihood(active_model: ActiveModel, context: str, continuation: str, pace: Pace) -> float:
+def log_likelihood(active_model: ActiveModel, context: str, continuation: str, control: Control) -> float:
     """Sum of the log-probabilities of the tokens of `continuation` after `context`, in nats.
 
     Spaces at the end of the context go to the continuation, and both are tokenized as one text and then cut, as in lm-eval
@@ -104,13 +104,13 @@ def log_likelihood(active_model: ActiveModel, context: str, continuation: str, p
     ids = first + (start + new)[-(active_model.window_tokens - len(first)):]
     if len(new) >= len(ids):
         raise InvalidRequest("answer", f"{len(new):,} tokens", f"fewer than the {active_model.window_tokens:,} of the window")
-    return _sum_of_last(active_model, ids, len(new), pace)
+    return _sum_of_last(active_model, ids, len(new), control)
 
 
-def _sum_of_last(active_model: ActiveModel, ids: list[int], count: int, pace: Pace) -> float:
+def _sum_of_last(active_model: ActiveModel, ids: list[int], count: int, control: Control) -> float:
     import torch
 
-    pace.check()
+    control.check()
     return float(-Chunk(torch.tensor(ids[-count:]), _predictions(active_model, ids, count)).losses.sum())
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ...errors import DiskFull, InvalidRequest
 from ...models.quantization import Quantization
 from ...models.spec import LoadOptions, ModelSpec
-from ..cells import load_model
-from ..measure.pace import Pace, Step
+from ..measure.control import Control, MeasurementStep
+from ..measure.loading import load_model
+from ..store.scores import Score
 from .likelihood import Chunk, TextPlan, mean_and_error, scored, tokens_of
-from .scores import Score
 
 if TYPE_CHECKING:
     from ...runtime.engine import Engine
@@ -26,17 +26,18 @@ TEXT = "text"       # what the task of a plain text is called
 COST_TOKENS = 4096  # of one comparison: 2 bytes x vocabulary each on disk, 1.2 GB for a vocabulary of 150,000
 
 
-def measure_perplexity(engine: Engine, text: str, plan: TextPlan | None = None, pace: Pace | None = None, *, task: str = TEXT) -> Score:
+def measure_perplexity(engine: Engine, text: str, plan: TextPlan | None = None, control: Control | None = None, *,
+                       task: str = TEXT) -> Score:
     """exp of the mean negative log-probability per token, over all tokens but the first, in sliding windows.
 
     The formula of huggingface.co/docs/transformers/perplexity, with every token counted once. The standard error is that of
     the mean, times the perplexity (delta method). Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest.
     """
-    plan, pace = plan or TextPlan(), pace or Pace()
+    plan, control = plan or TextPlan(), control or Control()
     with engine.using() as active_model:
         ids = tokens_of(active_model, text, plan.max_tokens)
         losses: list[float] = []
-        for chunk in scored(active_model, ids, plan, pace):
+        for chunk in scored(active_model, ids, plan, control):
             losses += chunk.losses.tolist()
         window, stride = plan.sizes(active_model)
     return perplexity_of(losses, task, f"window {window}, stride {stride}")
@@ -95,7 +96,7 @@ def reference_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def compare_quantizations(engine: Engine, model: str, quantizations: tuple[Quantization, ...], text: str, pace: Pace,
+def compare_quantizations(engine: Engine, model: str, quantizations: tuple[Quantization, ...], text: str, control: Control,
                           plan: TextPlan | None = None) -> Iterator[tuple[Quantization, tuple[Score, ...]]]:
     """Scores without quantization, then of each of `quantizations`, on the same tokens. Leaves the last model loaded.
 
@@ -104,18 +105,18 @@ def compare_quantizations(engine: Engine, model: str, quantizations: tuple[Quant
     plan = plan or TextPlan(max_tokens=COST_TOKENS)
     options = LoadOptions(visitors=1)
     with reference_folder() as folder:
-        pace.step(Step("cell", note=ModelSpec(model).name))
-        load_model(engine, ModelSpec(model), options, pace)
-        reference, score = keep_reference(engine, text, plan, folder, pace)
+        control.step(MeasurementStep("cell", note=ModelSpec(model).name))
+        load_model(engine, ModelSpec(model), options, control)
+        reference, score = keep_reference(engine, text, plan, folder, control)
         yield Quantization.NONE, (score,)
         for quantization in quantizations:
             spec = ModelSpec(model, quantization=quantization)
-            pace.step(Step("cell", note=f"{spec.name}, {quantization}"))
-            load_model(engine, spec, options, pace)
-            yield quantization, measure_cost(engine, reference, pace).scores
+            control.step(MeasurementStep("cell", note=f"{spec.name}, {quantization}"))
+            load_model(engine, spec, options, control)
+            yield quantization, measure_cost(engine, reference, control).scores
 
 
-def keep_reference(engine: Engine, text: str, plan: TextPlan, folder: Path, pace: Pace) -> tuple[Reference, Score]:
+def keep_reference(engine: Engine, text: str, plan: TextPlan, folder: Path, control: Control) -> tuple[Reference, Score]:
     """Predictions of the loaded model, and its own perplexity. Raises DiskFull before anything is written."""
     reference = Reference(folder)
     losses: list[float] = []
@@ -124,13 +125,13 @@ def keep_reference(engine: Engine, text: str, plan: TextPlan, folder: Path, pace
         window, stride = plan.sizes(active_model)
         reference.plan = TextPlan(window, stride, plan.max_tokens)
         _require_disk(folder, 2 * len(reference.ids) * active_model.candidate.shape.vocab_size)
-        for chunk in scored(active_model, reference.ids, plan, pace):
+        for chunk in scored(active_model, reference.ids, plan, control):
             reference.add(chunk)
             losses += chunk.losses.tolist()
     return reference, perplexity_of(losses, TEXT)
 
 
-def measure_cost(engine: Engine, reference: Reference, pace: Pace) -> Cost:
+def measure_cost(engine: Engine, reference: Reference, control: Control) -> Cost:
     """The loaded model beside the reference. Both sides are rounded to float16, so that equal models differ by nothing.
 
     Raises JobStopped and InvalidRequest (another model, or a smaller window).
@@ -140,7 +141,7 @@ def measure_cost(engine: Engine, reference: Reference, pace: Pace) -> Cost:
     same: list[float] = []
     with engine.using() as active_model:
         quantization = active_model.spec.quantization
-        for chunk, expected in zip(scored(active_model, reference.ids, reference.plan, pace), reference, strict=True):
+        for chunk, expected in zip(scored(active_model, reference.ids, reference.plan, control), reference, strict=True):
             if chunk.log_probs.shape != expected.shape:
                 raise InvalidRequest("model", active_model.spec.name, "the same model as the reference")
             losses += chunk.losses.tolist()

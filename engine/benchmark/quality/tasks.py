@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from ...errors import InvalidRequest
 from ...messages import GenerationOptions, Message, TextDelta
 from ...storage.formats import Value
-from ..measure.pace import Pace, Step
-from .coding import Problem, read_problem, run_problems
+from ..coding.problems import Problem, read_problem, run_problems
+from ..measure.control import Control, MeasurementStep
+from ..store.scores import Score, accuracy
 from .likelihood import TextPlan, log_likelihood, scored, tokens_of
 from .perplexity import perplexity_of
-from .scores import Score, accuracy
 
 if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
@@ -42,7 +42,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TaskQuestion:
     prompt: str
     answer: str
 
@@ -52,18 +52,18 @@ class Passage:
     text: str
 
 
-Sample = Choice | Question | Passage | Problem
+Sample = Choice | TaskQuestion | Passage | Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class QualityTask:
     """Samples of one kind."""
 
     name: str
     samples: tuple[Sample, ...]
 
 
-def read_task(name: str, text: str) -> Task:
+def read_task(name: str, text: str) -> QualityTask:
     """A task from JSON lines. Raises InvalidRequest that names the line."""
     if len(text) > MAX_TASK_CHARS:
         raise InvalidRequest("the task", f"{len(text):,} characters", f"at most {MAX_TASK_CHARS:,} characters")
@@ -73,7 +73,7 @@ def read_task(name: str, text: str) -> Task:
     samples = tuple(_sample(line, number) for number, line in lines)
     if len({type(sample) for sample in samples}) > 1:
         raise InvalidRequest("the task", "lines of several kinds", "lines of one kind: choices, answers, texts, or problems")
-    return Task(name, samples)
+    return QualityTask(name, samples)
 
 
 def _sample(line: str, number: int) -> Sample:
@@ -87,7 +87,7 @@ def _sample(line: str, number: int) -> Sample:
     if "entry_point" in members:
         return read_problem(value)
     if "prompt" in members:
-        return Question(_text(value.get("prompt")), _text(value.get("answer")))
+        return TaskQuestion(_text(value.get("prompt")), _text(value.get("answer")))
     return Passage(_text(value.get("text")))
 
 
@@ -109,61 +109,61 @@ def _text(value: Value) -> str:
     return text
 
 
-def run_task(engine: Engine, task: Task, pace: Pace | None = None, limit: int = MAX_SAMPLES) -> tuple[Score, ...]:
+def run_task(engine: Engine, task: QualityTask, control: Control | None = None, limit: int = MAX_SAMPLES) -> tuple[Score, ...]:
     """Scores of the loaded model on the first `limit` samples. Blocking.
 
     Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest, GenerationFailed and SandboxUnavailable.
     """
-    pace = pace or Pace()
+    control = control or Control()
     samples = task.samples[:max(1, limit)]
     with engine.using() as active_model:
         if isinstance(samples[0], Choice):
-            return _run_choices(active_model, task.name, [each for each in samples if isinstance(each, Choice)], pace)
+            return _run_choices(active_model, task.name, [each for each in samples if isinstance(each, Choice)], control)
         if isinstance(samples[0], Problem):
-            return run_problems(engine, active_model, task.name, [each for each in samples if isinstance(each, Problem)], pace)
-        if isinstance(samples[0], Question):
-            return (_run_questions(engine, active_model, task.name, [each for each in samples if isinstance(each, Question)], pace),)
-        return (_run_passages(active_model, task.name, [each for each in samples if isinstance(each, Passage)], pace),)
+            return run_problems(engine, active_model, task.name, [each for each in samples if isinstance(each, Problem)], control)
+        if isinstance(samples[0], TaskQuestion):
+            return (_run_questions(engine, active_model, task.name, [each for each in samples if isinstance(each, TaskQuestion)], control),)
+        return (_run_passages(active_model, task.name, [each for each in samples if isinstance(each, Passage)], control),)
 
 
-def _run_choices(active_model: ActiveModel, name: str, samples: list[Choice], pace: Pace) -> tuple[Score, ...]:
+def _run_choices(active_model: ActiveModel, name: str, samples: list[Choice], control: Control) -> tuple[Score, ...]:
     """acc: the choice with the largest log-likelihood; acc_norm: per character of the choice, so that length does not decide (lm-eval)."""
     plain: list[bool] = []
     normed: list[bool] = []
     for number, sample in enumerate(samples):
-        pace.step(Step("quality", number, len(samples)))
-        sums = [log_likelihood(active_model, sample.prompt, DELIMITER + choice, pace) for choice in sample.choices]
+        control.step(MeasurementStep("quality", number, len(samples)))
+        sums = [log_likelihood(active_model, sample.prompt, DELIMITER + choice, control) for choice in sample.choices]
         per_char = [value / len(choice) for value, choice in zip(sums, sample.choices, strict=True)]
         plain.append(sums.index(max(sums)) == sample.answer)
         normed.append(per_char.index(max(per_char)) == sample.answer)
     return accuracy(name, "acc", plain), accuracy(name, "acc_norm", normed)
 
 
-def _run_questions(engine: Engine, active_model: ActiveModel, name: str, samples: list[Question], pace: Pace) -> Score:
+def _run_questions(engine: Engine, active_model: ActiveModel, name: str, samples: list[TaskQuestion], control: Control) -> Score:
     """The reply of a chat, greedy, must equal the answer; spaces around both are ignored."""
     hits: list[bool] = []
     for number, sample in enumerate(samples):
-        pace.step(Step("quality", number, len(samples)))
-        reply = "".join(_reply(engine, active_model, sample.prompt, pace))
+        control.step(MeasurementStep("quality", number, len(samples)))
+        reply = "".join(_reply(engine, active_model, sample.prompt, control))
         hits.append(reply.strip() == sample.answer.strip())
     return accuracy(name, "exact_match", hits)
 
 
-def _reply(engine: Engine, active_model: ActiveModel, prompt: str, pace: Pace) -> Iterator[str]:
+def _reply(engine: Engine, active_model: ActiveModel, prompt: str, control: Control) -> Iterator[str]:
     options = GenerationOptions(max_new_tokens=REPLY_TOKENS, temperature=0.0)
-    events = engine.chat([Message("user", prompt)], options, spec=active_model.spec, reservation=pace.reservation)
+    events = engine.chat([Message("user", prompt)], options, spec=active_model.spec, reservation=control.reservation)
     with closing(events):       # type: ignore[type-var]
         for event in events:
-            pace.check()
+            control.check()
             if isinstance(event, TextDelta):
                 yield event.text
 
 
-def _run_passages(active_model: ActiveModel, name: str, samples: list[Passage], pace: Pace) -> Score:
+def _run_passages(active_model: ActiveModel, name: str, samples: list[Passage], control: Control) -> Score:
     """Perplexity per token over all passages together; each begins anew."""
     plan = TextPlan(max_tokens=1_000_000)
     losses: list[float] = []
     for sample in samples:
-        for chunk in scored(active_model, tokens_of(active_model, sample.text, plan.max_tokens), plan, pace):
+        for chunk in scored(active_model, tokens_of(active_model, sample.text, plan.max_tokens), plan, control):
             losses += chunk.losses.tolist()
     return perplexity_of(losses, name)

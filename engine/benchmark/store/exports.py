@@ -17,11 +17,11 @@ from typing import Any
 from ...errors import InvalidRequest
 from ...models.quantization import Quantization
 from ...storage.formats import Value
-from ..measure.load import Crowd
+from ..measure.load import ConcurrencyResult
 from ..measure.samples import Samples
 from ..measure.speed import Speed
-from ..quality.scores import Score
-from .records import Run, as_dict, run_of
+from .records import BenchmarkRun, as_dict, run_of
+from .scores import Score
 
 MAX_IMPORT_CHARS = 20_000_000
 MAX_IMPORT_RUNS = 2_000
@@ -29,7 +29,7 @@ ORIGIN_CHARS = 80
 SLOWEST = 1e-9          # tokens per second: less is no measurement
 
 
-def rows_of(run: Run) -> list[dict[str, Any]]:
+def rows_of(run: BenchmarkRun) -> list[dict[str, Any]]:
     """pp, tg, one row per number of visitors and per score. Rates in tokens per second, `_ns` in nanoseconds, sizes in bytes."""
     shared = _shared(run)
     tests = [*(_speed_tests(run.speed) if run.speed else ()), *map(_crowd_test, run.crowds), *map(_score_test, run.scores)]
@@ -45,7 +45,7 @@ def _speed_tests(speed: Speed) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**read, **_rates(speed.prompt, plan.prompt_tokens)}, {**written, **_rates(speed.write, plan.new_tokens)}
 
 
-def _crowd_test(crowd: Crowd) -> dict[str, Any]:
+def _crowd_test(crowd: ConcurrencyResult) -> dict[str, Any]:
     return {
         "test": f"visitors{crowd.visitors}", "n_prompt": crowd.prompt_tokens, "n_gen": crowd.new_tokens // max(1, crowd.requests),
         "n_depth": 0, "n_visitors": crowd.visitors, **_rates(Samples((crowd.throughput,)), crowd.new_tokens),
@@ -57,7 +57,7 @@ def _score_test(score: Score) -> dict[str, Any]:
             "value": score.value, "stderr": score.stderr, "n_samples": score.samples}
 
 
-def _shared(run: Run) -> dict[str, Any]:
+def _shared(run: BenchmarkRun) -> dict[str, Any]:
     model, machine = run.model, run.environment
     return {
         "build_commit": machine.revision, "cpu_info": machine.cpu, "gpu_info": machine.gpu, "backends": f"torch {machine.torch}",
@@ -67,7 +67,7 @@ def _shared(run: Run) -> dict[str, Any]:
         "test_time": datetime.fromtimestamp(run.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
-def _label(run: Run) -> str:
+def _label(run: BenchmarkRun) -> str:
     return run.model.dtype if run.model.quantization is Quantization.NONE else run.model.quantization.upper()
 
 
@@ -77,7 +77,7 @@ def _rates(rates: Samples, tokens: int) -> dict[str, Any]:
             "samples_ns": [round(value) for value in times.values], "samples_ts": list(rates.values)}
 
 
-def to_json(runs: Iterable[Run]) -> str:
+def to_json(runs: Iterable[BenchmarkRun]) -> str:
     rows: list[dict[str, Any]] = []
     for run in runs:
         own = rows_of(run) or [_shared(run)]
@@ -86,7 +86,7 @@ def to_json(runs: Iterable[Run]) -> str:
     return json.dumps(rows, indent=1)
 
 
-def to_csv(runs: Iterable[Run]) -> str:
+def to_csv(runs: Iterable[BenchmarkRun]) -> str:
     """One line per test; lists of samples are left out, as in llama-bench."""
     rows = [{key: value for key, value in row.items() if not isinstance(value, list)} for run in runs for row in rows_of(run)]
     columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -102,7 +102,7 @@ def _safe(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
-def to_markdown(runs: Iterable[Run]) -> str:
+def to_markdown(runs: Iterable[BenchmarkRun]) -> str:
     """The table that llama-bench prints: model, size, params, backend, test, t/s."""
     lines = ["| model | size | params | backend | test | t/s |", "| --- | ---: | ---: | --- | ---: | ---: |"]
     for run in runs:
@@ -118,7 +118,7 @@ def _plain(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def read_runs(text: str, origin: str) -> tuple[Run, ...]:
+def read_runs(text: str, origin: str) -> tuple[BenchmarkRun, ...]:
     """Runs of another machine, from its JSON export; `origin` is what they are called here. Raises InvalidRequest."""
     if len(text) > MAX_IMPORT_CHARS:
         raise InvalidRequest("the import", f"{len(text):,} characters", f"at most {MAX_IMPORT_CHARS:,} characters")
@@ -136,7 +136,7 @@ def read_runs(text: str, origin: str) -> tuple[Run, ...]:
     return tuple(replace(run, origin=label, sweep="", cell="") for run in runs)
 
 
-def issue_report(runs: Sequence[Run]) -> str:
+def issue_report(runs: Sequence[BenchmarkRun]) -> str:
     """Markdown to paste into an issue: the table, and the machine it was measured on."""
     machine = runs[0].environment if runs else None
     facts = "" if machine is None else "\n".join(

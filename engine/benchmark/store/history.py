@@ -10,7 +10,7 @@ from ...errors import InvalidRequest
 from ...storage.database import Database
 from ...storage.results import ResultFilter, ResultStore
 from .exports import read_runs, to_csv, to_json, to_markdown
-from .records import Run, of_row, row_of
+from .records import BenchmarkRun, of_row, row_of
 
 MAX_SHOWN = 1_000
 Format = Literal["json", "csv", "markdown"]
@@ -49,34 +49,34 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    first: Run
-    second: Run
+    first: BenchmarkRun
+    second: BenchmarkRun
     ratios: tuple[Ratio, ...]
     differences: tuple[Difference, ...]
 
 
-class Shelf:
+class RunHistory:
     """Safe to use from many threads. Every method may raise StorageError."""
 
     def __init__(self, database: Database) -> None:
         self._store = ResultStore(database)
 
-    def add(self, runs: Iterable[Run]) -> int:
+    def add(self, runs: Iterable[BenchmarkRun]) -> int:
         """Returns how many were new."""
         return self._store.add([row_of(run) for run in runs])
 
-    def list(self, wanted: ResultFilter | None = None, limit: int = MAX_SHOWN) -> tuple[Run, ...]:
+    def list(self, wanted: ResultFilter | None = None, limit: int = MAX_SHOWN) -> tuple[BenchmarkRun, ...]:
         """Newest first."""
         return tuple(of_row(row) for row in self._store.list(wanted or ResultFilter(), limit))
 
-    def get(self, uid: str) -> Run:
+    def get(self, uid: str) -> BenchmarkRun:
         """Raises InvalidRequest for a run that is not here."""
         row = self._store.get(uid)
         if row is None:
             raise InvalidRequest("run", uid[:64], "one of those that are kept; it may have been deleted")
         return of_row(row)
 
-    def some(self, uids: Collection[str]) -> tuple[Run, ...]:
+    def some(self, uids: Collection[str]) -> tuple[BenchmarkRun, ...]:
         """Those of `uids` that are still kept, in their order."""
         rows = (self._store.get(uid) for uid in uids)
         return tuple(of_row(row) for row in rows if row is not None)
@@ -93,7 +93,7 @@ class Shelf:
         """In llama-bench's shape, in the given order. Raises InvalidRequest for a run that is not here."""
         return WRITERS[form](self.get(uid) for uid in uids)
 
-    def take_in(self, text: str, origin: str) -> tuple[Run, ...]:
+    def take_in(self, text: str, origin: str) -> tuple[BenchmarkRun, ...]:
         """Runs of another machine's JSON export, kept beside our own; those that are here already stay. Raises InvalidRequest."""
         runs = read_runs(text, origin)
         self.add(runs)
@@ -104,14 +104,14 @@ class Shelf:
         return compare(self.get(first), self.get(second))
 
 
-def compare(first: Run, second: Run) -> Comparison:
+def compare(first: BenchmarkRun, second: BenchmarkRun) -> Comparison:
     left, right = measurements(first), measurements(second)
     ratios = tuple(Ratio(name, unit, value, right[name][0], is_higher)
                    for name, (value, unit, is_higher) in left.items() if name in right)
     return Comparison(first, second, ratios, _differences(_conditions(first), _conditions(second)))
 
 
-def measurements(run: Run) -> dict[str, tuple[float, str, bool]]:
+def measurements(run: BenchmarkRun) -> dict[str, tuple[float, str, bool]]:
     """name: value, unit, whether more is better. Every number of a run that can be laid beside another's."""
     found: dict[str, tuple[float, str, bool]] = {"weight_bytes": (run.model.weight_bytes, "B", False)}
     if run.load_s is not None:
@@ -134,7 +134,7 @@ def measurements(run: Run) -> dict[str, tuple[float, str, bool]]:
     return found
 
 
-def _conditions(run: Run) -> dict[str, Any]:
+def _conditions(run: BenchmarkRun) -> dict[str, Any]:
     whole = asdict(run)
     plan = whole["speed"]["plan"] if whole["speed"] else {}
     groups = {**{name: whole[name] for name in CONDITIONS}, "plan": plan}

@@ -15,12 +15,12 @@ from ...models.spec import ModelSpec
 from ...settings import BUILTIN
 from ...storage.formats import Value
 from ...storage.results import ResultRow
-from ..measure.limits import Share
-from ..measure.load import Crowd
+from ..measure.limits import LimitShare
+from ..measure.load import ConcurrencyResult
 from ..measure.machine import Environment
 from ..measure.speed import Speed
-from ..quality.scores import Score
-from .reading import read
+from .scores import Score
+from .strict_json import read
 
 if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
@@ -47,7 +47,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BenchmarkRun:
     """`at`: seconds since the epoch. `load_s`, `load_peak_bytes`: of the model's latest load, None where unknown.
 
     `origin`: empty for a run of this machine, else what an import was called.
@@ -60,8 +60,8 @@ class Run:
     load_s: float | None = None
     load_peak_bytes: int | None = None
     speed: Speed | None = None
-    share: Share | None = None
-    crowds: tuple[Crowd, ...] = ()
+    share: LimitShare | None = None
+    crowds: tuple[ConcurrencyResult, ...] = ()
     scores: tuple[Score, ...] = ()
     sweep: str = ""
     cell: str = ""
@@ -98,25 +98,25 @@ def public_name(spec: ModelSpec) -> str:
     return spec.model if spec.model == BUILTIN or may_be_repo(spec.model) else spec.name
 
 
-def row_of(run: Run) -> ResultRow:
+def row_of(run: BenchmarkRun) -> ResultRow:
     return ResultRow(run.uid, run.at, run.kind, run.model.model, run.model.quantization, run.machine, run.origin, run.sweep, run.cell,
                      json.dumps(as_dict(run)))
 
 
-def of_row(row: ResultRow) -> Run:
+def of_row(row: ResultRow) -> BenchmarkRun:
     return run_of(Value(json.loads(row.content), f"run {row.uid}"))
 
 
-def as_dict(run: Run) -> dict[str, object]:
+def as_dict(run: BenchmarkRun) -> dict[str, object]:
     return {"version": VERSION, **asdict(run)}
 
 
-def run_of(value: Value) -> Run:
+def run_of(value: Value) -> BenchmarkRun:
     """A run from its JSON. Raises InvalidRequest that names the member which is wrong."""
     version = value.get("version")
     if version.value != VERSION:
         raise version.wrong(f"{VERSION}: a newer MindCubes may have made this file")
-    run = read(Run, value)
+    run = read(BenchmarkRun, value)
     if not run.uid or len(run.uid) > 64 or not run.uid.isalnum():
         raise InvalidRequest(f"uid of {value.name}", run.uid[:64], "up to 64 letters and digits")
     if not 0 <= run.at < LAST_SECOND:

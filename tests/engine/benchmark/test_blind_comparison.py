@@ -8,8 +8,8 @@ import pytest
 
 from engine import Engine, GenerationOptions, ModelSpec, Quantization, Settings
 from engine.background import Jobs
-from engine.benchmark.benchmarks import Benchmarks, duel_of
-from engine.benchmark.blind_comparison import Contender, Duel, Side, ratings
+from engine.benchmark.benchmarks import Benchmarks, blind_comparison_of
+from engine.benchmark.blind_comparison import BlindComparison, ComparisonSide, Contender, ratings
 from engine.errors import InvalidRequest
 from engine.library import Visitor
 from engine.storage.votes import Vote
@@ -39,16 +39,16 @@ def test_two_models_answer_and_a_vote_is_kept(
     benchmarks = Benchmarks(engine, Jobs(engine.database))
     pair = (Contender(str(llama_folder)), Contender(str(llama_folder), Quantization.NF4))
     options = GenerationOptions(max_new_tokens=8, temperature=0.0)
-    job = exhaust(benchmarks.jobs.follow(benchmarks.start_duel("print 5", pair, options, ME).id))[-1]
-    duel = duel_of(job)     # type: ignore[arg-type]
-    assert duel is not None
-    assert {duel.left.label, duel.right.label} == {"tiny-llama, none", "tiny-llama, nf4"}
-    assert duel.left.text
-    assert duel.right.text
+    job = exhaust(benchmarks.jobs.follow(benchmarks.start_blind_comparison("print 5", pair, options, ME).id))[-1]
+    comparison = blind_comparison_of(job)     # type: ignore[arg-type]
+    assert comparison is not None
+    assert {comparison.left.label, comparison.right.label} == {"tiny-llama, none", "tiny-llama, nf4"}
+    assert comparison.left.text
+    assert comparison.right.text
     assert "nf4" not in f"{job.title} {job.log} {job.note}"     # type: ignore[attr-defined]
     assert engine.spec == ModelSpec(str(gpt2_folder))
-    benchmarks.vote(duel, 0)
-    assert benchmarks.ratings()[0].label == duel.right.label
+    benchmarks.vote(comparison, 0)
+    assert benchmarks.ratings()[0].label == comparison.right.label
     benchmarks.clear_votes(ME)
     assert benchmarks.ratings() == ()
 
@@ -57,6 +57,6 @@ def test_votes_that_make_no_sense_are_refused(new_engine: Callable[..., Engine])
     engine = new_engine()
     benchmarks = Benchmarks(engine, Jobs(engine.database))
     with pytest.raises(InvalidRequest, match="score is 2"):
-        benchmarks.vote(Duel("x", Side("a", ""), Side("b", "")), 2)
+        benchmarks.vote(BlindComparison("x", ComparisonSide("a", ""), ComparisonSide("b", "")), 2)
     with pytest.raises(InvalidRequest, match="two different"):
-        benchmarks.vote(Duel("x", Side("a", ""), Side("a", "")), 1)
+        benchmarks.vote(BlindComparison("x", ComparisonSide("a", ""), ComparisonSide("a", "")), 1)

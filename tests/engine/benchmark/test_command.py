@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.benchmark.__main__ import main
-from engine.benchmark.store.history import Shelf
+from engine.benchmark.store.history import RunHistory
 from engine.storage.database import Database
 
 SMALL = ["--pp", "16", "--tg", "4", "--repetitions", "2", "--device", "cpu"]
@@ -26,7 +26,7 @@ def test_json_has_a_row_per_test_in_the_shape_of_llama_bench(capsys: pytest.Capt
     assert [row["test"] for row in rows] == ["pp16", "tg4", "visitors1", "visitors2"]
     assert {"n_prompt", "n_gen", "n_depth", "avg_ts", "stddev_ts", "samples_ts", "avg_ns", "model_n_params", "cpu_info"} <= set(rows[0])
     assert [len(row["samples_ts"]) for row in rows[:2]] == [2, 2]
-    assert [run.uid for run in Shelf(Database(data_dir)).list()] == [rows[0]["run_uid"]]
+    assert [run.uid for run in RunHistory(Database(data_dir)).list()] == [rows[0]["run_uid"]]
 
 
 def test_one_record_per_cell_and_a_table_without_json(capsys: pytest.CaptureFixture[str], llama_folder: Path, data_dir: Path) -> None:
@@ -34,7 +34,7 @@ def test_one_record_per_cell_and_a_table_without_json(capsys: pytest.CaptureFixt
     printed = capsys.readouterr().out
     assert [line.split()[:2] for line in printed.splitlines() if "tg4" in line] == [["tiny-llama", "none"], ["tiny-llama", "nf4"]]
     assert str(llama_folder) not in printed
-    assert Shelf(Database(data_dir)).list() == ()
+    assert RunHistory(Database(data_dir)).list() == ()
 
 
 @pytest.mark.parametrize(("options", "said"), [

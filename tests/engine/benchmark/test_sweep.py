@@ -12,8 +12,8 @@ from engine import Engine, Finished, Message, ModelSpec, Quantization, Settings,
 from engine.background import Jobs
 from engine.benchmark.benchmarks import Benchmarks, result_of, step_of
 from engine.benchmark.cells import CellPlan
-from engine.benchmark.exclusive import Takeover
-from engine.benchmark.measure.pace import Pace
+from engine.benchmark.exclusive import ExclusiveUse
+from engine.benchmark.measure.control import Control
 from engine.benchmark.measure.speed import SpeedPlan
 from engine.benchmark.sweep import SweepPlan, read_facts, sweep_facts
 from engine.errors import EngineBusy, InvalidRequest, NotPermitted
@@ -51,7 +51,7 @@ def settle(engine: Engine) -> None:
 def test_a_sweep_keeps_a_run_per_cell(benchmarks: Benchmarks, llama_folder: Path, gpt2_folder: Path) -> None:
     plan = SweepPlan((str(llama_folder), str(gpt2_folder)), (Quantization.NONE, Quantization.NF4), (16,), QUICK)
     job = exhaust(benchmarks.jobs.follow(benchmarks.start_sweep(plan, ME).id))[-1]
-    runs = benchmarks.shelf.list()
+    runs = benchmarks.history.list()
     cells = {(run.model.model, run.model.quantization, run.speed.plan.depth_tokens) for run in runs if run.speed}
     assert cells == {(model, quantization, 16) for model in ("tiny-llama", "tiny-gpt2")
                      for quantization in (Quantization.NONE, Quantization.NF4)}
@@ -111,7 +111,7 @@ def test_a_sweep_goes_on_with_the_cells_that_are_missing(benchmarks: Benchmarks,
     assert 1 <= len(kept) < 3
     ended = exhaust(benchmarks.jobs.follow(benchmarks.resume(job.id, ME).id))[-1]
     assert ended.state == "done"        # type: ignore[attr-defined]
-    runs = benchmarks.shelf.list()
+    runs = benchmarks.history.list()
     assert kept < {run.uid for run in runs}
     assert sorted(run.cell for run in runs) == ["0/none/0", "0/none/16", "0/none/32"]
     assert len({run.sweep for run in runs}) == 1
@@ -129,7 +129,7 @@ def test_a_sweep_goes_on_after_the_process_has_ended(engine: Engine, llama_folde
 
 def test_messages_wait_for_the_end_of_a_measurement(engine: Engine, llama_folder: Path) -> None:
     exhaust(engine.load(ModelSpec(str(llama_folder))))
-    with Takeover(engine, Pace(), "a benchmark is running"):
+    with ExclusiveUse(engine, Control(), "a benchmark is running"):
         events = engine.chat([Message("user", "hello")])
         assert isinstance(next(events), Waiting)
         assert engine.status().reserved == "a benchmark is running"
@@ -139,7 +139,7 @@ def test_messages_wait_for_the_end_of_a_measurement(engine: Engine, llama_folder
 
 def test_messages_and_loads_are_refused_where_that_is_chosen(engine: Engine, llama_folder: Path) -> None:
     exhaust(engine.load(ModelSpec(str(llama_folder))))
-    with Takeover(engine, Pace(), "a benchmark is running", "refuse"):
+    with ExclusiveUse(engine, Control(), "a benchmark is running", "refuse"):
         with pytest.raises(EngineBusy, match="a benchmark is running"):
             ask(engine, "hello")
         with pytest.raises(EngineBusy):
@@ -166,7 +166,7 @@ def test_the_loaded_model_is_measured_as_it_is(benchmarks: Benchmarks, engine: E
     job = exhaust(benchmarks.jobs.follow(benchmarks.start_speed(CellPlan(QUICK), ME).id))[-1]
     result = result_of(job)     # type: ignore[arg-type]
     assert result is not None
-    assert benchmarks.shelf.get(result.uids[0]).model.model == "builtin"
+    assert benchmarks.history.get(result.uids[0]).model.model == "builtin"
     assert engine._active_model is active_model
 
 

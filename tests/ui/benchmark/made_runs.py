@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from engine import Quantization
-from engine.benchmark import BenchmarkRun, ChatView, Crowd, Environment, LimitShare, ModelFacts, Samples, Score, Speed, SpeedPlan
+from engine.benchmark import (
+    BenchmarkRun,
+    ChatView,
+    ConcurrencyResult,
+    Environment,
+    LimitShare,
+    ModelFacts,
+    Samples,
+    Score,
+    Speed,
+    SpeedPlan,
+)
 
 BAD = '<img src=x onerror="alert(1)">\'{x}|'
 MACHINE = Environment("abc1234", "cpu", "Test CPU, 2 cores", "", "", 2, 2**33, "Linux", "3.11", "2.13.0", "5.23", "0.50")
@@ -22,8 +33,8 @@ def speed(prompt: Samples = EVEN, write: Samples = EVEN) -> Speed:
     return Speed(SpeedPlan(32, 16, repetitions=3), prompt, write, (2, 2), 0, 2**29, 2**30, seen)
 
 
-def crowd(visitors: int, throughput: float) -> Crowd:
-    return Crowd(visitors, 2 * visitors, 128, 128 * visitors, 1.0, throughput, 0.01, 0.02, 0.01, 0.02, 0.75, 2.0, 0.2)
+def crowd(visitors: int, throughput: float) -> ConcurrencyResult:
+    return ConcurrencyResult(visitors, 2 * visitors, 128, 128 * visitors, 1.0, throughput, 0.01, 0.02, 0.01, 0.02, 0.75, 2.0, 0.2)
 
 
 def score(samples: int = 20, task: str = "sums") -> Score:

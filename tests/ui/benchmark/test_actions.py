@@ -1,4 +1,4 @@
-"""What the buttons of the Benchmark tab do to a page's session, over the engine's own shelf."""
+"""What the buttons of the Benchmark tab do to a page's session, over the engine's own history."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from engine import Benchmarks, Library
-from engine.benchmark import Duel, DuelSide
+from engine.benchmark import BlindComparison, ComparisonSide
 from engine.errors import InvalidRequest, NoModelLoaded, NotPermitted
 from engine.library import Visitor
 from ui.benchmark.actions import perform, take_in
 from ui.benchmark.panels import NOW, Worktop
 from ui.benchmark.session import BenchmarkSession
-from ui.benchmark.start import Bench, Sizes, start_duel, start_quality, start_speed, start_sweep
+from ui.benchmark.start import Bench, Sizes, start_blind_comparison, start_quality, start_speed, start_sweep
 from ui.shared.errors import PageError
 
 from ..scripted_engine import FAILED, ScriptedEngine
@@ -47,7 +47,7 @@ def open_bench(tmp_path: Path) -> Iterator[Open]:
 @pytest.fixture
 def bench(open_bench: Open) -> Bench:
     bench = open_bench()
-    bench.benchmarks.shelf.add([run("a1", 1e9), run("b2", 2e9), quality("c3", at=1.5e9)])
+    bench.benchmarks.history.add([run("a1", 1e9), run("b2", 2e9), quality("c3", at=1.5e9)])
     return bench
 
 
@@ -118,7 +118,7 @@ def test_an_uploaded_file_comes_before_the_line_and_can_be_dropped(bench: Bench,
     lambda bench, session: start_sweep(bench, session, SIZES, ["builtin"], ["none"], [0], "wait"),
     lambda bench, session: start_quality(bench, session, "perplexity", "some text"),
     lambda bench, session: start_quality(bench, session, "names", "arc_easy"),
-    lambda bench, session: start_duel(bench, session, "Hi", "none builtin", "nf4 builtin"),
+    lambda bench, session: start_blind_comparison(bench, session, "Hi", "none builtin", "nf4 builtin"),
     lambda bench, session: perform(bench, session, "clear-votes", ""),
     lambda bench, session: perform(bench, session, "delete", "a1"),
     lambda bench, session: take_in(bench, session, __file__)],
@@ -126,10 +126,10 @@ def test_an_uploaded_file_comes_before_the_line_and_can_be_dropped(bench: Bench,
 def test_a_stranger_on_a_public_page_changes_nothing(open_bench: Open, session: BenchmarkSession,
                                                      start: Callable[[Bench, BenchmarkSession], object]) -> None:
     bench = open_bench(is_public=True)
-    bench.benchmarks.shelf.add([run("a1")])
+    bench.benchmarks.history.add([run("a1")])
     start(bench, session)
     assert [type(error) for error in session.problems.values()] == [NotPermitted]
-    assert len(bench.benchmarks.shelf.list()) == 1
+    assert len(bench.benchmarks.history.list()) == 1
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "only the operator"), ("tr", "yalnızca işletmeci"), ("zh", "只有管理员")])
@@ -142,7 +142,7 @@ def test_who_may_not_measure_reads_so_in_the_language_of_the_page(open_bench: Op
 
 def test_a_stranger_may_look_and_export(open_bench: Open, session: BenchmarkSession) -> None:
     bench = open_bench(is_public=True)
-    bench.benchmarks.shelf.add([run("a1")])
+    bench.benchmarks.history.add([run("a1")])
     assert "mindcubes-benchmark.csv" in perform(bench, session, "export-csv", "")
 
 
@@ -169,7 +169,7 @@ def test_an_export_is_taken_in_under_its_files_name(bench: Bench, session: Bench
     text = letter(perform(bench, session, "export-json", "a1"))["text"].replace("a1", "f9")
     (tmp_path / "laptop.json").write_text(text)
     assert take_in(bench, session, str(tmp_path / "laptop.json")) == 1
-    assert bench.benchmarks.shelf.get("f9").origin == "laptop"
+    assert bench.benchmarks.history.get("f9").origin == "laptop"
 
 
 def test_a_file_that_is_no_export_is_refused_in_words(bench: Bench, session: BenchmarkSession, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_other_numbers_than_two_are_not_compared(bench: Bench, session: Benchmar
 
 def test_deleting_takes_the_ticked_runs_only(bench: Bench, session: BenchmarkSession) -> None:
     perform(bench, session, "delete", "a1 c3")
-    assert ([each.uid for each in bench.benchmarks.shelf.list()], session.ticked) == (["b2"], ())
+    assert ([each.uid for each in bench.benchmarks.history.list()], session.ticked) == (["b2"], ())
 
 
 @pytest.mark.parametrize("name", ["nothing", "", None, "_delete"])
@@ -214,7 +214,7 @@ def test_a_run_that_was_deleted_on_another_page_gives_way_to_the_newest(bench: B
 
 
 def test_a_run_of_quality_is_shown_beside_others_of_its_kind(bench: Bench, session: BenchmarkSession) -> None:
-    bench.benchmarks.shelf.add([quality("d4", at=1.6e9)])
+    bench.benchmarks.history.add([quality("d4", at=1.6e9)])
     pictures = []
     for shown in ("c3", "a1"):
         perform(bench, session, "show", shown)
@@ -230,14 +230,14 @@ def test_a_run_of_quality_is_shown_beside_others_of_its_kind(bench: Bench, sessi
     ("Hi", "none ../etc", "nf4 builtin", "error.gone"), ("Hi", "int3 builtin", "nf4 builtin", "error.gone")])
 def test_a_duel_needs_a_question_and_two_different_models(bench: Bench, session: BenchmarkSession, asked: str, first: str, second: str,
                                                           why: str) -> None:
-    start_duel(bench, session, asked, first, second)
+    start_blind_comparison(bench, session, asked, first, second)
     assert str(session.problems["duel"]) == why
 
 
 def ended_duel(bench: Bench) -> int:
     """Two answers, as the engine keeps them."""
-    duel = Duel("Hi", DuelSide("big, none", "Hello"), DuelSide("small, nf4", BAD))
-    job = bench.library.jobs.start("duel", "blind: Hi", lambda progress: json.dumps(asdict(duel)), "me")
+    comparison = BlindComparison("Hi", ComparisonSide("big, none", "Hello"), ComparisonSide("small, nf4", BAD))
+    job = bench.library.jobs.start("duel", "blind: Hi", lambda progress: json.dumps(asdict(comparison)), "me")
     return list(bench.library.jobs.follow(job.id))[-1].id
 
 

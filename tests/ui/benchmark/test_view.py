@@ -14,8 +14,8 @@ import pytest
 from engine import Quantization
 from engine.background import Job
 from engine.benchmark import BenchmarkRun, FailedCell, Published, Score, published
+from engine.benchmark.measure.control import MeasurementPhase
 from engine.benchmark.measure.limits import BoundKey
-from engine.benchmark.measure.pace import Phase
 from engine.benchmark.store.history import compare, measurements
 from engine.storage.runs import JobState
 from ui.benchmark.history import comparison_html, history_html, measurement, report_html
@@ -72,7 +72,7 @@ def test_what_an_import_says_is_never_markup(each: object) -> None:
 
 
 @pytest.mark.parametrize("key", [
-    *(f"bench.bound.{each}" for each in get_args(BoundKey)), *(f"bench.phase.{each}" for each in get_args(Phase)),
+    *(f"bench.bound.{each}" for each in get_args(BoundKey)), *(f"bench.phase.{each}" for each in get_args(MeasurementPhase)),
     *(f"bench.job.{each}" for each in ("speed", "sweep", "quality", "cost", "duel"))])
 def test_everything_the_engine_may_name_has_words(key: str) -> None:
     assert has_text(key)

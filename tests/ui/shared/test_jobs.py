@@ -34,7 +34,7 @@ def test_nothing_going_on_is_an_empty_strip() -> None:
 @pytest.mark.parametrize("state", get_args(JobState))
 @pytest.mark.parametrize("job", [
     JOB, replace(JOB, note=""), replace(JOB, done=0, total=0, unit=""), replace(JOB, unit="files"), replace(JOB, note="any words"),
-    replace(JOB, kind="save", note="", done=0, total=0, unit="")], ids=["pace", "no note", "no size", "files", "words", "save"])
+    replace(JOB, kind="save", note="", done=0, total=0, unit="")], ids=["control", "no note", "no size", "files", "words", "save"])
 def test_a_job_of_every_state_has_a_line_in_every_language(job: Job, state: JobState, language: str) -> None:
     line = shown(replace(job, state=state, error="It broke." if state == "failed" else ""), language=language)
     assert 'class="mc-job"' in line

@@ -8,9 +8,9 @@ import pytest
 
 from engine import Engine, GenerationOptions, ModelSpec, Quantization
 from engine.background import JobStopped
-from engine.benchmark.measure.limits import Share, bytes_per_token, flops_per_token
+from engine.benchmark.measure.control import Control, MeasurementStep
+from engine.benchmark.measure.limits import LimitShare, bytes_per_token, flops_per_token
 from engine.benchmark.measure.load import VisitorPlan, crowd, measure_visitors
-from engine.benchmark.measure.pace import Pace, Step
 from engine.benchmark.measure.prompts import unique_ids, unique_text
 from engine.benchmark.measure.requests import ChatTiming, LaneTiming, time_ids
 from engine.benchmark.measure.speed import SpeedPlan, chat_view, measure_speed
@@ -43,7 +43,7 @@ def test_exactly_the_asked_tokens_are_read_and_written_in_both_lanes(
         new_engine: Callable[..., Engine], model: str, request: pytest.FixtureRequest) -> None:
     engine = new_engine(request.getfixturevalue(model))
     with engine.using() as active_model:
-        timing = time_ids(active_model, unique_ids(active_model, 33), 40, Pace())     # the single lane works in slices of 32
+        timing = time_ids(active_model, unique_ids(active_model, 33), 40, Control())     # the single lane works in slices of 32
     assert (timing.prompt_tokens, timing.new_tokens, timing.cached_tokens) == (33, 40, 0)
     assert 0 < timing.first_s <= timing.last_s
 
@@ -81,15 +81,15 @@ def test_sizes_that_make_no_sense_are_refused(values: dict[str, int]) -> None:
 
 
 def test_stopping_ends_a_measurement(llama_engine: Engine) -> None:
-    stop, steps = threading.Event(), list[Step]()
+    stop, steps = threading.Event(), list[MeasurementStep]()
 
-    def tell(step: Step) -> None:
+    def tell(step: MeasurementStep) -> None:
         steps.append(step)
         if step.phase == "write":
             stop.set()
 
     with pytest.raises(JobStopped):
-        measure_speed(llama_engine, SMALL, Pace(tell, stop))
+        measure_speed(llama_engine, SMALL, Control(tell, stop))
     assert [step.phase for step in steps][-1] == "write"
     assert ask(llama_engine, "hello")[0]
 
@@ -124,11 +124,11 @@ def test_every_visitor_gets_every_reply(llama_engine: Engine) -> None:
 def test_stopping_ends_all_visitors(llama_engine: Engine) -> None:
     stop = threading.Event()
 
-    def tell(step: Step) -> None:
+    def tell(step: MeasurementStep) -> None:
         stop.set()
 
     with pytest.raises(JobStopped):
-        measure_visitors(llama_engine, VisitorPlan(levels=(2,), prompt_tokens=16, new_tokens=6), Pace(tell, stop))
+        measure_visitors(llama_engine, VisitorPlan(levels=(2,), prompt_tokens=16, new_tokens=6), Control(tell, stop))
     assert llama_engine.status().running == 0
 
 
@@ -138,12 +138,12 @@ def test_a_model_that_goes_while_it_is_measured_breaks_the_measurement(new_engin
     engine = new_engine()
     list(engine.load(ModelSpec(str(llama_folder)), LoadOptions(drain="stop")))
 
-    def tell(step: Step) -> None:
+    def tell(step: MeasurementStep) -> None:
         if step.phase == "write" and step.done == 2:
             threading.Thread(target=engine.unload, args=("stop",), daemon=True).start()
 
     with pytest.raises(EngineBusy):
-        measure_speed(engine, SpeedPlan(prompt_tokens=8, new_tokens=100, repetitions=50, sees_chat=False), Pace(tell))
+        measure_speed(engine, SpeedPlan(prompt_tokens=8, new_tokens=100, repetitions=50, sees_chat=False), Control(tell))
 
 
 SHAPE = ModelShape(linear_weights=1000, other_weights=300, layers=2, kv_heads=2, head_dim=8, stored_dtype="bfloat16", max_window=512,
@@ -160,7 +160,7 @@ def test_a_token_reads_the_weights_it_uses_and_the_cache() -> None:
     (150.0, Quantization.NONE, "cache"), (60.0, Quantization.NONE, "memory"), (20.0, Quantization.NONE, "steps"),
     (20.0, Quantization.NF4, "unpacking"), (60.0, Quantization.NF4, "memory")])
 def test_what_bounds_a_model_is_named(moved: float, quantization: Quantization, bound: str) -> None:
-    share = Share(moved, 100.0, 30.0, 60.0, quantization)
+    share = LimitShare(moved, 100.0, 30.0, 60.0, quantization)
     assert (share.bound, share.read) == (bound, 0.5)
     assert f"{moved:.0f}%" in share.sentence
 

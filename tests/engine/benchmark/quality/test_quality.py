@@ -16,13 +16,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from engine import Engine, ModelSpec, Quantization, Settings
 from engine.background import Jobs
 from engine.benchmark.benchmarks import Benchmarks, result_of
-from engine.benchmark.measure.pace import Pace
+from engine.benchmark.measure.control import Control
 from engine.benchmark.quality.harness import run_harness, scores_of
 from engine.benchmark.quality.likelihood import TextPlan, log_likelihood, mean_and_error
 from engine.benchmark.quality.perplexity import divergence, keep_reference, measure_cost, measure_perplexity
-from engine.benchmark.quality.quality import CostPlan, QualityPlan
-from engine.benchmark.quality.scores import Score, accuracy
 from engine.benchmark.quality.tasks import read_task, run_task
+from engine.benchmark.quality_runs import CostPlan, QualityPlan
+from engine.benchmark.store.scores import Score, accuracy
 from engine.errors import EngineError, InvalidRequest, MissingLibrary
 from engine.library import Visitor
 from tests.conftest import ask, exhaust
@@ -70,8 +70,8 @@ def test_perplexity_equals_an_independent_computation_in_sliding_windows(llama_e
 
 
 def test_a_model_does_not_diverge_from_itself(llama_engine: Engine, tmp_path: Path) -> None:
-    reference, own = keep_reference(llama_engine, TEXT, TextPlan(window=64), tmp_path, Pace())
-    cost = measure_cost(llama_engine, reference, Pace())
+    reference, own = keep_reference(llama_engine, TEXT, TextPlan(window=64), tmp_path, Control())
+    cost = measure_cost(llama_engine, reference, Control())
     assert (cost.divergence.value, cost.agreement.value) == (0.0, 1.0)
     assert cost.perplexity.value == pytest.approx(own.value)
 
@@ -91,7 +91,7 @@ def test_a_log_likelihood_sums_the_continuation_alone(llama_engine: Engine, llam
     rows = plain_log_probs(llama_folder, whole)
     expected = sum(float(rows[place - 1, whole[place]]) for place in range(len(start), len(whole)))
     with llama_engine.using() as active_model:
-        assert log_likelihood(active_model, "hello ", "world again", Pace()) == pytest.approx(expected, rel=1e-4)
+        assert log_likelihood(active_model, "hello ", "world again", Control()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_replies_are_as_before_after_a_text_was_judged(llama_engine: Engine) -> None:
@@ -106,7 +106,7 @@ def choices_task(llama_engine: Engine, count: int) -> str:
     for number in range(count):
         prompt, choices = f"numbers {number} again", ["hello", "dog", "world again"]
         with llama_engine.using() as active_model:
-            sums = [log_likelihood(active_model, prompt, f" {choice}", Pace()) for choice in choices]
+            sums = [log_likelihood(active_model, prompt, f" {choice}", Control()) for choice in choices]
         likeliest = sums.index(max(sums))
         lines.append(json.dumps({"prompt": prompt, "choices": choices, "answer": likeliest if number % 4 else (likeliest + 1) % 3}))
     return "\n".join(lines)
@@ -176,7 +176,7 @@ def test_what_quantization_costs_is_kept_and_the_model_comes_back(
     job = exhaust(benchmarks.jobs.follow(benchmarks.start_cost(CostPlan(str(llama_folder), TEXT), ME).id))[-1]
     result = result_of(job)     # type: ignore[arg-type]
     assert result is not None
-    runs = [benchmarks.shelf.get(uid) for uid in result.uids]
+    runs = [benchmarks.history.get(uid) for uid in result.uids]
     assert [run.model.quantization for run in runs] == [Quantization.NONE, Quantization.INT8, Quantization.NF4]
     divergence8, divergence4 = (run.scores[1].value for run in runs[1:])
     assert 0 < divergence8 < divergence4
@@ -192,7 +192,7 @@ def test_quality_of_the_loaded_model_is_a_job(new_engine: Callable[..., Engine],
     job = exhaust(benchmarks.jobs.follow(benchmarks.start_quality(plan, ME).id))[-1]
     result = result_of(job)     # type: ignore[arg-type]
     assert result is not None
-    assert [score.metric for score in benchmarks.shelf.get(result.uids[0]).scores] == ["perplexity", "acc", "acc_norm"]
+    assert [score.metric for score in benchmarks.history.get(result.uids[0]).scores] == ["perplexity", "acc", "acc_norm"]
 
 
 def test_a_missing_library_says_how_to_install_it(llama_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from engine import Engine
-from engine.benchmark.quality.coding import Problem, passes
+from engine.benchmark.coding.problems import Problem, passes
 from engine.benchmark.quality.tasks import read_task, run_task
 from engine.errors import InvalidRequest, SandboxUnavailable
 from engine.sandbox import open_sandbox

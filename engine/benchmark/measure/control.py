@@ -9,32 +9,32 @@ from typing import Literal
 from ...background import JobStopped, StopSignal
 from ...runtime.reservation import Reservation
 
-Phase = Literal["cell", "failed", "load", "warm-up", "prompt", "write", "chat", "visitors", "quality", "restore"]
+MeasurementPhase = Literal["cell", "failed", "load", "warm-up", "prompt", "write", "chat", "visitors", "quality", "restore"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class MeasurementStep:
     """`done` of `total` within a phase. `rate`: tokens per second of the latest repetition, 0 if there is none."""
 
-    phase: Phase
+    phase: MeasurementPhase
     done: int = 0
     total: int = 0
     rate: float = 0.0
     note: str = ""
 
 
-def _silent(step: Step) -> None:
+def _silent(step: MeasurementStep) -> None:
     return
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Control:
     """`tell` hears every step, between measurements and never within one; setting `stop` ends the work within a token.
 
     `reservation`: lets the measurement in where everybody else waits.
     """
 
-    tell: Callable[[Step], None] = _silent
+    tell: Callable[[MeasurementStep], None] = _silent
     stop: StopSignal = field(default_factory=StopSignal)
     reservation: Reservation | None = None
 
@@ -43,7 +43,7 @@ class Pace:
         if self.stop.is_set():
             raise JobStopped
 
-    def step(self, step: Step) -> None:
+    def step(self, step: MeasurementStep) -> None:
         """Raises JobStopped once `stop` is set."""
         self.check()
         self.tell(step)

@@ -20,8 +20,8 @@ from ...agent.loop import AgentOptions
 from ...messages import GenerationOptions, Message, StreamEvent
 from ...sandbox import open_sandbox
 from ...storage.formats import Value
-from ..measure.pace import Pace, Step
-from .scores import Score, accuracy
+from ..measure.control import Control, MeasurementStep
+from ..store.scores import Score, accuracy
 
 if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
@@ -49,8 +49,8 @@ def read_problem(value: Value) -> Problem:
 class _Loaded:
     """The loaded model as a provider that is let in where visitors wait."""
 
-    def __init__(self, engine: Engine, active_model: ActiveModel, pace: Pace) -> None:
-        self._engine, self._active_model, self._pace = engine, active_model, pace
+    def __init__(self, engine: Engine, active_model: ActiveModel, control: Control) -> None:
+        self._engine, self._active_model, self._control = engine, active_model, control
 
     @property
     def name(self) -> str:
@@ -64,30 +64,30 @@ class _Loaded:
         return self._active_model.count_tokens(text)
 
     def chat(self, messages: Sequence[Message], options: GenerationOptions) -> Iterator[StreamEvent]:
-        return self._engine.chat(messages, options, spec=self._active_model.spec, reservation=self._pace.reservation)
+        return self._engine.chat(messages, options, spec=self._active_model.spec, reservation=self._control.reservation)
 
 
-def run_problems(engine: Engine, active_model: ActiveModel, name: str, problems: Sequence[Problem], pace: Pace) -> tuple[Score, ...]:
+def run_problems(engine: Engine, active_model: ActiveModel, name: str, problems: Sequence[Problem], control: Control) -> tuple[Score, ...]:
     """Raises JobStopped, SandboxUnavailable, and what `CodeAgent.stream` raises."""
     first: list[bool] = []
     last: list[bool] = []
     for number, problem in enumerate(problems):
-        pace.step(Step("quality", number, len(problems)))
-        programs = list(_programs(engine, active_model, problem, pace))
+        control.step(MeasurementStep("quality", number, len(problems)))
+        programs = list(_programs(engine, active_model, problem, control))
         first.append(bool(programs) and passes(problem, programs[0], engine.settings.is_public))
         last.append(first[-1] if len(programs) < 2 else passes(problem, programs[-1], engine.settings.is_public))
     return accuracy(name, "pass@1", first), accuracy(name, "pass@1 with repairs", last)
 
 
-def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, pace: Pace) -> Iterator[str]:
+def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, control: Control) -> Iterator[str]:
     """Every program that the agent writes for a problem, in a box of its own."""
     options = AgentOptions(generation=GenerationOptions(max_new_tokens=MAX_TOKENS, temperature=0.0))
     task = f"Complete this Python function. Write the whole function.\n\n```python\n{problem.prompt.rstrip()}\n```"
     with (open_sandbox(is_public=engine.settings.is_public) as box,
-          CodeAgent(_Loaded(engine, active_model, pace), box, options) as agent,
+          CodeAgent(_Loaded(engine, active_model, control), box, options) as agent,
           closing(agent.stream(task)) as events):       # type: ignore[type-var]
         for event in events:
-            pace.check()
+            control.check()
             if isinstance(event, CodeWritten):
                 yield event.code
 

@@ -6,23 +6,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import InvalidRequest
-from ...models.quantization import Quantization
-from ...models.spec import ModelSpec
-from ..cells import latest_load
-from ..exclusive import Takeover
-from ..measure.machine import environment
-from ..measure.pace import Pace
-from ..store.history import Shelf
-from ..store.records import Run, facts_of, new_uid, now
-from .harness import checked_names, run_harness
-from .likelihood import TextPlan
-from .perplexity import COST_TOKENS, compare_quantizations, measure_perplexity
-from .scores import Score
-from .tasks import MAX_SAMPLES, Task, run_task
+from ..errors import InvalidRequest
+from ..models.quantization import Quantization
+from ..models.spec import ModelSpec
+from .cells import latest_load
+from .exclusive import ExclusiveUse
+from .measure.control import Control
+from .measure.machine import environment
+from .quality.harness import checked_names, run_harness
+from .quality.likelihood import TextPlan
+from .quality.perplexity import COST_TOKENS, compare_quantizations, measure_perplexity
+from .quality.tasks import MAX_SAMPLES, QualityTask, run_task
+from .store.history import RunHistory
+from .store.records import BenchmarkRun, facts_of, new_uid, now
+from .store.scores import Score
 
 if TYPE_CHECKING:
-    from ...runtime.engine import Engine
+    from ..runtime.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class QualityPlan:
 
     text: str = ""
     text_plan: TextPlan = field(default_factory=TextPlan)
-    task: Task | None = None
+    task: QualityTask | None = None
     harness_tasks: tuple[str, ...] = ()
     harness_folder: Path | None = None
     limit: int | None = None        # samples of each task
@@ -66,39 +66,39 @@ class CostPlan:
         return f"{ModelSpec(self.model).name} x {', '.join(self.quantizations)}"
 
 
-def measure_quality(engine: Engine, plan: QualityPlan, pace: Pace | None = None) -> Run:
+def measure_quality(engine: Engine, plan: QualityPlan, control: Control | None = None) -> BenchmarkRun:
     """Judge the loaded model. Blocking.
 
     Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest, GenerationFailed, MissingLibrary.
     """
-    pace = pace or Pace()
+    control = control or Control()
     scores: list[Score] = []
     with engine.using():
         if plan.text:
-            scores.append(measure_perplexity(engine, plan.text, plan.text_plan, pace))
+            scores.append(measure_perplexity(engine, plan.text, plan.text_plan, control))
         if plan.task:
-            scores += run_task(engine, plan.task, pace, plan.limit or MAX_SAMPLES)
+            scores += run_task(engine, plan.task, control, plan.limit or MAX_SAMPLES)
         if plan.harness_tasks:
-            scores += run_harness(engine, plan.harness_tasks, pace, limit=plan.limit, folder=plan.harness_folder)
+            scores += run_harness(engine, plan.harness_tasks, control, limit=plan.limit, folder=plan.harness_folder)
         return _run(engine, tuple(scores))
 
 
-def run_cost(engine: Engine, shelf: Shelf, plan: CostPlan, pace: Pace) -> tuple[str, ...]:
+def run_cost(engine: Engine, history: RunHistory, plan: CostPlan, control: Control) -> tuple[str, ...]:
     """Measure what quantization costs, one model after the other; returns the runs, each kept as it ends.
 
     The model from before comes back. Raises JobStopped, StorageError, DiskFull, InvalidRequest, and what `Engine.load` raises.
     """
     uids: list[str] = []
-    with Takeover(engine, pace, f"quantizations are being compared ({plan.title})") as own:
+    with ExclusiveUse(engine, control, f"quantizations are being compared ({plan.title})") as own:
         text_plan = TextPlan(max_tokens=plan.max_tokens)
         for _, scores in compare_quantizations(engine, plan.model, plan.quantizations, plan.text, own, text_plan):
             run = _run(engine, scores)
-            shelf.add([run])
+            history.add([run])
             uids.append(run.uid)
     return tuple(uids)
 
 
-def _run(engine: Engine, scores: tuple[Score, ...]) -> Run:
+def _run(engine: Engine, scores: tuple[Score, ...]) -> BenchmarkRun:
     with engine.using() as active_model:
         seconds, peak = latest_load(engine, active_model.spec)
-        return Run(new_uid(), now(), environment(engine.hardware), facts_of(active_model), seconds, peak, scores=scores)
+        return BenchmarkRun(new_uid(), now(), environment(engine.hardware), facts_of(active_model), seconds, peak, scores=scores)

@@ -1,0 +1,23 @@
+"""Loading a model as a part of a measurement."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from ...models.spec import LoadOptions, ModelSpec
+from .control import Control, MeasurementStep
+
+if TYPE_CHECKING:
+    from ...runtime.engine import Engine
+
+
+def load_model(engine: Engine, spec: ModelSpec, options: LoadOptions, control: Control) -> None:
+    """Make it the loaded model. Raises JobStopped, while the load goes on, and what `Engine.load` raises."""
+    said = ""
+    with closing(engine.load(spec, options, reservation=control.reservation)) as events:     # type: ignore[type-var]
+        for event in events:
+            control.check()
+            if event.note != said:
+                said = event.note
+                control.step(MeasurementStep("load", event.done, event.total, note=said))
