@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(BIN)/python scripts/install.py --constraint constraints.txt
 
+.SILENT:
 .PHONY: run test check bench builtin clean
 
 run: $(VENV)/.run
-	$(BIN)/python app.py
+	$(BIN)/python app.py $(if $(V),-v)        # make run V=1 shows what libraries log
 
 test: $(VENV)/.dev $(VENV)/node_modules/axe-core
 	sh scripts/ensure_browser.sh
@@ -19,7 +20,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev
-	$(PIP) -r requirements-bench.txt
+	$(INSTALL) -r requirements-bench.txt
 	$(BIN)/python -m benchmarks.make_model bench-models/110m
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.page
@@ -34,14 +35,16 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(BIN)/python requirements.txt constraints.txt
-	$(PIP) -r requirements.txt
+	echo "Installing what the app needs into $(VENV)"
+	$(INSTALL) -r requirements.txt
 	touch $@
 
 $(VENV)/node_modules/axe-core: $(BIN)/python      # the accessibility checks of the browser tests
 	npm install --no-audit --no-fund --silent --prefix $(VENV) axe-core@4
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
-	$(PIP) -r requirements-dev.txt
+	echo "Installing what the tests need into $(VENV)"
+	$(INSTALL) -r requirements-dev.txt
 	touch $@
 
 clean:

@@ -1,4 +1,4 @@
-"""MindCubes: run open language models on your own hardware. `python app.py` starts the page."""
+"""MindCubes: run open language models on your own hardware. `python app.py` starts the page; -v shows what libraries log."""
 
 from __future__ import annotations
 
@@ -7,38 +7,54 @@ import contextlib
 with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  on ZeroGPU it has to come before anything that could touch a GPU
 
+import argparse
 import gc
 import logging
 import os
 import sys
 import threading
+from collections.abc import Sequence
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library, Settings
+from engine.runtime import LoadJob
 from engine.sandbox import prepare_sandboxes
 
 
-def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Start the page.")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show what the app and its libraries log")
+    is_verbose = parser.parse_args(arguments).verbose
+    logging.basicConfig(level=logging.INFO if is_verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     gc.disable()        # a fifth of the start would go into looking for garbage among freshly imported modules
     try:
         settings = Settings.from_env()
         engine = Engine(settings)
-        engine.start_loading(engine.default_spec())     # in the background: the page does not wait for it
+        spec = engine.default_spec()
+        _say(f"Loading {spec.name} in the background")
+        load = engine.start_loading(spec)       # the page does not wait for it
     except EngineError as error:
         print(error, file=sys.stderr)
         return 2
+    threading.Thread(target=_report, args=(load,), name="report", daemon=True).start()
+    serve(engine, settings)
+    return 0
+
+
+def serve(engine: Engine, settings: Settings) -> None:
+    """Show the page until the process is asked to end, then stop and save everything."""
     conversations = Conversations(engine)
     library, agent_sessions = Library(engine, conversations), AgentSessions(engine)
     benchmarks = Benchmarks(engine, library.jobs)
     try:
-        from ui.app import build_app, launch_arguments  # Gradio comes in while the model is being loaded
+        from ui.app import build_app, launch_arguments  # Gradio is imported while the model is being loaded
 
         page = build_app(engine, conversations, library, agent_sessions, benchmarks)
-        page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
-                    prevent_thread_lock=True, **launch_arguments(engine))
+        _, address, _ = page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
+                                    prevent_thread_lock=True, quiet=True, **launch_arguments(engine))
+        _say(f"Open {address}   (Ctrl+C ends it)")
         threading.Thread(target=prepare_sandboxes, args=(settings.data_dir,), kwargs={"is_public": settings.is_public}, name="sandboxes",
                          daemon=True).start()
         gc.enable()
@@ -48,11 +64,24 @@ def main() -> int:
         agent_sessions.close()
         library.jobs.close()
         engine.close()
-    return 0
+
+
+def _report(load: LoadJob) -> None:
+    """One line when the first model is loaded, or why it could not be."""
+    try:
+        seconds = [event.seconds for event in load.follow()][-1]
+    except EngineError as error:        # the page shows it too
+        print(error, file=sys.stderr, flush=True)
+    else:
+        _say(f"Loaded {load.spec.name} in {seconds:.0f} s")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _has_desktop(settings: Settings) -> bool:
-    """Whether somebody sits in front of this machine, so that opening a browser helps."""
+    """Whether a person sits in front of this machine, so that opening a browser helps."""
     if settings.is_public or os.environ.get("CI") or not sys.stdout.isatty():
         return False
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
