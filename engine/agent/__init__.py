@@ -1,4 +1,4 @@
-"""The code agent: the model writes a program, the sandbox runs it, the model reads what came of it."""
+"""The code agent: the model writes a program, the sandbox runs it, and the model reads the result."""
 
 from ..storage.agent_records import AgentRun, KeptFile, Step, Task
 from .events import CodeWritten, Final, StepEnded, StepError, Stopped

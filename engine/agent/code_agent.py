@@ -23,81 +23,84 @@ from ..sandbox.base import Sandbox
 from .events import AgentEvent, Final, Stopped
 from .feedback import Exchange, task_text
 from .files import previews, put_file
-from .loop import AgentOptions, Loop, Work, opened
+from .loop import AgentLoop, AgentOptions, CurrentTask, opened_sandbox
 from .window import Window
 from .writer import Writer
 
-WARM_TEMPERATURE = 0.7      # of `resume`: asked the same again, a greedy model writes the same
+WARM_TEMPERATURE = 0.7      # of resume(): a greedy model would write the same reply to the same prompt
 
 
 class CodeAgent:
-    """One task at a time; a second one meanwhile raises EngineBusy. A later task sees the programs and results before it.
+    """Works on one task at a time; a second one meanwhile raises EngineBusy. A later task sees earlier programs and results.
 
-    `sandbox`: a box that the caller owns; without it one is opened for the first program, and closed by `close`.
+    `sandbox`: a session that the caller owns. Without it one is opened for the first program and closed by `close`.
     """
 
     def __init__(self, llm_provider: ChatProvider, sandbox: Sandbox | None = None, options: AgentOptions | None = None, *,
                  window: Window | None = None, history: Sequence[Exchange] = ()) -> None:
         self.provider, self.options = llm_provider, options or AgentOptions()
         self._window = window or Window.of(llm_provider)
-        self._given_box = sandbox
-        self._own_box: Sandbox | None = None
+        self._given_sandbox = sandbox
+        self._own_sandbox: Sandbox | None = None
         self._past = list(history)
-        self._work: Work | None = None
+        self._work: CurrentTask | None = None
         self._stop = StopSignal()
         self._working = threading.Lock()
 
     @property
     def history(self) -> tuple[Exchange, ...]:
-        """Every task so far, the last one included: what an agent made with `history=` goes on from."""
+        """Every task so far, including the last: pass it as `history=` to continue in another agent."""
         return (*self._past, *([self._work.exchange] if self._work is not None else []))
 
     async def process(self, task: str, files: Sequence[str | Path] = ()) -> str:
-        """Everything there is to read at the end: words, program, output, and why it stopped if it did. Raises EngineError."""
+        """The whole result as text: explanation, program, output, and the reason if it stopped. Raises EngineError."""
         stop = StopSignal()
         try:
             return (await asyncio.to_thread(_last, self.stream(task, files, stop=stop))).full_text
         finally:
-            stop.set()          # no effect but on a cancelled call, whose thread would work on
+            stop.set()          # matters only if the call was cancelled: its thread would go on working
 
-    def stream(self, task: str, files: Sequence[str | Path] = (), *, stop: StopSignal | None = None) -> Iterator[AgentEvent]:
-        """Work on a task, or on what comes after one. The last event is Final or Stopped; leaving early stops everything.
+    def stream(self, task: str, files: Sequence[str | Path] = (), *, stop: StopSignal | None = None) -> Generator[AgentEvent, None, None]:
+        """CurrentTask on a task, or on what comes after one. The last event is Final or Stopped; closing the generator stops everything.
 
-        `files` are copied into the sandbox's folder. `stop`, or `self.stop()`, ends tokens and program within a second.
+        `files` are copied into the sandbox's folder. `stop` and `self.stop()` end generation and program within a second.
         Raises EngineBusy, InvalidRequest (MessageTooLong), AttachmentRefused, and GenerationFailed in all its kinds.
         """
         if not task.strip():
-            raise InvalidRequest("task", task, "some words about what to do")
-        return self._alone(lambda: self._begun(task, [Path(file) for file in files]), stop)
+            raise InvalidRequest("task", task, "a description of what to do")
+        return self._exclusively(lambda: self._new_task(task, [Path(file) for file in files]), stop)
 
-    def run(self, code: str, max_repairs: int = 0, *, stop: StopSignal | None = None) -> Iterator[AgentEvent]:
-        """Run a program that a person approved or edited, and let the model repair it `max_repairs` times if it fails."""
+    def run(self, code: str, max_repairs: int = 0, *, stop: StopSignal | None = None) -> Generator[AgentEvent, None, None]:
+        """Run a program that a person approved or edited; the model repairs it at most `max_repairs` times if it fails."""
         if not code.strip():
             raise InvalidRequest("code", code, "a program")
-        return self._alone(lambda: self._given(code, max_repairs), stop)
+        return self._exclusively(lambda: self._with_given_code(code, max_repairs), stop)
 
-    def resume(self, *, stop: StopSignal | None = None) -> Iterator[AgentEvent]:
-        """Go on where the last task stopped, with all repairs again and drawn replies. Raises InvalidRequest when it is done."""
+    def resume(self, *, stop: StopSignal | None = None) -> Generator[AgentEvent, None, None]:
+        """Continue the last task where it stopped, with all repairs available again and sampled replies.
+
+        Raises InvalidRequest if it is done.
+        """
         work = self._work
         if work is None or work.is_done:
             raise InvalidRequest("resume", "nothing", "a task that stopped before its end")
-        if work.waiting_code is not None and self.options.approve_first:
+        if work.pending_code is not None and self.options.approve_first:
             raise InvalidRequest("resume", "a program that waits for approval", "run with the approved program")
         work.repairs_left = self.options.max_repairs
         generation = self.options.generation
-        warmer = replace(generation, temperature=max(WARM_TEMPERATURE, generation.temperature))
-        return self._alone(lambda: _at_once(work), stop, warmer)
+        sampled = replace(generation, temperature=max(WARM_TEMPERATURE, generation.temperature))
+        return self._exclusively(lambda: _unchanged(work), stop, sampled)
 
     def stop(self) -> None:
-        """From any thread: end what runs now."""
+        """End the current work. May be called from any thread."""
         self._stop.set()
 
     def close(self) -> None:
-        """Stop, and close the sandbox if it is the agent's own."""
+        """Stop, and close the sandbox session if the agent opened it."""
         self.stop()
-        box, self._own_box = self._own_box, None
-        if box is not None:
-            box.close()
+        sandbox, self._own_sandbox = self._own_sandbox, None
+        if sandbox is not None:
+            sandbox.close()
 
     def __enter__(self) -> Self:
         return self
@@ -107,55 +110,55 @@ class CodeAgent:
 
     # --- inside ---
 
-    def _alone(self, prepare: Callable[[], Generator[AgentEvent, None, Work]], stop: StopSignal | None,
-               generation: GenerationOptions | None = None) -> Iterator[AgentEvent]:
+    def _exclusively(self, prepare: Callable[[], Generator[AgentEvent, None, CurrentTask]], stop: StopSignal | None,
+                     generation: GenerationOptions | None = None) -> Generator[AgentEvent, None, None]:
         if not self._working.acquire(blocking=False):
             raise EngineBusy("this agent is at work", "Stop it, or wait for its end.")
         try:
             self._stop = stop or StopSignal()
             writer = Writer(self.provider, generation or self.options.generation, self._window, self._stop)
             work = self._work = yield from prepare()
-            yield from Loop(writer, self._box, self.options, self._stop).drive(work, self._past)
+            yield from AgentLoop(writer, self._sandbox, self.options, self._stop).drive(work, self._past)
             self._window = writer.window
         finally:
             self._working.release()
 
-    def _begun(self, task: str, files: list[Path]) -> Generator[AgentEvent, None, Work]:
+    def _new_task(self, task: str, files: list[Path]) -> Generator[AgentEvent, None, CurrentTask]:
         shown = previews(files)
         if files:
             yield from self._put(files)
         if self._work is not None and self._work.exchange.reply:
             self._past.append(self._work.exchange)
-        return Work(task, task_text(task, shown), self.options.max_repairs)
+        return CurrentTask(task, task_text(task, shown), self.options.max_repairs)
 
     def _put(self, files: list[Path]) -> Generator[AgentEvent, None, None]:
-        """Copy into the sandbox's folder. Without a sandbox nothing will run, so nothing is copied: a program is still written."""
+        """Copy into the sandbox's folder. Without a sandbox nothing is copied, since nothing will run; a program is still written."""
         with suppress(SandboxUnavailable):
-            box = yield from opened(self._box, self._stop)
-            if box is not None:
+            sandbox = yield from opened_sandbox(self._sandbox, self._stop)
+            if sandbox is not None:
                 for file in files:
-                    put_file(file, box.folder)
+                    put_file(file, sandbox.folder)
 
-    def _given(self, code: str, max_repairs: int) -> Generator[AgentEvent, None, Work]:
+    def _with_given_code(self, code: str, max_repairs: int) -> Generator[AgentEvent, None, CurrentTask]:
         yield from ()
-        work = self._work or Work("", task_text(""), max_repairs)
-        if code != work.waiting_code:
-            work.prose = ""         # it spoke of another program
-        work.waiting_code, work.repairs_left, work.wants_words = code, max_repairs, max_repairs > 0
+        work = self._work or CurrentTask("", task_text(""), max_repairs)
+        if code != work.pending_code:
+            work.prose = ""         # it explained another program
+        work.pending_code, work.repairs_left, work.wants_explanation = code, max_repairs, max_repairs > 0
         return work
 
-    def _box(self) -> Sandbox:
+    def _sandbox(self) -> Sandbox:
         """Raises SandboxUnavailable."""
-        if self._given_box is not None:
-            return self._given_box
-        if self._own_box is None:
+        if self._given_sandbox is not None:
+            return self._given_sandbox
+        if self._own_sandbox is None:
             from ..sandbox import open_sandbox
 
-            self._own_box = open_sandbox()
-        return self._own_box
+            self._own_sandbox = open_sandbox()
+        return self._own_sandbox
 
 
-def _at_once(work: Work) -> Generator[AgentEvent, None, Work]:
+def _unchanged(work: CurrentTask) -> Generator[AgentEvent, None, CurrentTask]:
     yield from ()
     return work
 

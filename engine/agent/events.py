@@ -1,9 +1,9 @@
-"""What the agent says while it works: small frozen values, in the order in which things happen.
+"""Events of the agent, in the order in which they happen.
 
     StepStarted . Thinking* . Writing* . CodeWritten . Running . Stdout* . StepError? . FileProduced* . StepEnded
-    ... the next step, and at last Final (it has an answer) or Stopped (it has not, and says why)
+    ... the next step, and at the end Final (there is an answer) or Stopped (there is none, with the reason)
 
-Waiting comes whenever nothing else happens for a tenth of a second, so that a listener can be stopped at any time.
+Waiting comes after every tenth of a second without another event, so that a reader can be stopped at any time.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ StopReason = Literal[
     "stopped", "approval", "failed", "repair_limit", "repeated_program", "repeated_error", "cut_off", "empty_reply", "window",
     "no_sandbox"]
 SENTENCES: dict[StopReason, str] = {
-    "stopped": "Stopped, as asked.",
-    "approval": "The program waits for your approval.",
+    "stopped": "Stopped.",
+    "approval": "The program is waiting for your approval.",
     "failed": "The program failed.",
-    "repair_limit": "The program still fails after all repairs that were allowed.",
-    "repeated_program": "The model wrote the same program again, so trying on would change nothing.",
-    "repeated_error": "The repaired program fails with the same error, so trying on would change nothing.",
+    "repair_limit": "The program still fails after all allowed repairs.",
+    "repeated_program": "The model wrote the same program again, so another attempt would change nothing.",
+    "repeated_error": "The repaired program fails with the same error, so another attempt would change nothing.",
     "cut_off": "The reply broke off before its program was complete. Ask for something shorter, or allow more tokens.",
-    "empty_reply": "The model replied with nothing. Ask in other words, or load a larger model.",
-    "window": "Program and error are too long for this model's context window. Load a model with a larger one.",
-    "no_sandbox": "No sandbox can be used on this machine, so the program was not run.",
+    "empty_reply": "The model's reply was empty. Rephrase the task, or load a larger model.",
+    "window": "The program and its error are too long for this model's context window. Load a model with a larger one.",
+    "no_sandbox": "No sandbox works on this machine, so the program was not run.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One program and how its run went. `error` is "" after a clean run; `has_run` is false while it waits for approval."""
+    """One program and its run. `error` is "" after a clean run; `has_run` is false while it waits for approval."""
 
     code: str
     stdout: str = ""
@@ -48,28 +48,28 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """A new call of the model, or a run of a program that a person gave. Steps are counted from 1 in every task."""
+    """A model call, or the run of a program that a person gave. Steps are numbered from 1 in every task."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """A piece of the model's reasoning. It is never read as code."""
+    """Part of the model's reasoning, which is never searched for code."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """A piece of the reply as it comes: prose and program, fences included."""
+    """Part of the reply as it is generated: prose and program, fences included."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class CodeWritten:
-    """The whole program of a reply."""
+    """The complete program of a reply."""
 
     code: str
 
@@ -81,7 +81,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Stdout:
-    """A piece of what the program prints, while it runs."""
+    """Part of the program's output, while it runs."""
 
     text: str
 
@@ -96,7 +96,7 @@ class StepError:
 
 @dataclass(frozen=True, slots=True)
 class FileProduced:
-    """`path` is inside the sandbox's work folder and lives as long as that; `size` in bytes."""
+    """`path` lies in the sandbox's work folder and exists as long as that; `size` in bytes."""
 
     name: str
     path: str
@@ -105,7 +105,7 @@ class FileProduced:
 
 @dataclass(frozen=True, slots=True)
 class StepEnded:
-    """`seconds` of model and program together; `tokens` that the model wrote in `calls` calls."""
+    """`seconds`: model and program together; `tokens`: generated in `calls` model calls."""
 
     step: int
     seconds: float
@@ -115,7 +115,7 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The answer. `prose` is the model's own words; `code` and `stdout` are of the clean run, or empty."""
+    """The answer. `prose`: the model's explanation; `code` and `stdout`: of the clean run, or empty."""
 
     prose: str
     reason: FinalReason
@@ -124,20 +124,20 @@ class Final:
 
     @property
     def text(self) -> str:
-        """The model's words and what the program printed."""
+        """The explanation and the output."""
         return joined(self.prose, block(self.stdout))
 
     @property
     def full_text(self) -> str:
-        """The same with the program, for readers who see nothing else of the run."""
+        """Explanation, program and output, for readers who see nothing else of the run."""
         return joined(self.prose, block(self.code, "python"), block(self.stdout))
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """No answer. `best` is the last clean run, or the attempt that got furthest; None if no program was written.
+    """No answer. `best`: the last clean run, or the attempt that got furthest; None if no program was written.
 
-    `prose` holds what was written of a reply that has no complete program, `detail` a more exact sentence than the reason's.
+    `prose`: what there is of a reply without a complete program. `detail`: a more exact sentence than the reason's.
     """
 
     reason: StopReason
@@ -164,7 +164,7 @@ def joined(*parts: str) -> str:
 
 
 def block(text: str, language: str = "") -> str:
-    """A fenced block around any text, also one that has fences in it; nothing around nothing."""
+    """The text as a fenced block, even if it contains fences itself; "" for empty text."""
     if not text.strip():
         return ""
     fence = "```"

@@ -1,4 +1,4 @@
-"""A run of the agent to take along: as one Python file, or as a Jupyter notebook."""
+"""Exports a run of the agent as a Python script or a Jupyter notebook."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OUTPUT_CHARS = 20_000
 
 
 def to_script(run: AgentRun) -> str:
-    """The last program of every task, each under what was asked."""
+    """The last program of every task, under the task as a comment."""
     parts = []
     for task in run.tasks:
         step = task.last_program
@@ -22,7 +22,7 @@ def to_script(run: AgentRun) -> str:
 
 
 def to_notebook(run: AgentRun) -> str:
-    """nbformat 4.5 (nbformat.readthedocs.io/en/latest/format_description.html): what was asked, programs, outputs, answers."""
+    """nbformat 4.5 (nbformat.readthedocs.io/en/latest/format_description.html): tasks, programs, outputs, answers."""
     cells = [cell for task in run.tasks for cell in _cells(task)]
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
@@ -32,23 +32,23 @@ def to_notebook(run: AgentRun) -> str:
 
 
 def _cells(task: Task) -> Iterator[dict[str, Any]]:
-    yield _words(task.text)
+    yield _markdown_cell(task.text)
     number = 0
     for step in task.steps:
         if step.prose and step.code:
-            yield _words(step.prose)
+            yield _markdown_cell(step.prose)
         if step.code:
             number += 1
-            yield _program(step, number)
+            yield _code_cell(step, number)
     if task.answer and not any(step.prose == task.answer and step.code for step in task.steps):
-        yield _words(task.answer)
+        yield _markdown_cell(task.answer)
 
 
-def _words(text: str) -> dict[str, Any]:
+def _markdown_cell(text: str) -> dict[str, Any]:
     return {"cell_type": "markdown", "metadata": {}, "source": text}
 
 
-def _program(step: Step, number: int) -> dict[str, Any]:
+def _code_cell(step: Step, number: int) -> dict[str, Any]:
     streams = (("stdout", step.stdout), ("stderr", step.error))
     outputs = [{"output_type": "stream", "name": name, "text": text[:OUTPUT_CHARS]} for name, text in streams if text]
     return {"cell_type": "code", "metadata": {}, "execution_count": number if step.phase == "over" else None, "source": step.code,

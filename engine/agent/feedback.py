@@ -1,8 +1,8 @@
-"""What the model is told: one message that holds all it needs, cut to its window with every cut announced.
+"""Prompts of the agent: one message with all that the model needs, cut to its context window, with every cut announced.
 
-A repair is a message of its own (task, last program, output, error) and not the tail of a growing conversation: nothing is
-lost when a small window drops older turns. The wording is what the built-in model was trained on; measured on 64 broken
-programs it repairs 56, and 50 with one more sentence at the end, 48 with Python's "Did you mean" after the error.
+A repair is one self-contained message (task, last program, output, error) instead of the end of a growing conversation, so
+nothing is lost when a small window drops older turns. The built-in model was trained on this wording: of 64 broken programs
+it repairs 56, but 50 with one more sentence at the end, and 48 with Python's "Did you mean" after the error.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from .events import Attempt, block, joined
 from .window import Window
 
 PROMPTS = Path(__file__).parent / "prompts"
-STDOUT_CHARS, ERROR_CHARS, TASK_CHARS = 1_200, 1_500, 4_000     # at full share
+STDOUT_CHARS, ERROR_CHARS, TASK_CHARS = 1_200, 1_500, 4_000     # at share 1
 MAX_FRAMES = 4
 FRAME = re.compile(r'^\s*File ".*", line \d+, in ')
 CARETS = re.compile(r"^\s*[~^]+\s*$")
 LINE_NUMBER = re.compile(r"\bline \d+")
 SUGGESTION = re.compile(r"\. Did you mean: .*\?$")
-Ask = Callable[[float], str]
-"""The text of the last message, with its long parts cut to a share from 0 to 1 of their usual length."""
+PromptText = Callable[[float], str]
+"""The text of the last message, given a share from 0 to 1: its long parts are cut to that share of their usual length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A task that is over, as a follow-up sees it: the model's words, its last program and what came of it."""
+    """A finished task as the prompt of a follow-up shows it: the model's prose, its last program and the result."""
 
     task: str
     prose: str
@@ -38,8 +38,10 @@ class Exchange:
 
     @property
     def reply(self) -> str:
-        """The result stands with the program it belongs to. Before the next task it would be read as a part of that: of 64
-        follow-ups the built-in model answers 63 like this, 55 with the result before the task, 35 with it behind.
+        """The assistant's message, with the result next to the program it belongs to.
+
+        Of 64 follow-ups the built-in model answers 63 this way, 55 with the result before the next task (which it then
+        reads as part of the task) and 35 with it after the task.
         """
         attempt = self.attempt
         if attempt is None:
@@ -55,8 +57,8 @@ def prompt(name: str) -> str:
     return (PROMPTS / f"{name}.md").read_text("utf-8").strip()
 
 
-def task_text(task: str, previews: Sequence[tuple[str, str]] = ()) -> Ask:
-    """The task, and the files that lie in the work folder: (name, how it begins)."""
+def task_text(task: str, previews: Sequence[tuple[str, str]] = ()) -> PromptText:
+    """The task and the files in the work folder, as (name, first lines)."""
     def ask(share: float) -> str:
         shown = [f"- {name}" + (f", which begins:\n{block(head_and_tail(begin, int(400 * share)))}" if begin and share > 0.2 else "")
                  for name, begin in previews]
@@ -64,7 +66,7 @@ def task_text(task: str, previews: Sequence[tuple[str, str]] = ()) -> Ask:
     return ask
 
 
-def repair_text(task: Ask, attempt: Attempt) -> Ask:
+def repair_text(task: PromptText, attempt: Attempt) -> PromptText:
     def ask(share: float) -> str:
         return prompt("repair").format(
             task=_cut_task(task, share), program=block(attempt.code, "python"), printed=_printed(attempt, share),
@@ -72,15 +74,15 @@ def repair_text(task: Ask, attempt: Attempt) -> Ask:
     return ask
 
 
-def answer_text(task: Ask, attempt: Attempt) -> Ask:
-    """Asks for words after a clean run of a program that came without any."""
+def answer_text(task: PromptText, attempt: Attempt) -> PromptText:
+    """Asks for an explanation after the clean run of a program that came without one."""
     def ask(share: float) -> str:
         return prompt("answer").format(
             task=_cut_task(task, share), program=block(attempt.code, "python"), printed=_printed(attempt, share))
     return ask
 
 
-def _cut_task(task: Ask, share: float) -> str:
+def _cut_task(task: PromptText, share: float) -> str:
     text = task(share)
     return text if share == 1 else head_and_tail(text, int(TASK_CHARS * share))
 
@@ -91,7 +93,7 @@ def _printed(attempt: Attempt, share: float) -> str:
 
 
 def head_and_tail(text: str, limit: int) -> str:
-    """The beginning and the end of a text, with the cut between them announced. `limit` in characters, the note not counted."""
+    """The beginning and end of a text, with a note where it was cut. `limit` in characters, without the note."""
     text = text.strip("\n")
     if len(text) <= limit:
         return text
@@ -100,7 +102,7 @@ def head_and_tail(text: str, limit: int) -> str:
 
 
 def compact_error(error: str, limit: int = ERROR_CHARS) -> str:
-    """A traceback of the program's own frames, without marks and suggestions, at most `MAX_FRAMES` frames, at most `limit` characters."""
+    """A traceback of the program's own frames without caret lines and suggestions: at most MAX_FRAMES frames and `limit` characters."""
     lines = [line.rstrip() for line in error.splitlines() if line.strip() and not CARETS.match(line)]
     frames = [at for at, line in enumerate(lines) if FRAME.match(line)]
     if not frames:
@@ -114,16 +116,16 @@ def compact_error(error: str, limit: int = ERROR_CHARS) -> str:
 
 
 def error_key(error: str) -> tuple[str, ...]:
-    """Equal for the same error at the same source line, wherever that line is. A stop by the sandbox is named by its first line."""
+    """Equal for the same error in the same source line, whatever the line's number. For a stop by the sandbox: its first line."""
     lines = compact_error(error).splitlines()
     is_traceback = bool(lines) and lines[0].startswith(("Traceback", "  "))
     return tuple(LINE_NUMBER.sub("line", line).strip() for line in (lines[-2:] if is_traceback else lines[:1]))
 
 
-def fitted(ask: Ask, history: Sequence[Exchange], window: Window, reply_tokens: int) -> tuple[Message, ...]:
-    """A conversation that leaves `reply_tokens` of the window free, or the smallest there is.
+def fitted(ask: PromptText, history: Sequence[Exchange], window: Window, reply_tokens: int) -> tuple[Message, ...]:
+    """A conversation that leaves `reply_tokens` of the window free, or the smallest possible one.
 
-    Given up in this order: older tasks, most of output and error, the long system prompt, nearly all of both.
+    Dropped in this order: older tasks, most of output and error, the long system prompt, nearly all of output and error.
     """
     messages: tuple[Message, ...] = ()
     for system, kept, share in _plans(len(history)):

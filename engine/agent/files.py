@@ -1,4 +1,4 @@
-"""Files that a person gives along with a task: into the work folder, and how they begin, for the prompt."""
+"""Files that a person uploads with a task: copied into the work folder, their first lines shown in the prompt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PREVIEW_BYTES, PREVIEW_LINES = 2_000, 3
 
 
 def put_file(source: Path, folder: Path) -> None:
-    """Copy into a sandbox's folder under its own name. Whatever a program has put there by that name is replaced, never followed.
+    """Copy into a sandbox's folder under its own name. A file or link that a program left under that name is replaced, never followed.
 
     Raises AttachmentRefused.
     """
@@ -29,11 +29,11 @@ def put_file(source: Path, folder: Path) -> None:
 
 
 def previews(sources: Iterable[Path]) -> list[tuple[str, str]]:
-    """Names and first lines; "" for what is not text. Raises AttachmentRefused."""
-    return [(clean_name(source.name), _beginning(source)) for source in sources]
+    """Names and first lines; "" if a file is not text. Raises AttachmentRefused."""
+    return [(clean_name(source.name), _first_lines(source)) for source in sources]
 
 
-def _beginning(source: Path) -> str:
+def _first_lines(source: Path) -> str:
     try:
         with source.open("rb") as reader:
             start = reader.read(PREVIEW_BYTES)

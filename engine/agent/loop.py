@@ -1,14 +1,14 @@
-"""The loop: the model writes a program, the sandbox runs it, the model repairs it, until there is an answer or a reason to stop.
+"""The agent's loop: the model writes a program, the sandbox runs it, the model repairs it.
 
-It ends at the first clean run, at a reply without a program, at a program or an error that comes again, after the allowed
-repairs, or when it is told to. A program that ran clean but came without a word gets one more call, for an answer in words.
+It ends at the first clean run, a reply without a program, a repeated program or error, after the allowed repairs, or when it
+is stopped. After a clean run of a program that came without prose, one more call asks for an explanation.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -30,9 +30,9 @@ from .events import (
     Stopped,
     StopReason,
 )
-from .feedback import Ask, Exchange, answer_text, compact_error, error_key, repair_text
+from .feedback import Exchange, PromptText, answer_text, compact_error, error_key, repair_text
 from .parsing import compiles, normalised
-from .writer import Writer, Written
+from .writer import Writer, WrittenReply
 
 Outcome = Final | Stopped
 GREEDY = GenerationOptions(max_new_tokens=1024, temperature=0.0)
@@ -41,7 +41,7 @@ TOP_LEVEL = re.compile(r"line (\d+), in <module>")
 
 @dataclass(frozen=True, slots=True)
 class AgentOptions:
-    """`approve_first`: every program of the model waits until a person has run it with `CodeAgent.run`."""
+    """`approve_first`: every program of the model waits until a person runs it with `CodeAgent.run`."""
 
     max_repairs: int = 2
     run_timeout_s: float = 10.0
@@ -50,18 +50,18 @@ class AgentOptions:
 
 
 @dataclass(slots=True)
-class Work:
-    """One task, from its words to its last attempt."""
+class CurrentTask:
+    """The state of the task that the agent works on."""
 
     task: str
-    ask: Ask
+    prompt: PromptText
     repairs_left: int
     steps: int = 0
     attempts: list[Attempt] = field(default_factory=list)
-    waiting_code: str | None = None         # written, not run yet
+    pending_code: str | None = None         # written but not run yet
     prose: str = ""
     is_done: bool = False                   # it has an answer
-    wants_words: bool = True                # one more call where a clean program came without any
+    wants_explanation: bool = True                # one more call if a clean program came without prose
 
     @property
     def last(self) -> Attempt | None:
@@ -69,13 +69,13 @@ class Work:
 
     @property
     def best(self) -> Attempt | None:
-        """The last clean run, else the attempt that got furthest; of equals the later one."""
+        """The last clean run, otherwise the attempt that got furthest; the later one of equals."""
         return max(reversed(self.attempts), key=_progress, default=None)
 
     @property
     def exchange(self) -> Exchange:
-        """What a follow-up sees: the last program, whether it has run or not."""
-        unrun = Attempt(self.waiting_code, has_run=False) if self.waiting_code is not None else None
+        """As a follow-up sees it: with the last program, run or not."""
+        unrun = Attempt(self.pending_code, has_run=False) if self.pending_code is not None else None
         return Exchange(self.task, self.prose, unrun or self.last)
 
 
@@ -84,50 +84,50 @@ def _progress(attempt: Attempt) -> tuple[bool, bool, int, int]:
     return attempt.is_clean, compiles(attempt.code), int(reached[1]) if reached else 0, len(attempt.stdout)
 
 
-class Loop:
-    """Drives one piece of work at a time. `open_box` may block; it is called when the first program is to be run."""
+class AgentLoop:
+    """Drives one task at a time. `open_sandbox` may block; it is called before the first program is run."""
 
-    def __init__(self, writer: Writer, open_box: Callable[[], Sandbox], options: AgentOptions, stop: StopSignal) -> None:
-        self._writer, self._open_box, self._options, self._stop = writer, open_box, options, stop
+    def __init__(self, writer: Writer, open_sandbox: Callable[[], Sandbox], options: AgentOptions, stop: StopSignal) -> None:
+        self._writer, self._open_sandbox, self._options, self._stop = writer, open_sandbox, options, stop
         self._num_repairs = 0
 
-    def drive(self, work: Work, history: list[Exchange]) -> Iterator[AgentEvent]:
-        """Steps until the last event, which is Final or Stopped. Raises EngineError as provider and sandbox do."""
+    def drive(self, work: CurrentTask, history: list[Exchange]) -> Generator[AgentEvent, None, None]:
+        """The events of all steps; the last one is Final or Stopped. Raises EngineError as provider and sandbox do."""
         outcome: Outcome | None = None
         while outcome is None:
             work.steps += 1
             yield StepStarted(work.steps)
             started, tokens, calls = time.monotonic(), 0, 0
-            if work.waiting_code is None:
+            if work.pending_code is None:
                 outcome, tokens, calls = yield from self._write(work, history)
-            if outcome is None and work.waiting_code is not None:
-                outcome = yield from self._run(work, work.waiting_code)
+            if outcome is None and work.pending_code is not None:
+                outcome = yield from self._run(work, work.pending_code)
             yield StepEnded(work.steps, time.monotonic() - started, tokens, calls)
         work.is_done = isinstance(outcome, Final)
         yield outcome
 
     # --- the model ---
 
-    def _write(self, work: Work, history: list[Exchange]) -> Generator[AgentEvent, None, tuple[Outcome | None, int, int]]:
+    def _write(self, work: CurrentTask, history: list[Exchange]) -> Generator[AgentEvent, None, tuple[Outcome | None, int, int]]:
         last = work.last
         is_closing = last is not None and last.is_clean
-        ask = work.ask if last is None else answer_text(work.ask, last) if is_closing else repair_text(work.ask, last)
+        prompt = work.prompt if last is None else answer_text(work.prompt, last) if is_closing else repair_text(work.prompt, last)
         try:
-            written = yield from self._writer.write(ask, history, last.code if last and not is_closing else "")
+            written = yield from self._writer.write(prompt, history, last.code if last and not is_closing else "")
         except MessageTooLong:
             if last is None:
-                raise           # the task itself: nothing is lost, and the error says what to do
+                raise           # the task itself does not fit: the error says what to do
             lost = Final("", "clean_run", last.code, last.stdout) if is_closing else self._stopped("window", work)
             return lost, 0, 0
-        outcome = self._closed(work, written) if is_closing else self._judged(work, written)
-        if outcome is None and work.waiting_code is not None:
-            yield CodeWritten(work.waiting_code)
+        outcome = self._outcome_of_explanation(work, written) if is_closing else self._outcome_of_reply(work, written)
+        if outcome is None and work.pending_code is not None:
+            yield CodeWritten(work.pending_code)
             if self._options.approve_first:
-                outcome = Stopped("approval", Attempt(work.waiting_code, has_run=False))
+                outcome = Stopped("approval", Attempt(work.pending_code, has_run=False))
         return outcome, written.tokens, written.calls
 
-    def _judged(self, work: Work, written: Written) -> Outcome | None:
-        """What a reply means; None where its program is to be run."""
+    def _outcome_of_reply(self, work: CurrentTask, written: WrittenReply) -> Outcome | None:
+        """The outcome of a reply; None if its program is to be run."""
         reply = written.reply
         if written.reason == "stopped":
             return self._stopped("stopped", work, reply.prose)
@@ -140,53 +140,53 @@ class Loop:
             return Final(reply.prose, "answer")
         if normalised(reply.code) in {normalised(attempt.code) for attempt in work.attempts}:
             return self._stopped("repeated_program", work)
-        work.waiting_code = reply.code
+        work.pending_code = reply.code
         return None
 
-    def _closed(self, work: Work, written: Written) -> Outcome:
-        """The end after a clean run: the words asked for, or none. A program in them is not run any more."""
+    def _outcome_of_explanation(self, work: CurrentTask, written: WrittenReply) -> Outcome:
+        """The outcome after a clean run, with the explanation if there is one. A program in it is not run."""
         assert work.last is not None
         if written.reason == "stopped":
             return self._stopped("stopped", work)
         work.prose = written.reply.prose
         return Final(work.prose, "clean_run", work.last.code, work.last.stdout)
 
-    def _stopped(self, reason: StopReason, work: Work, prose: str = "") -> Stopped:
+    def _stopped(self, reason: StopReason, work: CurrentTask, prose: str = "") -> Stopped:
         return Stopped(reason, work.best, prose)
 
     # --- the sandbox ---
 
-    def _run(self, work: Work, code: str) -> Generator[AgentEvent, None, Outcome | None]:
+    def _run(self, work: CurrentTask, code: str) -> Generator[AgentEvent, None, Outcome | None]:
         try:
-            result = yield from self._follow(work, code)
+            result = yield from self._run_in_sandbox(work, code)
         except SandboxUnavailable as unavailable:
             return Stopped("no_sandbox", Attempt(code, has_run=False), work.prose, str(unavailable))
         if result is None:
             return self._stopped("stopped", work)
-        error = "" if result.ok else compact_error(result.error) or "The program failed without saying why."
+        error = "" if result.ok else compact_error(result.error) or "The program failed without an error message."
         attempt = Attempt(code, result.stdout, error, result.seconds)
         if error:
             yield StepError(error, result.killed)
         for file in result.files:
             yield FileProduced(file.name, str(file.path), file.num_bytes)
-        if error and self._stop.is_set():       # not the program's fault: `resume` runs it again
+        if error and self._stop.is_set():       # not the program's fault: resume() runs it again
             return Stopped("stopped", work.best or attempt)
-        work.waiting_code = None
+        work.pending_code = None
         work.attempts.append(attempt)
-        return self._verdict(work)
+        return self._outcome_of_run(work)
 
-    def _follow(self, work: Work, code: str) -> Generator[AgentEvent, None, RunResult | None]:
-        """The program from its start to its result; None when stopped before there was a sandbox. Raises SandboxUnavailable."""
-        box = yield from opened(self._open_box, self._stop)
-        if box is None:
+    def _run_in_sandbox(self, work: CurrentTask, code: str) -> Generator[AgentEvent, None, RunResult | None]:
+        """Run the program to its result; None if stopped before a sandbox was open. Raises SandboxUnavailable."""
+        sandbox = yield from opened_sandbox(self._open_sandbox, self._stop)
+        if sandbox is None:
             return None
         yield Running(work.steps)
         is_interrupted = False
-        with closing(box.stream(code, self._options.run_timeout_s)) as events:      # type: ignore[type-var]
+        with closing(sandbox.stream(code, self._options.run_timeout_s)) as events:      # type: ignore[type-var]
             for event in events:
                 if self._stop.is_set() and not is_interrupted:
                     is_interrupted = True
-                    box.interrupt()
+                    sandbox.interrupt()
                 match event:
                     case RunResult():
                         return event
@@ -195,16 +195,16 @@ class Loop:
                     case StillRunning(seconds):
                         yield Waiting(0, seconds)
                     case _:
-                        pass        # a new interpreter is no news to programs that are whole
+                        pass        # Restarted: complete programs do not depend on earlier variables
         raise AssertionError("a run ends with its result")
 
-    def _verdict(self, work: Work) -> Outcome | None:
-        """What a run means; None where the model is to be asked again."""
+    def _outcome_of_run(self, work: CurrentTask) -> Outcome | None:
+        """The outcome of a run; None if the model is to be called again."""
         *before, last = work.attempts
         if self._stop.is_set():
             return self._stopped("stopped", work)
         if last.is_clean:
-            is_done = bool(work.prose.strip()) or not work.wants_words
+            is_done = bool(work.prose.strip()) or not work.wants_explanation
             return Final(work.prose, "clean_run", last.code, last.stdout) if is_done else None
         if work.repairs_left == 0:
             return self._stopped("repair_limit" if self._num_repairs else "failed", work)
@@ -215,12 +215,12 @@ class Loop:
         return None
 
 
-def opened(open_box: Callable[[], Sandbox], stop: StopSignal) -> Generator[AgentEvent, None, Sandbox | None]:
-    """The sandbox, or None when stopped meanwhile: the first one of a process is probed, which takes seconds."""
+def opened_sandbox(open_sandbox: Callable[[], Sandbox], stop: StopSignal) -> Generator[AgentEvent, None, Sandbox | None]:
+    """The open sandbox, or None if stopped meanwhile: the first one of a process is probed, which takes seconds."""
     started = time.monotonic()
-    with closing(in_thread(lambda: iter([open_box()]), stop)) as boxes:
-        for box in boxes:
-            if box is not None:
-                return box
+    with closing(in_thread(lambda: iter([open_sandbox()]), stop)) as sandboxes:
+        for sandbox in sandboxes:
+            if sandbox is not None:
+                return sandbox
             yield Waiting(0, time.monotonic() - started)
     return None

@@ -1,8 +1,8 @@
-"""Finds the program in a reply: the one fenced block, whole.
+"""Finds the program in a reply: its fenced Python block.
 
-Of several Python blocks the last complete one counts, because a model that corrects itself does so further down. A block
-without a language counts only where no block says that it is Python, and only if it looks like a program; blocks in other
-languages are prose. Never runs anything, never raises.
+Of several Python blocks the last complete one is taken, because a model that corrects itself does so further down. A block
+without a language is taken only if no block is tagged as Python and it looks like a program; blocks in other languages are
+prose. Never runs anything, never raises.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from .events import joined
 
 PYTHON = frozenset({"python", "py", "python3", "py3", "ipython"})
 OPENING = re.compile(r"^(?P<lead>[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n]*)$")
-# What an untagged block needs to count as a program: sample output rarely has such a line.
+# An untagged block needs such a line to be taken as a program: sample output rarely has one.
 STATEMENT = re.compile(
     r"^\s*(import \w|from \w[\w.]* import |def \w+\(|class \w+|for .+ in .+:|while .+:|if .+:|with .+:|try:|print\()", re.MULTILINE)
-# How earlier results stand in the prompt; a model that goes on like that invents a result.
+# Results of earlier programs begin like this in the prompt; a model that writes it invents a result.
 IMITATED = re.compile(r"^It (?:printed|failed):[ \t]*$", re.MULTILINE)
 CLOSE_THOUGHT = re.compile(r"</(?:think|thinking|reasoning)>")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """One fenced block. `start` and `end` are character positions in the reply, fences included."""
+class CodeBlock:
+    """One fenced block. `start` and `end`: character positions in the reply, fences included."""
 
     language: str
     code: str
@@ -37,8 +37,8 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """`code` is None for a reply without a program. `is_open`: its fence was never closed."""
+class ParsedReply:
+    """`code`: None if there is no program. `is_open`: its fence was never closed."""
 
     text: str
     prose: str
@@ -47,23 +47,23 @@ class Reply:
 
     @property
     def is_cut_off(self) -> bool:
-        """True where the program ends in the middle: no closing fence, and no program up to there either."""
+        """Whether the program is incomplete: no closing fence, and what there is does not compile."""
         return self.is_open and not compiles(self.code or "")
 
 
-def parse(text: str) -> Reply:
-    """Split a reply into its program and the words around it."""
+def parse(text: str) -> ParsedReply:
+    """Split a reply into its program and the prose around it."""
     text = without_thoughts(text.replace("\r\n", "\n").replace("\r", "\n"))
     found = list(blocks(text))
     block = _program(found)
     if block is None:
-        return Reply(text, text.strip(), None)
+        return ParsedReply(text, text.strip(), None)
     after = IMITATED.split(text[block.end:])[0]
-    return Reply(text, joined(text[: block.start], after), block.code, not block.is_closed)
+    return ParsedReply(text, joined(text[: block.start], after), block.code, not block.is_closed)
 
 
-def blocks(text: str) -> Iterator[Block]:
-    """Every fenced block in order; the last may be open. Text must have Unix newlines."""
+def blocks(text: str) -> Iterator[CodeBlock]:
+    """Every fenced block in order; the last may be open. Expects Unix newlines."""
     lines = text.splitlines(keepends=True)
     starts = [0]
     for line in lines:
@@ -79,14 +79,14 @@ def blocks(text: str) -> Iterator[Block]:
         code = _dedented(lines[at + 1: end], len(opening["lead"].expandtabs(4)))
         last = min(end, len(lines) - 1)
         info = opening["info"].strip().lower()
-        yield Block(re.split(r"[\s{},:]", info.lstrip("{."))[0], code, starts[at], starts[last + 1], closing is not None)
+        yield CodeBlock(re.split(r"[\s{},:]", info.lstrip("{."))[0], code, starts[at], starts[last + 1], closing is not None)
         at = end + 1
 
 
 def _closing(lines: list[str], opened: int, fence: str) -> int | None:
-    """The line of the fence that closes a block: the first, or a later one if only then the program is one.
+    """The line of the fence that closes a block: the first candidate, or a later one if the program compiles only up to there.
 
-    (A program may hold fences itself, in a text that it prints.)
+    (A program may contain fences itself, in a string that it prints.)
     """
     pattern = re.compile(rf"^[ \t]*{re.escape(fence[0])}{{{len(fence)},}}[ \t]*$")
     candidates = [at for at in range(opened + 1, len(lines)) if pattern.match(lines[at].rstrip("\n"))]
@@ -100,7 +100,7 @@ def _dedented(lines: list[str], indent: int) -> str:
     return textwrap.dedent("".join(cut)).strip("\n")
 
 
-def _program(found: list[Block]) -> Block | None:
+def _program(found: list[CodeBlock]) -> CodeBlock | None:
     tagged = [block for block in found if block.language in PYTHON and block.code.strip()]
     plain = [block for block in found if not block.language and STATEMENT.search(block.code)]
     usable = tagged or plain
@@ -108,7 +108,7 @@ def _program(found: list[Block]) -> Block | None:
 
 
 def without_thoughts(text: str) -> str:
-    """A reply without reasoning that the engine could not split off, because the prompt had opened it."""
+    """The reply without reasoning that the engine could not split off because the prompt had opened it."""
     end = CLOSE_THOUGHT.search(text)
     if end is None or re.search(r"<(?:think|thinking|reasoning)>", text[: end.start()]) is not None:
         return text
@@ -116,7 +116,7 @@ def without_thoughts(text: str) -> str:
 
 
 def resumed(begun: str, rest: str) -> str:
-    """A cut reply with its continuation, also where the model did not go on but began its block, or all, again."""
+    """A cut reply joined with its continuation, also if the model restarted its block or the whole reply instead of continuing."""
     again = parse(rest)
     if again.code is not None and not again.is_open and not compiles(parse(begun + rest).code or ""):
         head = parse(begun).code or ""
@@ -131,7 +131,7 @@ def compiles(code: str) -> bool:
 
 
 def normalised(code: str) -> str:
-    """The same text for programs that differ only in comments, blank lines and spacing."""
+    """Equal for programs that differ only in comments, blank lines and spacing."""
     tree = _tree(code)
     return re.sub(r"\s+", " ", code).strip() if tree is None else ast.unparse(tree)
 
@@ -139,5 +139,5 @@ def normalised(code: str) -> str:
 def _tree(code: str) -> ast.Module | None:
     try:
         return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):     # what the compiler raises for text that is no program
+    except (SyntaxError, ValueError, RecursionError, MemoryError):     # what the compiler raises for text that is not a program
         return None

@@ -1,4 +1,4 @@
-"""How much a model reads at once, and how to count it."""
+"""The context window of a model, and how to count tokens in it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..errors import MessageTooLong
 from ..messages import Message
 from ..providers.base import ChatProvider
 
-UNKNOWN_TOKENS = 4096       # assumed until a model says otherwise
-MARKS_TOKENS = 6            # what a chat template puts around a message
+UNKNOWN_TOKENS = 4096       # assumed until a refusal reports the real size
+MARKS_TOKENS = 6            # what a chat template adds to a message
 BYTES_PER_TOKEN = 3         # of code in UTF-8: 3.1 with the built-in model's tokenizer, more with larger vocabularies
 
 
 @runtime_checkable
-class Measured(Protocol):
-    """What a provider may offer beside `chat`, so that its window need not be guessed."""
+class TokenCounter(Protocol):
+    """What a provider may offer besides `chat`, so that its window need not be guessed."""
 
     @property
     def window_tokens(self) -> int: ...
@@ -32,7 +32,7 @@ def rough_tokens(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`is_known`: the size is the model's own, not an assumption."""
+    """`is_known`: the model reported the size; otherwise it is an assumption."""
 
     tokens: int = UNKNOWN_TOKENS
     count: Callable[[str], int] = rough_tokens
@@ -40,13 +40,13 @@ class Window:
 
     @classmethod
     def of(cls, provider: ChatProvider) -> Window:
-        return cls(provider.window_tokens, provider.count_tokens, True) if isinstance(provider, Measured) else cls()
+        return cls(provider.window_tokens, provider.count_tokens, True) if isinstance(provider, TokenCounter) else cls()
 
     def size(self, messages: Sequence[Message]) -> int:
         return sum(self.count(message.content) + MARKS_TOKENS for message in messages)
 
     def learned(self, messages: Sequence[Message], refusal: MessageTooLong) -> Window:
-        """The window that a refusal tells of, with a count scaled to what the model counted."""
+        """The window that a refusal reports, with the count scaled to the model's own."""
         scale = max(1.0, refusal.tokens / max(1, self.size(messages)))
         count = self.count
         return Window(refusal.window_tokens, lambda text: math.ceil(count(text) * scale), True)

@@ -1,4 +1,4 @@
-"""One reply of the model, as events and as a value; a reply that was cut off is continued once."""
+"""Generates one reply of the model, as events and as a parsed value. A reply that was cut off is continued once."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ..generation.text import ReasoningSplitter
 from ..messages import Finished, FinishReason, GenerationOptions, Message, Prefill, ReasoningDelta, TextDelta, Waiting
 from ..providers.base import ChatProvider
 from .events import AgentEvent, Thinking, Writing
-from .feedback import Ask, Exchange, fitted
-from .parsing import Reply, parse, resumed
+from .feedback import Exchange, PromptText, fitted
+from .parsing import ParsedReply, parse, resumed
 from .window import Window
 
-SMALL_SHARE = 4         # a reply may need a quarter of the window
+SMALL_SHARE = 4         # a reply may take a quarter of the window
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """`is_cut`: it ends in the middle, even after a continuation."""
+class WrittenReply:
+    """`is_cut`: it is incomplete, even after a continuation."""
 
-    reply: Reply
+    reply: ParsedReply
     reason: FinishReason
     tokens: int
     calls: int
@@ -39,39 +39,39 @@ class _Call:
 
 
 class Writer:
-    """Asks one provider. What it learns about the window it keeps."""
+    """Calls one provider, and remembers the window size that a refusal reports."""
 
     def __init__(self, provider: ChatProvider, options: GenerationOptions, window: Window, stop: StopSignal) -> None:
         self.provider, self.options, self.window, self._stop = provider, options, window, stop
 
-    def write(self, ask: Ask, history: Sequence[Exchange], program: str = "") -> Generator[AgentEvent, None, Written]:
-        """`program` is what a reply will be about as long as. Raises EngineError as the provider does."""
-        messages = self._messages(ask, history, program)
+    def write(self, prompt: PromptText, history: Sequence[Exchange], program: str = "") -> Generator[AgentEvent, None, WrittenReply]:
+        """`program`: one that the reply will be about as long as. Raises EngineError as the provider does."""
+        messages = self._messages(prompt, history, program)
         try:
             first = yield from self._call(messages)
         except MessageTooLong as refusal:
             if self.window.is_known:
                 raise
             self.window = self.window.learned(messages, refusal)
-            messages = self._messages(ask, history, program)
+            messages = self._messages(prompt, history, program)
             first = yield from self._call(messages)
         reply = parse(first.text)
         if not _is_cut(reply, first.reason) or not reply.text.strip():
-            return Written(reply, first.reason, first.tokens, 1, _is_cut(reply, first.reason))
+            return WrittenReply(reply, first.reason, first.tokens, 1, _is_cut(reply, first.reason))
         return (yield from self._continue(messages, first))
 
-    def _continue(self, messages: Sequence[Message], first: _Call) -> Generator[AgentEvent, None, Written]:
+    def _continue(self, messages: Sequence[Message], first: _Call) -> Generator[AgentEvent, None, WrittenReply]:
         try:
             rest = yield from self._call([*messages, Message("assistant", first.text)])
         except MessageTooLong:      # the reply so far has filled the window
-            return Written(parse(first.text), first.reason, first.tokens, 1, True)
+            return WrittenReply(parse(first.text), first.reason, first.tokens, 1, True)
         reply = parse(resumed(first.text, rest.text))
-        return Written(reply, rest.reason, first.tokens + rest.tokens, 2, _is_cut(reply, rest.reason))
+        return WrittenReply(reply, rest.reason, first.tokens + rest.tokens, 2, _is_cut(reply, rest.reason))
 
-    def _messages(self, ask: Ask, history: Sequence[Exchange], program: str) -> tuple[Message, ...]:
+    def _messages(self, prompt: PromptText, history: Sequence[Exchange], program: str) -> tuple[Message, ...]:
         quarter = min(self.options.max_new_tokens, self.window.tokens // SMALL_SHARE)
         wanted = max(quarter, self.window.count(program) + 32 if program else 0)
-        return fitted(ask, history, self.window, min(wanted, self.window.tokens // 2))
+        return fitted(prompt, history, self.window, min(wanted, self.window.tokens // 2))
 
     def _call(self, messages: Sequence[Message]) -> Generator[AgentEvent, None, _Call]:
         started = time.monotonic()
@@ -88,15 +88,15 @@ class Writer:
                     case ReasoningDelta(text):
                         yield Thinking(text)
                     case TextDelta(text):
-                        yield from _told(splitter.feed(text), pieces)
-        yield from _told(splitter.flush(), pieces)
+                        yield from _split_events(splitter.feed(text), pieces)
+        yield from _split_events(splitter.flush(), pieces)
         text = "".join(pieces)
         if finished is None:
             return _Call(text, "stopped", self.window.count(text) if text else 0)
         return _Call(text, finished.reason, finished.usage.new_tokens)
 
 
-def _told(parts: Iterable[TextDelta | ReasoningDelta], pieces: list[str]) -> Iterator[AgentEvent]:
+def _split_events(parts: Iterable[TextDelta | ReasoningDelta], pieces: list[str]) -> Iterator[AgentEvent]:
     for part in parts:
         if isinstance(part, TextDelta):
             pieces.append(part.text)
@@ -105,8 +105,8 @@ def _told(parts: Iterable[TextDelta | ReasoningDelta], pieces: list[str]) -> Ite
             yield Thinking(part.text)
 
 
-def _is_cut(reply: Reply, reason: FinishReason) -> bool:
-    """A program that ends in the middle; or any reply without a whole program when the tokens ran out."""
+def _is_cut(reply: ParsedReply, reason: FinishReason) -> bool:
+    """An incomplete program, or any reply without a complete one when the token limit was reached."""
     if reason == "stopped":
         return False
     return reply.is_cut_off or (reason == "length" and (reply.code is None or reply.is_open))

@@ -104,7 +104,7 @@ def _drop(hands: Hands, session: AgentSession, value: str) -> str:
 
 @_act("open")
 def _open(hands: Hands, session: AgentSession, value: str) -> str:
-    session.turn_to(hands.agent_sessions.look(session.owner, value))
+    session.turn_to(hands.agent_sessions.get(session.owner, value))
     return _place(session)
 
 
@@ -154,13 +154,13 @@ def _continue(hands: Hands, session: AgentSession, value: str) -> str:
 
 @_act("save-py")
 def _save_script(hands: Hands, session: AgentSession, value: str) -> str:
-    run = hands.agent_sessions.look(session.owner, _run(session).id)
+    run = hands.agent_sessions.get(session.owner, _run(session).id)
     return browser_message("download", name=f"{_file_name(run.title)}.py", text=to_script(run))
 
 
 @_act("save-ipynb")
 def _save_notebook(hands: Hands, session: AgentSession, value: str) -> str:
-    run = hands.agent_sessions.look(session.owner, _run(session).id)
+    run = hands.agent_sessions.get(session.owner, _run(session).id)
     return browser_message("download", name=f"{_file_name(run.title)}.ipynb", text=to_notebook(run))
 
 

@@ -98,13 +98,13 @@ def _wire(shared: PageBuilder, session: gr.State, tab: gr.Tab, parts: Parts, fol
         return Hands(agent_sessions, language_of(request), bool(approves))
 
     def timeline(session: AgentSession, language: str) -> str:
-        folder = agent_sessions.store.folder(session.run.id) if session.run else None
+        folder = agent_sessions.folder(session.run.id) if session.run else None
         return view.timeline_html(session.run, language, folder)
 
     def rendered(session: AgentSession, request: gr.Request, letter: str = "") -> list[Any]:
         language, problem = language_of(request), session.problem
         try:
-            runs = view.runs_html(agent_sessions.store.list(session.owner), session.run.id if session.run else "", language)
+            runs = view.runs_html(agent_sessions.list(session.owner), session.run.id if session.run else "", language)
         except EngineError as error:
             runs, problem = "", problem or error
         is_working = session.run is not None and session.run.is_working
@@ -154,7 +154,7 @@ def _wire(shared: PageBuilder, session: gr.State, tab: gr.Tab, parts: Parts, fol
         if session.run is None or agent_sessions.is_working(session.run.id):
             return [gr.skip()] * len(outputs)
         try:
-            session.run = agent_sessions.look(session.owner, session.run.id)
+            session.run = agent_sessions.get(session.owner, session.run.id)
         except EngineError as error:
             session.turn_to(None)
             session.problem = error

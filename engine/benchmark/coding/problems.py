@@ -85,7 +85,7 @@ def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, contr
     task = f"Complete this Python function. Write the whole function.\n\n```python\n{problem.prompt.rstrip()}\n```"
     with (open_sandbox(is_public=engine.settings.is_public) as box,
           CodeAgent(_Loaded(engine, active_model, control), box, options) as agent,
-          closing(agent.stream(task)) as events):       # type: ignore[type-var]
+          closing(agent.stream(task)) as events):
         for event in events:
             control.check()
             if isinstance(event, CodeWritten):

@@ -12,6 +12,8 @@ from engine import AgentOptions, AgentSessions
 from engine.agent import AgentRun, to_notebook, to_script
 from engine.errors import AttachmentRefused, EngineBusy, InvalidRequest, RunNotFound
 from engine.storage.agent_records import Task
+from engine.storage.agent_runs import AgentRunStore
+from engine.storage.database import Database
 from tests.ui.scripted_engine import ScriptedEngine, answer
 
 Open = Callable[[ScriptedEngine], AgentSessions]
@@ -23,7 +25,7 @@ ENDLESS = "while True:\n    pass"
 def ended(agent_sessions: AgentSessions, run: AgentRun, owner: str = "me") -> AgentRun:
     for _ in agent_sessions.follow(owner, run.id):
         pass
-    return agent_sessions.look(owner, run.id)
+    return agent_sessions.get(owner, run.id)
 
 
 def test_a_task_ends_with_its_program_and_what_it_printed(open_sessions: Open) -> None:
@@ -48,23 +50,23 @@ def test_a_run_is_the_same_in_another_process(open_sessions: Open) -> None:
     engine = ScriptedEngine(answer(GOOD))
     agent_sessions = open_sessions(engine)
     run = ended(agent_sessions, agent_sessions.start("me", None, "x"))
-    assert open_sessions(engine).look("me", run.id) == run
-    assert [each.title for each in agent_sessions.store.list("me")] == ["x"]
+    assert open_sessions(engine).get("me", run.id) == run
+    assert [each.title for each in agent_sessions.list("me")] == ["x"]
 
 
 def test_a_run_whose_process_died_is_said_to_be_interrupted(open_sessions: Open) -> None:
     engine = ScriptedEngine()
     agent_sessions = open_sessions(engine)
-    run = agent_sessions.store.create("me", "x", Task("x"))
+    run = AgentRunStore(engine.database).create("me", "x", Task("x"))
     with engine.database.transaction(is_writing=True) as connection:
         connection.execute("UPDATE agent_runs SET process = '999999:1'")
-    assert agent_sessions.look("me", run.id).last.state == "interrupted"
+    assert agent_sessions.get("me", run.id).last.state == "interrupted"
 
 
 def test_an_interrupted_task_is_begun_again(open_sessions: Open) -> None:
     engine = ScriptedEngine(answer(GOOD))
     agent_sessions = open_sessions(engine)
-    run = agent_sessions.store.create("me", "x", Task("six times seven", state="interrupted"))
+    run = AgentRunStore(engine.database).create("me", "x", Task("six times seven", state="interrupted"))
     assert ended(agent_sessions, agent_sessions.resume("me", run.id)).last.steps[-1].stdout == "42\n"
     assert engine.asked[0][0][-1].content == "six times seven"
 
@@ -97,14 +99,14 @@ def test_a_stopped_task_can_be_gone_on_with(open_sessions: Open) -> None:
 def test_nobody_reaches_anothers_run(open_sessions: Open) -> None:
     agent_sessions = open_sessions(ScriptedEngine(answer(GOOD)))
     run = ended(agent_sessions, agent_sessions.start("me", None, "x"))
-    for reach in (agent_sessions.look, agent_sessions.delete, agent_sessions.resume):
+    for reach in (agent_sessions.get, agent_sessions.delete, agent_sessions.resume):
         with pytest.raises(RunNotFound):
             reach("you", run.id)
     with pytest.raises(RunNotFound):
         agent_sessions.run_code("you", run.id, "print(1)")
     with pytest.raises(RunNotFound):
         agent_sessions.start("you", run.id, "and then?")
-    assert agent_sessions.store.list("you") == ()
+    assert agent_sessions.list("you") == ()
 
 
 def test_two_runs_share_neither_variables_nor_files(open_sessions: Open) -> None:
@@ -157,7 +159,7 @@ def test_a_given_file_lies_in_the_work_folder_and_a_made_one_is_kept(open_sessio
     agent_sessions = open_sessions(engine)
     run = ended(agent_sessions, agent_sessions.start("me", None, "double it", [tmp_path / "in.csv"]))
     assert [file.name for file in run.last.steps[0].files] == ["out.csv"]
-    assert (agent_sessions.store.folder(run.id) / "out.csv").read_text() == "a,b\n1,2\n" * 2
+    assert (agent_sessions.folder(run.id) / "out.csv").read_text() == "a,b\n1,2\n" * 2
     assert "a,b" in engine.asked[0][0][-1].content
 
 
@@ -173,23 +175,23 @@ def test_files_lie_in_the_next_sandbox_of_the_run(open_sessions: Open) -> None:
 def test_files_go_with_their_run(open_sessions: Open) -> None:
     agent_sessions = open_sessions(ScriptedEngine(answer("```python\nopen('kept.txt', 'w').write('x')\n```")))
     run = ended(agent_sessions, agent_sessions.start("me", None, "x"))
-    folder = agent_sessions.store.folder(run.id)
+    folder = agent_sessions.folder(run.id)
     assert folder.is_dir()
     agent_sessions.delete("me", run.id)
     assert not folder.exists()
     with pytest.raises(RunNotFound):
-        agent_sessions.look("me", run.id)
+        agent_sessions.get("me", run.id)
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/etc/out.txt", "a/../../out.txt", ""])
-def test_nothing_is_kept_outside_the_runs_folder(open_sessions: Open, tmp_path: Path, name: str) -> None:
+def test_nothing_is_kept_outside_the_runs_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "x").write_text("x")
-    assert open_sessions(ScriptedEngine()).store.keep("run", name, tmp_path / "x") is None
+    assert AgentRunStore(Database(tmp_path)).keep("run", name, tmp_path / "x") is None
 
 
-def test_a_link_is_not_followed(open_sessions: Open, tmp_path: Path) -> None:
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
-    assert open_sessions(ScriptedEngine()).store.keep("run", "link", tmp_path / "link") is None
+    assert AgentRunStore(Database(tmp_path)).keep("run", "link", tmp_path / "link") is None
 
 
 def test_too_much_is_refused_before_anything_begins(open_sessions: Open, tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_too_much_is_refused_before_anything_begins(open_sessions: Open, tmp_pat
         agent_sessions.start("me", None, "x", [tmp_path / "big"])
     with pytest.raises(InvalidRequest):
         agent_sessions.start("me", None, " ")
-    assert agent_sessions.store.list("me") == ()
+    assert agent_sessions.list("me") == ()
 
 
 def test_a_file_that_cannot_be_read_leaves_no_run_behind(open_sessions: Open, tmp_path: Path) -> None:
@@ -209,7 +211,7 @@ def test_a_file_that_cannot_be_read_leaves_no_run_behind(open_sessions: Open, tm
     agent_sessions = open_sessions(ScriptedEngine(answer(GOOD)))
     with pytest.raises(AttachmentRefused, match="could not be read"):
         agent_sessions.start("me", None, "x", [tmp_path / "link.txt"])
-    assert agent_sessions.store.list("me") == ()
+    assert agent_sessions.list("me") == ()
 
 
 # --- many ---

@@ -1,4 +1,4 @@
-"""A task while it is worked on: fed by one thread, watched by any number of pages, stopped by any of them."""
+"""Turns the events of a task into the run that pages show and the database keeps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..background import StopSignal
 from ..storage.agent_records import AgentRun, KeptFile, Step, Task
 from .events import (
     AgentEvent,
@@ -29,57 +28,56 @@ MAX_CHARS = 200_000         # of output shown for one step; the sandbox has limi
 CUT = "\n…\n"
 
 
-class LiveTask:
-    """The last task of `run`, as its events come. `keep` stores a produced file and says what it is now.
+class TaskRecorder:
+    """Records the last task of `run`. One thread calls `record`, any thread `snapshot`.
 
-    `given_code`: a person's program, in a step of its own; `is_approved`: the last step's, which has waited for that.
+    `keep_file` stores a produced file and returns it as it is kept. `given_code` is a program that a person wrote and gets a
+    step of its own; with `is_approved` it is the program of the last step, which was waiting for approval.
     """
 
-    def __init__(self, owner: str, run: AgentRun, keep: Callable[[FileProduced], KeptFile | None], given_code: str = "", *,
+    def __init__(self, run: AgentRun, keep_file: Callable[[FileProduced], KeptFile | None], given_code: str = "", *,
                  is_approved: bool = False) -> None:
-        self.owner, self.run_id = owner, run.id
-        self.stop = StopSignal()
-        self.ended = threading.Event()
-        self._keep, self._given_code, self._is_approved = keep, given_code, is_approved
+        self._keep_file, self._given_code, self._is_approved = keep_file, given_code, is_approved
         self._lock = threading.Lock()
         self._run = run
-        self._started = time.monotonic()
+        self._step_started = time.monotonic()
 
-    def look(self) -> AgentRun:
-        """The run as it is now; the seconds of its last step go on."""
+    def snapshot(self) -> AgentRun:
+        """The run as it is now, with the seconds that its current step has taken so far."""
         with self._lock:
             task, run = self._run.last, self._run
             if task.is_over or not task.steps or task.steps[-1].phase == "over":
                 return run
             step = task.steps[-1]
-            return _with_step(run, replace(step, seconds=step.seconds + time.monotonic() - self._started))
+            return _with_step(run, replace(step, seconds=step.seconds + time.monotonic() - self._step_started))
 
-    def take(self, event: AgentEvent) -> None:
-        kept = self._keep(event) if isinstance(event, FileProduced) else None      # copies: not under the lock
+    def record(self, event: AgentEvent) -> None:
+        kept = self._keep_file(event) if isinstance(event, FileProduced) else None      # copies a file: not under the lock
         with self._lock:
             task = self._run.last
             match event:
                 case StepStarted():
-                    self._started = time.monotonic()
-                    self._change(replace(task, steps=self._begun(task)))
+                    self._step_started = time.monotonic()
+                    self._change(replace(task, steps=self._started_steps(task)))
                 case Final(prose, reason):
                     self._change(replace(task, state="done", reason=reason, answer=prose))
                 case Stopped(reason, _, prose, detail):
                     state = reason if reason in ("approval", "stopped") else "failed"
                     self._change(replace(task, state=state, reason=reason, answer=prose, detail=detail))
                 case _ if task.steps:
-                    self._run = _with_step(self._run, _stepped(task.steps[-1], event, kept))
+                    self._run = _with_step(self._run, _step_after(task.steps[-1], event, kept))
 
-    def _begun(self, task: Task) -> tuple[Step, ...]:
+    def fail(self, error: Exception) -> None:
+        """The task ended with an exception."""
+        with self._lock:
+            steps = tuple(replace(step, phase="over") for step in self._run.last.steps)
+            self._change(replace(self._run.last, state="failed", reason="error", detail=str(error), steps=steps))
+
+    def _started_steps(self, task: Task) -> tuple[Step, ...]:
         code, self._given_code = self._given_code, ""
         if code and self._is_approved:
             return (*task.steps[:-1], replace(task.steps[-1], phase="running"))
         return (*task.steps, Step(len(task.steps) + 1, code=code, is_given=bool(code)))
-
-    def fail(self, error: Exception) -> None:
-        with self._lock:
-            steps = tuple(replace(step, phase="over") for step in self._run.last.steps)
-            self._change(replace(self._run.last, state="failed", reason="error", detail=str(error), steps=steps))
 
     def _change(self, task: Task) -> None:
         self._run = replace(self._run, tasks=(*self._run.tasks[:-1], task), updated=time.time())
@@ -90,18 +88,18 @@ def _with_step(run: AgentRun, step: Step) -> AgentRun:
     return replace(run, tasks=(*run.tasks[:-1], task))
 
 
-def _stepped(step: Step, event: AgentEvent, kept: KeptFile | None) -> Step:
+def _step_after(step: Step, event: AgentEvent, kept: KeptFile | None) -> Step:
     match event:
         case Thinking(text):
-            return replace(step, thoughts=_grown(step.thoughts, text))
+            return replace(step, thoughts=_appended(step.thoughts, text))
         case Writing(text):
-            return replace(step, reply=_grown(step.reply, text))
+            return replace(step, reply=_appended(step.reply, text))
         case CodeWritten(code):
             return replace(step, code=code, prose=parse(step.reply).prose, reply="")
         case Running():
             return replace(step, phase="running")
         case Stdout(text):
-            return replace(step, stdout=_grown(step.stdout, text))
+            return replace(step, stdout=_appended(step.stdout, text))
         case StepError(text, killed):
             return replace(step, error=text, is_killed=killed)
         case FileProduced() if kept is not None:
@@ -112,7 +110,7 @@ def _stepped(step: Step, event: AgentEvent, kept: KeptFile | None) -> Step:
     return step
 
 
-def _grown(text: str, piece: str) -> str:
-    """With the middle left out once it is too long."""
+def _appended(text: str, piece: str) -> str:
+    """With its middle left out once it is too long."""
     whole = text + piece
     return whole if len(whole) <= MAX_CHARS else whole[:MAX_CHARS // 2] + CUT + whole[-MAX_CHARS // 2 + len(CUT):]
