@@ -1,4 +1,4 @@
-"""What one open page's Code agent tab holds. Lives in gr.State; never shared."""
+"""State of one page's Code agent tab. Kept in gr.State, never shared between pages."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from engine.agent import AgentRun
 
 @dataclass
 class AgentSession:
-    """`run` as this page last saw it; None is the empty tab. `following` counts up whenever the page turns to another run."""
+    """`run`: as this page last saw it; None while the tab is empty. `following` counts up whenever the page turns to a run."""
 
     owner: str = ""
     run: AgentRun | None = None
     uploads: list[Path] = field(default_factory=list)       # for the next task
     problem: Exception | None = None
+    approve_first: bool = True      # programs of the model wait for approval
     following: int = 0
     must_follow: bool = False       # work has begun that the next event is to follow
-    is_open: bool = False           # whether the tab was looked at
+    is_open: bool = False           # the tab has been opened
 
     def turn_to(self, run: AgentRun | None) -> None:
         self.run, self.problem = run, None

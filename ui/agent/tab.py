@@ -1,8 +1,8 @@
-"""The Code agent tab: a task, the steps towards it, and what came of them. Handlers only unpack and pass on."""
+"""The Code agent tab: a task, the steps towards its solution, and the result. Handlers only unpack and pass on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,10 @@ import gradio as gr
 
 from engine import EngineError
 
-from ..shared.context import QUICK, SILENT, PageBuilder, busy
+from ..shared.context import QUICK, SILENT, Context, PageBuilder, busy
 from ..shared.html import problem_box
-from ..shared.language import language_of
 from ..shared.pace import Pace
-from ..shared.visitor import owner_of
 from . import actions, view
-from .actions import Hands
 from .session import AgentSession
 
 MAX_FOLLOWERS = 64
@@ -26,19 +23,25 @@ mindcubes.agent = detail => trigger('act', detail);
 watch('value', () => mindcubes.receive(element));
 """
 NEWS_JS = "watch('value', () => mindcubes.patch('mc-steps', element)); mindcubes.patch('mc-steps', element);"
+Updates = dict[gr.blocks.Block, Any]
 
 
 @dataclass(frozen=True)
 class AgentTab:
-    """What `ui/app.py` wires to the rest of the page."""
+    """What `ui/app.py` connects to the rest of the page."""
 
     respoken: tuple[Any, ...]       # a function with its inputs and outputs, for a change of language
 
 
 @dataclass(frozen=True)
-class Parts:
-    """`news`: the timeline as it is now; the browser puts what changed of it into sight."""
+class Components:
+    """`news`: the current timeline, of which the browser shows what changed. A change of `follow` (which work to follow) and of
+    `ended` (which has ended) is an event.
+    """
 
+    session: gr.State
+    follow: gr.State
+    ended: gr.State
     runs: gr.HTML
     new: gr.Button
     badge: gr.HTML
@@ -53,13 +56,24 @@ class Parts:
     send: gr.Button
     bus: gr.HTML
 
+    @property
+    def shown(self) -> list[gr.blocks.Block]:
+        """What an action may change, without the badge."""
+        return [self.news, self.welcome, self.runs, self.problem, self.uploads, self.stop, self.bus]
 
-def build_agent_tab(shared: PageBuilder, tab: gr.Tab) -> AgentTab:
-    session = gr.State(AgentSession())
-    follow, ended = gr.State(0), gr.State(0)        # which work to follow, and which has ended: a change of them is an event
+
+def build_agent_tab(builder: PageBuilder, tab: gr.Tab) -> AgentTab:
+    components = _build_components(builder)
+    _wire_tasks(builder, components)
+    _wire_following(builder, components)
+    return AgentTab(_wire_opening(builder, components, tab))
+
+
+def _build_components(builder: PageBuilder) -> Components:
+    session, follow, ended = gr.State(AgentSession()), gr.State(0), gr.State(0)
     with gr.Row(elem_classes="mc-agent"):
         with gr.Column(elem_classes="mc-side mc-agent-side", elem_id="mc-agent-side"):
-            new = shared.labelled(gr.Button, {"value": "agent.new"}, size="sm", min_width=0, elem_id="mc-agent-new")
+            new = builder.labelled(gr.Button, {"value": "agent.new"}, size="sm", min_width=0, elem_id="mc-agent-new")
             runs = _html("agent-runs")
         with gr.Column(elem_classes="mc-agent-main", elem_id="mc-agent-main"):
             badge = _html("agent-badge")
@@ -69,129 +83,161 @@ def build_agent_tab(shared: PageBuilder, tab: gr.Tab) -> AgentTab:
             news = _html("agent-news", NEWS_JS)
             with gr.Column(scale=0, elem_classes="mc-composer"):
                 problem, uploads = _html("agent-problem"), _html("agent-uploads")
-                task = shared.labelled(
+                task = builder.labelled(
                     gr.Textbox, {"label": "agent.task", "placeholder": "agent.placeholder"}, show_label=False, container=False,
                     lines=1, max_lines=8, elem_id="mc-task", elem_classes="mc-message")
                 with gr.Row(elem_classes="mc-actions"):
-                    attach = shared.labelled(gr.UploadButton, {"label": "attach.title"}, size="sm", elem_id="mc-agent-attach",
+                    attach = builder.labelled(gr.UploadButton, {"label": "attach.title"}, size="sm", elem_id="mc-agent-attach",
                                              file_count="multiple", min_width=0)
-                    approve = shared.labelled(gr.Checkbox, {"label": "agent.approve_first"}, value=True, container=False,
+                    approve = builder.labelled(gr.Checkbox, {"label": "agent.approve_first"}, value=True, container=False,
                                               elem_id="mc-approve", min_width=0)
-                    stop = shared.labelled(gr.Button, {"value": "chat.stop"}, size="sm", min_width=0, variant="stop", visible=False,
+                    stop = builder.labelled(gr.Button, {"value": "chat.stop"}, size="sm", min_width=0, variant="stop", visible=False,
                                            elem_id="mc-agent-stop")
-                    send = shared.labelled(gr.Button, {"value": "agent.send"}, size="sm", min_width=0, variant="primary",
+                    send = builder.labelled(gr.Button, {"value": "agent.send"}, size="sm", min_width=0, variant="primary",
                                            elem_id="mc-agent-send")
     bus = _html("agent-bus", BUS_JS)
-    parts = Parts(runs, new, badge, welcome, news, problem, uploads, task, attach, approve, stop, send, bus)
-    return AgentTab(_wire(shared, session, tab, parts, follow, ended))
+    return Components(session, follow, ended, runs, new, badge, welcome, news, problem, uploads, task, attach, approve, stop, send, bus)
 
 
 def _html(name: str, js_on_load: str | None = None) -> gr.HTML:
     return gr.HTML("", elem_id=f"mc-{name}", apply_default_css=False, js_on_load=js_on_load)
 
 
-def _wire(shared: PageBuilder, session: gr.State, tab: gr.Tab, parts: Parts, follow: gr.State, ended: gr.State) -> tuple[Any, ...]:
-    agent_sessions = shared.agent_sessions
-    outputs = [parts.news, parts.welcome, parts.runs, parts.problem, parts.uploads, parts.stop, parts.bus]
+# --- what is shown ---
 
-    def hands(request: gr.Request, approves: bool = True) -> Hands:
-        return Hands(agent_sessions, language_of(request), bool(approves))
+def _context(builder: PageBuilder, request: gr.Request, session: AgentSession) -> Context:
+    context = builder.context(request)
+    session.owner = session.owner or context.visitor.owner
+    return context
 
-    def timeline(session: AgentSession, language: str) -> str:
-        folder = agent_sessions.folder(session.run.id) if session.run else None
-        return view.timeline_html(session.run, language, folder)
 
-    def rendered(session: AgentSession, request: gr.Request, letter: str = "") -> list[Any]:
-        language, problem = language_of(request), session.problem
-        try:
-            runs = view.runs_html(agent_sessions.list(session.owner), session.run.id if session.run else "", language)
-        except EngineError as error:
-            runs, problem = "", problem or error
-        is_working = session.run is not None and session.run.is_working
-        return [timeline(session, language), "" if session.run else view.welcome_html(language, is_builtin=shared.is_builtin), runs,
-                problem_box(problem, language) if problem else "", view.uploads_html(session.uploads, language),
-                gr.update(visible=is_working), letter or gr.skip()]
+def _timeline(context: Context, session: AgentSession) -> str:
+    folder = context.agent_sessions.folder(session.run.id) if session.run else None
+    return view.timeline_html(session.run, context.language, folder)
 
-    def begun(session: AgentSession, request: gr.Request, letter: str = "") -> list[Any]:
-        return [*rendered(session, request, letter), session.following if session.must_follow else gr.skip()]
 
-    def known(session: AgentSession, request: gr.Request) -> AgentSession:
-        session.owner = session.owner or owner_of(request)
-        return session
+def _shown(components: Components, context: Context, session: AgentSession, message: str = "") -> Updates:
+    """Everything that the session says; `message` is for page.js."""
+    language, problem = context.language, session.problem
+    try:
+        runs = view.runs_html(context.agent_sessions.list(session.owner), session.run.id if session.run else "", language)
+    except EngineError as error:
+        runs, problem = "", problem or error
+    return {
+        components.news: _timeline(context, session),
+        components.welcome: "" if session.run else view.welcome_html(language, is_builtin=context.is_builtin),
+        components.runs: runs,
+        components.problem: problem_box(problem, language) if problem else "",
+        components.uploads: view.uploads_html(session.uploads, language),
+        components.stop: gr.update(visible=session.run is not None and session.run.is_working),
+        components.bus: message or gr.skip(),
+    }
 
-    def send(request: gr.Request, line: str, approves: bool, session: AgentSession) -> list[Any]:
-        letter = actions.start(hands(request, approves), known(session, request), line)
-        return begun(session, request, letter)
 
-    def act(event: gr.EventData, request: gr.Request, approves: bool, session: AgentSession) -> list[Any]:
+def _changed(components: Components, context: Context, session: AgentSession, message: str = "") -> Updates:
+    """The same after an action, which may have begun work to follow."""
+    return {**_shown(components, context, session, message),
+            components.follow: session.following if session.must_follow else gr.skip()}
+
+
+def _badge(context: Context) -> str:
+    sessions = context.agent_sessions
+    return view.badge_html(sessions.sandbox, sessions.options.run_timeout_s, context.language)
+
+
+# --- events ---
+
+def _wire_tasks(builder: PageBuilder, components: Components) -> None:
+    """Starting and stopping work, buttons, uploads."""
+    session = components.session
+
+    def send(request: gr.Request, task: str, approve: bool, session: AgentSession) -> Updates:
+        context, session.approve_first = _context(builder, request, session), bool(approve)
+        return _changed(components, context, session, actions.start(context, session, task))
+
+    def act(event: gr.EventData, request: gr.Request, approve: bool, session: AgentSession) -> Updates:
+        context, session.approve_first = _context(builder, request, session), bool(approve)
         data = event._data if isinstance(event._data, dict) else {}
-        letter = actions.perform(hands(request, approves), known(session, request), data.get("do"), data.get("value"))
-        return begun(session, request, letter)
+        return _changed(components, context, session, actions.perform(context, session, data.get("do"), value=data.get("value")))
 
-    def new(request: gr.Request, session: AgentSession) -> list[Any]:
-        letter = actions.perform(hands(request), known(session, request), "new", "")
-        return begun(session, request, letter)
+    def new(request: gr.Request, session: AgentSession) -> Updates:
+        context = _context(builder, request, session)
+        return _changed(components, context, session, actions.perform(context, session, "new"))
 
-    def grow(request: gr.Request, session: AgentSession) -> Iterator[Any]:
-        """Follow the work until it ends or the page turns away. Only one output: each one costs at every update."""
+    def attach(paths: list[str] | None, request: gr.Request, session: AgentSession) -> Updates:
+        context = _context(builder, request, session)
+        actions.attach(session, paths or [])
+        return _shown(components, context, session)
+
+    def stop(session: AgentSession) -> None:
+        if session.run is not None:
+            builder.agent_sessions.stop(session.owner, session.run.id)
+
+    outputs = [*components.shown, components.follow]
+    gr.on([components.send.click, components.task.submit], send, [components.task, components.approve, session], outputs, **WORK)
+    components.bus.act(act, [components.approve, session], outputs, **WORK)
+    components.new.click(new, session, outputs, **WORK)
+    components.attach.upload(attach, [components.attach, session], components.shown, **busy(components.task))
+    components.stop.click(stop, session, **QUICK)
+
+
+def _wire_following(builder: PageBuilder, components: Components) -> None:
+    """Showing work while it goes on, and its end."""
+    news, ended = components.news, components.ended
+
+    def follow(request: gr.Request, session: AgentSession) -> Iterator[Updates]:
+        """Follow the work until it ends or the page turns to another run. Only one output, since each costs at every update."""
         if session.run is None or not session.must_follow:
-            yield [gr.skip(), gr.skip()]
+            yield {news: gr.skip()}
             return
-        language, turn, pace = language_of(request), session.following, Pace()
+        context, turn, pace = _context(builder, request, session), session.following, Pace()
         session.must_follow = False
-        for run in agent_sessions.follow(session.owner, session.run.id):
+        for run in context.agent_sessions.follow(session.owner, session.run.id):
             if session.following != turn:
                 break
             session.run = run
             if pace.is_due():
                 pace.began()
-                page = timeline(session, language)
-                yield [page, gr.skip()]
+                page = _timeline(context, session)
+                yield {news: page}
                 pace.ended(len(page))
-        yield [gr.skip(), session.following if session.following == turn else gr.skip()]
+        yield {ended: session.following if session.following == turn else gr.skip()}
 
-    def end(request: gr.Request, session: AgentSession) -> list[Any]:
-        if session.run is None or agent_sessions.is_working(session.run.id):
-            return [gr.skip()] * len(outputs)
+    def end(request: gr.Request, session: AgentSession) -> Updates:
+        context = _context(builder, request, session)
+        if session.run is None or context.agent_sessions.is_working(session.run.id):
+            return {news: gr.skip()}
         try:
-            session.run = agent_sessions.get(session.owner, session.run.id)
+            session.run = context.agent_sessions.get(session.owner, session.run.id)
         except EngineError as error:
             session.turn_to(None)
             session.problem = error
-        return rendered(session, request)
+        return _shown(components, context, session)
 
-    def attach(paths: list[str] | None, request: gr.Request, session: AgentSession) -> list[Any]:
-        actions.attach(known(session, request), paths or [])
-        return rendered(session, request)
+    components.follow.change(follow, components.session, [news, ended], **WORK)
+    ended.change(end, components.session, components.shown, **WORK)
 
-    def stop(session: AgentSession) -> None:
-        if session.run is not None:
-            agent_sessions.stop(session.owner, session.run.id)
 
-    def badge(request: gr.Request) -> str:
-        return view.badge_html(agent_sessions.sandbox, agent_sessions.options.run_timeout_s, language_of(request))
+def _wire_opening(builder: PageBuilder, components: Components, tab: gr.Tab) -> tuple[Callable[..., Updates], gr.State, list[Any]]:
+    """Opening the tab; returns the event of a change of language."""
+    shown_and_badge = [*components.shown, components.badge]
 
-    def arrive(request: gr.Request, session: AgentSession) -> list[Any]:
-        """The tab was opened. The first time in this process, the sandboxes are probed now, if that has not been done yet."""
+    def arrive(request: gr.Request, session: AgentSession) -> Updates:
+        """The first time in this process the sandboxes are probed now, if that has not been done yet."""
+        context = _context(builder, request, session)
         is_first, session.is_open = not session.is_open, True
         wanted = str(dict(request.query_params or {}).get("run", ""))
-        if is_first and wanted and known(session, request).run is None:
-            actions.perform(hands(request), session, "open", wanted)
-        sandbox = agent_sessions.sandbox
+        if is_first and wanted and session.run is None:
+            actions.perform(context, session, "open", value=wanted)
+        sandbox = context.agent_sessions.sandbox
         asks = gr.update(value=sandbox is None or sandbox.tier != "wasm") if is_first else gr.skip()
-        return [*begun(known(session, request), request), badge(request), asks]
+        return {**_changed(components, context, session), components.badge: _badge(context), components.approve: asks}
 
-    def respoken(request: gr.Request, session: AgentSession) -> list[Any]:
+    def respoken(request: gr.Request, session: AgentSession) -> Updates:
         if not session.is_open:
-            return [gr.skip()] * (len(outputs) + 1)
-        return [*rendered(known(session, request), request), badge(request)]
+            return {components.news: gr.skip()}
+        context = _context(builder, request, session)
+        return {**_shown(components, context, session), components.badge: _badge(context)}
 
-    gr.on([parts.send.click, parts.task.submit], send, [parts.task, parts.approve, session], [*outputs, follow], **WORK)
-    parts.bus.act(act, [parts.approve, session], [*outputs, follow], **WORK)
-    parts.new.click(new, session, [*outputs, follow], **WORK)
-    tab.select(arrive, session, [*outputs, follow, parts.badge, parts.approve], **WORK)
-    follow.change(grow, session, [parts.news, ended], **WORK)
-    ended.change(end, session, outputs, **WORK)
-    parts.stop.click(stop, session, **QUICK)
-    parts.attach.upload(attach, [parts.attach, session], outputs, **busy(parts.task))
-    return respoken, session, [*outputs, parts.badge]
+    tab.select(arrive, components.session, [*shown_and_badge, components.follow, components.approve], **WORK)
+    return respoken, components.session, shown_and_badge
