@@ -56,7 +56,7 @@ def solve(provider: LocalModelProvider, name: str, problem: Problem) -> Outcome:
     programs: list[str] = []
     calls = tokens = 0
     is_killed, end, started = False, "", time.perf_counter()
-    with open_sandbox() as box, CodeAgent(provider, box, OPTIONS) as agent:
+    with open_sandbox() as sandbox, CodeAgent(provider, sandbox, OPTIONS) as agent:
         for event in agent.stream(task):
             match event:
                 case CodeWritten(code):

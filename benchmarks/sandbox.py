@@ -1,6 +1,6 @@
-"""How soon a box of each sandbox is ready, and what a step costs: python -m benchmarks.sandbox
+"""How fast a session of each sandbox tier opens, and what a step costs: python -m benchmarks.sandbox
 
-Cold start: opening a box until its first empty program has run. Warm step: an empty program after that. Memory: what the box's
+Cold start: opening a session until its first empty program has run. Warm step: an empty program after that. Memory: what its
 processes hold (proportional set size), after the first program and after `import numpy` where the tier has it.
 """
 
@@ -44,12 +44,12 @@ def measure(tier: str) -> None:
     for _ in range(ROUNDS):
         started = time.perf_counter()
         before = held_bytes()
-        with open_sandbox(tier) as box:
-            box.run("pass")
+        with open_sandbox(tier) as sandbox:
+            sandbox.run("pass")
             cold.append(time.perf_counter() - started)
-            warm += [timed(lambda: box.run("pass")) for _ in range(STEPS)]
+            warm += [timed(lambda: sandbox.run("pass")) for _ in range(STEPS)]
             empty = held_bytes() - before
-            plot.append(timed(lambda: box.run("import numpy; print(numpy.arange(10).sum())", 30.0)))
+            plot.append(timed(lambda: sandbox.run("import numpy; print(numpy.arange(10).sum())", 30.0)))
             full = held_bytes() - before
     worst = sorted(warm)[int(0.95 * len(warm))]
     print(f"{tier:<6} cold start median {statistics.median(cold) * 1e3:6.0f} ms, worst {max(cold) * 1e3:6.0f} ms   "
@@ -59,7 +59,7 @@ def measure(tier: str) -> None:
 
 def main() -> None:
     argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
-    print(f"{ROUNDS} boxes of each tier, {STEPS} steps in each; load average {os.getloadavg()[0]:.1f}, "
+    print(f"{ROUNDS} sessions of each tier, {STEPS} steps in each; load average {os.getloadavg()[0]:.1f}, "
           f"{Path('/proc/cpuinfo').exists() and os.cpu_count()} cores")
     for report in probe_sandboxes():
         if report.is_available:

@@ -182,7 +182,7 @@ class AgentLoop:
             return None
         yield Running(work.steps)
         is_interrupted = False
-        with closing(sandbox.stream(code, self._options.run_timeout_s)) as events:      # type: ignore[type-var]
+        with closing(sandbox.stream(code, self._options.run_timeout_s)) as events:
             for event in events:
                 if self._stop.is_set() and not is_interrupted:
                     is_interrupted = True

@@ -1,4 +1,4 @@
-"""Boxes to run a model's programs in. A tier that failed one of its escape attempts on this machine is off."""
+"""Sandboxes for programs that a model wrote. A tier that fails one of its escape attempts on this machine is not used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_LIMITS = Limits()
 
 
 def best_sandbox(*, is_public: bool = False) -> TierReport | None:
-    """The tier that `open_sandbox` takes, or None. Only tiers that come before it are probed, too, if they were not yet: up to 2 s each."""
+    """The tier that `open_sandbox` would use, or None. Probes it and the tiers before it if that was not done yet: up to 2 s each."""
     for candidate in _in_order(is_public):
         if (report := report_of(candidate)).is_available:
             return report
@@ -24,14 +24,15 @@ def best_sandbox(*, is_public: bool = False) -> TierReport | None:
 
 
 def _in_order(is_public: bool) -> tuple[Tier, ...]:
-    """For strangers the tier that shares no kernel with them comes first."""
+    """On a public page the tier that shares less of the machine with visitors comes first."""
     return TIERS[::-1] if is_public else TIERS
 
 
 def open_sandbox(tier: str | None = None, limits: Limits = DEFAULT_LIMITS, *, is_public: bool = False) -> Sandbox:
-    """A fresh box of the best tier that passed its probe, or of the one named. The first call of a tier probes it: up to 2 s.
+    """Open a session in the best tier that passed its probe, or in the named one. The first use of a tier probes it: up to 2 s.
 
-    `is_public`: for strangers. Raises SandboxUnavailable when there is none."""
+    `is_public`: for visitors of a public page. Raises SandboxUnavailable.
+    """
     names = [candidate.name for candidate in TIERS]
     if tier is not None and tier not in names:
         raise SandboxUnavailable(f"there is no tier {tier!r}, only {', '.join(names)}")

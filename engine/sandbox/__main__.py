@@ -1,4 +1,4 @@
-"""Fetches what the wasm sandbox needs, once: python -m engine.sandbox"""
+"""Downloads Pyodide for the wasm sandbox, once: python -m engine.sandbox"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Pyodide, fetched once into the data folder by its version and checksum: `python -m engine.sandbox`.
+"""Downloads Pyodide once into the data folder, by version and checksum: `python -m engine.sandbox`.
 
-Nothing here happens by itself: whoever wants the wasm tier asks for it, before a page is up or in the background.
+Nothing is downloaded on import: only on request, before the page is up or in the background.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide-lock.jso
 PUBLIC_REGISTRY = "https://registry.npmjs.org"
 MAX_BYTES = 32 << 20            # the tarball has 6.2 MiB
 MAX_FILE_BYTES = 64 << 20       # its largest file 9.2
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 
 
 def pyodide_folder(data_dir: Path) -> Path:
-    """Where it lies once it was fetched; complete if it exists."""
+    """Where Pyodide is once it was downloaded; complete if it exists."""
     return data_dir / "sandbox" / f"pyodide-{VERSION}"
 
 
 def fetch_pyodide(data_dir: Path) -> Path:
-    """The folder, at once where it exists; else blocks for a download of 6 MiB. Raises SandboxUnavailable."""
+    """The folder; blocks for a download of 6 MiB if it does not exist. Raises SandboxUnavailable."""
     folder = pyodide_folder(data_dir)
     if folder.is_dir():
         return folder
@@ -42,7 +42,7 @@ def fetch_pyodide(data_dir: Path) -> Path:
     try:
         tarball = _download(address)
         if hashlib.sha256(tarball).hexdigest() != SHA256:
-            raise SandboxUnavailable(f"what {address} sent is not Pyodide {VERSION}: its checksum is another")
+            raise SandboxUnavailable(f"what {address} sent is not Pyodide {VERSION}: its checksum differs")
         folder.parent.mkdir(parents=True, exist_ok=True)
         _unpack(tarball, folder)
     except (OSError, EOFError, ValueError, http.client.HTTPException, tarfile.TarError, zlib.error) as error:
@@ -51,9 +51,9 @@ def fetch_pyodide(data_dir: Path) -> Path:
 
 
 def registry() -> str:
-    """The npm registry that this machine is set up for: the environment, .npmrc where npm is there to read it, or the public one."""
-    told = next((value for name, value in os.environ.items() if name.lower() == "npm_config_registry"), "") or _npms_registry()
-    return (told if told.startswith(("https://", "http://")) else PUBLIC_REGISTRY).rstrip("/")
+    """The npm registry that this machine is configured for: from the environment, from .npmrc if npm is installed, or the public one."""
+    configured = next((value for name, value in os.environ.items() if name.lower() == "npm_config_registry"), "") or _npms_registry()
+    return (configured if configured.startswith(("https://", "http://")) else PUBLIC_REGISTRY).rstrip("/")
 
 
 def _npms_registry() -> str:
@@ -61,19 +61,19 @@ def _npms_registry() -> str:
     if npm is None:
         return ""
     try:
-        return subprocess.run([npm, "config", "get", "registry"], capture_output=True, text=True, timeout=PATIENCE_S).stdout.strip()
+        return subprocess.run([npm, "config", "get", "registry"], capture_output=True, text=True, timeout=TIMEOUT_S).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
 
 
 def _download(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=PATIENCE_S) as reply:
+    with urllib.request.urlopen(address, timeout=TIMEOUT_S) as reply:
         tarball = bytes(reply.read(MAX_BYTES))
     return tarball
 
 
 def _unpack(tarball: bytes, folder: Path) -> None:
-    """Only the files it must have, written under names of our own: no path of the archive is ever used."""
+    """Extract only FILES, under our own names: no path of the archive is used."""
     with tempfile.TemporaryDirectory(prefix="coming-", dir=folder.parent) as name, \
             tarfile.open(fileobj=io.BytesIO(tarball), mode="r:gz") as archive:
         coming = Path(name) / "pyodide"
@@ -87,5 +87,5 @@ def _unpack(tarball: bytes, folder: Path) -> None:
         try:
             coming.rename(folder)
         except OSError:
-            if not folder.is_dir():     # else another process was faster
+            if not folder.is_dir():     # otherwise another process was faster
                 raise

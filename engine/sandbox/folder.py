@@ -1,6 +1,7 @@
-"""The files of a box, as the host sees them: what is there, whether it is too much, what a run made, and their end.
+"""The files of a session on the host's disk: listing, limits, what a run produced, deletion.
 
-Names and contents are a stranger's. Nothing here follows a link or opens a file; no recursion, since a path may be deeper than a stack.
+Names and contents are untrusted. Nothing here follows a link or opens a file, and nothing recurses, since a path may be deeper
+than the stack.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .base import Limits, ProducedFile
 
 
 class Stamp(NamedTuple):
-    """Two equal ones: the same file, untouched. A guest cannot set times."""
+    """Equal stamps: the same, unchanged file. A guest cannot set times."""
 
     inode: int
     num_bytes: int
@@ -26,12 +27,12 @@ class Stamp(NamedTuple):
 Stamps = dict[str, Stamp]           # by path relative to the work folder
 
 
-class TooMuch(Exception):
-    """A limit on files was passed; the text says which, as the end of a sentence about the program."""
+class LimitExceeded(Exception):
+    """A limit was exceeded; the text completes a sentence about the program: "wrote more than 128 MiB of files"."""
 
 
-class BoxFolder:
-    """One box's own corner of the disk: `work` for programs, `home` for caches, `libraries` to import from."""
+class SessionFolder:
+    """One session's temporary folder: `work` for programs, `home` for caches, `libraries` to import from."""
 
     def __init__(self, links: dict[str, str]) -> None:
         self.root = Path(os.path.realpath(tempfile.mkdtemp(prefix="mindcubes-")))
@@ -42,7 +43,7 @@ class BoxFolder:
             (self.libraries / name).symlink_to(path)
 
     def stamps(self, limits: Limits | None = None, unnamed_bytes: int = 0) -> Stamps:
-        """Every regular file of `work`. `unnamed_bytes` of deleted files count with those of both folders. Raises TooMuch."""
+        """Every regular file of `work`. `unnamed_bytes`: of deleted but open files, counted as well. Raises LimitExceeded."""
         num_entries, num_bytes = 0, unnamed_bytes
         files: Stamps = {}
         for folder in (self.work, self.home):
@@ -57,13 +58,13 @@ class BoxFolder:
         return files
 
     def produced(self, before: Stamps, limits: Limits) -> tuple[ProducedFile, ...]:
-        """What is new or changed since `before`, by name; names that cannot be shown or sent are left out. Raises TooMuch."""
+        """New and changed files since `before`, by name, without names that cannot be shown or sent. Raises LimitExceeded."""
         now = self.stamps(limits)
         changed = sorted(name for name, stamp in now.items() if before.get(name) != stamp and name.isprintable())
         return tuple(ProducedFile(name.replace(os.sep, "/"), self.work / name, now[name].num_bytes) for name in changed)
 
     def discard_new(self, before: Stamps) -> None:
-        """After too much: of `work` only files that lie directly in it and are as they were `before` stay; `home` is emptied."""
+        """After an exceeded limit: keep only unchanged files directly in `work`, and empty `home`."""
         for folder in (self.home, self.work):
             for entry in _scan(str(folder)):
                 if folder is self.home or _stamp(entry) is None or before.get(entry.name) != _stamp(entry):
@@ -75,13 +76,13 @@ class BoxFolder:
 
 def _require_room(num_entries: int, num_bytes: int, limits: Limits) -> None:
     if num_entries > limits.num_files:
-        raise TooMuch(f"made more than {limits.num_files} files")
+        raise LimitExceeded(f"made more than {limits.num_files} files")
     if num_bytes > limits.folder_bytes:
-        raise TooMuch(f"wrote more than {limits.folder_bytes >> 20} MiB of files")
+        raise LimitExceeded(f"wrote more than {limits.folder_bytes >> 20} MiB of files")
 
 
 def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Every entry below `folder`, parents first. What disappears meanwhile is left out. Raises TooMuch on a path that is too deep."""
+    """Every entry below `folder`, parents first, without those that disappear meanwhile. Raises LimitExceeded on too deep a path."""
     waiting = [str(folder)]
     while waiting:
         try:
@@ -89,7 +90,7 @@ def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise TooMuch("made folders too deep to look into") from error
+            raise LimitExceeded("made folders too deep to look into") from error
         for entry in entries:
             yield entry
             if entry.is_dir(follow_symlinks=False):
@@ -101,13 +102,13 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except PermissionError:
-        os.chmod(folder, 0o700)     # made unreadable by its owner, who is also ours
+        os.chmod(folder, 0o700)     # made unreadable by the program, which runs as our user
         with os.scandir(folder) as entries:
             return list(entries)
 
 
 def _stamp(entry: os.DirEntry[str]) -> Stamp | None:
-    """None for what is not a regular file, or is gone."""
+    """None if it is not a regular file or no longer exists."""
     try:
         facts = entry.stat(follow_symlinks=False)
     except OSError:
@@ -116,7 +117,7 @@ def _stamp(entry: os.DirEntry[str]) -> Stamp | None:
 
 
 def _remove(path: str, above: Path) -> None:
-    """Delete a tree of any depth: each folder found inside is moved up beside its parent first, so no path grows."""
+    """Delete a tree of any depth: each folder inside is first moved up into one flat folder, so no path grows."""
     if not os.path.isdir(path) or os.path.islink(path):
         os.unlink(path)
         return

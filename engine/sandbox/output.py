@@ -1,4 +1,4 @@
-"""What a program printed, however much that was: its head, its tail, and how much lay between."""
+"""The output of a program: its beginning and end, and how much was dropped in between."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 
 
 class KeptOutput:
-    """Takes bytes as they come, also cut in the middle of a character; never holds much more than `max_chars`."""
+    """Accepts bytes in any pieces, also split inside a character; never holds much more than `max_chars`."""
 
     def __init__(self, max_chars: int) -> None:
         self._half = max_chars // 2
@@ -16,7 +16,7 @@ class KeptOutput:
         self._num_left_out = 0
 
     def add(self, data: bytes, *, is_last: bool = False) -> str:
-        """What of it belongs to the head, so is worth showing at once."""
+        """Returns the part that belongs to the beginning, which is shown at once."""
         text = self._decoder.decode(data, is_last)
         shown = text[:self._half - self._num_head_chars]
         if shown:

@@ -1,4 +1,4 @@
-"""What a guest may read: the interpreter, the system's shared libraries, and the packages that programs are promised."""
+"""What a guest may read: the interpreter, the system's shared libraries, and the packages offered to programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/etc/
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """`links` are the files and folders of site-packages to show a guest, by their names; the rest of it stays unseen."""
+    """`links`: the entries of site-packages that a guest can see, by name; it sees no others."""
 
     versions: tuple[str, ...]
     links: dict[str, str]
@@ -26,13 +26,13 @@ class Packages:
 
 @cache
 def interpreter() -> str:
-    """The real file, outside any virtual environment."""
+    """The interpreter's real path, outside any virtual environment."""
     return os.path.realpath(sys.executable) if sys.executable else ""
 
 
 @cache
 def interpreter_paths() -> tuple[str, ...]:
-    """Everything that the standard library is loaded from."""
+    """All paths that the standard library is loaded from."""
     extensions = sysconfig.get_config_var("DESTSHARED")
     shared = (str(path) for path in Path(sys.base_prefix, "lib").glob("*.so*"))
     return (os.path.dirname(os.__file__), *((extensions,) if extensions else ()), *shared, *SYSTEM)
@@ -40,7 +40,7 @@ def interpreter_paths() -> tuple[str, ...]:
 
 @cache
 def promised_packages() -> Packages:
-    """Those of PROMISED that the application has, with all that they need. Found by their metadata; nothing is imported."""
+    """Those of PROMISED that are installed, with their requirements. Found by metadata; nothing is imported."""
     found = _with_requirements(PROMISED)
     versions = tuple(f"{name} {found[name].version}" for name in PROMISED if name in found)
     return Packages(versions, {name: path for part in found.values() for name, path in _top_level(part).items()})
@@ -62,7 +62,7 @@ def _with_requirements(names: tuple[str, ...]) -> dict[str, Distribution]:
 
 
 def _top_level(part: Distribution) -> dict[str, str]:
-    """The entries of site-packages that belong to one distribution, by its RECORD or, of a system's package, `top_level.txt`."""
+    """The entries of site-packages that belong to one distribution, by its RECORD or, for a system package, `top_level.txt`."""
     record = part.read_text("RECORD") or ""
     names = {re.split(r"[/,]", line, maxsplit=1)[0].strip('"') for line in record.splitlines()}
     names |= set((part.read_text("top_level.txt") or "").split()) if not record else set()

@@ -1,6 +1,6 @@
-"""Frames to and from one process, on two threads: works on every platform, also where pipes cannot be waited for together.
+"""Frames to and from one process, on two threads: also works on platforms where one cannot wait for several pipes at once.
 
-A frame is one letter for its kind, four bytes of length (little-endian), and so many bytes. The guest's side: pyodide/frames.mjs.
+A frame is one byte for its kind, four bytes for its length (little-endian), and the payload. The guest's side: pyodide/frames.mjs.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import NamedTuple
 
 PIECE_BYTES = 64 << 10
 MAX_FRAME_BYTES = 64 << 10
-MAX_WAITING = 8                 # pieces: a guest that prints faster than it is read has to wait
+MAX_WAITING = 8                 # pieces: a guest that prints faster than we read is blocked
 HEAD_BYTES = 5
 
 
-class Frame(NamedTuple):
+class PipeFrame(NamedTuple):
     kind: bytes
     payload: bytes = b""
 
 
-class BadFrame(Exception):
-    """What no honest guest sends."""
+class InvalidFrame(Exception):
+    """A frame that an unmodified guest never sends."""
 
 
 class Pipes:
@@ -34,23 +34,23 @@ class Pipes:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
-        self._outgoing: queue.SimpleQueue[Iterable[Frame] | None] = queue.SimpleQueue()
+        self._outgoing: queue.SimpleQueue[Iterable[PipeFrame] | None] = queue.SimpleQueue()
         self._incoming: queue.Queue[bytes] = queue.Queue(MAX_WAITING)
         self._unread = b""
-        self.is_open = True         # until the process has closed its end, and all that came before was received
-        # They hold the pipes and nothing else, so that a forgotten box can be collected.
+        self.is_open = True         # until the process has closed its end and everything before that was received
+        # They refer to the pipes only, so that an unreferenced session can be garbage-collected.
         self._writer = threading.Thread(target=_write, args=(process.stdin.fileno(), self._outgoing), name="sandbox-write", daemon=True)
         self._reader = threading.Thread(target=_read, args=(process.stdout.fileno(), self._incoming), name="sandbox-read", daemon=True)
         self._writer.start()
         self._reader.start()
 
-    def send(self, frames: Iterable[Frame]) -> None:
-        """Returns at once; the frames are made while they are written."""
+    def send(self, frames: Iterable[PipeFrame]) -> None:
+        """Return at once; the frames are created while they are written."""
         self._outgoing.put(frames)
 
-    def receive(self, timeout_s: float) -> list[Frame]:
-        """Whole frames, soon after something came. Raises BadFrame."""
-        frames: list[Frame] = []
+    def receive(self, timeout_s: float) -> list[PipeFrame]:
+        """Complete frames, as soon as something arrives. Raises InvalidFrame."""
+        frames: list[PipeFrame] = []
         for piece in self._pieces(timeout_s):
             self.is_open = self.is_open and bool(piece)
             self._unread += piece
@@ -59,7 +59,7 @@ class Pipes:
 
     def close(self) -> None:
         self._outgoing.put(None)
-        while self._reader.is_alive():      # it may wait for room
+        while self._reader.is_alive():      # it may be waiting for room in the queue
             self._pieces(0.01)
         self._writer.join()
 
@@ -71,16 +71,16 @@ class Pipes:
                 pieces.append(self._incoming.get_nowait())
         return pieces
 
-    def _whole_frames(self) -> list[Frame]:
-        frames, at = list[Frame](), 0
+    def _whole_frames(self) -> list[PipeFrame]:
+        frames, at = list[PipeFrame](), 0
         while len(self._unread) - at >= HEAD_BYTES:
             num_bytes = int.from_bytes(self._unread[at + 1:at + HEAD_BYTES], "little")
             if num_bytes > MAX_FRAME_BYTES:
-                raise BadFrame
+                raise InvalidFrame
             end = at + HEAD_BYTES + num_bytes
             if end > len(self._unread):
                 break
-            frames.append(Frame(self._unread[at:at + 1], self._unread[at + HEAD_BYTES:end]))
+            frames.append(PipeFrame(self._unread[at:at + 1], self._unread[at + HEAD_BYTES:end]))
             at = end
         self._unread = self._unread[at:]
         return frames
@@ -96,7 +96,7 @@ def _read(pipe: int, incoming: queue.Queue[bytes]) -> None:
         incoming.put(piece)
 
 
-def _write(pipe: int, outgoing: queue.SimpleQueue[Iterable[Frame] | None]) -> None:
+def _write(pipe: int, outgoing: queue.SimpleQueue[Iterable[PipeFrame] | None]) -> None:
     while (frames := outgoing.get()) is not None:
         try:
             for kind, payload in frames:
@@ -104,4 +104,4 @@ def _write(pipe: int, outgoing: queue.SimpleQueue[Iterable[Frame] | None]) -> No
                 while data:
                     data = data[os.write(pipe, data):]
         except OSError:
-            pass        # it died; the other pipe tells
+            pass        # the process has ended, which the other pipe shows

@@ -1,4 +1,4 @@
-"""The sandboxes made ready while a page is already up."""
+"""Prepares the sandboxes in the background while the page is already up."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 
 
 def prepare_sandboxes(data_dir: Path, *, is_public: bool = False) -> None:
-    """Probe the tier that is taken here. Where that is wasm (for strangers, and where there is no jail), fetch what it lacks before.
+    """Probe the tier used here. If that is wasm (on a public page, or without a jail), download Pyodide first.
 
-    Blocks for a second, and some 10 more the first time wasm is wanted, so it wants a thread of its own. What cannot be had is
-    logged, and stands in the tier's report.
+    Blocks for a second, and some 10 more the first time wasm is needed: call it in a thread. Failures are logged and are the
+    reason in the tier's report.
     """
     if not is_public and report_of(TIERS[0]).is_available:
         return

@@ -1,6 +1,6 @@
-"""The host's end of one guest process: starting it, pipes to and from it, signals.
+"""The host's side of a guest in the jail: starts its process, talks to it through pipes, sends it signals.
 
-An answer that is not one line of the expected form is Odd, and ends the run it came in.
+A message that is not one line of the expected form is a ProtocolViolation and ends the run.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import SandboxUnavailable
-from .answers import Answer, Odd, Ready, parse_answer
 from .base import Limits
-from .folder import BoxFolder
-from .guest.setup import Setup
+from .folder import SessionFolder
+from .guest.setup import JailSetup
+from .guest_protocol import GuestMessage, ProtocolViolation, Ready, parse_message
 from .packages import interpreter
-from .watch import require_moderation
+from .usage import require_within_limits
 
 START_S = 10.0                  # a guest takes 0.05; a machine under load may take longer
-MAX_ANSWER_BYTES = 64 << 10     # an honest report has at most 4,000 characters
-PIPE_BYTES = 64 << 10           # what a pipe holds: one read empties it
+MAX_ANSWER_BYTES = 64 << 10     # a real report has at most 4,000 characters
+PIPE_BYTES = 64 << 10           # capacity of a pipe: one read empties it
 BOOT = "import sys; sys.path.append(sys.argv[1]); from guest.loop import main; main()"
 
 
 class GuestProcess:
-    """Locked in, waiting for a program. One thread at a time may use it; `close` ends it."""
+    """A confined interpreter that waits for programs. One thread at a time may use it; `close` ends it."""
 
     keeps_files = True
 
-    def __init__(self, setup: Setup) -> None:
-        """Blocks until the guest has locked itself in. Raises SandboxUnavailable."""
-        # The kernel kills a guest when the thread that started it ends (see lockdown): so it is one that never does.
+    def __init__(self, setup: JailSetup) -> None:
+        """Block until the guest has confined itself. Raises SandboxUnavailable."""
+        # The kernel kills a guest when the thread that started it ends (see lockdown), so one that never ends starts it.
         self._process, self._answers = starter(os.getpid()).submit(_spawn).result()
         self._commands, self._output = _raw(self._process)
         for pipe in (self._commands, self._output, self._answers):
@@ -60,16 +60,16 @@ class GuestProcess:
         return self._answers in self._open and self._process.poll() is None
 
     def start(self, code: str, nonce: bytes) -> None:
-        """Hand over a program; it runs while `exchange` is called."""
+        """Send a program; it runs while `exchange` is called."""
         self.num_bytes_printed = 0
         self._queue({"code": code}, nonce)
         self._process.send_signal(signal.SIGCONT)
 
-    def exchange(self, timeout_s: float) -> tuple[bytes, list[Answer]]:
-        """Write what is left to write, wait until something comes: what was printed, and whole answers."""
+    def exchange(self, timeout_s: float) -> tuple[bytes, list[GuestMessage]]:
+        """Write what is pending, wait for output and messages, and return what arrived."""
         readable = self._wait(timeout_s)
         answers = self._take_answers() if self._answers in readable else []
-        # An answer is sent after everything that was printed: so that lies in the pipe by now.
+        # A message is sent after all output, so that is in the pipe by now.
         output = self._read(self._output) if self._output in readable or (answers and self._output in self._open) else b""
         self.num_bytes_printed += len(output)
         return output, answers
@@ -78,14 +78,14 @@ class GuestProcess:
         self._process.send_signal(signal.SIGINT)
 
     def freeze(self) -> None:
-        """Threads that a program left behind do nothing between two programs."""
+        """Suspend it, so that threads that a program left behind do nothing between two programs."""
         self._process.send_signal(signal.SIGSTOP)
 
-    def require_moderation(self, folder: BoxFolder, limits: Limits) -> None:
-        require_moderation(self.pid, folder, limits)
+    def require_within_limits(self, folder: SessionFolder, limits: Limits) -> None:
+        require_within_limits(self.pid, folder, limits)
 
     def close(self) -> str:
-        """Kill it if it still lives. Returns how it ended, for people."""
+        """Kill the process if it is still alive. Returns how it ended, as text."""
         self._process.kill()
         code = self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -95,7 +95,7 @@ class GuestProcess:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _wait(self, timeout_s: float) -> set[int]:
-        """The pipes that have something, or have ended; writes meanwhile. Not `select`: a busy host has handles beyond 1023."""
+        """The pipes that have data or have ended; writes meanwhile. Not `select`, which fails for file descriptors above 1023."""
         poller = select.poll()
         for pipe in self._open:
             poller.register(pipe, select.POLLIN)
@@ -106,7 +106,7 @@ class GuestProcess:
             self._write()
         return ready
 
-    def _begin(self, setup: Setup) -> None:
+    def _begin(self, setup: JailSetup) -> None:
         self._queue(asdict(setup))
         printed, deadline = b"", time.monotonic() + START_S
         while self.is_alive and time.monotonic() < deadline:
@@ -129,7 +129,7 @@ class GuestProcess:
         except BlockingIOError:
             pass
         except BrokenPipeError:
-            self._unsent = b""      # it died; the other pipe tells
+            self._unsent = b""      # the process has ended, which the other pipe shows
 
     def _read(self, pipe: int) -> bytes:
         try:
@@ -140,21 +140,21 @@ class GuestProcess:
             self._open.discard(pipe)
         return data
 
-    def _take_answers(self) -> list[Answer]:
+    def _take_answers(self) -> list[GuestMessage]:
         *lines, self._unread = (self._unread + self._read(self._answers)).split(b"\n")
         if len(self._unread) > MAX_ANSWER_BYTES:
-            return [Odd()]
-        return [parse_answer(line) for line in lines]
+            return [ProtocolViolation()]
+        return [parse_message(line) for line in lines]
 
 
 @cache
 def starter(host: int) -> ThreadPoolExecutor:
-    """The thread that starts all guests of this process, `host`; a fork of it gets one of its own."""
+    """The thread that starts all guests of the process `host`; a forked child gets one of its own."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-starter")
 
 
 def _spawn() -> tuple[subprocess.Popen[bytes], int]:
-    """The process, and the pipe of its answers. Raises SandboxUnavailable."""
+    """The process, and the pipe for its messages. Raises SandboxUnavailable."""
     answers, theirs = os.pipe()
     command = [interpreter(), "-I", "-S", "-X", "utf8", "-c", BOOT, str(Path(__file__).parent), str(theirs)]
     try:

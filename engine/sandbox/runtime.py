@@ -1,4 +1,4 @@
-"""What the wasm tier runs on: Deno from this environment, Pyodide from the data folder, and a snapshot of its memory made there."""
+"""Runtime of the wasm tier: Deno from this Python environment, Pyodide from the data folder, and a snapshot of its memory."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .fetch import SHA256, VERSION, pyodide_folder
 log = logging.getLogger(__name__)
 SCRIPTS, GUEST = (Path(__file__).resolve().parent / name for name in ("pyodide", "guest"))
 OFFLINE = ("--no-prompt", "--no-remote", "--no-npm", "--no-config", "--no-lock", "--cached-only")
-SNAPSHOT_S = 60.0               # making one takes 4
+SNAPSHOT_S = 60.0               # making one takes 4 s
 _making = threading.Lock()
-_given_up: set[Path] = set()    # snapshots that could not be made: tried once per process
+_given_up: set[Path] = set()    # snapshots that could not be made; tried once per process
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """`snapshot` is None where none could be made: Python then takes 3 s to start instead of 0.5."""
+    """`snapshot`: None if it could not be made; Python then takes 3 s to start instead of 0.5."""
 
     deno: str
     pyodide: Path
@@ -33,7 +33,7 @@ class Runtime:
 
 
 def find_runtime(data_dir: Path) -> Runtime:
-    """Makes the snapshot where it is missing: 4 s, once. Downloads nothing. Raises SandboxUnavailable."""
+    """Makes the snapshot if it is missing: 4 s, once. Downloads nothing. Raises SandboxUnavailable."""
     deno, folder = _deno(), pyodide_folder(data_dir).resolve()
     if not folder.is_dir():
         raise SandboxUnavailable(f"Pyodide {VERSION} was not fetched yet: `python -m engine.sandbox` does that")
@@ -56,13 +56,13 @@ def _snapshot(deno: str, folder: Path) -> Path | None:
             try:
                 _make_snapshot(deno, folder, path)
             except (OSError, subprocess.SubprocessError) as error:
-                log.warning("no snapshot of Pyodide could be made, so its boxes open slowly: %s", error)
+                log.warning("no snapshot of Pyodide could be made, so wasm sandboxes open slowly: %s", error)
                 _given_up.add(path)
     return None if path in _given_up else path
 
 
 def _fingerprint() -> str:
-    """Another one as soon as anything that is inside the snapshot, or that reads it, is another."""
+    """Changes whenever anything in the snapshot, or anything that reads it, changes."""
     try:
         engine = version("deno")
     except PackageNotFoundError:
@@ -74,7 +74,7 @@ def _fingerprint() -> str:
 
 
 def _make_snapshot(deno: str, folder: Path, path: Path) -> None:
-    """Only code of ours and Pyodide's own runs here. Raises OSError and SubprocessError."""
+    """Only our own code and Pyodide's runs here. Raises OSError and SubprocessError."""
     with tempfile.TemporaryDirectory(prefix="coming-", dir=path.parent) as name:
         coming = Path(name).resolve() / "snapshot.bin"
         subprocess.run([
@@ -87,5 +87,5 @@ def _make_snapshot(deno: str, folder: Path, path: Path) -> None:
 
 
 def path_list(*paths: Path) -> str:
-    """For a flag of Deno's, where a comma of a path is written twice."""
+    """As the value of a Deno flag, in which a comma in a path is doubled."""
     return ",".join(str(path).replace(",", ",,") for path in paths)

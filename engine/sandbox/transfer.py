@@ -1,6 +1,6 @@
-"""Files in and out of a guest that has no disk: as frames, between the box's folder and the folder in its memory.
+"""Transfers files as frames between a session's folder and a guest that has its files in memory only.
 
-Names and contents are a stranger's. What an honest guest never sends is a BadFrame.
+Names and contents are untrusted. What an unmodified guest never sends raises InvalidFrame.
 """
 
 from __future__ import annotations
@@ -12,43 +12,43 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from .base import Limits
-from .folder import BoxFolder, Stamps
-from .pipes import BadFrame, Frame
+from .folder import SessionFolder, Stamps
+from .pipes import InvalidFrame, PipeFrame
 
-PIECE_BYTES = 48 << 10          # of a file, in every frame but its last
+PIECE_BYTES = 48 << 10          # of a file in every frame but the last
 MAX_PARTS, MAX_PART_BYTES, MAX_NAME_BYTES = 32, 255, 1024
 NAME, DATA, END, GONE = b"n", b"d", b"e", b"x"
 
 
-def changes(folder: BoxFolder, before: Stamps, now: Stamps) -> Iterator[Frame]:
-    """What a guest that knows `before` must hear of. Files are read when their frames are taken; one that is gone by then is left out."""
+def changes(folder: SessionFolder, before: Stamps, now: Stamps) -> Iterator[PipeFrame]:
+    """Frames that bring a guest from `before` to `now`. A file is read when its frames are taken, and skipped if it is gone by then."""
     for name in before.keys() - now.keys():
-        yield Frame(GONE, _sent(name))
+        yield PipeFrame(GONE, _sent(name))
     for name, stamp in now.items():
         if before.get(name) == stamp:
             continue
         try:
             with open(folder.work / name, "rb") as file:
-                yield Frame(NAME, _sent(name))
+                yield PipeFrame(NAME, _sent(name))
                 while piece := file.read(PIECE_BYTES):
-                    yield Frame(DATA, piece)
-                yield Frame(END)
+                    yield PipeFrame(DATA, piece)
+                yield PipeFrame(END)
         except OSError:
             continue
 
 
-class Inbox:
-    """Takes the files of one program, and holds them to the limits."""
+class FileReceiver:
+    """Receives the files of one program and enforces the limits."""
 
-    def __init__(self, folder: BoxFolder, limits: Limits) -> None:
+    def __init__(self, folder: SessionFolder, limits: Limits) -> None:
         self._folder, self._limits = folder, limits
-        self._name: str | None = None       # of the file that is coming; empty when it cannot be shown, so is not kept
+        self._name: str | None = None       # of the file being received; empty if it cannot be shown and so is not kept
         self._file: BinaryIO | None = None
         self._num_files = self._num_gone = self._num_bytes = self._file_bytes = 0
-        self._is_last = False               # after a small piece none may come: crumbs without end would keep the host busy
+        self._is_last = False               # only the last piece may be small: endless tiny pieces would keep the host busy
 
-    def take(self, frame: Frame) -> None:
-        """Raises BadFrame, and OSError when the host's disk is full."""
+    def take(self, frame: PipeFrame) -> None:
+        """Raises InvalidFrame, and OSError if the host's disk is full."""
         kind, payload = frame
         match kind, self._name is not None:
             case b"x", False:
@@ -60,7 +60,7 @@ class Inbox:
             case b"e", True:
                 self._end()
             case _:
-                raise BadFrame
+                raise InvalidFrame
 
     def close(self) -> None:
         if self._file is not None:
@@ -76,7 +76,7 @@ class Inbox:
         self._num_files += 1
         self._file_bytes, self._is_last = 0, False
         if self._num_files > self._limits.num_files:
-            raise BadFrame
+            raise InvalidFrame
         self._file = self._coming.open("wb")
 
     def _add(self, payload: bytes) -> None:
@@ -84,7 +84,7 @@ class Inbox:
         self._file_bytes += len(payload)
         self._num_bytes += len(payload)
         if self._is_last or self._file_bytes > self._limits.file_bytes or self._num_bytes > self._limits.folder_bytes:
-            raise BadFrame
+            raise InvalidFrame
         self._is_last = len(payload) < PIECE_BYTES
         self._file.write(payload)
 
@@ -98,20 +98,20 @@ class Inbox:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.replace(self._coming, path)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise BadFrame from error
+            raise InvalidFrame from error
 
     def _remove(self, payload: bytes) -> None:
-        """The file, and the folders that are empty without it: a guest tells of files only."""
+        """Delete the file and the folders that are empty without it, since a guest reports files only."""
         self._num_gone += 1
         if self._num_gone > self._limits.num_files:
-            raise BadFrame
+            raise InvalidFrame
         if not (name := _received(payload)):
             return
         path = self._folder.work / name
         try:
             path.unlink(missing_ok=True)
         except (NotADirectoryError, IsADirectoryError, PermissionError) as error:
-            raise BadFrame from error
+            raise InvalidFrame from error
         with contextlib.suppress(OSError):
             while (path := path.parent) != self._folder.work:
                 path.rmdir()
@@ -122,13 +122,13 @@ def _sent(name: str) -> bytes:
 
 
 def _received(payload: bytes) -> str:
-    """A path below the work folder; empty for one that this machine cannot have or a page cannot show. Raises BadFrame."""
+    """A path below the work folder; empty for one that this machine cannot store or a page cannot show. Raises InvalidFrame."""
     if len(payload) > MAX_NAME_BYTES:
         return ""
     name = payload.decode("utf-8", "replace")
     parts = name.split("/")
     if not all(parts) or {".", ".."} & set(parts) or "\0" in name:
-        raise BadFrame
+        raise InvalidFrame
     if len(parts) > MAX_PARTS or any(len(part.encode()) > MAX_PART_BYTES for part in parts) or not name.isprintable():
         return ""
     return "" if os.name == "nt" and not _is_plain_on_windows(parts) else str(PurePosixPath(name))

@@ -80,11 +80,11 @@ def run_problems(engine: Engine, active_model: ActiveModel, name: str, problems:
 
 
 def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, control: Control) -> Iterator[str]:
-    """Every program that the agent writes for a problem, in a box of its own."""
+    """Every program that the agent writes for a problem, in a sandbox session of its own."""
     options = AgentOptions(generation=GenerationOptions(max_new_tokens=MAX_TOKENS, temperature=0.0))
     task = f"Complete this Python function. Write the whole function.\n\n```python\n{problem.prompt.rstrip()}\n```"
-    with (open_sandbox(is_public=engine.settings.is_public) as box,
-          CodeAgent(_Loaded(engine, active_model, control), box, options) as agent,
+    with (open_sandbox(is_public=engine.settings.is_public) as sandbox,
+          CodeAgent(_Loaded(engine, active_model, control), sandbox, options) as agent,
           closing(agent.stream(task)) as events):
         for event in events:
             control.check()
@@ -93,12 +93,12 @@ def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, contr
 
 
 def passes(problem: Problem, code: str, is_public: bool = False) -> bool:
-    """Whether a program passes the tests, in a fresh box. The prompt comes first: its imports and helpers belong to it.
+    """Whether a program passes the tests, in a fresh session. The prompt comes first: its imports and helpers belong to it.
 
     A word that the program cannot know is printed behind the tests, so that leaving early is no success.
     """
     word = secrets.token_hex(16)
     program = "\n\n".join((problem.prompt, code, problem.test, f"check({problem.entry_point})\nprint({word!r})\n"))
-    with open_sandbox(is_public=is_public) as box:
-        result = box.run(program, TEST_S)
+    with open_sandbox(is_public=is_public) as sandbox:
+        result = sandbox.run(program, TEST_S)
     return result.ok and result.stdout.rstrip().endswith(word)

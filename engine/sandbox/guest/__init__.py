@@ -1,1 +1,1 @@
-"""What runs inside the jail. Only the standard library, and nothing of the engine: this package is started on its own."""
+"""What runs inside the sandbox. Imports only the standard library and nothing of the engine, since it is started on its own."""

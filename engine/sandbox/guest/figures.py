@@ -1,4 +1,4 @@
-"""Pictures without a screen: `plt.show()` saves what is open, and so does the end of a program."""
+"""Figures without a screen: `plt.show()` saves the open figures, and so does the end of a program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PYPLOT = "matplotlib.pyplot"
 
 
 class PyplotFinder:
-    """Waits on `sys.meta_path` until pyplot is imported, then gives it a `show` that saves."""
+    """A finder on `sys.meta_path` that gives pyplot a `show` that saves, once it is imported."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:

@@ -7,16 +7,16 @@ from types import FrameType
 
 
 class Interrupts:
-    """Ctrl+C for the program only: outside `running` an interrupt is forgotten."""
+    """SIGINT for the program only: outside the `with` block it is ignored."""
 
     def __init__(self) -> None:
         self._is_running = False
 
     def arm(self) -> None:
-        """Before each program: the one before may have put its own handler in the place."""
+        """Install the handler before each program, since the previous one may have replaced it."""
         if hasattr(signal, "setitimer"):        # not in WebAssembly
             signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGINT, self._hear)
+        signal.signal(signal.SIGINT, self._on_interrupt)
 
     def __enter__(self) -> None:
         self._is_running = True
@@ -24,6 +24,6 @@ class Interrupts:
     def __exit__(self, *_: object) -> None:
         self._is_running = False
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._is_running:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""How the guest speaks to the kernel where Python has no word for it."""
+"""System calls that Python has no function for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import os
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-class Unlocked(Exception):
-    """A lock could not be put on; the text says which, and why. Nothing may run then."""
+class LockdownFailed(Exception):
+    """A restriction could not be applied; the text says which and why. No program may run then."""
 
 
 def syscall(number: int, *arguments: object) -> int:
@@ -22,7 +22,7 @@ def syscall(number: int, *arguments: object) -> int:
 
 
 def prctl(lock: str, option: int, *arguments: int) -> None:
-    """Raises Unlocked, with the name of the lock that this call would have put on."""
+    """Raises LockdownFailed with `lock`, the name of the restriction that the call would have applied."""
     padded = (*arguments, 0, 0, 0, 0)[:4]
     if LIBC.prctl(ctypes.c_int(option), *(ctypes.c_ulong(value) for value in padded)) != 0:
-        raise Unlocked(f"{lock}: {os.strerror(ctypes.get_errno())}")
+        raise LockdownFailed(f"{lock}: {os.strerror(ctypes.get_errno())}")

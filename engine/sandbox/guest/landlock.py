@@ -1,6 +1,6 @@
-"""Which paths a guest may touch: the kernel's Landlock, an allow-list that the process can never leave.
+"""Restricts the paths that a guest can use with Landlock, an allow-list that a process cannot undo.
 
-It does not see chmod, stat and other calls on metadata, nor sockets before ABI 4 and signals before ABI 6: those are seccomp's.
+It does not cover chmod, stat and other calls on metadata, nor sockets before ABI 4 and signals before ABI 6: seccomp does.
 Source: linux/landlock.h, Documentation/userspace-api/landlock.rst.
 """
 
@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Iterable
 
-from .kernel import Unlocked, syscall
+from .kernel import LockdownFailed, syscall
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446         # the same on every architecture
 VERSION, PATH_BENEATH = 1, 1
@@ -28,7 +28,7 @@ SCOPES = 3                                                      # abstract unix 
 
 
 def abi() -> int:
-    """The version of this kernel's Landlock; 0 where it has none, or it was switched off at boot, or a container hides it."""
+    """The version of this kernel's Landlock; 0 if it has none, it was disabled at boot, or a container hides it."""
     try:
         return syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(VERSION))
     except OSError:
@@ -36,12 +36,13 @@ def abi() -> int:
 
 
 def restrict(readable: Iterable[str], writable: Iterable[str], runnable: Iterable[str] = ()) -> int:
-    """Deny every file but these, TCP (ABI 4) and signals to others (ABI 6); needs no_new_privs. Paths that do not exist are left out.
+    """Deny every file but these, TCP (ABI 4) and signals to other processes (ABI 6). Needs no_new_privs; skips missing paths.
 
-    Returns the ABI it used. Raises Unlocked where there is no Landlock."""
+    Returns the ABI used. Raises LockdownFailed if there is no Landlock.
+    """
     version = abi()
     if version < 1:
-        raise Unlocked("this kernel offers no Landlock (it needs Linux 5.13, the LSM switched on, and a container that lets it through)")
+        raise LockdownFailed("this kernel offers no Landlock (it needs Linux 5.13, the LSM enabled, and a container that allows it)")
     handled = BASE_RIGHTS | (REFER if version >= 2 else 0) | (TRUNCATE if version >= 3 else 0) | (IOCTL_DEV if version >= 5 else 0)
     what = struct.pack("=QQQ", handled, NET_TCP if version >= 4 else 0, SCOPES if version >= 6 else 0)[:_num_bytes(version)]
     try:
@@ -51,13 +52,13 @@ def restrict(readable: Iterable[str], writable: Iterable[str], runnable: Iterabl
                 _allow(ruleset, path, rights & handled)
         syscall(RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     except OSError as error:
-        raise Unlocked(f"Landlock: {error.strerror}") from error
+        raise LockdownFailed(f"Landlock: {error.strerror}") from error
     os.close(ruleset)
     return version
 
 
 def _num_bytes(version: int) -> int:
-    """Of struct landlock_ruleset_attr, which grew."""
+    """Size of struct landlock_ruleset_attr, which has grown."""
     return 24 if version >= 6 else 16 if version >= 4 else 8
 
 

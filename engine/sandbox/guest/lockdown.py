@@ -1,4 +1,4 @@
-"""The locks of the jail, in the order in which they must be put on. What each does not cover, the next one does."""
+"""The restrictions of the jail, in the order in which they must be applied. Each covers what the previous ones do not."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import signal
 import struct
 
 from . import landlock, seccomp
-from .kernel import LIBC, Unlocked, prctl, syscall
-from .setup import Setup
-from .syscalls import this_architecture
+from .kernel import LIBC, LockdownFailed, prctl, syscall
+from .setup import JailSetup
+from .syscalls import this_syscall_table
 
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 CAPABILITIES_V3 = 0x20080522        # linux/capability.h
 M_ARENA_MAX = -8                    # malloc.h: each further arena reserves 64 MiB of address space per thread
-LIFETIME_CPU_S = 900                # should the host ever fail to stop a guest, the kernel does
-NICENESS = 10                       # the page, and whoever waits for a reply, come first
-NOT_MINE = 512                      # processes that others of this user may start meanwhile
+LIFETIME_CPU_S = 900                # should the host fail to stop a guest, the kernel does
+NICENESS = 10                       # the page and the replies being generated come first
+OTHER_PROCESSES = 512                      # processes that this user may start elsewhere meanwhile
 
 
-def lock_down(setup: Setup) -> int:
-    """Put every lock on, for good. Returns Landlock's ABI. Raises Unlocked when one did not close."""
-    architecture = this_architecture()
+def lock_down(setup: JailSetup) -> int:
+    """Apply every restriction, irrevocably. Returns Landlock's ABI. Raises LockdownFailed if one cannot be applied."""
+    architecture = this_syscall_table()
     if architecture is None:
-        raise Unlocked(f"no table of system calls for {os.uname().machine}")
+        raise LockdownFailed(f"no table of system calls for {os.uname().machine}")
     if len(os.listdir("/proc/self/task")) != 1:
-        raise Unlocked("a thread runs already, and the locks are put on per thread")
-    die_with(setup.parent)
+        raise LockdownFailed("a thread is already running, and restrictions apply per thread")
+    die_with_parent(setup.parent)
     _limit(setup)
     drop_capabilities(architecture.numbers["capset"])
     prctl("no_new_privs", PR_SET_NO_NEW_PRIVS, 1)
@@ -38,14 +38,14 @@ def lock_down(setup: Setup) -> int:
     return version
 
 
-def die_with(parent: int) -> None:
-    """The kernel kills this process when the thread that started it ends, so a host that crashed leaves nobody behind."""
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends, so that it does not outlive a crashed host."""
     prctl("parent death signal", PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        raise Unlocked("the host is gone")
+        raise LockdownFailed("the host has ended")
 
 
-def _limit(setup: Setup) -> None:
+def _limit(setup: JailSetup) -> None:
     if hasattr(LIBC, "mallopt"):        # glibc
         LIBC.mallopt(M_ARENA_MAX, 1)
     limit({
@@ -57,10 +57,10 @@ def _limit(setup: Setup) -> None:
 
 
 def common_limits(num_threads: int) -> dict[int, int]:
-    """Of processor time, processes, and what no program of this kind needs."""
+    """Limits of processor time, processes, and of what no program here needs."""
     return {
         resource.RLIMIT_CPU: LIFETIME_CPU_S,
-        resource.RLIMIT_NPROC: _num_tasks() + NOT_MINE + num_threads,
+        resource.RLIMIT_NPROC: _num_tasks() + OTHER_PROCESSES + num_threads,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
@@ -69,7 +69,7 @@ def common_limits(num_threads: int) -> dict[int, int]:
 
 
 def limit(values: dict[int, int]) -> None:
-    """Hard and soft limits alike: neither can be raised again."""
+    """Set hard and soft limits, so that neither can be raised again."""
     for name, value in values.items():
         hard = resource.getrlimit(name)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -82,16 +82,16 @@ def _address_space_bytes() -> int:
 
 
 def _num_tasks() -> int:
-    """Of all users: the kernel counts this user's own, which are fewer. The fourth field of proc(5) loadavg."""
+    """Tasks of all users (the kernel counts this user's, which are fewer): fourth field of loadavg in proc(5)."""
     with open("/proc/loadavg", encoding="ascii") as loadavg:
         return int(loadavg.read().split()[3].split("/")[1])
 
 
 def drop_capabilities(capset: int) -> None:
-    """Root without any is a user like others, who owns root's files: Landlock keeps those closed."""
+    """Without capabilities root is an ordinary user that owns root's files, and Landlock denies those."""
     header = struct.pack("=Ii", CAPABILITIES_V3, 0)
     nothing = bytes(24)
     try:
         syscall(capset, ctypes.create_string_buffer(header, len(header)), ctypes.create_string_buffer(nothing, len(nothing)))
     except OSError as error:
-        raise Unlocked(f"capabilities: {error.strerror}") from error
+        raise LockdownFailed(f"capabilities: {error.strerror}") from error

@@ -1,8 +1,8 @@
-"""The guest: locks itself in, then runs one program after the other in the same namespace, until the host closes the pipe.
+"""The guest in the jail: confines itself, then runs programs in one namespace until the host closes the pipe.
 
-Started by the host as `python -I -S`, with commands on standard input, output and errors on 1 and 2, answers on a pipe of their own.
-A command is 4 bytes of length, JSON, and 16 random bytes. Those stay in the pipe until the program has ended, and are the key to its
-answer: a program that writes an answer itself must find them first, and they open only its own run.
+The host starts it as `python -I -S`: commands on standard input, output and errors on 1 and 2, messages on a pipe of their own.
+A command is 4 bytes of length, JSON, and a nonce of 16 random bytes. The nonce stays in the pipe until the program has ended and
+authenticates the message about it: a program that forges that message has to find the nonce, which is valid for its own run only.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import json
 import os
 import sys
 
-from . import figures, manners
-from .kernel import Unlocked
+from . import environment, figures
+from .kernel import LockdownFailed
 from .lockdown import lock_down
 from .programs import Programs
-from .setup import NONCE_BYTES, Setup
+from .setup import NONCE_BYTES, JailSetup
 
 
 class Channel:
-    """The two ends that lead to the host."""
+    """The pipes from and to the host."""
 
     def __init__(self, commands: int, answers: int) -> None:
         self._commands, self._answers = commands, answers
 
     def command(self) -> dict[str, object]:
-        """Blocks. Raises EOFError when the host has closed the pipe."""
+        """The next command; blocks. Raises EOFError when the host has closed the pipe."""
         command: dict[str, object] = json.loads(self._read(int.from_bytes(self._read(4), "little")))
         return command
 
@@ -52,20 +52,20 @@ READ, WRITE, DUMPS = os.read, os.write, json.dumps
 
 
 def main() -> None:
-    sys.dont_write_bytecode = True      # from here on: these modules themselves start faster from a cache
+    sys.dont_write_bytecode = True      # only from here on: these modules load faster from a cache
     channel = Channel(os.dup(0), int(sys.argv[2]))
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.close(nothing)
-    setup = Setup(**channel.command())  # type: ignore[arg-type]
+    setup = JailSetup(**channel.command())  # type: ignore[arg-type]
     sys.path[:] = [*(path for path in sys.path if path != sys.argv[1]), setup.libraries, setup.work]
     sys.meta_path.insert(0, figures.PyplotFinder)
     programs = Programs(setup.work)
-    manners.settle(setup.home)
-    manners.settle_modes(setup.home, setup.work)
+    environment.prepare(setup.home)
+    environment.tolerate_mode_changes(setup.home, setup.work)
     try:
         channel.answer(ready=True, landlock=lock_down(setup))
-    except (Unlocked, OSError) as error:
+    except (LockdownFailed, OSError) as error:
         channel.answer(ready=False, reason=str(error))
         return
     _serve(channel, programs)

@@ -1,7 +1,7 @@
-"""The system calls a guest may make, as a classic BPF program for the kernel's seccomp filter.
+"""The system calls that a guest may make, as a classic BPF program for the kernel's seccomp filter.
 
-A deny-list in which every call up to `NEWEST` was weighed; newer ones, other architectures and x32 do not exist. Paths cannot be
-seen from here: those are Landlock's. Source of the layout: linux/seccomp.h (struct seccomp_data), linux/bpf_common.h.
+A deny-list for which every call up to `NEWEST` was considered; newer ones, other architectures and x32 are refused. A filter cannot
+see paths: those are left to Landlock. Source of the layout: linux/seccomp.h (struct seccomp_data), linux/bpf_common.h.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import struct
 from collections.abc import Iterator
 
 from .kernel import prctl
-from .syscalls import NEWEST, Architecture
+from .syscalls import NEWEST, SyscallTable
 
 LOAD, EQUAL, AT_LEAST, AND, RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 CALL, ARCHITECTURE = 0, 4                                   # offsets into struct seccomp_data
-X32 = 0x40000000                                            # numbers from here on are another ABI behind the same architecture
+X32 = 0x40000000                                            # numbers from here on belong to another ABI of the same architecture
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 
 Instruction = tuple[int, int, int, int]                     # code, jump if true, jump if false, operand
@@ -51,14 +51,14 @@ REFUSED = (
     "clock_settime", "adjtimex", "clock_adjtime", "iopl", "ioperm", "modify_ldt", "uselib", "ustat", "sysfs", "vhangup", "_sysctl",
     "remap_file_pages", "mbind", "set_mempolicy", "vmsplice", "splice", "tee",
 )
-# As on a file system without them: `shutil.copy2` goes on.
+# As on a file system without extended attributes, so that `shutil.copy2` continues.
 UNSUPPORTED = ("getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
                "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr")
-MISSING = ("clone3", "openat2")     # their arguments lie in memory that a filter cannot read; without them libc takes the older call
+MISSING = ("clone3", "openat2")     # a filter cannot read arguments in memory; libc then uses the older call
 
 
-def filter_for(architecture: Architecture, pid: int, allowed: tuple[str, ...] = ()) -> list[Instruction]:
-    """The program for a guest whose own process is `pid`; it may make the calls in `allowed` although they are in REFUSED."""
+def filter_for(architecture: SyscallTable, pid: int, allowed: tuple[str, ...] = ()) -> list[Instruction]:
+    """The filter for a guest whose process is `pid`. `allowed`: calls that are permitted although they are in REFUSED."""
     return [
         _load(ARCHITECTURE), (EQUAL, 1, 0, architecture.audit), _end(KILL),
         _load(CALL), (AT_LEAST, 0, 1, X32), _end(KILL), (AT_LEAST, 0, 1, NEWEST + 1), _end(ERRNO | errno.ENOSYS),
@@ -67,13 +67,13 @@ def filter_for(architecture: Architecture, pid: int, allowed: tuple[str, ...] = 
     ]
 
 
-def install(architecture: Architecture, pid: int, allowed: tuple[str, ...] = ()) -> None:
-    """Needs no_new_privs. Holds for this thread and all it starts, for good. Raises Unlocked where the kernel has no filters."""
+def install(architecture: SyscallTable, pid: int, allowed: tuple[str, ...] = ()) -> None:
+    """Needs no_new_privs. Applies irrevocably to this thread and all that it starts. Raises LockdownFailed if the kernel has no filters."""
     install_program(filter_for(architecture, pid, allowed))
 
 
 def install_program(program: list[Instruction]) -> None:
-    """Raises Unlocked."""
+    """Raises LockdownFailed."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     memory = ctypes.create_string_buffer(code, len(code))
     head = struct.pack("@HP", len(program), ctypes.addressof(memory))
@@ -81,7 +81,7 @@ def install_program(program: list[Instruction]) -> None:
     prctl("seccomp", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(holder))
 
 
-def _rules(architecture: Architecture, pid: int, allowed: tuple[str, ...]) -> Iterator[Instruction]:
+def _rules(architecture: SyscallTable, pid: int, allowed: tuple[str, ...]) -> Iterator[Instruction]:
     refused = _end(ERRNO | errno.EPERM)
     conditional = {
         "clone": _only(0, THREAD_FLAGS),
@@ -89,12 +89,12 @@ def _rules(architecture: Architecture, pid: int, allowed: tuple[str, ...]) -> It
         "tgkill": _only(0, (pid,)),
         "prlimit64": _only(0, (0, pid)),
         "prctl": _only(0, PRCTL),
-        "fallocate": _only(1, (0,)),                                              # other modes take blocks that no size tells of
+        "fallocate": _only(1, (0,)),                                              # other modes allocate blocks that do not show in the file's size
         "ioctl": _only(1, IOCTL),
         "fcntl": [_load(_argument(1)), *(step for command in FCNTL for step in ((EQUAL, 0, 1, command), refused)), _end(ALLOW)],
-        "socketpair": [_load(_argument(0)), (EQUAL, 1, 0, AF_UNIX), refused,      # asyncio wakes itself through one
+        "socketpair": [_load(_argument(0)), (EQUAL, 1, 0, AF_UNIX), refused,      # asyncio's wake-up pipe
                        _load(_argument(1)), (AND, 0, 0, TYPE_MASK), (EQUAL, 1, 0, SOCK_STREAM), refused, _end(ALLOW)],
-        "sendto": [_load(_argument(4)), (EQUAL, 1, 0, 0), refused,                # down a pair, to no address
+        "sendto": [_load(_argument(4)), (EQUAL, 1, 0, 0), refused,                # through a socket pair, without an address
                    _load(_argument(4) + 4), (EQUAL, 1, 0, 0), refused, _end(ALLOW)],
         "open": _opened(1), "openat": _opened(2),
     }
@@ -107,7 +107,7 @@ def _rules(architecture: Architecture, pid: int, allowed: tuple[str, ...]) -> It
 
 
 def _opened(flags_at: int) -> list[Instruction]:
-    """Refuse to truncate through a handle that does not write, and access mode 3: Landlock before ABI 3 lets both pass."""
+    """Refuse truncation without write access, and access mode 3: Landlock before ABI 3 permits both."""
     refused = _end(ERRNO | errno.EPERM)
     flags = _load(_argument(flags_at))
     return [flags, (AND, 0, 0, O_TRUNC | O_ACCMODE), (EQUAL, 0, 1, O_TRUNC | os.O_RDONLY), refused,
@@ -121,7 +121,7 @@ def _only(argument: int, values: tuple[int, ...]) -> list[Instruction]:
 
 
 def _when(number: int, body: list[Instruction]) -> list[Instruction]:
-    """Every path through `body` must return: the number of the call is no longer loaded behind it."""
+    """Every path through `body` must return, because the call's number is no longer loaded after it."""
     return [(EQUAL, 0, len(body), number), *body]
 
 

@@ -1,17 +1,17 @@
-"""System calls by name: x86-64 (asm/unistd_64.h) and aarch64 (asm-generic/unistd.h). None: that architecture never had it."""
+"""Numbers of system calls by name: x86-64 (asm/unistd_64.h) and aarch64 (asm-generic/unistd.h). None: not on that architecture."""
 
 from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
 
-NEWEST = 449  # futex_waitv, the last number that was weighed here; what came later does not exist for a guest
+NEWEST = 449  # futex_waitv, the last call considered here; later ones do not exist for a guest
 
 
 @dataclass(frozen=True, slots=True)
-class Architecture:
+class SyscallTable:
     name: str
-    audit: int                  # AUDIT_ARCH_* of linux/audit.h, which a filter reads
+    audit: int                  # AUDIT_ARCH_* of linux/audit.h, which the filter checks
     numbers: dict[str, int]
 
     def numbers_of(self, names: tuple[str, ...]) -> list[int]:
@@ -31,7 +31,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202),
     "accept4": (288, 242), "sendto": (44, 206), "sendmsg": (46, 211), "sendmmsg": (307, 269), "recvmmsg": (299, 243),
     "setsockopt": (54, 208),
-    # files, where Landlock does not look
+    # files, where Landlock does not apply
     "open": (2, None), "openat": (257, 56), "openat2": (437, 437), "truncate": (76, 45),
     "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "chown": (92, None), "fchown": (93, 55), "lchown": (94, None),
     "fchownat": (260, 54), "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
@@ -69,14 +69,14 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
 }
 
 
-def _architecture(name: str, audit: int, column: int) -> Architecture:
+def _table(name: str, audit: int, column: int) -> SyscallTable:
     pairs = ((call, numbers[column]) for call, numbers in _NUMBERS.items())
-    return Architecture(name, audit, {call: number for call, number in pairs if number is not None})
+    return SyscallTable(name, audit, {call: number for call, number in pairs if number is not None})
 
 
-ARCHITECTURES = {"x86_64": _architecture("x86_64", 0xC000003E, 0), "aarch64": _architecture("aarch64", 0xC00000B7, 1)}
+SYSCALL_TABLES = {"x86_64": _table("x86_64", 0xC000003E, 0), "aarch64": _table("aarch64", 0xC00000B7, 1)}
 
 
-def this_architecture() -> Architecture | None:
-    """None where no table exists, so no filter can be built: then there is no jail."""
-    return ARCHITECTURES.get(platform.machine())
+def this_syscall_table() -> SyscallTable | None:
+    """None if there is no table for this machine: then no filter can be built and there is no jail."""
+    return SYSCALL_TABLES.get(platform.machine())

@@ -1,5 +1,5 @@
-// The work folder in memory: what the host put in, what programs made of it, and how much it may hold.
-// The limits here are a courtesy, which gives programs an ordinary error; the host counts for itself.
+// The work folder in memory: files from the host, changes by programs, and limits.
+// The limits here only give programs an ordinary error; the host enforces its own.
 const WORK = "/box";
 const EFBIG = 22, ENOSPC = 51;      // WASI's numbers, which Emscripten uses
 
@@ -7,9 +7,9 @@ export class Folder {
   constructor(FS, limits) {
     this.FS = FS;
     this.limits = limits;
-    this.known = new Map();         // by path relative to WORK: the nodes that the host has, too
-    this.dirty = new Set();         // nodes that were written to since then
-    this.isHosts = false;           // while a file of the host is put in, which may be larger than a program's
+    this.known = new Map();         // by path relative to WORK: the nodes that the host has as well
+    this.dirty = new Set();         // nodes written to since then
+    this.isHosts = false;           // while a file of the host is written, which may be larger than a program's
     this.restore();
     this.watch(FS.filesystems.MEMFS);
   }
@@ -17,7 +17,7 @@ export class Folder {
   restore() {
     try {
       this.FS.mkdirTree(WORK);
-    } catch { /* a program put something else in its place: then it has no files */ }
+    } catch { /* a program replaced it with something else: then it has no files */ }
   }
 
   begin(name) {

@@ -1,6 +1,6 @@
-// A frame is one letter for its kind, four bytes of length (little-endian), and so many bytes. The host's side: pipes.py.
-const FRAME_BYTES = 48 << 10;       // the host expects it of every piece but the last
-const writeSync = Deno.stdout.writeSync.bind(Deno.stdout);   // kept, since a program may replace what Deno holds
+// A frame is one byte for its kind, four bytes for its length (little-endian), and the payload. The host's side: pipes.py.
+const FRAME_BYTES = 48 << 10;       // the host expects this size of every piece but the last
+const writeSync = Deno.stdout.writeSync.bind(Deno.stdout);   // kept, since a program may replace members of Deno
 
 export function send(kind, payload) {
   const bytes = new Uint8Array(5 + payload.length);

@@ -1,11 +1,11 @@
-// The part of the guest that is written in Python: the modules that the jail runs, too.
-const MODULES = ["__init__", "figures", "interrupts", "manners", "programs", "report", "wasm"];
+// The guest's Python modules, which the jail uses as well.
+const MODULES = ["__init__", "environment", "figures", "interrupts", "programs", "tracebacks", "wasm"];
 
 export function readGuest(folder) {
   return MODULES.map((name) => [`${name}.py`, Deno.readTextFileSync(`${folder}/${name}.py`)]);
 }
 
-// Imported modules stay in a snapshot, files do not: nothing of this is needed again.
+// A snapshot keeps imported modules but not files; the files are not needed again.
 export function importGuest(py, sources) {
   py.FS.mkdirTree("/lib/guest");
   for (const [name, source] of sources) py.FS.writeFile(`/lib/guest/${name}`, source);

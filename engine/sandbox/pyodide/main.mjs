@@ -1,5 +1,5 @@
-// Deno's main thread: the host's frames in, answers out. Python lives in the worker, and with it all that is not trusted.
-// A program there reaches the whole of JavaScript, but not this thread: only here is the key to the answer of its run.
+// Deno's main thread: frames from the host, messages to it. Python and everything untrusted run in the worker.
+// A program there reaches all of JavaScript but not this thread, which alone has the nonce that authenticates its run.
 import { receive, send } from "./frames.mjs";
 
 const { pyodide, snapshot, guest, limits } = JSON.parse(Deno.args[0]);
@@ -33,7 +33,7 @@ async function revoke(path) {
 
 for await (const [kind, payload] of receive(Deno.stdin.readable)) {
   if (kind === "i") {
-    Atomics.store(interrupt, 0, 2);     // heard by a program that computes
+    Atomics.store(interrupt, 0, 2);     // noticed by a program that computes
     port.postMessage({ kind });         // and by one that waits
   } else if (kind === "r") {
     nonce = hex(payload.subarray(0, 16));

@@ -1,4 +1,4 @@
-// Writes the memory of a Python that has started and imported what programs often need: the next one continues from there.
+// Writes a snapshot of the memory of a started Python with frequently used modules; later starts load it.
 import { pathToFileURL } from "node:url";
 import { importGuest, readGuest } from "./guest.mjs";
 

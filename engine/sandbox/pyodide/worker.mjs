@@ -1,4 +1,4 @@
-// Python's own thread, so that the main one stays free to interrupt it. Programs reach everything in here; Deno's permissions are the wall.
+// Python's thread, so that the main thread can interrupt it. Programs reach everything in here; Deno's permissions are the boundary.
 import { pathToFileURL } from "node:url";
 import { Folder } from "./folder.mjs";
 import { send, sendInPieces } from "./frames.mjs";
@@ -8,14 +8,14 @@ const text = new TextDecoder();
 const never = new Int32Array(new SharedArrayBuffer(4));
 const print = (bytes) => (sendInPieces("o", bytes), bytes.length);
 
-// A promise that nobody takes is no reason to end the interpreter.
+// An unhandled promise must not end the interpreter.
 self.addEventListener("unhandledrejection", (event) => event.preventDefault());
 self.onmessage = async ({ data: { port, interrupt, pyodide, snapshot, guest, limits } }) => {
   self.onmessage = null;
   const tell = port.postMessage.bind(port);     // not reachable for a program, unlike self.postMessage
   try {
     const py = await start(pyodide, snapshot, guest);
-    await forgetPaths([pyodide, guest, import.meta.dirname, snapshot]);
+    await revokeReading([pyodide, guest, import.meta.dirname, snapshot]);
     const folder = new Folder(py.FS, limits);
     const { begin, stop } = py.runPython("import guest.wasm; guest.wasm");
     py.setInterruptBuffer(interrupt);
@@ -61,8 +61,8 @@ function readIfThere(path) {
   }
 }
 
-// From here on not even Pyodide's own files can be read.
-async function forgetPaths(paths) {
+// Afterwards not even Pyodide's own files can be read.
+async function revokeReading(paths) {
   for (const path of paths) if (path) await Deno.permissions.revoke({ name: "read", path });
 }
 

@@ -1,4 +1,4 @@
-"""Fakes at the two borders of the agent: a model that says what a test scripts, and a box for programs that a test trusts."""
+"""Fakes at the agent's two borders: a scripted model, and an unconfined sandbox for the tests' own programs."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class ScriptedModel:
         yield Finished(reason, Usage(10, 0, 5, 0.0, 0.0))   # type: ignore[arg-type]
 
 
-class TrustingBox:
-    """Runs a test's own programs in this process: no walls at all, the same face as a sandbox."""
+class UnconfinedSandbox:
+    """Runs a test's own programs in this process, unconfined, with the interface of a sandbox."""
 
     tier = "none"
 
@@ -124,7 +124,7 @@ class TrustingBox:
     def close(self) -> None:
         self.is_closed = True
 
-    def __enter__(self) -> TrustingBox:
+    def __enter__(self) -> UnconfinedSandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -132,16 +132,16 @@ class TrustingBox:
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> TrustingBox:
+def sandbox(tmp_path: Path) -> UnconfinedSandbox:
     folder = tmp_path / "work"
     folder.mkdir()
-    return TrustingBox(folder)
+    return UnconfinedSandbox(folder)
 
 
 @pytest.fixture
-def new_agent(box: TrustingBox) -> Callable[..., CodeAgent]:
+def new_agent(sandbox: UnconfinedSandbox) -> Callable[..., CodeAgent]:
     def make(model: ScriptedModel, window: Window | None = None, **options: object) -> CodeAgent:
-        return CodeAgent(model, box, AgentOptions(**options), window=window)    # type: ignore[arg-type]
+        return CodeAgent(model, sandbox, AgentOptions(**options), window=window)    # type: ignore[arg-type]
     return make
 
 
@@ -153,7 +153,7 @@ def of_kind(events: Sequence[AgentEvent], kind: type) -> list[AgentEvent]:
     return [event for event in events if isinstance(event, kind)]
 
 
-__all__ = ["BAD", "GOOD", "WORSE", "ReasoningDelta", "ScriptedModel", "TrustingBox", "kinds", "of_kind"]
+__all__ = ["BAD", "GOOD", "WORSE", "ReasoningDelta", "ScriptedModel", "UnconfinedSandbox", "kinds", "of_kind"]
 
 
 @pytest.fixture

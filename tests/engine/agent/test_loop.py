@@ -14,7 +14,7 @@ from engine.agent.events import Attempt, CodeWritten, FileProduced, Final, Runni
 from engine.agent.window import Window
 from engine.errors import GenerationFailed, InvalidRequest, MessageTooLong, SandboxUnavailable
 
-from .conftest import BAD, GOOD, WORSE, ScriptedModel, TrustingBox, kinds, of_kind
+from .conftest import BAD, GOOD, WORSE, ScriptedModel, UnconfinedSandbox, kinds, of_kind
 
 NewAgent = Callable[..., CodeAgent]
 USAGE = Usage(10, 0, 5, 0.0, 0.0)
@@ -35,10 +35,10 @@ def test_a_first_clean_run_with_words_around_it_is_one_model_call(new_agent: New
     assert final.text == "Here is the product:\n\n```\n42\n```"
 
 
-def test_a_reply_without_a_program_is_the_answer(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_a_reply_without_a_program_is_the_answer(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     model = ScriptedModel("Paris. No program is needed.")
     assert list(new_agent(model).stream("capital of France?"))[-1] == Final("Paris. No program is needed.", "answer")
-    assert (model.calls, box.ran) == (1, [])
+    assert (model.calls, sandbox.ran) == (1, [])
 
 
 def test_a_reply_in_words_after_an_error_is_the_answer(new_agent: NewAgent) -> None:
@@ -46,10 +46,10 @@ def test_a_reply_in_words_after_an_error_is_the_answer(new_agent: NewAgent) -> N
     assert list(new_agent(model).stream("x"))[-1] == Final("This cannot be computed.", "answer")
 
 
-def test_a_program_in_the_closing_words_is_not_run(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_a_program_in_the_closing_words_is_not_run(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     final = list(new_agent(ScriptedModel(GOOD, f"It is 42.\n{WORSE}")).stream("x"))[-1]
     assert final == Final("It is 42.", "clean_run", "print(6 * 7)", "42\n")
-    assert len(box.ran) == 1
+    assert len(sandbox.ran) == 1
 
 
 def test_the_events_of_a_step_come_in_order(new_agent: NewAgent) -> None:
@@ -59,7 +59,7 @@ def test_the_events_of_a_step_come_in_order(new_agent: NewAgent) -> None:
                     "StepStarted", "CodeWritten", "Running", "Stdout", "StepEnded", "Final"]
 
 
-def test_a_step_tells_its_tokens_and_calls(new_agent: NewAgent) -> None:
+def test_a_step_reports_its_tokens_and_calls(new_agent: NewAgent) -> None:
     ended = of_kind(list(new_agent(ScriptedModel(BAD, f"Fixed.\n{GOOD}")).stream("x")), StepEnded)
     assert [(event.step, event.tokens, event.calls) for event in ended] == [(1, 5, 1), (2, 5, 1)]     # type: ignore[attr-defined]
 
@@ -89,11 +89,11 @@ def test_two_repairs_are_the_default(new_agent: NewAgent) -> None:
     assert model.calls == 3
 
 
-def test_the_same_program_again_is_not_run_again(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_the_same_program_again_is_not_run_again(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     again = "```python\n# now it will work\n\nprint( undefined )\n```"
     stopped = list(new_agent(ScriptedModel(BAD, again)).stream("x"))[-1]
     assert isinstance(stopped, Stopped)
-    assert (stopped.reason, len(box.ran)) == ("repeated_program", 1)
+    assert (stopped.reason, len(sandbox.ran)) == ("repeated_program", 1)
 
 
 def test_the_same_error_again_ends_the_repairs(new_agent: NewAgent) -> None:
@@ -138,27 +138,27 @@ def test_every_reason_has_a_sentence_and_the_text_shows_the_best_attempt(new_age
 
 # --- cut-off replies ---
 
-def test_a_cut_off_program_is_continued_once(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_a_cut_off_program_is_continued_once(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     model = ScriptedModel(("Here it is:\n```python\nprint(6 *", "length"), " 7)\n```\n")
     assert list(new_agent(model).stream("x"))[-1] == Final("Here it is:", "clean_run", "print(6 * 7)", "42\n")
     assert model.asked[1][-1].role == "assistant"
     assert model.asked[1][-1].content == "Here it is:\n```python\nprint(6 *"
 
 
-def test_a_program_that_is_cut_at_the_end_of_a_line_is_continued_too(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_a_program_that_is_cut_at_the_end_of_a_line_is_continued_too(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     model = ScriptedModel(("Sum:\n```python\ntotal = 0\n", "length"), "print(total)\n```")
     list(new_agent(model).stream("x"))
-    assert box.ran == ["total = 0\nprint(total)"]
+    assert sandbox.ran == ["total = 0\nprint(total)"]
 
 
-def test_a_program_that_is_cut_twice_is_not_run(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_a_program_that_is_cut_twice_is_not_run(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     model = ScriptedModel(("```python\nprint(6", "length"), (" * 7", "length"), "never")
     stopped = list(new_agent(model).stream("x"))[-1]
     assert isinstance(stopped, Stopped)
-    assert (stopped.reason, model.calls, box.ran) == ("cut_off", 2, [])
+    assert (stopped.reason, model.calls, sandbox.ran) == ("cut_off", 2, [])
 
 
-def test_a_missing_last_fence_costs_no_call(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_a_missing_last_fence_costs_no_call(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     model = ScriptedModel("Here:\n```python\nprint(6 * 7)")
     assert list(new_agent(model).stream("x"))[-1] == Final("Here:", "clean_run", "print(6 * 7)", "42\n")
     assert model.calls == 1
@@ -177,15 +177,15 @@ def test_a_reply_that_fills_the_window_is_cut_off_and_raises_nothing(new_agent: 
 
 # --- thoughts ---
 
-def test_a_program_in_the_thoughts_is_never_run(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_a_program_in_the_thoughts_is_never_run(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     reply = [ReasoningDelta(f"Maybe {WORSE}"), TextDelta("It is 42."), Finished("stop", USAGE)]
     events = list(new_agent(ScriptedModel(reply)).stream("x"))
-    assert (events[-1], box.ran) == (Final("It is 42.", "answer"), [])
+    assert (events[-1], sandbox.ran) == (Final("It is 42.", "answer"), [])
 
 
-def test_thoughts_that_a_server_left_in_the_text_are_split_off(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_thoughts_that_a_server_left_in_the_text_are_split_off(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     events = list(new_agent(ScriptedModel(f"<think>Maybe\n{WORSE}\n</think>It is 42.")).stream("x"))
-    assert (events[-1], box.ran) == (Final("It is 42.", "answer"), [])
+    assert (events[-1], sandbox.ran) == (Final("It is 42.", "answer"), [])
     assert "missing_module" in "".join(event.text for event in of_kind(events, Thinking))  # type: ignore[attr-defined]
 
 
@@ -197,15 +197,15 @@ def test_thoughts_that_use_up_all_tokens_are_cut_off_and_not_continued(new_agent
 
 # --- what runs ---
 
-def test_output_errors_and_files_are_told(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_output_errors_and_files_are_events(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     code = "print('saved')\nopen('out.csv', 'w').write('a,b')\n1 / 0"
     events = list(new_agent(ScriptedModel(f"```python\n{code}\n```"), max_repairs=0).stream("x"))
     assert of_kind(events, Stdout) == [Stdout("saved\n")]
-    assert of_kind(events, FileProduced) == [FileProduced("out.csv", str(box.folder / "out.csv"), 3)]
+    assert of_kind(events, FileProduced) == [FileProduced("out.csv", str(sandbox.folder / "out.csv"), 3)]
     assert of_kind(events, StepError)[0].text.endswith("ZeroDivisionError: division by zero")    # type: ignore[attr-defined]
 
 
-def test_given_files_lie_in_the_work_folder_and_in_the_prompt(new_agent: NewAgent, tmp_path: Path) -> None:
+def test_uploaded_files_are_in_the_work_folder_and_in_the_prompt(new_agent: NewAgent, tmp_path: Path) -> None:
     (tmp_path / "tea.csv").write_text("name,price\nassam,3\n")
     model = ScriptedModel("Reads it.\n```python\nprint(open('tea.csv').read().count('assam'))\n```")
     final = list(new_agent(model).stream("how many rows?", [tmp_path / "tea.csv"]))[-1]
@@ -214,13 +214,13 @@ def test_given_files_lie_in_the_work_folder_and_in_the_prompt(new_agent: NewAgen
     assert "tea.csv, which begins:\n```\nname,price\nassam,3\n```" in model.asked[0][-1].content
 
 
-def test_a_link_that_a_program_left_is_not_followed_when_a_file_comes_in(new_agent: NewAgent, box: TrustingBox, tmp_path: Path) -> None:
+def test_an_upload_replaces_a_link_that_a_program_left(new_agent: NewAgent, sandbox: UnconfinedSandbox, tmp_path: Path) -> None:
     (precious := tmp_path / "precious").write_text("mine")
-    (box.folder / "tea.csv").symlink_to(precious)
+    (sandbox.folder / "tea.csv").symlink_to(precious)
     (tmp_path / "tea.csv").write_text("name,price\n")
     list(new_agent(ScriptedModel("Nothing to do.")).stream("x", [tmp_path / "tea.csv"]))
     assert precious.read_text() == "mine"
-    assert (box.folder / "tea.csv").read_text() == "name,price\n"
+    assert (sandbox.folder / "tea.csv").read_text() == "name,price\n"
 
 
 def test_without_a_sandbox_the_program_is_shown_and_not_run() -> None:
@@ -240,13 +240,13 @@ def test_without_a_sandbox_the_program_is_shown_and_not_run() -> None:
 
 # --- a person in between ---
 
-def test_a_program_waits_for_approval_and_then_goes_on_as_usual(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_a_program_waits_for_approval_and_then_goes_on_as_usual(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     model = ScriptedModel(f"Look.\n{BAD}", f"Fixed.\n{GOOD}")
     agent = new_agent(model, approve_first=True)
     assert list(agent.stream("x"))[-1] == Stopped("approval", Attempt("print(undefined)", has_run=False))
-    assert box.ran == []
+    assert sandbox.ran == []
     assert list(agent.run("print(undefined)", max_repairs=2))[-1] == Stopped("approval", Attempt("print(6 * 7)", has_run=False))
-    assert box.ran == ["print(undefined)"]
+    assert sandbox.ran == ["print(undefined)"]
     assert list(agent.run("print(6 * 7)"))[-1] == Final("Fixed.", "clean_run", "print(6 * 7)", "42\n")
 
 
@@ -276,7 +276,7 @@ def test_the_words_about_another_program_are_not_put_around_an_edited_one(new_ag
     assert list(agent.run("print(6 + 7)"))[-1] == Final("", "clean_run", "print(6 + 7)", "13\n")
 
 
-def test_resume_repairs_again_with_drawn_replies(new_agent: NewAgent) -> None:
+def test_resume_repairs_again_with_sampled_replies(new_agent: NewAgent) -> None:
     model = ScriptedModel(failing(1), failing(2), f"Done.\n{GOOD}")
     agent = new_agent(model, max_repairs=1)
     assert list(agent.stream("x"))[-1].reason == "repair_limit"    # type: ignore[union-attr]
@@ -318,11 +318,11 @@ def test_failed_attempts_do_not_pile_up_in_the_prompt(new_agent: NewAgent) -> No
     assert "name_1" not in model.asked[-1][-1].content
 
 
-def test_an_agent_goes_on_from_the_history_of_another(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_an_agent_continues_from_the_history_of_another(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     first = new_agent(ScriptedModel(f"Look.\n{GOOD}"))
     list(first.stream("six times seven"))
     model = ScriptedModel("84.")
-    list(CodeAgent(model, box, history=first.history).stream("twice?"))
+    list(CodeAgent(model, sandbox, history=first.history).stream("twice?"))
     assert "print(6 * 7)" in model.asked[0][2].content
 
 
@@ -355,7 +355,7 @@ def test_a_clean_run_is_the_answer_even_if_words_no_longer_fit(new_agent: NewAge
     assert list(new_agent(ScriptedModel(GOOD, refusal, refusal)).stream("x"))[-1] == Final("", "clean_run", "print(6 * 7)", "42\n")
 
 
-def test_a_refusal_teaches_the_window_and_the_call_is_made_again(new_agent: NewAgent) -> None:
+def test_a_refusal_reveals_the_window_and_the_call_is_repeated(new_agent: NewAgent) -> None:
     model = ScriptedModel(MessageTooLong(900, 496), "Paris.")
     agent = new_agent(model, window=Window(8192))
     assert isinstance(list(agent.stream("capital of France?"))[-1], Final)
@@ -367,6 +367,6 @@ def test_process_returns_words_program_and_output(new_agent: NewAgent) -> None:
     assert asyncio.run(agent.process("Fibonacci fonksiyonu yaz")) == f"İşte program:\n\n{GOOD}\n\n```\n42\n```"
 
 
-def test_code_is_told_before_it_runs(new_agent: NewAgent) -> None:
+def test_code_is_an_event_before_it_runs(new_agent: NewAgent) -> None:
     events = list(new_agent(ScriptedModel(f"Look.\n{GOOD}")).stream("x"))
     assert events.index(CodeWritten("print(6 * 7)")) < events.index(Running(1))

@@ -51,15 +51,15 @@ def test_the_program_is_found(reply: str) -> None:
     "```python\n```",
     "",
 ], ids=range(9))
-def test_what_is_no_python_program_is_not_taken_for_one(reply: str) -> None:
+def test_other_blocks_are_not_taken_for_a_program(reply: str) -> None:
     assert parse(reply).code is None
 
 
-def test_the_words_around_the_program_are_kept() -> None:
+def test_the_prose_around_the_program_is_kept() -> None:
     assert parse(f"Before.\n\n```python\n{CODE}\n```\n\nAfter.").prose == "Before.\n\nAfter."
 
 
-def test_a_result_that_the_model_invents_is_not_among_its_words() -> None:
+def test_a_result_that_the_model_invents_is_not_part_of_its_prose() -> None:
     assert parse(f"Look.\n```python\n{CODE}\n```\n\nIt printed:\n```\n55\n```").prose == "Look."
 
 

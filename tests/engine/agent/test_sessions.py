@@ -1,4 +1,4 @@
-"""Runs of the code agent: kept, followed, stopped, gone on with, apart from each other."""
+"""Runs of the code agent: kept, followed, stopped, continued, separate from each other."""
 
 import json
 import time
@@ -54,7 +54,7 @@ def test_a_run_is_the_same_in_another_process(open_sessions: Open) -> None:
     assert [each.title for each in agent_sessions.list("me")] == ["x"]
 
 
-def test_a_run_whose_process_died_is_said_to_be_interrupted(open_sessions: Open) -> None:
+def test_a_run_whose_process_died_is_interrupted(open_sessions: Open) -> None:
     engine = ScriptedEngine()
     agent_sessions = open_sessions(engine)
     run = AgentRunStore(engine.database).create("me", "x", Task("x"))
@@ -63,7 +63,7 @@ def test_a_run_whose_process_died_is_said_to_be_interrupted(open_sessions: Open)
     assert agent_sessions.get("me", run.id).last.state == "interrupted"
 
 
-def test_an_interrupted_task_is_begun_again(open_sessions: Open) -> None:
+def test_an_interrupted_task_starts_again(open_sessions: Open) -> None:
     engine = ScriptedEngine(answer(GOOD))
     agent_sessions = open_sessions(engine)
     run = AgentRunStore(engine.database).create("me", "x", Task("six times seven", state="interrupted"))
@@ -84,7 +84,7 @@ def test_stop_ends_an_endless_program_within_a_second_and_keeps_what_it_printed(
     assert (run.last.state, run.last.steps[-1].stdout) == ("stopped", "begun\n")
 
 
-def test_a_stopped_task_can_be_gone_on_with(open_sessions: Open) -> None:
+def test_a_stopped_task_can_be_continued(open_sessions: Open) -> None:
     engine = ScriptedEngine([60.0])
     engine.later = [answer(GOOD)]
     agent_sessions = open_sessions(engine)
@@ -96,7 +96,7 @@ def test_a_stopped_task_can_be_gone_on_with(open_sessions: Open) -> None:
     assert ended(agent_sessions, agent_sessions.resume("me", run.id)).last.state == "done"
 
 
-def test_nobody_reaches_anothers_run(open_sessions: Open) -> None:
+def test_a_run_is_accessible_to_its_owner_only(open_sessions: Open) -> None:
     agent_sessions = open_sessions(ScriptedEngine(answer(GOOD)))
     run = ended(agent_sessions, agent_sessions.start("me", None, "x"))
     for reach in (agent_sessions.get, agent_sessions.delete, agent_sessions.resume):
@@ -153,7 +153,7 @@ def test_an_edited_program_that_fails_is_repaired_on_request(open_sessions: Open
 
 # --- files ---
 
-def test_a_given_file_lies_in_the_work_folder_and_a_made_one_is_kept(open_sessions: Open, tmp_path: Path) -> None:
+def test_an_uploaded_file_is_in_the_work_folder_and_a_produced_one_is_kept(open_sessions: Open, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("a,b\n1,2\n")
     engine = ScriptedEngine(answer("```python\nopen('out.csv', 'w').write(open('in.csv').read() * 2)\n```"))
     agent_sessions = open_sessions(engine)
@@ -163,7 +163,7 @@ def test_a_given_file_lies_in_the_work_folder_and_a_made_one_is_kept(open_sessio
     assert "a,b" in engine.asked[0][0][-1].content
 
 
-def test_files_lie_in_the_next_sandbox_of_the_run(open_sessions: Open) -> None:
+def test_files_are_in_the_next_sandbox_of_the_run(open_sessions: Open) -> None:
     engine = ScriptedEngine(answer("```python\nopen('kept.txt', 'w').write('still here')\n```"))
     first = open_sessions(engine)
     run = ended(first, first.start("me", None, "x"))
@@ -172,7 +172,7 @@ def test_files_lie_in_the_next_sandbox_of_the_run(open_sessions: Open) -> None:
     assert ended(second, second.run_code("me", run.id, "print(open('kept.txt').read())")).last.steps[-1].stdout == "still here\n"
 
 
-def test_files_go_with_their_run(open_sessions: Open) -> None:
+def test_files_are_deleted_with_their_run(open_sessions: Open) -> None:
     agent_sessions = open_sessions(ScriptedEngine(answer("```python\nopen('kept.txt', 'w').write('x')\n```")))
     run = ended(agent_sessions, agent_sessions.start("me", None, "x"))
     folder = agent_sessions.folder(run.id)
@@ -216,7 +216,7 @@ def test_a_file_that_cannot_be_read_leaves_no_run_behind(open_sessions: Open, tm
 
 # --- many ---
 
-def test_in_public_one_visitor_has_one_task_at_a_time(open_sessions: Open) -> None:
+def test_on_a_public_page_a_visitor_has_one_task_at_a_time(open_sessions: Open) -> None:
     engine = ScriptedEngine([60.0])
     engine.settings = replace(engine.settings, is_public=True)
     agent_sessions = open_sessions(engine)
@@ -241,7 +241,7 @@ def test_a_follow_up_in_another_process_sees_the_last_program_and_its_result(ope
 
 # --- to take along ---
 
-def test_a_run_leaves_as_a_script_and_as_a_notebook(open_sessions: Open) -> None:
+def test_a_run_is_exported_as_a_script_and_as_a_notebook(open_sessions: Open) -> None:
     engine = ScriptedEngine(answer(BAD))
     engine.later = [answer(GOOD)]
     agent_sessions = open_sessions(engine)

@@ -15,7 +15,7 @@ from engine.agent.events import AgentEvent, Final, Running, Stopped, Writing
 from engine.background import StopSignal
 from engine.errors import EngineBusy
 
-from .conftest import BAD, GOOD, ScriptedModel, TrustingBox
+from .conftest import BAD, GOOD, ScriptedModel, UnconfinedSandbox
 
 NewAgent = Callable[..., CodeAgent]
 
@@ -49,20 +49,20 @@ def test_an_event_of_the_caller_stops_too(new_agent: NewAgent) -> None:
     assert seconds < 1
 
 
-def test_stop_interrupts_the_program(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_stop_interrupts_the_program(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     agent = new_agent(ScriptedModel("```python\nhang()\n```"))
     last, seconds = stopped_after(agent.stream("x"), Running, agent.stop)
     assert isinstance(last, Stopped)
-    assert (last.reason, box.interrupts) == ("stopped", 1)
+    assert (last.reason, sandbox.interrupts) == ("stopped", 1)
     assert seconds < 1
 
 
-def test_a_program_that_was_stopped_runs_again_when_the_task_goes_on(new_agent: NewAgent, box: TrustingBox) -> None:
+def test_a_stopped_program_runs_again_when_the_task_continues(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     model = ScriptedModel("Look.\n```python\nhang()\n```")
     agent = new_agent(model, max_repairs=0)
     stopped_after(agent.stream("x"), Running, agent.stop)
     list(agent.resume())
-    assert (box.ran, model.calls) == (["hang()", "hang()"], 1)
+    assert (sandbox.ran, model.calls) == (["hang()", "hang()"], 1)
 
 
 def test_stop_during_a_repair_keeps_the_best_attempt(new_agent: NewAgent) -> None:
@@ -73,7 +73,7 @@ def test_stop_during_a_repair_keeps_the_best_attempt(new_agent: NewAgent) -> Non
     assert last.best.code == "print(undefined)"
 
 
-def test_a_task_that_was_stopped_can_go_on(new_agent: NewAgent) -> None:
+def test_a_stopped_task_can_continue(new_agent: NewAgent) -> None:
     model = ScriptedModel(endless=True)
     agent = new_agent(model)
     stopped_after(agent.stream("x"), Writing, agent.stop)

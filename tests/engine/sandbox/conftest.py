@@ -1,4 +1,4 @@
-"""Boxes to attack, and a host that watches what becomes of it."""
+"""Sessions to attack, and a host whose state is compared before and after."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from engine import Settings
 from engine.errors import SandboxUnavailable
 from engine.sandbox.base import Limits, Sandbox
 from engine.sandbox.guest import landlock
-from engine.sandbox.guest.syscalls import this_architecture
-from engine.sandbox.jail import JailBox
+from engine.sandbox.guest.syscalls import this_syscall_table
+from engine.sandbox.jail import JailSession
 from engine.sandbox.runtime import Runtime, find_runtime
-from engine.sandbox.wasm import WasmBox
+from engine.sandbox.wasm import WasmSession
 
 TOKEN = "hf_this_is_a_secret_of_the_host"
 
@@ -30,20 +30,20 @@ TOKEN = "hf_this_is_a_secret_of_the_host"
 @pytest.fixture(autouse=True)
 def _needs_a_jail(request: pytest.FixtureRequest) -> None:
     is_elsewhere = request.module.__name__.endswith(("fetch", "transfer", "wasm", "wasm_attacks", "wasm_snippets"))
-    if is_elsewhere or (sys.platform.startswith("linux") and this_architecture() is not None and landlock.abi()):
+    if is_elsewhere or (sys.platform.startswith("linux") and this_syscall_table() is not None and landlock.abi()):
         return
     pytest.skip("this platform has no jail: it needs Linux on x86-64 or aarch64 with Landlock")
 
 
 @pytest.fixture
-def box() -> Iterator[JailBox]:
-    with JailBox(Limits()) as opened:
+def sandbox() -> Iterator[JailSession]:
+    with JailSession(Limits()) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def runtime() -> Runtime:
-    """What the wasm tier runs on, where `make test` could fetch it."""
+    """What the wasm tier runs on, if `make test` could download it."""
     try:
         return find_runtime(Settings.from_env().data_dir)
     except SandboxUnavailable as unavailable:
@@ -51,15 +51,15 @@ def runtime() -> Runtime:
 
 
 @pytest.fixture(scope="module")
-def wasm_box(runtime: Runtime) -> Iterator[WasmBox]:
+def wasm_session(runtime: Runtime) -> Iterator[WasmSession]:
     """One for all tests of a module: opening it takes half a second."""
-    with WasmBox(Limits(), runtime) as opened:
+    with WasmSession(Limits(), runtime) as opened:
         yield opened
 
 
 @dataclass(slots=True)
 class Host:
-    """What attacks aim at. `heard` collects whatever reaches one of its sockets."""
+    """The targets of attacks. `heard` collects everything that reaches one of its sockets."""
 
     outside: Path
     other: Sandbox
@@ -74,7 +74,7 @@ class Host:
 
     @property
     def constants(self) -> str:
-        """The first line of every attack: where the things are that it wants."""
+        """The first line of every attack: where its targets are."""
         facts = {"SECRET": str(self.secret), "OUTSIDE": str(self.outside), "HOST": os.getpid(), "APP": str(Path(engine.__file__).parent),
                  "OTHER": str(self.other.folder), "TCP": self.tcp_port, "UDP": self.udp_port, "UNIX": self.unix_path}
         return "; ".join(f"{name} = {value!r}" for name, value in facts.items())
@@ -95,13 +95,13 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    with JailBox(Limits()) as other, watched_by(tmp_path_factory.mktemp("outside"), other) as watching:
+    with JailSession(Limits()) as other, watched_by(tmp_path_factory.mktemp("outside"), other) as watching:
         yield watching
 
 
 @pytest.fixture(scope="module")
 def wasm_host(tmp_path_factory: pytest.TempPathFactory, runtime: Runtime) -> Iterator[Host]:
-    with WasmBox(Limits(), runtime) as other, watched_by(tmp_path_factory.mktemp("outside"), other) as watching:
+    with WasmSession(Limits(), runtime) as other, watched_by(tmp_path_factory.mktemp("outside"), other) as watching:
         yield watching
 
 
@@ -119,12 +119,12 @@ def watched_by(outside: Path, other: Sandbox) -> Iterator[Host]:
         watching = Host(outside, other, tcp.getsockname()[1], udp.getsockname()[1], str(outside / "socket"))
         tcp.listen()
         for listen in (lambda: tcp.accept(), lambda: udp.recv(100), lambda: unix.recv(100)):
-            threading.Thread(target=_hear, args=(watching.heard, listen), daemon=True).start()
+            threading.Thread(target=_on_interrupt, args=(watching.heard, listen), daemon=True).start()
         yield watching
     del os.environ["HF_TOKEN"]
 
 
-def _hear(heard: list[str], listen: object) -> None:
+def _on_interrupt(heard: list[str], listen: object) -> None:
     try:
         heard.append(repr(listen()))  # type: ignore[operator]
     except OSError:

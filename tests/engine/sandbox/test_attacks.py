@@ -1,4 +1,4 @@
-"""Every attack is refused, and nothing on the host is another than before."""
+"""Every attack is refused, and nothing on the host has changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from engine import RunResult
 from engine.sandbox.base import Limits
-from engine.sandbox.jail import JailBox
+from engine.sandbox.jail import JailSession
 
 from .conftest import TOKEN, Host
 from .programs import Program, read_programs
@@ -34,8 +34,8 @@ def _host_is_untouched(host: Host) -> Iterator[None]:
     assert host.other.run("print('well')").stdout == "well\n"
 
 
-def attack(box: JailBox, host: Host, program: Program, timeout_s: float = 10.0) -> RunResult:
-    result = box.run(f"{host.constants}\n{PRELUDE.code}\n{program.code}", timeout_s=timeout_s)
+def attack(sandbox: JailSession, host: Host, program: Program, timeout_s: float = 10.0) -> RunResult:
+    result = sandbox.run(f"{host.constants}\n{PRELUDE.code}\n{program.code}", timeout_s=timeout_s)
     assert "ESCAPED" not in result.stdout
     assert not result.ok
     assert re.search(program.expected.strip(), result.error), result.error
@@ -52,59 +52,59 @@ def test_there_are_enough_attacks_to_mean_something() -> None:
 
 
 @of_kind("read")
-def test_what_is_not_its_own_cannot_be_read(box: JailBox, host: Host, program: Program) -> None:
-    attack(box, host, program)
+def test_foreign_files_cannot_be_read(sandbox: JailSession, host: Host, program: Program) -> None:
+    attack(sandbox, host, program)
 
 
 @of_kind("write")
-def test_nothing_outside_can_be_changed(box: JailBox, host: Host, program: Program) -> None:
-    attack(box, host, program)
+def test_nothing_outside_can_be_changed(sandbox: JailSession, host: Host, program: Program) -> None:
+    attack(sandbox, host, program)
 
 
 @of_kind("network")
-def test_there_is_no_network(box: JailBox, host: Host, program: Program) -> None:
-    attack(box, host, program)
+def test_there_is_no_network(sandbox: JailSession, host: Host, program: Program) -> None:
+    attack(sandbox, host, program)
 
 
 @of_kind("process")
-def test_other_processes_and_the_machine_are_out_of_reach(box: JailBox, host: Host, program: Program) -> None:
-    attack(box, host, program)
+def test_other_processes_and_the_machine_are_out_of_reach(sandbox: JailSession, host: Host, program: Program) -> None:
+    attack(sandbox, host, program)
 
 
 @of_kind("bomb")
-def test_a_bomb_meets_a_limit_and_the_box_goes_on(box: JailBox, host: Host, program: Program) -> None:
-    result = attack(box, host, program)
+def test_a_bomb_meets_a_limit_and_the_session_goes_on(sandbox: JailSession, host: Host, program: Program) -> None:
+    result = attack(sandbox, host, program)
     assert len(result.stdout) + len(result.error) < 210_000
-    assert box.run("print('again')").stdout == "again\n"
+    assert sandbox.run("print('again')").stdout == "again\n"
 
 
 @of_kind("endless")
-def test_what_would_never_end_is_ended_and_the_box_goes_on(box: JailBox, host: Host, program: Program) -> None:
-    assert attack(box, host, program, timeout_s=SHORT_S).seconds < SHORT_S + 1.0
-    assert box.run("print('again')").stdout == "again\n"
+def test_endless_programs_are_stopped_and_the_session_goes_on(sandbox: JailSession, host: Host, program: Program) -> None:
+    assert attack(sandbox, host, program, timeout_s=SHORT_S).seconds < SHORT_S + 1.0
+    assert sandbox.run("print('again')").stdout == "again\n"
 
 
 @of_kind("lie")
-def test_no_lie_about_the_end_passes_for_a_good_run(box: JailBox, host: Host, program: Program) -> None:
-    attack(box, host, program)
-    following = box.run("print('again')")
+def test_no_forged_message_passes_for_a_clean_run(sandbox: JailSession, host: Host, program: Program) -> None:
+    attack(sandbox, host, program)
+    following = sandbox.run("print('again')")
     assert not following.ok or following.stdout == "again\n"
-    assert box.run("print('again')").stdout == "again\n"
+    assert sandbox.run("print('again')").stdout == "again\n"
 
 
-def test_the_hosts_secrets_are_not_in_the_environment(box: JailBox) -> None:
+def test_the_hosts_secrets_are_not_in_the_environment(sandbox: JailSession) -> None:
     code = "import ctypes, os\nlibc = ctypes.CDLL(None)\nprint(dict(os.environ), libc.getenv(b'HF_TOKEN'), libc.getenv(b'PATH'))"
-    found = box.run(code).stdout
+    found = sandbox.run(code).stdout
     assert TOKEN not in found
     assert found.endswith("} 0 0\n")
 
 
-def test_only_its_own_pipes_are_open(box: JailBox) -> None:
+def test_only_its_own_pipes_are_open(sandbox: JailSession) -> None:
     code = "import os, stat\nfor n in range(1024):\n    try: print(stat.filemode(os.fstat(n).st_mode)[0], end='')\n    except OSError: pass"
-    assert box.run(code).stdout == "cpppp"      # /dev/null; output, twice; commands and answers
+    assert sandbox.run(code).stdout == "cpppp"      # /dev/null; output, twice; commands and answers
 
 
-def test_the_key_of_a_run_is_nowhere_in_the_interpreter(box: JailBox) -> None:
+def test_the_nonce_of_a_run_is_nowhere_in_the_interpreter(sandbox: JailSession) -> None:
     hunt = """import gc, re, sys
 frame, found = sys._getframe(), []
 while frame:
@@ -112,50 +112,50 @@ while frame:
     frame = frame.f_back
 found += [repr(thing) for thing in gc.get_objects() if isinstance(thing, dict | list | tuple) and len(thing) < 50 and thing is not found]
 print(len(found) > 1000, re.findall("[0-9a-f]{32}", " ".join(found)))"""
-    assert box.run(hunt).stdout == "True []\n"
+    assert sandbox.run(hunt).stdout == "True []\n"
 
 
-def test_a_stolen_key_opens_only_its_own_run(box: JailBox) -> None:
-    box.run(f"{ANSWER}answer(error='', nonce=os.read(commands, 16).hex())\nimport time\ntime.sleep(0.2)")
-    following = box.run("print('mine')")
+def test_a_stolen_nonce_is_valid_for_its_own_run_only(sandbox: JailSession) -> None:
+    sandbox.run(f"{ANSWER}answer(error='', nonce=os.read(commands, 16).hex())\nimport time\ntime.sleep(0.2)")
+    following = sandbox.run("print('mine')")
     assert not following.ok
-    assert box.run("print('mine')").stdout == "mine\n"
+    assert sandbox.run("print('mine')").stdout == "mine\n"
 
 
-def test_two_answers_to_one_run_are_one_too_many(box: JailBox) -> None:
-    result = box.run(f"{ANSWER}line = json.dumps({{'error': '', 'nonce': os.read(commands, 16).hex()}}).encode() + b'\\n'\n"
+def test_a_second_message_about_one_run_ends_it(sandbox: JailSession) -> None:
+    result = sandbox.run(f"{ANSWER}line = json.dumps({{'error': '', 'nonce': os.read(commands, 16).hex()}}).encode() + b'\\n'\n"
                      "os.write(answers, line + line)\nimport time\ntime.sleep(1)")
     assert not result.ok
     assert "own channel" in result.error
 
 
-def test_what_looks_like_an_answer_on_standard_output_is_output(box: JailBox) -> None:
-    result = box.run("print('{\"error\": \"\", \"nonce\": \"00\"}')\n1 / 0")
+def test_what_looks_like_a_message_on_standard_output_is_output(sandbox: JailSession) -> None:
+    result = sandbox.run("print('{\"error\": \"\", \"nonce\": \"00\"}')\n1 / 0")
     assert not result.ok
     assert result.stdout == '{"error": "", "nonce": "00"}\n'
 
 
-def test_a_program_cannot_break_the_next_one_by_what_it_leaves_behind(box: JailBox) -> None:
-    box.run("import json, os, signal, sys\nos.write = os.read = json.dumps = os.chdir = None\nsys.stdout = None\n"
+def test_a_program_cannot_break_the_next_one_by_what_it_leaves_behind(sandbox: JailSession) -> None:
+    sandbox.run("import json, os, signal, sys\nos.write = os.read = json.dumps = os.chdir = None\nsys.stdout = None\n"
             "signal.signal(signal.SIGINT, signal.SIG_IGN)\nsys.setrecursionlimit(50)\nsys.settrace(lambda *a: 1 / 0)\n"
             "open('random.py', 'w').write('boom')")
-    assert box.run("import random, decimal\nprint(len('abc'))").stdout == "3\n"
-    assert not box.run("while True: pass", timeout_s=0.1).killed
+    assert sandbox.run("import random, decimal\nprint(len('abc'))").stdout == "3\n"
+    assert not sandbox.run("while True: pass", timeout_s=0.1).killed
 
 
-def test_file_names_that_cannot_be_shown_or_sent_are_not_reported(box: JailBox) -> None:
-    files = box.run("for name in (b'a\\nb', b'\\xff', b'a<b>', '\\u202eexe.txt'.encode()): open(name, 'w').write('x')").files
+def test_file_names_that_cannot_be_shown_or_sent_are_not_reported(sandbox: JailSession) -> None:
+    files = sandbox.run("for name in (b'a\\nb', b'\\xff', b'a<b>', '\\u202eexe.txt'.encode()): open(name, 'w').write('x')").files
     assert [file.name for file in files] == ["a<b>"]
 
 
-def test_half_characters_in_an_error_or_in_the_output_can_be_sent_on(box: JailBox) -> None:
-    result = box.run("import os\nos.write(1, b'\\xff')\nprint(chr(0xD800))\nraise ValueError(chr(0xD800))")
+def test_lone_surrogates_in_errors_and_output_can_be_shown(sandbox: JailSession) -> None:
+    result = sandbox.run("import os\nos.write(1, b'\\xff')\nprint(chr(0xD800))\nraise ValueError(chr(0xD800))")
     assert (result.stdout + result.error).encode("utf-8")
     assert "ValueError: ?" in result.error
 
 
 def test_unreadable_and_deep_folders_are_deleted_with_the_box() -> None:
-    with JailBox(Limits()) as box:
-        root = box.folder.parent
-        box.run("import os\nos.mkdir('closed', 0)\nfor n in range(400):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)")
+    with JailSession(Limits()) as sandbox:
+        root = sandbox.folder.parent
+        sandbox.run("import os\nos.mkdir('closed', 0)\nfor n in range(400):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)")
     assert not root.exists()

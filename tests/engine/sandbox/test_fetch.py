@@ -71,14 +71,14 @@ def test_only_the_files_that_are_needed_are_kept(registry: Serve, tmp_path: Path
     assert everything_in(tmp_path) == [f"data/sandbox/pyodide-{fetch.VERSION}/{name}" for name in sorted(fetch.FILES)]
 
 
-def test_a_second_fetch_asks_nobody(registry: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_fetch_makes_no_request(registry: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry(tarball(*WHOLE))
     folder = fetch.fetch_pyodide(tmp_path)
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:1")
     assert fetch.fetch_pyodide(tmp_path) == folder
 
 
-def test_what_has_another_checksum_is_not_unpacked(registry: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_with_another_checksum_is_not_unpacked(registry: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry(tarball(*WHOLE))
     monkeypatch.setattr(fetch, "SHA256", "0" * 64)
     with pytest.raises(SandboxUnavailable, match="its checksum is another"):

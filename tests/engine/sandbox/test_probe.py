@@ -1,4 +1,4 @@
-"""Which tiers are on, and that a tier which leaks is not."""
+"""Which tiers are available, and that a tier which leaks is not."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from engine.sandbox.runtime import Runtime
 ROOT = Path(__file__).parents[3]
 
 
-class OpenBox:
-    """A box without walls: what a tier is when its locks do not close."""
+class UnconfinedSession:
+    """A session without any confinement: a tier whose restrictions were not applied."""
 
     tier = "open"
 
@@ -57,7 +57,7 @@ class OpenTier:
     def open(self, limits: Limits) -> Sandbox:
         if self.trouble:
             raise self.trouble
-        return OpenBox(self.folder)
+        return UnconfinedSession(self.folder)
 
 
 def test_the_jail_passes_every_attempt_here() -> None:
@@ -65,7 +65,7 @@ def test_the_jail_passes_every_attempt_here() -> None:
     assert (report.tier, report.is_available, report.reason, report.limits) == ("jail", True, "", Limits())
 
 
-def test_the_wasm_tier_passes_every_attempt_where_it_could_be_fetched(runtime: Runtime) -> None:
+def test_the_wasm_tier_passes_every_attempt_if_it_was_fetched(runtime: Runtime) -> None:
     report = probe_sandboxes()[1]
     assert (report.tier, report.is_available, report.reason, report.packages) == ("wasm", True, "", ())
 
@@ -81,18 +81,18 @@ def test_importing_the_engine_probes_and_fetches_nothing() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "{} False\n"
 
 
-def test_strangers_get_the_tier_that_shares_less_of_the_machine(runtime: Runtime) -> None:
-    with open_sandbox(is_public=True) as box:
-        assert box.tier == "wasm"
-        assert box.run("print(6 * 7)").stdout == "42\n"
+def test_public_pages_get_the_tier_that_shares_less_of_the_machine(runtime: Runtime) -> None:
+    with open_sandbox(is_public=True) as sandbox:
+        assert sandbox.tier == "wasm"
+        assert sandbox.run("print(6 * 7)").stdout == "42\n"
 
 
 def test_a_tier_whose_files_are_missing_is_off_and_the_next_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINDCUBES_DATA_DIR", str(tmp_path))
     forget("wasm")
     try:
-        with open_sandbox(is_public=True) as box:
-            assert box.tier == "jail"
+        with open_sandbox(is_public=True) as sandbox:
+            assert sandbox.tier == "jail"
         with pytest.raises(SandboxUnavailable, match=r"wasm: .*not (fetched|installed)"):
             open_sandbox("wasm")
     finally:
@@ -100,16 +100,16 @@ def test_a_tier_whose_files_are_missing_is_off_and_the_next_one_is_taken(tmp_pat
 
 
 def test_the_best_tier_is_opened_when_none_is_named() -> None:
-    with open_sandbox() as box:
-        assert box.tier == "jail"
-        assert box.run("print(6 * 7)").stdout == "42\n"
+    with open_sandbox() as sandbox:
+        assert sandbox.tier == "jail"
+        assert sandbox.run("print(6 * 7)").stdout == "42\n"
 
 
 def test_limits_of_the_caller_hold() -> None:
-    with open_sandbox("jail", replace(Limits(), num_files=3)) as box:
-        result = box.run("for n in range(9): open(f'{n}', 'w').close()")
+    with open_sandbox("jail", replace(Limits(), num_files=3)) as sandbox:
+        result = sandbox.run("for n in range(9): open(f'{n}', 'w').close()")
         assert result.error.startswith("It made more than 3 files. Variables are kept, its files were deleted.")
-        assert list(box.folder.iterdir()) == []
+        assert list(sandbox.folder.iterdir()) == []
 
 
 def test_a_tier_that_does_not_exist_is_named_in_the_refusal() -> None:
@@ -123,7 +123,7 @@ def test_a_tier_that_leaks_is_off_and_says_how(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("trouble", "reason"), [(SandboxUnavailable("no walls"), "no walls"), (RuntimeError("bug"), "its probe broke")])
-def test_a_tier_that_cannot_be_judged_is_off(tmp_path: Path, trouble: Exception, reason: str) -> None:
+def test_a_tier_whose_probe_fails_is_off(tmp_path: Path, trouble: Exception, reason: str) -> None:
     report = report_on(OpenTier(tmp_path, trouble))
     assert not report.is_available
     assert report.reason.startswith(reason)

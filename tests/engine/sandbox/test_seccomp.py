@@ -9,15 +9,15 @@ import pytest
 
 from engine.sandbox.guest import seccomp
 from engine.sandbox.guest.seccomp import ALLOW, AND, AT_LEAST, EQUAL, ERRNO, KILL, LOAD, RETURN
-from engine.sandbox.guest.syscalls import ARCHITECTURES, NEWEST, Architecture
+from engine.sandbox.guest.syscalls import NEWEST, SYSCALL_TABLES, SyscallTable
 
 PID = 4321
 REFUSED, MISSING, UNSUPPORTED = ERRNO | errno.EPERM, ERRNO | errno.ENOSYS, ERRNO | errno.EOPNOTSUPP
 Arguments = tuple[int, ...]
-EVERY = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
+EVERY = pytest.mark.parametrize("architecture", SYSCALL_TABLES.values(), ids=SYSCALL_TABLES)
 
 
-def verdict(architecture: Architecture, call: str | int, *arguments: int, audit: int | None = None) -> int:
+def verdict(architecture: SyscallTable, call: str | int, *arguments: int, audit: int | None = None) -> int:
     """What the kernel would do: classic BPF over struct seccomp_data."""
     number = architecture.numbers[call] if isinstance(call, str) else call
     padded = (*arguments, 0, 0, 0, 0, 0, 0)[:6]
@@ -41,7 +41,7 @@ def verdict(architecture: Architecture, call: str | int, *arguments: int, audit:
 
 
 @EVERY
-def test_every_jump_stays_inside_the_program(architecture: Architecture) -> None:
+def test_every_jump_stays_inside_the_program(architecture: SyscallTable) -> None:
     program = seccomp.filter_for(architecture, PID)
     assert len(program) < 4096
     assert {code for code, *_ in program} == {LOAD, EQUAL, AT_LEAST, AND, RETURN}
@@ -50,7 +50,7 @@ def test_every_jump_stays_inside_the_program(architecture: Architecture) -> None
 
 
 @EVERY
-def test_every_refused_call_is_refused(architecture: Architecture) -> None:
+def test_every_refused_call_is_refused(architecture: SyscallTable) -> None:
     names = [name for name in seccomp.REFUSED if name in architecture.numbers]
     assert {name for name in names if verdict(architecture, name) != REFUSED} == set()
     assert {name for name in seccomp.UNSUPPORTED if verdict(architecture, name) != UNSUPPORTED} == set()
@@ -58,13 +58,13 @@ def test_every_refused_call_is_refused(architecture: Architecture) -> None:
 
 
 @EVERY
-def test_every_call_of_the_table_has_a_rule(architecture: Architecture) -> None:
+def test_every_call_of_the_table_has_a_rule(architecture: SyscallTable) -> None:
     conditional = {"clone", "kill", "tgkill", "prlimit64", "prctl", "fallocate", "ioctl", "fcntl", "socketpair", "sendto", "open", "openat"}
     assert set(architecture.numbers) <= conditional | {*seccomp.REFUSED, *seccomp.UNSUPPORTED, *seccomp.MISSING}
 
 
 @EVERY
-def test_other_architectures_are_killed_and_newer_calls_do_not_exist(architecture: Architecture) -> None:
+def test_other_architectures_are_killed_and_newer_calls_do_not_exist(architecture: SyscallTable) -> None:
     assert verdict(architecture, 1, audit=0x40000003) == KILL       # i386: its numbers mean other calls
     assert verdict(architecture, 0x40000000 + 1) == KILL            # x32
     assert verdict(architecture, NEWEST + 1) == MISSING
@@ -86,13 +86,13 @@ def test_other_architectures_are_killed_and_newer_calls_do_not_exist(architectur
     ("openat", [(-100, 1, 0), (-100, 1, 0o1101), (-100, 1, 0o2102), (-100, 1, 0o2000000)],
      [(-100, 1, 0o1000), (-100, 1, 3), (-100, 1, 0o1003)]),
 ])
-def test_what_depends_on_arguments(architecture: Architecture, call: str, allowed: list[Arguments], refused: list[Arguments]) -> None:
+def test_calls_that_depend_on_their_arguments(architecture: SyscallTable, call: str, allowed: list[Arguments], refused: list[Arguments]) -> None:
     assert [verdict(architecture, call, *arguments) for arguments in allowed] == [ALLOW] * len(allowed)
     assert [verdict(architecture, call, *arguments) for arguments in refused] == [REFUSED] * len(refused)
 
 
 @EVERY
-def test_the_rest_is_allowed(architecture: Architecture) -> None:
+def test_the_rest_is_allowed(architecture: SyscallTable) -> None:
     # read, write, close, mmap, futex, exit
     ordinary = {"x86_64": (0, 1, 3, 9, 202, 231), "aarch64": (63, 64, 57, 222, 98, 94)}[architecture.name]
     assert {verdict(architecture, number) for number in ordinary} == {ALLOW}

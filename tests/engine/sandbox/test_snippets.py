@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine.sandbox.base import Limits
-from engine.sandbox.jail import JailBox
+from engine.sandbox.jail import JailSession
 from engine.sandbox.packages import promised_packages
 
 from .programs import Program, read_programs
@@ -25,15 +25,15 @@ def runnable() -> list[Program]:
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[JailBox]:
+def sandbox() -> Iterator[JailSession]:
     """One for all: a visitor's programs follow one another in it, too."""
-    with JailBox(Limits()) as opened:
+    with JailSession(Limits()) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("program", runnable(), ids=lambda one: one.title)
-def test_an_ordinary_program_runs_right(box: JailBox, program: Program) -> None:
-    result = box.run(program.code, timeout_s=20)
+def test_an_ordinary_program_runs_as_expected(sandbox: JailSession, program: Program) -> None:
+    result = sandbox.run(program.code, timeout_s=20)
     assert (result.stdout, result.error, result.ok) == (program.expected, "", True)
 
 

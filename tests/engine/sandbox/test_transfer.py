@@ -1,4 +1,4 @@
-"""Files that come as messages: an honest guest's arrive, and a liar's end nowhere but in the box's own folder."""
+"""Files as frames: those of a guest arrive, and forged ones end nowhere but in the session's own folder."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from pathlib import Path
 
 import pytest
 
-from engine.sandbox.answers import Odd, parse_answer
 from engine.sandbox.base import Limits
-from engine.sandbox.folder import BoxFolder
-from engine.sandbox.pipes import BadFrame, Frame, Pipes
-from engine.sandbox.transfer import PIECE_BYTES, Inbox, changes
+from engine.sandbox.folder import SessionFolder
+from engine.sandbox.guest_protocol import ProtocolViolation, parse_message
+from engine.sandbox.pipes import InvalidFrame, PipeFrame, Pipes
+from engine.sandbox.transfer import PIECE_BYTES, FileReceiver, changes
 
 SMALL = replace(Limits(), num_files=3, file_bytes=100 << 10, folder_bytes=150 << 10)
 PIECE = bytes(PIECE_BYTES)
 
 
 @pytest.fixture
-def folder() -> Iterator[BoxFolder]:
-    box = BoxFolder({})
-    yield box
-    box.remove()
+def folder() -> Iterator[SessionFolder]:
+    sandbox = SessionFolder({})
+    yield sandbox
+    sandbox.remove()
 
 
-def take(folder: BoxFolder, *frames: tuple[bytes, bytes]) -> None:
-    inbox = Inbox(folder, SMALL)
+def take(folder: SessionFolder, *frames: tuple[bytes, bytes]) -> None:
+    receiver = FileReceiver(folder, SMALL)
     try:
         for frame in frames:
-            inbox.take(Frame(*frame))
+            receiver.take(PipeFrame(*frame))
     finally:
-        inbox.close()
+        receiver.close()
 
 
-def everything_in(folder: BoxFolder) -> list[str]:
+def everything_in(folder: SessionFolder) -> list[str]:
     return sorted(os.path.relpath(path, folder.work) for path in folder.root.rglob("*") if path.is_file() and path.name != "coming")
 
 
-def test_a_file_arrives_whole_and_goes_again_with_its_empty_folders(folder: BoxFolder) -> None:
+def test_a_file_arrives_whole_and_goes_again_with_its_empty_folders(folder: SessionFolder) -> None:
     take(folder, (b"n", b"a/b/c.txt"), (b"d", PIECE), (b"d", b"end"), (b"e", b""))
     assert (folder.work / "a/b/c.txt").read_bytes() == PIECE + b"end"
     take(folder, (b"x", b"a/b/c.txt"))
     assert list(folder.work.iterdir()) == []
 
 
-def test_what_goes_in_comes_out_again(folder: BoxFolder) -> None:
+def test_a_file_that_is_sent_comes_back_unchanged(folder: SessionFolder) -> None:
     (folder.work / "in").mkdir()
     (folder.work / "in" / "ğ.bin").write_bytes(PIECE + b"x")
     frames = list(changes(folder, {}, folder.stamps()))
@@ -57,7 +57,7 @@ def test_what_goes_in_comes_out_again(folder: BoxFolder) -> None:
     assert (folder.work / "in" / "ğ.bin").read_bytes() == PIECE + b"x"
 
 
-def test_only_what_is_new_changed_or_gone_is_sent(folder: BoxFolder) -> None:
+def test_only_what_is_new_changed_or_gone_is_sent(folder: SessionFolder) -> None:
     for name in ("same", "changed", "gone"):
         (folder.work / name).write_text(name, "utf-8")
     before = folder.stamps()
@@ -69,16 +69,16 @@ def test_only_what_is_new_changed_or_gone_is_sent(folder: BoxFolder) -> None:
 
 @pytest.mark.parametrize("name", [b"../new", b"/tmp/new", b"", b".", b"..", b"a/../../new", b"a//b", b"a\x00b", b"a/.", b"./a"])
 @pytest.mark.parametrize("kind", [b"n", b"x"])
-def test_a_name_that_is_not_below_the_folder_is_refused(folder: BoxFolder, kind: bytes, name: bytes) -> None:
+def test_a_name_that_is_not_below_the_folder_is_refused(folder: SessionFolder, kind: bytes, name: bytes) -> None:
     beside = folder.root.parent / "new"
-    with pytest.raises(BadFrame):
+    with pytest.raises(InvalidFrame):
         take(folder, (kind, name), (b"e", b""))
     assert everything_in(folder) == []
     assert not beside.exists()
 
 
 @pytest.mark.parametrize("name", [b"a\nb", "\u202eexe.txt".encode(), b"x" * 256, b"x/" * 40 + b"x", b"x" * 2000, b"\x1b[31m"])
-def test_a_name_that_cannot_be_shown_or_kept_is_left_out(folder: BoxFolder, name: bytes) -> None:
+def test_a_name_that_cannot_be_shown_or_kept_is_left_out(folder: SessionFolder, name: bytes) -> None:
     take(folder, (b"n", name), (b"d", b"x"), (b"e", b""), (b"x", name))
     assert everything_in(folder) == []
 
@@ -99,16 +99,16 @@ def test_a_name_that_cannot_be_shown_or_kept_is_left_out(folder: BoxFolder, name
     pytest.param([(b"n", b"a/b"), (b"e", b""), (b"x", b"a")], id="deleting a folder as a file"),
     pytest.param([(b"n", b"a"), (b"e", b""), (b"x", b"a/b")], id="deleting below a file"),
 ])
-def test_what_no_honest_guest_sends_is_refused(folder: BoxFolder, frames: list[tuple[bytes, bytes]]) -> None:
-    with pytest.raises(BadFrame):
+def test_invalid_frames_are_refused(folder: SessionFolder, frames: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(InvalidFrame):
         take(folder, *frames)
 
 
-def received(data: bytes) -> list[Frame]:
+def received(data: bytes) -> list[PipeFrame]:
     """What Pipes makes of a process that prints this."""
     code = f"import sys; sys.stdout.buffer.write({data!r})"
     with subprocess.Popen([sys.executable, "-I", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
-        pipes, frames = Pipes(process), list[Frame]()
+        pipes, frames = Pipes(process), list[PipeFrame]()
         try:
             while pipes.is_open:
                 frames += pipes.receive(5.0)
@@ -124,19 +124,19 @@ def test_frames_are_whole_however_they_come() -> None:
 
 @pytest.mark.parametrize("data", [b"o\xff\xff\xff\xff", b"a\x01\x00\x01\x00" + bytes(9)])
 def test_a_frame_that_is_too_long_is_refused_before_it_has_come(data: bytes) -> None:
-    with pytest.raises(BadFrame):
+    with pytest.raises(InvalidFrame):
         received(data)
 
 
 @pytest.mark.parametrize("line", [b"[" * 50_000, b"{}", b"\xff\x00", b'{"error": 1, "nonce": "0"}', b'{"error": ""}', b"null", b""])
-def test_an_answer_of_another_form_is_odd(line: bytes) -> None:
-    assert parse_answer(line) == Odd()
+def test_a_message_of_another_form_is_a_protocol_violation(line: bytes) -> None:
+    assert parse_message(line) == ProtocolViolation()
 
 
-def test_a_file_is_written_outside_the_folder_of_programs_until_it_is_whole(folder: BoxFolder) -> None:
-    inbox = Inbox(folder, SMALL)
-    inbox.take(Frame(b"n", b"a"))
-    inbox.take(Frame(b"d", PIECE))
+def test_a_file_is_written_outside_the_folder_of_programs_until_it_is_whole(folder: SessionFolder) -> None:
+    receiver = FileReceiver(folder, SMALL)
+    receiver.take(PipeFrame(b"n", b"a"))
+    receiver.take(PipeFrame(b"d", PIECE))
     assert list(folder.work.iterdir()) == []
-    inbox.close()
+    receiver.close()
     assert Path(folder.home, "coming").exists()

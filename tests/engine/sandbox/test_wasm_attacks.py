@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine import RunResult
-from engine.sandbox.wasm import WasmBox
+from engine.sandbox.wasm import WasmSession
 
 from .conftest import TOKEN, Host
 from .programs import Program, read_programs
@@ -43,11 +43,11 @@ def _host_is_untouched(wasm_host: Host) -> Iterator[None]:
     assert wasm_host.other.run("print('well')").stdout == "well\n"
 
 
-def attack(box: WasmBox, host: Host, prelude: str, program: Program, expected: str) -> RunResult:
-    for path in box.folder.iterdir():       # what an attack before left there
+def attack(sandbox: WasmSession, host: Host, prelude: str, program: Program, expected: str) -> RunResult:
+    for path in sandbox.folder.iterdir():       # what an attack before left there
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     is_endless = program.title.startswith("endless: ")
-    result = box.run(f"{host.constants}\n{prelude}\n{program.code}", timeout_s=SHORT_S if is_endless else 10.0)
+    result = sandbox.run(f"{host.constants}\n{prelude}\n{program.code}", timeout_s=SHORT_S if is_endless else 10.0)
     assert "ESCAPED" not in result.stdout
     assert not result.ok
     assert re.search(expected, result.error), result.error
@@ -67,50 +67,50 @@ def test_there_are_enough_attacks_to_mean_something() -> None:
 
 
 @of_kinds(OF_THE_JAIL, "read", "write", "network", "process")
-def test_python_finds_nothing_of_the_host(wasm_box: WasmBox, wasm_host: Host, program: Program) -> None:
-    attack(wasm_box, wasm_host, "import os, socket", program, f"{program.expected.strip()}|{REFUSAL}")
+def test_python_finds_nothing_of_the_host(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
+    attack(wasm_session, wasm_host, "import os, socket", program, f"{program.expected.strip()}|{REFUSAL}")
 
 
 @of_kinds(OF_THE_JAIL, "bomb", "endless")
-def test_a_bomb_meets_a_limit_and_the_box_goes_on(wasm_box: WasmBox, wasm_host: Host, program: Program) -> None:
-    attack(wasm_box, wasm_host, "import os", program, f"{program.expected.strip()}|{REFUSAL}")
-    assert wasm_box.run("print('again')").stdout == "again\n"
+def test_a_bomb_meets_a_limit_and_the_session_goes_on(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
+    attack(wasm_session, wasm_host, "import os", program, f"{program.expected.strip()}|{REFUSAL}")
+    assert wasm_session.run("print('again')").stdout == "again\n"
 
 
 @of_kinds(ATTACKS, "read", "write", "network", "process")
-def test_javascript_may_do_no_more_than_python(wasm_box: WasmBox, wasm_host: Host, program: Program) -> None:
-    attack(wasm_box, wasm_host, PRELUDE.code, program, program.expected.strip())
+def test_javascript_can_do_no_more_than_python(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
+    attack(wasm_session, wasm_host, PRELUDE.code, program, program.expected.strip())
 
 
 @of_kinds(ATTACKS, "bomb", "endless")
-def test_a_bomb_of_javascript_meets_a_limit_and_the_box_goes_on(wasm_box: WasmBox, wasm_host: Host, program: Program) -> None:
-    attack(wasm_box, wasm_host, PRELUDE.code, program, program.expected.strip())
-    assert wasm_box.run("print('again')").stdout == "again\n"
+def test_a_bomb_of_javascript_meets_a_limit_and_the_session_goes_on(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
+    attack(wasm_session, wasm_host, PRELUDE.code, program, program.expected.strip())
+    assert wasm_session.run("print('again')").stdout == "again\n"
 
 
 @of_kinds(ATTACKS, "lie")
-def test_no_lie_to_the_host_passes_for_a_good_run(wasm_box: WasmBox, wasm_host: Host, program: Program) -> None:
+def test_no_forged_message_passes_for_a_clean_run(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
     waiting = Program(program.title, f"{program.code}\ntime.sleep(9)", "")
-    attack(wasm_box, wasm_host, PRELUDE.code + FRAMES, waiting, program.expected.strip())
-    following = wasm_box.run("print('again')")
+    attack(wasm_session, wasm_host, PRELUDE.code + FRAMES, waiting, program.expected.strip())
+    following = wasm_session.run("print('again')")
     assert not following.ok or following.stdout == "again\n"
-    assert wasm_box.run("print('again')").stdout == "again\n"
+    assert wasm_session.run("print('again')").stdout == "again\n"
 
 
-def test_what_webassembly_pretends_has_nothing_of_the_host_in_it(wasm_box: WasmBox, wasm_host: Host) -> None:
+def test_the_emulated_file_system_has_nothing_of_the_host(wasm_session: WasmSession, wasm_host: Host) -> None:
     code = "import os\nos.symlink(SECRET, 'mine')\nprint(os.path.exists('mine'), *(sorted(os.listdir(name)) for name in ('/', '/home')))"
-    result = wasm_box.run(f"{wasm_host.constants}\n{code}")
+    result = wasm_session.run(f"{wasm_host.constants}\n{code}")
     assert result.stdout == "False ['box', 'dev', 'home', 'lib', 'proc', 'tmp'] ['box', 'pyodide', 'web_user']\n"
     assert result.files == ()
 
 
-def test_the_hosts_secrets_are_in_no_environment(wasm_box: WasmBox) -> None:
-    found = wasm_box.run("import os, js\nprint(dict(os.environ))\njs.eval('Deno.env.toObject()')")
+def test_the_hosts_secrets_are_in_no_environment(wasm_session: WasmSession) -> None:
+    found = wasm_session.run("import os, js\nprint(dict(os.environ))\njs.eval('Deno.env.toObject()')")
     assert TOKEN not in found.stdout + found.error
     assert "NotCapable" in found.error
 
 
-def test_files_that_a_lie_names_are_in_the_folder_or_nowhere(wasm_box: WasmBox, wasm_host: Host) -> None:
-    wasm_box.run(f"import js{FRAMES}frame(b'n', b'own/file.txt'), frame(b'd', b'mine'), frame(b'e', b'')")
-    assert (wasm_box.folder / "own" / "file.txt").read_bytes() == b"mine"
-    assert sorted(path.name for path in wasm_box.folder.parent.iterdir()) == ["home", "libraries", "work"]
+def test_files_with_forged_names_are_in_the_folder_or_nowhere(wasm_session: WasmSession, wasm_host: Host) -> None:
+    wasm_session.run(f"import js{FRAMES}frame(b'n', b'own/file.txt'), frame(b'd', b'mine'), frame(b'e', b'')")
+    assert (wasm_session.folder / "own" / "file.txt").read_bytes() == b"mine"
+    assert sorted(path.name for path in wasm_session.folder.parent.iterdir()) == ["home", "libraries", "work"]

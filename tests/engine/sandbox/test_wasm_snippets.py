@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from engine.sandbox.wasm import WasmBox
+from engine.sandbox.wasm import WasmSession
 
 from .programs import Program, read_programs
 
@@ -16,8 +16,8 @@ SNIPPETS = [one for one in read_programs("snippets.txt") if one.title not in IMP
 
 
 @pytest.mark.parametrize("program", SNIPPETS, ids=lambda one: one.title)
-def test_an_ordinary_program_runs_right(wasm_box: WasmBox, program: Program) -> None:
-    result = wasm_box.run(program.code, timeout_s=20)
+def test_an_ordinary_program_runs_as_expected(wasm_session: WasmSession, program: Program) -> None:
+    result = wasm_session.run(program.code, timeout_s=20)
     assert (result.stdout, result.error, result.ok) == (program.expected, "", True)
 
 

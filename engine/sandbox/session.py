@@ -1,4 +1,4 @@
-"""A box around one guest at a time: runs programs on threads of their own, replaces a guest that was killed, ends with its folder."""
+"""A sandbox session: runs programs in one guest process at a time, replaces a guest that was killed, and deletes its folder at the end."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import os
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..errors import EngineBusy, SandboxUnavailable
-from .answers import Guest
 from .base import Limits, Restarted, RunResult, SandboxEvent
-from .folder import BoxFolder
-from .run import Run
+from .folder import SessionFolder
+from .guest_protocol import Guest
+from .program_run import ProgramRun
 
 Events = queue.SimpleQueue[SandboxEvent | Exception]
 
 
-class Box:
-    """What every tier's boxes have in common; a tier gives the folder its `links`, and says how a guest is made."""
+class SandboxSession:
+    """What the sessions of all tiers have in common. A tier supplies `links` for the folder and `new_guest`."""
 
-    def __init__(self, tier: str, limits: Limits, links: dict[str, str], new_guest: Callable[[BoxFolder, Limits], Guest]) -> None:
-        """Starts the first guest. Raises SandboxUnavailable."""
+    def __init__(self, tier: str, limits: Limits, links: dict[str, str], new_guest: Callable[[SessionFolder, Limits], Guest]) -> None:
+        """Start the first guest. Raises SandboxUnavailable."""
         self.tier = tier
         self._limits, self._new_guest = limits, new_guest
         try:
-            self._files = BoxFolder(links)
+            self._files = SessionFolder(links)
         except OSError as error:
             raise SandboxUnavailable(f"no folder could be made for it: {error.strerror}") from error
-        self._guests: list[Guest] = []              # one, or none after it was killed
-        self._run: Run | None = None
+        self._guests: list[Guest] = []              # one; none after it was killed
+        self._run: ProgramRun | None = None
         self._lock = threading.Lock()
         self._release = weakref.finalize(self, _release, self._guests, self._files, os.getpid())
         try:
@@ -50,12 +50,12 @@ class Box:
         assert isinstance(last, RunResult)
         return last
 
-    def stream(self, code: str, timeout_s: float = 5.0) -> Iterator[SandboxEvent]:
+    def stream(self, code: str, timeout_s: float = 5.0) -> Generator[SandboxEvent, None, None]:
         events: Events = queue.SimpleQueue()
         run, is_restarted = self._begin(events)
         if is_restarted:
             events.put(Restarted())
-        # A thread of its own: limits hold also while nobody takes the events.
+        # In a thread, so that limits hold even if nobody reads the events.
         threading.Thread(target=self._drive, args=(run, code, timeout_s, is_restarted, events), name="sandbox-run", daemon=True).start()
         return _follow(run, events)
 
@@ -64,7 +64,7 @@ class Box:
             run.interrupt()
 
     def close(self) -> None:
-        """Kill what runs, delete the folder. The box cannot be used again."""
+        """Kill what runs and delete the folder. The session cannot be used again."""
         with self._lock:
             run, is_first = self._run, self._release.alive
             if run is None:
@@ -79,25 +79,25 @@ class Box:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _begin(self, events: Events) -> tuple[Run, bool]:
-        """The run, and whether it starts without the variables of the one before. Raises EngineBusy, SandboxUnavailable."""
+    def _begin(self, events: Events) -> tuple[ProgramRun, bool]:
+        """The run, and whether the guest was restarted, so that earlier variables are gone. Raises EngineBusy, SandboxUnavailable."""
         with self._lock:
             if not self._release.alive:
-                raise SandboxUnavailable("this box was closed")
+                raise SandboxUnavailable("this session was closed")
             if self._run is not None:
                 raise EngineBusy("a program is running in this sandbox", "Stop it, or wait for its end.")
-            if self._guests and not self._guests[0].is_alive:       # the kernel took it, for its memory or its lifetime of CPU
+            if self._guests and not self._guests[0].is_alive:       # killed by the kernel, for its memory or its total CPU time
                 self._guests.pop().close()
             is_restarted = not self._guests
             if is_restarted:
                 self._guests.append(self._new_guest(self._files, self._limits))
-            self._run = Run(self._guests[0], self._files, self._limits, events.put)
+            self._run = ProgramRun(self._guests[0], self._files, self._limits, events.put)
             return self._run, is_restarted
 
-    def _drive(self, run: Run, code: str, timeout_s: float, is_restarted: bool, events: Events) -> None:
+    def _drive(self, run: ProgramRun, code: str, timeout_s: float, is_restarted: bool, events: Events) -> None:
         try:
             last: RunResult | Exception = run.finish(code, timeout_s, is_restarted=is_restarted)
-        except Exception as broken:     # the host's own trouble, as a vanished folder: whoever waits must hear of it
+        except Exception as broken:     # a failure of the host, such as a deleted folder: raised to the reader
             run.kill()
             last = broken
         if run.is_killed:
@@ -107,7 +107,7 @@ class Box:
         events.put(last)
 
 
-def _follow(run: Run, events: Events) -> Iterator[SandboxEvent]:
+def _follow(run: ProgramRun, events: Events) -> Generator[SandboxEvent, None, None]:
     try:
         while True:
             event = events.get()
@@ -117,11 +117,11 @@ def _follow(run: Run, events: Events) -> Iterator[SandboxEvent]:
             if isinstance(event, RunResult):
                 return
     finally:
-        run.interrupt()     # nobody listens any more; no effect on a run that is over
+        run.interrupt()     # the reader has left; no effect on a run that is over
 
 
-def _release(guests: list[Guest], files: BoxFolder, owner: int) -> None:
-    if os.getpid() != owner:        # a fork of the host has a copy of the box, which is not its own
+def _release(guests: list[Guest], files: SessionFolder, owner: int) -> None:
+    if os.getpid() != owner:        # a forked child has a copy of the session, but does not own it
         return
     for guest in guests:
         guest.close()

@@ -1,4 +1,4 @@
-"""What went wrong in a program, as its author wants to read it: their own lines, nobody else's."""
+"""Errors of a program as tracebacks of its own lines, without those of libraries."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MAX_CHARS = 4_000
 
 
 def remember_source(code: str, number: int) -> str:
-    """The file name to compile program `number` under: its lines are shown even when a later program calls into it."""
+    """The file name to compile program `number` with, so that its lines are shown even if a later program calls into it."""
     name = f"{NAME}#{number}"
     linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
     return name
 
 
 def show_names_of_programs(work: str) -> None:
-    """In warnings, and in what a thread's end is reported with, as in every other error."""
+    """Show the programs' names in warnings and in errors of threads too."""
     format_warning = warnings.formatwarning
 
     def formatwarning(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
@@ -38,7 +38,7 @@ def show_names_of_programs(work: str) -> None:
 
 
 def describe(error: BaseException, work: str) -> str:
-    """The traceback without the frames of libraries and of the loop, cut in the middle when it is long."""
+    """The traceback without the frames of libraries and of the guest's loop, cut in the middle if it is long."""
     try:
         told = traceback.TracebackException.from_exception(error, compact=True)
         _keep_own_frames(told, work)

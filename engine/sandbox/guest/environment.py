@@ -1,4 +1,4 @@
-"""What ordinary programs expect of a machine, where the jail has none of it. Courtesy only: the locks do not depend on it."""
+"""What ordinary programs expect of their environment but the sandbox lacks. For convenience only: security does not depend on it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-THREAD_STACK_BYTES = 2 << 20        # eight by default, of a small address space
+THREAD_STACK_BYTES = 2 << 20        # 8 MiB by default, too much for a small address space
 OUTPUT = 1                          # the pipe to the host; 2 leads there too
 INPUT = builtins.input
 
 
 class NoKeyboard(io.TextIOBase):
-    """Standard input where nobody can type: says so instead of waiting."""
+    """Standard input when nobody can type: raises an error that says so instead of waiting."""
 
     def readable(self) -> bool:
         return True
@@ -29,8 +29,8 @@ class NoKeyboard(io.TextIOBase):
         self.readline()
 
 
-def settle(home: str) -> None:
-    """Once, before the locks: environment, threads, `exit()`."""
+def prepare(home: str) -> None:
+    """Once, before the restrictions: environment variables, thread stacks, `exit()`."""
     os.environ.update(
         HOME=home, TMPDIR=home, MPLCONFIGDIR=home, MPLBACKEND="Agg", LANG="C.UTF-8",
         OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1",      # each BLAS thread reserves tens of MiB
@@ -40,14 +40,14 @@ def settle(home: str) -> None:
     site.sethelper()
 
 
-def settle_modes(home: str, work: str) -> None:
-    """Once, where the kernel refuses it: a copy may set the mode and times of the program's own files without being told so."""
+def tolerate_mode_changes(home: str, work: str) -> None:
+    """Once, in the jail: ignore that the kernel refuses to change modes and times of the program's own files, as `shutil.copy` does."""
     for name in ("chmod", "chown", "lchown", "utime"):
         setattr(os, name, _ignored_in((home, work), getattr(os, name)))
 
 
 def open_streams() -> tuple[io.TextIOWrapper, io.TextIOWrapper]:
-    """Standard output and error of one program, both to the host; line by line, so that what was printed is seen before a hang."""
+    """Standard output and error of one program, both to the host, line by line, so that output is visible before a hang."""
     out, err = (io.TextIOWrapper(io.BufferedWriter(io.FileIO(OUTPUT, "w", closefd=False)), "utf-8", "backslashreplace",
                                  line_buffering=True, write_through=is_error) for is_error in (False, True))
     sys.stdout, sys.stderr, sys.stdin = out, err, NoKeyboard()
@@ -55,8 +55,8 @@ def open_streams() -> tuple[io.TextIOWrapper, io.TextIOWrapper]:
     return out, err
 
 
-def restore() -> None:
-    """Before each program: undo what the one before may have done to the interpreter."""
+def reset_interpreter() -> None:
+    """Before each program: undo what the previous one may have done to the interpreter."""
     sys.settrace(None)
     sys.setprofile(None)
     sys.setrecursionlimit(1000)
@@ -65,7 +65,7 @@ def restore() -> None:
 
 
 def wait_for_threads() -> None:
-    """As a script does at its end: for all but daemons. A pool's idle workers would wait for ever."""
+    """As at the end of a script: for all but daemon threads. Idle workers of a pool would wait forever."""
     pools: Any = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and not thread.daemon and thread not in pools:
@@ -73,7 +73,7 @@ def wait_for_threads() -> None:
 
 
 def _ignored_in(folders: tuple[str, ...], change: Callable[..., None]) -> Callable[..., None]:
-    """The kernel refuses `change` everywhere; `shutil.copy` needs it not to fail on the program's own files."""
+    """`change`, which the kernel refuses everywhere, without the error for the program's own files: `shutil.copy` needs that."""
 
     def changed(path: Any, *arguments: Any, **options: Any) -> None:
         try:
@@ -84,6 +84,6 @@ def _ignored_in(folders: tuple[str, ...], change: Callable[..., None]) -> Callab
             name = os.fsdecode(os.path.realpath(path))
             if not name.startswith(tuple(folder + os.sep for folder in folders)):
                 raise
-            os.stat(name)       # a file that is not there is reported as such
+            os.stat(name)       # a missing file is reported as such
 
     return changed
