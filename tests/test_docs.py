@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
+import shutil
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("docs/sandbox.md", "docs/security.md")
+GREP = re.compile(r"`(grep [^`]+)`( finds nothing| is 0)?")
 TEST = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
 PATH = re.compile(r"(?<![\w/.~])((?:engine|ui|tests|docs|scripts|benchmarks)/[\w./]*\w)")
 
@@ -38,3 +42,13 @@ def test_every_line_of_a_list_has_its_command(page: str) -> None:
     items = re.split(r"\n- ", (ROOT / page).read_text("utf-8"))[1:]
     without = [item.split("\n")[0] for item in items if "`" not in item.split("\n\n")[0]]
     assert without == []
+
+
+@pytest.mark.skipif(shutil.which("grep") is None, reason="there is no grep here")
+@pytest.mark.parametrize("page", PAGES)
+def test_every_search_that_a_page_names_finds_what_it_says(page: str) -> None:
+    searches = GREP.findall((ROOT / page).read_text("utf-8"))
+    assert searches
+    wrong = [command for command, expected in searches
+             if bool(subprocess.run(shlex.split(command), cwd=ROOT, capture_output=True).returncode) != bool(expected)]
+    assert wrong == []

@@ -1,10 +1,10 @@
-"""Sends every kind of program through the whole code agent, sandbox included, and counts what comes out right.
+"""Runs every kind of program through the whole code agent, including the sandbox, and counts the correct results.
 
     python -m scripts.builtin_model.agent_table --out docs/agent.md
 
-Each kind is asked for in held-out words with held-out values, once in English and once in Turkish, and a third time with
-a misspelled name put into the model's first program: the NameError has to be repaired. Right means: ended by a clean run
-that prints exactly what the reference prints. Greedy decoding.
+Each kind is requested with held-out phrasings and values, once in English and once in Turkish, and a third time with a
+misspelled name inserted into the model's first program, so that it has to repair the NameError. A task is right if it ends
+with a clean run that prints exactly what the reference prints. Greedy decoding.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join([
         f"- Kinds right in both languages: **{both} of {total}**.",
         f"- Tasks right: {sum(run.is_right for run in runs)} of {len(runs)}; "
-        f"with a failed run on the way: {sum(run.errors > 0 for run in runs)}.",
+        f"with a failed run in between: {sum(run.errors > 0 for run in runs)}.",
         f"- Forced NameErrors repaired: {repaired} of {total}.",
-        f"- Model calls for a task: {sum(run.calls for run in runs) / len(runs):.2f} on average.", "",
+        f"- Model calls per task: {sum(run.calls for run in runs) / len(runs):.2f} on average.", "",
         "| kind | English | Turkish | NameError repaired |", "|---|---|---|---|", *rows])
 
 

@@ -1,6 +1,6 @@
-"""What the Code agent tab shows: tasks as a timeline of steps, each with its program, output, errors and files.
+"""HTML of the Code agent tab: tasks as a timeline of steps, each with its program, output, errors and files.
 
-Every section carries a key and a stamp, so that the browser replaces only what changed: what one unfolded stays unfolded.
+Every section has a key and a stamp, so that the browser replaces only changed ones and unfolded details stay unfolded.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from ..shared.language import has_text, number, text
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 READABLE = (".csv", ".txt", ".json", ".md", ".tsv", ".py", ".log", ".xml", ".yaml", ".yml", ".html", ".svg")
 PREVIEW_BYTES, PREVIEW_LINES = 4_000, 12
-MAX_SHOWN = 20_000          # characters of output in the page; the files and the export have all of it
+MAX_SHOWN = 20_000          # characters of output on the page; the export has more
 EXAMPLES = ("plot", "csv", "fibonacci", "primes")
-BUILTIN_EXAMPLES = ("fibonacci", "primes", "celsius")       # kinds of programs that it was trained for
+BUILTIN_EXAMPLES = ("fibonacci", "primes", "celsius")       # kinds of programs that the built-in model was trained for
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def timeline_html(run: AgentRun | None, language: str, folder: Path | None) -> str:
-    """`folder`: where the run's files are kept. As text: the browser takes from it what changed."""
+    """The timeline as text, from which the browser takes changed sections. `folder`: where the run's files are kept."""
     if run is None:
         return ""
     sections = []
     for at, task in enumerate(run.tasks):
         is_last = at == len(run.tasks) - 1
-        sections.append(_section(f"t{at}", "mc-task", _asked(task, language, folder)))
+        sections.append(_section(f"t{at}", "mc-task", _task(task, language, folder)))
         previous = ""
         for place, step in enumerate(task.steps):
             is_newest = is_last and place == len(task.steps) - 1
@@ -58,33 +58,33 @@ def _section(key: str, kind: str, body: str) -> str:
     return f'<section class="{kind}" data-key="{key}" data-stamp="{stamp}">{body}</section>'
 
 
-def _asked(task: Task, language: str, folder: Path | None) -> str:
+def _task(task: Task, language: str, folder: Path | None) -> str:
     files = "".join(_chip(file, language, folder) for file in task.uploads)
     return f"<p>{html.escape(task.text)}</p>" + (f'<div class="mc-made">{files}</div>' if files else "")
 
 
 def _step(step: Step, task: Task, previous: str, language: str, folder: Path | None, *, is_newest: bool) -> str:
-    def say(key: str) -> str:
+    def label(key: str) -> str:
         return html.escape(text(language, key))
 
     parts = [_step_head(step, task, language, is_newest=is_newest)]
     if step.thoughts:
-        parts.append(f'<details data-name="thoughts"><summary>{say("agent.thoughts")}</summary>'
+        parts.append(f'<details data-name="thoughts"><summary>{label("agent.thoughts")}</summary>'
                      f'<div class="mc-words">{html.escape(step.thoughts)}</div></details>')
     if step.reply:
         parts.append(f'<pre class="mc-writing">{html.escape(step.reply)}</pre>')
     if step.prose and step.code:
         parts.append(f'<div class="mc-words">{MARKDOWN.render(step.prose)}</div>')
     if step.code:
-        acts = _program_acts(step, task, language) if is_newest and task.is_over else ""
-        parts.append(f'<details open data-name="code"><summary>{say("agent.program")}</summary>{_program(step.code)}'
-                     f'{_changes(previous, step.code, language)}{acts}</details>')
+        buttons = _program_buttons(step, task, language) if is_newest and task.is_over else ""
+        parts.append(f'<details open data-name="code"><summary>{label("agent.program")}</summary>{_program(step.code)}'
+                     f'{_changes(previous, step.code, language)}{buttons}</details>')
     if step.stdout:
         shown = step.stdout if len(step.stdout) <= MAX_SHOWN else f"{step.stdout[:MAX_SHOWN]}\n…"
-        parts.append(f'<details open data-name="output"><summary>{say("agent.output")}</summary>'
-                     f'<pre tabindex="0" aria-label="{say("agent.output")}">{html.escape(shown)}</pre></details>')
+        parts.append(f'<details open data-name="output"><summary>{label("agent.output")}</summary>'
+                     f'<pre tabindex="0" aria-label="{label("agent.output")}">{html.escape(shown)}</pre></details>')
     if step.error:
-        parts.append(f'<pre class="mc-failure" tabindex="0" aria-label="{say("agent.error")}">{html.escape(step.error)}</pre>')
+        parts.append(f'<pre class="mc-failure" tabindex="0" aria-label="{label("agent.error")}">{html.escape(step.error)}</pre>')
     if step.files:
         parts.append(f'<div class="mc-made">{"".join(_chip(file, language, folder) for file in step.files)}</div>')
     return "".join(parts)
@@ -93,7 +93,7 @@ def _step(step: Step, task: Task, previous: str, language: str, folder: Path | N
 def _step_head(step: Step, task: Task, language: str, *, is_newest: bool) -> str:
     title = text(language, "agent.step.given" if step.is_given else "agent.step", number=number(language, step.number))
     is_live = is_newest and not task.is_over
-    # Seconds that change would have the whole section sent again: they stand still until the step is over.
+    # Counting seconds would send the whole section again, so they are shown only when the step is over.
     facts = [] if is_live else [_seconds(step.seconds, language)]
     if step.tokens:
         facts.append(text(language, "usage.tokens", count=number(language, step.tokens)))
@@ -118,7 +118,7 @@ def _program(code: str) -> str:
 
 
 def _changes(previous: str, code: str, language: str) -> str:
-    """What is different from the attempt before."""
+    """Differences from the previous attempt."""
     if not previous or previous == code:
         return ""
     lines = list(difflib.unified_diff(previous.splitlines(), code.splitlines(), n=2, lineterm=""))[2:]
@@ -128,7 +128,7 @@ def _changes(previous: str, code: str, language: str) -> str:
     return f'<details data-name="changes"><summary>{title}</summary><pre class="mc-diff" tabindex="0">{body}</pre></details>'
 
 
-def _program_acts(step: Step, task: Task, language: str) -> str:
+def _program_buttons(step: Step, task: Task, language: str) -> str:
     def button(name: str, key: str, kind: str = "") -> str:
         return f'<button type="button" class="{kind}" data-agent="{name}">{html.escape(text(language, key))}</button>'
 
@@ -160,14 +160,14 @@ def _outcome(task: Task, language: str, *, is_last: bool) -> str:
     facts = [task.model] if task.model else []
     facts += [text(language, "agent.steps", count=number(language, len(task.steps))),
               _seconds(sum(step.seconds for step in task.steps), language)]
-    acts = []
+    buttons = []
     if is_last and task.state in ("stopped", "failed", "interrupted"):
-        acts.append(f'<button type="button" data-agent="continue">{html.escape(text(language, "chat.continue"))}</button>')
+        buttons.append(f'<button type="button" data-agent="continue">{html.escape(text(language, "chat.continue"))}</button>')
     if is_last and any(step.code for step in task.steps):
-        acts += [f'<button type="button" data-agent="save-{kind}">{html.escape(text(language, f"agent.save.{kind}"))}</button>'
+        buttons += [f'<button type="button" data-agent="save-{kind}">{html.escape(text(language, f"agent.save.{kind}"))}</button>'
                  for kind in ("py", "ipynb")]
     facts_html = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts)
-    parts.append(f'<div class="mc-foot"><span class="mc-facts">{facts_html}</span><span class="mc-acts">{"".join(acts)}</span></div>')
+    parts.append(f'<div class="mc-foot"><span class="mc-facts">{facts_html}</span><span class="mc-acts">{"".join(buttons)}</span></div>')
     return "".join(parts)
 
 
@@ -182,12 +182,12 @@ def _note(sentence: str) -> str:
 # --- files ---
 
 def _chip(file: KeptFile, language: str, folder: Path | None) -> str:
-    """A file to download, as a picture where it is one, with its first lines where it is text."""
+    """A file to download: pictures are shown, text files with their first lines."""
     name, size = html.escape(file.name), html.escape(_size(file.num_bytes, language))
     if folder is None:
         return f'<span class="mc-file">{name} · {size}</span>'
     path = folder.joinpath(*file.name.split("/"))
-    # The time of the last change: a file that was written anew must not come from the browser's cache.
+    # Time of the last change, so that a rewritten file does not come from the browser's cache.
     version = int(path.stat().st_mtime * 1000) if path.is_file() else 0
     address = html.escape(f"gradio_api/file={quote(str(path))}?v={version}")
     link = f'<a class="mc-file" href="{address}" download="{html.escape(path.name)}">{name} · {size}</a>'
@@ -230,7 +230,7 @@ def welcome_html(language: str, *, is_builtin: bool) -> str:
 
 
 def badge_html(report: TierReport | None, run_s: float, language: str) -> str:
-    """Where programs run, with its limits and packages; or why none runs here."""
+    """The tier in which programs run, with its limits and packages; or the reasons if there is none."""
     label = html.escape(text(language, "agent.runs"))
     drawer = f'<button type="button" class="mc-runs-drawer" data-drawer="mc-agent-side" aria-label="{label}">☰</button>'
     if report is None:
@@ -246,7 +246,7 @@ def badge_html(report: TierReport | None, run_s: float, language: str) -> str:
 
 
 def runs_html(runs: Sequence[AgentRun], current: str, language: str) -> str:
-    def say(key: str, **values: object) -> str:
+    def label(key: str, **values: object) -> str:
         return html.escape(text(language, key, **values))
 
     items = []
@@ -254,10 +254,10 @@ def runs_html(runs: Sequence[AgentRun], current: str, language: str) -> str:
         title, here = html.escape(run.title), ' aria-current="page"' if run.id == current else ""
         items.append(f'<div class="mc-item"><button type="button" data-agent="open" data-value="{run.id}" title="{title}"{here}>'
                      f'<span>{title}</span></button><button type="button" class="mc-drop" data-agent="delete" data-value="{run.id}" '
-                     f'data-confirm="{say("agent.delete.ask", title=run.title)}" aria-label="{say("agent.delete", title=run.title)}" '
-                     f'title="{say("chat.delete")}">✕</button></div>')
-    empty = f'<p class="mc-empty">{say("agent.runs.empty")}</p>'
-    return f'<nav class="mc-chats" aria-label="{say("agent.runs")}"><h3>{say("agent.runs")}</h3>{"".join(items) or empty}</nav>'
+                     f'data-confirm="{label("agent.delete.ask", title=run.title)}" aria-label="{label("agent.delete", title=run.title)}" '
+                     f'title="{label("chat.delete")}">✕</button></div>')
+    empty = f'<p class="mc-empty">{label("agent.runs.empty")}</p>'
+    return f'<nav class="mc-chats" aria-label="{label("agent.runs")}"><h3>{label("agent.runs")}</h3>{"".join(items) or empty}</nav>'
 
 
 def uploads_html(uploads: Sequence[Path], language: str) -> str:

@@ -89,7 +89,7 @@ def _rules(architecture: SyscallTable, pid: int, allowed: tuple[str, ...]) -> It
         "tgkill": _only(0, (pid,)),
         "prlimit64": _only(0, (0, pid)),
         "prctl": _only(0, PRCTL),
-        "fallocate": _only(1, (0,)),                                              # other modes allocate blocks that do not show in the file's size
+        "fallocate": _only(1, (0,)),                              # other modes allocate blocks that the file's size does not show
         "ioctl": _only(1, IOCTL),
         "fcntl": [_load(_argument(1)), *(step for command in FCNTL for step in ((EQUAL, 0, 1, command), refused)), _end(ALLOW)],
         "socketpair": [_load(_argument(0)), (EQUAL, 1, 0, AF_UNIX), refused,      # asyncio's wake-up pipe

@@ -86,7 +86,7 @@ def test_other_architectures_are_killed_and_newer_calls_do_not_exist(architectur
     ("openat", [(-100, 1, 0), (-100, 1, 0o1101), (-100, 1, 0o2102), (-100, 1, 0o2000000)],
      [(-100, 1, 0o1000), (-100, 1, 3), (-100, 1, 0o1003)]),
 ])
-def test_calls_that_depend_on_their_arguments(architecture: SyscallTable, call: str, allowed: list[Arguments], refused: list[Arguments]) -> None:
+def test_calls_with_rules_on_arguments(architecture: SyscallTable, call: str, allowed: list[Arguments], refused: list[Arguments]) -> None:
     assert [verdict(architecture, call, *arguments) for arguments in allowed] == [ALLOW] * len(allowed)
     assert [verdict(architecture, call, *arguments) for arguments in refused] == [REFUSED] * len(refused)
 
