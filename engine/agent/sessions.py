@@ -164,7 +164,7 @@ class AgentSessions:
         recorder = TaskRecorder(run, lambda file: self._store.keep(run.id, file.name, Path(file.path)), beginning.code,
                                 is_approved=is_approved)
         work = TaskWork(self._engine, self._store, self._workspaces, run, recorder, options or self.options, is_new=beginning.is_new)
-        self._tasks.start(run.id, work.as_task(owner, beginning.begin), on_end=self._workspaces.close_idle)
+        self._tasks.start(run.id, work.as_task(owner, beginning.begin), on_end=lambda task: self._workspaces.close_idle())
         return run
 
     def _require_room(self, owner: str, run_id: str) -> None:

@@ -34,7 +34,7 @@ NUM_OPEN_FILES = 256
 NICENESS = 5                            # less than in the jail: Python is slower here and has to notice an interrupt in time
 MAX_STDERR_CHARS = 300
 BOOT = "import sys; sys.path.append(sys.argv[1]); from guest.confined_exec import main; main()"
-OUTPUT, ANSWER, INTERRUPT, RUN = b"o", b"a", b"i", b"r"
+OUTPUT, MESSAGE, INTERRUPT, RUN = b"o", b"a", b"i", b"r"
 
 
 class DenoGuest:
@@ -77,21 +77,21 @@ class DenoGuest:
             self._psutil.resume()
 
     def exchange(self, timeout_s: float) -> tuple[bytes, list[GuestMessage]]:
-        output, answers = bytearray(), list[GuestMessage]()
+        output, messages = bytearray(), list[GuestMessage]()
         try:
             for frame in self._pipes.receive(timeout_s):
                 if frame.kind == OUTPUT and frame.payload:
                     output += frame.payload
-                elif frame.kind == ANSWER:
-                    answers.append(parse_message(frame.payload))
+                elif frame.kind == MESSAGE:
+                    messages.append(parse_message(frame.payload))
                 else:
                     self._receiver.take(frame)
         except InvalidFrame:
-            answers.append(ProtocolViolation())
+            messages.append(ProtocolViolation())
         self.num_bytes_printed += len(output)
-        if any(isinstance(answer, ProgramEnded) for answer in answers):
+        if any(isinstance(message, ProgramEnded) for message in messages):
             self._known = self._files.stamps()
-        return bytes(output), answers
+        return bytes(output), messages
 
     def interrupt(self) -> None:
         self._pipes.send([PipeFrame(INTERRUPT)])
@@ -130,8 +130,8 @@ class DenoGuest:
                     break
         self._process.kill()
         assert self._process.stderr is not None
-        told = self._process.stderr.read(PIECE_BYTES).decode("utf-8", "replace")[-MAX_STDERR_CHARS:]
-        raise SandboxUnavailable(f"Deno did not start Python {told}".strip())
+        stderr = self._process.stderr.read(PIECE_BYTES).decode("utf-8", "replace")[-MAX_STDERR_CHARS:]
+        raise SandboxUnavailable(f"Deno did not start Python {stderr}".strip())
 
 
 def command(runtime: Runtime, limits: Limits) -> tuple[str, ...]:

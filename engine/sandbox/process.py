@@ -25,7 +25,7 @@ from .packages import interpreter
 from .usage import require_within_limits
 
 START_S = 10.0                  # a guest takes 0.05; a machine under load may take longer
-MAX_ANSWER_BYTES = 64 << 10     # a real report has at most 4,000 characters
+MAX_MESSAGE_BYTES = 64 << 10     # a real report has at most 4,000 characters
 PIPE_BYTES = 64 << 10           # capacity of a pipe: one read empties it
 BOOT = "import sys; sys.path.append(sys.argv[1]); from guest.loop import main; main()"
 
@@ -38,11 +38,11 @@ class GuestProcess:
     def __init__(self, setup: JailSetup) -> None:
         """Block until the guest has confined itself. Raises SandboxUnavailable."""
         # The kernel kills a guest when the thread that started it ends (see lockdown), so one that never ends starts it.
-        self._process, self._answers = starter(os.getpid()).submit(_spawn).result()
+        self._process, self._messages = starter(os.getpid()).submit(_spawn).result()
         self._commands, self._output = _raw(self._process)
-        for pipe in (self._commands, self._output, self._answers):
+        for pipe in (self._commands, self._output, self._messages):
             os.set_blocking(pipe, False)
-        self._open = {self._output, self._answers}
+        self._open = {self._output, self._messages}
         self._unsent, self._unread = b"", b""
         self.num_bytes_printed = 0
         try:
@@ -57,7 +57,7 @@ class GuestProcess:
 
     @property
     def is_alive(self) -> bool:
-        return self._answers in self._open and self._process.poll() is None
+        return self._messages in self._open and self._process.poll() is None
 
     def start(self, code: str, nonce: bytes) -> None:
         """Send a program; it runs while `exchange` is called."""
@@ -68,11 +68,11 @@ class GuestProcess:
     def exchange(self, timeout_s: float) -> tuple[bytes, list[GuestMessage]]:
         """Write what is pending, wait for output and messages, and return what arrived."""
         readable = self._wait(timeout_s)
-        answers = self._take_answers() if self._answers in readable else []
+        messages = self._take_messages() if self._messages in readable else []
         # A message is sent after all output, so that is in the pipe by now.
-        output = self._read(self._output) if self._output in readable or (answers and self._output in self._open) else b""
+        output = self._read(self._output) if self._output in readable or (messages and self._output in self._open) else b""
         self.num_bytes_printed += len(output)
-        return output, answers
+        return output, messages
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
@@ -91,7 +91,7 @@ class GuestProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        os.close(self._answers)
+        os.close(self._messages)
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _wait(self, timeout_s: float) -> set[int]:
@@ -110,9 +110,9 @@ class GuestProcess:
         self._queue(asdict(setup))
         printed, deadline = b"", time.monotonic() + START_S
         while self.is_alive and time.monotonic() < deadline:
-            output, answers = self.exchange(deadline - time.monotonic())
+            output, messages = self.exchange(deadline - time.monotonic())
             printed = (printed + output)[-300:]
-            match answers:
+            match messages:
                 case [Ready(is_locked=True)]:
                     return
                 case [Ready(reason=reason)]:
@@ -140,9 +140,9 @@ class GuestProcess:
             self._open.discard(pipe)
         return data
 
-    def _take_answers(self) -> list[GuestMessage]:
-        *lines, self._unread = (self._unread + self._read(self._answers)).split(b"\n")
-        if len(self._unread) > MAX_ANSWER_BYTES:
+    def _take_messages(self) -> list[GuestMessage]:
+        *lines, self._unread = (self._unread + self._read(self._messages)).split(b"\n")
+        if len(self._unread) > MAX_MESSAGE_BYTES:
             return [ProtocolViolation()]
         return [parse_message(line) for line in lines]
 
@@ -155,17 +155,17 @@ def starter(host: int) -> ThreadPoolExecutor:
 
 def _spawn() -> tuple[subprocess.Popen[bytes], int]:
     """The process, and the pipe for its messages. Raises SandboxUnavailable."""
-    answers, theirs = os.pipe()
+    messages, theirs = os.pipe()
     command = [interpreter(), "-I", "-S", "-X", "utf8", "-c", BOOT, str(Path(__file__).parent), str(theirs)]
     try:
         process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    env={}, cwd="/", close_fds=True, pass_fds=(theirs,), start_new_session=True)
     except OSError as error:
-        os.close(answers)
+        os.close(messages)
         raise SandboxUnavailable(f"the interpreter could not be started: {error.strerror}") from error
     finally:
         os.close(theirs)
-    return process, answers
+    return process, messages
 
 
 def _raw(process: subprocess.Popen[bytes]) -> tuple[int, int]:

@@ -75,10 +75,10 @@ class ProgramRun:
 
     def _exchange(self, nonce: str) -> str:
         """The output since the last call. Notices the end of the program, and kills a guest that sends anything else."""
-        output, answers = self._guest.exchange(TICK_S)
-        if output and not answers and self._guest.num_bytes_printed > FLOOD_BYTES:
+        output, messages = self._guest.exchange(TICK_S)
+        if output and not messages and self._guest.num_bytes_printed > FLOOD_BYTES:
             time.sleep(GULP_S)
-        match answers:
+        match messages:
             case [ProgramEnded() as ended] if ended.nonce == nonce:
                 self._ended = ended
                 self._guest.freeze()
@@ -129,10 +129,10 @@ class ProgramRun:
 
     def _error(self) -> str:
         """Empty for a program that ended cleanly by itself."""
-        told = self._ended.error if self._ended else ""
+        error = self._ended.error if self._ended else ""
         if not self._reason:
-            return told
+            return error
         variables = "Variables are gone" if self.is_killed else "Variables are kept"
         files = "files are kept" if self._guest.keeps_files else "files of earlier programs are kept"
         files = "its files were deleted" if not self._are_files_kept else files if self.is_killed else ""
-        return f"{self._reason}. {', '.join(filter(None, (variables, files)))}.\n{told}".rstrip()
+        return f"{self._reason}. {', '.join(filter(None, (variables, files)))}.\n{error}".rstrip()

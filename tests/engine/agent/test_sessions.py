@@ -74,8 +74,8 @@ def test_an_interrupted_task_starts_again(open_sessions: Open) -> None:
 def test_stop_ends_an_endless_program_within_a_second_and_keeps_what_it_printed(open_sessions: Open) -> None:
     agent_sessions = open_sessions(ScriptedEngine(answer(f"```python\nprint('begun', flush=True)\n{ENDLESS}\n```")))
     run = agent_sessions.start("me", None, "x")
-    for look in agent_sessions.follow("me", run.id):
-        if look.last.steps and look.last.steps[-1].stdout:
+    for snapshot in agent_sessions.follow("me", run.id):
+        if snapshot.last.steps and snapshot.last.steps[-1].stdout:
             break
     started = time.monotonic()
     agent_sessions.stop("me", run.id)
@@ -115,10 +115,10 @@ def test_two_runs_share_neither_variables_nor_files(open_sessions: Open) -> None
     yours = ended(agent_sessions, agent_sessions.start("you", None, "x"), "you")
     agent_sessions.delete("you", yours.id)
     other = ended(agent_sessions, agent_sessions.start("you", None, "y"), "you")
-    look = ended(agent_sessions, agent_sessions.run_code("me", mine.id, "import os; print(sorted(os.listdir()), secret)"))
-    assert look.last.steps[-1].stdout == "['mine.txt'] 1\n"
-    look = ended(agent_sessions, agent_sessions.run_code("you", other.id, "print(os.getcwd())"), "you")
-    assert "NameError" in look.last.steps[-1].error
+    snapshot = ended(agent_sessions, agent_sessions.run_code("me", mine.id, "import os; print(sorted(os.listdir()), secret)"))
+    assert snapshot.last.steps[-1].stdout == "['mine.txt'] 1\n"
+    snapshot = ended(agent_sessions, agent_sessions.run_code("you", other.id, "print(os.getcwd())"), "you")
+    assert "NameError" in snapshot.last.steps[-1].error
 
 
 # --- approval, and programs of a person ---

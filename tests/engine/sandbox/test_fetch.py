@@ -101,9 +101,9 @@ def test_a_registry_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: p
         fetch.fetch_pyodide(tmp_path)
 
 
-@pytest.mark.parametrize("told", ["file:///etc", "", "undefined"])
-def test_a_registry_is_an_address_of_the_web_or_the_public_one(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
-    monkeypatch.setenv("npm_config_registry", told)
+@pytest.mark.parametrize("configured", ["file:///etc", "", "undefined"])
+def test_a_registry_is_an_address_of_the_web_or_the_public_one(monkeypatch: pytest.MonkeyPatch, configured: str) -> None:
+    monkeypatch.setenv("npm_config_registry", configured)
     monkeypatch.setenv("PATH", "")      # no npm to ask
     assert fetch.registry() == fetch.PUBLIC_REGISTRY
 
