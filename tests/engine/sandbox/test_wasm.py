@@ -218,7 +218,7 @@ def test_deno_is_confined_by_the_kernel(sandbox: WasmSession) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends a guest with its host")
 def test_a_guest_ends_with_its_host(runtime: Runtime) -> None:
-    code = "import time, engine\nbox = engine.open_sandbox('wasm')\nprint(sandbox._guests[0].pid, flush=True)\ntime.sleep(60)"
+    code = "import time, engine\nsandbox = engine.open_sandbox('wasm')\nprint(sandbox._guests[0].pid, flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as host:
         assert host.stdout is not None
         guest = psutil.Process(int(host.stdout.readline()))
