@@ -31,6 +31,7 @@ from .shared.theme import build_theme
 FOLDER = Path(__file__).parent
 # Answers are written by a model: a picture in one must not make the browser call another host.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
+STYLES = ("static/style.css", "chat/chat.css", "models/models.css", "agent/agent.css", "benchmark/benchmark.css")      # shared rules first
 MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
 
 
@@ -65,7 +66,7 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
     """How the page looks and speaks, and which files it may show; the address is up to the caller."""
     scripts = "".join(f"<script>{(FOLDER / 'static' / name).read_text('utf-8')}</script>" for name in ("gradio_workarounds.js", "page.js"))
     return {
-        "theme": build_theme(), "css_paths": [FOLDER / name for name in ("static/style.css", "agent/agent.css", "benchmark/benchmark.css")],
+        "theme": build_theme(), "css_paths": [FOLDER / name for name in STYLES],
         "i18n": I18N, "footer_links": [], "show_error": False,
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
