@@ -119,7 +119,7 @@ class AgentLoop:
                 raise           # the task itself does not fit: the error says what to do
             lost = Final("", "clean_run", last.code, last.stdout) if is_closing else self._stopped("window", work)
             return lost, 0, 0
-        outcome = self._outcome_of_explanation(work, written) if is_closing else self._outcome_of_reply(work, written)
+        outcome = self._outcome_of_explanation(work, last, written) if last and is_closing else self._outcome_of_reply(work, written)
         if outcome is None and work.pending_code is not None:
             yield CodeWritten(work.pending_code)
             if self._options.approve_first:
@@ -143,13 +143,12 @@ class AgentLoop:
         work.pending_code = reply.code
         return None
 
-    def _outcome_of_explanation(self, work: CurrentTask, written: WrittenReply) -> Outcome:
+    def _outcome_of_explanation(self, work: CurrentTask, clean: Attempt, written: WrittenReply) -> Outcome:
         """The outcome after a clean run, with the explanation if there is one. A program in it is not run."""
-        assert work.last is not None
         if written.reason == "stopped":
             return self._stopped("stopped", work)
         work.prose = written.reply.prose
-        return Final(work.prose, "clean_run", work.last.code, work.last.stdout)
+        return Final(work.prose, "clean_run", clean.code, clean.stdout)
 
     def _stopped(self, reason: StopReason, work: CurrentTask, prose: str = "") -> Stopped:
         return Stopped(reason, work.best, prose)

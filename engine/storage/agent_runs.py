@@ -44,7 +44,7 @@ class AgentRunStore:
                                (run.updated, process, tasks_to_json(run.tasks), run.id))
 
     def get(self, owner: str, run_id: str) -> AgentRun:
-        """A run whose process died while it worked is said to be interrupted."""
+        """The state of a run whose process ended while it worked is "interrupted"."""
         with self._database.transaction() as connection:
             row = connection.execute("SELECT * FROM agent_runs WHERE id = ? AND owner = ?", (run_id, owner)).fetchone()
         if row is None:
@@ -74,7 +74,7 @@ class AgentRunStore:
         return self._files / run_id
 
     def keep(self, run_id: str, name: str, source: Path) -> KeptFile | None:
-        """Copy a file of a sandbox, as it is now. None where it is gone or no plain file: what lies there is a stranger's."""
+        """Copy a file of a sandbox as it is now. None if it is gone or not a regular file: the sandbox is not trusted."""
         parts = PurePosixPath(name).parts
         if not parts or any(part in ("..", "/", ".") for part in parts):
             return None
