@@ -19,7 +19,8 @@ from .chat.session import ChatSession
 from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
 from .chat.welcome import welcome_html
 from .compat import slow_down_queue
-from .models.tab import ModelsTab, build_models_tab, jobs_strip
+from .models.parts import ModelsTab
+from .models.tab import build_models_tab, jobs_strip
 from .shared.context import QUICK, PageBuilder, build_services, changes
 from .shared.errors import shown
 from .shared.jobs import strip_html

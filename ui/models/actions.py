@@ -1,64 +1,44 @@
-"""What the Models tab does: one function for each button, found by its name. Each changes the page's session.
+"""The buttons of the Models tab, one function each. They change the page's session.
 
-Nothing that comes from the page is trusted: what may be done is decided in the engine's library.
+What a visitor may do is decided in the engine's library.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from engine import EngineError, Library, Quantization, Secret
+from engine import EngineError, Quantization, Secret
 from engine.errors import InvalidRequest, ModelAccessDenied, ModelNotFound, TokenRejected
-from engine.hub import HubModel, HubQuery
-from engine.library import FoundModel, Visitor
+from engine.hub import HubQuery
+from engine.library import FoundModel
 from engine.models import may_be_repo, names_a_model
 
+from ..shared.actions import Actions, Click, whole_number
+from ..shared.context import Context
 from ..shared.errors import PageError
 from .session import FIRST_RECOMMENDED, ModelsSession
 
 MAX_TYPED, MAX_TOKEN, ALL_RECOMMENDED = 300, 200, 1000
 
 
-@dataclass(frozen=True)
-class Counter:
-    """What every act works with, and for whom."""
-
-    library: Library
-    visitor: Visitor
-
-    def of(self, session: ModelsSession) -> Visitor:
-        return replace(self.visitor, token=session.token or self.visitor.token)
+def _show_problem(context: Context, session: ModelsSession, error: Exception) -> None:
+    session.problem = error
 
 
-Act = Callable[[Counter, ModelsSession, str], None]
-_ACTS: dict[str, Act] = {}
+actions: Actions[ModelsSession, None] = Actions(on_error=_show_problem, max_value_chars=MAX_TYPED)
 
 
-def perform(counter: Counter, session: ModelsSession, name: Any, value: Any) -> None:
-    """Do what a button asks for; what goes wrong is shown with the model it is about."""
+def perform(context: Context, session: ModelsSession, name: Any, value: Any = "") -> None:
+    """Run an action; an error is shown with the model it is about."""
     session.problem = None
-    try:
-        act = _ACTS.get(str(name))
-        if act is None:
-            raise PageError("error.gone")
-        act(counter, session, str(value or "")[:MAX_TYPED])
-    except (PageError, EngineError) as error:
-        session.problem = error
+    actions.perform(with_token(context, session), session, name, value=value)
 
 
-def _act(name: str) -> Callable[[Act], Act]:
-    def register(act: Act) -> Act:
-        _ACTS[name] = act
-        return act
-    return register
-
-
-def _number(value: str) -> int:
-    if not value.isdecimal() or len(value) > 18:
-        raise PageError("error.gone")
-    return int(value)
+def with_token(context: Context, session: ModelsSession) -> Context:
+    """The same context with the hub token that was typed on this page, if there is one."""
+    return replace(context, visitor=replace(context.visitor, token=session.token or context.visitor.token))
 
 
 def _model(session: ModelsSession) -> FoundModel:
@@ -69,180 +49,195 @@ def _model(session: ModelsSession) -> FoundModel:
 
 # --- finding ---
 
-def search(counter: Counter, session: ModelsSession, typed: str, query: HubQuery) -> None:
-    """A name, an address or a folder opens that model; anything else is looked for on the hub. Nothing typed: what is recommended."""
-    typed = typed.strip()[:MAX_TYPED]
+def search(context: Context, session: ModelsSession, typed: str, query: HubQuery) -> None:
+    """Open the model if `typed` is a name, an address or a folder; search the hub for anything else, and also for a name it lacks.
+
+    Without a text and without filters, show the recommended models.
+    """
+    context, typed = with_token(context, session), typed.strip()[:MAX_TYPED]
     session.problem, session.asked = None, typed
     if not typed and query == HubQuery():
         session.query, session.found = None, []
         return
     if names_a_model(typed):
-        if not session.found:       # that nothing was found is not about this one
+        if not session.found:       # "nothing found" was about an earlier search
             session.query = None
-        session.problem = _failure(lambda: _open(counter, session, typed))
+        session.problem = _failure(lambda: _open(context, session, typed))
         if not isinstance(session.problem, (ModelNotFound, InvalidRequest)) or not may_be_repo(typed):
             return
     missing, session.query, session.found = session.problem, replace(query, text=typed), []
-    session.problem = _failure(lambda: _more(counter, session, "")) or missing
+    session.problem = _failure(lambda: _search_more(context, session)) or missing
 
 
-def _failure(act: Callable[[], None]) -> EngineError | None:
+def _failure(step: Callable[[], None]) -> EngineError | None:
     try:
-        act()
+        step()
     except EngineError as error:
         return error
     return None
 
 
-def _open(counter: Counter, session: ModelsSession, typed: str, revision: str | None = None) -> None:
-    """Look at one model. One that cannot be found takes the place of the model before all the same."""
+def _open(context: Context, session: ModelsSession, typed: str, revision: str | None = None) -> None:
+    """Show one model. If it cannot be found, the model shown before goes too."""
     try:
-        model = counter.library.find(typed, counter.of(session), revision)
+        model = context.library.find(typed, context.visitor, revision)
     except EngineError:
         if session.model is not None and session.model.spec_model != typed:
             session.model = None
         raise
     session.model, session.problem = model, None
-    session.quantization = _advised(counter, session, model)
+    session.quantization = _advised(context, session, model)
 
 
-def _advised(counter: Counter, session: ModelsSession, model: FoundModel) -> Quantization:
-    """The weakest quantization that fits comfortably, of those that were kept where nothing else is here; else the strongest."""
-    fit = counter.library.fit(model, session.context, session.visitors, session.device)
-    is_only_kept = model.saved and not model.can_load
+def _advised(context: Context, session: ModelsSession, model: FoundModel) -> Quantization:
+    """The weakest quantization that fits comfortably, else the strongest. Only saved ones count if only they are on disk."""
+    fit = context.library.fit(model, session.context, session.visitors, session.device)
+    is_only_saved = model.saved and not model.can_load
     choices = [choice for choice in fit.choices if choice.is_supported
-               and (not is_only_kept or choice.quantization in model.saved)] if fit else []
+               and (not is_only_saved or choice.quantization in model.saved)] if fit else []
     comfortable = [choice.quantization for choice in choices if choice.fit.verdict.name == "FITS"]
     possible = [choice.quantization for choice in choices if choice.fit.verdict.name == "TIGHT"]
     return next(iter(comfortable or possible or [choices[-1].quantization if choices else Quantization.NONE]))
 
 
-@_act("choose")
-def _choose(counter: Counter, session: ModelsSession, value: str) -> None:
-    session.asked = value
-    _open(counter, session, value)
+@actions("choose")
+def _choose(context: Context, session: ModelsSession, click: Click) -> None:
+    session.asked = click.value
+    _open(context, session, click.value)
 
 
-@_act("more")
-def _more(counter: Counter, session: ModelsSession, value: str) -> None:
+@actions("more")
+def _more(context: Context, session: ModelsSession, click: Click) -> None:
+    _search_more(context, session)
+
+
+def _search_more(context: Context, session: ModelsSession) -> None:
     if session.query is None:
         raise PageError("error.gone")
     query = session.query if not session.found else replace(session.query, page=session.query.page + 1)
-    page = counter.library.search(query, counter.of(session))
-    known: list[HubModel] = session.found
-    session.query, session.found, session.has_more = query, [*known, *page.models], page.has_more
+    page = context.library.search(query, context.visitor)
+    session.query, session.found, session.has_more = query, [*session.found, *page.models], page.has_more
 
 
-@_act("recommended")
-def _recommended(counter: Counter, session: ModelsSession, value: str) -> None:
+@actions("recommended")
+def _recommended(context: Context, session: ModelsSession, click: Click) -> None:
     session.query, session.found, session.num_recommended = None, [], FIRST_RECOMMENDED
 
 
-@_act("all")
-def _all(counter: Counter, session: ModelsSession, value: str) -> None:
+@actions("all")
+def _all(context: Context, session: ModelsSession, click: Click) -> None:
     session.num_recommended = ALL_RECOMMENDED
 
 
-def use_token(counter: Counter, session: ModelsSession, typed: str) -> None:
-    """Kept for this page only, in memory; an empty one is forgotten."""
+def use_token(context: Context, session: ModelsSession, typed: str) -> None:
+    """Keep a hub token for this page, in memory only; an empty one clears it."""
     typed = typed.strip()
     if len(typed) > MAX_TOKEN or any(char.isspace() for char in typed):
         session.problem = PageError("token.bad")
         return
     session.token = Secret(typed)
-    perform(counter, session, "again", "")
+    perform(context, session, "again")
 
 
-@_act("again")
-def _again(counter: Counter, session: ModelsSession, value: str) -> None:
-    """The same search and the same model once more: with another token, or after the hub failed."""
+@actions("again")
+def _again(context: Context, session: ModelsSession, click: Click) -> None:
+    _try_again(context, session)
+
+
+def _try_again(context: Context, session: ModelsSession) -> None:
+    """Repeat the search and reopen the model: with another token, or after the hub failed."""
     model, is_empty = session.model, session.query is not None and not session.found
     if model is None and not names_a_model(session.asked) and not is_empty:
         raise PageError("error.gone")
     if is_empty:
-        _more(counter, session, "")
+        _search_more(context, session)
     if model is not None:
-        _open(counter, session, model.spec_model, model.listing.revision if model.listing else None)
+        _open(context, session, model.spec_model, model.listing.revision if model.listing else None)
     elif names_a_model(session.asked):
-        _open(counter, session, session.asked)
+        _open(context, session, session.asked)
 
 
 # --- downloading and loading ---
 
-@_act("download")
-def _download(counter: Counter, session: ModelsSession, value: str) -> None:
-    counter.library.download(_model(session), counter.of(session))
+@actions("download")
+def _download(context: Context, session: ModelsSession, click: Click) -> None:
+    context.library.download(_model(session), context.visitor)
 
 
-@_act("load")
-def _load(counter: Counter, session: ModelsSession, value: str) -> None:
-    counter.library.load(_model(session), session.quantization, session.options(is_forced=value == "force"), counter.of(session))
+@actions("load")
+def _load(context: Context, session: ModelsSession, click: Click) -> None:
+    _start_load(context, session)
 
 
-@_act("unload")
-def _unload(counter: Counter, session: ModelsSession, value: str) -> None:
-    counter.library.unload(counter.of(session))
+def _start_load(context: Context, session: ModelsSession, *, is_forced: bool = False) -> None:
+    context.library.load(_model(session), session.quantization, session.options(is_forced=is_forced), context.visitor)
 
 
-@_act("save")
-def _save(counter: Counter, session: ModelsSession, value: str) -> None:
-    counter.library.save_quantized(counter.of(session))
+@actions("unload")
+def _unload(context: Context, session: ModelsSession, click: Click) -> None:
+    context.library.unload(context.visitor)
 
 
-@_act("cancel")
-def _cancel(counter: Counter, session: ModelsSession, value: str) -> None:
-    counter.library.cancel(_number(value), counter.of(session))
+@actions("save")
+def _save(context: Context, session: ModelsSession, click: Click) -> None:
+    context.library.save_quantized(context.visitor)
 
 
-@_act("resume")
-def _resume(counter: Counter, session: ModelsSession, value: str) -> None:
-    counter.library.resume(_number(value), counter.of(session))
+@actions("cancel")
+def _cancel(context: Context, session: ModelsSession, click: Click) -> None:
+    context.library.cancel(whole_number(click.value), context.visitor)
 
 
-@_act("hide")
-def _hide(counter: Counter, session: ModelsSession, value: str) -> None:
-    counter.library.hide(_number(value), counter.of(session))
+@actions("resume")
+def _resume(context: Context, session: ModelsSession, click: Click) -> None:
+    context.library.resume(whole_number(click.value), context.visitor)
 
 
-@_act("delete")
-def _delete(counter: Counter, session: ModelsSession, value: str) -> None:
-    counter.library.delete(value, counter.of(session))
-    _refresh(counter, session)
+@actions("hide")
+def _hide(context: Context, session: ModelsSession, click: Click) -> None:
+    context.library.hide(whole_number(click.value), context.visitor)
 
 
-@_act("delete-saved")
-def _delete_saved(counter: Counter, session: ModelsSession, value: str) -> None:
-    quantization, _, model = value.partition(" ")
-    counter.library.delete_saved(model, Quantization.parse(quantization), counter.of(session))
-    _refresh(counter, session)
+@actions("delete")
+def _delete(context: Context, session: ModelsSession, click: Click) -> None:
+    context.library.delete(click.value, context.visitor)
+    _refresh(context, session)
 
 
-def _refresh(counter: Counter, session: ModelsSession) -> None:
-    session.model = counter.library.refreshed(session.model) if session.model else None
+@actions("delete-saved")
+def _delete_saved(context: Context, session: ModelsSession, click: Click) -> None:
+    quantization, _, model = click.value.partition(" ")
+    context.library.delete_saved(model, Quantization.parse(quantization), context.visitor)
+    _refresh(context, session)
 
 
-@_act("remedy")
-def _remedy(counter: Counter, session: ModelsSession, value: str) -> None:
-    kind, _, detail = value.partition(" ")
+def _refresh(context: Context, session: ModelsSession) -> None:
+    session.model = context.library.refreshed(session.model) if session.model else None
+
+
+@actions("remedy")
+def _remedy(context: Context, session: ModelsSession, click: Click) -> None:
+    kind, _, detail = click.value.partition(" ")
     match kind:
         case "quantize":
             session.quantization = Quantization.parse(detail)
         case "context":
-            session.context_tokens = _number(detail)
+            session.context_tokens = whole_number(detail)
         case "sibling":
-            _choose(counter, session, detail)
+            session.asked = detail
+            _open(context, session, detail)
         case "revision":
-            _open(counter, session, _model(session).spec_model, detail)
+            _open(context, session, _model(session).spec_model, detail)
         case "force":
-            _load(counter, session, "force")
+            _start_load(context, session, is_forced=True)
         case "retry":
-            _again(counter, session, "")
+            _try_again(context, session)
         case _:
             raise PageError("error.gone")
 
 
 def needs_token(session: ModelsSession) -> bool:
-    """Whether a token may help: the hub hides private models from everybody else."""
+    """Whether to ask for a token: the hub says of private models that they do not exist."""
     trouble = session.trouble
     is_hidden = isinstance(trouble, ModelNotFound) and session.model is None and may_be_repo(trouble.model)
     return bool(session.token) or is_hidden or isinstance(trouble, (ModelAccessDenied, TokenRejected))

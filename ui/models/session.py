@@ -1,4 +1,4 @@
-"""What one page's Models tab holds: what it looked for, what it looks at, how it would load it."""
+"""What one page's Models tab remembers: the search, the shown model, and the options to load it with."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from engine.library import FoundModel
 
 CONTEXTS = (1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 FIRST_RECOMMENDED = 8
+MAX_CHATS = 64
 
 
 @dataclass
 class ModelsSession:
-    """Of one page; lives in its gr.State, and so in memory only. `token` is what this visitor typed."""
+    """Kept in the page's gr.State, so in memory only. `token`: what this visitor typed."""
 
     token: Secret = field(default_factory=lambda: Secret(""))
     query: HubQuery | None = None
@@ -26,25 +27,34 @@ class ModelsSession:
     quantization: Quantization = Quantization.NONE
     context_tokens: int = 4096
     visitors: int = 2
-    device: str = ""            # "": the engine's own
+    device: str = ""            # "": the engine's
     stops_replies: bool = False
     problem: Exception | None = None
-    is_open: bool = False       # whether the tab was looked at
-    asked: str = ""             # what was typed or chosen last, for trying again
+    is_open: bool = False       # whether the tab has been opened
+    asked: str = ""             # what was typed or chosen last, to try again
 
     @property
     def context(self) -> int:
-        """Tokens that are asked for, at most what this model was made for."""
+        """The chosen context length, at most the model's own."""
         shape = self.model.shape if self.model else None
         return min(self.context_tokens, shape.max_window) if shape else self.context_tokens
 
     @property
     def trouble(self) -> Exception | None:
-        """What just failed, else what keeps the model from being had. What is on disk needs no hub."""
+        """The latest failure, else the reason why the model cannot be downloaded or loaded. A model on disk needs no hub."""
         if self.problem is not None or self.model is None:
             return self.problem
-        is_had = self.model.can_load_as(self.quantization) and not isinstance(self.model.problem, UnsupportedModel)
-        return None if is_had else self.model.problem
+        can_load = self.model.can_load_as(self.quantization) and not isinstance(self.model.problem, UnsupportedModel)
+        return None if can_load else self.model.problem
+
+    def choose_options(self, quantization: str, context: int, visitors: float | None, device: str | None, stops_replies: bool) -> None:
+        """Take over the values of the components; those that they do not offer are ignored."""
+        self.quantization = Quantization(quantization) if quantization in list(Quantization) else self.quantization
+        if context and int(context) != self.context:        # a model with a small window shows less than was chosen before
+            self.context_tokens = int(context)
+        self.device = device or ""
+        self.visitors = max(1, min(MAX_CHATS, int(visitors))) if visitors else self.visitors
+        self.stops_replies, self.problem = bool(stops_replies), None
 
     def options(self, *, is_forced: bool = False) -> LoadOptions:
         return LoadOptions(self.context, self.visitors, self.device, drain="stop" if self.stops_replies else "finish", is_forced=is_forced)

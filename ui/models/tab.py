@@ -1,220 +1,140 @@
-"""The Models tab: find a model, see whether it fits, download it, load it. Handlers only unpack and pass on."""
+"""The Models tab: find a model, see whether it fits, download it, load it. Handlers translate between components and actions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Generator
+from typing import Any, cast
 
 import gradio as gr
 
-from engine import Quantization
 from engine.hub import HubQuery
 
-from ..shared.context import SILENT, PageBuilder
-from ..shared.html import ACTION_JS
+from ..compat import event_data
+from ..shared.context import SILENT, PageBuilder, changes
 from ..shared.language import language_of
-from ..shared.visitor import visitor_of
 from . import actions, view
-from .actions import Counter
-from .cards import Shelf
-from .session import CONTEXTS, ModelsSession
+from .actions import perform
+from .content import TabContent
+from .parts import LICENCES, SIZES, SORTS, TASKS, ModelsTab, build_parts, html_part
+from .session import ModelsSession
 
 QUIET: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
-SIZES: dict[str, tuple[float | None, float | None]] = {"any": (None, None), "1": (None, 1e9), "4": (1e9, 4e9), "9": (4e9, 9e9),
-                                                       "20": (9e9, 2e10), "more": (2e10, None)}
-SORTS = ("downloads", "trending", "likes", "date")
-LICENCES = ("", "apache-2.0", "mit", "llama3.2", "gemma", "other")
-TASKS = ("text-generation", "image-text-to-text", "")
-@dataclass(frozen=True)
-class ModelsTab:
-    """What `ui/app.py` wires to the rest of the page. `wake` is counted up when a job or the loaded model changed."""
-
-    session: gr.State
-    wake: gr.State
+MAX_SHOWN_NAME = 120
 
 
-@dataclass(frozen=True)
-class Filters:
-    typed: gr.Textbox
-    task: gr.Dropdown
-    size: gr.Dropdown
-    licence: gr.Dropdown
-    gated: gr.Dropdown
-    sort: gr.Dropdown
-
-    @property
-    def all(self) -> list[Any]:
-        return [self.typed, self.task, self.size, self.licence, self.gated, self.sort]
-
-
-@dataclass(frozen=True)
-class Detail:
-    """One model, and how to load it."""
-
-    about: gr.HTML
-    problem: gr.HTML
-    token_box: gr.Column
-    token: gr.Textbox
-    use_token: gr.Button
-    controls: gr.Column
-    quantization: gr.Radio
-    context: gr.Dropdown
-    visitors: gr.Number
-    device: gr.Radio
-    stops: gr.Checkbox
-    primary: gr.Button
-    save: gr.Button
-    unload: gr.Button
-    card_box: gr.Accordion
-    card: gr.Markdown
-
-
-def build_models_tab(shared: PageBuilder, tab: gr.Tab, strip: gr.HTML) -> ModelsTab:
-    session, wake = gr.State(ModelsSession()), gr.State(0)
-    with gr.Column(elem_classes="mc-models"):
-        machine = _html("machine")
-        filters = _build_filters(shared)
-        with gr.Row(elem_classes="mc-models-row"):
-            with gr.Column(elem_classes="mc-models-list", scale=5, min_width=280):
-                listing, disk = _html("listing"), _html("disk")
-            with gr.Column(elem_classes="mc-models-detail", scale=6, min_width=280):
-                detail = _build_detail(shared)
-    _wire(shared, session, wake, tab, strip, machine, filters, listing, disk, detail)
-    return ModelsTab(session, wake)
+def build_models_tab(builder: PageBuilder, tab: gr.Tab, strip: gr.HTML) -> ModelsTab:
+    models = build_parts(builder)
+    _wire_search(builder, models)
+    _wire_buttons(builder, models, strip)
+    _wire_load_options(builder, models)
+    _wire_token(builder, models)
+    _wire_refresh(builder, models, tab)
+    return models
 
 
 def jobs_strip() -> gr.HTML:
-    """Below the tabs, so that it is in sight from each of them."""
-    return _html("jobs")
+    """The lines of running jobs, below the tabs so that they are visible from each of them."""
+    return html_part("jobs")
 
 
-def _html(name: str) -> gr.HTML:
-    return gr.HTML("", elem_id=f"mc-{name}", apply_default_css=False, js_on_load=ACTION_JS)
+def _content(builder: PageBuilder, session: ModelsSession, request: gr.Request) -> TabContent:
+    return TabContent(builder.context(request), session)
 
 
-def _build_filters(shared: PageBuilder) -> Filters:
-    def choose(name: str, values: tuple[str, ...]) -> gr.Dropdown:
-        return shared.chooser(f"filter.{name}", {value: f"filter.{name}.{value or 'any'}" for value in values}, min_width=120,
-                              elem_id=f"mc-filter-{name}")
-
-    with gr.Row(elem_classes="mc-filters"):
-        typed = shared.labelled(gr.Textbox, {"label": "models.search", "placeholder": "models.search.placeholder"}, lines=1, max_lines=1,
-                                scale=3, min_width=240, elem_id="mc-models-search")
-        return Filters(typed, choose("task", TASKS), choose("size", tuple(SIZES)), choose("licence", LICENCES),
-                       choose("gated", ("", "no", "yes")), choose("sort", SORTS))
+def _loading(models: ModelsTab, name: str, request: gr.Request) -> dict[gr.blocks.Block, Any]:
+    """The detail view while the hub is asked about a model."""
+    return {models.detail.about: view.loading_html(name[:MAX_SHOWN_NAME], language_of(request))}
 
 
-def _build_detail(shared: PageBuilder) -> Detail:
-    about, problem = _html("model"), _html("model-problem")
-    with gr.Column(visible=False, elem_id="mc-token-box") as token_box, gr.Row(elem_classes="mc-token-row"):
-        token = shared.labelled(gr.Textbox, {"label": "token.title", "info": "token.info"}, type="password", lines=1, max_lines=1,
-                                elem_id="mc-token", scale=3, min_width=200)
-        use_token = shared.labelled(gr.Button, {"value": "token.use"}, size="sm", scale=0, min_width=120, elem_id="mc-use-token")
-    with gr.Column(visible=False, elem_id="mc-load-box") as controls:
-        quantization = shared.labelled(gr.Radio, {"label": "load.quantization"}, choices=[each.value for each in Quantization],
-                                       value=Quantization.NONE.value, elem_id="mc-quantization")
-        with gr.Row():
-            context = shared.labelled(gr.Dropdown, {"label": "load.context", "info": "load.context.info"}, choices=list(CONTEXTS),
-                                      value=4096, filterable=False, min_width=140, elem_id="mc-context")
-            visitors = shared.labelled(gr.Number, {"label": "load.visitors", "info": "load.visitors.info"}, value=2, minimum=1, maximum=64,
-                                       precision=0, min_width=140, elem_id="mc-visitors")
-        device = shared.labelled(gr.Radio, {"label": "load.device"}, choices=[], visible=False, elem_id="mc-device")
-        stops = shared.labelled(gr.Checkbox, {"label": "load.stop", "info": "load.stop.info"}, value=False, elem_id="mc-stops")
-        with gr.Row(elem_classes="mc-load-acts"):
-            primary = gr.Button("…", variant="primary", elem_id="mc-primary", min_width=160)
-            save = shared.labelled(gr.Button, {"value": "load.save"}, visible=False, elem_id="mc-save", min_width=120)
-            unload = shared.labelled(gr.Button, {"value": "load.unload"}, visible=False, elem_id="mc-unload", min_width=120)
-    with shared.labelled(gr.Accordion, {"label": "models.card"}, open=False, visible=False, elem_id="mc-card-box") as card_box:
-        card = gr.Markdown("", elem_classes="mc-model-card")
-    return Detail(about, problem, token_box, token, use_token, controls, quantization, context, visitors, device, stops, primary, save,
-                  unload, card_box, card)
-
-
-def _wire(shared: PageBuilder, session: gr.State, wake: gr.State, tab: gr.Tab, strip: gr.HTML, machine: gr.HTML, filters: Filters,
-          listing: gr.HTML, disk: gr.HTML, detail: Detail) -> None:
-    library = shared.library
-    outputs = [machine, listing, disk, detail.about, detail.problem, detail.token_box, detail.token, detail.controls, detail.quantization,
-               detail.context, detail.visitors, detail.device, detail.primary, detail.save, detail.unload, detail.card_box, detail.card]
-
-    def counter(request: gr.Request) -> Counter:
-        return Counter(library, visitor_of(request))
-
-    def rendered(session: ModelsSession, request: gr.Request) -> list[Any]:
-        return Shelf(shared, session, counter(request), language_of(request)).row()
-
-    def looking(session: ModelsSession, name: str, request: gr.Request) -> list[Any]:
-        row: list[Any] = [gr.skip()] * len(outputs)
-        row[3] = view.looking_html(name, language_of(request))
-        return row
-
-    def act(event: gr.EventData, session: ModelsSession, request: gr.Request) -> Iterator[list[Any]]:
-        data = event._data if isinstance(event._data, dict) else {}
-        name, value = data.get("do"), data.get("value")
-        if name == "choose":
-            yield looking(session, str(value)[:120], request)
-        actions.perform(counter(request), session, name, value)
-        yield rendered(session, request)
-
-    def press(session: ModelsSession, request: gr.Request) -> list[Any]:
-        name, value = Shelf(shared, session, counter(request), language_of(request)).primary[:2]
-        actions.perform(counter(request), session, name, value)
-        return rendered(session, request)
-
-    def simply(name: str) -> Any:
-        def run(session: ModelsSession, request: gr.Request) -> list[Any]:
-            actions.perform(counter(request), session, name, "")
-            return rendered(session, request)
-        return run
+def _wire_search(builder: PageBuilder, models: ModelsTab) -> None:
+    filters = models.filters
 
     def search(typed: str, task: str, size: str, licence: str, gated: str, sort: str, session: ModelsSession,
-               request: gr.Request) -> Iterator[list[Any]]:
+               request: gr.Request) -> Generator[Any, None, None]:
         if typed.strip():
-            yield looking(session, typed.strip()[:120], request)
-        low, high = SIZES.get(size, (None, None))
-        query = HubQuery(task=task if task in TASKS else TASKS[0], min_parameters=int(low) if low else None,
-                         max_parameters=int(high) if high else None, licence=licence if licence in LICENCES else "",
-                         gated={"yes": True, "no": False}.get(gated), sort=sort if sort in SORTS else "downloads")  # type: ignore[arg-type]
-        actions.search(counter(request), session, typed, query)
-        yield rendered(session, request)
+            yield _loading(models, typed.strip(), request)
+        actions.search(builder.context(request), session, typed, _query(task, size, licence, gated, sort))
+        yield _content(builder, session, request).values(models)
+
+    gr.on([filters.typed.submit, *(each.input for each in filters.choices)], search, [filters.typed, *filters.choices, models.session],
+          models.outputs, **QUIET)
+
+
+def _query(task: str, size: str, licence: str, gated: str, sort: str) -> HubQuery:
+    """The filters as a query; values that the dropdowns do not offer are ignored."""
+    smallest, largest = SIZES.get(size, (None, None))
+    return HubQuery(
+        task=task if task in TASKS else TASKS[0], min_parameters=smallest, max_parameters=largest,
+        licence=licence if licence in LICENCES else "", gated={"yes": True, "no": False}.get(gated),
+        sort=cast(Any, sort) if sort in SORTS else "downloads")
+
+
+def _wire_buttons(builder: PageBuilder, models: ModelsTab, strip: gr.HTML) -> None:
+    session_state, outputs, load = models.session, models.outputs, models.detail.load
+
+    def act(event: gr.EventData, session: ModelsSession, request: gr.Request) -> Generator[Any, None, None]:
+        data = event_data(event)
+        name, value = data.get("do"), data.get("value")
+        if name == "choose":
+            yield _loading(models, str(value), request)
+        perform(builder.context(request), session, name, value)
+        yield _content(builder, session, request).values(models)
+
+    def press(name: str, session: ModelsSession, request: gr.Request, value: str = "") -> Any:
+        perform(builder.context(request), session, name, value)
+        return _content(builder, session, request).values(models)
+
+    def press_primary(session: ModelsSession, request: gr.Request) -> Any:
+        primary = _content(builder, session, request).primary
+        return press(primary.action, session, request, primary.value)
+
+    def save(session: ModelsSession, request: gr.Request) -> Any:
+        return press("save", session, request)
+
+    def unload(session: ModelsSession, request: gr.Request) -> Any:
+        return press("unload", session, request)
+
+    for source in (models.listing, models.disk, models.detail.about, models.detail.problem, strip):
+        source.act(act, session_state, outputs, **QUIET)
+    load.primary.click(press_primary, session_state, outputs, **QUIET)
+    load.save.click(save, session_state, outputs, **QUIET)
+    load.unload.click(unload, session_state, outputs, **QUIET)
+
+
+def _wire_load_options(builder: PageBuilder, models: ModelsTab) -> None:
+    load = models.detail.load
 
     def choose(quantization: str, context: int, visitors: float | None, device: str | None, stops: bool, session: ModelsSession,
-               request: gr.Request) -> list[Any]:
-        session.quantization = Quantization(quantization) if quantization in list(Quantization) else session.quantization
-        if context and int(context) != session.context:     # a model with a small window shows less than was asked for
-            session.context_tokens = int(context)
-        session.device = device or ""
-        session.visitors = max(1, min(64, int(visitors))) if visitors else session.visitors
-        session.stops_replies, session.problem = bool(stops), None
-        row = rendered(session, request)
-        row[outputs.index(detail.visitors)] = gr.skip()     # half typed
-        return row
+               request: gr.Request) -> Any:
+        session.choose_options(quantization, context, visitors, device, stops)
+        values = _content(builder, session, request).values(models)
+        del values[load.visitors]       # the visitor may be typing in it
+        return values
 
-    def use_token(typed: str, session: ModelsSession, request: gr.Request) -> list[Any]:
-        actions.use_token(counter(request), session, typed)
-        row = rendered(session, request)
-        row[outputs.index(detail.token)] = ""
-        return row
+    gr.on([each.input for each in load.options], choose, [*load.options, models.session], models.outputs, **QUIET)
 
-    def arrive(session: ModelsSession, request: gr.Request) -> list[Any]:
+
+def _wire_token(builder: PageBuilder, models: ModelsTab) -> None:
+    detail = models.detail
+
+    def use_token(typed: str, session: ModelsSession, request: gr.Request) -> Any:
+        actions.use_token(builder.context(request), session, typed)
+        return {**_content(builder, session, request).values(models), detail.token: ""}
+
+    gr.on([detail.use_token.click, detail.token.submit], use_token, [detail.token, models.session], models.outputs, **QUIET)
+
+
+def _wire_refresh(builder: PageBuilder, models: ModelsTab, tab: gr.Tab) -> None:
+    def open_tab(session: ModelsSession, request: gr.Request) -> Any:
         session.is_open = True
         return refresh(session, request)
 
-    def refresh(session: ModelsSession, request: gr.Request) -> list[Any]:
-        if not session.is_open:     # nothing of the tab is shown yet
-            return [gr.skip()] * len(outputs)
+    def refresh(session: ModelsSession, request: gr.Request) -> Any:
+        if not session.is_open:
+            return changes({})
         if session.model is not None:
-            session.model = library.refreshed(session.model)
-        return rendered(session, request)
+            session.model = builder.library.refreshed(session.model)
+        return _content(builder, session, request).values(models)
 
-    for source in (listing, disk, detail.about, detail.problem, strip):
-        source.act(act, session, outputs, **QUIET)
-    detail.primary.click(press, session, outputs, **QUIET)
-    detail.save.click(simply("save"), session, outputs, **QUIET)
-    detail.unload.click(simply("unload"), session, outputs, **QUIET)
-    gr.on([filters.typed.submit, *(each.input for each in filters.all[1:])], search, [*filters.all, session], outputs, **QUIET)
-    gr.on([each.input for each in (detail.quantization, detail.context, detail.visitors, detail.device, detail.stops)], choose,
-          [detail.quantization, detail.context, detail.visitors, detail.device, detail.stops, session], outputs, **QUIET)
-    gr.on([detail.use_token.click, detail.token.submit], use_token, [detail.token, session], outputs, **QUIET)
-    wake.change(refresh, session, outputs, **QUIET)
-    tab.select(arrive, session, outputs, **QUIET)
+    models.wake.change(refresh, models.session, models.outputs, **QUIET)
+    tab.select(open_tab, models.session, models.outputs, **QUIET)

@@ -94,7 +94,7 @@ def nothing_chosen_html(language: str) -> str:
     return f'<div class="mc-model-empty"><h2>{_text(language, "models.choose")}</h2><p>{_text(language, "models.choose.note")}</p></div>'
 
 
-def looking_html(name: str, language: str) -> str:
+def loading_html(name: str, language: str) -> str:
     label = _text(language, "models.looking", name=name)
     return f'<div class="mc-stage" role="status"><progress aria-label="{label}"></progress><span>{label}</span></div>'
 

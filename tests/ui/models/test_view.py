@@ -55,7 +55,7 @@ def every_page(folder: Path, language: str) -> dict[str, str]:
         "machine": view.machine_html(Machine(BAD, "cpu", 64 * GIB, 20 * GIB, 1e10, choices(CPU)), language),
         "recommended": view.recommended_html([hostile, hostile], 1, BAD, language),
         "found": view.found_html([LISTED], True, "", language), "nothing": view.found_html([], False, "", language),
-        "empty": view.nothing_chosen_html(language), "looking": view.looking_html(BAD, language),
+        "empty": view.nothing_chosen_html(language), "looking": view.loading_html(BAD, language),
         "model": view.model_html(replace(FOUND, spec_model=BAD), fit(), Quantization.NF4, True, language, released),
         "unknown": view.model_html(FoundModel(BAD, "catalog"), None, Quantization.NONE, False, language),
         "arm": view.model_html(FOUND, fit(hardware=ARM), Quantization.NONE, False, language),
@@ -97,10 +97,10 @@ def test_nothing_that_others_wrote_becomes_html(tmp_path: Path, language: str) -
             "scope", "colspan", "tabindex", "id"}, name
 
 
-def test_every_button_has_an_act(tmp_path: Path) -> None:
+def test_every_button_has_an_action(tmp_path: Path) -> None:
     pages = every_page(tmp_path, "en")
     used = {name for page in pages.values() for name in Tags(page).of("data-do")}
-    assert used <= actions._ACTS.keys()
+    assert used <= actions.actions._actions.keys()
     assert {"choose", "all", "more", "recommended", "remedy", "delete", "delete-saved"} <= used
 
 
