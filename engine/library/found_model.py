@@ -19,7 +19,7 @@ Where = Literal["builtin", "folder", "disk", "hub", "catalog"]
 class FoundModel:
     """`spec_model` and `revision` are what ModelSpec takes.
 
-    `problem`: why the hub told no more; what the catalog or the disk knows is there all the same.
+    `problem`: why the hub gave no more information; what is known from the catalog or the disk is still there.
     """
 
     spec_model: str

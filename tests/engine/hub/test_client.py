@@ -86,7 +86,7 @@ def test_a_rate_limit_that_passes_soon_is_waited_for_once(hub: Hub, stand_in: St
     assert 1 <= time.monotonic() - began < 5
 
 
-def test_a_rate_limit_that_does_not_pass_is_told(hub: Hub, stand_in: StandIn) -> None:
+def test_a_rate_limit_that_does_not_pass_is_raised(hub: Hub, stand_in: StandIn) -> None:
     stand_in.faults.append(Fault("/api/models", status=429, headers={"Retry-After": "0"}))
     assert isinstance(refusal(lambda: hub.search(HubQuery())), RateLimited)
     assert len(stand_in.requests) == 2
@@ -115,7 +115,7 @@ def test_what_cannot_be_a_token_is_rejected_before_it_is_sent(hub: Hub, stand_in
     assert not stand_in.requests
 
 
-def test_a_token_without_permission_is_told_apart_from_none(hub: Hub) -> None:
+def test_a_token_without_permission_is_distinguished_from_none(hub: Hub) -> None:
     without, with_one = (refusal(lambda token=token: fetch(hub, "me/gated", token)) for token in (None, Secret("hf_other")))  # type: ignore[misc]
     assert isinstance(without, ModelAccessDenied)
     assert isinstance(with_one, ModelAccessDenied)

@@ -212,7 +212,7 @@ def test_another_content_than_was_listed_is_refused_and_fetched_again(hub: Hub, 
     assert (fetch(hub) / "model.safetensors").is_file()
 
 
-def test_the_disk_is_looked_at_before_the_first_byte(hub: Hub, stand_in: StandIn) -> None:
+def test_free_disk_space_is_checked_before_the_first_byte(hub: Hub, stand_in: StandIn) -> None:
     stand_in.faults.append(Fault("me/tiny/model.safetensors", more_bytes=10**18))
     with pytest.raises(DiskFull):
         fetch(hub)

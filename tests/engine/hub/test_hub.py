@@ -171,7 +171,7 @@ def test_a_size_range_is_kept_to_the_parameter(hub: Hub) -> None:
     assert set(names(hub, min_parameters=500_000_000, max_parameters=1_500_000_000)) == {f"{i:02}" for i in range(5, 16)}
 
 
-def test_a_narrow_range_is_looked_for_on_more_than_one_answer(hub: Hub) -> None:
+def test_a_narrow_range_is_searched_on_more_than_one_page(hub: Hub) -> None:
     assert names(hub, min_parameters=10**8, max_parameters=2 * 10**8) == ["02", "01"]
 
 

@@ -50,7 +50,7 @@ def test_what_is_no_name_is_refused(typed: str) -> None:
         resolve(typed, is_public=False)
 
 
-def test_names_are_told_from_words_to_search_for() -> None:
+def test_names_are_distinguished_from_search_terms() -> None:
     assert [text for text in ("builtin", "me/tiny", "./x", "C:\\x", "qwen 3", "llama") if names_a_model(text)] == [
         "builtin", "me/tiny", "./x", "C:\\x"]
     assert [text for text in ("me/tiny", "chat and/or code", "/me/tiny", "~/tiny", "a/b/c", "tiny") if may_be_repo(text)] == ["me/tiny"]

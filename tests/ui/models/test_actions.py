@@ -80,7 +80,7 @@ def test_a_name_after_a_search_that_found_nothing_brings_back_what_is_recommende
     assert session.query is None
 
 
-def test_words_are_looked_for(context: Context, session: ModelsSession) -> None:
+def test_keywords_are_searched_on_the_hub(context: Context, session: ModelsSession) -> None:
     search(context, session, "tin", HubQuery())
     assert [model.repo for model in session.found] == ["me/tiny"]
 
@@ -91,7 +91,7 @@ def test_nothing_typed_goes_back_to_what_is_recommended(context: Context, sessio
     assert (session.query, session.found) == (None, [])
 
 
-def test_a_name_that_the_hub_does_not_know_is_looked_for_and_named(context: Context, session: ModelsSession) -> None:
+def test_a_name_that_the_hub_does_not_know_is_searched_and_named_in_the_problem(context: Context, session: ModelsSession) -> None:
     search(context, session, "me/unknown", HubQuery())
     assert (session.found, type(session.problem)) == ([], ModelNotFound)
 
@@ -143,7 +143,7 @@ def test_a_hub_that_fails_once_does_not_take_the_model_away(context: Context, se
     assert (shown(session), type(session.problem)) == ("me/tiny", HubUnreachable)
 
 
-def test_another_revision_is_looked_at_with_one_click(context: Context, session: ModelsSession) -> None:
+def test_another_revision_opens_with_one_click(context: Context, session: ModelsSession) -> None:
     perform(context, session, "choose", "me/pickled")
     perform(context, session, "remedy", "revision refs/pr/1")
     assert session.model is not None
