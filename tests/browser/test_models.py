@@ -173,6 +173,6 @@ def test_models_speak_the_visitors_language(visit: Visit, hub_app: str) -> None:
     page = visit(hub_app, locale="tr-TR")
     page.get_by_role("tab", name="Modeller").click()
     expect(page.locator("#mc-listing")).to_contain_text("Bu makine için önerilenler")
-    expect(page.get_by_label("Sıralama")).to_have_value("İndirme")
+    expect(page.get_by_label("Sıralama")).to_have_value("İndirme sayısı")
 
 
