@@ -193,7 +193,7 @@ def _chat_endpoint(engine: Engine) -> Any:
         system = [Message("system", system_prompt)] if system_prompt.strip() else []
         answer, pace = "", Pace()
         yield answer        # before the first slow thing, so that a client that goes away is noticed
-        with closing(engine.chat([*system, Message("user", message)], options)) as events:  # type: ignore[type-var]
+        with closing(engine.chat([*system, Message("user", message)], options)) as events:
             for event in events:
                 answer += event.text if isinstance(event, TextDelta) else ""
                 if pace.is_due() and not isinstance(event, Finished):

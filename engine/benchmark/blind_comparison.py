@@ -79,7 +79,7 @@ def _answer(engine: Engine, prompt: str, contender: Contender, options: Generati
     load_model(engine, contender.spec, LoadOptions(), Control(stop=control.stop, reservation=control.reservation))
     events = engine.chat([Message("user", prompt)], options, spec=contender.spec, reservation=control.reservation)
     pieces: list[str] = []
-    with closing(events):       # type: ignore[type-var]
+    with closing(events):     
         for event in events:
             control.check()
             if isinstance(event, TextDelta):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..background import JobStopped
+from ..background import BackgroundTask, JobStopped, StopSignal
 from ..errors import EngineError
-from ..runtime.reservation import Behaviour, Reservation
+from ..runtime.admission import OthersMessages, Reservation
 from .measure.control import Control, MeasurementStep
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
 
 log = logging.getLogger(__name__)
-LOOK_S = 0.1
 
 
 class ExclusiveUse:
@@ -27,35 +24,33 @@ class ExclusiveUse:
     meanwhile. Otherwise the block ends when the model is back. A second one waits for the end of the first.
     """
 
-    def __init__(self, engine: Engine, control: Control, why: str, visitors: Behaviour = "wait") -> None:
+    def __init__(self, engine: Engine, control: Control, why: str, visitors: OthersMessages = "wait") -> None:
         self._engine, self._control = engine, control
         self._reservation = Reservation(why, visitors)
 
     def __enter__(self) -> Control:
-        while not self._engine.door.reserve(self._reservation):
-            self._control.check()
-            time.sleep(LOOK_S)
+        admission, stop = self._engine.admission, self._control.stop
+        admission.wait_until(lambda: admission.reserve(self._reservation), stop)
         try:
-            while self._engine.status().state in ("loading", "unloading"):
-                self._control.check()
-                time.sleep(LOOK_S)
+            self._control.check()
+            admission.wait_until(lambda: admission.is_settled, stop)
+            self._control.check()
         except BaseException:
-            self._engine.door.release(self._reservation)
+            admission.release(self._reservation)
             raise
         self._before = self._engine.current
         return Control(self._control.tell, self._control.stop, self._reservation)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, JobStopped):
-            threading.Thread(target=self._give_back, name="restore", daemon=True).start()
+            BackgroundTask(self._give_back, lambda: None, name="restore").start()
             return
         self._give_back()
 
     def _give_back(self) -> None:
         engine, mine = self._engine, self._reservation
         try:
-            while engine.status().state in ("loading", "unloading"):
-                time.sleep(LOOK_S)
+            engine.admission.wait_until(lambda: engine.admission.is_settled, StopSignal())
             if engine.current == self._before:
                 return
             if self._before is None:
@@ -70,4 +65,4 @@ class ExclusiveUse:
         except JobStopped:     # cancelled at the very end: the model comes back all the same
             self._give_back()
         finally:
-            engine.door.release(mine)
+            engine.admission.release(mine)

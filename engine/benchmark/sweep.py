@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import EngineError, InvalidRequest, StorageError
 from ..models.quantization import Quantization
 from ..models.spec import ModelSpec
-from ..runtime.reservation import Behaviour
+from ..runtime.admission import OthersMessages
 from ..storage.formats import Value
 from .cells import CellPlan, measure_loaded
 from .exclusive import ExclusiveUse
@@ -74,7 +74,7 @@ class SweepPlan:
         return f"{', '.join(ModelSpec(model).name for model in self.models)} x {', '.join(self.quantizations)}{contexts}, {sizes}"
 
     @property
-    def behaviour(self) -> Behaviour:
+    def behaviour(self) -> OthersMessages:
         return "refuse" if self.visitors == "refuse" else "wait"
 
     def cell_plan(self, cell: SweepCell) -> CellPlan:

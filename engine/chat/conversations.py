@@ -180,7 +180,7 @@ class Conversations(SavedChats):
                   changed: Callable[[], None]) -> None:
         saved = time.monotonic()
         try:
-            with closing(self._engine.chat(messages, ask.options, stop=stop)) as events:  # type: ignore[type-var]
+            with closing(self._engine.chat(messages, ask.options, stop=stop)) as events:
                 for event in events:
                     reply.add(event)
                     changed()

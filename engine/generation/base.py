@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -31,7 +31,7 @@ class Ended:
 LaneEvent = Waiting | Prefill | NewTokens | Ended
 
 
-class Generator(Protocol):
+class TokenGenerator(Protocol):
     """One way of making tokens. Safe to call from several threads.
 
     `stream` yields at least every HEARTBEAT_S; closing it stops the work within one step. It raises GenerationFailed
@@ -41,7 +41,7 @@ class Generator(Protocol):
     lane: Lane
     window_tokens: int
 
-    def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Iterator[LaneEvent]: ...
+    def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]: ...
 
     def close(self) -> None:
         """End every reply as stopped, free what the lane holds. It cannot be used afterwards."""

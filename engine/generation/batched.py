@@ -10,7 +10,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -125,7 +125,7 @@ class BatchedGenerator:
     def running(self) -> int:
         return len(self._router.queues)
 
-    def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Iterator[LaneEvent]:
+    def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:
         request_id = uuid4().hex
         results: queue.SimpleQueue[_Step] = queue.SimpleQueue()
         self._router.queues[request_id] = results

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..messages import Finished, FinishReason, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
-from .base import Ended, Generator, NewTokens
+from .base import Ended, NewTokens, TokenGenerator
 from .context import ChatContext, Prompt
 from .text import IncrementalDecoder, ReasoningSplitter, StopStrings
 
@@ -51,8 +51,8 @@ class _Meter:
         return Usage(len(prompt.ids), self.cached_tokens, self.new_tokens, ttft, rate, prompt.dropped_messages, prompt.dropped_tokens)
 
 
-def stream_reply(request: ReplyRequest, context: ChatContext, generator: Generator,
-                 tokenizer: PreTrainedTokenizerBase) -> Iterator[StreamEvent]:
+def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGenerator,
+                 tokenizer: PreTrainedTokenizerBase) -> Generator[StreamEvent, None, None]:
     """Every event of one reply; the last is Finished. Closing it, or setting its `stop`, stops the work within a step.
 
     Raises InvalidRequest and GenerationFailed and their kinds.
@@ -65,7 +65,7 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: Generat
     ids: list[int] = []
     shown: list[str] = []
     reason: FinishReason = "stop"
-    with closing(generator.stream(prompt.ids, options)) as events:      # type: ignore[type-var]
+    with closing(generator.stream(prompt.ids, options)) as events:    
         for event in events:
             if request.is_stopped:
                 reason = "stopped"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -96,7 +96,7 @@ class SingleGenerator:
     def running(self) -> int:
         return self._running
 
-    def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Iterator[LaneEvent]:
+    def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:
         job = _Job(prompt_ids, options)
         started = time.monotonic()
         with self._count:

@@ -1,16 +1,15 @@
-"""One stay of one model in memory: its lanes, its context, who is using it. The engine owns at most one."""
+"""The loaded model, ready to generate: weights, tokenizer, context and lanes. The engine has at most one."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from transformers import GenerationConfig
 
-from ..errors import ChatTemplateFailed, GenerationFailed, InvalidRequest, LoadError, OutOfMemory
+from ..errors import ChatTemplateFailed, GenerationFailed, InvalidRequest, LoadError, NoModelLoaded, OutOfMemory
 from ..generation.base import Lane, LaneEvent
 from ..generation.batched import BatchedGenerator, batched_obstacle
 from ..generation.context import ChatContext
@@ -30,21 +29,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 WARM_UP_TOKENS = 2
-DRAIN_LOOK_S = 0.2      # how often whoever waits for an unload hears how many replies are left
 
 
 class ActiveModel:
-    """Created by `load`, ended by `release`; `enter` and `leave` count the replies in between."""
+    """Created by `load`, ended by `release`. Used under a lease (admission.py), which keeps it in memory."""
 
     def __init__(self, loaded: LoadedModel, settings: Settings) -> None:
         self.candidate = loaded.candidate
         self.spec: ModelSpec = loaded.candidate.spec
         self._loaded: LoadedModel | None = loaded
         self.settings = settings
-        self._idle = threading.Condition()
-        self._users = 0
-        self._last_used = time.monotonic()
-        self._is_leaving = False
         self.window_tokens = loaded.candidate.budget.window_tokens
         self.weight_bytes = loaded.weight_bytes
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
@@ -71,7 +65,8 @@ class ActiveModel:
             active_model._warm_up()
         except Exception as error:
             if active_model is not None:
-                active_model.release(drain_timeout_s=0)
+                active_model.stop_lanes()
+                active_model.release()
             loaded = active_model = None
             drop_frames(error)
             collect()
@@ -80,6 +75,13 @@ class ActiveModel:
             raise LoadError(candidate.spec.model, f"its first reply failed: {str(error)[:300]}",
                             "Load it without quantization, or choose another model.") from error
         return active_model
+
+    @property
+    def loaded(self) -> LoadedModel:
+        """Weights and tokenizer. Raises NoModelLoaded after `release`."""
+        if self._loaded is None:
+            raise NoModelLoaded("It was unloaded meanwhile.")
+        return self._loaded
 
     # --- lanes ---
 
@@ -96,8 +98,7 @@ class ActiveModel:
     @property
     def attention(self) -> str:
         """The kernel that attention runs on, by transformers' name, or ours."""
-        assert self._loaded is not None, "enter() came first"
-        return str(self._loaded.model.config._attn_implementation)
+        return str(self.loaded.model.config._attn_implementation)
 
     def choose_lane(self, options: GenerationOptions) -> tuple[Lane, str]:
         """The lane for one reply, and why as a sentence."""
@@ -152,7 +153,7 @@ class ActiveModel:
             self._batched.close()
             failed: list[Exception] = []
             # In a daemon thread, whose kind the generation thread inherits.
-            restart = threading.Thread(target=_keep_error, args=(self._start_batched, self._loaded.model, failed), daemon=True)
+            restart = threading.Thread(target=_keep_error, args=(self._start_batched, self.loaded.model, failed), daemon=True)
             restart.start()
             restart.join()
             if failed:
@@ -161,16 +162,15 @@ class ActiveModel:
     # --- replies ---
 
     def chat(self, messages: tuple[Message, ...], options: GenerationOptions,
-             stop: threading.Event | None = None) -> Iterator[StreamEvent]:
+             stop: threading.Event | None = None) -> Generator[StreamEvent, None, None]:
         if self.is_broken:
             self._revive()
-        assert self._loaded is not None, "enter() came first"
         lane, reason = self.choose_lane(options)
         generator = self._batched if lane == "batched" and self._batched else self._single
         notes = (reason,) if lane != self.default_lane else ()
-        return stream_reply(ReplyRequest(messages, options, notes, stop), self.context, generator, self._loaded.tokenizer)
+        return stream_reply(ReplyRequest(messages, options, notes, stop), self.context, generator, self.loaded.tokenizer)
 
-    def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Iterator[LaneEvent]:
+    def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:
         """Token ids in, token ids out: no template, no text, the same lanes. Raises InvalidRequest and GenerationFailed."""
         if self.is_broken:
             self._revive()
@@ -184,15 +184,13 @@ class ActiveModel:
     @contextmanager
     def alone(self) -> Iterator[LoadedModel]:
         """The model itself, until the block ends, for work that is no reply. Running replies stand still: keep it short."""
-        assert self._loaded is not None, "enter() came first"
         with self._single.alone():
-            yield self._loaded
+            yield self.loaded
 
     @property
     def vocabulary(self) -> tuple[int, frozenset[int]]:
         """How many token ids the tokenizer and the model both know, and those among them that are no text."""
-        assert self._loaded is not None, "enter() came first"
-        tokenizer, table = self._loaded.tokenizer, self._loaded.model.get_input_embeddings()
+        tokenizer, table = self.loaded.tokenizer, self.loaded.model.get_input_embeddings()
         special = frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.added_tokens_decoder) | self._end_ids
         return min(len(tokenizer), int(table.num_embeddings)), special
 
@@ -201,21 +199,18 @@ class ActiveModel:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text as it is: no template, no special tokens. `first_ids` are what the model expects before it."""
-        assert self._loaded is not None, "enter() came first"
-        ids: list[int] = self._loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        ids: list[int] = self.loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
     def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView:
-        assert self._loaded is not None, "enter() came first"
         prompt = self.context.fit(messages, options.max_new_tokens)
-        tokens = tuple(self._loaded.tokenizer.batch_decode([[token_id] for token_id in prompt.ids]))
+        tokens = tuple(self.loaded.tokenizer.batch_decode([[token_id] for token_id in prompt.ids]))
         return PromptView(prompt.text, tokens, self.window_tokens, prompt.room, prompt.dropped_messages, prompt.dropped_tokens,
                           prompt.notes)
 
     def save_quantized(self) -> SavedModel:
         """Raises InvalidRequest and DiskFull."""
-        assert self._loaded is not None, "enter() came first"
-        return save(self._loaded, self.settings)
+        return save(self.loaded, self.settings)
 
     def _warm_up(self) -> None:
         """A first reply; a model that the batched lane turns out not to take goes to the single lane."""
@@ -232,53 +227,21 @@ class ActiveModel:
             for _ in self.chat(greeting, options):
                 pass
 
-    # --- who is here ---
-
-    @property
-    def running(self) -> int:
-        return self._users
-
     @property
     def waiting(self) -> int:
         single = self._single
         return max(0, single.running - 1) if single else 0
 
-    @property
-    def idle_s(self) -> float:
-        """Seconds since anybody used the model; 0 while somebody does."""
-        return 0.0 if self._users else time.monotonic() - self._last_used
-
-    def enter(self) -> bool:
-        """Count one user in; False once the model is leaving."""
-        with self._idle:
-            self._users += 0 if self._is_leaving else 1
-            return not self._is_leaving
-
-    def leave(self) -> None:
-        with self._idle:
-            self._users -= 1
-            self._last_used = time.monotonic()
-            self._idle.notify_all()
-
-    def release(self, drain_timeout_s: float, announce: Callable[[int], None] = lambda users: None) -> None:
-        """Let running replies finish, stop those that take longer, let go of everything. `announce` hears how many are left.
-
-        The memory is back once the caller has dropped its own reference and collected.
-        """
-        deadline = time.monotonic() + drain_timeout_s
-        with self._idle:
-            self._is_leaving = True
-        while self._users and time.monotonic() < deadline:
-            announce(self._users)
-            with self._idle:
-                self._idle.wait_for(lambda: self._users == 0, timeout=min(DRAIN_LOOK_S, max(0.0, deadline - time.monotonic())))
+    def stop_lanes(self) -> None:
+        """Stop the replies in both lanes; each ends within a step."""
         lanes = [lane for lane in (self._single, self._batched) if lane is not None]
         for lane in lanes:
             lane.begin_closing()
         for lane in lanes:
             lane.close()
-        with self._idle:        # stopped replies end by themselves within a step
-            self._idle.wait_for(lambda: self._users == 0, timeout=max(5.0, deadline - time.monotonic()))
+
+    def release(self) -> None:
+        """Let go of everything. The memory is back once the caller has dropped its own reference and collected."""
         self._batched = None
         self._single = None     # type: ignore[assignment]
         self._loaded = None

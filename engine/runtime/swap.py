@@ -14,14 +14,14 @@ from ..models.memory_peak import PeakWatch
 from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
 from ..settings import Settings
 from ..storage.loads import LoadHistory, MeasuredPeak
-from .slot import Slot
+from .admission import Admission
 
 
 class Swap:
     """`hardware`: what the model that is loaded now runs on. `notice`: why the history could not be kept, "" if it could."""
 
-    def __init__(self, slot: Slot, settings: Settings, hardware: Hardware, history: LoadHistory) -> None:
-        self._slot, self._settings, self.hardware, self._history = slot, settings, hardware, history
+    def __init__(self, admission: Admission, settings: Settings, hardware: Hardware, history: LoadHistory) -> None:
+        self._admission, self._settings, self.hardware, self._history = admission, settings, hardware, history
         self.released: Released | None = None
         self.notice = ""
 
@@ -29,7 +29,7 @@ class Swap:
         """Raises LoadError in all its kinds and InvalidRequest; the previous model is in its place then, if it could be restored."""
         from .active_model import ActiveModel
 
-        settings, previous = options.applied_to(self._settings), self._slot.active_model
+        settings, previous = options.applied_to(self._settings), self._admission.model
         hardware = self.hardware if settings.device == self._settings.device else detect(settings.device)
         if previous and previous.spec == spec and previous.settings == settings and not previous.is_broken:
             report(LoadEvent("ready", note="It is loaded already"))
@@ -39,13 +39,13 @@ class Swap:
         candidate = examine(spec, hardware, settings, free, report)
         report(LoadEvent("config", note=self._expectation(spec)))
         before = (previous.candidate, previous.settings, self.hardware) if previous else None
-        del previous        # the only strong reference is the slot's
+        del previous        # the only strong reference is the admission's
         if before is not None:
             self._make_room(before[0].spec.name, options.drain, report)
         started = time.monotonic()
         try:
             with PeakWatch(hardware) as watch:
-                self._slot.put(ActiveModel.load(candidate, hardware, settings, report))
+                self._admission.put(ActiveModel.load(candidate, hardware, settings, report))
             self.hardware = hardware
             self._remember(candidate, settings, time.monotonic() - started, watch.peak_bytes)
             return
@@ -61,7 +61,7 @@ class Swap:
             report(LoadEvent("unload", note=f"Waiting for {users} replies to end, at most {self._settings.drain_timeout_s:.0f} s"))
 
         report(LoadEvent("unload", note=f"Unloading {name}"))
-        self.released = self._slot.empty(self.hardware, drain_s(drain, self._settings), announce)
+        self.released = self._admission.empty(self.hardware, drain_s(drain, self._settings), announce)
         report(LoadEvent("unload", note=self.released.sentence, released=self.released))
 
     def _restore(self, candidate: Candidate, settings: Settings, hardware: Hardware, failure: EngineError, report: Report) -> None:
@@ -69,7 +69,7 @@ class Swap:
 
         report(LoadEvent("restore", note=f"That failed; loading {candidate.spec.name} again"))
         try:
-            self._slot.put(ActiveModel.load(candidate, hardware, settings, report))
+            self._admission.put(ActiveModel.load(candidate, hardware, settings, report))
         except EngineError as error:
             failure.args = (f"{failure} And {candidate.spec.name} could not be restored: {error}",)
 
@@ -82,7 +82,7 @@ class Swap:
         return "It fits" if seconds is None else f"It fits; loading took {seconds:.0f} s last time"
 
     def _remember(self, candidate: Candidate, settings: Settings, seconds: float, peak_bytes: int) -> None:
-        spec, active_model = candidate.spec, self._slot.active_model
+        spec, active_model = candidate.spec, self._admission.model
         known = (spec.model, spec.quantization, self.hardware.name)
         try:
             self._history.add(*known, seconds, active_model.weight_bytes if active_model else 0)

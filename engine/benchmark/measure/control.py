@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ...background import JobStopped, StopSignal
-from ...runtime.reservation import Reservation
+from ...runtime.admission import Reservation
 
 MeasurementPhase = Literal["cell", "failed", "load", "warm-up", "prompt", "write", "chat", "visitors", "quality", "restore"]
 

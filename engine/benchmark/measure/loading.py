@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def load_model(engine: Engine, spec: ModelSpec, options: LoadOptions, control: Control) -> None:
     """Make it the loaded model. Raises JobStopped, while the load goes on, and what `Engine.load` raises."""
     said = ""
-    with closing(engine.load(spec, options, reservation=control.reservation)) as events:     # type: ignore[type-var]
+    with closing(engine.load(spec, options, reservation=control.reservation)) as events:   
         for event in events:
             control.check()
             if event.note != said:

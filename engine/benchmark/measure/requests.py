@@ -70,7 +70,7 @@ def time_ids(active_model: ActiveModel, prompt_ids: list[int], new_tokens: int, 
     made = first_tokens = cached = 0
     first = last = 0.0
     started = time.perf_counter()
-    with closing(active_model.stream_ids(prompt_ids, options)) as events:     # type: ignore[type-var]
+    with closing(active_model.stream_ids(prompt_ids, options)) as events:   
         for event in events:
             control.check()
             if isinstance(event, NewTokens):
@@ -90,7 +90,7 @@ def time_chat(engine: Engine, spec: ModelSpec, text: str, new_tokens: int, contr
     finished: Finished | None = None
     started = time.perf_counter()
     chat = engine.chat([Message("user", text)], options, spec=spec, reservation=control.reservation)
-    with closing(chat) as events:       # type: ignore[type-var]
+    with closing(chat) as events:     
         for event in events:
             control.check()
             if isinstance(event, (TextDelta, ReasoningDelta)):

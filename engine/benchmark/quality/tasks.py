@@ -152,7 +152,7 @@ def _run_questions(engine: Engine, active_model: ActiveModel, name: str, samples
 def _reply(engine: Engine, active_model: ActiveModel, prompt: str, control: Control) -> Iterator[str]:
     options = GenerationOptions(max_new_tokens=REPLY_TOKENS, temperature=0.0)
     events = engine.chat([Message("user", prompt)], options, spec=active_model.spec, reservation=control.reservation)
-    with closing(events):       # type: ignore[type-var]
+    with closing(events):     
         for event in events:
             control.check()
             if isinstance(event, TextDelta):

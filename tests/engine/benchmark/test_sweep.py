@@ -18,7 +18,7 @@ from engine.benchmark.measure.speed import SpeedPlan
 from engine.benchmark.sweep import SweepPlan, read_facts, sweep_facts
 from engine.errors import EngineBusy, InvalidRequest, NotPermitted
 from engine.library import Visitor
-from engine.runtime.reservation import Reservation
+from engine.runtime.admission import Reservation
 from tests.conftest import ask, exhaust
 
 ME = Visitor("me")
@@ -43,9 +43,9 @@ def benchmarks(engine: Engine) -> Iterator[Benchmarks]:
 def settle(engine: Engine) -> None:
     """Wait for the model from before, which comes back behind a cancelled job."""
     deadline = time.monotonic() + 30
-    while engine.door.why and time.monotonic() < deadline:
+    while engine.admission.reserved_for and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not engine.door.why
+    assert not engine.admission.reserved_for
 
 
 def test_a_sweep_keeps_a_run_per_cell(benchmarks: Benchmarks, llama_folder: Path, gpt2_folder: Path) -> None:
@@ -133,7 +133,7 @@ def test_messages_wait_for_the_end_of_a_measurement(engine: Engine, llama_folder
         events = engine.chat([Message("user", "hello")])
         assert isinstance(next(events), Waiting)
         assert engine.status().reserved == "a benchmark is running"
-    with closing(events):       # type: ignore[type-var]
+    with closing(events):     
         assert isinstance(list(events)[-1], Finished)
 
 
@@ -151,13 +151,13 @@ def test_messages_and_loads_are_refused_where_that_is_chosen(engine: Engine, lla
 
 def test_a_second_reservation_waits_for_the_first(engine: Engine) -> None:
     first, second = Reservation("one"), Reservation("two")
-    assert engine.door.reserve(first)
-    assert not engine.door.reserve(second)
-    engine.door.release(second)
-    assert engine.door.why == "one"
-    engine.door.release(first)
-    assert engine.door.reserve(second)
-    engine.door.release(second)
+    assert engine.admission.reserve(first)
+    assert not engine.admission.reserve(second)
+    engine.admission.release(second)
+    assert engine.admission.reserved_for == "one"
+    engine.admission.release(first)
+    assert engine.admission.reserve(second)
+    engine.admission.release(second)
 
 
 def test_the_loaded_model_is_measured_as_it_is(benchmarks: Benchmarks, engine: Engine) -> None:

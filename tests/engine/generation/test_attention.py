@@ -26,8 +26,7 @@ def test_replies_of_all_lengths_together_equal_generate_alone(
         folder: Path, new_engine: Callable[..., Engine], settings: Settings) -> None:
     engine = new_engine(folder)
     assert engine._active_model is not None
-    assert engine._active_model._loaded is not None
-    assert engine._active_model._loaded.model.config._attn_implementation == NAME
+    assert engine._active_model.loaded.model.config._attn_implementation == NAME
     results: dict[str, list[int]] = {}
     threads = [threading.Thread(target=lambda q=question: results.update({q: lane_ids(engine, q, 48)})) for question in QUESTIONS]
     for thread in threads:

@@ -226,7 +226,7 @@ def test_twenty_swaps_do_not_grow_memory(new_engine: Callable[..., Engine]) -> N
         exhaust(engine.load(ModelSpec("builtin", quantization=list(Quantization)[i % 3])))
         ask(engine, "hello")
         sizes.append(psutil.Process().memory_info().rss)
-    assert max(sizes[3:]) - sizes[2] < 50e6, [size // 1_000_000 for size in sizes]
+    assert max(sizes[3:]) - sizes[2] < 50e6, " ".join(f"{size // 1_000_000}" for size in sizes)
 
 
 def test_public_mode_refuses_folders_and_crowds(new_engine: Callable[..., Engine], settings: Settings, llama_folder: Path) -> None:
