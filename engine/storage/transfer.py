@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import InvalidRequest
-from .chats import MAX_TITLE_CHARS
+from .chat_rows import MAX_TITLE_CHARS
 from .formats import LAST_TIME, Value, read_path, read_title
 from .message_json import message_dict
 from .records import Chat, ChatMessage
