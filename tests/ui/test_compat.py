@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from pathlib import Path
 
@@ -34,8 +35,9 @@ def test_the_queue_has_the_two_rates_and_uses_them() -> None:
     assert (page._queue.sleep_when_free, page._queue.progress_update_sleep_when_free) == (compat.QUEUE_S, compat.PROGRESS_S)
 
 
+@functools.cache
 def front_end() -> str:
-    return "\n".join(path.read_text("utf-8", errors="replace") for path in FRONT_END.rglob("*.js"))
+    return "\n".join(path.read_text("utf-8", errors="replace") for path in sorted(FRONT_END.rglob("*")) if path.suffix in (".js", ".css"))
 
 
 @pytest.mark.parametrize("part", [
@@ -52,3 +54,22 @@ def test_the_server_writes_stream_messages_in_the_form_that_is_read() -> None:
     from gradio.server_messages import ProcessCompletedMessage
 
     assert list(ProcessCompletedMessage.model_fields)[:2] == ["msg", "event_id"]
+
+
+def test_a_sign_in_is_kept_in_the_session_under_the_name_that_is_read() -> None:
+    """ui/shared/visitor.py reads it, because gr.OAuthProfile is passed to a handler only where it is the type of an argument."""
+    from gradio import oauth
+
+    source = inspect.getsource(oauth)
+    assert all(name in source for name in ('"oauth_info"', '"userinfo"', '"preferred_username"', '"access_token"', '"expires_at"'))
+
+
+def test_the_pages_to_sign_in_and_out_have_the_addresses_that_the_page_links_to() -> None:
+    from gradio import oauth
+
+    assert all(address in inspect.getsource(oauth) for address in ("/login/huggingface", "/logout", "_target_url"))
+
+
+@pytest.mark.parametrize("name", ["__theme", "user-row", "message-row", "thought-group", "data-testid"])
+def test_the_front_end_still_has_the_names_that_page_js_and_the_styles_use(name: str) -> None:
+    assert name in front_end()

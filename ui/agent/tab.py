@@ -10,6 +10,7 @@ import gradio as gr
 
 from engine import EngineError
 
+from ..compat import event_data
 from ..shared.context import QUICK, SILENT, Context, PageBuilder, busy
 from ..shared.html import problem_box
 from ..shared.pace import Pace
@@ -157,7 +158,7 @@ def _wire_tasks(builder: PageBuilder, components: Components) -> None:
 
     def act(event: gr.EventData, request: gr.Request, approve: bool, session: AgentSession) -> Updates:
         context, session.approve_first = _context(builder, request, session), bool(approve)
-        data = event._data if isinstance(event._data, dict) else {}
+        data = event_data(event)
         return _changed(components, context, session, actions.perform(context, session, data.get("do"), value=data.get("value")))
 
     def new(request: gr.Request, session: AgentSession) -> Updates:

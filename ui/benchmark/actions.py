@@ -21,20 +21,20 @@ MAX_TICKED = 1_000
 VOTES = {"1": 1.0, "0.5": 0.5, "0": 0.0}
 EXPORTS = {"json": "json", "csv": "csv", "markdown": "md"}
 
-Act = Callable[[Bench, BenchmarkSession, str], str]       # returns a letter for page.js, or ""
+Act = Callable[[Bench, BenchmarkSession, str], str]       # returns a message to the browser, or ""
 _ACTS: dict[str, Act] = {}
 
 
 def perform(bench: Bench, session: BenchmarkSession, name: Any, value: Any) -> str:
     """Do what a button of the history or of the work in progress asks for; what goes wrong is shown there."""
     session.problems.clear()
-    letter = ""
+    message = ""
     with told(session, "history"):
         act = _ACTS.get(str(name))
         if act is None:
             raise PageError("error.gone")
-        letter = act(bench, session, str(value or "")[:MAX_VALUE_CHARS])
-    return letter
+        message = act(bench, session, str(value or "")[:MAX_VALUE_CHARS])
+    return message
 
 
 def _act(name: str) -> Callable[[Act], Act]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..compat import event_data
 from ..shared.context import QUICK, SILENT, PageBuilder
 from ..shared.html import browser_message
 from ..shared.language import language_of, text
@@ -125,21 +126,21 @@ def _wire(shared: PageBuilder, session: gr.State, tab: gr.Tab, strip: gr.HTML, w
     def top(session: BenchmarkSession, request: gr.Request) -> Worktop:
         return Worktop(bench(request), session, zone_of(request), language_of(request))
 
-    def rendered(session: BenchmarkSession, request: gr.Request, letter: str = "") -> list[Any]:
-        return [*top(session, request).row(), letter or gr.skip()]
+    def rendered(session: BenchmarkSession, request: gr.Request, message: str = "") -> list[Any]:
+        return [*top(session, request).row(), message or gr.skip()]
 
     def act(event: gr.EventData, session: BenchmarkSession, request: gr.Request) -> list[Any]:
-        data = event._data if isinstance(event._data, dict) else {}
+        data = event_data(event)
         return rendered(session, request, actions.perform(bench(request), session, data.get("do"), data.get("value")))
 
     def first(event: gr.EventData, prompt: float | None, new: float | None, repetitions: float | None, levels: list[Any],
               session: BenchmarkSession, request: gr.Request) -> list[Any]:
         """The empty state's one button is the same as the form's."""
-        data = event._data if isinstance(event._data, dict) else {}
+        data = event_data(event)
         return speed(prompt, new, repetitions, levels, session, request) if data.get("do") == "first" else act(event, session, request)
 
     def ticked(event: gr.EventData, session: BenchmarkSession) -> None:
-        data = event._data if isinstance(event._data, dict) else {}
+        data = event_data(event)
         actions.tick(session, data.get("value"))
 
     def speed(prompt: float | None, new: float | None, repetitions: float | None, levels: list[Any], session: BenchmarkSession,

@@ -61,4 +61,4 @@ def import_chats(context: Context, session: ChatSession, path: str | None) -> It
         return
     session.turn_to(chats[-1])
     done = browser_message("toast", text=text(context.language, "import.done", count=number(context.language, len(chats))))
-    yield from replies.show(context, session, mail=done)
+    yield from replies.show(context, session, to_browser=done)

@@ -55,7 +55,7 @@ def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> It
         if not line.strip() and not session.attachments:
             raise PageError("error.nothing")
         if chat and context.conversations.is_writing(chat.id) and _queue(context, session, chat, line):
-            yield Update(problem="", chips=view.chips(context, session), mail=browser_message("sent", text=line))
+            yield Update(problem="", chips=view.chips(context, session), to_browser=browser_message("sent", text=line))
             return
         if chat and session.editing:
             changed = context.conversations.edit(session.owner, chat.id, chat.version, session.editing, line, ask.asks())
@@ -70,7 +70,7 @@ def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> It
         yield Update(problem=problem_box(error, context.language))
         return
     session.attachments, session.undo = [], None
-    yield from show_begun(context, session, changed, mail=browser_message("sent", text=line))
+    yield from show_begun(context, session, changed, to_browser=browser_message("sent", text=line))
 
 
 def _queue(context: Context, session: ChatSession, chat: Chat, line: str) -> bool:

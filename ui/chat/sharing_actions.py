@@ -22,13 +22,13 @@ def export(context: Context, session: ChatSession, click: ChatClick) -> Iterator
     conversations, chat = context.conversations, context.conversations.get(session.owner, click.target)
     ending, write = ("md", conversations.export_markdown) if click.name == "export-md" else ("json", conversations.export_json)
     content = write(session.owner, chat.id)
-    yield Update(mail=browser_message("download", name=f"{_file_name(chat.summary.title)}.{ending}", text=content))
+    yield Update(to_browser=browser_message("download", name=f"{_file_name(chat.summary.title)}.{ending}", text=content))
 
 
 @actions("export-all")
 def export_all(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
     content = context.conversations.export_all(session.owner)
-    yield Update(mail=browser_message("download", name="mindcubes-chats.json", text=content))
+    yield Update(to_browser=browser_message("download", name="mindcubes-chats.json", text=content))
 
 
 def _file_name(title: str) -> str:
@@ -40,18 +40,18 @@ def prompt(context: Context, session: ChatSession, click: ChatClick) -> Iterator
     seen = replies.view_prompt(context, session, click.ask)
     counts = {"tokens": len(seen.tokens), "window": seen.window_tokens, "room": seen.room}
     note = text(context.language, "prompt.note", **{name: number(context.language, count) for name, count in counts.items()})
-    yield Update(mail=browser_message("prompt", title=text(context.language, "chat.see_prompt"), note=" ".join((note, *seen.notes)),
+    yield Update(to_browser=browser_message("prompt", title=text(context.language, "chat.see_prompt"), note=" ".join((note, *seen.notes)),
                                 tokens=list(seen.tokens)))
 
 
 @actions("share")
 def share(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
-    yield Update(mail=_share_dialog(context, context.conversations.share(session.owner, shown_chat(session).id).token))
+    yield Update(to_browser=_share_dialog(context, context.conversations.share(session.owner, shown_chat(session).id).token))
 
 
 @actions("share-anew")
 def share_again(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
-    yield Update(mail=_share_dialog(context, context.conversations.share_again(session.owner, shown_chat(session).id).token))
+    yield Update(to_browser=_share_dialog(context, context.conversations.share_again(session.owner, shown_chat(session).id).token))
 
 
 def _share_dialog(context: Context, token: str) -> str:
@@ -62,7 +62,7 @@ def _share_dialog(context: Context, token: str) -> str:
 @actions("revoke")
 def revoke(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
     context.conversations.revoke(session.owner, click.target)
-    yield Update(mail=browser_message("toast", text=text(context.language, "share.revoked")))
+    yield Update(to_browser=browser_message("toast", text=text(context.language, "share.revoked")))
 
 
 @actions("copy-share")

@@ -53,7 +53,7 @@ class Update:
     """One change of the page; None leaves a part as it is."""
 
     messages: list[dict[str, Any]] | None = None
-    line: str | None = None             # a new text for the message box: sent to page.js, or a letter typed meanwhile would be lost
+    line: str | None = None             # a new text for the message box; page.js sets it: an output would undo what is typed meanwhile
     problem: str | None = None
     gauge: str | None = None
     is_writing: bool | None = None
@@ -62,7 +62,7 @@ class Update:
     head: str | None = None
     chips: str | None = None
     pair: tuple[list[dict[str, Any]], list[dict[str, Any]]] | None = None      # empty lists: no longer side by side
-    mail: str | None = None             # a message to page.js
+    to_browser: str | None = None             # a message to the browser (browser_message)
     system_prompt: str | None = None
     options: GenerationOptions | None = None
     turn: int | None = None             # `following` of the session when the whole page was rendered
@@ -71,7 +71,7 @@ class Update:
         """New values by component."""
         simple = {parts.chatbot: self.messages, parts.problem: self.problem, parts.gauge: self.gauge, parts.welcome: self.welcome,
                   parts.chats: self.chats, parts.head: self.head, parts.chips: self.chips,
-                  parts.bus: self.mail if self.line is None else browser_message("line", text=self.line),
+                  parts.bus: self.to_browser if self.line is None else browser_message("line", text=self.line),
                   parts.system_prompt: self.system_prompt}
         values: dict[gr.blocks.Block, Any] = {part: value for part, value in simple.items() if value is not None}
         if self.is_writing is not None:

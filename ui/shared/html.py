@@ -23,15 +23,15 @@ element.addEventListener('click', event => {
 
 
 def action_button(label: str, name: str, value: str = "", kind: str = "", extra: str = "") -> str:
-    """A button that the tab's handlers hear of. `label` is plain text."""
+    """A button whose click is an event of the tab. `label` is plain text."""
     return (f'<button type="button" class="{kind or "mc-do"}" data-do="{name}" data-value="{html.escape(value)}"{extra}>'
             f'{html.escape(label)}</button>')
 
 
 def browser_message(kind: str, **content: Any) -> str:
-    """Something for page.js to do once: a download, a dialog."""
-    letter = html.escape(json.dumps({"id": secrets.token_hex(4), "kind": kind, **content}))
-    return f'<div hidden data-mail="{letter}"></div>'
+    """A message to the browser, which page.js carries out once: a download, a dialog."""
+    message = html.escape(json.dumps({"id": secrets.token_hex(4), "kind": kind, **content}))
+    return f'<div hidden data-message="{message}"></div>'
 
 
 def problem_box(error: Exception, language: str) -> str:

@@ -156,13 +156,13 @@ window.mindcubes = (() => {
       setTimeout(() => toast.remove(), 4000);
     },
   };
-  let lastMail = '';
+  let lastMessage = '';
   function receive(element) {
-    const letter = element.querySelector('[data-mail]');
-    const mail = letter && JSON.parse(letter.dataset.mail);
-    if (!mail || mail.id === lastMail) return;
-    lastMail = mail.id;
-    receivers[mail.kind]?.(mail);
+    const holder = element.querySelector('[data-message]');
+    const message = holder && JSON.parse(holder.dataset.message);
+    if (!message || message.id === lastMessage) return;
+    lastMessage = message.id;
+    receivers[message.kind]?.(message);
   }
 
   // --- copying ---

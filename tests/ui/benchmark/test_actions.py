@@ -146,27 +146,27 @@ def test_a_stranger_may_look_and_export(open_bench: Open, session: BenchmarkSess
     assert "mindcubes-benchmark.csv" in perform(bench, session, "export-csv", "")
 
 
-def letter(mail: str) -> dict[str, str]:
+def message_of(result: str) -> dict[str, str]:
     import html
 
-    return dict(json.loads(html.unescape(mail.split('data-mail="', 1)[1].rsplit('"', 1)[0])))
+    return dict(json.loads(html.unescape(result.split('data-message="', 1)[1].rsplit('"', 1)[0])))
 
 
 @pytest.mark.parametrize(("form", "name"), [("json", "json"), ("csv", "csv"), ("markdown", "md")])
 def test_runs_are_handed_out_in_every_form(bench: Bench, session: BenchmarkSession, form: str, name: str) -> None:
-    mail = letter(perform(bench, session, f"export-{form}", "a1"))
-    assert (mail["kind"], mail["name"]) == ("download", f"mindcubes-benchmark.{name}")
-    assert "pp32" in mail["text"]
+    message = message_of(perform(bench, session, f"export-{form}", "a1"))
+    assert (message["kind"], message["name"]) == ("download", f"mindcubes-benchmark.{name}")
+    assert "pp32" in message["text"]
 
 
 def test_with_nothing_ticked_all_that_is_listed_is_exported(bench: Bench, session: BenchmarkSession) -> None:
     session.kind = "speed"
-    rows = json.loads(letter(perform(bench, session, "export-json", ""))["text"])
+    rows = json.loads(message_of(perform(bench, session, "export-json", ""))["text"])
     assert {row["run_uid"] for row in rows} == {"a1", "b2"}
 
 
 def test_an_export_is_taken_in_under_its_files_name(bench: Bench, session: BenchmarkSession, tmp_path: Path) -> None:
-    text = letter(perform(bench, session, "export-json", "a1"))["text"].replace("a1", "f9")
+    text = message_of(perform(bench, session, "export-json", "a1"))["text"].replace("a1", "f9")
     (tmp_path / "laptop.json").write_text(text)
     assert take_in(bench, session, str(tmp_path / "laptop.json")) == 1
     assert bench.benchmarks.history.get("f9").origin == "laptop"
