@@ -1,4 +1,4 @@
-"""Errors as sentences: the one place where the page turns an exception into words."""
+"""Errors as sentences in the visitor's language: the only place where the page turns an exception into text."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class PageError(Exception):
-    """What the page itself refuses. Its text is the key of a sentence."""
+    """A request that the page itself refuses. Its text is the key of a sentence."""
 
 
 def sentence(error: Exception, language: str) -> str:
-    """What a person reads. An error that is not ours goes to the log, and becomes one calm sentence."""
+    """The text that the visitor reads. An error that is not ours is logged and becomes a general sentence."""
     if isinstance(error, PageError):
         return text(language, str(error))
     if not isinstance(error, EngineError):
@@ -37,7 +37,7 @@ def sentence(error: Exception, language: str) -> str:
 
 
 def _fact(error: EngineError, name: str, value: object, language: str) -> object:
-    """A value of an error as the language writes it; its name tells the unit."""
+    """An error's value as the language writes it; the unit is in its name."""
     if name.endswith("_bytes") and isinstance(value, int):
         return gib(language, value)
     is_count = isinstance(error, MessageTooLong) or name.endswith("_s")
@@ -45,7 +45,7 @@ def _fact(error: EngineError, name: str, value: object, language: str) -> object
 
 
 def shown(handler: Handler) -> Handler:
-    """For handlers without a place of their own for errors: EngineError becomes gr.Error with the same sentence."""
+    """Decorator for handlers that show no errors themselves: EngineError becomes gr.Error with the same sentence."""
     if inspect.isgeneratorfunction(handler):
         @functools.wraps(handler)
         def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:

@@ -48,7 +48,7 @@ def freed(released: Released, language: str) -> str:
 
 
 def disk_size(language: str, num_bytes: int) -> str:
-    """Sizes on disk, in the unit that disks are sold in."""
+    """A size on disk, in decimal units as disks are sold."""
     return f"{number(language, num_bytes / 1e9, 1)} GB" if num_bytes >= 0.95e9 else megabytes(language, num_bytes)
 
 

@@ -37,7 +37,7 @@ def language_of(request: gr.Request | None) -> str:
 
 
 def browser_language(request: gr.Request | None) -> str:
-    """The language that I18N shows by itself."""
+    """The language that I18N shows without a choice of the visitor."""
     accepted = (request.headers or {}).get("accept-language", "") if request else ""
     first = accepted.split(",")[0].split(";")[0].split("-")[0].strip().lower()
     return first if first in LANGUAGES else "en"
@@ -50,12 +50,12 @@ def number(language: str, value: float, decimals: int = 0) -> str:
 
 
 def rate(language: str, value: float) -> str:
-    """Tokens per second, to three digits or so."""
+    """Tokens per second, to about three digits."""
     return number(language, value, 0 if value >= 100 else 1 if value >= 10 else 2)
 
 
 def gib(language: str, num_bytes: float) -> str:
-    """Memory, to one decimal; below 0.1 GiB in MiB."""
+    """An amount of memory, to one decimal; below 0.1 GiB in MiB."""
     if num_bytes < 0.1 * 2**30:
         return f"{number(language, num_bytes / 2**20)} MiB"
     return f"{number(language, num_bytes / 2**30, 1)} GiB"

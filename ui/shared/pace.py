@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 UPDATE_S = 0.1              # the shortest time between two updates of a page; at half of it a small model on 2 cores is much slower
-LONG_UPDATE_S = 0.25        # the longest, for answers that take the browser a while to lay out
-CHARS_PER_S = 50_000        # how fast a page lays out an answer, on a small machine
-SERVER_SHARE = 4            # an update that took the server x seconds is followed by 4x without one
+LONG_UPDATE_S = 0.25        # the longest, for replies that take the browser a while to lay out
+CHARS_PER_S = 50_000        # how fast a page lays out a reply, on a small machine
+SERVER_SHARE = 4            # after an update that took the server x seconds, the next one waits 4x
 
 
 class Pace:

@@ -1,4 +1,4 @@
-"""The line on top: which model, how exact, where, how much memory, who is writing and waiting; theme and language."""
+"""The status bar: the model in use, its precision and device, memory, running and waiting replies; theme and language."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine import LoadEvent, Quantization, Status
 
 from .language import LANGUAGES, gib, number, text
 
-QUICK_S, CALM_S = 0.5, 2.0      # how often a page asks while something loads, and otherwise
+QUICK_S, CALM_S = 0.5, 2.0      # how often a page polls while a model is loading, and otherwise
 
 TOOLS_JS = """
 element.addEventListener('change', event => {
@@ -47,7 +47,7 @@ def tools_html(language: str) -> str:
 
 
 def status_html(status: Status, asked_model: str, language: str) -> str:
-    """Everything of the bar that changes. `asked_model`: the name of the model that the settings ask for."""
+    """The part of the bar that changes. `asked_model`: the name of the model that the settings ask for."""
     parts = [_model(status, asked_model, language)]
     if status.total_bytes:
         parts.append(_memory(status, language))
@@ -102,7 +102,7 @@ def _lane(status: Status, language: str) -> str:
 
 
 def stage_text(stage: LoadEvent | None, language: str) -> str:
-    """One step of a load as words, with its numbers where it knows them."""
+    """One step of a load as text, with its numbers where they are known."""
     if stage is None:
         return text(language, "stage.start")
     label = text(language, f"stage.{stage.stage}")

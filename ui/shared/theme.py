@@ -1,4 +1,4 @@
-"""The look: one accent, cool greys, hairlines instead of shadows, the system's own fonts. Light and dark are both designed."""
+"""The theme: one accent colour, cool greys, hairlines instead of shadows, the system's own fonts, a light and a dark variant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is visiting, and where on earth: what the page's cookies say."""
+"""Who the visitor is, and in which time zone: read from the page's cookies and the sign-in session."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _KEY = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Account:
-    """Of Hugging Face, signed in on a Space. `token` may read what its owner allowed this Space to read."""
+    """A Hugging Face account, signed in on a Space. `token` may read what its owner allowed this Space to read."""
 
     name: str
     token: Secret
 
 
 def account_of(request: gr.Request | None) -> Account | None:
-    """Who signed in; None for everybody else, and when the sign-in has run out.
+    """The account that signed in; None for a visitor without one, and when the sign-in has expired.
 
     From the session that Gradio's sign-in keeps in a signed cookie.
     """
@@ -38,7 +38,7 @@ def account_of(request: gr.Request | None) -> Account | None:
 
 
 def visitor_of(request: gr.Request | None) -> Visitor:
-    """Who asks the engine for something: by the account, else by the name that this app asked for."""
+    """The visitor as the engine knows them: named by the account, else by the login of this app."""
     account = account_of(request)
     if account is not None:
         return Visitor(owner_of(request), account.token, account.name)
@@ -46,9 +46,9 @@ def visitor_of(request: gr.Request | None) -> Visitor:
 
 
 def owner_of(request: gr.Request | None) -> str:
-    """To whom this visitor's chats belong: the account, the signed-in name, the random key kept by the browser, or this page only.
+    """The owner of this visitor's chats: the account, the signed-in name, the random key kept by the browser, or this page only.
 
-    Hashed, so that the database opens nobody's chats.
+    Hashed, so that reading the database gives nobody access to chats.
     """
     account, username = account_of(request), getattr(request, "username", None)
     key = ((request.cookies or {}) if request else {}).get(KEY_COOKIE, "")

@@ -1,8 +1,9 @@
-/* Gradio's stream of events ends as soon as the server owes nothing. An event that begins at that moment waits for ever: the client
-   takes the stream for open until the end has reached it (gradio 6.31, `open_stream`). While something is owed, a new one follows. */
+/* The server closes Gradio's stream of events when no event is running. An event that starts at that moment waits for ever, because
+   the client believes the stream open until its end has arrived (gradio 6.31, `open_stream`). While an event is running, a new
+   stream is opened. */
 (() => {
   const plain = window.fetch.bind(window);
-  const owed = new Set(), early = new Set();      // ids of events: begun and not over; over before their beginning was heard of
+  const owed = new Set(), early = new Set();      // ids of events: started and not ended; ended before the response to their start arrived
 
   window.fetch = async (input, init) => {
     const path = new URL(input.url ?? input, location.href).pathname;
@@ -26,7 +27,7 @@
       while (response && await copied(response, writer)) response = await plain(request.clone());
       await writer.close();
     } catch (error) {
-      await writer.abort(error).catch(() => {});      // the reader has gone
+      await writer.abort(error).catch(() => {});      // the reader is gone
     }
   }
   async function copied(response, writer) {        // whether another stream must follow
@@ -47,15 +48,15 @@
   }
 })();
 
-/* Gradio copies the properties of a component at every update, each by itself: 90,000 clones until the page stands, nearly all of
-   strings, booleans and functions. The first two are their own copies; for a function the clone throws, and the function is taken. */
+/* At every update Gradio clones each property of a component: 90,000 clones until the page is built, nearly all of strings, booleans
+   and functions. Strings and booleans need no clone; for a function structuredClone throws, and Gradio uses the function itself. */
 (() => {
   const clone = window.structuredClone.bind(window);
   window.structuredClone = (value, options) => (typeof value === 'object' && value !== null) ? clone(value, options) : value;
 })();
 
-/* At each step of each event Gradio tells every component that ever took part in one how its event stands, and walks over the whole
-   page for each, also where that is never shown: half of what following an answer costs. What hides its progress is left out. */
+/* At each step of an event Gradio passes its status to every component that ever took part in one, and walks over the whole page for
+   each, even where the status is never shown: half the cost of following a reply. Components with hidden progress are left out. */
 (() => {
   const entries = Object.entries.bind(Object);
   const isStatus = value => typeof value?.component_id === 'number' && 'show_progress' in value;

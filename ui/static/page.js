@@ -1,4 +1,4 @@
-/* What only the browser can do: who it is, theme and language, keys, copying, drawers, dialogs, downloads, drafts. */
+/* What only the browser can do: cookies, theme and language, keys, copying, drawers, dialogs, downloads, drafts. */
 window.mindcubes = (() => {
   const LANGUAGE = 'mindcubes_language', THEME = 'mindcubes_theme', KEY = 'mindcubes_key', ZONE = 'mindcubes_zone';
   const LONG_PASTE = 4000;        // characters; a longer one becomes an attachment
@@ -12,7 +12,7 @@ window.mindcubes = (() => {
     return element;
   };
 
-  // --- who, where, in which language: cookies, so that the server knows; kept in storage, where they live longer ---
+  // --- visitor, time zone and language: cookies for the server, and in local storage, which is kept longer ---
   function bake(name, value) {
     const rule = location.protocol === 'https:' ? 'SameSite=None; Secure; Partitioned' : 'SameSite=Lax';
     document.cookie = `${name}=${value}; path=/; max-age=31536000; ${rule}`;
@@ -23,7 +23,7 @@ window.mindcubes = (() => {
     document.documentElement.lang = language;
   }
   if (stored(LANGUAGE)) rememberLanguage(stored(LANGUAGE));
-  function isAllEnglish() {       // what the page speaks by itself, before the server has heard of a language
+  function isAllEnglish() {       // the language of the page before the server knows of a choice
     const first = navigator.languages[0]?.slice(0, 2).toLowerCase(), own = ['tr', 'zh'].includes(first) ? first : 'en';
     return own === 'en' && (cookie(LANGUAGE) || own) === 'en';
   }
@@ -37,7 +37,7 @@ window.mindcubes = (() => {
   if (stored(THEME) && !new URL(location.href).searchParams.has('__theme')) showTheme(stored(THEME) === 'dark');
   function showTheme(isDark) {
     document.body.classList.toggle('dark', isDark);
-    address({__theme: isDark ? 'dark' : 'light'});      // Gradio's own name for it
+    address({__theme: isDark ? 'dark' : 'light'});      // the parameter that Gradio reads
   }
   function toggleTheme() {
     const isDark = !document.body.classList.contains('dark');
@@ -112,7 +112,7 @@ window.mindcubes = (() => {
       input.select();
     });
   }
-  async function confirmed(button) {       // what asks first says what goes
+  async function confirmed(button) {       // the question names what will be deleted
     if (!button.dataset.confirm) return true;
     const box = dialog(button.dataset.confirm, [], [make('button', {type: 'submit', value: 'cancel', textContent: word('cancel')}),
       make('button', {type: 'submit', value: 'ok', textContent: button.textContent, className: 'mc-primary'})]);
@@ -121,7 +121,7 @@ window.mindcubes = (() => {
   const closer = () => make('button', {type: 'submit', textContent: word('close')});
   const receivers = {
     line({text}) { write(text); },
-    sent({text}) {      // what was typed after it stays
+    sent({text}) {      // keeps what was typed after it
       if (!line()?.value.startsWith(text)) return;
       write(line().value.slice(text.length));
       sent();
@@ -189,7 +189,7 @@ window.mindcubes = (() => {
     return button;
   }
 
-  // --- the end of the conversation stays in view, unless one has scrolled away from it ---
+  // --- the end of the conversation stays in view unless the visitor has scrolled away from it ---
   const NEAR_END = 80;        // px
   const log = () => document.querySelector('#mc-conversation [role=log]');
   let isAtEnd = true;
@@ -205,7 +205,7 @@ window.mindcubes = (() => {
     if (shown) shown.scrollTop = shown.scrollHeight;
   }
 
-  // --- what Gradio's conversation leaves out: languages of code, wrapping, one announcement per answer ---
+  // --- what Gradio's chatbot lacks: languages of code blocks, wrapping, one announcement per reply ---
   function dress() {
     for (const pre of document.querySelectorAll('.mc-conversation pre:not([data-language])')) {
       pre.dataset.language = pre.querySelector('code')?.className.match(/language-(\w+)/)?.[1] || '';
@@ -223,7 +223,7 @@ window.mindcubes = (() => {
   const isWriting = () => !!document.querySelector('#mc-conversation .mc-foot[role=status]');
   let dressing = 0, wasWriting = false;
   new MutationObserver(() => {
-    if (isAtEnd) toEnd();       // at once: before the next picture, the scrolling that growth causes would pass for a person's
+    if (isAtEnd) toEnd();       // at once: by the next frame, the scroll event that growth causes would be taken for the visitor's
     wasWriting ||= isWriting();
     dressing ||= setTimeout(() => { dressing = 0; dress(); }, 250);
   }).observe(document.documentElement, {childList: true, subtree: true});
@@ -258,7 +258,7 @@ window.mindcubes = (() => {
     if (name === 'open') toggleSide(false);
   }
 
-  // --- the agent's timeline: only what changed is replaced, so that what one unfolded or scrolled stays as it is ---
+  // --- the agent's timeline: only what changed is replaced, so that what is unfolded or scrolled stays as it is ---
   const task = () => document.querySelector('#mc-task textarea');
   function patch(id, source) {
     const target = $(id), box = make('template', {innerHTML: source.querySelector('[data-news]')?.dataset.news ?? ''});
@@ -287,7 +287,7 @@ window.mindcubes = (() => {
   document.addEventListener('scroll', ({target}) => {
     if (target.id === 'mc-agent-scroll') isAtLastStep = target.scrollHeight - target.scrollTop - target.clientHeight < NEAR_END;
   }, true);
-  document.addEventListener('load', ({target}) => { if (isAtLastStep && target.closest?.('#mc-steps')) toLastStep(); }, true);     // a picture
+  document.addEventListener('load', ({target}) => { if (isAtLastStep && target.closest?.('#mc-steps')) toLastStep(); }, true);     // an image
   async function agentAct(button) {
     const name = button.dataset.agent, program = button.closest('[data-name=code]');
     if (!await confirmed(button)) return;
