@@ -1,8 +1,12 @@
-"""Chromium, the real app in its own process, and pages over a scripted engine for what a model cannot be made to do."""
+"""Chromium, the real app in its own process, and pages over a scripted engine for what a model cannot be made to do.
+
+A test that fails prints what its pages showed; their pictures are in test-results/.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
-from tests.ui.conftest import serve  # noqa: F401  the same fixture
+from tests.ui.conftest import address, engine, served  # noqa: F401  the same fixtures
 
 ROOT = Path(__file__).parent.parent.parent
+RESULTS = ROOT / "test-results"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # The address bar's own two pages cost a fifth of every visit; the other features are Playwright's choice, which a second list replaces.
 FEATURES = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup", "AvoidUnnecessaryBeforeUnloadCheckSync",
@@ -45,25 +50,22 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Up before its model: tests wait for what they need."""
-    with app_running(tmp_path_factory.mktemp("app"), HF_HUB_OFFLINE="1") as address:
-        yield address
+    with app_running(tmp_path_factory.mktemp("app"), HF_HUB_OFFLINE="1") as url:
+        yield url
 
 
 @contextmanager
 def app_running(home: Path, **environ: str) -> Iterator[str]:
     """`python app.py` with chats, models and log in `home`; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = home / "log.txt"
+    port, log = free_port(), home / "log.txt"
     known = {**os.environ, "GRADIO_SERVER_PORT": str(port), "CI": "true", "HF_HOME": str(home / "hf"), "HF_TOKEN": "",
              "MINDCUBES_DATA_DIR": str(home / "data"), "HF_HUB_DISABLE_TELEMETRY": "1", **environ}
     with log.open("w") as output:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=known, stdout=output, stderr=subprocess.STDOUT)
     try:
-        address = f"http://127.0.0.1:{port}"
-        wait_for_app(address, process, log)
-        yield address
+        url = f"http://127.0.0.1:{port}"
+        wait_for_app(url, process, log)
+        yield url
     finally:
         process.terminate()
         try:
@@ -72,35 +74,94 @@ def app_running(home: Path, **environ: str) -> Iterator[str]:
             process.kill()
 
 
-def wait_for_app(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def wait_for_app(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:
-            urllib.request.urlopen(address, timeout=5).close()
+            urllib.request.urlopen(url, timeout=5).close()
             return
         except OSError:
             time.sleep(0.1)
     raise AssertionError(f"app.py did not answer in {START_S} s:\n{log.read_text()}")
 
 
+class Visitors:
+    """Browser contexts: each is a person of its own, and keeps what its pages wrote to the console."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.consoles: dict[BrowserContext, list[str]] = {}
+
+    def arrive(self, **settings: Any) -> BrowserContext:
+        context = self._browser.new_context(**{"locale": "en-US", **settings})
+        written = self.consoles.setdefault(context, [])
+        context.on("console", lambda message: written.append(f"{message.type}: {message.text}"))
+        context.on("weberror", lambda error: written.append(f"uncaught: {error.error}"))
+        context.on("requestfailed", lambda request: written.append(f"request failed: {request.url} {request.failure}"))
+        return context
+
+    def leave(self) -> None:
+        for context in self.consoles:
+            context.close()
+        self.consoles.clear()
+
+
 @pytest.fixture
-def visit(browser: Browser, serve: object) -> Iterator[Callable[..., Page]]:  # noqa: F811
-    """A new visitor, with nothing in common with the others; settings are those of a browser context.
+def visitors(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visitors]:
+    found = request.node.stash[VISITORS] = Visitors(browser)
+    yield found
+    found.leave()
 
-    After `serve`, so that pages are closed first: a server waits 5 s for those that are still open.
-    """
-    contexts = []
 
-    def open_page(address: str, **settings: Any) -> Page:
-        context = browser.new_context(**{"locale": "en-US", **settings})
-        contexts.append(context)
-        page = context.new_page()
-        page.goto(address)
+@pytest.fixture
+def visit(visitors: Visitors) -> Callable[..., Page]:
+    """A new visitor, with nothing in common with the others; settings are those of a browser context."""
+    def open_page(url: str, **settings: Any) -> Page:
+        page = visitors.arrive(**settings).new_page()
+        page.goto(url)
         page.locator("#mc-message textarea").wait_for(timeout=30_000)
         page.locator(".mc-status").wait_for()
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return open_page
+
+
+# --- what a failed test's pages showed ---
+
+VISITORS = pytest.StashKey[Visitors]()
+TELLING = ".mc-status, [role=alert], .mc-problem, .mc-toast, #mc-jobs, dialog[open], .mc-head, .mc-welcome, .mc-conversation, .mc-tags"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    visitors = item.stash.get(VISITORS, None)
+    if report.failed and report.when != "teardown" and visitors:
+        folder = RESULTS / re.sub(r"[^\w.-]+", "-", item.nodeid.removeprefix("tests/browser/"))
+        folder.mkdir(parents=True, exist_ok=True)
+        for index, (context, written) in enumerate(visitors.consoles.items(), 1):
+            for number, page in enumerate(context.pages, 1):
+                name = f"visitor-{index}-page-{number}"
+                report.sections.append((f"What {name} showed", page_state(page, folder / f"{name}.png", written)))
+    return report
+
+
+def page_state(page: Page, picture: Path, written: list[str]) -> str:
+    """The page's address, the visible text of its telling parts and its console; also kept beside its picture."""
+    try:
+        page.screenshot(path=picture, timeout=10_000)
+        shown = page.locator(TELLING).filter(visible=True).all_inner_texts()
+    except Error as error:      # a page that is closed, crashed or stuck has no picture
+        shown = [f"cannot be read: {error}"]
+    lines = [f"address: {page.url}", f"picture: {picture}", "text:", *(f"  {text[:600]!r}" for text in shown if text.strip()),
+             "console:", *(f"  {line[:400]}" for line in written[-30:])]
+    picture.with_suffix(".txt").write_text("\n".join(lines), "utf-8")
+    return "\n".join(lines)

@@ -11,9 +11,19 @@ from engine import Finished, ReasoningDelta, TextDelta
 from tests.ui.scripted_engine import USAGE, ScriptedEngine
 
 from .conftest import ROOT
-from .test_chat import Serve, Visit, send, wait_for_end
+from .test_chat import Visit, send, wait_for_end
 
 AXE = ROOT / ".venv/node_modules/axe-core/axe.min.js"
+# Transitions of colour would be measured half-way; page.js names new parts of the page 250 ms after the first of them.
+SETTLED_JS = """async () => {
+  const over = document.getAnimations().filter(each => each.effect?.getComputedTiming().endTime !== Infinity).map(each => each.finished);
+  await Promise.allSettled(over);
+  await new Promise(done => {
+    let quiet = setTimeout(done, 300);
+    new MutationObserver(() => { clearTimeout(quiet); quiet = setTimeout(done, 300); }).observe(document.body, {childList: true, subtree: true});
+    setTimeout(done, 2000);
+  });
+}"""
 RICH = "# Title\n\nSome `code` and **words**.\n\n```python\nprint('one')\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- [link](https://example.org)\n"
 SCRIPT = [ReasoningDelta("A thought"), TextDelta(RICH), Finished("stop", USAGE)]
 
@@ -84,7 +94,7 @@ STATES: list[Callable[[Page], None]] = [conversation, options, menu, rename, pro
 
 
 def violations(page: Page) -> list[str]:
-    page.wait_for_timeout(800)      # transitions of colour would be measured half-way, and page.js names things a moment later
+    page.evaluate(SETTLED_JS)
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     return [f"{each['impact']} {each['id']}: {node['html'][:160]} {json.dumps(node.get('any') and node['any'][0]['message'])}"
@@ -94,8 +104,8 @@ def violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("states", [STATES[:4], STATES[4:7], STATES[7:]], ids=["lists and options", "dialogs and sharing", "answers"])
 def test_every_state_of_the_page_is_accessible(
-        visit: Visit, serve: Serve, states: list[Callable[[Page], None]], scheme: str) -> None:
-    address = serve(ScriptedEngine(SCRIPT))
+        visit: Visit, engine: ScriptedEngine, address: str, states: list[Callable[[Page], None]], scheme: str) -> None:
+    engine.script = SCRIPT
     page = visit(address, color_scheme=scheme)
     found = {}
     for state in states:
@@ -108,8 +118,9 @@ def test_every_state_of_the_page_is_accessible(
     assert {name: each for name, each in found.items() if each} == {}
 
 
-def test_the_drawer_of_a_phone_is_accessible(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(SCRIPT)), viewport={"width": 390, "height": 844})
+def test_the_drawer_of_a_phone_is_accessible(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = SCRIPT
+    page = visit(address, viewport={"width": 390, "height": 844})
     conversation(page)
     assert violations(page) == []
     page.locator(".mc-drawer").click()
@@ -117,8 +128,9 @@ def test_the_drawer_of_a_phone_is_accessible(visit: Visit, serve: Serve) -> None
     assert violations(page) == []
 
 
-def test_with_reduced_motion_nothing_moves(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(SCRIPT)), reduced_motion="reduce")
+def test_with_reduced_motion_nothing_moves(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = SCRIPT
+    page = visit(address, reduced_motion="reduce")
     conversation(page)
     moving = page.evaluate("""() => [...document.querySelectorAll('*')].filter(element => {
         const {animationName, transitionDuration} = getComputedStyle(element);
@@ -127,8 +139,9 @@ def test_with_reduced_motion_nothing_moves(visit: Visit, serve: Serve) -> None:
     assert moving == []
 
 
-def test_a_streamed_answer_is_announced_when_it_has_ended(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine([TextDelta("One "), 1.0, TextDelta("two."), Finished("stop", USAGE)])))
+def test_a_streamed_answer_is_announced_when_it_has_ended(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta("One "), 1.0, TextDelta("two."), Finished("stop", USAGE)]
+    page = visit(address)
     send(page, "Hello")
     wait_for_end(page)
     expect(page.locator("#mc-said[role=status]")).to_have_text(re.compile(r"One two\."))

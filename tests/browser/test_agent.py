@@ -10,7 +10,7 @@ from engine.sandbox import probe_sandboxes
 from tests.ui.scripted_engine import ScriptedEngine, answer
 
 from .test_accessibility import violations
-from .test_chat import REPLY_MS, Serve, Visit, send, wait_for_end, wait_for_model
+from .test_chat import REPLY_MS, Visit, send, wait_for_end, wait_for_model
 
 GOOD, BAD = "Here:\n```python\nprint(6 * 7)\n```", "Look:\n```python\nprint(undefined)\n```"
 PLOT = "```python\nimport matplotlib.pyplot as plt\nplt.plot([1, 4, 9])\nplt.savefig('squares.png')\nprint('drawn')\n```"
@@ -52,10 +52,10 @@ def output(page: Page, at: int = -1) -> Locator:
     return page.locator("#mc-steps [data-name=output] pre").nth(at)
 
 
-def test_a_failed_program_is_repaired_before_ones_eyes(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer(BAD))
+def test_a_failed_program_is_repaired_before_ones_eyes(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(BAD)
     engine.later = [answer(GOOD)]
-    page = opened(visit(serve(engine)))
+    page = opened(visit(address))
     begin(page, "six times seven")
     expect(outcome(page)).to_be_visible(timeout=REPLY_MS)
     expect(steps(page).nth(0).locator(".mc-failure")).to_contain_text("NameError")
@@ -66,8 +66,9 @@ def test_a_failed_program_is_repaired_before_ones_eyes(visit: Visit, serve: Serv
     expect(steps(page).nth(1).locator(".mc-diff .is-gone")).to_contain_text("undefined")
 
 
-def test_a_plot_is_shown_in_its_step(visit: Visit, serve: Serve) -> None:
-    page = opened(visit(serve(ScriptedEngine(answer(PLOT)))))
+def test_a_plot_is_shown_in_its_step(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(PLOT)
+    page = opened(visit(address))
     begin(page, "draw")
     picture = page.locator("#mc-steps img")
     expect(picture).to_be_visible(timeout=REPLY_MS)
@@ -75,8 +76,9 @@ def test_a_plot_is_shown_in_its_step(visit: Visit, serve: Serve) -> None:
     expect(picture).to_have_attribute("alt", "squares.png")
 
 
-def test_a_table_goes_in_and_another_comes_out(visit: Visit, serve: Serve) -> None:
-    page = opened(visit(serve(ScriptedEngine(answer(DOUBLE)))))
+def test_a_table_goes_in_and_another_comes_out(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(DOUBLE)
+    page = opened(visit(address))
     with page.expect_file_chooser() as chooser:
         page.locator("#mc-agent-attach").click()
     chooser.value.set_files({"name": "in.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,2\n"})
@@ -93,9 +95,8 @@ def test_a_table_goes_in_and_another_comes_out(visit: Visit, serve: Serve) -> No
     expect(page.locator("#mc-agent-uploads .mc-tag")).to_have_count(0)
 
 
-def test_an_endless_program_is_stopped_while_another_visitor_chats(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer(ENDLESS))
-    address = serve(engine)
+def test_an_endless_program_is_stopped_while_another_visitor_chats(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(ENDLESS)
     page, other = opened(visit(address)), visit(address)
     begin(page, "run for ever")
     expect(output(page)).to_have_text("begun\n", timeout=REPLY_MS)
@@ -109,8 +110,9 @@ def test_an_endless_program_is_stopped_while_another_visitor_chats(visit: Visit,
     expect(page.get_by_role("button", name="Continue")).to_be_visible()
 
 
-def test_a_program_waits_until_a_person_has_seen_it(visit: Visit, serve: Serve) -> None:
-    page = opened(visit(serve(ScriptedEngine(answer(GOOD)))), asks=True)
+def test_a_program_waits_until_a_person_has_seen_it(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(GOOD)
+    page = opened(visit(address), asks=True)
     begin(page, "six times seven")
     expect(steps(page)).to_contain_text("Waiting for your approval", timeout=REPLY_MS)
     expect(page.locator("#mc-steps [data-name=output]")).to_have_count(0)
@@ -119,9 +121,9 @@ def test_a_program_waits_until_a_person_has_seen_it(visit: Visit, serve: Serve) 
     expect(steps(page)).to_have_count(1)
 
 
-def test_a_program_is_edited_and_run_without_the_model(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer(GOOD))
-    page = opened(visit(serve(engine)))
+def test_a_program_is_edited_and_run_without_the_model(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(GOOD)
+    page = opened(visit(address))
     begin(page, "six times seven")
     expect(outcome(page)).to_be_visible(timeout=REPLY_MS)
     page.get_by_role("button", name="Edit").click()
@@ -132,8 +134,9 @@ def test_a_program_is_edited_and_run_without_the_model(visit: Visit, serve: Serv
     assert len(engine.asked) == 1
 
 
-def test_a_reload_in_the_middle_goes_on_where_the_work_is(visit: Visit, serve: Serve) -> None:
-    page = opened(visit(serve(ScriptedEngine(answer(ENDLESS)))))
+def test_a_reload_in_the_middle_goes_on_where_the_work_is(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(ENDLESS)
+    page = opened(visit(address))
     begin(page, "run for ever")
     expect(output(page)).to_have_text("begun\n", timeout=REPLY_MS)
     page.reload()
@@ -142,8 +145,9 @@ def test_a_reload_in_the_middle_goes_on_where_the_work_is(visit: Visit, serve: S
     expect(page.locator("#mc-steps .mc-outcome")).to_contain_text("Stopped")
 
 
-def test_runs_are_kept_opened_again_and_deleted(visit: Visit, serve: Serve) -> None:
-    page = opened(visit(serve(ScriptedEngine(answer(GOOD)))))
+def test_runs_are_kept_opened_again_and_deleted(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(GOOD)
+    page = opened(visit(address))
     for task in ("first", "second"):
         page.get_by_role("button", name="New run").click()
         expect(page.locator("#mc-agent-welcome h2")).to_be_visible()
@@ -159,8 +163,9 @@ def test_runs_are_kept_opened_again_and_deleted(visit: Visit, serve: Serve) -> N
     expect(page.locator("#mc-agent-welcome h2")).to_be_visible()
 
 
-def test_a_run_is_saved_as_a_script_and_a_notebook(visit: Visit, serve: Serve) -> None:
-    page = opened(visit(serve(ScriptedEngine(answer(GOOD)))))
+def test_a_run_is_saved_as_a_script_and_a_notebook(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(GOOD)
+    page = opened(visit(address))
     begin(page, "six times seven")
     expect(outcome(page)).to_be_visible(timeout=REPLY_MS)
     for name, ending in (("Save as .py", ".py"), ("Save as notebook", ".ipynb")):
@@ -170,8 +175,8 @@ def test_a_run_is_saved_as_a_script_and_a_notebook(visit: Visit, serve: Serve) -
         assert "print(6 * 7)" in Path(download.value.path()).read_text()
 
 
-def test_two_visitors_never_see_each_others_steps(visit: Visit, serve: Serve) -> None:
-    address = serve(ScriptedEngine(answer(GOOD)))
+def test_two_visitors_never_see_each_others_steps(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(GOOD)
     mine, yours = opened(visit(address)), opened(visit(address))
     begin(mine, "aardvark")
     begin(yours, "zeppelin")
@@ -184,8 +189,9 @@ def test_two_visitors_never_see_each_others_steps(visit: Visit, serve: Serve) ->
     assert "aardvark" not in yours.content()
 
 
-def test_what_went_wrong_is_said_and_the_task_stays(visit: Visit, serve: Serve) -> None:
-    page = opened(visit(serve(ScriptedEngine(answer(GOOD)))))
+def test_what_went_wrong_is_said_and_the_task_stays(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer(GOOD)
+    page = opened(visit(address))
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("alert")).to_contain_text("what the program should do")
     page.get_by_label("Task").fill("x" * 30_000)
@@ -205,9 +211,9 @@ def test_the_built_in_model_solves_its_examples(visit: Visit, app_url: str) -> N
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-def test_every_state_is_accessible_and_fits_its_screen(visit: Visit, serve: Serve, screen: str) -> None:
-    engine = ScriptedEngine(answer(BAD))
-    page = opened(visit(serve(engine), **SCREENS[screen]), asks=True)
+def test_every_state_is_accessible_and_fits_its_screen(visit: Visit, engine: ScriptedEngine, address: str, screen: str) -> None:
+    engine.script = answer(BAD)
+    page = opened(visit(address, **SCREENS[screen]), asks=True)
     found = {"empty": violations(page)}
     begin(page, "six times seven, " * 12)
     expect(steps(page)).to_contain_text("Waiting for your approval", timeout=REPLY_MS)

@@ -1,6 +1,7 @@
 """Journeys through the real page, in Chromium. They look at structure, never at what a model happens to say."""
 
 import re
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,6 @@ from engine.errors import MessageTooLong
 from tests.ui.scripted_engine import FAILED, LOADING, READY, USAGE, ScriptedEngine, answer
 
 Visit = Callable[..., Page]
-Serve = Callable[[ScriptedEngine], str]
 LOAD_MS, REPLY_MS = 90_000, 90_000
 CODE = "Look:\n\n```python\nprint('one')\n```\n"
 
@@ -83,9 +83,9 @@ def test_no_other_host_is_asked_for_anything(visit: Visit, app_url: str) -> None
 
 # --- what a model cannot be made to do on demand: a scripted engine ---
 
-def test_stop_before_the_first_word(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine([60.0])
-    page = visit(serve(engine))
+def test_stop_before_the_first_word(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [60.0]
+    page = visit(address)
     send(page, "Hello")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".mc-facts")).to_contain_text("stopped", timeout=5_000)
@@ -93,8 +93,9 @@ def test_stop_before_the_first_word(visit: Visit, serve: Serve) -> None:
     assert engine.num_closed == 1
 
 
-def test_stop_keeps_what_was_written(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine([TextDelta("Half an answer"), 60.0])))
+def test_stop_keeps_what_was_written(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta("Half an answer"), 60.0]
+    page = visit(address)
     send(page, "Hello")
     expect(page.locator("[data-testid=bot] .prose")).to_have_text("Half an answer")
     page.keyboard.press("Escape")
@@ -102,9 +103,9 @@ def test_stop_keeps_what_was_written(visit: Visit, serve: Serve) -> None:
     assert answers(page) == ["Half an answer"]
 
 
-def test_regenerate_replaces_the_answer(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("First"))
-    page = visit(serve(engine))
+def test_regenerate_replaces_the_answer(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("First")
+    page = visit(address)
     send(page, "Hello")
     wait_for_end(page)
     engine.script = answer("Second")
@@ -113,9 +114,9 @@ def test_regenerate_replaces_the_answer(visit: Visit, serve: Serve) -> None:
     assert [message.content for message in engine.asked[-1][0]] == ["Hello"]
 
 
-def test_a_failed_regeneration_leaves_the_old_answer_one_click_away(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("First"))
-    page = visit(serve(engine))
+def test_a_failed_regeneration_leaves_the_old_answer_one_click_away(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("First")
+    page = visit(address)
     send(page, "Hello")
     wait_for_end(page)
     engine.script = [MessageTooLong(9003, 2032)]
@@ -125,9 +126,9 @@ def test_a_failed_regeneration_leaves_the_old_answer_one_click_away(visit: Visit
     expect(page.locator("[data-testid=bot] .prose")).to_have_text(re.compile("First"))
 
 
-def test_an_unexpected_error_is_one_calm_sentence_and_the_message_is_kept(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine([RuntimeError("secret path")])
-    page = visit(serve(engine))
+def test_an_unexpected_error_is_one_calm_sentence_and_the_message_is_kept(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [RuntimeError("secret path")]
+    page = visit(address)
     send(page, "My words")
     expect(page.get_by_role("alert")).to_contain_text("something unexpected happened")
     assert "secret" not in page.content()
@@ -137,32 +138,37 @@ def test_an_unexpected_error_is_one_calm_sentence_and_the_message_is_kept(visit:
     assert engine.asked[-1][0][-1].content == "My words"
 
 
-def test_a_message_while_the_model_loads_waits_for_it(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine([2.0, *answer("Now it is ready.")], LOADING)
-    page = visit(serve(engine))
+def test_a_message_while_the_model_loads_waits_for_it(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    go_on = threading.Event()
+    engine.script = [go_on, *answer("Now it is ready.")]
+    engine.current = LOADING
+    page = visit(address)
     expect(page.get_by_role("progressbar")).to_be_visible()
     send(page, "My words")
     expect(page.get_by_text("Waiting for the model to load")).to_be_visible()
+    go_on.set()
     expect(page.locator(".mc-conversation").get_by_text("Now it is ready.")).to_be_visible()
 
 
-def test_examples_appear_when_the_model_is_ready(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("ok"), LOADING)
-    page = visit(serve(engine))
+def test_examples_appear_when_the_model_is_ready(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("ok")
+    engine.current = LOADING
+    page = visit(address)
     expect(page.get_by_role("progressbar")).to_be_visible()
     engine.current = READY
     expect(page.locator("[data-example]")).to_have_count(4)
 
 
-def test_a_failed_load_says_why(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(status=FAILED)))
+def test_a_failed_load_says_why(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.current = FAILED
+    page = visit(address)
     expect(page.locator(".mc-welcome")).to_contain_text("Check the spelling")
     expect(page.locator(".mc-chip.is-bad")).to_be_visible()
 
 
-def test_an_example_is_sent_with_one_click(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("ok"))
-    page = visit(serve(engine))
+def test_an_example_is_sent_with_one_click(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("ok")
+    page = visit(address)
     example = page.locator("[data-example]").first
     question = example.inner_text()
     example.click()
@@ -170,9 +176,9 @@ def test_an_example_is_sent_with_one_click(visit: Visit, serve: Serve) -> None:
     assert engine.asked[0][0][-1].content == question
 
 
-def test_shift_enter_breaks_the_line(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("ok"))
-    page = visit(serve(engine))
+def test_shift_enter_breaks_the_line(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("ok")
+    page = visit(address)
     line = page.locator("#mc-message textarea")
     line.fill("one")
     line.press("Shift+Enter")
@@ -182,10 +188,11 @@ def test_shift_enter_breaks_the_line(visit: Visit, serve: Serve) -> None:
     assert engine.asked[0][0][-1].content == "one\ntwo"
 
 
-def test_thoughts_code_costs_and_dropped_turns_are_shown(visit: Visit, serve: Serve) -> None:
+def test_thoughts_code_costs_and_dropped_turns_are_shown(visit: Visit, engine: ScriptedEngine, address: str) -> None:
     words = [TextDelta(piece) for piece in re.split(r"(?<= )", CODE)]
     usage = type(USAGE)(600, 512, 182, 0.11, 64.0, 6, 1204)
-    page = visit(serve(ScriptedEngine([Prefill(1, 2), ReasoningDelta("Hidden thought"), *words, Finished("stop", usage)])))
+    engine.script = [Prefill(1, 2), ReasoningDelta("Hidden thought"), *words, Finished("stop", usage)]
+    page = visit(address)
     send(page, "Hello")
     wait_for_end(page)
     expect(page.locator(".mc-conversation").get_by_text("Hidden thought")).to_be_hidden()
@@ -196,9 +203,9 @@ def test_thoughts_code_costs_and_dropped_turns_are_shown(visit: Visit, serve: Se
     expect(page.locator(".mc-dropped")).to_have_text("6 older messages no longer fit (1,204 tokens)")
 
 
-def test_copy_copies_the_answer_as_it_was_written(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine([TextDelta(CODE), Finished("stop", USAGE)])
-    page = visit(serve(engine), permissions=["clipboard-read", "clipboard-write"])
+def test_copy_copies_the_answer_as_it_was_written(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta(CODE), Finished("stop", USAGE)]
+    page = visit(address, permissions=["clipboard-read", "clipboard-write"])
     send(page, "Hello")
     wait_for_end(page)
     page.get_by_role("button", name="Copy", exact=True).last.click()
@@ -206,8 +213,9 @@ def test_copy_copies_the_answer_as_it_was_written(visit: Visit, serve: Serve) ->
     assert page.evaluate("navigator.clipboard.readText()") == CODE
 
 
-def test_a_picture_in_an_answer_reaches_no_other_host(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine([TextDelta("![x](https://example.org/x.png) done"), Finished("stop", USAGE)])))
+def test_a_picture_in_an_answer_reaches_no_other_host(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta("![x](https://example.org/x.png) done"), Finished("stop", USAGE)]
+    page = visit(address)
     finished: list[str] = []
     page.on("response", lambda response: finished.append(response.url))
     with page.expect_event("requestfailed", lambda request: "example.org" in request.url) as failed:
@@ -216,17 +224,18 @@ def test_a_picture_in_an_answer_reaches_no_other_host(visit: Visit, serve: Serve
     assert not [url for url in finished if "example.org" in url]
 
 
-def test_markup_in_an_answer_does_not_run(visit: Visit, serve: Serve) -> None:
+def test_markup_in_an_answer_does_not_run(visit: Visit, engine: ScriptedEngine, address: str) -> None:
     attack = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script> end"
-    page = visit(serve(ScriptedEngine([TextDelta(attack), Finished("stop", USAGE)])))
+    engine.script = [TextDelta(attack), Finished("stop", USAGE)]
+    page = visit(address)
     send(page, attack)
     wait_for_end(page)
     assert page.evaluate("window.hacked") is None
 
 
-def test_options_reach_the_engine_and_reset_brings_the_models_own_back(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("ok"))
-    page = visit(serve(engine))
+def test_options_reach_the_engine_and_reset_brings_the_models_own_back(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("ok")
+    page = visit(address)
     page.locator("#mc-options-toggle").click()
     temperature = page.get_by_role("spinbutton", name=re.compile("Temperature"))
     temperature.fill("0.3")
@@ -243,18 +252,19 @@ def test_options_reach_the_engine_and_reset_brings_the_models_own_back(visit: Vi
     expect(temperature).to_have_value(str(engine.options.temperature))
 
 
-def test_a_new_models_defaults_arrive_unless_the_visitor_changed_something(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("ok"), LOADING)
-    page = visit(serve(engine))
+def test_a_new_models_defaults_arrive_unless_the_visitor_changed_something(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("ok")
+    engine.current = LOADING
+    page = visit(address)
     engine.options = type(engine.options)(temperature=0.25)
     engine.current = READY
     page.locator("#mc-options-toggle").click()
     expect(page.get_by_role("spinbutton", name=re.compile("Temperature"))).to_have_value("0.25")
 
 
-def test_a_new_chat_is_empty(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine([TextDelta("Half"), 60.0])
-    page = visit(serve(engine))
+def test_a_new_chat_is_empty(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta("Half"), 60.0]
+    page = visit(address)
     send(page, "Hello")
     expect(page.locator("[data-testid=bot] .prose")).to_have_text("Half")
     page.get_by_role("button", name="New chat").click()
@@ -267,8 +277,9 @@ def test_a_new_chat_is_empty(visit: Visit, serve: Serve) -> None:
 
 # --- looks ---
 
-def test_a_phone_needs_no_sideways_scrolling_and_has_targets_of_44_px(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("word " * 200 + CODE))), viewport={"width": 390, "height": 844})
+def test_a_phone_needs_no_sideways_scrolling_and_has_targets_of_44_px(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("word " * 200 + CODE)
+    page = visit(address, viewport={"width": 390, "height": 844})
     send(page, "Hello")
     wait_for_end(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -283,8 +294,9 @@ def test_a_phone_needs_no_sideways_scrolling_and_has_targets_of_44_px(visit: Vis
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_a_long_answer_leaves_the_line_to_write_in_on_the_screen(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("word " * 2_000))))
+def test_a_long_answer_leaves_the_line_to_write_in_on_the_screen(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("word " * 2_000)
+    page = visit(address)
     send(page, "Hello")
     wait_for_end(page)
     expect(page.locator("#mc-message textarea")).to_be_in_viewport()
@@ -295,8 +307,9 @@ def test_a_long_answer_leaves_the_line_to_write_in_on_the_screen(visit: Visit, s
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_enough_contrast(visit: Visit, serve: Serve, scheme: str) -> None:
-    page = visit(serve(ScriptedEngine(answer("Some words"))), color_scheme=scheme)
+def test_text_has_enough_contrast(visit: Visit, engine: ScriptedEngine, address: str, scheme: str) -> None:
+    engine.script = answer("Some words")
+    page = visit(address, color_scheme=scheme)
     send(page, "Hello")
     wait_for_end(page)
     poor = page.evaluate(CONTRAST_JS, ".mc-brand, .mc-chip b, .mc-lane, .mc-facts span, .mc-acts button, .mc-gauge span, "
@@ -304,8 +317,7 @@ def test_text_has_enough_contrast(visit: Visit, serve: Serve, scheme: str) -> No
     assert poor == []
 
 
-def test_the_theme_button_switches_and_is_remembered(visit: Visit, serve: Serve) -> None:
-    address = serve(ScriptedEngine())
+def test_the_theme_button_switches_and_is_remembered(visit: Visit, engine: ScriptedEngine, address: str) -> None:
     page = visit(address)
     page.locator("#mc-theme").click()
     expect(page.locator("body.dark")).to_be_attached()
@@ -313,8 +325,9 @@ def test_the_theme_button_switches_and_is_remembered(visit: Visit, serve: Serve)
     expect(page.locator("body.dark")).to_be_attached()
 
 
-def test_the_browsers_language_is_used(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("ok"))), locale="tr-TR")
+def test_the_browsers_language_is_used(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("ok")
+    page = visit(address, locale="tr-TR")
     expect(page.get_by_role("tab", name="Sohbet")).to_be_visible()
     expect(page.locator("#mc-language")).to_have_value("tr")
     send(page, "Merhaba")
@@ -323,8 +336,8 @@ def test_the_browsers_language_is_used(visit: Visit, serve: Serve) -> None:
     expect(page.get_by_role("button", name="Yeniden üret")).to_be_visible()
 
 
-def test_another_language_changes_everything_in_place(visit: Visit, serve: Serve) -> None:
-    address = serve(ScriptedEngine(answer("ok")))
+def test_another_language_changes_everything_in_place(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("ok")
     page = visit(address)
     send(page, "Hello")
     wait_for_end(page)
@@ -337,8 +350,9 @@ def test_another_language_changes_everything_in_place(visit: Visit, serve: Serve
     expect(page.locator("#mc-send")).to_have_text("发送")
 
 
-def test_every_control_has_a_name_and_can_be_reached_with_the_keyboard(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("ok"))))
+def test_every_control_has_a_name_and_can_be_reached_with_the_keyboard(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("ok")
+    page = visit(address)
     send(page, "Hello")
     wait_for_end(page)
     page.locator("#mc-options-toggle").click()

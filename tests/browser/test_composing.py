@@ -2,30 +2,19 @@
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from engine import Finished, GenerationOptions, Message, StreamEvent, TextDelta
+from engine import Finished, TextDelta
 from tests.ui.scripted_engine import USAGE, ScriptedEngine, answer
 
-from .test_chat import Serve, Visit, send, wait_for_end
+from .test_chat import Visit, send, wait_for_end
 from .test_conversations import asked, bot, line, talk
 
 BINARY = {"name": "noise.bin", "mimeType": "application/octet-stream", "buffer": bytes(range(256)) * 8}
 NOTES = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"The cat sleeps\n"}
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
-
-
-class Thermometer(ScriptedEngine):
-    """Answers with the temperature it was asked at, so that two answers can be told apart."""
-
-    def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None, *,
-             stop: threading.Event | None = None) -> Iterator[StreamEvent]:
-        asked_at = options or self.options
-        self.asked.append((tuple(messages), asked_at))
-        yield from (TextDelta(f"Asked at {asked_at.temperature:.1f}"), Finished("stop", USAGE))
 
 
 def tags(page: Page) -> Locator:
@@ -50,9 +39,10 @@ def choose_preset(page: Page, name: str) -> None:
 
 # --- messages that wait ---
 
-def test_a_message_sent_during_an_answer_waits_and_is_sent_by_itself(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine([TextDelta("Slow "), 6.0, TextDelta("end."), Finished("stop", USAGE)])
-    page = visit(serve(engine))
+def test_a_message_sent_during_an_answer_waits_and_is_sent_by_itself(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    go_on = threading.Event()
+    engine.script = [TextDelta("Slow "), go_on, TextDelta("end."), Finished("stop", USAGE)]
+    page = visit(address)
     send(page, "First")
     expect(bot(page)).to_have_text("Slow")
     engine.script = answer("Quick")
@@ -60,15 +50,16 @@ def test_a_message_sent_during_an_answer_waits_and_is_sent_by_itself(visit: Visi
     expect(tags(page)).to_contain_text("Queued: Second")
     expect(line(page)).to_have_value("")
     expect(bot(page)).to_have_text("Slow")
+    go_on.set()
     wait_for_end(page, 2)
     expect(asked(page)).to_have_text(["First", "Second"])
     expect(bot(page)).to_have_text(["Slow end.", "Quick"])
     expect(tags(page)).to_have_count(0)
 
 
-def test_a_waiting_message_is_taken_back_to_the_line(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine([TextDelta("Slow"), 60.0])
-    page = visit(serve(engine))
+def test_a_waiting_message_is_taken_back_to_the_line(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta("Slow"), 60.0]
+    page = visit(address)
     send(page, "First")
     expect(bot(page)).to_have_text("Slow")
     send(page, "Second")
@@ -83,9 +74,9 @@ def test_a_waiting_message_is_taken_back_to_the_line(visit: Visit, serve: Serve)
 
 # --- files and long pastes ---
 
-def test_a_text_file_goes_with_the_message_and_the_model_reads_it(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("Words"))
-    page = visit(serve(engine))
+def test_a_text_file_goes_with_the_message_and_the_model_reads_it(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     attach(page, NOTES)
     expect(tags(page)).to_contain_text("notes.txt · 3 tokens")
     talk(page, "What does it do?")
@@ -98,9 +89,9 @@ def test_a_text_file_goes_with_the_message_and_the_model_reads_it(visit: Visit, 
     assert content.endswith("What does it do?")
 
 
-def test_a_file_can_be_removed_before_it_is_sent(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("Words"))
-    page = visit(serve(engine))
+def test_a_file_can_be_removed_before_it_is_sent(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     attach(page, NOTES)
     tags(page).get_by_role("button", name="Remove").click()
     expect(tags(page)).to_have_count(0)
@@ -108,9 +99,9 @@ def test_a_file_can_be_removed_before_it_is_sent(visit: Visit, serve: Serve) -> 
     assert engine.asked[0][0][-1].content == "Hello"
 
 
-def test_a_file_longer_than_half_the_window_can_be_shortened(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("Words"))
-    page = visit(serve(engine))
+def test_a_file_longer_than_half_the_window_can_be_shortened(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     attach(page, {**NOTES, "buffer": b"word " * 3_000})
     expect(tags(page)).to_contain_text("longer than half of the context window")
     line(page).fill("Hello")
@@ -124,16 +115,17 @@ def test_a_file_longer_than_half_the_window_can_be_shortened(visit: Visit, serve
     assert engine.asked[0][0][-1].content.count("word") == 2_048
 
 
-def test_a_binary_file_is_refused_in_words(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_binary_file_is_refused_in_words(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     attach(page, BINARY)
     expect(page.get_by_role("alert")).to_contain_text("noise.bin cannot be attached")
     expect(tags(page)).to_have_count(0)
 
 
-def test_a_long_paste_becomes_a_file(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("Words"))
-    page = visit(serve(engine), permissions=CLIPBOARD)
+def test_a_long_paste_becomes_a_file(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address, permissions=CLIPBOARD)
     page.evaluate("navigator.clipboard.writeText('word '.repeat(900))")
     line(page).click()
     page.keyboard.press("Control+V")
@@ -143,8 +135,9 @@ def test_a_long_paste_becomes_a_file(visit: Visit, serve: Serve) -> None:
     assert engine.asked[0][0][-1].content.count("word") == 900
 
 
-def test_a_short_paste_stays_text(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))), permissions=CLIPBOARD)
+def test_a_short_paste_stays_text(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address, permissions=CLIPBOARD)
     page.evaluate("navigator.clipboard.writeText('A short text')")
     line(page).click()
     page.keyboard.press("Control+V")
@@ -155,9 +148,9 @@ def test_a_short_paste_stays_text(visit: Visit, serve: Serve) -> None:
 # --- two answers ---
 
 @pytest.mark.parametrize(("side", "place"), [("#mc-left", "1 / 2"), ("#mc-right", "2 / 2")], ids=["first", "second"])
-def test_of_two_answers_side_by_side_one_is_kept(visit: Visit, serve: Serve, side: str, place: str) -> None:
-    engine = Thermometer()
-    page = visit(serve(engine))
+def test_of_two_answers_side_by_side_one_is_kept(visit: Visit, engine: ScriptedEngine, address: str, side: str, place: str) -> None:
+    engine.script = [lambda options: TextDelta(f"Asked at {options.temperature:.1f}"), Finished("stop", USAGE)]
+    page = visit(address)
     open_options(page)
     page.get_by_label("Compare two replies").check()
     page.get_by_role("slider", name=re.compile("Temperature of the second reply")).or_(
@@ -178,8 +171,9 @@ def test_of_two_answers_side_by_side_one_is_kept(visit: Visit, serve: Serve, sid
 
 # --- what the model is told ---
 
-def test_what_the_model_sees_is_shown_in_a_dialog(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_what_the_model_sees_is_shown_in_a_dialog(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     open_options(page)
     page.get_by_label("System prompt", exact=True).fill("Be brief.")
     talk(page, "Hello")
@@ -190,9 +184,9 @@ def test_what_the_model_sees_is_shown_in_a_dialog(visit: Visit, serve: Serve) ->
     expect(dialog).to_have_count(0)
 
 
-def test_a_preset_fills_the_system_prompt(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("Words"))
-    page = visit(serve(engine))
+def test_a_preset_fills_the_system_prompt(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     open_options(page)
     choose_preset(page, "Code")
     expect(page.get_by_label("System prompt", exact=True)).to_have_value(re.compile("senior programmer"))
@@ -200,8 +194,9 @@ def test_a_preset_fills_the_system_prompt(visit: Visit, serve: Serve) -> None:
     assert "senior programmer" in engine.asked[0][0][0].content
 
 
-def test_a_preset_of_ones_own_survives_a_reload_until_it_is_deleted(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_preset_of_ones_own_survives_a_reload_until_it_is_deleted(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     open_options(page)
     page.get_by_label("System prompt", exact=True).fill("Rhyme always.")
     page.get_by_role("button", name="Save as preset").click()
@@ -225,8 +220,9 @@ def test_a_preset_of_ones_own_survives_a_reload_until_it_is_deleted(visit: Visit
 # --- typing ---
 
 @pytest.mark.parametrize("has_chat", [False, True], ids=["of-a-new-chat", "of-a-chat"])
-def test_a_draft_survives_a_reload(visit: Visit, serve: Serve, has_chat: bool) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_draft_survives_a_reload(visit: Visit, engine: ScriptedEngine, address: str, has_chat: bool) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     if has_chat:
         talk(page, "Hello")
     line(page).press_sequentially("Half a thought")
@@ -234,8 +230,9 @@ def test_a_draft_survives_a_reload(visit: Visit, serve: Serve, has_chat: bool) -
     expect(line(page)).to_have_value("Half a thought")
 
 
-def test_a_sent_message_is_no_draft(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_sent_message_is_no_draft(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     line(page).press_sequentially("Hello")
     line(page).press("Enter")
     wait_for_end(page)
@@ -244,9 +241,9 @@ def test_a_sent_message_is_no_draft(visit: Visit, serve: Serve) -> None:
     expect(line(page)).to_have_value("")
 
 
-def test_enter_while_composing_with_an_input_method_does_not_send(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("Words"))
-    page = visit(serve(engine))
+def test_enter_while_composing_with_an_input_method_does_not_send(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     keys = page.context.new_cdp_session(page)
     line(page).click()
     keys.send("Input.imeSetComposition", {"text": "ni hao", "selectionStart": 6, "selectionEnd": 6})
@@ -261,8 +258,9 @@ def test_enter_while_composing_with_an_input_method_does_not_send(visit: Visit, 
     assert [[message.content for message in messages] for messages, _ in engine.asked] == [["你好"]]
 
 
-def test_what_is_typed_right_after_enter_stays(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine([TextDelta("One "), 0.5, *answer("two")])))
+def test_what_is_typed_right_after_enter_stays(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta("One "), 0.5, *answer("two")]
+    page = visit(address)
     send(page, "Hello")
     page.wait_for_timeout(80)       # nobody's next letter comes sooner
     page.keyboard.type("and this is next", delay=15)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import threading
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -11,7 +12,7 @@ from engine.storage.chats import ChatStore
 from engine.storage.records import ChatMessage
 from tests.ui.scripted_engine import USAGE, ScriptedEngine, answer
 
-from .test_chat import Serve, Visit, send, wait_for_end
+from .test_chat import Visit, send, wait_for_end
 
 NOTICE_MS = 6_000       # how soon a page shows by itself what another one did
 
@@ -57,8 +58,9 @@ def menu(page: Page, title: str, name: str) -> None:
 
 # --- a chat outlives its page ---
 
-def test_a_reload_shows_the_chat_again(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Kept words"))))
+def test_a_reload_shows_the_chat_again(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Kept words")
+    page = visit(address)
     talk(page, "Hello")
     expect(page).to_have_url(re.compile(r"[?&]chat=\w+"))
     page.reload()
@@ -67,22 +69,25 @@ def test_a_reload_shows_the_chat_again(visit: Visit, serve: Serve) -> None:
     expect(listed(page)).to_have_attribute("aria-current", "page")
 
 
-def test_an_answer_goes_on_through_a_reload(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine([TextDelta("Begun "), 8.0, TextDelta("and ended."), Finished("stop", USAGE)])
-    page = visit(serve(engine))
+def test_an_answer_goes_on_through_a_reload(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    go_on = threading.Event()
+    engine.script = [TextDelta("Begun "), go_on, TextDelta("and ended."), Finished("stop", USAGE)]
+    page = visit(address)
     send(page, "Hello")
     expect(bot(page)).to_have_text("Begun")
     page.reload()
     expect(bot(page)).to_have_text("Begun")
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     assert engine.num_closed == 0
+    go_on.set()
     wait_for_end(page)
     expect(bot(page)).to_have_text("Begun and ended.")
     assert len(engine.asked) == 1
 
 
-def test_stop_from_a_second_tab_ends_the_answer_in_both(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine([TextDelta("Half"), 60.0])))
+def test_stop_from_a_second_tab_ends_the_answer_in_both(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta("Half"), 60.0]
+    page = visit(address)
     send(page, "Hello")
     expect(bot(page)).to_have_text("Half")
     other = second_tab(page)
@@ -93,8 +98,9 @@ def test_stop_from_a_second_tab_ends_the_answer_in_both(visit: Visit, serve: Ser
         expect(bot(tab)).to_have_text("Half")
 
 
-def test_a_message_appears_by_itself_in_the_other_tab(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_message_appears_by_itself_in_the_other_tab(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "First")
     other = second_tab(page)
     expect(asked(other)).to_have_text("First")
@@ -103,9 +109,9 @@ def test_a_message_appears_by_itself_in_the_other_tab(visit: Visit, serve: Serve
     wait_for_end(other, 2)
 
 
-def test_a_message_from_a_stale_page_is_refused_and_its_text_stays(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("Words"))
-    page = visit(serve(engine))
+def test_a_message_from_a_stale_page_is_refused_and_its_text_stays(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "First")
     store, owner, calls = ChatStore(engine.database), owner_of(page), re.compile("queue/join|run/predict")
     page.route(calls, lambda route: route.continue_() if "Too late" in (route.request.post_data or "") else None)
@@ -127,9 +133,9 @@ def test_a_message_from_a_stale_page_is_refused_and_its_text_stays(visit: Visit,
 
 # --- versions ---
 
-def test_an_edited_message_is_a_second_version_and_the_first_can_be_brought_back(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("Answer one"))
-    page = visit(serve(engine))
+def test_an_edited_message_is_a_second_version_beside_the_first(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Answer one")
+    page = visit(address)
     talk(page, "Question one")
     engine.script = answer("Answer two")
     page.locator(".user-row").hover()
@@ -145,8 +151,9 @@ def test_an_edited_message_is_a_second_version_and_the_first_can_be_brought_back
     expect(page.locator(".user-row")).to_contain_text("1 / 2")
 
 
-def test_cancelling_an_edit_leaves_the_message_as_it_was(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_cancelling_an_edit_leaves_the_message_as_it_was(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Hello")
     page.locator(".user-row").hover()
     page.get_by_role("button", name="Edit").click()
@@ -157,9 +164,9 @@ def test_cancelling_an_edit_leaves_the_message_as_it_was(visit: Visit, serve: Se
     expect(asked(page)).to_have_text(["Hello", "Next"])
 
 
-def test_another_answer_is_a_second_version(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("First"))
-    page = visit(serve(engine))
+def test_another_answer_is_a_second_version(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("First")
+    page = visit(address)
     talk(page, "Hello")
     engine.script = answer("Second")
     page.get_by_role("button", name="Regenerate").click()
@@ -171,9 +178,9 @@ def test_another_answer_is_a_second_version(visit: Visit, serve: Serve) -> None:
     expect(bot(page)).to_have_text("Second")
 
 
-def test_a_stopped_answer_is_continued_where_it_ended(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine([TextDelta("Half an answer"), 60.0])
-    page = visit(serve(engine))
+def test_a_stopped_answer_is_continued_where_it_ended(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta("Half an answer"), 60.0]
+    page = visit(address)
     send(page, "Hello")
     expect(bot(page)).to_have_text("Half an answer")
     page.get_by_role("button", name="Stop").click()
@@ -185,9 +192,9 @@ def test_a_stopped_answer_is_continued_where_it_ended(visit: Visit, serve: Serve
 
 
 @pytest.mark.parametrize("begun_by", ["send", "regenerate"])
-def test_another_chat_can_be_opened_while_an_answer_is_written(visit: Visit, serve: Serve, begun_by: str) -> None:
-    engine = ScriptedEngine(answer("Words"))
-    page = visit(serve(engine))
+def test_another_chat_can_be_opened_while_an_answer_is_written(visit: Visit, engine: ScriptedEngine, address: str, begun_by: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Apples")
     page.get_by_role("button", name="New chat").click()
     expect(asked(page)).to_have_count(0)
@@ -207,8 +214,9 @@ def test_another_chat_can_be_opened_while_an_answer_is_written(visit: Visit, ser
     expect(bot(page)).to_have_text("Words")
 
 
-def test_a_branch_is_a_new_chat_and_the_old_one_stays(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_branch_is_a_new_chat_and_the_old_one_stays(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Hello", "And then")
     before = page.url
     page.get_by_role("button", name="Branch").first.click()
@@ -223,8 +231,9 @@ def test_a_branch_is_a_new_chat_and_the_old_one_stays(visit: Visit, serve: Serve
 
 # --- deleting, and second thoughts ---
 
-def test_a_deleted_message_comes_back_with_undo(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_deleted_message_comes_back_with_undo(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Hello")
     page.locator(".bot-row").get_by_role("button", name="Delete").click()
     expect(page.get_by_text("Message deleted")).to_be_visible()
@@ -235,8 +244,9 @@ def test_a_deleted_message_comes_back_with_undo(visit: Visit, serve: Serve) -> N
     expect(page.get_by_text("Message deleted")).to_have_count(0)
 
 
-def test_a_deleted_chat_comes_back_with_undo(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_deleted_chat_comes_back_with_undo(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Hello")
     menu(page, "Hello", "Delete")
     expect(page.get_by_text("Chat deleted")).to_be_visible()
@@ -250,8 +260,9 @@ def test_a_deleted_chat_comes_back_with_undo(visit: Visit, serve: Serve) -> None
 
 # --- the list ---
 
-def test_a_chat_is_renamed_in_a_dialog(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_chat_is_renamed_in_a_dialog(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Hello")
     menu(page, "Hello", "Rename")
     title = page.get_by_role("dialog").get_by_label("New title")
@@ -264,8 +275,9 @@ def test_a_chat_is_renamed_in_a_dialog(visit: Visit, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("way", ["Escape", "Cancel"])
-def test_a_rename_is_cancelled(visit: Visit, serve: Serve, way: str) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_rename_is_cancelled(visit: Visit, engine: ScriptedEngine, address: str, way: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Hello")
     menu(page, "Hello", "Rename")
     page.get_by_role("dialog").get_by_label("New title").fill("Other")
@@ -278,8 +290,9 @@ def test_a_rename_is_cancelled(visit: Visit, serve: Serve, way: str) -> None:
     expect(listed(page)).to_have_text("Hello")
 
 
-def test_a_pinned_chat_moves_to_a_group_of_its_own(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_pinned_chat_moves_to_a_group_of_its_own(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Apples")
     page.get_by_role("button", name="New chat").click()
     expect(asked(page)).to_have_count(0)
@@ -297,9 +310,10 @@ def test_a_pinned_chat_moves_to_a_group_of_its_own(visit: Visit, serve: Serve) -
     ("Perdeden ışık sızıyor", "isik", "ışık"),
     ("今天的天气很好", "天气", "天气"),
 ], ids=["english", "turkish", "chinese"])
-def test_search_finds_a_word_inside_a_message(visit: Visit, serve: Serve, said: str, query: str, match: str) -> None:
-    engine = ScriptedEngine(answer(said))
-    page = visit(serve(engine))
+def test_search_finds_a_word_inside_a_message(
+        visit: Visit, engine: ScriptedEngine, address: str, said: str, query: str, match: str) -> None:
+    engine.script = answer(said)
+    page = visit(address)
     talk(page, "Hello")
     page.get_by_role("button", name="New chat").click()
     expect(asked(page)).to_have_count(0)
@@ -316,9 +330,8 @@ def test_search_finds_a_word_inside_a_message(visit: Visit, serve: Serve, said: 
 
 # --- long chats, long answers ---
 
-def test_a_long_chat_shows_its_end_and_the_rest_on_request(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("Words"))
-    address = serve(engine)
+def test_a_long_chat_shows_its_end_and_the_rest_on_request(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
     page = visit(address)
     path = [ChatMessage("user" if index % 2 == 0 else "assistant", f"Message {index}") for index in range(60)]
     chat = ChatStore(engine.database).copy(owner_of(page), "Long", path)
@@ -331,9 +344,10 @@ def test_a_long_chat_shows_its_end_and_the_rest_on_request(visit: Visit, serve: 
     expect(page.get_by_role("button", name=re.compile("older messages"))).to_have_count(0)
 
 
-def test_scrolling_up_while_an_answer_grows_is_not_fought(visit: Visit, serve: Serve) -> None:
+def test_scrolling_up_while_an_answer_grows_is_not_fought(visit: Visit, engine: ScriptedEngine, address: str) -> None:
     paragraphs = [step for index in range(200) for step in (TextDelta(f"Paragraph {index}.\n\n"), 0.04)]
-    page = visit(serve(ScriptedEngine([*paragraphs, Finished("stop", USAGE)])))
+    engine.script = [*paragraphs, Finished("stop", USAGE)]
+    page = visit(address)
     send(page, "Hello")
     expect(bot(page)).to_contain_text("Paragraph 60.")
     page.mouse.move(760, 300)

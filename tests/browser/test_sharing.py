@@ -19,7 +19,7 @@ from engine import TextDelta
 from tests.ui.scripted_engine import ScriptedEngine, answer
 
 from .conftest import ROOT, START_S
-from .test_chat import LOAD_MS, REPLY_MS, Serve, Visit, send, wait_for_end, wait_for_model
+from .test_chat import LOAD_MS, REPLY_MS, Visit, send, wait_for_end, wait_for_model
 from .test_conversations import asked, bot, line, listed, talk
 
 PHONE = {"width": 390, "height": 844}
@@ -40,8 +40,9 @@ def share_link(page: Page) -> str:
 
 # --- out and in again ---
 
-def test_a_chat_is_exported_as_markdown(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("**Bold** words"))))
+def test_a_chat_is_exported_as_markdown(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("**Bold** words")
+    page = visit(address)
     talk(page, "Hello")
     file = exported(page, "Markdown")
     assert file.suggested_filename == "Hello.md"
@@ -50,16 +51,17 @@ def test_a_chat_is_exported_as_markdown(visit: Visit, serve: Serve) -> None:
     assert "**Bold** words" in content
 
 
-def test_a_chat_is_exported_as_json(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_chat_is_exported_as_json(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Hello")
     content = json.loads(Path(exported(page, "JSON").path()).read_text("utf-8"))
     assert content["format"] == "mindcubes-chats"
     assert [message["text"].strip() for message in content["chats"][0]["messages"]] == ["Hello", "Words"]
 
 
-def test_exported_chats_are_the_same_when_imported_elsewhere(visit: Visit, serve: Serve) -> None:
-    address = serve(ScriptedEngine(answer("Words")))
+def test_exported_chats_are_the_same_when_imported_elsewhere(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
     page = visit(address)
     talk(page, "Hello", "And then")
     page.get_by_role("button", name="New chat").click()
@@ -81,8 +83,9 @@ def test_exported_chats_are_the_same_when_imported_elsewhere(visit: Visit, serve
 
 # --- shared, and kept apart ---
 
-def test_a_shared_link_shows_the_chat_read_only(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))))
+def test_a_shared_link_shows_the_chat_read_only(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Hello")
     link = share_link(page)
     page.keyboard.press("Escape")
@@ -96,9 +99,9 @@ def test_a_shared_link_shows_the_chat_read_only(visit: Visit, serve: Serve) -> N
         expect(guest.get_by_role("button", name=name, exact=True)).to_have_count(0)
 
 
-def test_a_copy_of_a_shared_chat_can_be_continued(visit: Visit, serve: Serve) -> None:
-    engine = ScriptedEngine(answer("Words"))
-    page = visit(serve(engine))
+def test_a_copy_of_a_shared_chat_can_be_continued(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address)
     talk(page, "Hello")
     guest = visit_shared(visit, share_link(page))
     guest.get_by_role("button", name="Open in MindCubes").click()
@@ -112,8 +115,9 @@ def test_a_copy_of_a_shared_chat_can_be_continued(visit: Visit, serve: Serve) ->
     expect(asked(page)).to_have_text("Hello")
 
 
-def test_a_revoked_link_leads_nowhere(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Between us"))))
+def test_a_revoked_link_leads_nowhere(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Between us")
+    page = visit(address)
     talk(page, "Hello")
     link = share_link(page)
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
@@ -131,8 +135,8 @@ def visit_shared(visit: Visit, link: str) -> Page:
     return guest
 
 
-def test_visitors_never_see_each_others_chats(visit: Visit, serve: Serve) -> None:
-    address = serve(ScriptedEngine(answer("Words")))
+def test_visitors_never_see_each_others_chats(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
     mine, yours = visit(address), visit(address)
     talk(mine, "Aardvark")
     talk(yours, "Zeppelin")
@@ -147,8 +151,9 @@ def test_visitors_never_see_each_others_chats(visit: Visit, serve: Serve) -> Non
 
 # --- on a phone, in another language ---
 
-def test_on_a_phone_the_chats_are_a_drawer(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("A long word: " + "w" * 300))), viewport=PHONE)
+def test_on_a_phone_the_chats_are_a_drawer(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("A long word: " + "w" * 300)
+    page = visit(address, viewport=PHONE)
     talk(page, "Apples")
     expect(page.locator("#mc-side")).to_be_hidden()
     page.get_by_role("button", name="Show chats").click()
@@ -165,8 +170,9 @@ def test_on_a_phone_the_chats_are_a_drawer(visit: Visit, serve: Serve) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_on_a_phone_escape_closes_the_drawer(visit: Visit, serve: Serve) -> None:
-    page = visit(serve(ScriptedEngine(answer("Words"))), viewport=PHONE)
+def test_on_a_phone_escape_closes_the_drawer(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("Words")
+    page = visit(address, viewport=PHONE)
     page.get_by_role("button", name="Show chats").click()
     expect(page.locator("#mc-side")).to_be_visible()
     page.keyboard.press("Escape")
@@ -174,9 +180,10 @@ def test_on_a_phone_escape_closes_the_drawer(visit: Visit, serve: Serve) -> None
 
 
 @pytest.mark.parametrize(("locale", "greeting"), [("tr-TR", "Merhaba"), ("zh-CN", "你好")])
-def test_no_english_is_left_in_another_language(visit: Visit, serve: Serve, locale: str, greeting: str) -> None:
-    engine, own = ScriptedEngine(answer("1 2 3")), texts(locale)
-    page = visit(serve(engine), locale=locale)
+def test_no_english_is_left_in_another_language(visit: Visit, engine: ScriptedEngine, address: str, locale: str, greeting: str) -> None:
+    engine.script = answer("1 2 3")
+    own = texts(locale)
+    page = visit(address, locale=locale)
     talk(page, greeting)
     page.locator("[data-act=regenerate]").click()
     expect(page.locator(".bot-row")).to_contain_text("2 / 2")

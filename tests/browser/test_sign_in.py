@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 from itsdangerous import TimestampSigner
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from .conftest import app_running
+from .conftest import Visitors, app_running
 from .test_chat import Visit, send, wait_for_end, wait_for_model
 from .test_conversations import listed
 
@@ -28,13 +28,13 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def sign_in(browser: Browser, address: str, name: str) -> Page:
+def sign_in(visitors: Visitors, address: str, name: str) -> Page:
     """Another browser, in which `name` is signed in."""
     session = {"oauth_info": {"access_token": "hf_secret_token", "scope": "openid profile", "expires_at": int(time.time()) + 600,
                               "userinfo": {"sub": "1", "name": name, "preferred_username": name, "profile": "", "picture": ""}}}
     key = hashlib.sha256(f"{CLIENT_SECRET}-v4".encode()).hexdigest()        # gradio 6.31, `attach_oauth`
     value = TimestampSigner(key).sign(base64.b64encode(json.dumps(session).encode())).decode()
-    context = browser.new_context(locale="en-US")
+    context = visitors.arrive()
     context.add_cookies([{"name": "session", "value": value, "url": address}])
     page = context.new_page()
     page.goto(address)
@@ -42,23 +42,21 @@ def sign_in(browser: Browser, address: str, name: str) -> Page:
     return page
 
 
-def test_a_stranger_can_sign_in(visit: Visit, space: str) -> None:
+def test_an_anonymous_visitor_can_sign_in(visit: Visit, space: str) -> None:
     page = visit(space)
     link = page.get_by_role("link", name="Sign in with Hugging Face")
     expect(link).to_be_visible()
     expect(link).to_have_attribute("href", "login/huggingface?_target_url=/")
 
 
-def test_chats_of_an_account_are_in_its_every_browser_and_in_no_other(browser: Browser, visit: Visit, space: str) -> None:
-    page = sign_in(browser, space, "ayse")
+def test_an_accounts_chats_are_in_each_of_its_browsers_and_no_one_elses(visitors: Visitors, space: str) -> None:
+    page = sign_in(visitors, space, "ayse")
     expect(page.get_by_role("link", name="Sign out ayse")).to_be_visible()
     assert "hf_secret_token" not in page.content()
     wait_for_model(page)
     send(page, "Hello there")
     wait_for_end(page)
-    elsewhere, other = sign_in(browser, space, "ayse"), sign_in(browser, space, "li")
+    elsewhere, other = sign_in(visitors, space, "ayse"), sign_in(visitors, space, "li")
     expect(listed(elsewhere)).to_have_text(["Hello there"])
     expect(other.get_by_role("link", name="Sign out li")).to_be_visible()
     expect(listed(other)).to_have_count(0)
-    for each in (page, elsewhere, other):
-        each.context.close()

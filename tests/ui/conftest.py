@@ -1,10 +1,9 @@
-"""Pages over a scripted engine, served in this process."""
+"""One page for a module's tests, over a scripted engine, served in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import gradio as gr
 import pytest
 
 from ui.app import build_app, launch_arguments
@@ -12,17 +11,23 @@ from ui.app import build_app, launch_arguments
 from .scripted_engine import ScriptedEngine
 
 
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[ScriptedEngine, str]]:
+    """A page's engine and address."""
+    engine = ScriptedEngine()
+    page = build_app(engine)  # type: ignore[arg-type]
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_arguments(engine))  # type: ignore[arg-type]
+    yield engine, address
+    page.close(verbose=False)
+
+
 @pytest.fixture
-def serve() -> Iterator[Callable[[ScriptedEngine], str]]:
-    """Serves the page over an engine and returns its address."""
-    pages: list[gr.Blocks] = []
+def engine(served: tuple[ScriptedEngine, str]) -> Iterator[ScriptedEngine]:
+    """The engine of the module's page, as new."""
+    yield served[0]
+    served[0].reset()
 
-    def start(engine: ScriptedEngine) -> str:
-        page = build_app(engine)  # type: ignore[arg-type]
-        pages.append(page)
-        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_arguments(engine))  # type: ignore[arg-type]
-        return address
 
-    yield start
-    for page in pages:
-        page.close(verbose=False)
+@pytest.fixture
+def address(served: tuple[ScriptedEngine, str]) -> str:
+    return served[1]

@@ -1,11 +1,11 @@
-"""An engine without a model: it says what a test scripts. Stands in at the border between page and engine."""
+"""An engine without a model: it generates what a test scripts. Replaces the engine below the page."""
 
 from __future__ import annotations
 
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,24 +38,41 @@ FAILED = replace(READY, state="empty", model="", window_tokens=0, lane="", lane_
 USAGE = Usage(prompt_tokens=600, cached_tokens=512, new_tokens=182, ttft_s=0.11, tokens_per_second=64.0)
 
 
-class ScriptedEngine:
-    """`script` is played for every reply; an EngineError in it is raised, a number is a pause in seconds.
+Step = StreamEvent | Exception | float | threading.Event | Callable[[GenerationOptions], StreamEvent]
 
-    `later`: scripts for the replies after the first, one each, while there are any. `refusal` is raised for a message before anything
-    is kept, as for one that does not fit.
+
+class ScriptedEngine:
+    """Plays `script` for every reply: stream events are yielded, errors raised, numbers are pauses in seconds, a `threading.Event` is
+    waited for, a function makes an event of the reply's options.
+
+    `later`: scripts of the second and the following replies, one each, while there are any. `refusal` is raised for a message before
+    anything is stored, as for one that does not fit. One page can serve many tests: `reset` starts anew.
     """
 
-    def __init__(self, script: Sequence[StreamEvent | Exception | float] = (), status: Status = READY,
-                 options: GenerationOptions | None = None, data_dir: Path | None = None) -> None:
+    def __init__(self, script: Sequence[Step] = (), status: Status = READY, options: GenerationOptions | None = None,
+                 data_dir: Path | None = None) -> None:
         self.settings = Settings(data_dir=data_dir or Path(tempfile.mkdtemp()))
         self.database = Database(self.settings.data_dir)
-        self.refusal: EngineError | None = None
-        self.script: list[StreamEvent | Exception | float] = list(script)
+        self._changed = threading.Condition()
+        self._num_playing = 0
+        self._begin(script, status, options)
+
+    def _begin(self, script: Sequence[Step], status: Status, options: GenerationOptions | None) -> None:
+        self.script: list[Step] = list(script)
         self.current = status
         self.options = options or GenerationOptions()
+        self.refusal: EngineError | None = None
         self.asked: list[tuple[tuple[Message, ...], GenerationOptions]] = []
         self.num_closed = 0
-        self.later: list[Sequence[StreamEvent | Exception | float]] = []
+        self.later: list[Sequence[Step]] = []
+        self._reset = threading.Event()
+
+    def reset(self) -> None:
+        """End the replies still playing and be as new. Chats stay: those of another visitor are never seen."""
+        self._reset.set()
+        with self._changed:
+            self._changed.wait_for(lambda: self._num_playing == 0, timeout=5)
+        self._begin((), READY, None)
 
     @property
     def spec(self) -> ModelSpec | None:
@@ -89,36 +106,46 @@ class ScriptedEngine:
              stop: threading.Event | None = None) -> Iterator[StreamEvent]:
         if self.asked and self.later:
             self.script = list(self.later.pop(0))
-        self.asked.append((tuple(messages), options or self.options))
+        options, reset = options or self.options, self._reset
+        self.asked.append((tuple(messages), options))
+        self._count(1)
         try:
-            for event in self._play():
-                if stop is not None and stop.is_set():
+            for event in self._play(options):
+                if reset.is_set() or (stop is not None and stop.is_set()):
                     yield Finished("stopped", USAGE)
                     return
                 yield event
         finally:
             self.num_closed += 1
+            self._count(-1)
 
-    def _play(self) -> Iterator[StreamEvent]:
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._num_playing += change
+            self._changed.notify_all()
+
+    def _play(self, options: GenerationOptions) -> Iterator[StreamEvent]:
         for step in list(self.script):
             if isinstance(step, Exception):
                 raise step
-            if isinstance(step, (int, float)):
-                yield from self._pause(step)
+            if isinstance(step, (int, float, threading.Event)):
+                yield from self._wait(step)
+            elif callable(step):
+                yield step(options)
             else:
                 yield step
 
     @staticmethod
-    def _pause(seconds: float) -> Iterator[StreamEvent]:
+    def _wait(step: float | threading.Event) -> Iterator[StreamEvent]:
         """As the engine does: something at least every 100 ms."""
+        event, seconds = (step, 60.0) if isinstance(step, threading.Event) else (threading.Event(), step)
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            time.sleep(0.02)
+        while time.monotonic() < deadline and not event.wait(0.02):
             yield Waiting(0, 0.0)
 
 
-def answer(text: str, **usage: object) -> list[StreamEvent | Exception | float]:
-    """A script that says `text` word by word."""
+def answer(text: str, **usage: object) -> list[Step]:
+    """A script that generates `text` word by word."""
     pieces = [TextDelta(word + " ") for word in text.split(" ")]
     return [*pieces, Finished("stop", replace(USAGE, **usage))]
 

@@ -12,8 +12,6 @@ from ui.app import build_app
 
 from .scripted_engine import ScriptedEngine, answer
 
-Serve = Callable[[ScriptedEngine], str]
-
 
 def client_of(address: str) -> Client:
     return Client(address, verbose=False)
@@ -30,56 +28,62 @@ def test_the_endpoint_takes_four_arguments_of_which_three_have_defaults() -> Non
         ("message", None), ("system_prompt", ""), ("temperature", 0.7), ("max_new_tokens", 256)]
 
 
-def test_a_client_gets_the_whole_answer(serve: Serve) -> None:
-    assert client_of(serve(ScriptedEngine(answer("one two three")))).predict("hi", api_name="/chat") == "one two three "
+def test_a_client_gets_the_whole_answer(engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("one two three")
+    assert client_of(address).predict("hi", api_name="/chat") == "one two three "
 
 
-def test_a_client_sees_the_answer_grow(serve: Serve) -> None:
+def test_a_client_sees_the_answer_grow(engine: ScriptedEngine, address: str) -> None:
     steps = [step for word in "abcdef" for step in (TextDelta(word), 0.1)]
-    job = client_of(serve(ScriptedEngine([*steps, *answer("end")]))).submit("hi", api_name="/chat")
+    engine.script = [*steps, *answer("end")]
+    job = client_of(address).submit("hi", api_name="/chat")
     job.result(timeout=20)
     seen = job.outputs()
     assert len(set(seen)) > 3
     assert all(later.startswith(earlier) for earlier, later in pairwise(seen))
 
 
-def test_the_system_prompt_and_the_options_reach_the_engine(serve: Serve) -> None:
-    engine = ScriptedEngine(answer("ok"))
-    client_of(serve(engine)).predict("hi", "Be brief.", 0.0, 9, api_name="/chat")
+def test_the_system_prompt_and_the_options_reach_the_engine(engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("ok")
+    client_of(address).predict("hi", "Be brief.", 0.0, 9, api_name="/chat")
     messages, options = engine.asked[-1]
     assert [(m.role, m.content) for m in messages] == [("system", "Be brief."), ("user", "hi")]
     assert (options.temperature, options.max_new_tokens) == (0.0, 9)
 
 
-def test_an_engine_error_reaches_a_client_as_its_sentence(serve: Serve) -> None:
-    client = client_of(serve(ScriptedEngine([MessageTooLong(9003, 2032)])))
+def test_an_engine_error_reaches_a_client_as_its_sentence(engine: ScriptedEngine, address: str) -> None:
+    engine.script = [MessageTooLong(9003, 2032)]
+    client = client_of(address)
     with pytest.raises(AppError, match="9,003 tokens"):
         client.predict("hi", api_name="/chat")
 
 
-def test_an_impossible_option_reaches_a_client_as_a_sentence(serve: Serve) -> None:
-    client = client_of(serve(ScriptedEngine(answer("ok"))))
+def test_an_impossible_option_reaches_a_client_as_a_sentence(engine: ScriptedEngine, address: str) -> None:
+    engine.script = answer("ok")
+    client = client_of(address)
     with pytest.raises(AppError, match="temperature"):
         client.predict("hi", "", -1.0, api_name="/chat")
 
 
-def test_what_is_not_ours_reaches_a_client_without_internals(serve: Serve) -> None:
-    client = client_of(serve(ScriptedEngine([RuntimeError("secret path")])))
+def test_what_is_not_ours_reaches_a_client_without_internals(engine: ScriptedEngine, address: str) -> None:
+    engine.script = [RuntimeError("secret path")]
+    client = client_of(address)
     with pytest.raises(AppError) as caught:
         client.predict("hi", api_name="/chat")
     assert "secret" not in str(caught.value)
 
 
-def test_a_cancelled_job_closes_the_engines_reply(serve: Serve) -> None:
-    engine = ScriptedEngine([TextDelta("a"), 30.0])
-    job = client_of(serve(engine)).submit("hi", api_name="/chat")
+def test_a_cancelled_job_closes_the_engines_reply(engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta("a"), 30.0]
+    job = client_of(address).submit("hi", api_name="/chat")
     wait_until(lambda: bool(job.outputs()) and bool(engine.asked))
     job.cancel()
     wait_until(lambda: engine.num_closed == 1)
 
 
-def test_many_clients_are_answered_at_the_same_time(serve: Serve) -> None:
-    client = client_of(serve(ScriptedEngine([TextDelta("a"), 1.0, *answer("b")])))
+def test_many_clients_are_answered_at_the_same_time(engine: ScriptedEngine, address: str) -> None:
+    engine.script = [TextDelta("a"), 1.0, *answer("b")]
+    client = client_of(address)
     started = time.monotonic()
     jobs = [client.submit("hi", api_name="/chat") for _ in range(12)]
     assert {job.result(timeout=30) for job in jobs} == {"ab "}
