@@ -20,7 +20,8 @@ SETTLED_JS = """async () => {
   await Promise.allSettled(over);
   await new Promise(done => {
     let quiet = setTimeout(done, 300);
-    new MutationObserver(() => { clearTimeout(quiet); quiet = setTimeout(done, 300); }).observe(document.body, {childList: true, subtree: true});
+    const watcher = new MutationObserver(() => { clearTimeout(quiet); quiet = setTimeout(done, 300); });
+    watcher.observe(document.body, {childList: true, subtree: true});
     setTimeout(done, 2000);
   });
 }"""

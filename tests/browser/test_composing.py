@@ -106,7 +106,7 @@ def test_a_file_longer_than_half_the_window_can_be_shortened(visit: Visit, engin
     expect(tags(page)).to_contain_text("longer than half of the context window")
     line(page).fill("Hello")
     line(page).press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("Decide first")
+    expect(page.get_by_role("alert")).to_contain_text("One file is too long")
     expect(line(page)).to_have_value("Hello")
     page.get_by_role("button", name="Use first part").click()
     expect(tags(page)).to_contain_text("notes.txt · 2,048 tokens")
