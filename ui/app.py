@@ -71,7 +71,7 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
         "i18n": I18N, "footer_links": [], "show_error": False,
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
-        # Files of the agent's runs: found by whoever knows a run's id, which nobody can guess.
+        # Files of the agent's runs: readable with a run's id, which is random and cannot be guessed.
         "allowed_paths": [str(engine.settings.data_dir / "agent")],
     }
 

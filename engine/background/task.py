@@ -1,6 +1,6 @@
 """Background tasks: work in a daemon thread of its own, followed by any number of readers and stopped by any of them.
 
-A reader may leave at any time; the task goes on. Nothing polls: a change, the end and a stop each wake whoever waits. Readers
+A reader may leave at any time; the task goes on. Nothing polls: a change, the end and a stop each wake the waiting threads. Readers
 still get the latest snapshot again after `heartbeat_s` of silence, because Gradio delivers a page's Stop only between two
 events of a stream.
 """
@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 Snapshot = TypeVar("Snapshot")
 Key = TypeVar("Key", bound=Hashable)
-Element = TypeVar("Element")
+Produced = TypeVar("Produced")
 
 HEARTBEAT_S = 0.1       # the longest silence of a stream: Gradio delivers Stop only between two of its events
 ABANDON_S = 0.5         # how long in_thread() waits for its thread after a stop
@@ -59,7 +59,7 @@ class BackgroundTask(Generic[Snapshot]):
 
     `work` runs in the thread and handles its own errors: one that escapes is logged and kept in `error`. `snapshot` returns an
     immutable picture of the work and is called by readers, so it must be safe to call from any thread; the work calls
-    `changed()` when that picture is another one. `owner` is whoever may follow and stop it.
+    `changed()` when that picture is another one. `owner` may follow and stop it.
     """
 
     def __init__(self, work: Callable[[], None], snapshot: Callable[[], Snapshot], *, stop: StopSignal | None = None,
@@ -212,14 +212,14 @@ class _SourceEnded:
     error: BaseException | None = None
 
 
-def in_thread(source: Callable[[], Iterator[Element]], stop: StopSignal,
-              heartbeat_s: float = HEARTBEAT_S) -> Generator[Element | None, None, None]:
+def in_thread(source: Callable[[], Iterator[Produced]], stop: StopSignal,
+              heartbeat_s: float = HEARTBEAT_S) -> Generator[Produced | None, None, None]:
     """Read `source()` in a thread of its own: its elements, and None after every `heartbeat_s` of silence.
 
     Ends early when `stop` is set. The iterator is made, read and closed in that thread; after a stop it is closed at its next
     element, and ABANDON_S is waited for that. Raises what it raises.
     """
-    received: queue.SimpleQueue[Element | _SourceEnded | None] = queue.SimpleQueue()
+    received: queue.SimpleQueue[Produced | _SourceEnded | None] = queue.SimpleQueue()
     is_abandoned = threading.Event()
 
     def wake() -> None:
@@ -247,9 +247,9 @@ def in_thread(source: Callable[[], Iterator[Element]], stop: StopSignal,
         thread.join(ABANDON_S)
 
 
-def _read(source: Callable[[], Iterator[Element]], received: queue.SimpleQueue[Element | _SourceEnded | None],
+def _read(source: Callable[[], Iterator[Produced]], received: queue.SimpleQueue[Produced | _SourceEnded | None],
           is_abandoned: threading.Event) -> None:
-    iterator: Iterator[Element] | None = None
+    iterator: Iterator[Produced] | None = None
     try:
         iterator = source()
         for element in iterator:
