@@ -54,7 +54,7 @@ class InvalidRequest(EngineError):
 class MessageTooLong(InvalidRequest):
     def __init__(self, tokens: int, window_tokens: int) -> None:
         EngineError.__init__(
-            self, f"This message has {tokens:,} tokens, but the model reads at most {window_tokens:,} at once. "
+            self, f"This message has {tokens:,} tokens, but the model's context window holds at most {window_tokens:,}. "
                   "Shorten it, or load a model with a larger context window.")
         self.tokens, self.window_tokens = tokens, window_tokens
 
@@ -77,7 +77,7 @@ class LoadError(EngineError):
 
 class ModelNotFound(LoadError):
     def __init__(self, model: str, where: str) -> None:
-        super().__init__(model, f"nothing by that name in {where}.", "Check the spelling: owner/name, or an existing folder.")
+        super().__init__(model, f"there is no model with this name in {where}.", "Check the spelling: owner/name, or an existing folder.")
 
 
 class ModelAccessDenied(LoadError):
@@ -86,51 +86,51 @@ class ModelAccessDenied(LoadError):
     def __init__(self, model: str, licence_url: str = "", *, has_token: bool = False) -> None:
         self.licence_url, self.has_token = licence_url or f"https://huggingface.co/{model}", has_token
         if has_token:
-            what = "the account of this token has no permission yet (gated or private)."
-            remedy = f"Accept the licence on {self.licence_url} with that account, or give a token of another one (HF_TOKEN)."
+            what = "the account of this token does not have access to it (gated or private)."
+            remedy = f"Accept the licence at {self.licence_url} with that account, or use a token of another account (HF_TOKEN)."
         else:
-            what = "its owner asks for permission (gated or private)."
-            remedy = f"Accept the licence on {self.licence_url}, then give a read token of that account (HF_TOKEN)."
+            what = "it requires its owner's permission (gated or private)."
+            remedy = f"Accept the licence at {self.licence_url}, then enter a read token of that account (HF_TOKEN)."
         super().__init__(model, what, remedy)
 
 
 class TokenRejected(LoadError):
     def __init__(self, model: str) -> None:
-        super().__init__(model, "the model hub does not know this token.",
-                         "Copy a read token again from https://huggingface.co/settings/tokens, or go on without one.")
+        super().__init__(model, "the Hugging Face Hub rejected this token.",
+                         "Copy a read token from https://huggingface.co/settings/tokens again, or continue without one.")
 
 
 class HubUnreachable(LoadError):
     def __init__(self, model: str, detail: str) -> None:
-        super().__init__(model, f"the model hub did not answer ({detail}).",
+        super().__init__(model, f"the Hugging Face Hub did not respond ({detail}).",
                          "Check the connection, set HF_ENDPOINT to a mirror, or load a folder on this machine.")
         self.detail = detail
 
 
 class HubOffline(HubUnreachable):
     def __init__(self, model: str) -> None:
-        LoadError.__init__(self, model, "this program is told to stay offline (HF_HUB_OFFLINE).",
-                           "Choose a model that is on disk, or start without HF_HUB_OFFLINE.")
+        LoadError.__init__(self, model, "offline mode is on (HF_HUB_OFFLINE).",
+                           "Choose a model that is on disk, or restart without HF_HUB_OFFLINE.")
         self.detail = "offline"
 
 
 class RateLimited(HubUnreachable):
     def __init__(self, model: str, retry_after_s: float) -> None:
-        LoadError.__init__(self, model, "the model hub was asked too often.",
-                           f"Try again in {retry_after_s:.0f} s; with a token it allows more.")
+        LoadError.__init__(self, model, "the Hugging Face Hub received too many requests.",
+                           f"Try again in {retry_after_s:.0f} s; the limit is higher with a token.")
         self.detail, self.retry_after_s = "too many requests", retry_after_s
 
 
 class DownloadBroken(LoadError):
     def __init__(self, model: str, file: str, why: str) -> None:
-        super().__init__(model, f"{file} did not arrive whole: {why}.", "What came is kept: start the download again.")
+        super().__init__(model, f"{file} arrived incomplete or damaged: {why}.", "The rest of the download is kept: start it again.")
         self.file, self.why = file, why
 
 
 class DownloadStopped(LoadError):
     def __init__(self, model: str) -> None:
-        EngineError.__init__(self, f"The download of {model} was stopped. What came is kept: start it again to go on.")
-        self.model, self.what, self.remedy = model, "its download was stopped.", "Start it again to go on."
+        EngineError.__init__(self, f"The download of {model} was stopped. The part already downloaded is kept: start it again to resume.")
+        self.model, self.what, self.remedy = model, "its download was stopped.", "Start it again to resume."
 
 
 class UnsupportedModel(LoadError):
@@ -140,7 +140,7 @@ class UnsupportedModel(LoadError):
 
 class UnsupportedQuantization(LoadError):
     def __init__(self, model: str, quantization: str, why: str) -> None:
-        super().__init__(model, f"{quantization} is not possible here: {why}", "Load it without quantization.")
+        super().__init__(model, f"{quantization} is not supported on this machine: {why}", "Load it without quantization.")
 
 
 class NotEnoughMemory(LoadError):
@@ -151,14 +151,14 @@ class NotEnoughMemory(LoadError):
 
 class DiskFull(EngineError):
     def __init__(self, needed_bytes: int, free_bytes: int) -> None:
-        super().__init__(f"{gib(needed_bytes)} must be written, but the disk has only {gib(free_bytes)} free. "
-                         "Delete models that you do not use, or choose another folder.")
+        super().__init__(f"{gib(needed_bytes)} must be written, but only {gib(free_bytes)} of disk space is free. "
+                         "Delete models you do not use, or choose another folder.")
         self.needed_bytes, self.free_bytes = needed_bytes, free_bytes
 
 
 class GenerationFailed(EngineError):
     def __init__(self, detail: str, remedy: str = "Send the message again: the engine has recovered.") -> None:
-        super().__init__(f"The reply broke off: {detail} {remedy}")
+        super().__init__(f"The reply was cut off: {detail} {remedy}")
 
 
 class OutOfMemory(GenerationFailed):
@@ -169,7 +169,7 @@ class OutOfMemory(GenerationFailed):
 
 class ChatTemplateFailed(GenerationFailed):
     def __init__(self, detail: str) -> None:
-        super().__init__(f"the model's chat template rejected the conversation ({detail}).",
+        super().__init__(f"the model's chat template rejected this chat ({detail}).",
                          "Start a new chat without a system prompt, or load another model.")
 
 
@@ -177,36 +177,36 @@ class StorageError(EngineError):
     """`path` is not in the text: on a public page it would tell strangers about the machine."""
 
     def __init__(self, path: str, detail: str) -> None:
-        remedy = "Another program holds it: close that, then try again." if "locked" in detail else \
-            "Free some space or choose another folder with MINDCUBES_DATA_DIR."
+        remedy = "Another program is using it: close that program, then try again." if "locked" in detail else \
+            "Free some disk space, or choose another folder with MINDCUBES_DATA_DIR."
         super().__init__(f"The database cannot be used ({detail}). {remedy}")
         self.path = path
 
 
 class ChatNotFound(EngineError):
     def __init__(self, chat_id: str) -> None:
-        super().__init__("This chat does not exist any more. Start a new one, or choose another from the list.")
+        super().__init__("This chat no longer exists. Start a new one, or choose another from the list.")
         self.chat_id = chat_id
 
 
 class RunNotFound(EngineError):
     def __init__(self) -> None:
-        super().__init__("This run of the agent does not exist any more. Start a new one, or choose another from the list.")
+        super().__init__("This agent run no longer exists. Start a new one, or choose another from the list.")
 
 
 class StaleChat(EngineError):
     def __init__(self) -> None:
-        super().__init__("This chat was changed on another page. The newer one is shown now; send again if you still want to.")
+        super().__init__("This chat was changed on another page. The latest version is shown now; send again if you still want to.")
 
 
 class ShareNotFound(EngineError):
     def __init__(self) -> None:
-        super().__init__("This link leads nowhere: its owner has revoked it, or it was never complete.")
+        super().__init__("This link does not work: its owner has revoked it, or it is incomplete.")
 
 
 class JobNotFound(EngineError):
     def __init__(self, job_id: int) -> None:
-        super().__init__(f"There is no job {job_id}. It may have been taken out of the list.")
+        super().__init__(f"Job {job_id} does not exist. It may have been removed from the list.")
         self.job_id = job_id
 
 

@@ -93,7 +93,7 @@ class Jobs:
             if same:
                 return same[0]
             if sum(job.owner == owner for job in running) >= MAX_RUNNING:
-                raise EngineBusy(f"{MAX_RUNNING} jobs are running", "Wait for one to end, or cancel one.")
+                raise EngineBusy(f"{MAX_RUNNING} jobs are running", "Wait for one to finish, or cancel one.")
             progress = JobProgress(self._store.add(kind, title, owner, facts), self._store)
             job = progress.job
             task = BackgroundTask(lambda: _run(progress, work), lambda: progress.job, stop=progress.stop, owner=owner,

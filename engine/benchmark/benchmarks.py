@@ -74,7 +74,7 @@ class Benchmarks:
             raise NoModelLoaded()
 
         def work(control: Control) -> SweepResult:
-            with ExclusiveUse(self._engine, control, f"{spec.name} is being judged") as own:
+            with ExclusiveUse(self._engine, control, f"{spec.name} is being evaluated") as own:
                 run = measure_quality(self._engine, plan, own)
             self.history.add([run])
             return SweepResult((run.uid,))

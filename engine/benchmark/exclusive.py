@@ -57,7 +57,7 @@ class ExclusiveUse:
                 engine.unload("stop", reservation=mine)
                 return
             if not self._control.stop.is_set():
-                self._control.tell(MeasurementStep("restore", note=f"Loading {self._before[0].name} again"))
+                self._control.tell(MeasurementStep("restore", note=f"Loading {self._before[0].name}"))
             for _ in engine.load(*self._before, reservation=mine):
                 pass
         except EngineError as failure:      # the engine's status shows it as well

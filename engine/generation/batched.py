@@ -239,14 +239,14 @@ def batched_obstacle(model: PreTrainedModel) -> str | None:
     """Why this model cannot run in the batched lane, as half a sentence; None when it can."""
     config = model.config.get_text_config()
     if getattr(model, "_is_stateful", False):
-        return f"{config.model_type} keeps a recurrent state instead of a key-value cache"
+        return f"{config.model_type} keeps a recurrent state instead of a KV cache"
     if not getattr(model, "_supports_sdpa", False) and "flash" not in str(model.config._attn_implementation):
         return f"{config.model_type} has no paged attention"
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if not kinds <= {"full_attention", "sliding_attention"}:
-        return f"{config.model_type} mixes in layers without a key-value cache"
+        return f"{config.model_type} has layers without a KV cache"
     if len(set(getattr(model, "hf_device_map", {}).values())) > 1:
-        return "its layers are spread over several devices, and the paged cache lives on one"
+        return "its layers are on several devices, but the paged cache is on one"
     if torch.device(model.device).type == "mps":
         return "paged attention is slow on Apple GPUs"
     return None

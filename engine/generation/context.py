@@ -27,8 +27,8 @@ PLAIN_TEMPLATE = (
     "{%- if add_generation_prompt -%}{{- 'Assistant:' -}}{%- endif -%}"
 )
 PLAIN_STOPS = ("\nUser:", "\nSystem:")
-NO_TEMPLATE_NOTE = "This model has no chat template, so the chat is sent as plain lines: “User: …”, “Assistant: …”."
-MERGED_NOTE = "This model's chat template has no system role, so the system prompt was put before the first message."
+NO_TEMPLATE_NOTE = "This model has no chat template, so the chat is sent as plain text: “User: …”, “Assistant: …”."
+MERGED_NOTE = "This model's chat template has no system role, so the system prompt was prepended to the first message."
 OPEN_THOUGHT, CLOSE_THOUGHT = "<think>", "</think>"
 MIN_REPLY_TOKENS = 16
 REPLY_SHARE = 4             # a quarter of the window is kept free for the reply before older turns are dropped
@@ -149,7 +149,7 @@ def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], 
         turns = turns[1:]
     if not turns or turns[-1].role != "user":
         raise InvalidRequest("messages", messages[-1].role if messages else "nothing",
-                             "a conversation that ends with a user message, or with the beginning of its answer")
+                             "a conversation that ends with a user message, or with the beginning of the reply to it")
     if not turns[-1].content.strip():
         raise InvalidRequest("message", "", "some text")
     return (system if system and system.content.strip() else None), turns, begun

@@ -30,7 +30,7 @@ class Downloads:
         facts = json.dumps({"repo": repo, "revision": revision})
         job = self._jobs.start("download", repo, self._work(repo, revision, self._permissions.hub_token(visitor)), visitor.owner, facts)
         if not self._permissions.may_see(job, visitor):
-            raise EngineBusy(f"somebody else downloads {repo}", "It can be loaded here once that is done.")
+            raise EngineBusy(f"someone else is downloading {repo}", "You can load it when that has finished.")
         return job
 
     def resume(self, job_id: int, visitor: Visitor) -> Job:

@@ -169,4 +169,4 @@ class Library:
             return
         others = self._conversations.others_active(visitor.owner, RECENT_S) if self._conversations else 0
         if others or self._engine.status().running:
-            raise NotPermitted("Somebody is using the loaded model. Try again in a minute.")
+            raise NotPermitted("Someone is using the loaded model. Try again in a minute.")

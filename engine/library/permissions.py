@@ -43,23 +43,23 @@ class Permissions:
     def require_operator(self, visitor: Visitor, action: str) -> None:
         """`action` completes the sentence of the error: "unload the model". Raises NotPermitted."""
         if not self.is_operator(visitor):
-            raise NotPermitted(f"On this public page only its operator can {action}.")
+            raise NotPermitted(f"On this public page only the operator can {action}.")
 
     def require_measuring(self, visitor: Visitor) -> None:
         """Raises NotPermitted."""
-        self.require_operator(visitor, "measure: everybody else would wait meanwhile")
+        self.require_operator(visitor, "run measurements, because everyone else has to wait for them")
 
     def require_offered(self, model: str, visitor: Visitor) -> None:
         """Downloads and loads: the built-in model, the catalog, and what the operator allowed. Raises NotPermitted."""
         offered = (BUILTIN, *(entry.repo for entry in catalog()), *self._settings.allowed_models)
         if not self.is_operator(visitor) and model not in offered:
-            raise NotPermitted(f"{model} is not one of the models that this public page offers. Choose one of those, "
+            raise NotPermitted(f"{model} is not among the models that this public page offers. Choose one of those, "
                                "or run MindCubes on your own machine.")
 
     def require_open(self, model: str, visitor: Visitor, *, is_gated: bool) -> None:
         """Downloads: a gated model would be kept for visitors who have no access to it. Raises NotPermitted."""
         if is_gated and not self.is_operator(visitor):
-            raise NotPermitted(f"{model} is gated: on this public page only its operator can download it.")
+            raise NotPermitted(f"{model} is gated: on this public page only the operator can download it.")
 
     def may_see(self, job: Job, visitor: Visitor) -> bool:
         return job.owner == visitor.owner or self.is_operator(visitor)

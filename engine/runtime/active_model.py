@@ -60,7 +60,7 @@ class ActiveModel:
         active_model: ActiveModel | None = None
         try:
             assert loaded is not None
-            report(LoadEvent("warm-up", note="Making a first reply"))
+            report(LoadEvent("warm-up", note="Warming up"))
             active_model = cls(loaded, settings)
             active_model._warm_up()
         except Exception as error:
@@ -93,7 +93,7 @@ class ActiveModel:
     def lane_reason(self) -> str:
         if self._obstacle:
             return f"single lane, one reply at a time: {self._obstacle}"
-        return "batched lane: many replies share each step and their common beginnings"
+        return "batched lane: replies are generated together and reuse the beginnings they have in common"
 
     @property
     def attention(self) -> str:
@@ -157,7 +157,7 @@ class ActiveModel:
             restart.start()
             restart.join()
             if failed:
-                self._give_up_batched(f"the batched lane could not be started again ({str(failed[0])[:200]})")
+                self._give_up_batched(f"the batched lane could not be restarted ({str(failed[0])[:200]})")
 
     # --- replies ---
 
@@ -175,8 +175,8 @@ class ActiveModel:
         if self.is_broken:
             self._revive()
         if not 0 < len(prompt_ids) <= self.window_tokens - options.max_new_tokens:
-            raise InvalidRequest("tokens", f"{len(prompt_ids):,} to read and {options.max_new_tokens:,} to write",
-                                 f"at least one, and together at most the {self.window_tokens:,} of the window")
+            raise InvalidRequest("tokens", f"{len(prompt_ids):,} in the prompt and {options.max_new_tokens:,} to generate",
+                                 f"at least one in the prompt, and together at most the {self.window_tokens:,} of the context window")
         lane, _ = self.choose_lane(options)
         generator = self._batched if lane == "batched" and self._batched else self._single
         return generator.stream(prompt_ids, options)

@@ -239,7 +239,7 @@ class Engine:
 
 def _require_spec(active_model: ActiveModel, spec: ModelSpec | None) -> None:
     if spec is not None and active_model.spec != spec:
-        raise EngineBusy(f"{active_model.spec.name} was loaded meanwhile", f"Load {spec.name} again.")
+        raise EngineBusy(f"{active_model.spec.name} was loaded in the meantime", f"Load {spec.name} again.")
 
 
 def _close(reference: weakref.ref[Engine]) -> None:

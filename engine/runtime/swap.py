@@ -32,7 +32,7 @@ class Swap:
         settings, previous = options.applied_to(self._settings), self._admission.model
         hardware = self.hardware if settings.device == self._settings.device else detect(settings.device)
         if previous and previous.spec == spec and previous.settings == settings and not previous.is_broken:
-            report(LoadEvent("ready", note="It is loaded already"))
+            report(LoadEvent("ready", note="It is already loaded"))
             return
         held = previous.held_bytes if previous and hardware.kind == self.hardware.kind else 0
         free = sys.maxsize if options.is_forced else hardware.free_bytes() + held
@@ -58,7 +58,7 @@ class Swap:
 
     def _make_room(self, name: str, drain: Drain, report: Report) -> None:
         def announce(users: int) -> None:
-            report(LoadEvent("unload", note=f"Waiting for {users} replies to end, at most {self._settings.drain_timeout_s:.0f} s"))
+            report(LoadEvent("unload", note=f"Waiting for {users} replies to finish, at most {self._settings.drain_timeout_s:.0f} s"))
 
         report(LoadEvent("unload", note=f"Unloading {name}"))
         self.released = self._admission.empty(self.hardware, drain_s(drain, self._settings), announce)
@@ -67,11 +67,11 @@ class Swap:
     def _restore(self, candidate: Candidate, settings: Settings, hardware: Hardware, failure: EngineError, report: Report) -> None:
         from .active_model import ActiveModel
 
-        report(LoadEvent("restore", note=f"That failed; loading {candidate.spec.name} again"))
+        report(LoadEvent("restore", note=f"Loading failed; restoring {candidate.spec.name}"))
         try:
             self._admission.put(ActiveModel.load(candidate, hardware, settings, report))
         except EngineError as error:
-            failure.args = (f"{failure} And {candidate.spec.name} could not be restored: {error}",)
+            failure.args = (f"{failure} Also, {candidate.spec.name} could not be restored: {error}",)
 
     def _expectation(self, spec: ModelSpec) -> str:
         try:

@@ -94,7 +94,7 @@ class Database:
             raise StorageError(str(self.path), getattr(error, "strerror", None) or str(error)) from error
 
     def _prepare(self) -> None:
-        """Bring the file up to date, once. A damaged one is set aside under a name that says when, and a new one begun."""
+        """Bring the file up to date, once. A damaged one is set aside under a name that says when, and a new one was created."""
         if self._is_ready:
             return
         try:
@@ -107,7 +107,7 @@ class Database:
             self.path.rename(kept)
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-            self.notice = f"The file with your chats was damaged ({error}). It was kept as {kept.name}, and a new one begun."
+            self.notice = f"The file with your chats was damaged ({error}). It is kept as {kept.name}, and a new one was created."
             log.error("%s", self.notice)
             with closing(sqlite3.connect(self.path, timeout=LOCK_WAIT_S)) as connection:
                 self._migrate(connection)

@@ -185,7 +185,7 @@ def test_two_visitors_never_see_each_others_steps(visit: Visit, engine: Scripted
     assert "zeppelin" not in mine.content()
     assert "aardvark" not in yours.content()
     yours.goto(mine.url)
-    expect(yours.locator("#mc-agent-problem")).to_contain_text("does not exist any more")
+    expect(yours.locator("#mc-agent-problem")).to_contain_text("no longer exists")
     assert "aardvark" not in yours.content()
 
 

@@ -34,7 +34,7 @@ READY = Status(
 LOADING = replace(READY, state="loading", model="", window_tokens=0, lane="", lane_reason="",
                   stage=LoadEvent("weights", 40, 100, "Loading weights"))
 FAILED = replace(READY, state="empty", model="", window_tokens=0, lane="", lane_reason="",
-                 error="owner/model could not be loaded: nothing by that name in the hub. Check the spelling.")
+                 error="owner/model could not be loaded: there is no model with this name in the hub. Check the spelling.")
 USAGE = Usage(prompt_tokens=600, cached_tokens=512, new_tokens=182, ttft_s=0.11, tokens_per_second=64.0)
 
 

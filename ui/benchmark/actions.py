@@ -193,4 +193,4 @@ def take_in(bench: Bench, session: BenchmarkSession, path: str) -> int:
 
 def _require_editor(bench: Bench) -> None:
     if not bench.may_edit:
-        raise NotPermitted("On this public page only its operator can change the list of runs.")
+        raise NotPermitted("On this public page only the operator can change the list of runs.")

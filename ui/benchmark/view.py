@@ -12,7 +12,7 @@ from engine.benchmark import BenchmarkRun, ConcurrencyResult, FailedCell, LimitS
 from ..shared.html import action_button
 from ..shared.jobs import RESUMABLE, job_name, phase_text
 from ..shared.labels import metric_text, task_text, title_text
-from ..shared.language import gib, number, rate, text
+from ..shared.language import gib, number, percent, rate, text
 from .plots import model_name, precision
 
 
@@ -120,7 +120,7 @@ def _speed_table(run: BenchmarkRun, language: str) -> str:
 
 
 def _speed_row(name: str, samples: Samples, language: str) -> list[str]:
-    spread = f"{number(language, 100 * samples.spread, 1)} %" + (noisy_badge(language) if samples.is_noisy else "")
+    spread = percent(language, samples.spread, 1) + (noisy_badge(language) if samples.is_noisy else "")
     every = ", ".join(rate(language, value) for value in samples.values)
     return [html.escape(name), f'<b>{_say(language, "bench.rate", rate=rate(language, samples.mean))}</b>',
             f"± {rate(language, samples.stdev)}", spread if len(samples.values) > 1 else "–",
@@ -147,7 +147,7 @@ def _numbers(run: BenchmarkRun, language: str) -> str:
         found.append(("peak", gib(language, speed.peak_bytes)))
     found.append(("weights", gib(language, run.model.weight_bytes)))
     if run.share is not None:
-        found += [(name, f"{number(language, 100 * share)} %") for name, share in (
+        found += [(name, percent(language, share)) for name, share in (
             ("share_write", run.share.write), ("share_read", run.share.read))]
     cells = "".join(f'<div><dt>{_say(language, f"bench.number.{name}")}</dt><dd>{html.escape(value)}</dd></div>' for name, value in found)
     return f'<dl class="mc-numbers">{cells}</dl>'
@@ -163,7 +163,7 @@ def _crowd_table(crowds: Sequence[ConcurrencyResult], language: str) -> str:
     rows = [[number(language, crowd.visitors), _say(language, "bench.rate", rate=rate(language, crowd.throughput)),
              f"{seconds(language, crowd.ttft_p50_s)} / {seconds(language, crowd.ttft_p95_s)}",
              f"{seconds(language, crowd.tpot_p50_s)} / {seconds(language, crowd.tpot_p95_s)}",
-             f"{number(language, 100 * crowd.goodput)} %"] for crowd in crowds]
+             percent(language, crowd.goodput)] for crowd in crowds]
     head = [text(language, f"bench.col.{each}") for each in ("visitors", "throughput", "ttft", "tpot", "goodput")]
     limits = {"ttft": seconds(language, crowds[0].ttft_limit_s), "tpot": seconds(language, crowds[0].tpot_limit_s)}
     note = _say(language, "bench.goodput.note", **limits)

@@ -49,6 +49,12 @@ def number(language: str, value: float, decimals: int = 0) -> str:
     return plain.translate(str.maketrans(",.", ".,")) if language == "tr" else plain
 
 
+def percent(language: str, share: float, decimals: int = 0) -> str:
+    """A share of 1 as the language writes it: 25%, in Turkish %25."""
+    shown = number(language, 100 * share, decimals)
+    return f"%{shown}" if language == "tr" else f"{shown}%"
+
+
 def rate(language: str, value: float) -> str:
     """Tokens per second, to about three digits."""
     return number(language, value, 0 if value >= 100 else 1 if value >= 10 else 2)

@@ -1,4 +1,4 @@
-"""What this machine could do at most, measured once a process, and what share of it a model uses."""
+"""This machine's memory bandwidth and compute, measured once per process, and the share of them that a model uses."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 MATRIX_SIZES = {"cpu": (512, 2048), "mps": (2048, 4096), "cuda": (4096, 8192)}     # rows of the prompt, width of a layer
 ROUNDS = 4              # the best one counts: others are disturbed
-NEAR_LIMIT = 0.5        # above this share, the limit itself is what bounds
+NEAR_LIMIT = 0.5        # above this share, memory bandwidth is the limit
 
 BoundKey = Literal["cache", "memory", "unpacking", "steps"]
 
 
 @dataclass(frozen=True, slots=True)
 class LimitShare:
-    """Used and possible: bytes per second while writing, floating-point operations per second while reading."""
+    """Used and available: bytes per second in token generation, floating-point operations per second in prompt processing."""
 
     moved_bytes_per_second: float
     copy_bytes_per_second: float
@@ -44,7 +44,7 @@ class LimitShare:
 
     @property
     def bound(self) -> BoundKey:
-        """What bounds writing here, as a name that a page can translate; `sentence` says it in English."""
+        """What limits token generation here, as a key that a page can translate; `sentence` says it in English."""
         if self.write > 1:
             return "cache"
         if self.write >= NEAR_LIMIT:
@@ -53,16 +53,17 @@ class LimitShare:
 
     @property
     def sentence(self) -> str:
-        used = f"{self.write:.0%} of the {self.copy_bytes_per_second / 1e9:.0f} GB/s that this machine copies"
+        used = f"{self.write:.0%} of the measured {self.copy_bytes_per_second / 1e9:.0f} GB/s"
         match self.bound:
             case "cache":
-                return f"The weights stay in the processor's cache: memory does not bound this model here ({used})."
+                return f"The weights fit in the processor's cache, so memory bandwidth does not limit this model on this machine ({used})."
             case "memory":
-                return f"Memory bounds this model here: writing moves {used}."
+                return f"Memory bandwidth limits this model on this machine: token generation uses {used}."
             case "unpacking":
-                return f"Unpacking {self.quantization.upper()} weights at every step bounds this model here: writing moves only {used}."
+                return (f"Dequantizing {self.quantization.upper()} weights at every step limits this model on this machine: "
+                        f"token generation uses only {used}.")
             case "steps":
-                return f"The many small steps between products bound this model here: writing moves only {used}."
+                return f"Overhead between matrix multiplications limits this model on this machine: token generation uses only {used}."
 
 
 def share_of_limit(speed: Speed, shape: ModelShape, weight_bytes: int, dtype: DType, quantization: Quantization,

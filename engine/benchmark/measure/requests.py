@@ -108,4 +108,4 @@ def time_chat(engine: Engine, spec: ModelSpec, text: str, new_tokens: int, contr
 
 
 def _cut_off() -> EngineBusy:
-    return EngineBusy("the model was unloaded while it was measured", "Measure it again.")
+    return EngineBusy("the model was unloaded during the measurement", "Start it again.")

@@ -86,7 +86,7 @@ class HarnessFailed(EngineError):
 
 def _refuse(name: str, *args: Any, **kwargs: Any) -> Any:
     """Instead of `evaluate.load`, which fetches a metric's source from the Hub and runs it."""
-    raise HarnessFailed(f"the metric {name} is a program from the Hub, which is not run here.")
+    raise HarnessFailed(f"the metric {name} is code from the Hub, which MindCubes does not run.")
 
 
 def _adapter(active_model: ActiveModel, control: Control) -> Any:

@@ -81,7 +81,7 @@ def test_a_cell_that_fails_costs_the_others_nothing(
     result = result_of(job)     # type: ignore[arg-type]
     assert result is not None
     assert len(result.uids) == 1
-    assert "nothing by that name" in result.failed[0].error
+    assert "no model with this name" in result.failed[0].error
     assert engine.spec == ModelSpec(str(gpt2_folder))
 
 
@@ -173,7 +173,7 @@ def test_the_loaded_model_is_measured_as_it_is(benchmarks: Benchmarks, engine: E
 def test_strangers_on_a_public_page_measure_nothing(new_engine: Callable[..., Engine], settings: Settings, tmp_path: Path) -> None:
     engine = new_engine(made_with=replace(settings, is_public=True, operator="ada", data_dir=tmp_path))
     benchmarks = Benchmarks(engine, Jobs(engine.database))
-    with pytest.raises(NotPermitted, match="only its operator"):
+    with pytest.raises(NotPermitted, match="only the operator"):
         benchmarks.start_sweep(SweepPlan(("builtin",), speed=QUICK), ME)
     benchmarks.jobs.cancel(benchmarks.start_sweep(SweepPlan(("builtin",), speed=QUICK), Visitor("x", name="ada")).id)
     benchmarks.jobs.close()

@@ -29,9 +29,9 @@ def test_the_operator_is_who_the_settings_name_and_everyone_on_a_private_page(se
 
 
 def test_what_is_the_operators_is_refused_by_its_name() -> None:
-    with pytest.raises(NotPermitted, match=r"only its operator can delete models\."):
+    with pytest.raises(NotPermitted, match=r"only the operator can delete models\."):
         permissions().require_operator(ANN, "delete models")
-    with pytest.raises(NotPermitted, match="only its operator can measure"):
+    with pytest.raises(NotPermitted, match="only the operator can run measurements"):
         permissions().require_measuring(ANN)
     permissions().require_operator(BOSS, "delete models")
     permissions().require_measuring(BOSS)

@@ -48,7 +48,7 @@ def test_every_kind_of_run_is_shown_in_every_language(each: object, language: st
 
 def test_a_run_says_mean_deviation_waiting_times_memory_and_share() -> None:
     shown = result_html(run(), UTC, "en")
-    for word in ("100 tok/s", "± 1.00", "25 ms", "9.0 ms / 19 ms", "500 ms", "1.0 GiB", "25 %", "only 25% of the measured 20 GB/s"):
+    for word in ("100 tok/s", "± 1.00", "25 ms", "9.0 ms / 19 ms", "500 ms", "1.0 GiB", "25%", "only 25% of the measured 20 GB/s"):
         assert word in shown
 
 

@@ -8,7 +8,7 @@ import pytest
 import ui.shared.language as language_module
 from engine.errors import LoadError, MessageTooLong, NoModelLoaded
 from ui.shared.errors import PageError, sentence
-from ui.shared.language import LANGUAGES, language_of, number, text
+from ui.shared.language import LANGUAGES, language_of, number, percent, text
 
 FOLDER = Path(language_module.__file__).parents[1] / "locales"
 TEXTS = {language: json.loads((FOLDER / f"{language}.json").read_text("utf-8")) for language in LANGUAGES}
@@ -48,6 +48,7 @@ def test_the_choice_comes_before_the_browser(cookie: str, accept: str, expected:
 
 def test_numbers_follow_the_language() -> None:
     assert (number("en", 1204.5, 1), number("tr", 1204.5, 1)) == ("1,204.5", "1.204,5")
+    assert [percent(language, 0.055, 1) for language in LANGUAGES] == ["5.5%", "%5,5", "5.5%"]
 
 
 def test_the_labels_that_the_built_in_model_knows() -> None:

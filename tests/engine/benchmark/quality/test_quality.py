@@ -240,7 +240,7 @@ def test_an_unknown_task_of_lm_eval_is_named_beside_similar_ones(llama_engine: E
 def test_a_metric_that_is_a_program_of_the_hub_is_not_run(llama_engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "metrics.py").write_text("import evaluate\nevaluate.load('code_eval')\ndef asked(sample): return ''\n")
     (tmp_path / "programs.yaml").write_text("task: programs\ndataset_path: json\ndoc_to_text: !function metrics.asked\n")
-    with pytest.raises(EngineError, match="code_eval is a program from the Hub"):
+    with pytest.raises(EngineError, match="code_eval is code from the Hub"):
         run_harness(llama_engine, ["programs"], folder=tmp_path)
 
 
