@@ -1,27 +1,24 @@
-"""MindCubes' engine: one loaded model that serves many readers at once. Knows nothing of pages or HTTP.
+"""MindCubes' engine: one loaded model that serves many conversations at once. It knows nothing of pages or HTTP.
 
     engine = Engine(Settings.from_env())
     for event in engine.load(ModelSpec("builtin")): ...
     for event in engine.chat([Message("user", "hi")]): ...
 
-These are the names for programs. The page uses the packages' own public names (`engine.chat`, `engine.benchmark`, ...).
+These are the names for programs; docs/python.md shows each group. The page uses the packages' own public names
+(`engine.chat`, `engine.benchmark`, ...).
 """
 
-# Configuration and errors
-# What is built on it
-from .agent.code_agent import CodeAgent
-from .agent.events import Final, Stopped
-from .agent.loop import AgentOptions
-from .agent.sessions import AgentSessions
-from .benchmark.benchmarks import Benchmarks
-from .chat.attachments import read_attachment
-from .chat.conversations import Conversations
-from .chat.question import Ask, Question
+# Settings and errors
 from .errors import EngineError
-from .hub.hub import Hub
-from .library.library import Library
+from .settings import BUILTIN, Secret, Settings
 
-# Values that go in and come out of a chat
+# The loaded model
+from .models.quantization import Quantization
+from .models.spec import LoadEvent, LoadOptions, ModelSpec, Released
+from .runtime.engine import Engine
+from .runtime.status import Status
+
+# Messages in, events out
 from .messages import (
     Finished,
     GenerationOptions,
@@ -34,18 +31,27 @@ from .messages import (
     Waiting,
 )
 
-# Which model, and whether it fits
+# Does it fit?
 from .models.estimate import ModelFit, estimate_fit
-from .models.quantization import Quantization
-from .models.spec import LoadEvent, LoadOptions, ModelSpec, Released
-from .providers.local import LocalModelProvider
 
-# The loaded model
-from .runtime.engine import Engine
-from .runtime.status import Status
-from .sandbox import RunResult, open_sandbox
+# Conversations that are kept
+from .chat.attachments import read_attachment
+from .chat.conversations import Conversations
+from .chat.question import Ask, Question
 from .storage.transfer import read_chats
-from .settings import BUILTIN, Secret, Settings
+
+# The code agent
+from .agent.code_agent import CodeAgent
+from .agent.events import Final, Stopped
+from .agent.loop import AgentOptions
+from .agent.sessions import AgentSessions
+from .providers.local import LocalModelProvider
+from .sandbox import RunResult, open_sandbox
+
+# Models, downloads and measurements
+from .benchmark.benchmarks import Benchmarks
+from .hub.hub import Hub
+from .library.library import Library
 
 __all__ = [
     "AgentOptions", "AgentSessions", "Ask", "BUILTIN", "Benchmarks", "CodeAgent", "Conversations", "Engine", "EngineError", "Final",

@@ -1,37 +1,38 @@
-"""Everything a user can cause or fix, as one tree.
+"""The errors that a user can cause or fix, as one tree.
 
 EngineError
-├── InvalidRequest          an option or message that makes no sense
+├── InvalidRequest          an option, message or file with an impossible value
 │   └── MessageTooLong      one message larger than the context window
 ├── NoModelLoaded
-├── EngineBusy              a load is running, or replies did not end in time
-├── LoadError               loading failed; the engine is still usable
+├── EngineBusy              a load is running, or replies did not end within the time limit
+├── LoadError               a load failed; the engine is still usable
 │   ├── ModelNotFound
 │   ├── ModelAccessDenied   gated or private
-│   ├── TokenRejected       the token itself is wrong
+│   ├── TokenRejected       the hub does not recognize the token
 │   ├── HubUnreachable
 │   │   ├── HubOffline      HF_HUB_OFFLINE is set
-│   │   └── RateLimited     too many questions; says when to come back
-│   ├── DownloadBroken      what came is not what the hub listed
-│   ├── DownloadStopped     by choice; what came is kept
+│   │   └── RateLimited     too many requests; says when to try again
+│   ├── DownloadBroken      the bytes received are not those the hub lists
+│   ├── DownloadStopped     stopped by a person; the part downloaded so far is kept
 │   ├── UnsupportedModel
 │   ├── UnsupportedQuantization
-│   └── NotEnoughMemory     refused before anything was given up
-├── GenerationFailed        a reply broke; the next one works
+│   └── NotEnoughMemory     refused before the current model was unloaded
+├── GenerationFailed        a reply failed; the next one works
 │   ├── OutOfMemory
 │   └── ChatTemplateFailed
 ├── DiskFull
 ├── StorageError
-├── ChatNotFound            deleted, or somebody else's
-├── StaleChat               another page changed the chat meanwhile
-├── ShareNotFound           revoked, or never existed
+├── ChatNotFound            deleted, or of another owner
+├── RunNotFound             a run of the code agent: deleted, or of another owner
+├── StaleChat               another page has changed the chat in the meantime
+├── ShareNotFound           revoked, or the link is incomplete
 ├── JobNotFound
-├── NotPermitted            public mode: only the operator may, or not now
-├── MissingLibrary          an optional one that is not installed
-├── AttachmentRefused       a file that cannot become text
+├── NotPermitted            on a public page: reserved for the operator, or not possible at the moment
+├── MissingLibrary          an optional library that is not installed
+├── AttachmentRefused       a file that cannot be read as text
 └── SandboxUnavailable      programs cannot be run safely on this machine
 
-The text of each says what, which value and what to do next. Nothing here holds a secret.
+Each text says what is wrong, with which value, and what to do next. No error holds a secret.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def gib(num_bytes: float) -> str:
 
 
 class EngineError(Exception):
-    """Base of all: its text is fit to be shown to a person."""
+    """Base class. Its text can be shown to a person as it is."""
 
 
 class InvalidRequest(EngineError):
@@ -81,7 +82,7 @@ class ModelNotFound(LoadError):
 
 
 class ModelAccessDenied(LoadError):
-    """`licence_url` is where a person asks for permission; `has_token` says whether a token was sent, and was not enough."""
+    """`licence_url`: where to ask for permission. `has_token`: a token was sent, but its account has no access."""
 
     def __init__(self, model: str, licence_url: str = "", *, has_token: bool = False) -> None:
         self.licence_url, self.has_token = licence_url or f"https://huggingface.co/{model}", has_token
@@ -174,7 +175,7 @@ class ChatTemplateFailed(GenerationFailed):
 
 
 class StorageError(EngineError):
-    """`path` is not in the text: on a public page it would tell strangers about the machine."""
+    """`path` is not in the text: on a public page it would show visitors the folders of the machine."""
 
     def __init__(self, path: str, detail: str) -> None:
         remedy = "Another program is using it: close that program, then try again." if "locked" in detail else \
@@ -211,7 +212,7 @@ class JobNotFound(EngineError):
 
 
 class NotPermitted(EngineError):
-    """Says who may, or when."""
+    """The text says who may do it, or when it will be possible."""
 
 
 class MissingLibrary(EngineError):
@@ -227,8 +228,8 @@ class AttachmentRefused(EngineError):
 
 
 class SandboxUnavailable(EngineError):
-    """`reason` is the part between: what this machine lacks, or what a program could do that it must not."""
+    """`reason`: what this machine lacks, or what a program could do here that it must not."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"Programs cannot be run safely on this machine: {reason.rstrip('.')}. Their code is shown; run it elsewhere.")
+        super().__init__(f"Programs cannot be run safely on this machine: {reason.rstrip('.')}. The program is shown; run it elsewhere.")
         self.reason = reason
