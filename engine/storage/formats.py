@@ -1,49 +1,43 @@
-"""One chat out of JSON, as MindCubes and other programs write it. Nothing in it is trusted: what does not fit is refused.
+"""One chat from JSON, as MindCubes or another program writes it. Nothing in it is trusted: what does not fit is refused.
 
     messages         {"messages": [{"role", "content"}]}; content is text, or OpenAI's list of text parts
     ShareGPT         {"conversations": [{"from", "value"}]}
     Open WebUI       {"title", "chat": {"history": {"currentId", "messages": {id: {"parentId", "role", "content"}}}}}
     ChatGPT          {"title", "current_node", "mapping": {id: {"parent", "message": {"author", "content": {"parts"}}}}}
 
-Of the last two only the chosen line is read, and of that the text: calls of tools, pictures and empty messages are left out,
-because nobody can repair such a file by hand. In the others they are refused.
+Of the last two, only the text of the chosen branch is read: tool calls, pictures and empty messages are left out, because
+nobody can repair such a file by hand. In the other formats they are refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, cast, get_args
+from typing import Any
 
 from ..errors import InvalidRequest
-from ..messages import MAX_MESSAGE_CHARS, GenerationOptions, Role, Usage
+from ..messages import MAX_MESSAGE_CHARS, GenerationOptions, Role
 from ..plain_text import clean_name, valid_text
-from .records import Attachment, ChatMessage, MessageState
+from . import strict
+from .records import ChatMessage
 
 MAX_MESSAGES = 2_000
 LAST_TIME = 4_102_444_800       # the year 2100: later ones are not seconds
 ROLES: dict[str, Role] = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant",
                           "model": "assistant", "system": "system", "developer": "system"}
+# Of our own exports. The others have no meaning in another database, or are read apart.
+OWN_MEMBERS = tuple(field.name for field in fields(ChatMessage) if field.name not in ("id", "parent", "versions", "created", "options"))
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Something from JSON, with a name for error messages. Every method raises InvalidRequest for another type."""
+    """A value from JSON and its name in error messages. Every method raises InvalidRequest if the type is another one."""
 
     value: Any
     name: str
 
     def wrong(self, expected: str) -> InvalidRequest:
-        match self.value:
-            case None:
-                shown: object = "missing"
-            case dict() | list():
-                shown = "an object" if isinstance(self.value, dict) else f"a list of {len(self.value):,}"
-            case str():
-                shown = valid_text(self.value[:60])
-            case _:
-                shown = self.value if len(repr(self.value)) < 60 else f"{repr(self.value)[:60]}..."
-        return InvalidRequest(self.name, shown, expected)
+        return InvalidRequest(self.name, strict.show(self.value), expected)
 
     def get(self, key: str) -> Value:
         """The member `key` of an object; one with value None if there is none."""
@@ -55,7 +49,7 @@ class Value:
         return self.value
 
     def items(self, kind: str) -> list[Value]:
-        """`kind` says what one of the list is called: "message 2 of chat 1", not "... of messages of chat 1"."""
+        """`kind` is the name of one item: "message 2 of chat 1", not "... of messages of chat 1"."""
         if not isinstance(self.value, list):
             raise self.wrong("a list")
         owner = self.name.partition(" of ")[2] or self.name
@@ -79,7 +73,7 @@ class Value:
 
 
 def read_path(chat: Value, *, is_own: bool) -> tuple[ChatMessage, ...]:
-    """The messages of a chat; system messages become the system prompt of the answers after them. Raises InvalidRequest."""
+    """The messages of a chat; a system message becomes the system prompt of the replies after it. Raises InvalidRequest."""
     line, prompt = [], ""
     for message in map(_own, chat.get("messages").items("message")) if is_own else _messages(chat):
         if message.role == "system":
@@ -132,7 +126,7 @@ def _content(value: Value) -> str:
 
 
 def _line(nodes: Value, current: object, parent: str) -> list[Value]:
-    """The nodes of a tree from the first one to `current`, or to the last one of the file if `current` is none of them."""
+    """The nodes of a tree from its root to `current`, or to the last one of the file if `current` is not in the tree."""
     tree = nodes.members()
     at = current if isinstance(current, str) and current in tree else next(reversed(tree), None)
     line: dict[str, Value] = {}
@@ -168,53 +162,22 @@ def _open_webui(chat: Value) -> Iterator[ChatMessage]:
 
 
 def _created(value: Value) -> float:
-    """0, which is now for the database, if it is no time."""
+    """0, for which the database puts the current time, if the value is not a time."""
     is_time = isinstance(value.value, (int, float)) and not isinstance(value.value, bool) and 0 < value.value < LAST_TIME
     return float(value.value) if is_time else 0.0
 
 
 def _own(message: Value) -> ChatMessage:
     """What `message_dict` wrote, without its place in the tree."""
-    state = message.get("state")
-    if state.value is not None and state.value not in get_args(MessageState):
-        raise state.wrong(", ".join(get_args(MessageState)))
-    seconds = message.get("thought_s")
-    return ChatMessage(
-        _role(message.get("role")), message.get("text").text(), state=cast(MessageState, state.value or "done"),
-        created=_created(message.get("created")), thoughts=message.get("thoughts").text_or_none(),
-        thought_s=0.0 if seconds.value is None else seconds.number(),
-        reason=message.get("reason").text_or_none(), error=message.get("error").text_or_none(),
-        usage=_usage(message.get("usage")), options=_options(message.get("options")),
-        model=message.get("model").text_or_none(), system_prompt=message.get("system_prompt").text_or_none(),
-        notes=tuple(note.text() for note in _list(message.get("notes"), "note")),
-        attachments=tuple(_attachment(each) for each in _list(message.get("attachments"), "attachment")))
-
-
-def _list(value: Value, kind: str) -> list[Value]:
-    return [] if value.value is None else value.items(kind)
-
-
-def _attachment(value: Value) -> Attachment:
-    tokens = value.get("tokens")
-    return Attachment(clean_name(value.get("name").text()), value.get("text").text(),
-                      0 if tokens.value is None else tokens.number(whole=True))
-
-
-def _usage(value: Value) -> Usage | None:
-    if value.value is None:
-        return None
-    return Usage(**{field.name: value.get(field.name).number(whole=field.type == "int") for field in fields(Usage)})
+    members = message.members()
+    values = {name: members[name] for name in OWN_MEMBERS if name in members}
+    read = strict.read(ChatMessage, {**values, "role": _role(message.get("role"))}, message.name)
+    return replace(read, created=_created(message.get("created")), options=_options(message.get("options")),
+                   attachments=tuple(replace(each, name=clean_name(each.name)) for each in read.attachments))
 
 
 def _options(value: Value) -> GenerationOptions | None:
     if value.value is None:
         return None
-    known = {field.name: value.get(field.name) for field in fields(GenerationOptions)
-             if field.name in value.members() and field.name != "ignores_end"}      # only measurements ignore ends
-    values = {name: member.number() for name, member in known.items() if name not in ("stop", "seed")}
-    stop = tuple(text.text() for text in _list(known["stop"], "text")) if "stop" in known else ()
-    seed = known["seed"].number(whole=True) if "seed" in known and known["seed"].value is not None else None
-    try:
-        return GenerationOptions(**values, stop=stop, seed=seed)
-    except InvalidRequest as error:
-        raise Value(error.value, f"{error.name} of {value.name}").wrong(error.expected) from error
+    values = {name: member for name, member in value.members().items() if name != "ignores_end"}     # only measurements ignore ends
+    return strict.read(GenerationOptions, values, value.name)
