@@ -1,4 +1,4 @@
-"""The values that travel: messages and options go in, stream events come out. Pure data, no behaviour but checks."""
+"""The values of a chat: messages and options go in, stream events come out. Pure data; the only behaviour is checks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Literal
 from .errors import InvalidRequest
 
 Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "stopped"]     # the model ended, tokens ran out, somebody stopped it
+FinishReason = Literal["stop", "length", "stopped"]     # the model ended it, no tokens were left, it was stopped
 MAX_MESSAGE_CHARS = 2_000_000
 MAX_STOP_STRINGS = 8
-MIN_TEMPERATURE = 1e-3      # below, logits divided by it leave the range of float16, and the likeliest token wins anyway
+MIN_TEMPERATURE = 1e-3      # below it, logits / temperature overflow float16, and the likeliest token wins anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
-    """How the reply is drawn.
+    """How a reply is sampled.
 
-    temperature 0 is greedy; top_k 0, top_p 1, min_p 0 and repetition_penalty 1 are off. A seed makes a drawn reply
-    repeatable. max_new_tokens is an upper bound; the window may leave less. With ignores_end, a token that ends a reply is one
-    like any other, so the reply has exactly that many tokens: for measuring.
+    temperature 0 is greedy; top_k 0, top_p 1, min_p 0 and repetition_penalty 1 are off. A seed makes a sampled reply
+    reproducible. max_new_tokens is an upper bound; the context window may leave room for fewer. With ignores_end, tokens that end
+    a reply are ordinary tokens, so that the reply has exactly max_new_tokens: for measurements.
     """
 
     max_new_tokens: int = 512
@@ -77,7 +77,7 @@ def _require(name: str, value: object, low: float, high: float, *, whole: bool =
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one reply cost. `dropped_*`: older turns that no longer fitted and were left out of the prompt."""
+    """Token counts and speed of one reply. `dropped_*`: older turns left out of the prompt because they did not fit."""
 
     prompt_tokens: int
     cached_tokens: int
@@ -90,7 +90,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class PromptView:
-    """What the model reads: the exact text and its tokens one by one. `room` is how many tokens an answer may have."""
+    """The prompt as the model gets it: its exact text and its tokens. `room`: how many tokens the reply may have."""
 
     text: str
     tokens: tuple[str, ...]
@@ -103,7 +103,7 @@ class PromptView:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nothing to show yet: `position` requests are ahead; `seconds` since the message was sent."""
+    """The reply has not begun: `position` requests are ahead of it; `seconds` since the message was sent."""
 
     position: int
     seconds: float
@@ -111,7 +111,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """The prompt is being read: `done` of `total` tokens."""
+    """Prompt processing: `done` of `total` tokens."""
 
     done: int
     total: int
@@ -129,7 +129,7 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Always the last event. `notes`: sentences a person should read (system prompt merged, turns dropped, lane)."""
+    """Always the last event. `notes`: sentences for a person (system prompt merged, turns dropped, lane)."""
 
     reason: FinishReason
     usage: Usage

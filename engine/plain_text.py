@@ -1,4 +1,4 @@
-"""Text that every file, database and page takes: names of files on one line, no half characters."""
+"""Text that any file, database or page accepts: file names on one line, no lone surrogates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The only reader of the environment: environment over .env over defaults."""
+"""Settings, and the only code that reads them from the environment: environment over .env over defaults."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from .errors import InvalidRequest
 
 BUILTIN = "builtin"
-OAUTH = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")     # given to a Space with hf_oauth
+OAUTH = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")     # set on a Space with hf_oauth: true
 
 
 class Secret:
-    """A text that shows itself only when asked by name."""
+    """A text that is masked wherever it is printed; only `reveal` returns it."""
 
     __slots__ = ("_value",)
 
@@ -44,27 +44,24 @@ class Settings:
     model: str = BUILTIN
     quantization: str = "none"
     device: str = "auto"
-    context_tokens: int = 8192              # upper bound of the window that memory is reserved for
-    concurrent_replies: int = 8             # how many full windows the cache is sized for
+    context_tokens: int = 8192              # upper bound of the context window that memory is reserved for
+    concurrent_replies: int = 8             # how many full context windows the KV cache is sized for
     drain_timeout_s: float = 20.0           # how long an unload waits for running replies
     data_dir: Path = field(default_factory=lambda: Path.home() / ".mindcubes")
-    cache_dir: Path | None = None           # None: the hub client's own (HF_HOME)
+    cache_dir: Path | None = None           # None: that of huggingface_hub (HF_HOME)
     hf_token: Secret = field(default_factory=lambda: Secret(""))
     host: str = "127.0.0.1"
     port: int | None = None
-    is_public: bool = False                 # on a Space, or asked for: stricter limits
+    is_public: bool = False                 # on a Space, or MINDCUBES_PUBLIC: stricter limits
     max_waiting: int = 32                   # public mode: replies in progress before new ones are refused
-    idle_unload_s: int = 0                  # unload a model that nobody used for so long; the next message loads it again. 0: never
-    allowed_models: tuple[str, ...] = ()    # public mode: what may be loaded beside the catalog
-    can_sign_in: bool = False               # a Space that offers signing in with Hugging Face (hf_oauth)
-    operator: str = ""                      # public mode: the signed-in name that may swap models at any time
+    idle_unload_s: int = 0                  # unload a model after this long without use; the next message loads it again. 0: never
+    allowed_models: tuple[str, ...] = ()    # public mode: models that may be loaded besides those of the catalog
+    can_sign_in: bool = False               # on a Space that offers to sign in with Hugging Face (hf_oauth)
+    operator: str = ""                      # public mode: the account that may change the model at any time
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
-        """Read the variables.
-
-        Raises InvalidRequest naming the variable whose value makes no sense.
-        """
+        """Read the variables. Raises InvalidRequest with the name of a variable whose value is impossible."""
         real = os.environ if environ is None else environ
         values = {**_read_env_file(env_file or Path(".env")), **real}
         on_space = bool(values.get("SPACE_ID"))

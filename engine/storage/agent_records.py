@@ -1,4 +1,4 @@
-"""A run of the code agent as it is kept and shown: its tasks, their steps, and what each wrote, printed and made."""
+"""A run of the code agent as it is stored and shown: its tasks, their steps, and what each wrote, printed and created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Phase = Literal["writing", "running", "over"]
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """A file of the work folder. `name` is relative to it, with `/` between its parts."""
+    """A file of the working directory. `name` is its relative path, with `/` between the parts."""
 
     name: str
     num_bytes: int
@@ -21,7 +21,7 @@ class KeptFile:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One reply of the model and the run of its program. `is_given`: the program came from a person. `reply`: while it is written."""
+    """One reply of the model and the run of its program. `is_given`: a person wrote the program. `reply`: its text while in progress."""
 
     number: int
     phase: Phase = "writing"
@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`reason` says how it ended, as in Final and Stopped, or "error"; `detail` is a sentence about that, `answer` the last words."""
+    """`reason`: how it ended, as in Final and Stopped, or "error"; `detail`: a sentence about that; `answer`: the final text."""
 
     text: str
     state: TaskState = "working"
@@ -81,7 +81,7 @@ class AgentRun:
 
     @property
     def files(self) -> tuple[KeptFile, ...]:
-        """Every file that was given or made, as it was last."""
+        """Every file that was uploaded or created, in its latest version."""
         found: dict[str, KeptFile] = {}
         for task in self.tasks:
             for file in (*task.uploads, *(file for step in task.steps for file in step.files)):

@@ -1,4 +1,4 @@
-"""Runs of the code agent as rows, and their files as folders."""
+"""Runs of the code agent: database rows, and a folder of files for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .agent_records import AgentRun, KeptFile, Task, tasks_from_json, tasks_to_j
 from .alive import is_alive, this_process
 from .database import Database
 
-KEPT_RUNS = 100         # of one owner; the oldest goes first
+KEPT_RUNS = 100         # per owner; the oldest are deleted first
 
 
 class AgentRunStore:
@@ -44,7 +44,7 @@ class AgentRunStore:
                                (run.updated, process, tasks_to_json(run.tasks), run.id))
 
     def get(self, owner: str, run_id: str) -> AgentRun:
-        """The state of a run whose process ended while it worked is "interrupted"."""
+        """A task whose process ended during its work is returned as "interrupted"."""
         with self._database.transaction() as connection:
             row = connection.execute("SELECT * FROM agent_runs WHERE id = ? AND owner = ?", (run_id, owner)).fetchone()
         if row is None:
@@ -55,7 +55,7 @@ class AgentRunStore:
         return run
 
     def list(self, owner: str) -> tuple[AgentRun, ...]:
-        """Newest first, without their tasks."""
+        """Runs without their tasks, newest first."""
         with self._database.transaction() as connection:
             rows = connection.execute("SELECT id, title, created, updated FROM agent_runs WHERE owner = ? ORDER BY updated DESC",
                                       (owner,)).fetchall()
@@ -70,11 +70,11 @@ class AgentRunStore:
     # --- files ---
 
     def folder(self, run_id: str) -> Path:
-        """Where the files of a run are kept; it may not exist yet."""
+        """The folder with the files of a run; it may not exist yet."""
         return self._files / run_id
 
     def keep(self, run_id: str, name: str, source: Path) -> KeptFile | None:
-        """Copy a file of a sandbox as it is now. None if it is gone or not a regular file: the sandbox is not trusted."""
+        """Copy a file out of a sandbox. None if it is missing or not a regular file: the sandbox is not trusted."""
         parts = PurePosixPath(name).parts
         if not parts or any(part in ("..", "/", ".") for part in parts):
             return None

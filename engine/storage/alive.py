@@ -1,4 +1,4 @@
-"""Names a process, so that another one can tell whether it still lives."""
+"""Identifies a process by number and start time, so that another process can tell whether it still runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def this_process() -> str:
 
 
 def is_alive(name: str | None) -> bool:
-    """Whether the process of that name runs. A process with its number that began at another time is another one."""
+    """Whether the process named by `this_process` still runs. One with the same number and another start time is another process."""
     number, _, created = (name or "").partition(":")
     try:
         return number.isdecimal() and f"{psutil.Process(int(number)).create_time():.0f}" == created

@@ -1,4 +1,4 @@
-"""Rows of chats and messages as values, and the tree that a chat's messages form."""
+"""Rows of chats and messages as values, and the tree formed by the messages of a chat."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def require_message(connection: sqlite3.Connection, chat_id: str, message_id: in
 
 
 def tree_of(connection: sqlite3.Connection, chat_id: str) -> dict[int, int | None]:
-    """message: its parent, oldest first."""
+    """The parent of each message, oldest message first."""
     rows = connection.execute("SELECT id, parent FROM messages WHERE chat = ? AND deleted IS NULL ORDER BY id", (chat_id,))
     return {row["id"]: row["parent"] for row in rows}
 
@@ -84,7 +84,7 @@ def options_of(text: str) -> GenerationOptions | None:
 
 
 def details_of(message: ChatMessage) -> str:
-    """Everything of a message that has no column of its own."""
+    """The fields of a message without a column of their own, as JSON."""
     values = message_dict(message)
     for name in ("id", "parent", "role", "text", "state", "created"):
         values.pop(name, None)

@@ -1,7 +1,7 @@
-"""Conversations in the database: every read and write names its owner, and every change increases the chat's version.
+"""Chats in the database: every read and write names the owner, and every change increases the chat's version.
 
-A change that was prepared on an older version is refused (StaleChat), so a page that was left open never overwrites
-what another one wrote. The text of a reply in progress is saved without a new version: no page edits it.
+A change based on an older version is refused (StaleChat), so that a page left open never overwrites the changes of another
+one. The text of a reply in progress is saved without a new version, since no page edits it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from .chat_rows import (
 from .database import Database
 from .records import Chat, ChatMessage, ChatSummary, SearchHit
 
-KEEP_DELETED_S = 24 * 3600      # how long an undo stays possible
-SEARCHED_MESSAGES = 400         # the newest ones that match; a common word is in all of them
+KEEP_DELETED_S = 24 * 3600      # how long a deletion can be undone
+SEARCHED_MESSAGES = 400         # the newest matches only, since a common word is in every message
 SUMMARY = "id, title, created, updated, is_pinned, version"
 
 
@@ -46,7 +46,7 @@ class ChatStore:
     # --- lists ---
 
     def list(self, owner: str, limit: int = 100, offset: int = 0) -> tuple[ChatSummary, ...]:
-        """Pinned ones first, then by last change."""
+        """Pinned chats first, then the most recently changed."""
         with self._database.transaction() as connection:
             rows = connection.execute(
                 f"SELECT {SUMMARY} FROM chats WHERE owner = ? AND deleted IS NULL ORDER BY is_pinned DESC, updated DESC "
@@ -54,7 +54,7 @@ class ChatStore:
         return tuple(summary_of(row) for row in rows)
 
     def search(self, owner: str, query: str, limit: int = 50) -> tuple[SearchHit, ...]:
-        """Chats whose title or any message contains all words of `query`, the last word as a beginning; newest first."""
+        """Chats whose title or one of whose messages contains all words of `query`, the last one as a prefix; newest first."""
         expression, wanted = search_text.query_of(query), search_text.split(query)
         if not wanted:
             return ()
@@ -95,7 +95,7 @@ class ChatStore:
             return int(row_of(connection, owner, chat_id)["version"])
 
     def add(self, owner: str, chat_id: str, version: int | None, messages: Sequence[ChatMessage]) -> Chat:
-        """Append `messages` as a line below the first one's parent, and show that line. Raises StaleChat."""
+        """Append `messages` as a branch below the parent of the first, and show that branch. Raises StaleChat."""
         with self._changing(owner, chat_id, version) as connection:
             parent = messages[0].parent
             for message in messages:
@@ -119,25 +119,25 @@ class ChatStore:
         return message_id
 
     def save_reply(self, message: ChatMessage) -> None:
-        """Save a reply as it is now. One that has ended becomes searchable."""
+        """Save the current text and state of a reply. A finished reply becomes searchable."""
         with self._database.transaction(is_writing=True) as connection:
             connection.execute("UPDATE messages SET text = ?, state = ?, details = ? WHERE id = ?",
                                (message.text, message.state, details_of(message), message.id))
             if message.state != "writing":
                 owner = connection.execute("SELECT owner FROM chats JOIN messages ON messages.chat = chats.id WHERE messages.id = ?",
                                            (message.id,)).fetchone()
-                if owner is not None:       # None: the chat was deleted for good meanwhile
+                if owner is not None:       # None: the chat was permanently deleted in the meantime
                     index_text(connection, owner["owner"], message.id, message.text)
 
     def reopen(self, owner: str, chat_id: str, version: int | None, message_id: int) -> Chat:
-        """Mark an ended reply as in progress again, to be continued. Raises StaleChat."""
+        """Mark a finished reply as in progress again, to continue it. Raises StaleChat."""
         with self._changing(owner, chat_id, version) as connection:
             require_message(connection, chat_id, message_id)
             connection.execute("UPDATE messages SET state = 'writing', writer = ? WHERE id = ?", (this_process(), message_id))
             return read_chat(connection, row_of(connection, owner, chat_id))
 
     def select(self, owner: str, chat_id: str, version: int | None, message_id: int) -> Chat:
-        """Show the line that goes through `message_id`, down to its newest end. Raises StaleChat."""
+        """Show the branch through `message_id`, down to its newest last message. Raises StaleChat."""
         with self._changing(owner, chat_id, version) as connection:
             require_message(connection, chat_id, message_id)
             connection.execute("UPDATE chats SET head = ? WHERE id = ?", (newest_end(tree_of(connection, chat_id), message_id), chat_id))
@@ -170,7 +170,7 @@ class ChatStore:
             connection.execute("UPDATE chats SET head = ? WHERE id = ?", (newest_end(tree_of(connection, chat_id), message_id), chat_id))
             return read_chat(connection, row_of(connection, owner, chat_id))
 
-    # --- the chat as a whole: these changes cannot conflict with another page's work ---
+    # --- the whole chat: these changes cannot conflict with those of another page ---
 
     def rename(self, owner: str, chat_id: str, title: str) -> None:
         title = checked_title(title)
@@ -180,11 +180,11 @@ class ChatStore:
         self._set(owner, chat_id, "is_pinned = ?", is_pinned)
 
     def queue(self, owner: str, chat_id: str, text: str) -> None:
-        """Keep a message for the end of the reply in progress; an empty text removes it."""
+        """Store the message to be sent after the reply in progress; an empty text removes it."""
         self._set(owner, chat_id, "queued = ?", text)
 
     def take_queued(self, owner: str, chat_id: str) -> str:
-        """Remove the queued message and return it: of several callers only one gets it."""
+        """Remove and return the queued message. Only one of several callers gets it."""
         with self._database.transaction(is_writing=True) as connection:
             queued = str(row_of(connection, owner, chat_id)["queued"])
             connection.execute("UPDATE chats SET queued = '' WHERE id = ?", (chat_id,))
@@ -206,7 +206,7 @@ class ChatStore:
             connection.execute(f"UPDATE chats SET {assignment} WHERE id = ?", (*values, chat_id))
 
     def copy(self, owner: str, title: str, path: Sequence[ChatMessage]) -> Chat:
-        """A new chat with this line of messages: a branch, an import, a copy of a shared one."""
+        """A new chat with these messages: a branch, an import, a copy of a shared chat."""
         chat = self.create(owner, title)
         lines = [replace(message, parent=None, state="done" if message.state == "writing" else message.state) for message in path]
         return self.add(owner, chat.id, None, lines) if lines else chat
@@ -214,7 +214,7 @@ class ChatStore:
     # --- at the start of the process ---
 
     def recover(self) -> int:
-        """Mark replies whose process has ended as interrupted, and remove what was deleted long ago. Returns how many replies."""
+        """Mark replies whose process has ended as interrupted, and purge old deletions. Returns the number of those replies."""
         with self._database.transaction(is_writing=True) as connection:
             writing = connection.execute("SELECT messages.id, text, writer, owner FROM messages JOIN chats ON chats.id = chat "
                                          "WHERE state = 'writing'").fetchall()

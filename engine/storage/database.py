@@ -1,4 +1,4 @@
-"""One SQLite file under the data folder, brought up to date when it is opened."""
+"""The SQLite file in the data folder; its schema is migrated when it is first opened."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 LOCK_WAIT_S = 5.0
 DAMAGES = ("not a database", "malformed", "unsupported file format")
 
-# Never change an entry that was released: append the next one.
+# Never change a released entry: append a new one.
 MIGRATIONS = (
     """CREATE TABLE loads (
         model TEXT NOT NULL, quantization TEXT NOT NULL, device TEXT NOT NULL,
@@ -67,18 +67,18 @@ MIGRATIONS = (
 
 
 class Database:
-    """Opens a connection per use: SQLite files are cheap to open, and threads then share nothing."""
+    """Opens a connection for every transaction: SQLite files are cheap to open, and threads then share nothing."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "mindcubes.db"
         self._is_ready = False
-        self.notice = ""        # what a person should know about the file: that a damaged one was set aside
+        self.notice = ""        # for the page: a damaged file was set aside
 
     @contextmanager
     def transaction(self, *, is_writing: bool = False) -> Iterator[sqlite3.Connection]:
         """Commit at the end, roll back on an exception. Raises StorageError.
 
-        `is_writing`: take the write lock at once, so that what is read first stays true until the commit.
+        `is_writing`: take the write lock at the beginning, so that what was read remains true until the commit.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ class Database:
             raise StorageError(str(self.path), getattr(error, "strerror", None) or str(error)) from error
 
     def _prepare(self) -> None:
-        """Bring the file up to date, once. A damaged one is set aside under a name that says when, and a new one was created."""
+        """Migrate the schema, once. A damaged file is renamed, with the time in its name, and a new one is created."""
         if self._is_ready:
             return
         try:
@@ -116,7 +116,7 @@ class Database:
     def _migrate(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         with connection:
-            connection.execute("BEGIN IMMEDIATE")       # two processes may start at once
+            connection.execute("BEGIN IMMEDIATE")       # two processes may start at the same time
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if version > len(MIGRATIONS):
                 raise sqlite3.DatabaseError(f"it was written by a newer version of MindCubes ({version})")

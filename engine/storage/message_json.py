@@ -1,4 +1,4 @@
-"""Messages as JSON keeps them, in the database, in shared copies and in exports."""
+"""Messages as JSON objects: in the database, in shared copies and in exports."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .records import Attachment, ChatMessage, MessageState
 
 
 def message_dict(message: ChatMessage) -> dict[str, Any]:
-    """A message as JSON keeps it; what is empty is left out."""
+    """A message as a JSON object without its empty members."""
     values = {name: value for name, value in asdict(message).items() if name != "versions" and value not in ("", (), None, 0, 0.0)}
     return {"text": "", **values}
 
 
 def message_of(values: dict[str, Any]) -> ChatMessage:
-    """The reverse of `message_dict`. Raises TypeError and EngineError for values that are none."""
+    """The inverse of `message_dict`, for JSON that we wrote ourselves: nothing is checked beyond what the values check."""
     state: MessageState = values.get("state", "done")
     return ChatMessage(**{
         **values, "state": state, "notes": tuple(values.get("notes", ())),

@@ -1,4 +1,4 @@
-"""System prompts that people have saved under a name of their own."""
+"""Saved system prompts, by owner and name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class PresetStore:
         self._database = database
 
     def all(self, owner: str) -> dict[str, str]:
-        """name: text"""
+        """The text of each preset by its name."""
         with self._database.transaction() as connection:
             rows = connection.execute("SELECT name, text FROM presets WHERE owner = ? ORDER BY name", (owner,)).fetchall()
         return {row["name"]: row["text"] for row in rows}

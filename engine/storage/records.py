@@ -1,7 +1,7 @@
-"""What is kept of a conversation. Pure values; `chats.py` reads and writes them.
+"""Chats and their messages as values; `chats.py` reads and writes them.
 
-A chat is a tree: every message names the one before it, and messages with the same parent are versions of each other.
-`Chat.path` is the line from the first message to the chosen last one, which is what a person sees.
+A chat is a tree: every message names its parent, and messages with the same parent are versions of each other.
+`Chat.path` is the branch from the first message to the selected last one, which is what a person sees.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Literal
 
 from ..messages import GenerationOptions, Role, Usage
 
-# A reply being written; ended by itself; stopped by a person; cut off by the end of the process; broken by an error.
+# In order: being generated; complete; stopped by a person; cut off by the end of the process; failed with an error.
 MessageState = Literal["writing", "done", "stopped", "interrupted", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A text that came with a message. `text` is what the model reads."""
+    """A file attached to a message. `text`: what the model reads of it."""
 
     name: str
     text: str
@@ -28,7 +28,7 @@ class Attachment:
 class ChatMessage:
     """`versions`: ids of all messages with the same parent, oldest first. Times in seconds; `created` since the epoch.
 
-    For answers: `model`, `options` and `system_prompt` are what it was written with, `reason` why it ended.
+    For replies: `model`, `options` and `system_prompt` are those it was generated with, `reason` is why it ended.
     """
 
     role: Role
@@ -52,7 +52,7 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ChatSummary:
-    """One line of the list of chats. `version` counts the changes of the chat."""
+    """An entry of the list of chats. `version` counts the changes of the chat."""
 
     id: str
     title: str
@@ -64,7 +64,7 @@ class ChatSummary:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """`system_prompt` and `options` are those last used here; `queued` waits for the end of the answer being written."""
+    """`system_prompt` and `options`: those last used; `queued`: the message to be sent after the reply in progress."""
 
     summary: ChatSummary
     path: tuple[ChatMessage, ...] = ()
@@ -86,7 +86,7 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """A chat that contains what was searched. `pieces` are parts of the found text: (text, whether it is a match)."""
+    """A chat that matches a search. `pieces`: the text around the match, as (text, whether it is a match)."""
 
     chat: ChatSummary
     message_id: int | None          # None: the title

@@ -1,4 +1,4 @@
-"""Benchmark runs as rows: what they are found by, and their content as JSON of the benchmark's own making."""
+"""Benchmark runs as rows: the columns they are searched by, and their content as JSON that only the benchmark interprets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .database import Database
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """`origin`: empty for runs of this machine, else what an import was called. `sweep` and `cell`: which cell of which sweep."""
+    """`origin`: empty for runs of this machine, else the name of the import. `sweep` and `cell`: which cell of which sweep."""
 
     uid: str
     at: float
@@ -26,7 +26,7 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class ResultFilter:
-    """Empty values filter nothing. `text` is a part of the model's name."""
+    """Empty fields do not filter. `text`: part of the model's name."""
 
     text: str = ""
     quantizations: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class ResultStore:
         self._database = database
 
     def add(self, rows: Collection[ResultRow]) -> int:
-        """Returns how many were new: a run that is here already stays as it is."""
+        """Add runs and return how many were new; a run that is already stored is not changed."""
         marks = ", ".join("?" * len(FIELDS.split(", ")))
         with self._database.transaction(is_writing=True) as connection:
             before = connection.total_changes
@@ -68,7 +68,7 @@ class ResultStore:
         return ResultRow(*row) if row else None
 
     def cells(self, sweep: str) -> frozenset[str]:
-        """Cells of a sweep that are measured."""
+        """The cells of a sweep that have been measured."""
         with self._database.transaction() as connection:
             return frozenset(row["cell"] for row in connection.execute("SELECT cell FROM benchmarks WHERE sweep = ?", (sweep,)))
 

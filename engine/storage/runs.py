@@ -1,4 +1,4 @@
-"""Jobs as rows: what long work is, how far it came, how it ended."""
+"""Background jobs as rows: what they do, their progress and how they ended."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .database import Database
 
 JobState = Literal["running", "done", "failed", "cancelled", "interrupted"]
 MAX_LOG_CHARS = 20_000      # the newest part is kept
-KEPT_JOBS = 200             # finished ones, per kind
+KEPT_JOBS = 200             # finished jobs per kind
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`done` of `total` in `unit` (total 0: unknown). `result`: JSON of the work's own making. Times in seconds since the epoch."""
+    """`done` of `total` in `unit` (total 0: unknown). `result`: JSON of this kind of job. Times in seconds since the epoch."""
 
     id: int
     kind: str
@@ -31,7 +31,7 @@ class Job:
     log: str = ""
     result: str = ""
     error: str = ""
-    error_kind: str = ""        # the class of the error, where it is one of the engine's
+    error_kind: str = ""        # the class name of an EngineError
     created: float = 0.0
     updated: float = 0.0
 
@@ -41,7 +41,7 @@ class Job:
 
     @property
     def share(self) -> float | None:
-        """0 to 1; None where the length is unknown."""
+        """From 0 to 1; None if the total is unknown."""
         return min(1.0, self.done / self.total) if self.total else None
 
 
@@ -55,7 +55,7 @@ class JobStore:
         self._database = database
 
     def add(self, kind: str, title: str, owner: str, facts: str) -> Job:
-        """`facts`: what the work needs to be started again, as its kind writes it."""
+        """`facts`: what this kind of job needs to be started again."""
         now = time.time()
         with self._database.transaction(is_writing=True) as connection:
             cursor = connection.execute(
@@ -96,7 +96,7 @@ class JobStore:
             connection.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (job_id,))
 
     def interrupt(self) -> int:
-        """Mark jobs whose process has ended as interrupted; returns how many."""
+        """Mark jobs whose process has ended as interrupted, and return how many."""
         with self._database.transaction(is_writing=True) as connection:
             rows = connection.execute("SELECT id, process FROM jobs WHERE state = 'running'").fetchall()
             ended = [row["id"] for row in rows if row["process"] == this_process() or not is_alive(row["process"])]

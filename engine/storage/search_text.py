@@ -1,7 +1,7 @@
-"""Words as a search sees them: no case, no accents, dotted and dotless i alike, Chinese characters one by one.
+"""Normalized words for search: no case, no accents, dotted and dotless i alike, Chinese characters one by one.
 
-SQLite's own tokenizer keeps a run of Chinese characters as one word and Turkish ı apart from i, so texts and queries are
-both folded here before they reach it.
+SQLite's own tokenizer keeps a run of Chinese characters as one word and Turkish ı apart from i, so texts and queries
+are both normalized here first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import unicodedata
 
 MAX_QUERY_WORDS = 16
 SNIPPET_CHARS = 160
-# Han, kana, Hangul: written without spaces, or searched by parts of words.
+# Han, kana, Hangul: written without spaces, or searched by part of a word.
 _IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff])")
 _WORD = re.compile(r"\w+")
 
@@ -23,7 +23,7 @@ def fold(text: str) -> str:
 
 
 def words_of(text: str) -> str:
-    """The words of `text` with spaces between them, as the index keeps them."""
+    """The words of `text` separated by spaces, as the index stores them."""
     return _IDEOGRAPH.sub(r" \1 ", fold(text))
 
 
@@ -33,7 +33,7 @@ def split(query: str) -> list[str]:
 
 
 def query_of(text: str) -> str:
-    """An FTS5 expression that finds every word of `text`, the last one as a beginning; empty if there is no word."""
+    """An FTS5 expression for all words of `text`, the last one as a prefix; empty if there is no word."""
     phrases = []
     for word in split(text):
         parts = _IDEOGRAPH.sub(r" \1 ", word).split()
@@ -61,7 +61,7 @@ def snippet(text: str, query: str) -> tuple[tuple[str, bool], ...]:
 
 
 def _fold_with_places(text: str) -> tuple[str, list[int]]:
-    """The folded text, and for each of its characters where it stands in `text`."""
+    """The folded text, and the position in `text` of each of its characters."""
     chars: list[str] = []
     places: list[int] = []
     for place, char in enumerate(text):

@@ -1,4 +1,4 @@
-"""Links to read-only copies of conversations."""
+"""Share links: read-only copies of chats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ShareStore:
         self._database = database
 
     def add(self, owner: str, chat: Chat) -> Share:
-        """A copy of what the chat shows now, readable by whoever has its token."""
+        """Copy what the chat shows now. Anyone with the token can read the copy."""
         share = Share(secrets.token_urlsafe(18), chat.id, chat.summary.title, time.time(), chat.path)
         with self._database.transaction(is_writing=True) as connection:
             connection.execute("INSERT INTO shares (token, chat, owner, title, created, content) VALUES (?, ?, ?, ?, ?, ?)",
@@ -28,7 +28,7 @@ class ShareStore:
         return share
 
     def of_chat(self, owner: str, chat_id: str) -> tuple[Share, ...]:
-        """The links that lead to this chat now, newest first, without their content."""
+        """The links to copies of this chat, newest first, without their content."""
         with self._database.transaction() as connection:
             rows = connection.execute("SELECT * FROM shares WHERE owner = ? AND chat = ? ORDER BY created DESC",
                                       (owner, chat_id)).fetchall()

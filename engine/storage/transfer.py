@@ -1,6 +1,6 @@
-"""Conversations as text: out as Markdown for people or as JSON, in from our JSON and the formats of `formats.py`.
+"""Export and import of chats: out as Markdown for people or as JSON, in from our JSON and the formats of `formats.py`.
 
-Only what is shown goes out: of a tree of versions, the chosen line. Ids do not travel.
+Only what is shown is exported: the selected branch of the tree of versions. Ids are left out.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ def to_markdown(chat: Chat) -> str:
 
 
 def to_json(chats: Sequence[Chat]) -> str:
-    """What `read_chats` reads back with equal paths, but for ids."""
+    """JSON that `read_chats` reads back with the same messages, except for their ids."""
     written = [{"title": chat.summary.title, "created": chat.summary.created, "system_prompt": chat.system_prompt,
                 "messages": [message_dict(replace(message, id=0, parent=None)) for message in chat.path]} for chat in chats]
     return json.dumps({"format": FORMAT, "version": VERSION, "chats": written}, ensure_ascii=False, indent=1)
 
 
 def read_chats(text: str) -> tuple[ImportedChat, ...]:
-    """All chats of a file that have messages; at least one. Raises InvalidRequest, which names the chat and what is wrong."""
+    """The chats of a file that have messages; at least one. Raises InvalidRequest, which names the chat and what is wrong."""
     if len(text) > MAX_IMPORT_CHARS:
         raise InvalidRequest("the import", f"{len(text):,} characters", f"at most {MAX_IMPORT_CHARS:,} characters")
     values, is_own = _chats(_parsed(text.removeprefix("\ufeff")))
@@ -77,9 +77,9 @@ def read_chats(text: str) -> tuple[ImportedChat, ...]:
 
 
 def title_of(text: str) -> str:
-    """The beginning of a message as a title, without Markdown marks, at most MAX_TITLE_WORDS_CHARS; empty if it is blank.
+    """The beginning of a message as a title, without Markdown marks, at most MAX_TITLE_WORDS_CHARS; empty for a blank message.
 
-    Taken from the first line that has words, or else from the first that has anything.
+    It comes from the first line with words, or else from the first that is not blank.
     """
     lines = [plain for plain in _plain_lines(text.strip()[:MAX_TITLE_SEARCH_CHARS]) if plain]
     line = next((plain for plain in lines if re.search(r"\w", plain)), lines[0] if lines else "")
@@ -107,7 +107,7 @@ def _date(seconds: float) -> str:
 
 
 def _closed(text: str) -> str:
-    """With the end of a code block that was cut off, so that it does not swallow the rest of the file."""
+    """`text` with its last code block closed if it was cut off, so that the rest of the file is not part of the block."""
     opened = ""
     for fence, info in _FENCE.findall(text):
         if not opened:
@@ -118,7 +118,7 @@ def _closed(text: str) -> str:
 
 
 def _chats(parsed: Any) -> tuple[list[Any], bool]:
-    """The chats of a file, still unread, and whether it is one of ours."""
+    """The unparsed chats of a file, and whether MindCubes wrote it."""
     match parsed:
         case {"format": "mindcubes-chats"}:
             file = Value(parsed, "the import")
@@ -133,14 +133,14 @@ def _chats(parsed: Any) -> tuple[list[Any], bool]:
 
 
 def _parsed(text: str) -> Any:
-    """One JSON value, or a list of those on the lines. Raises InvalidRequest."""
+    """The JSON value of a file, or a list of those on its lines. Raises InvalidRequest."""
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     try:
         return _json(text, 1)
     except InvalidRequest:
         if len(lines) < 2 or not _is_json(lines[0][1]):
             raise
-    return [_json(line, number) for number, line in lines[:MAX_CHATS + 1]]      # one more is refused by the caller
+    return [_json(line, number) for number, line in lines[:MAX_CHATS + 1]]      # one too many: the caller refuses them
 
 
 def _is_json(text: str) -> bool:

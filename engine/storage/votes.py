@@ -10,7 +10,7 @@ from .database import Database
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """`score` of the first: 1 it was better, 0 the second was, 0.5 neither."""
+    """`score` of the first model: 1 if it was better, 0 if the second was, 0.5 for a tie."""
 
     first: str
     second: str
