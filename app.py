@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_verbose = parser.parse_args(arguments).verbose
     logging.basicConfig(level=logging.INFO if is_verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    gc.disable()        # a fifth of the start would go into looking for garbage among freshly imported modules
+    gc.disable()        # collecting garbage among freshly imported modules takes a fifth of the start
     try:
         settings = Settings.from_env()
         engine = Engine(settings)
@@ -67,7 +67,7 @@ def serve(engine: Engine, settings: Settings) -> None:
 
 
 def _report(load: LoadJob) -> None:
-    """One line when the first model is loaded, or why it could not be."""
+    """Print a line when the first model is loaded, or the reason why it could not be."""
     try:
         seconds = [event.seconds for event in load.follow()][-1]
     except EngineError as error:        # the page shows it too
@@ -81,7 +81,7 @@ def _say(line: str) -> None:
 
 
 def _has_desktop(settings: Settings) -> bool:
-    """Whether a person sits in front of this machine, so that opening a browser helps."""
+    """Whether someone is working at this machine, so that opening a browser is useful."""
     if settings.is_public or os.environ.get("CI") or not sys.stdout.isatty():
         return False
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

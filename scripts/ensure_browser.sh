@@ -1,5 +1,5 @@
 #!/bin/sh
-# The browser journeys need Chromium: the system's where there is one, else Debian's package, else Playwright's build.
+# Installs Chromium for the browser tests unless there is one: the Debian package, or else the build of Playwright.
 set -eu
 for name in chromium chromium-browser google-chrome; do
     if command -v "$name" >/dev/null 2>&1; then exit 0; fi

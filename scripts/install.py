@@ -1,6 +1,6 @@
-"""pip install with a sign of life: which package, how large, how long it has taken. Arguments are pip's.
+"""Runs pip install and shows its progress: package, size, elapsed time. The arguments are those of pip install.
 
-In a terminal one line is updated; elsewhere only packages of LARGE_MB and more get a line. pip's own output is shown if it fails.
+In a terminal a single line is updated; elsewhere only packages of LARGE_MB or more get a line. pip's output is shown if it fails.
 Uses the standard library only, since it runs before anything is installed.
 """
 
@@ -15,7 +15,7 @@ import time
 from typing import IO
 
 LARGE_MB = 20
-# "  Downloading torch-2.13.0-cp311-cp311-linux_x86_64.whl (196.3 MB)", and the same for a file that pip has kept
+# "  Downloading torch-2.13.0-cp311-cp311-linux_x86_64.whl (196.3 MB)", and the same for a cached file
 FILE = re.compile(r"(?:Downloading|Using cached) (?:\S*/)?([^\s/]+?)-(\d[^-\s]*)\S* \(([\d.]+) (kB|MB|GB)\)")
 MEGABYTES = {"kB": 1e-3, "MB": 1.0, "GB": 1e3}
 
@@ -39,7 +39,7 @@ def _read(stream: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
 
 
 def _show(lines: queue.SimpleQueue[str | None], started: float, *, is_terminal: bool) -> list[str]:
-    """Report progress until the last line; returns all of them."""
+    """Show progress until pip's last line, and return all lines."""
     output: list[str] = []
     num_packages, megabytes, step = 0, 0.0, "looking for packages"
     while True:

@@ -31,7 +31,7 @@ def ask(page: Page, question: str, count: int) -> None:
 
 
 def solve(page: Page) -> None:
-    """A program of the model, and one of a person that draws."""
+    """A program of the model, then one by a person that draws a plot."""
     page.locator("[data-tab-id=agent]").first.click()
     page.locator("#mc-approve input").uncheck()
     page.locator("#mc-agent-welcome [data-value=primes]").click()
@@ -45,7 +45,7 @@ def solve(page: Page) -> None:
 
 
 def measure(page: Page) -> None:
-    """The built-in model in each quantization, if nobody has measured it yet."""
+    """Measure the built-in model in each quantization, unless it has been measured already."""
     page.locator("[data-tab-id=benchmark]").first.click()
     page.wait_for_selector("#mc-bench-history h2")
     if not page.locator(".mc-history tbody tr").count():

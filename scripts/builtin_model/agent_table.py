@@ -29,7 +29,7 @@ from .repairs import break_program
 
 
 class Breaking:
-    """A provider whose first reply is given, and all others are the model's."""
+    """A provider whose first reply is a given text; all later ones come from the model."""
 
     def __init__(self, provider: LocalModelProvider, first: str) -> None:
         self._provider, self._first = provider, first
@@ -49,7 +49,7 @@ class Breaking:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`broken` is a program to be taken for the model's first one, or empty."""
+    """`broken`: a program to use as the model's first one, or empty."""
 
     kind: str
     turn: Turn
@@ -60,7 +60,7 @@ class Asked:
 class Result:
     asked: Asked
     end: str            # how the loop ended
-    errors: int         # runs that failed on the way
+    errors: int         # failed runs
     calls: int
     is_right: bool
 
@@ -74,7 +74,7 @@ def questions(seed: int) -> Iterator[Asked]:
 
 
 def misspelled(task: Task, rng: random.Random) -> Asked:
-    """A program of this kind with a NameError in it."""
+    """A program of this kind that raises a NameError."""
     while True:
         turn = corpus.program_turn(task, rng.choice(corpus.LANGUAGES), "heldout", rng)
         assert turn.program is not None
@@ -96,7 +96,7 @@ def ask(provider: LocalModelProvider, asked: Asked) -> Result:
 
 
 def table(results: Sequence[Result]) -> str:
-    """A summary and a row for every kind."""
+    """A summary, and a table with a row for each kind."""
     by_kind: dict[str, dict[str, Result]] = {}
     for result in results:
         name, column = result.asked.kind.split()

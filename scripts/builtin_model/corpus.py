@@ -1,7 +1,7 @@
 """The corpus of the built-in model: short exchanges made from the topics and program tasks of this folder.
 
-Everything is drawn from a seeded generator, so the corpus is the same every time. What the evaluation asks (held-out
-phrasings, openings, endings and values) is never drawn for training.
+Everything is drawn from a seeded generator, so the corpus is reproducible. What the evaluation uses (held-out phrasings,
+openings, endings and values) is never drawn for training.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Topic:
     name: str
     language: Language
     answer: str
-    facts: tuple[tuple[str, ...], ...]      # all of them, each in any of its forms
+    facts: tuple[tuple[str, ...], ...]      # every fact is required, in any of its forms
     ask: tuple[str, ...]
     heldout: tuple[str, ...]
     slots: dict[str, list[str]]
@@ -50,7 +50,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One exchange. `context` holds earlier (question, reply) pairs that are read but not learned."""
+    """One exchange. `context`: earlier (question, reply) pairs, which are part of the input but not of the loss."""
 
     question: str
     reply: str

@@ -1,4 +1,4 @@
-"""Asks the built-in model what it was never trained on, and writes the table into its card.
+"""Evaluates the built-in model on held-out questions, and writes the table into its model card.
 
     python -m scripts.builtin_model.evaluate engine/models/builtin --card
 
@@ -66,7 +66,7 @@ def answer(turns: Sequence[Turn], folder: Path, batch: int = 32) -> list[str]:
 
 
 def printed(code: str) -> str | None:
-    """What a program prints, or None when it fails."""
+    """The output of a program, or None if it fails."""
     try:
         done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Turns the core of a question or request into what a person might type: openings, endings, slips, casing.
+"""Varies the core of a question or request as people type it: openings, endings, typing errors, casing.
 
 Only the fixed words of a template are touched; placeholders such as ``<n>`` are filled afterwards and stay exact.
 Openings and endings marked held out are used by the evaluation alone.
@@ -87,7 +87,7 @@ FILLER = {"en": {"the", "a", "an", "of", "is", "my", "it", "that", "to"}, "tr": 
 
 
 def request(phrases: Phrases, language: Language, split: Split, rng: random.Random) -> str:
-    """A request for a program, with its placeholders still in it."""
+    """A request for a program, with its placeholders not yet filled."""
     shape, before, after = rng.choice(REQUESTS[language][split])
     core = rng.choice(getattr(phrases, shape))
     return finish(before + core + after, language, split, rng, is_question=before.startswith(("can", "could", "how")))
@@ -101,14 +101,14 @@ def question(core: str, language: Language, split: Split, rng: random.Random) ->
 
 
 def _thinned(core: str, rng: random.Random) -> str:
-    """A question with some words missing, so that what decides is learned from each of the others."""
+    """A question without some of its words, so that the model does not depend on any single one of them."""
     words = core.split(" ")
     kept = [word for word in words if "<" in word or rng.random() > 0.25]
     return " ".join(kept) if len(kept) >= 2 else core
 
 
 def finish(text: str, language: Language, split: Split, rng: random.Random, *, is_question: bool) -> str:
-    """Adds slips of typing (training only), casing and final punctuation."""
+    """Add typing errors (training only), casing and final punctuation."""
     if split == "train":
         words = text.split(" ")
         if len(words) > 4 and rng.random() < 0.15:

@@ -1,4 +1,4 @@
-"""Breaks a good program so that it raises, and tells about it the way Python does."""
+"""Breaks a correct program so that it raises an error, and returns Python's traceback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEYWORDS = frozenset(
 
 
 def break_program(code: str, rng: random.Random) -> tuple[str, str] | None:
-    """A broken version of `code` and its traceback; None where the drawn damage happens to do no harm."""
+    """A broken version of `code` and its traceback; None if the random change happens to break nothing."""
     damage = rng.choice((_misspell, _misspell, _drop_line, _drop_character, _drop_character, _call_missing))
     broken = damage(code, rng)
     if broken is None or broken == code:
@@ -30,7 +30,7 @@ class _Endless(BaseException):
 
 
 def _line_budget(lines: int) -> Any:
-    """A trace function that ends a program which would never end: counted in lines, so that seeds stay repeatable."""
+    """A trace function that stops endless programs. It counts lines, not seconds, so that a seed always gives the same result."""
     left = lines
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
@@ -44,7 +44,7 @@ def _line_budget(lines: int) -> Any:
 
 
 def run_error(code: str) -> str | None:
-    """The traceback that running `code` gives, cut to the program's own frames; None if it runs or never ends."""
+    """The traceback of `code`, reduced to the frames of the program itself; None if it succeeds or never ends."""
     previous = sys.gettrace()
     sys.settrace(_line_budget(20_000))
     try:

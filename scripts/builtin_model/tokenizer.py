@@ -1,4 +1,4 @@
-"""The tokenizer of the built-in model: byte-level BPE over whole words, everything rarer spelled letter by letter.
+"""The tokenizer of the built-in model: byte-level BPE over whole words; rare words are spelled letter by letter.
 
 The vocabulary holds the 256 bytes, the frequent words of the corpus, and merges for the letters of Turkish and nothing
 between a letter and a word (`ignore_merges`). A name or word that a request brings along is therefore spelled with the
@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
-# Line breaks with the indentation that follows, words, single digits, operators and single signs (with a leading space).
+# Line breaks with the indentation that follows, words, single digits, operators and other single characters (with a leading space).
 PATTERN = r"\n[ ]*| ?\p{L}+|\p{N}| ?(?:```|==|!=|<=|>=|\+=|-=|\*=|//|\*\*|[^\s\p{L}\p{N}])|\s"
 SPECIAL = ("<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 CHAT_TEMPLATE = (

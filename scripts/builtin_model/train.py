@@ -1,7 +1,7 @@
 """Trains the built-in model from scratch: python -m scripts.builtin_model.train --out engine/models/builtin
 
 A decoder of 4.3 M parameters (Qwen3 architecture) reads rows of several unrelated exchanges, the way a chat grows, and
-learns the replies only. Seeds are fixed. Muon for the matrices, AdamW for the rest; bf16 products, fp32 weights.
+learns the replies only. Seeds are fixed. Muon for the matrices, AdamW for the rest; bf16 matrix multiplications, fp32 weights.
 Does not evaluate: see evaluate.py.
 """
 
@@ -28,8 +28,8 @@ WINDOW = 2048
 TOKENS_PER_STEP = 5120
 SHORT_ROW, LONG_ROW = 256, 2048
 LONG_SHARE, LONG_EVERY = 0.1, 6     # among the last steps, one in six sees rows as long as the window
-# What an answer says is decided in its first tokens. While that is being learned, most answers are cut short, so that the
-# same time shows twice as many questions; later most are whole. The first tokens of every reply weigh more.
+# The first tokens of an answer decide its content. Early in training most answers are truncated, so that twice as many
+# questions are seen in the same time; later most are complete. The first tokens of every reply have a higher weight.
 CUT_EARLY, CUT_LATE, CUT_TOKENS = 0.8, 0.2, 12
 EARLY_SHARE = 1 / 3
 FIRST_TOKENS, FIRST_WEIGHT = 4, 3.0
@@ -46,7 +46,7 @@ def model_config(vocabulary: int) -> Qwen3Config:
 
 
 def vocabulary_texts() -> Iterator[str]:
-    """Every fixed word of the corpus, without the values of placeholders."""
+    """All fixed texts of the corpus, without the values of placeholders."""
     def plain(text: str) -> str:
         return re.sub(r"<\w+>", "1", text)
 
@@ -72,7 +72,7 @@ def vocabulary_texts() -> Iterator[str]:
 
 
 def encode(turn: Turn, tok: PreTrainedTokenizerFast) -> Row:
-    """Token ids of an exchange and the weight of each in the loss: 0 for what is only read."""
+    """Token ids of an exchange and the loss weight of each: 0 for the prompt."""
     prompt = tok.apply_chat_template(corpus.messages(turn), add_generation_prompt=True, return_dict=True)["input_ids"]
     reply = tok(turn.reply + "<|end|>", add_special_tokens=False)["input_ids"]
     first = min(FIRST_TOKENS, len(reply))
@@ -80,7 +80,7 @@ def encode(turn: Turn, tok: PreTrainedTokenizerFast) -> Row:
 
 
 def rows(tok: PreTrainedTokenizerFast, length: int, seed: int, cut_share: float) -> Iterator[Row]:
-    """Rows of `length` tokens: a system prompt now and then, then exchanges until the next one does not fit."""
+    """Rows of `length` tokens: sometimes a system prompt, then exchanges until the next one does not fit."""
     rng = random.Random(seed)
     ids: list[int] = []
     weights: list[float] = []
@@ -111,7 +111,7 @@ def batches(tok: PreTrainedTokenizerFast, length: int, seed: int, cut_share: flo
 
 
 def rate(step: int, steps: int) -> float:
-    """Share of the peak learning rate: 2 % warm-up, level to a third of the way, then a straight line to zero."""
+    """Fraction of the peak learning rate: 2 % warm-up, constant until a third of the steps, then linear decay to zero."""
     warmup, level = max(1, steps // 50), steps // 3
     if step < warmup:
         return (step + 1) / warmup
@@ -120,7 +120,7 @@ def rate(step: int, steps: int) -> float:
 
 def train(out: Path, steps: int, seed: int = 7, peak: float = 2e-2, adam_peak: float = 4e-3, *,
           resume: Path | None = None, first_step: int = 0) -> None:
-    """Write the model to `out`, now and then and at the end. `resume`: weights to go on from, at `first_step`."""
+    """Save the model to `out`, regularly and at the end. `resume`: weights to continue from, at `first_step`."""
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tok = tokenizer.build(vocabulary_texts(), VOCABULARY, WINDOW)
