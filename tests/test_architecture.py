@@ -123,6 +123,13 @@ def test_files_and_functions_are_short() -> None:
     assert long == []
 
 
+def test_the_page_reaches_what_is_stored_through_the_engines_methods() -> None:
+    used = [f"{path.relative_to(ROOT)}:{node.lineno}" for path in sources("ui", "api")
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.Attribute) and node.attr in ("store", "database", "_store")]
+    assert used == []
+
+
 def test_remote_code_is_never_trusted() -> None:
     calls = [(path, node.value.value) for path in sources("engine", "ui", "api") for node in ast.walk(ast.parse(path.read_text("utf-8")))
              if isinstance(node, ast.keyword) and node.arg == "trust_remote_code" and isinstance(node.value, ast.Constant)]

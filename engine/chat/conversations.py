@@ -50,14 +50,14 @@ class Conversations(SavedChats):
         Without a chat id a new chat is made. Raises InvalidRequest (MessageTooLong) before anything is kept.
         """
         question.check()
-        chat = self._chats.get(owner, chat_id) if chat_id else None
+        chat = self.store.get(owner, chat_id) if chat_id else None
         if chat:
             self._require_idle(chat.id)
         before = chat.path if chat else ()
         message = ChatMessage("user", question.text, parent=before[-1].id if before else None, attachments=question.attachments)
         self._require_room(owner, len(asks))
         self._require_fit((*before, message), asks)
-        chat = chat or self._chats.create(owner, title_of(question.text) or question.attachments[0].name)
+        chat = chat or self.store.create(owner, title_of(question.text) or question.attachments[0].name)
         return self._begin(owner, chat.id, version, message, asks)
 
     def edit(self, owner: str, chat_id: str, version: int, message_id: int, text: str, asks: Sequence[Ask]) -> Chat:
@@ -85,7 +85,7 @@ class Conversations(SavedChats):
         if not self._replies.reserve(chat_id):
             raise _busy()
         try:
-            chat = self._chats.reopen(owner, chat_id, version, message_id)
+            chat = self.store.reopen(owner, chat_id, version, message_id)
         except BaseException:
             self._replies.release(chat_id)
             raise
@@ -111,15 +111,15 @@ class Conversations(SavedChats):
              answers: Sequence[ChatMessage]) -> tuple[Chat, list[ChatMessage]]:
         """Keep the question, if it is new, and its answers; the first of them is shown."""
         if question.id:
-            chat = self._chats.add(owner, chat_id, version, [replace(answers[0], parent=question.id)])
+            chat = self.store.add(owner, chat_id, version, [replace(answers[0], parent=question.id)])
         else:
-            chat = self._chats.add(owner, chat_id, version, [question, answers[0]])
+            chat = self.store.add(owner, chat_id, version, [question, answers[0]])
         first = chat.path[-1]
         added = [first]
         for answer in answers[1:]:
-            added.append(self._chats.add(owner, chat_id, None, [replace(answer, parent=first.parent)]).path[-1])
+            added.append(self.store.add(owner, chat_id, None, [replace(answer, parent=first.parent)]).path[-1])
         if len(added) > 1:
-            chat = self._chats.select(owner, chat_id, None, first.id)
+            chat = self.store.select(owner, chat_id, None, first.id)
         return chat, added
 
     def _start(self, owner: str, chat: Chat, answers: list[tuple[ChatMessage, Ask]]) -> None:
@@ -167,7 +167,7 @@ class Conversations(SavedChats):
             self._engine.check_prompt(prompt_messages(path, ask.system_prompt), ask.options)
 
     def _find(self, owner: str, chat_id: str, message_id: int, role: str) -> tuple[Chat, int]:
-        chat = self._chats.get(owner, chat_id)
+        chat = self.store.get(owner, chat_id)
         self._require_idle(chat_id)
         for index, message in enumerate(chat.path):
             if message.id == message_id and message.role == role:
@@ -195,7 +195,7 @@ class Conversations(SavedChats):
 
     def _save(self, reply: ReplyInProgress) -> None:
         try:
-            self._chats.save_reply(reply.snapshot().message)
+            self.store.save_reply(reply.snapshot().message)
             reply.set_save_problem(None)
         except StorageError as error:       # the reply stays readable; the page says that it is not kept
             log.error("%s", error)
@@ -212,12 +212,12 @@ class Conversations(SavedChats):
         if last.message.state != "done":
             return
         try:
-            queued = self._chats.take_queued(owner, chat_id)
+            queued = self.store.take_queued(owner, chat_id)
             if queued:
                 try:
                     self.send(owner, chat_id, None, Question(queued), [ask])
                 except EngineError:
-                    self._chats.queue(owner, chat_id, queued)
+                    self.store.queue(owner, chat_id, queued)
                     raise
         except EngineError as error:        # it stays queued, where the page shows it
             log.warning("A queued message could not be sent: %s", error)
@@ -225,21 +225,21 @@ class Conversations(SavedChats):
     def queue(self, owner: str, chat_id: str, text: str) -> bool:
         """Keep a message until the reply in progress has ended. False if it has ended already: then nothing is kept."""
         Question(text).check()
-        chat = self._chats.get(owner, chat_id)
-        self._chats.queue(owner, chat_id, f"{chat.queued}\n\n{text}" if chat.queued else text)
+        chat = self.store.get(owner, chat_id)
+        self.store.queue(owner, chat_id, f"{chat.queued}\n\n{text}" if chat.queued else text)
         if self.is_writing(chat_id):
             return True
-        return not self._chats.take_queued(owner, chat_id)       # sent meanwhile by the reply that ended
+        return not self.store.take_queued(owner, chat_id)       # sent meanwhile by the reply that ended
 
     def delete(self, owner: str, chat_id: str) -> None:
         """Stop its replies and delete it; `restore` undoes that."""
         self.stop(owner, chat_id)
-        self._chats.delete(owner, chat_id)
+        self.store.delete(owner, chat_id)
 
     def delete_message(self, owner: str, chat_id: str, version: int | None, message_id: int) -> Chat:
         """Delete a message and what follows it. Raises EngineBusy while a reply is in progress, and StaleChat."""
         self._require_idle(chat_id)
-        return self._chats.delete_message(owner, chat_id, version, message_id)
+        return self.store.delete_message(owner, chat_id, version, message_id)
 
     def others_active(self, owner: str, within_s: float) -> int:
         """How many other owners have a reply in progress, or asked for one in the last `within_s` seconds."""
@@ -264,7 +264,7 @@ class Conversations(SavedChats):
         tasks = self._replies.get(chat_id)
         if tasks or not with_ended:
             return tuple(task.snapshot() for task in tasks if task.owner == owner)
-        self._chats.version(owner, chat_id)     # raises for somebody else's
+        self.store.version(owner, chat_id)     # raises for somebody else's
         with self._lock:
             _, ended = self._ended.get(chat_id, (0.0, []))
         return tuple(reply.snapshot() for reply in ended)

@@ -124,7 +124,7 @@ def test_two_asks_are_two_versions_written_at_once(conversations: Conversations)
 
 def test_a_queued_message_is_sent_when_the_answer_ends_even_without_a_page(conversations: Conversations) -> None:
     chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
-    conversations._chats.queue(ANN, chat.id, "and then?")
+    conversations.store.queue(ANN, chat.id, "and then?")
     deadline = time.monotonic() + 60
     while len(conversations.get(ANN, chat.id).path) < 4 and time.monotonic() < deadline:
         time.sleep(0.05)
