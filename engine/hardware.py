@@ -56,6 +56,8 @@ def detect(device: str = "auto") -> Hardware:
     """
     import torch
 
+    from .compat.torch import has_bfloat16_kernels
+
     has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     present = {"cpu": True, "cuda": has_cuda, "mps": has_mps}
     kind = ("cuda" if has_cuda else "mps" if has_mps else "cpu") if device == "auto" else device.split(":")[0]
@@ -71,7 +73,7 @@ def detect(device: str = "auto") -> Hardware:
         return Hardware("cuda", torch.cuda.get_device_name(0), count, dtype, reason, total, is_x86_64, _cores())
     if kind == "mps":
         return Hardware("mps", "Apple GPU", 1, "float16", "Apple GPUs are fastest in float16", _total_ram_bytes(), is_x86_64, _cores())
-    bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) if is_x86_64 else False
+    bf16 = has_bfloat16_kernels() if is_x86_64 else False
     reason = "this CPU multiplies in bfloat16" if bf16 else "this CPU has no fast 16-bit arithmetic"
     return Hardware("cpu", _cpu_name(), 1, "bfloat16" if bf16 else "float32", reason, _total_ram_bytes(), is_x86_64, _cores())
 

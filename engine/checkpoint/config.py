@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ..compat.transformers import is_causal_architecture, is_known_architecture
 from ..errors import UnsupportedModel
 
 PACKAGES = {"gptq": "gptqmodel", "awq": "gptqmodel", "compressed-tensors": "compressed_tensors"}     # by quantization method
@@ -26,7 +27,7 @@ def read_config(folder: Path, model: str) -> dict[str, Any]:
         why = ("its architecture is unknown to transformers, or needs code from the repository, which is never run."
                if (folder / "config.json").is_file() else "it has no config.json.")
         raise UnsupportedModel(model, why) from error
-    if not _is_causal(config.model_type):
+    if not is_causal_architecture(config.model_type):
         raise UnsupportedModel(model, f"{config.model_type} is not a causal language model.")
     return dict(config.to_dict())
 
@@ -58,21 +59,13 @@ def unsupported_reason(config: Mapping[str, Any]) -> str:
     """Why config.json alone rules the model out, or "". Nothing is known of an empty one."""
     if not config:
         return ""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-
     kind = config.get("model_type")
-    if kind not in CONFIG_MAPPING_NAMES:
+    if not is_known_architecture(kind):
         return f"its architecture ({kind}) is unknown to transformers, or needs code from the repository, which is never run."
-    if not _is_causal(kind):
+    if not is_causal_architecture(kind):
         return f"{kind} is not a causal language model."
     quantization = config.get("quantization_config")
     method = str(quantization.get("quant_method", "")) if isinstance(quantization, dict) else ""
     if method in PACKAGES and find_spec(PACKAGES[method]) is None:
         return f"it is stored in {method}, which needs the package {PACKAGES[method]}."
     return ""
-
-
-def _is_causal(model_type: object) -> bool:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES

@@ -15,9 +15,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.generation.continuous_batching.cache import PagedAttentionCache
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+
+from ..compat.continuous_batching import PagedAttentionCache, PagedLayer, sdpa_attention_forward, sdpa_mask
+from ..compat.transformers import attention_kernel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -61,11 +61,9 @@ def attend_per_reply(module: torch.nn.Module, query: torch.Tensor, key: torch.Te
     for name in ("softcap", "position_bias", "s_aux"):
         if kwargs.get(name) is not None:
             raise ValueError(f"paged attention with `{name}` is not supported")
-    allocator = cache.layer_to_allocator[module.layer_idx]
-    plan = _plan(cache, allocator, kwargs)
-    read_index = list(kwargs["read_index"])
-    read_index[allocator.index] = plan.read_index
-    key, value = cache.update(key, value, module.layer_idx, {**kwargs, "read_index": read_index})
+    layer = PagedLayer(cache, module, kwargs)
+    plan = _plan(cache, layer)
+    key, value = layer.update(key, value, plan.read_index)
     queries, keys, values = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))     # (tokens, heads, dim)
     result = queries.new_empty(*queries.shape[:2], values.shape[-1])
     for group in plan.groups:
@@ -88,15 +86,13 @@ def _attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, gro
     return attended.transpose(1, 2)
 
 
-def _plan(cache: PagedAttentionCache, allocator: Any, kwargs: dict[str, Any]) -> _Plan:
+def _plan(cache: PagedAttentionCache, layer: PagedLayer) -> _Plan:
     """The step's plan for this kind of layer, made by its first layer."""
     plans = _plans.setdefault(cache, {})
-    plan = plans.get(allocator.index)
-    step = kwargs["cu_seq_lens_q"]
+    plan = plans.get(layer.kind)
+    step = layer.query_bounds
     if plan is None or plan.step is not step:
-        bounds = kwargs["cu_seq_lens_k"][allocator.layer_type].tolist()
-        window = getattr(allocator, "sliding_window", None)
-        plan = plans[allocator.index] = make_plan(step, bounds, kwargs["read_index"][allocator.index], window)
+        plan = plans[layer.kind] = make_plan(step, layer.key_bounds.tolist(), layer.read_index, layer.window)
     return plan
 
 
@@ -154,7 +150,7 @@ def _causal(num_queries: int, num_keys: int, window: int | None) -> torch.Tensor
 
 def use_per_reply(model: PreTrainedModel) -> bool:
     """Let the model's paged attention run per reply where that is faster: SDPA on a CPU. Returns whether it does."""
-    if model.device.type != "cpu" or model.config._attn_implementation not in ("sdpa", NAME):
+    if model.device.type != "cpu" or attention_kernel(model) not in ("sdpa", NAME):
         return False
     AttentionInterface.register(NAME, attend_per_reply)
     AttentionMaskInterface.register(NAME, sdpa_mask)        # for generate(), which has no paged cache

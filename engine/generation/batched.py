@@ -18,10 +18,10 @@ from uuid import uuid4
 
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig
-from transformers.generation.continuous_batching.continuous_api import OutputRouter
-from transformers.generation.continuous_batching.requests import GenerationOutput, RequestState
-from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPPING, FIFOScheduler
 
+from ..compat import continuous_batching as internals
+from ..compat.continuous_batching import CountingScheduler, GenerationOutput, OutputRouter
+from ..compat.transformers import attention_kernel, is_stateful, supports_sdpa
 from ..errors import GenerationFailed, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting
 from .attention import use_per_reply
@@ -43,33 +43,6 @@ class _Step:
     ids: tuple[int, ...]
     is_finished: bool
     error: str | None
-
-
-class _CountingScheduler(FIFOScheduler):       # type: ignore[misc]
-    """Remembers how many prompt tokens of each request were found in the cache."""
-
-    cached_tokens: dict[str, int]
-
-    def reset(self) -> None:
-        super().reset()
-        self.cached_tokens = {}
-
-    def clear_cancelled_requests(self) -> list[RequestState]:
-        states: list[RequestState] = super().clear_cancelled_requests()
-        for state in states:
-            self.cached_tokens.pop(state.request_id, None)
-        if states or not self.active_requests:
-            self.block_new_requests = False     # set when the cache was full; only a *finished* request would clear it
-        return states
-
-    def _infer_request_tokens(self, state: RequestState, request_ids_to_remove_from_waiting: set[str]) -> list[int]:
-        tokens: list[int] = super()._infer_request_tokens(state, request_ids_to_remove_from_waiting)
-        if state.generated_len() == 0 and len(tokens) + state.position_offset == len(state.initial_tokens):
-            self.cached_tokens[state.request_id] = state.position_offset
-        return tokens
-
-
-SCHEDULER_MAPPING["counting"] = _CountingScheduler
 
 
 class _QueueRouter(OutputRouter):       # type: ignore[misc]
@@ -109,14 +82,13 @@ class BatchedGenerator:
         self._device = model.device.type
         self._closing = threading.Event()
         self._router = _QueueRouter()
-        self._manager = _create_manager(model, total_tokens, concurrent)
-        self._manager.output_router = self._router
+        self._manager = _create_manager(model, total_tokens, concurrent, self._router)
         self._manager.start()
 
     @property
     def failure(self) -> BaseException | None:
         """What killed the generation thread; None while it lives."""
-        error: BaseException | None = self._manager.background_thread_status.fatal_error
+        error = internals.fatal_error(self._manager)
         if error is None and not self._closing.is_set() and not self._manager.is_running():
             return RuntimeError("the generation thread has ended")
         return error
@@ -176,9 +148,9 @@ class BatchedGenerator:
         self._closing.set()
         if self._manager.is_running():
             self._manager.stop(block=True, timeout=30, hard_stop=True)
-        self._manager.batch_processor = None    # the cache lives there
+        internals.free_cache(self._manager)
         if not self._manager.is_running():
-            self._manager.model = None          # somebody may still hold an unfinished stream, and so this lane
+            internals.free_model(self._manager)     # an unfinished stream, and so this lane, may still be referenced
 
     def begin_closing(self) -> None:
         """From now on a reply that breaks was stopped."""
@@ -196,9 +168,8 @@ class BatchedGenerator:
     def _broken(self) -> GenerationFailed:
         return _typed(str(self.failure or "the generation thread has ended"), self._device)
 
-    def _scheduler(self) -> _CountingScheduler | None:
-        processor = self._manager.batch_processor
-        return None if processor is None else processor.scheduler
+    def _scheduler(self) -> CountingScheduler | None:
+        return internals.scheduler_of(self._manager)
 
     def _cached_tokens(self, request_id: str) -> int:
         scheduler = self._scheduler()
@@ -206,26 +177,25 @@ class BatchedGenerator:
 
     def _progress(self, request_id: str, total: int, seconds: float) -> LaneEvent:
         scheduler = self._scheduler()
-        state = None if scheduler is None else scheduler.active_requests.get(request_id)
-        if state is not None and state.generated_len() == 0:
-            return Prefill(min(state.position_offset, total), total)
-        order = [] if scheduler is None else list(scheduler.waiting_requests_order)
-        return Waiting(order.index(request_id) if request_id in order else 0, seconds)
+        done = None if scheduler is None else scheduler.prefilled_tokens(request_id)
+        if done is not None:
+            return Prefill(min(done, total), total)
+        return Waiting(0 if scheduler is None else scheduler.queue_position(request_id), seconds)
 
 
-def _create_manager(model: PreTrainedModel, total_tokens: int, concurrent: int) -> Any:
+def _create_manager(model: PreTrainedModel, total_tokens: int, concurrent: int, router: OutputRouter) -> Any:
     neutral = GenerationConfig(do_sample=False, max_new_tokens=None, eos_token_id=-1,    # each request names its own
                                pad_token_id=model.config.get_text_config().pad_token_id or 0)
     step_tokens = GPU_STEP_TOKENS if model.device.type == "cuda" else CPU_STEP_TOKENS
     # One page of slack for every reply: a started page belongs to one reply alone.
     pages = math.ceil(total_tokens / PAGE_TOKENS) + concurrent
     config = ContinuousBatchingConfig(
-        page_size=PAGE_TOKENS, num_blocks=pages, max_batch_tokens=step_tokens, scheduler_type="counting",
+        page_size=PAGE_TOKENS, num_blocks=pages, max_batch_tokens=step_tokens, scheduler_type=internals.COUNTING,
         auto_switch_to_flash=False, use_cuda_graph=False, safety_margin=0.0)
-    if model.config._attn_implementation not in ("flash_attention_2", "flash_attention_3"):
+    if attention_kernel(model) not in ("flash_attention_2", "flash_attention_3"):
         model.set_attn_implementation("sdpa")
     manager = model.init_continuous_batching(generation_config=neutral, continuous_batching_config=config)
-    manager.logit_processor = BatchedSampling()
+    internals.replace_parts(manager, BatchedSampling(), router)
     use_per_reply(model)        # after the manager, which knows the library's own names only
     return manager
 
@@ -238,9 +208,9 @@ def _typed(detail: str, device: str) -> GenerationFailed:
 def batched_obstacle(model: PreTrainedModel) -> str | None:
     """Why this model cannot run in the batched lane, as half a sentence; None when it can."""
     config = model.config.get_text_config()
-    if getattr(model, "_is_stateful", False):
+    if is_stateful(model):
         return f"{config.model_type} keeps a recurrent state instead of a KV cache"
-    if not getattr(model, "_supports_sdpa", False) and "flash" not in str(model.config._attn_implementation):
+    if not supports_sdpa(model) and "flash" not in attention_kernel(model):
         return f"{config.model_type} has no paged attention"
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if not kinds <= {"full_attention", "sliding_attention"}:

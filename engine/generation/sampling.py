@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 from transformers import LogitsProcessorList
-from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessorList
-from transformers.generation.continuous_batching.requests import FutureRequestState
 
+from ..compat.continuous_batching import ContinuousBatchingLogitsProcessorList, FutureRequestState
 from ..messages import GenerationOptions
 
 ROWS = 3        # temperature and top_p (float32 seen as int32), top_k

@@ -19,6 +19,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
+from ..compat.transformers import is_stateful
 from ..errors import GenerationFailed, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, Pausable
@@ -90,7 +91,7 @@ class SingleGenerator:
         self._running = 0
         self._cache: Any = None
         self._cached_ids: list[int] = []
-        self._can_reuse = not getattr(model, "_is_stateful", False)
+        self._can_reuse = not is_stateful(model)
 
     @property
     def running(self) -> int:

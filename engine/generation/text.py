@@ -20,7 +20,7 @@ class IncrementalDecoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt_ids: Sequence[int] = ()) -> None:
         from tokenizers.decoders import DecodeStream
 
-        self._core = tokenizer._tokenizer
+        self._core = tokenizer.backend_tokenizer
         self._stream = DecodeStream(skip_special_tokens=True)
         self._pending: list[int] = []
         del prompt_ids

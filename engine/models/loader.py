@@ -12,13 +12,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.config import read_config
 from ..checkpoint.shape import ModelShape, read_shape
+from ..compat.transformers import weights_progress
 from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound, UnsupportedModel
 from ..hardware import DType, Hardware
 from ..hub.hub import DownloadProgress, Hub
@@ -112,7 +112,7 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
     try:
         report(LoadEvent("tokenizer", note="Loading the tokenizer"))
         tokenizer = _load_tokenizer(candidate)
-        with _weights_progress(report):
+        with weights_progress(lambda items: _reported(items, report)):
             model = _load_weights(candidate, hardware)
         packed_bytes = _pack(model, candidate)
         _choose_threads(int(model.get_memory_footprint()) + packed_bytes, hardware)
@@ -172,23 +172,6 @@ def _choose_threads(weight_bytes: int, hardware: Hardware) -> None:
 
     if hardware.kind == "cpu":
         torch.set_num_threads(1 if weight_bytes < ONE_THREAD_BYTES else hardware.cores)
-
-
-@contextmanager
-def _weights_progress(report: Report) -> Iterator[None]:
-    """Report the progress bar of transformers as events."""
-    from transformers.utils import logging
-
-    def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if kwargs.get("desc") != "Loading weights" or not args:
-            return factory(*args, **kwargs)
-        return _reported(list(args[0]), report)
-
-    previous = logging.set_tqdm_hook(hook)
-    try:
-        yield
-    finally:
-        logging.set_tqdm_hook(previous)
 
 
 def _reported(items: list[Any], report: Report) -> Iterator[Any]:

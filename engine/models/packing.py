@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ..compat.torch import has_bfloat16_kernels, pack_weight, packed_linear
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -24,7 +26,7 @@ class PackedLinear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), ROWS_HINT)
+        self._packed = pack_weight(linear.weight.detach(), ROWS_HINT)
         self.bias = linear.bias
 
     @property
@@ -38,8 +40,7 @@ class PackedLinear(nn.Module):
         return self.in_features * self.out_features * 2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
-        return result
+        return packed_linear(x, self._packed, self.bias)
 
 
 def can_pack(model: PreTrainedModel) -> bool:
@@ -50,7 +51,7 @@ def can_pack(model: PreTrainedModel) -> bool:
         plain = nn.Linear(64, 96, dtype=torch.bfloat16)
         x = torch.randn(3, 64, dtype=torch.bfloat16)
         try:
-            if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            if not has_bfloat16_kernels():
                 return False
             packed = PackedLinear(plain)(x)
         except (AttributeError, RuntimeError):      # a build of torch without these kernels

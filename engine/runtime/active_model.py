@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from transformers import GenerationConfig
 
+from ..compat.transformers import attention_kernel
 from ..errors import ChatTemplateFailed, GenerationFailed, InvalidRequest, LoadError, NoModelLoaded, OutOfMemory
 from ..generation.base import Lane, LaneEvent
 from ..generation.batched import BatchedGenerator, batched_obstacle
@@ -98,7 +99,7 @@ class ActiveModel:
     @property
     def attention(self) -> str:
         """The kernel that attention runs on, by transformers' name, or ours."""
-        return str(self.loaded.model.config._attn_implementation)
+        return attention_kernel(self.loaded.model)
 
     def choose_lane(self, options: GenerationOptions) -> tuple[Lane, str]:
         """The lane for one reply, and why as a sentence."""

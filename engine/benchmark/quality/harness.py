@@ -7,7 +7,8 @@ model's programs are refused by lm-eval itself (coding.py runs those in a sandbo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...background import JobStopped
+from ...compat.lm_eval import borrowed_model, replace_metric_loader
 from ...errors import EngineError, InvalidRequest, MissingLibrary
 from ..measure.control import Control, MeasurementStep
 from ..store.scores import Score
@@ -54,8 +56,7 @@ def run_harness(engine: Engine, tasks: Sequence[str], control: Control | None = 
     if not has_harness():
         raise MissingLibrary("lm-eval", HINT)
     library: Any = import_module("lm_eval")
-    metrics: Any = import_module("evaluate")
-    metrics.load = _refuse
+    replace_metric_loader(_refuse)
     control = control or Control()
     control.step(MeasurementStep("quality"))      # reading the list of all tasks takes seconds
     manager = import_module("lm_eval.tasks").TaskManager(include_path=str(folder) if folder else None, include_defaults=folder is None)
@@ -90,23 +91,15 @@ def _refuse(name: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def _adapter(active_model: ActiveModel, control: Control) -> Any:
-    """lm-eval's HFLM around the loaded model; it has the model for itself only while it computes."""
-    base: Any = import_module("lm_eval.models.huggingface").HFLM
-
-    class Borrowed(base):       # type: ignore[misc]
-        def _model_call(self, *args: Any, **kwargs: Any) -> Any:
-            control.step(MeasurementStep("quality"))
-            with active_model.alone():
-                return super()._model_call(*args, **kwargs)
-
-        def _model_generate(self, *args: Any, **kwargs: Any) -> Any:
-            control.step(MeasurementStep("quality"))
-            with active_model.alone():
-                return super()._model_generate(*args, **kwargs)
+    """lm-eval's model around the loaded one, which it uses exclusively only while it computes."""
+    @contextmanager
+    def turn() -> Iterator[None]:
+        control.step(MeasurementStep("quality"))
+        with active_model.alone():
+            yield
 
     with active_model.alone() as loaded:
-        return Borrowed(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=1, max_length=active_model.window_tokens,
-                        trust_remote_code=False)
+        return borrowed_model(loaded.model, loaded.tokenizer, active_model.window_tokens, turn)
 
 
 def scores_of(found: dict[str, Any]) -> tuple[Score, ...]:

@@ -1,0 +1,62 @@
+"""What the engine uses of transformers that transformers does not document, each with the reason.
+
+Its continuous batching, which takes seconds to import, is in continuous_batching.py. tests/engine/compat/test_transformers.py checks
+every use against the installed version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+WEIGHTS_BAR = "Loading weights"     # the description of from_pretrained()'s progress bar
+
+
+def attention_kernel(model: PreTrainedModel) -> str:
+    """The kernel that attention runs on. `set_attn_implementation` sets it, and nothing public reads it."""
+    return str(model.config._attn_implementation)
+
+
+def is_stateful(model: PreTrainedModel) -> bool:
+    """Whether the model keeps a recurrent state instead of a key-value cache. The configuration does not tell."""
+    return bool(getattr(model, "_is_stateful", False))
+
+
+def supports_sdpa(model: PreTrainedModel) -> bool:
+    """Whether the architecture runs on SDPA, on which paged attention depends. The public way is to try, and to catch an error."""
+    return bool(getattr(model, "_supports_sdpa", False))
+
+
+def is_known_architecture(model_type: object) -> bool:
+    """Whether transformers has this architecture. AutoConfig tells only by an error, and only for files on this disk."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return model_type in CONFIG_MAPPING_NAMES
+
+
+def is_causal_architecture(model_type: object) -> bool:
+    """Whether it is a causal language model. The public mapping imports each model's code to answer; this one has names only."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+
+@contextmanager
+def weights_progress(follow: Callable[[list[Any]], Iterator[Any]]) -> Iterator[None]:
+    """Let from_pretrained() iterate over its weights through `follow`. It has no callback for progress, only a progress bar."""
+    from transformers.utils import logging
+
+    def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if kwargs.get("desc") != WEIGHTS_BAR or not args:
+            return factory(*args, **kwargs)
+        return follow(list(args[0]))
+
+    previous = logging.set_tqdm_hook(hook)
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(previous)
