@@ -1,4 +1,4 @@
-"""What this machine is: device, compute dtype, memory. Every choice comes with its reason."""
+"""The hardware of this machine: device, compute dtype, memory. Each choice comes with its reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BYTES_PER_VALUE: dict[DType, int] = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """`total_bytes` belongs to the device that holds the weights: all GPUs together, or the memory of the machine."""
+    """`total_bytes`: memory of the device that holds the weights: of all GPUs together, or of the machine."""
 
     kind: DeviceKind
     name: str
@@ -35,7 +35,7 @@ class Hardware:
         return "cuda:0" if self.kind == "cuda" else self.kind
 
     def free_bytes(self) -> int:
-        """Bytes that a new model could take now, measured at the moment of the call."""
+        """Bytes that a new model could use, measured at the moment of the call."""
         if self.kind == "cuda":
             import torch
 
@@ -43,16 +43,16 @@ class Hardware:
         return _free_ram_bytes()
 
     def used_bytes(self) -> int:
-        """On GPUs everything allocated there; on CPU the resident memory of this process."""
+        """On GPUs, everything allocated there; on a CPU, the resident memory of this process."""
         if self.kind == "cuda":
             return self.total_bytes - self.free_bytes()
         return int(psutil.Process().memory_info().rss)
 
 
 def detect(device: str = "auto") -> Hardware:
-    """Look at the machine. `device`: auto, cpu, cuda or mps.
+    """Detect the hardware. `device`: auto, cpu, cuda or mps.
 
-    Raises InvalidRequest when a device is asked for that is not here.
+    Raises InvalidRequest if this machine does not have the requested device.
     """
     import torch
 
@@ -67,7 +67,7 @@ def detect(device: str = "auto") -> Hardware:
     if kind == "cuda":
         count = torch.cuda.device_count()
         total = sum(torch.cuda.get_device_properties(i).total_memory for i in range(count))
-        bf16 = torch.cuda.get_device_capability(0)[0] >= 8      # Ampere: the first with bf16 arithmetic
+        bf16 = torch.cuda.get_device_capability(0)[0] >= 8      # Ampere, the first generation with bf16 arithmetic
         reason = "this GPU computes in bfloat16" if bf16 else "this GPU is older than bfloat16"
         dtype: DType = "bfloat16" if bf16 else "float16"
         return Hardware("cuda", torch.cuda.get_device_name(0), count, dtype, reason, total, is_x86_64, _cores())

@@ -28,7 +28,7 @@ COUNTING = "counting"       # the scheduler_type of CountingScheduler
 
 
 class CountingScheduler(FIFOScheduler):       # type: ignore[misc]
-    """Remembers how many prompt tokens of each request were found in the cache: the library counts them for nobody."""
+    """Remembers how many prompt tokens of each request were found in the cache: the library does not report it."""
 
     cached_tokens: dict[str, int]
 

@@ -1,9 +1,9 @@
-"""Attention of the batched lane on a CPU: every reply attends to its own keys and values, and to nothing else.
+"""Attention of the batched lane on CPUs, computed for each reply over its own keys and values only.
 
-The library's path for SDPA multiplies all queries with the keys of all replies, masks what is not theirs, and copies
-key-value heads to the number of query heads: its work grows with the square of the number of replies. Here replies that
-write one token are padded to one length and computed together, heads grouped; replies that read a prompt are computed
-one by one, causally. Not for GPUs: there, one large product is cheaper than several small ones.
+The SDPA path of transformers multiplies all queries by the keys of all replies, masks the keys of other replies, and copies
+key-value heads to the number of query heads: its cost grows with the square of the number of replies. Here, replies that generate
+one token are padded to the same length and computed together with grouped heads; replies that process a prompt are computed one
+by one with a causal mask. Not for GPUs, where one large matrix multiplication is cheaper than several small ones.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "sdpa_per_reply"
-PADDING_RATIO = 2       # replies are padded together while the longest is at most this much longer than the shortest
+PADDING_RATIO = 2       # replies share a group while the longest has at most this many times the keys of the shortest
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Replies with the same number of queries, padded to the same number of keys. Indices count queries and keys of the step."""
+    """Replies with the same number of queries, padded to the same number of keys. Indices refer to the queries and keys of the step."""
 
     queries: torch.Tensor           # (replies, queries)
-    keys: slice                     # of what is read from the cache
+    keys: slice                     # within the keys that are read from the cache
     num_keys: int                   # of each reply, padding included
-    mask: torch.Tensor | None       # (replies, 1, queries, keys), True where a query may look
+    mask: torch.Tensor | None       # (replies, 1, queries, keys), True where a query attends
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How one step's attention is cut into products, for all layers of one kind."""
+    """How the attention of one step is divided into groups, for all layers of one kind."""
 
-    step: torch.Tensor              # cu_seq_lens_q of the step: the same object in all its layers, held so that it stays unique
-    read_index: torch.Tensor        # (keys,) places in the cache; empty when no reply has anything cached
+    step: torch.Tensor              # cu_seq_lens_q: the same object in all layers of a step, kept so that its identity stays unique
+    read_index: torch.Tensor        # (keys,) positions in the cache; empty when nothing is cached
     groups: tuple[_Group, ...]
 
 
@@ -51,9 +51,9 @@ _plans: WeakKeyDictionary[PagedAttentionCache, dict[int, _Plan]] = WeakKeyDictio
 def attend_per_reply(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
                      attention_mask: torch.Tensor | None, dropout: float = 0.0, scaling: float | None = None,
                      cache: PagedAttentionCache | None = None, **kwargs: Any) -> tuple[torch.Tensor, None]:
-    """The library's attention interface. query: (1, heads, queries, dim); returns (1, queries, heads, dim).
+    """The attention interface of transformers. query: (1, heads, queries, dim); returns (1, queries, heads, dim).
 
-    Without a paged cache this is the library's SDPA attention.
+    Without a paged cache this is SDPA attention of transformers.
     """
     if not isinstance(cache, PagedAttentionCache):
         plain: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
@@ -76,7 +76,7 @@ def _attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, gro
     replies, num_queries, heads, dim = queries.shape
     kv_heads = keys.shape[1]
     keys, values = (x.view(replies, group.num_keys, kv_heads, -1).transpose(1, 2) for x in (keys, values))
-    if num_queries == 1:        # the query heads of one key-value head become its queries: no copies of keys
+    if num_queries == 1:        # the query heads of a key-value head become its queries, so keys are not copied
         packed = queries.reshape(replies, kv_heads, heads // kv_heads, dim)
         attended = scaled_dot_product_attention(packed, keys, values, attn_mask=group.mask, scale=scaling)
         return attended.reshape(replies, 1, heads, -1)
@@ -87,7 +87,7 @@ def _attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, gro
 
 
 def _plan(cache: PagedAttentionCache, layer: PagedLayer) -> _Plan:
-    """The step's plan for this kind of layer, made by its first layer."""
+    """The plan of this step for this kind of layer; its first layer makes it."""
     plans = _plans.setdefault(cache, {})
     plan = plans.get(layer.kind)
     step = layer.query_bounds
@@ -97,9 +97,9 @@ def _plan(cache: PagedAttentionCache, layer: PagedLayer) -> _Plan:
 
 
 def make_plan(step: torch.Tensor, key_bounds: list[int], read_index: torch.Tensor, window: int | None) -> _Plan:
-    """step: (replies + 1,) where each reply's queries begin; key_bounds: the same for keys; read_index: (keys,) or empty.
+    """step: (replies + 1,), where the queries of each reply begin; key_bounds: the same for keys; read_index: (keys,) or empty.
 
-    Layers with a sliding window read new keys from beside the cache, in order, so their replies are never padded.
+    Layers with a sliding window get the new keys beside the cached ones, in order, so their replies are never padded.
     """
     query_bounds = step.tolist()
     replies = [(query_bounds[i], query_bounds[i + 1], key_bounds[i], key_bounds[i + 1]) for i in range(len(query_bounds) - 1)]
@@ -109,7 +109,7 @@ def make_plan(step: torch.Tensor, key_bounds: list[int], read_index: torch.Tenso
     for together in _buckets(writing):
         num_keys = max(end - begin for _, _, begin, end in together)
         rows = [read_index[begin:end] for _, _, begin, end in together]
-        # Padding reads the reply's own first key again: never what nobody wrote yet, which could be NaN.
+        # Padding repeats the reply's own first key: an unwritten place of the cache could hold NaN.
         indices.append(torch.stack([torch.cat([row, row[:1].expand(num_keys - len(row))]) for row in rows]).view(-1))
         lengths = torch.tensor([len(row) for row in rows])
         mask = torch.arange(num_keys)[None] < lengths[:, None]
@@ -128,7 +128,7 @@ def make_plan(step: torch.Tensor, key_bounds: list[int], read_index: torch.Tenso
 
 
 def _buckets(replies: list[tuple[int, int, int, int]]) -> list[list[tuple[int, int, int, int]]]:
-    """Replies of similar length together."""
+    """Group replies of similar length."""
     buckets: list[list[tuple[int, int, int, int]]] = []
     for reply in sorted(replies, key=lambda reply: reply[3] - reply[2]):
         shortest = buckets[-1][0] if buckets else None
@@ -140,7 +140,7 @@ def _buckets(replies: list[tuple[int, int, int, int]]) -> list[list[tuple[int, i
 
 
 def _causal(num_queries: int, num_keys: int, window: int | None) -> torch.Tensor | None:
-    """(1, 1, queries, keys): the last query sees the last key. None where plain causal, or everything, says the same."""
+    """(1, 1, queries, keys): the last query sees the last key. None where a plain causal mask, or none, is equivalent."""
     if num_queries in (1, num_keys) and num_keys <= (window or num_keys):
         return None
     distance = torch.arange(num_keys - num_queries, num_keys)[:, None] - torch.arange(num_keys)[None]
@@ -149,7 +149,7 @@ def _causal(num_queries: int, num_keys: int, window: int | None) -> torch.Tensor
 
 
 def use_per_reply(model: PreTrainedModel) -> bool:
-    """Let the model's paged attention run per reply where that is faster: SDPA on a CPU. Returns whether it does."""
+    """Switch the model to attention per reply where that is faster: SDPA on a CPU. Returns whether it was switched."""
     if model.device.type != "cpu" or attention_kernel(model) not in ("sdpa", NAME):
         return False
     AttentionInterface.register(NAME, attend_per_reply)

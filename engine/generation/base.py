@@ -1,4 +1,4 @@
-"""What a lane is: token ids in, token ids out. Text is made elsewhere, the same way for every lane."""
+"""The interface of a lane: token ids in, token ids out. Text is handled elsewhere, in the same way for all lanes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal, Protocol
 from ..messages import GenerationOptions, Prefill, Waiting
 
 Lane = Literal["batched", "single"]
-HEARTBEAT_S = 0.1       # a consumer can only be stopped between two events
+HEARTBEAT_S = 0.1       # longest silence between two events: a consumer can be stopped only when it gets one
 
 
 @dataclass(frozen=True, slots=True)
 class NewTokens:
-    """The next ids of the reply, at least one; `cached_tokens` of the prompt were not computed again."""
+    """The next ids of the reply, at least one. `cached_tokens`: tokens of the prompt that were reused from the cache."""
 
     ids: tuple[int, ...]
     cached_tokens: int
@@ -23,7 +23,7 @@ class NewTokens:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The lane is done: the model ended (stop), max_new_tokens were made (length), or the lane was closed (stopped)."""
+    """The end of a reply: by the model (stop), at max_new_tokens (length), or because the lane was closed (stopped)."""
 
     reason: Literal["stop", "length", "stopped"]
 
@@ -32,10 +32,10 @@ LaneEvent = Waiting | Prefill | NewTokens | Ended
 
 
 class TokenGenerator(Protocol):
-    """One way of making tokens. Safe to call from several threads.
+    """One way of generating tokens. Safe to call from several threads.
 
-    `stream` yields at least every HEARTBEAT_S; closing it stops the work within one step. It raises GenerationFailed
-    and its kinds. Prompt and new tokens together must fit into `window_tokens`: the caller checks.
+    `stream` yields at least every HEARTBEAT_S; closing it stops the work within one step. It raises GenerationFailed and
+    its subclasses. The caller checks that prompt and new tokens together fit into `window_tokens`.
     """
 
     lane: Lane
@@ -44,11 +44,11 @@ class TokenGenerator(Protocol):
     def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]: ...
 
     def close(self) -> None:
-        """End every reply as stopped, free what the lane holds. It cannot be used afterwards."""
+        """End every reply as stopped and free what the lane holds. The lane cannot be used afterwards."""
 
 
 class Pausable(Protocol):
-    """A lane that can stand aside while another one uses the model."""
+    """A lane that can be paused while another one uses the model."""
 
     @property
     def running(self) -> int: ...

@@ -1,7 +1,7 @@
-"""The batched lane: many replies at once on transformers' continuous batching, with a paged cache of shared prefixes.
+"""The batched lane: many replies at once with transformers' continuous batching and a paged cache that shares prefixes.
 
-One background thread makes a step for all running replies; each reply has its own queue. What it does not do: repetition
-penalty, min-p, seeds (the single lane does), models without paged attention.
+One background thread computes each step for all running replies; each reply has its own queue. Not supported: repetition penalty,
+min-p and seeds, which the single lane supports, and models without paged attention.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from .sampling import BatchedSampling, sampling_arguments
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-PAGE_TOKENS = 16            # small pages keep the first token of a growing chat flat: a prefix is shared by whole pages
-CPU_STEP_TOKENS = 512       # prompt tokens per step: bounds how long a step, and so a cancel, takes
+PAGE_TOKENS = 16            # prefixes are shared by whole pages: small ones keep the time to first token flat as a chat grows
+CPU_STEP_TOKENS = 512       # prompt tokens per step: bounds the time of a step, and so of a cancellation
 GPU_STEP_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What one step of the loop brought for one request."""
+    """Result of one step for one request."""
 
     ids: tuple[int, ...]
     is_finished: bool
@@ -46,7 +46,7 @@ class _Step:
 
 
 class _QueueRouter(OutputRouter):       # type: ignore[misc]
-    """Hands every result to the queue of its own request, on the generation thread: no polling, no mixing."""
+    """Passes each result to the queue of its own request, on the generation thread, without polling."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class _QueueRouter(OutputRouter):       # type: ignore[misc]
 
 
 class BatchedGenerator:
-    """Owns one continuous-batching manager. Must be created in a daemon thread, whose kind its own thread inherits."""
+    """Owns one continuous-batching manager. Must be created in a daemon thread, so that the generation thread is one too."""
 
     lane: Lane = "batched"
 
@@ -87,7 +87,7 @@ class BatchedGenerator:
 
     @property
     def failure(self) -> BaseException | None:
-        """What killed the generation thread; None while it lives."""
+        """Why the generation thread ended; None while it runs."""
         error = internals.fatal_error(self._manager)
         if error is None and not self._closing.is_set() and not self._manager.is_running():
             return RuntimeError("the generation thread has ended")
@@ -137,7 +137,7 @@ class BatchedGenerator:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """The model is the caller's until the block ends; running replies stand still and then go on."""
+        """Exclusive use of the model until the block ends; running replies are paused and then continue."""
         if self.failure is not None or self._closing.is_set():
             yield
             return
@@ -153,11 +153,11 @@ class BatchedGenerator:
             internals.free_model(self._manager)     # an unfinished stream, and so this lane, may still be referenced
 
     def begin_closing(self) -> None:
-        """From now on a reply that breaks was stopped."""
+        """From now on, a reply that fails ends as stopped."""
         self._closing.set()
 
     def _next(self, results: queue.SimpleQueue[_Step]) -> _Step | None:
-        """The next result, or None after one heartbeat. Raises GenerationFailed when no result can come any more."""
+        """The next result, or None after HEARTBEAT_S. Raises GenerationFailed if the generation thread has ended."""
         try:
             return results.get(timeout=HEARTBEAT_S)
         except queue.Empty:
@@ -184,10 +184,10 @@ class BatchedGenerator:
 
 
 def _create_manager(model: PreTrainedModel, total_tokens: int, concurrent: int, router: OutputRouter) -> Any:
-    neutral = GenerationConfig(do_sample=False, max_new_tokens=None, eos_token_id=-1,    # each request names its own
+    neutral = GenerationConfig(do_sample=False, max_new_tokens=None, eos_token_id=-1,    # each request has its own
                                pad_token_id=model.config.get_text_config().pad_token_id or 0)
     step_tokens = GPU_STEP_TOKENS if model.device.type == "cuda" else CPU_STEP_TOKENS
-    # One page of slack for every reply: a started page belongs to one reply alone.
+    # One more page for every reply: a page that is not full belongs to one reply only.
     pages = math.ceil(total_tokens / PAGE_TOKENS) + concurrent
     config = ContinuousBatchingConfig(
         page_size=PAGE_TOKENS, num_blocks=pages, max_batch_tokens=step_tokens, scheduler_type=internals.COUNTING,
@@ -196,7 +196,7 @@ def _create_manager(model: PreTrainedModel, total_tokens: int, concurrent: int, 
         model.set_attn_implementation("sdpa")
     manager = model.init_continuous_batching(generation_config=neutral, continuous_batching_config=config)
     internals.replace_parts(manager, BatchedSampling(), router)
-    use_per_reply(model)        # after the manager, which knows the library's own names only
+    use_per_reply(model)        # after the manager, which accepts only transformers' own kernels
     return manager
 
 
@@ -206,7 +206,7 @@ def _typed(detail: str, device: str) -> GenerationFailed:
 
 
 def batched_obstacle(model: PreTrainedModel) -> str | None:
-    """Why this model cannot run in the batched lane, as half a sentence; None when it can."""
+    """Why this model cannot run in the batched lane, as a clause; None if it can."""
     config = model.config.get_text_config()
     if is_stateful(model):
         return f"{config.model_type} keeps a recurrent state instead of a KV cache"

@@ -1,7 +1,7 @@
-"""From a conversation to the token ids that the model reads: chat template, window, and what was left out.
+"""Builds the prompt of a conversation: chat template, context window, and which turns were left out.
 
-Token ids of earlier replies are kept as they were generated, because tokenizing their text again can give other ids
-and lose the shared prefix in the cache.
+Token ids of earlier replies are kept as they were generated: tokenizing their text again can give other ids, and the prefix
+would no longer match the cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..messages import Message
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# For models without a chat template: role names, a line each, as plain text.
+# For models without a chat template: one plain line for each message, with the name of its role.
 PLAIN_TEMPLATE = (
     "{%- for message in messages -%}"
     "{{- message['role'] | capitalize + ': ' + message['content'] | trim + '\\n' -}}"
@@ -37,7 +37,7 @@ REMEMBERED_REPLIES = 64
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model reads. `room` is how many tokens the reply may have at most."""
+    """The prompt as the model gets it. `room`: the most tokens that its reply can have."""
 
     ids: list[int]
     text: str
@@ -49,7 +49,7 @@ class Prompt:
 
 
 class ChatContext:
-    """Renders conversations for one loaded model. Safe to call from several threads."""
+    """Builds prompts for one loaded model. Safe to call from several threads."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, window_tokens: int) -> None:
         self._tokenizer = tokenizer
@@ -61,9 +61,9 @@ class ChatContext:
         self.has_system_role = self._probe_system_role()
 
     def fit(self, messages: Sequence[Message], max_new_tokens: int) -> Prompt:
-        """The whole conversation, or as many of its latest turns as fit behind the system prompt.
+        """The prompt of the whole conversation, or of as many of its latest turns as fit after the system prompt.
 
-        A last message of the assistant is the beginning of the answer, which the model is to continue.
+        If the last message is the assistant's, it is the beginning of the reply, which the model continues.
 
         Raises InvalidRequest, MessageTooLong (with its token count) and ChatTemplateFailed.
         """
@@ -77,7 +77,7 @@ class ChatContext:
         whole, first = len(ids), 0
         target = self.window_tokens - min(max_new_tokens, self.window_tokens // REPLY_SHARE)
         if whole > target:
-            # Fewer turns are never longer: search the first start whose rest fits.
+            # Fewer turns are never longer, so search for the first start from which the rest fits.
             sizes = starts[1:]
             found = bisect_left(sizes, True, key=lambda i: len(self._tokenize(self._render(system, turns[i:], begun))) <= target)
             first = sizes[min(found, len(sizes) - 1)] if sizes else 0
@@ -91,7 +91,7 @@ class ChatContext:
                       text.rstrip().endswith(OPEN_THOUGHT), notes)
 
     def remember(self, prompt: Prompt, reply_text: str, reply_ids: Sequence[int]) -> None:
-        """Keep the ids of a prompt and its reply, for the next turn of that chat."""
+        """Keep the ids of a prompt and its reply for the next turn of that chat."""
         with self._lock:
             self._remembered[prompt.text + reply_text] = (*prompt.ids, *reply_ids)
             while len(self._remembered) > REMEMBERED_REPLIES:
@@ -116,7 +116,7 @@ class ChatContext:
             chat[first] = {"role": "user", "content": f"{system.content}\n\n{chat[first]['content']}"}
         text = self._apply(chat)
         if begun and text.rstrip().endswith(OPEN_THOUGHT):
-            text += f"\n{CLOSE_THOUGHT}\n\n"       # thoughts are not kept in the prompt: the answer goes on after them
+            text += f"\n{CLOSE_THOUGHT}\n\n"       # reasoning is not part of the prompt: the answer continues after it
         return text + begun
 
     def _apply(self, chat: list[dict[str, str]]) -> str:
@@ -124,7 +124,7 @@ class ChatContext:
         try:
             return str(self._tokenizer.apply_chat_template(
                 chat, tokenize=False, add_generation_prompt=True, chat_template=template))
-        except Exception as error:      # templates are programs of their authors and may raise anything
+        except Exception as error:      # a template is a program of its author and may raise anything
             raise ChatTemplateFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
 
     def _probe_system_role(self) -> bool:
@@ -136,9 +136,9 @@ class ChatContext:
 
 
 def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], str]:
-    """The system prompt, the turns after it, and the beginning of an answer to the last of them.
+    """The system prompt, the turns after it, and the beginning of a reply to the last of them.
 
-    Raises InvalidRequest when there is nothing to answer.
+    Raises InvalidRequest if there is nothing to reply to.
     """
     system = messages[0] if messages and messages[0].role == "system" else None
     turns = list(messages[1 if system else 0:])

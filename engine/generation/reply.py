@@ -1,4 +1,4 @@
-"""One reply from start to end, whatever the lane: ids to text, stop strings, thoughts, and what it cost."""
+"""One reply from start to end, in either lane: token ids to text, stop strings, reasoning, and usage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ReplyRequest:
 
 
 class _Meter:
-    """Times of one reply, in seconds since `started`."""
+    """Measures the times and token counts of one reply."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -53,9 +53,9 @@ class _Meter:
 
 def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGenerator,
                  tokenizer: PreTrainedTokenizerBase) -> Generator[StreamEvent, None, None]:
-    """Every event of one reply; the last is Finished. Closing it, or setting its `stop`, stops the work within a step.
+    """All events of one reply; the last is Finished. Closing the generator, or setting the request's `stop`, ends the work within a step.
 
-    Raises InvalidRequest and GenerationFailed and their kinds.
+    Raises InvalidRequest, GenerationFailed, and their subclasses.
     """
     meter = _Meter()
     prompt = context.fit(request.messages, request.options.max_new_tokens)
@@ -65,7 +65,7 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
     ids: list[int] = []
     shown: list[str] = []
     reason: FinishReason = "stop"
-    with closing(generator.stream(prompt.ids, options)) as events:    
+    with closing(generator.stream(prompt.ids, options)) as events:
         for event in events:
             if request.is_stopped:
                 reason = "stopped"
@@ -86,7 +86,7 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
         rest = stops.feed(decoder.flush()) + stops.flush()
         shown.append(rest)
         yield from splitter.feed(rest)
-        if reason == "stop":        # the end-of-turn token is written by the template of the next turn
+        if reason == "stop":        # without the end-of-turn token, which the template of the next turn writes
             context.remember(prompt, "".join(shown), ids[:-1])
     yield from splitter.flush()
     yield Finished(reason, meter.usage(prompt), (*prompt.notes, *request.notes))

@@ -1,8 +1,8 @@
-"""How the batched lane draws tokens: every reply with its own temperature, top-k and top-p, in one pass.
+"""Sampling in the batched lane: each reply with its own temperature, top-k and top-p, in one pass.
 
-Replaces the library's chain of processors, which sorts the vocabulary twice a step even for greedy replies and draws
-among equal logits. Here a greedy reply is an argmax, as in generate(); a drawn one is the argmax of its logits plus
-Gumbel noise, which is the same as drawing from their softmax (Gumbel 1954; Maddison et al., arXiv 1411.0030).
+Replaces transformers' chain of logits processors, which sorts the vocabulary twice per step even for greedy replies and chooses
+randomly among equal logits. Here, a greedy token is the argmax, as in generate(); a sampled token is the argmax of the logits plus
+Gumbel noise, which is equivalent to sampling from their softmax (Gumbel 1954; Maddison et al., arXiv 1411.0030).
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from transformers import LogitsProcessorList
 from ..compat.continuous_batching import ContinuousBatchingLogitsProcessorList, FutureRequestState
 from ..messages import GenerationOptions
 
-ROWS = 3        # temperature and top_p (float32 seen as int32), top_k
+ROWS = 3        # temperature and top_p (float32 stored as int32), top_k
 
 
 def sampling_arguments(options: GenerationOptions) -> dict[str, Any]:
-    """What a request carries. Temperature 0 means greedy, top_k 0 and top_p 1 mean off."""
+    """The sampling arguments of a request. Temperature 0 means greedy; top_k 0 and top_p 1 mean off."""
     if options.is_greedy:
         return {"temperature": 0.0, "top_k": 0, "top_p": 1.0}
     return {"temperature": float(options.temperature), "top_k": options.top_k, "top_p": float(options.top_p)}
 
 
 class BatchedSampling(ContinuousBatchingLogitsProcessorList):      # type: ignore[misc]
-    """Stands where the manager expects its list of processors. Stateless: arguments travel with the batch."""
+    """Takes the place of the manager's logits processors. Stateless: the arguments are part of the batch."""
 
     def __init__(self) -> None:
         super().__init__(LogitsProcessorList())
@@ -35,11 +35,11 @@ class BatchedSampling(ContinuousBatchingLogitsProcessorList):      # type: ignor
         self.do_processing = True
 
     def fill_defaults(self, int32_tensor: torch.Tensor) -> None:
-        """int32_tensor: (ROWS, 1). Unused places of a batch are greedy."""
+        """int32_tensor: (ROWS, 1). Unused rows of a batch are greedy."""
         int32_tensor.zero_()
 
     def prepare_tensor_args(self, requests_in_batch: list[FutureRequestState], arg_storage: torch.Tensor) -> torch.Tensor:
-        """Write the arguments of the requests that draw a token into arg_storage: (ROWS, requests), int32."""
+        """Write the arguments of the requests that get a new token into arg_storage: (ROWS, requests), int32."""
         kwargs = [request.state.logit_processor_kwargs for request in requests_in_batch if request.has_new_token]
         rows = torch.stack([
             torch.tensor([values["temperature"] for values in kwargs], dtype=torch.float32).view(torch.int32),
@@ -49,7 +49,7 @@ class BatchedSampling(ContinuousBatchingLogitsProcessorList):      # type: ignor
         return arg_storage
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, logits_processor_args: torch.Tensor) -> torch.Tensor:
-        """Scores whose argmax is the token. scores: (requests, vocabulary), fp32."""
+        """Scores whose argmax is the next token. scores: (requests, vocabulary), fp32."""
         arguments = logits_processor_args[:, : scores.shape[0]]
         temperature = arguments[0].view(torch.float32)
         drawn = temperature > 0
@@ -72,7 +72,7 @@ def keep_likely(logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor) 
     outside_k = (top_k[:, None] > 0) & (rank >= top_k[:, None])
     ordered = ordered.masked_fill(outside_k, float("-inf"))
     share = ordered.softmax(-1)
-    before = share.cumsum(-1) - share       # the share of all likelier tokens; 0 for the first, which always stays
+    before = share.cumsum(-1) - share       # probability of all likelier tokens; 0 for the first, which is always kept
     outside_p = (before >= top_p[:, None]) & (top_p[:, None] < 1) & (rank > 0)
     outside = (outside_k | outside_p).scatter(-1, order, outside_k | outside_p)
     return logits.masked_fill(outside, float("-inf"))

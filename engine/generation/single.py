@@ -1,8 +1,8 @@
-"""The single lane: one reply at a time through generate(), for what the batched lane cannot do.
+"""The single lane: one reply at a time with generate(), for what the batched lane does not support.
 
-Keeps the key-value cache of the last reply and reuses the longest common prefix, so that the next turn, an edit or a
-regenerate computes only what is new. Works in short slices, of prompt and of reply: between two of them the batched lane
-has the model for as long as the slice took.
+Keeps the key-value cache of the last reply and reuses the longest common prefix, so that the next turn, an edited message or a
+regenerated reply computes only what is new. Works in short slices of prompt and reply; after each, the batched lane has the model
+for as long as the slice took.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 SLICE_TOKENS = 32           # new tokens of one slice
 PROMPT_SLICE_TOKENS = 256   # prompt tokens of one slice
-CLOSE_S = 10.0              # how long closing waits for a slice to end
+CLOSE_S = 10.0              # longest wait for a slice to end when closing
 Item = NewTokens | Prefill | Ended | BaseException
 
 
 @dataclass(slots=True)
 class _Job:
-    """One reply being made, shared by the thread that makes it and the stream that shows it."""
+    """One reply in progress, shared by the thread that generates it and the stream that reads it."""
 
     prompt_ids: list[int]
     options: GenerationOptions
@@ -47,7 +47,7 @@ class _Job:
 
 
 class _Streamer(BaseStreamer):      # type: ignore[misc]
-    """generate() hands over the prompt first, then each token."""
+    """Receives from generate() the prompt first, then each token."""
 
     def __init__(self, job: _Job) -> None:
         self._job, self._saw_prompt = job, False
@@ -74,7 +74,7 @@ class _StopWhen(StoppingCriteria):      # type: ignore[misc]
 
 
 class SingleGenerator:
-    """Has the model for itself while it makes a slice; `other` stands aside then."""
+    """Has exclusive use of the model during a slice; the other lane, `other`, is paused meanwhile."""
 
     lane: Lane = "single"
 
@@ -122,7 +122,7 @@ class SingleGenerator:
                 self._running -= 1
 
     def begin_closing(self) -> None:
-        """From now on a reply that breaks was stopped."""
+        """From now on, a reply that fails ends as stopped."""
         self._closing.set()
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class SingleGenerator:
         if self._turn.acquire(timeout=CLOSE_S):
             self._turn.release()
         self._cache, self._cached_ids = None, []
-        self._model = None      # somebody may still hold an unfinished stream, and so this lane
+        self._model = None      # an unfinished stream, and so this lane, may still be referenced
 
     def _work(self, job: _Job) -> None:
         try:
@@ -143,7 +143,7 @@ class SingleGenerator:
                 job.emit.put(Ended(self._reply(job)))
             finally:
                 self._turn.release()
-        except BaseException as error:      # whatever it is, the person who waits must hear of it
+        except BaseException as error:      # any error must reach the reader of the stream
             self._cache, self._cached_ids = None, []
             job.emit.put(Ended("stopped") if self._closing.is_set() else error)
 
@@ -157,7 +157,7 @@ class SingleGenerator:
             if self._is_over(job):
                 return "stopped"
             with self._alone(job):
-                # A recurrent state cannot be kept between two calls, so such a reply is made in one.
+                # A recurrent state cannot be kept between two calls, so such a reply is generated in one.
                 new = self._slice(ids, min(left, SLICE_TOKENS) if self._can_reuse else left, job, cache)
             ids, left = ids + new, left - len(new)
             if new and new[-1] in self._end_ids and not job.options.ignores_end:
@@ -166,13 +166,13 @@ class SingleGenerator:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """The model is the caller's until the block ends, for work that is no reply; replies of both lanes stand still."""
+        """Exclusive use of the model until the block ends, for work other than replies; the replies of both lanes are paused."""
         with self._turn, self.other.paused() if self.other is not None else nullcontext():
             yield
 
     @contextmanager
     def _alone(self, job: _Job) -> Iterator[None]:
-        """The model is ours until the block ends; then the batched lane has it for as long as we had."""
+        """Exclusive use of the model until the block ends; afterwards the batched lane has it for as long."""
         if self.other is None:
             yield
             return
@@ -183,7 +183,7 @@ class SingleGenerator:
             job.stop.wait(time.monotonic() - started)
 
     def _read_prompt(self, job: _Job) -> Any:
-        """A cache that holds all of the prompt but its last slice; None where caches cannot be kept."""
+        """A cache of the whole prompt except its last slice; None if this model's cache cannot be kept."""
         if not self._can_reuse:
             return None
         cache, done = self._take_cache(job.prompt_ids)
@@ -211,23 +211,23 @@ class SingleGenerator:
                 stopping_criteria=StoppingCriteriaList([_StopWhen(job.stop), _StopWhen(self._closing)]))
             job.random_state = _random_state(self._device) if seed is not None else None
         if cache is not None:
-            # The last token was drawn but not read, so the cache ends one before it.
+            # The last token was generated but not processed, so the cache ends before it.
             self._cache, self._cached_ids = cache, output[0].tolist()[: cache.get_seq_length()]
         return streamer.ids
 
     def _take_cache(self, ids: list[int]) -> tuple[Any, int]:
-        """The kept cache cut to its common prefix with `ids`, or a new one, and how many tokens it holds."""
+        """The kept cache, cut to its common prefix with `ids`, or a new one; and the number of tokens in it."""
         cache, known = self._cache, self._cached_ids
         self._cache, self._cached_ids = None, []
         common = next((i for i, (a, b) in enumerate(zip(known, ids, strict=False)) if a != b), min(len(known), len(ids)))
-        common = min(common, len(ids) - 1)      # at least one token has to be read to get the next
+        common = min(common, len(ids) - 1)      # at least one token must be processed to get the next
         assert self._model is not None
         if cache is None or common <= 0:
             return DynamicCache(config=self._model.config), 0
         try:
             if common < len(known):
                 cache.crop(common - len(known))
-        except RuntimeError:        # a sliding window that has slid cannot go back
+        except RuntimeError:        # a sliding window that has moved on cannot be moved back
             return DynamicCache(config=self._model.config), 0
         return cache, common
 
@@ -247,7 +247,7 @@ class SingleGenerator:
 
 
 def _seed(seed: int, state: Any, device: torch.device) -> None:
-    """Begin, or go on where the last slice of this reply stopped."""
+    """Seed the generator, or continue from its state after the last slice of this reply."""
     if state is None:
         torch.manual_seed(seed)
     elif device.type == "cuda":

@@ -1,4 +1,4 @@
-"""Token ids to text that may be shown: whole characters, no stop string, thoughts apart from the answer."""
+"""Turns token ids into text to show: whole characters, no stop strings, reasoning separate from the answer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..messages import ReasoningDelta, TextDelta
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-REPLACEMENT = "\ufffd"      # what a decoder shows for half a character
+REPLACEMENT = "\ufffd"      # what a decoder returns for an incomplete character
 THINK_TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"))
 
 
 class IncrementalDecoder:
-    """Ids in, text out as soon as its characters are whole. O(1) a token (tokenizers' DecodeStream)."""
+    """Decodes token ids to text as soon as its characters are complete. O(1) per token (tokenizers' DecodeStream)."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt_ids: Sequence[int] = ()) -> None:
         from tokenizers.decoders import DecodeStream
@@ -36,14 +36,14 @@ class IncrementalDecoder:
         return "".join(pieces)
 
     def flush(self) -> str:
-        """What is left when no token will follow: whole characters only."""
+        """The rest of the text when no token will follow: complete characters only."""
         rest: str = self._core.decode(self._pending, skip_special_tokens=True) if self._pending else ""
         self._pending.clear()
         return rest.replace(REPLACEMENT, "")
 
 
 class StopStrings:
-    """Holds text back while it could still become a stop string, so that none of it is ever shown."""
+    """Holds back text that could still become a stop string, so that no part of one is ever shown."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
@@ -68,9 +68,9 @@ class StopStrings:
 
 
 class ReasoningSplitter:
-    """Splits <think> blocks off, also one that the prompt opened or that is never closed.
+    """Separates a <think> block from the answer, also one that the prompt opened or that is never closed.
 
-    Only a block at the very start of the reply counts: a tag later on is text about tags.
+    Only a block at the very start of the reply counts; a later tag is ordinary text.
     """
 
     def __init__(self, is_open: bool = False) -> None:
@@ -128,7 +128,7 @@ class ReasoningSplitter:
 
 
 def _longest_partial(text: str, needles: Sequence[str]) -> int:
-    """Length of the longest end of `text` that begins one of `needles`."""
+    """Length of the longest suffix of `text` that is the beginning of one of `needles`."""
     longest = 0
     for needle in needles:
         for size in range(min(len(needle) - 1, len(text)), longest, -1):

@@ -1,4 +1,4 @@
-"""What can answer a conversation: a model here, or a server elsewhere."""
+"""The interface of a chat provider: a model on this machine, or a server elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..messages import GenerationOptions, Message, StreamEvent
 
 
 class ChatProvider(Protocol):
-    """`chat` streams one reply whose last event is Finished, and raises EngineError."""
+    """`chat` streams one reply, whose last event is Finished. Raises EngineError."""
 
     @property
     def name(self) -> str: ...

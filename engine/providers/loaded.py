@@ -1,4 +1,4 @@
-"""Whatever model the engine has loaded, as a provider: it loads nothing by itself and follows every swap."""
+"""The model that the engine has loaded, as a provider. It loads nothing itself and uses the new model after each swap."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LoadedModelProvider:
-    """`chat` raises what Engine.chat raises; while a model is loading it waits."""
+    """`chat` raises what Engine.chat raises, and waits while a model is loading."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

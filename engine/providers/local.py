@@ -1,4 +1,4 @@
-"""The model on this machine, with the face that the MindCubes guide describes: generate, stream, unload_model."""
+"""A model on this machine with the interface that the MindCubes guide describes: generate, stream, unload_model."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _shared_lock = threading.Lock()
 
 
 class LocalModelProvider:
-    """Loads its model at first use. Providers with the same settings share one engine, and so one model in memory.
+    """Loads its model on first use. Providers with the same settings share one engine, and so one model in memory.
 
-    `max_tokens` counts new tokens. Raises EngineError in all its kinds from `generate` and `stream`.
+    `max_tokens` counts new tokens. `generate` and `stream` raise EngineError and its subclasses.
     """
 
     def __init__(self, model_name: str = BUILTIN, device: str = "auto", cache_dir: str | Path | None = None,
@@ -42,7 +42,7 @@ class LocalModelProvider:
         return self.spec.name
 
     def load(self) -> None:
-        """Make this provider's model the loaded one; nothing happens where it is already."""
+        """Load this provider's model, unless it is loaded already."""
         if self._engine.spec != self.spec or self._engine.status().state != "ready":
             for _ in self._engine.load(self.spec):
                 pass
@@ -53,7 +53,7 @@ class LocalModelProvider:
 
     async def generate(self, prompt: str, system_prompt: str | None = None, temperature: float = 0.7, max_tokens: int = 256,
                        top_p: float = 0.95, top_k: int = 50, repetition_penalty: float = 1.0) -> str:
-        """The whole answer, without thoughts."""
+        """The whole answer, without the reasoning."""
         pieces = [piece async for piece in self.stream(
             prompt, system_prompt=system_prompt, temperature=temperature, max_tokens=max_tokens, top_p=top_p, top_k=top_k,
             repetition_penalty=repetition_penalty)]
@@ -61,7 +61,7 @@ class LocalModelProvider:
 
     async def stream(self, prompt: str, system_prompt: str | None = None, temperature: float = 0.7, max_tokens: int = 256,
                      top_p: float = 0.95, top_k: int = 50, repetition_penalty: float = 1.0) -> AsyncIterator[str]:
-        """The answer in pieces; leaving the loop early stops the model."""
+        """The answer in pieces, without the reasoning. Leaving the loop early stops the model."""
         options = GenerationOptions(max_new_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k,
                                     repetition_penalty=repetition_penalty)
         messages = [Message("system", system_prompt)] if system_prompt else []
@@ -81,7 +81,7 @@ class LocalModelProvider:
             await asyncio.to_thread(events.close)   # type: ignore[attr-defined]
 
     def unload_model(self) -> Released:
-        """Free the model and say what came back."""
+        """Free the model; returns the memory that was released."""
         return self._engine.unload()
 
 

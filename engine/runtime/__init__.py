@@ -1,4 +1,4 @@
-"""The engine: one loaded model, who may use it, how it is replaced."""
+"""The engine: the loaded model, admission to it, and how it is replaced."""
 
 from .engine import Engine
 from .load_job import LoadJob

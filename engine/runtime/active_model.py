@@ -1,4 +1,4 @@
-"""The loaded model, ready to generate: weights, tokenizer, context and lanes. The engine has at most one."""
+"""The loaded model, ready to generate: weights, tokenizer, chat context and lanes. An engine has at most one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WARM_UP_TOKENS = 2
 
 
 class ActiveModel:
-    """Created by `load`, ended by `release`. Used under a lease (admission.py), which keeps it in memory."""
+    """Created by `load`, freed by `release`. Its users hold a lease (admission.py), which keeps it in memory."""
 
     def __init__(self, loaded: LoadedModel, settings: Settings) -> None:
         self.candidate = loaded.candidate
@@ -49,14 +49,14 @@ class ActiveModel:
         self._obstacle = batched_obstacle(loaded.model)
         self._lanes_lock = threading.Lock()
         self._batched: BatchedGenerator | None = None
-        loaded.model.generation_config = GenerationConfig()     # its author's settings were read; nothing else of it applies
+        loaded.model.generation_config = GenerationConfig()     # the author's settings are read above; the rest must not apply
         pad_id = loaded.tokenizer.pad_token_id
         self._single = SingleGenerator(loaded.model, self.window_tokens, self._end_ids, pad_id if pad_id is not None else 0)
         self._start_batched(loaded.model)
 
     @classmethod
     def load(cls, candidate: Candidate, hardware: Hardware, settings: Settings, report: Report) -> ActiveModel:
-        """Weights, lanes, and a first reply nobody sees. Raises LoadError; nothing stays in memory then."""
+        """Load the weights, start the lanes and generate a short reply as a test. Raises LoadError; nothing stays in memory then."""
         loaded: LoadedModel | None = load(candidate, hardware, report)
         active_model: ActiveModel | None = None
         try:
@@ -98,11 +98,11 @@ class ActiveModel:
 
     @property
     def attention(self) -> str:
-        """The kernel that attention runs on, by transformers' name, or ours."""
+        """Name of the attention kernel, transformers' or our own."""
         return attention_kernel(self.loaded.model)
 
     def choose_lane(self, options: GenerationOptions) -> tuple[Lane, str]:
-        """The lane for one reply, and why as a sentence."""
+        """The lane for one reply, and the reason as a sentence."""
         if self._obstacle:
             return "single", self.lane_reason
         needs = [name for name, is_needed in (
@@ -114,7 +114,7 @@ class ActiveModel:
 
     @property
     def options(self) -> LoadOptions:
-        """How to load it in the same way again."""
+        """The options that load it in the same way again."""
         return LoadOptions(self.settings.context_tokens, self.settings.concurrent_replies, self.settings.device)
 
     @property
@@ -140,20 +140,20 @@ class ActiveModel:
             self._single.other = self._batched
 
     def _give_up_batched(self, why: str) -> None:
-        """From now on everything runs in the single lane."""
+        """Use only the single lane from now on."""
         if self._batched is not None:
             self._batched.close()
         self._batched = self._single.other = None
         self._obstacle = why
 
     def _revive(self) -> None:
-        """After the batched lane has died: the model is unharmed, so only that lane is made anew."""
+        """Restart the batched lane after its thread ended with an error. The model itself is still usable."""
         with self._lanes_lock:
             if not self.is_broken or self._loaded is None or self._batched is None:
                 return
             self._batched.close()
             failed: list[Exception] = []
-            # In a daemon thread, whose kind the generation thread inherits.
+            # In a daemon thread, so that the generation thread is one too.
             restart = threading.Thread(target=_keep_error, args=(self._start_batched, self.loaded.model, failed), daemon=True)
             restart.start()
             restart.join()
@@ -172,7 +172,7 @@ class ActiveModel:
         return stream_reply(ReplyRequest(messages, options, notes, stop), self.context, generator, self.loaded.tokenizer)
 
     def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:
-        """Token ids in, token ids out: no template, no text, the same lanes. Raises InvalidRequest and GenerationFailed."""
+        """Token ids in, token ids out, in the same lanes, without chat template or text. Raises InvalidRequest and GenerationFailed."""
         if self.is_broken:
             self._revive()
         if not 0 < len(prompt_ids) <= self.window_tokens - options.max_new_tokens:
@@ -184,13 +184,13 @@ class ActiveModel:
 
     @contextmanager
     def alone(self) -> Iterator[LoadedModel]:
-        """The model itself, until the block ends, for work that is no reply. Running replies stand still: keep it short."""
+        """Exclusive use of the model until the block ends, for work other than replies. Running replies are paused: keep it short."""
         with self._single.alone():
             yield self.loaded
 
     @property
     def vocabulary(self) -> tuple[int, frozenset[int]]:
-        """How many token ids the tokenizer and the model both know, and those among them that are no text."""
+        """The number of token ids that both tokenizer and model have, and the special ones among them."""
         tokenizer, table = self.loaded.tokenizer, self.loaded.model.get_input_embeddings()
         special = frozenset(tokenizer.all_special_ids) | frozenset(tokenizer.added_tokens_decoder) | self._end_ids
         return min(len(tokenizer), int(table.num_embeddings)), special
@@ -199,7 +199,7 @@ class ActiveModel:
         return len(self.encode(text))
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text as it is: no template, no special tokens. `first_ids` are what the model expects before it."""
+        """Token ids of the text alone, without template and special tokens. `first_ids` are those that the model expects before a text."""
         ids: list[int] = self.loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
@@ -214,7 +214,7 @@ class ActiveModel:
         return save(self.loaded, self.settings)
 
     def _warm_up(self) -> None:
-        """A first reply; a model that the batched lane turns out not to take goes to the single lane."""
+        """Generate a first reply; if the batched lane fails on this model, use the single lane."""
         greeting, options = (Message("user", "Hello"),), GenerationOptions(max_new_tokens=WARM_UP_TOKENS, temperature=0.0)
         try:
             for _ in self.chat(greeting, options):
@@ -234,7 +234,7 @@ class ActiveModel:
         return max(0, single.running - 1) if single else 0
 
     def stop_lanes(self) -> None:
-        """Stop the replies in both lanes; each ends within a step."""
+        """Stop the replies in both lanes. Each ends within a step."""
         lanes = [lane for lane in (self._single, self._batched) if lane is not None]
         for lane in lanes:
             lane.begin_closing()
@@ -242,7 +242,7 @@ class ActiveModel:
             lane.close()
 
     def release(self) -> None:
-        """Let go of everything. The memory is back once the caller has dropped its own reference and collected."""
+        """Drop all references. The memory is free once the caller has dropped its own and collected garbage."""
         self._batched = None
         self._single = None     # type: ignore[assignment]
         self._loaded = None

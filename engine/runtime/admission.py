@@ -1,7 +1,7 @@
-"""Admission to the loaded model: leases for those who use it, exclusive use for long work, one load or unload at a time.
+"""Admission to the loaded model: leases for its users, exclusive use for long work, one load or unload at a time.
 
-A lease keeps the model in memory: an unload closes admission, waits for the leases (bounded), and then frees the model. What an
-engine is doing now (`state`) changes only here, under one condition, which is told of every change.
+A lease keeps the model in memory: an unload closes admission, waits for the leases (bounded), and then frees the model. The state
+of the engine changes only here, under one condition that is notified of every change.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .status import State
 if TYPE_CHECKING:
     from .active_model import ActiveModel
 
-ANNOUNCE_S = 0.2        # how often an unload reports how many replies it waits for
-LAST_STEP_S = 5.0       # how long stopped replies may take to notice it
+ANNOUNCE_S = 0.2        # interval at which an unload reports how many replies it waits for
+LAST_STEP_S = 5.0       # longest time that stopped replies may take to end
 OthersMessages = Literal["wait", "refuse"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reservation:
-    """Exclusive use of the engine. `why`: what for, shown to those who wait. No two are equal: its holder is admitted.
+    """Exclusive use of the engine. `why`: its purpose, shown to waiting visitors. Compared by identity: it admits its holder.
 
-    `messages`: whether messages of others wait or are refused meanwhile. Loads of others are always refused.
+    `messages`: whether other users' messages wait or are refused meanwhile. Their loads are always refused.
     """
 
     why: str
@@ -44,7 +44,7 @@ class Reservation:
 
 @dataclass(slots=True, eq=False)
 class _Stay:
-    """One model in memory with those who use it."""
+    """One model in memory and the number of its users."""
 
     model: ActiveModel
     leases: int = 0
@@ -68,7 +68,7 @@ class Lease:
 class Admission:
     """Holds the only strong reference to the loaded model.
 
-    `max_leases`: None for no limit. `wake`: loads a model again that was unloaded because nobody used it.
+    `max_leases`: None for no limit. `wake`: loads a model again that was unloaded because it was idle.
     """
 
     def __init__(self, wake: Callable[[ModelSpec, LoadOptions], None], max_leases: int | None = None) -> None:
@@ -82,7 +82,7 @@ class Admission:
 
     @property
     def model(self) -> ActiveModel | None:
-        """To look at; whoever uses it takes a lease."""
+        """For reading its properties only: using it takes a lease."""
         stay = self._stay
         return stay.model if stay else None
 
@@ -94,16 +94,16 @@ class Admission:
     # --- leases ---
 
     def lease(self) -> Lease:
-        """Raises NoModelLoaded, and EngineBusy while a model is loading or too many use it."""
+        """Raises NoModelLoaded, and EngineBusy while a model is loading or if max_leases is reached."""
         lease = self._take()
         if lease is None:
             raise EngineBusy("a model is loading")
         return lease
 
     def lease_soon(self, reservation: Reservation | None = None) -> Lease | None:
-        """A lease, or None after at most HEARTBEAT_S while a model is loading or somebody else has exclusive use: ask again.
+        """A lease, or None after at most HEARTBEAT_S while a model is loading or reserved by others; call it again then.
 
-        Raises NoModelLoaded, and EngineBusy where waiting is of no use.
+        Raises NoModelLoaded, and EngineBusy if waiting would not help.
         """
         with self.changed:
             if self._must_wait(reservation):
@@ -140,12 +140,12 @@ class Admission:
 
     @property
     def reserved_for(self) -> str:
-        """What everybody waits for; empty while nobody has exclusive use."""
+        """The purpose of the exclusive use now; empty if there is none."""
         reservation = self._reservation
         return reservation.why if reservation else ""
 
     def reserve(self, reservation: Reservation) -> bool:
-        """Give exclusive use; False while somebody else has it."""
+        """Start exclusive use; False if another reservation has it."""
         with self.changed:
             self._reservation = self._reservation or reservation
             return self._reservation is reservation
@@ -157,7 +157,7 @@ class Admission:
                 self.changed.notify_all()
 
     def wait_until(self, holds: Callable[[], bool], stop: StopSignal) -> None:
-        """Block until `holds()`, asked again after every change, or until `stop` is set."""
+        """Block until `holds()` is true, checked after every change, or until `stop` is set."""
         def wake() -> None:
             with self.changed:
                 self.changed.notify_all()
@@ -184,7 +184,7 @@ class Admission:
         return self.state not in ("loading", "unloading")
 
     def begin(self, state: Literal["loading", "unloading"], reservation: Reservation | None = None) -> None:
-        """Start to change what is loaded; `settle` ends it. Raises EngineBusy during another change or somebody's exclusive use."""
+        """Begin a load or unload; `settle` ends it. Raises EngineBusy during another one or others' exclusive use."""
         with self.changed:
             if self._reservation not in (None, reservation):
                 assert self._reservation is not None
@@ -195,7 +195,7 @@ class Admission:
             self.error = "" if state == "loading" else self.error
 
     def begin_sleep(self, idle_s: float) -> bool:
-        """As `begin("unloading")`, if nobody has used the model for so long; the next message loads it again."""
+        """Like `begin("unloading")`, if the model has been idle for idle_s; the next message loads it again."""
         with self.changed:
             stay = self._stay
             if self.state != "ready" or stay is None or stay.leases or time.monotonic() - stay.last_used < idle_s:
@@ -204,7 +204,7 @@ class Admission:
             return True
 
     def settle(self, error: BaseException | None = None) -> None:
-        """The change that `begin` announced is over; `error`: why it failed."""
+        """End the load or unload that `begin` began. `error`: why it failed."""
         with self.changed:
             self.state = "ready" if self._stay else "asleep" if self.asleep else "empty"
             self.error = str(error) if error else ""
@@ -216,7 +216,7 @@ class Admission:
             self.changed.notify_all()
 
     def empty(self, hardware: Hardware, drain_timeout_s: float, announce: Callable[[int], None] = lambda replies: None) -> Released:
-        """Wait for leases (bounded), free the model, measure the memory that came back. `announce` gets the number of leases left."""
+        """Wait for leases (bounded), free the model, measure the freed memory. `announce` gets the number of leases left."""
         started = time.monotonic()
         with self.changed:
             stay, self._stay = self._stay, None
@@ -229,14 +229,14 @@ class Admission:
         return Released(expected, before - hardware.used_bytes(), time.monotonic() - started)
 
     def discard(self) -> None:
-        """Stop everything without waiting for replies. For the end of the process."""
+        """Stop everything without waiting for replies, at the end of the process."""
         with self.changed:
             stay, self._stay = self._stay, None
         if stay is not None:
             self._close(stay, 0.0)
 
     def _close(self, stay: _Stay, drain_timeout_s: float, announce: Callable[[int], None] = lambda replies: None) -> None:
-        """Let running replies finish, then stop those that take longer."""
+        """Wait for running replies until the time-out, then stop the rest."""
         deadline = time.monotonic() + drain_timeout_s
         with self.changed:
             stay.is_leaving = True
@@ -245,6 +245,6 @@ class Admission:
             with self.changed:
                 self.changed.wait_for(lambda: stay.leases == 0, timeout=min(ANNOUNCE_S, left))
         stay.model.stop_lanes()
-        with self.changed:          # stopped replies end by themselves within a step
+        with self.changed:          # stopped replies end within a step
             self.changed.wait_for(lambda: stay.leases == 0, timeout=max(LAST_STEP_S, deadline - time.monotonic()))
         stay.model.release()

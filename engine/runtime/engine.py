@@ -1,4 +1,4 @@
-"""The engine: owns the one loaded model, loads another one in its place, and generates replies with it."""
+"""The engine: owns the loaded model, replaces it, and generates replies with it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """Safe to use from many threads at once; no lock is held while anything is yielded."""
+    """Safe to use from several threads; holds no lock across a yield."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.from_env()
@@ -46,7 +46,7 @@ class Engine:
 
     @property
     def hardware(self) -> Hardware:
-        """Detected once, at the first use: it takes the import of torch."""
+        """Detected once, on first use, because it imports torch."""
         if self._hardware is None:
             self._hardware = detect(self.settings.device)
         return self._hardware
@@ -57,13 +57,13 @@ class Engine:
 
     @property
     def held_bytes(self) -> int:
-        """What the loaded model takes, and a new one gets when it goes."""
+        """Bytes that the loaded model uses, which are free for a new one after it is unloaded."""
         active_model = self._active_model
         return active_model.held_bytes if active_model else 0
 
     @property
     def latest_load(self) -> LoadJob | None:
-        """The load that runs or ran last."""
+        """The load in progress, or the last one."""
         return self._job
 
     @property
@@ -73,16 +73,16 @@ class Engine:
 
     @property
     def current(self) -> tuple[ModelSpec, LoadOptions] | None:
-        """What is loaded and how, or would be by the next message; None where nothing is."""
+        """The loaded model and its options, or those that the next message will load again; None if there are none."""
         active_model = self._active_model
         return (active_model.spec, active_model.options) if active_model else self.admission.asleep
 
     def default_spec(self) -> ModelSpec:
-        """What the settings ask for. Raises InvalidRequest."""
+        """The model named in the settings. Raises InvalidRequest."""
         return ModelSpec(self.settings.model, quantization=Quantization.parse(self.settings.quantization))
 
     def default_options(self) -> GenerationOptions:
-        """The loaded model's own recommendation, or the general defaults."""
+        """Those recommended by the author of the loaded model, or the general defaults."""
         active_model = self._active_model
         return active_model.default_options if active_model else GenerationOptions()
 
@@ -95,28 +95,28 @@ class Engine:
              reservation: Reservation | None = None) -> Generator[LoadEvent, None, None]:
         """Load a model in place of the current one, in stages; the last event has the stage "ready".
 
-        The load goes on when its follower goes away. Raises EngineBusy, InvalidRequest, and LoadError in all its kinds;
-        after a failure the previous model is in place again.
+        The load continues if the generator is closed. Raises EngineBusy, InvalidRequest, LoadError and its subclasses; after a
+        failure the previous model is loaded again.
         """
         yield from self.start_loading(spec, options, reservation=reservation).follow()
 
     def start_loading(self, spec: ModelSpec | str, options: LoadOptions | None = None, *,
                       reservation: Reservation | None = None) -> LoadJob:
-        """Begin a load in the background. Raises EngineBusy and InvalidRequest."""
+        """Start a load in the background. Raises EngineBusy and InvalidRequest."""
         spec = ModelSpec(spec) if isinstance(spec, str) else spec
         options = options or LoadOptions()
         options.applied_to(self.settings)
         with self.admission.changed:
             job = self._job
             if self.admission.state == "loading" and job and (job.spec, job.options) == (spec, options):
-                return job      # asked for twice: both follow the same load
+                return job      # requested twice: both callers follow the same load
             self.admission.begin("loading", reservation)
             job = self._job = LoadJob(spec, options, self._swap, self._settle, is_first=job is None)
         job.start()
         return job
 
     def unload(self, drain: Drain = "finish", *, reservation: Reservation | None = None) -> Released:
-        """Wait for running replies (bounded), or stop them, free the model, and measure what came back. Raises EngineBusy."""
+        """Wait for running replies (bounded), or stop them; free the model and measure the freed memory. Raises EngineBusy."""
         self.admission.begin("unloading", reservation)
         try:
             self._released = self.admission.empty(self.hardware, drain_s(drain, self.settings))
@@ -125,7 +125,7 @@ class Engine:
             self._settle()
 
     def save_quantized(self) -> SavedModel:
-        """Keep the loaded model in its quantized form, so that its next load is quick. Blocking.
+        """Save the loaded model in its quantized form, so that its next load is fast. Blocking.
 
         Raises NoModelLoaded, EngineBusy, InvalidRequest and DiskFull.
         """
@@ -133,7 +133,7 @@ class Engine:
             return active_model.save_quantized()
 
     def close(self) -> None:
-        """Stop everything, without waiting for replies. For the end of the process."""
+        """Stop everything without waiting for replies, at the end of the process."""
         self._closed.set()
         self.admission.discard()
 
@@ -152,7 +152,7 @@ class Engine:
             self._idle_watch.start()
 
     def _watch_idle(self) -> None:
-        """Unload a model that nobody uses; the next message loads it again."""
+        """Unload the model when it is idle; the next message loads it again."""
         limit = self.settings.idle_unload_s
         while not self._closed.wait(min(10.0, limit / 4)):
             if not self.admission.begin_sleep(limit):
@@ -171,12 +171,12 @@ class Engine:
     def chat(self, messages: Sequence[Message] | str, options: GenerationOptions | None = None, *,
              spec: ModelSpec | None = None, stop: threading.Event | None = None,
              reservation: Reservation | None = None) -> Generator[StreamEvent, None, None]:
-        """Stream one reply; the last event is Finished. Closing the iterator, or setting `stop`, ends the work within a step.
+        """Stream one reply; the last event is Finished. Closing the generator, or setting `stop`, ends the work within a step.
 
-        A conversation that ends with a part of an answer is continued from there. `spec`: the model that must answer;
-        EngineBusy if another one is loaded by now. While a model is loading, or the engine is reserved, the reply waits. Raises
-        NoModelLoaded, EngineBusy (in public mode also when too many replies are in progress), InvalidRequest (MessageTooLong),
-        GenerationFailed (OutOfMemory, ChatTemplateFailed).
+        If the conversation ends with the beginning of a reply, that is continued. `spec`: the model that must reply; EngineBusy if
+        another one is loaded. The reply waits while a model is loading or the engine is reserved. Raises NoModelLoaded, EngineBusy
+        (in public mode also if too many replies are in progress), InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory,
+        ChatTemplateFailed).
         """
         started = time.monotonic()
         while (lease := self.admission.lease_soon(reservation)) is None:
@@ -191,27 +191,27 @@ class Engine:
                 yield from events
 
     def ask(self, text: str, options: GenerationOptions | None = None) -> str:
-        """The whole reply to one message, without its thoughts. Blocking. Raises what `chat` raises."""
+        """The whole reply to one message, without its reasoning. Blocking. Raises what `chat` raises."""
         return "".join(event.text for event in self.chat(text, options) if isinstance(event, TextDelta))
 
     def count_tokens(self, text: str) -> int:
-        """Length of a text in the loaded model's tokens. Raises NoModelLoaded and EngineBusy."""
+        """Length of a text in tokens of the loaded model. Raises NoModelLoaded and EngineBusy."""
         with self.using() as active_model:
             return active_model.count_tokens(text)
 
     def view_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> PromptView:
-        """What the model would read. Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NoModelLoaded, EngineBusy."""
+        """The prompt that the model would get. Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NoModelLoaded, EngineBusy."""
         with self.using() as active_model:
             return active_model.view_prompt(tuple(messages), options)
 
     def check_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> None:
-        """Raise what `view_prompt` would about the messages. Before a model is loaded nothing is known, so nothing is raised."""
+        """Raise what `view_prompt` would raise about the messages. Does nothing while no model is loaded."""
         if self.admission.state != "loading" and self.admission.asleep is None:
             self.view_prompt(messages, options)
 
     @contextmanager
     def using(self, spec: ModelSpec | None = None) -> Iterator[ActiveModel]:
-        """The loaded model, for the engine's own packages: an unload waits for the end of the block, bounded by the settings.
+        """The loaded model, for the engine's own packages. An unload waits for the end of the block, bounded by the settings.
 
         `spec`: the model that must be loaded. Raises NoModelLoaded and EngineBusy.
         """
@@ -219,7 +219,7 @@ class Engine:
             _require_spec(model, spec)
             yield model
 
-    # --- looking ---
+    # --- status ---
 
     def status(self) -> Status:
         admission, model, job, hardware = self.admission, self._active_model, self._job, self._hardware

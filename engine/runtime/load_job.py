@@ -1,4 +1,4 @@
-"""A load as a background task, with every stage it went through."""
+"""A load as a background task that keeps its events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class LoadJob:
-    """One load. Any number of readers may follow it; it needs none."""
+    """One load. Any number of readers can follow it; it runs without any, too."""
 
     def __init__(self, spec: ModelSpec, options: LoadOptions, swap: Callable[[ModelSpec, LoadOptions, Report], None],
                  settle: Callable[[BaseException | None], None], *, is_first: bool = False) -> None:
@@ -32,14 +32,14 @@ class LoadJob:
 
     @property
     def error(self) -> BaseException | None:
-        """Why it failed; None while it runs and after a success."""
+        """Why it failed; None while it runs and after success."""
         return self._error
 
     def start(self) -> None:
         self._task.start()
 
     def follow(self) -> Generator[LoadEvent, None, None]:
-        """Every event from the start, and the latest one again after a heartbeat of silence. Raises what the load raised."""
+        """All events from the start, and the latest one again after HEARTBEAT_S without a new one. Raises the load's error."""
         seen = 0
         for count in self._task.follow():
             if count == seen and seen and not self._task.is_over:
@@ -56,7 +56,7 @@ class LoadJob:
     def _run(self) -> None:
         try:
             self._swap(self.spec, self.options, self.report)
-        except EngineError as error:        # reaches the readers and the status
+        except EngineError as error:        # shown to the readers and in the status
             self._error = error
         except BaseException as error:
             log.exception("Loading %s failed unexpectedly", self.spec.model)

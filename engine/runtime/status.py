@@ -1,4 +1,4 @@
-"""What the engine is and does, for whoever watches it."""
+"""A snapshot of the engine's state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ State = Literal["empty", "loading", "ready", "unloading", "asleep"]       # asle
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the engine is and does now. Empty texts where no model is loaded."""
+    """The engine's state at one moment. Texts are empty where no model is loaded."""
 
     state: State
     model: str
@@ -32,4 +32,4 @@ class Status:
     error: str
     notes: tuple[str, ...]
     released: Released | None = None        # of the latest unload
-    reserved: str = ""                      # the long work that everybody waits for
+    reserved: str = ""                      # purpose of the exclusive use, if there is one

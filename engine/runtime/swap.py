@@ -1,5 +1,5 @@
-"""One replacement of the loaded model. The order is the feature: refuse before giving anything up, unload before loading, go back
-if loading fails."""
+"""One replacement of the loaded model. The order matters: check the new model before unloading the old one, unload before loading,
+and restore the old one if loading fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .admission import Admission
 
 
 class Swap:
-    """`hardware`: what the model that is loaded now runs on. `notice`: why the history could not be kept, "" if it could."""
+    """`hardware`: the hardware of the loaded model. `notice`: why the load history could not be written, or ""."""
 
     def __init__(self, admission: Admission, settings: Settings, hardware: Hardware, history: LoadHistory) -> None:
         self._admission, self._settings, self.hardware, self._history = admission, settings, hardware, history
@@ -26,7 +26,7 @@ class Swap:
         self.notice = ""
 
     def run(self, spec: ModelSpec, options: LoadOptions, report: Report) -> None:
-        """Raises LoadError in all its kinds and InvalidRequest; the previous model is in its place then, if it could be restored."""
+        """Raises InvalidRequest, LoadError and its subclasses; the previous model is loaded then, if it could be restored."""
         from .active_model import ActiveModel
 
         settings, previous = options.applied_to(self._settings), self._admission.model
@@ -39,7 +39,7 @@ class Swap:
         candidate = examine(spec, hardware, settings, free, report)
         report(LoadEvent("config", note=self._expectation(spec)))
         before = (previous.candidate, previous.settings, self.hardware) if previous else None
-        del previous        # the only strong reference is the admission's
+        del previous        # now admission has the only strong reference
         if before is not None:
             self._make_room(before[0].spec.name, options.drain, report)
         started = time.monotonic()
@@ -51,7 +51,7 @@ class Swap:
             return
         except EngineError as error:
             failure = error
-        # Outside the handler: what the failed load held is free by now.
+        # Outside the handler, where the memory of the failed load is free.
         if before is not None:
             self._restore(*before, failure, report)
         raise failure
@@ -86,12 +86,12 @@ class Swap:
         known = (spec.model, spec.quantization, self.hardware.name)
         try:
             self._history.add(*known, seconds, active_model.weight_bytes if active_model else 0)
-            if not candidate.is_saved:      # a saved copy says nothing about loading its source
+            if not candidate.is_saved:      # the peak of loading a saved copy is not that of its source
                 self._history.add_peak(*known, MeasuredPeak(peak_bytes, candidate.budget.window_tokens, settings.concurrent_replies))
-        except StorageError as error:       # a full disk must not cost the model; the status says it
+        except StorageError as error:       # a full disk must not fail the load; the status reports it
             self.notice = str(error)
 
 
 def drain_s(drain: Drain, settings: Settings) -> float:
-    """How long an unload waits for running replies."""
+    """Seconds that an unload waits for running replies."""
     return settings.drain_timeout_s if drain == "finish" else 0.0

@@ -13,7 +13,17 @@ x86_64 = pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"
 @x86_64
 def test_the_cpu_tells_whether_it_multiplies_in_bfloat16() -> None:
     assert compat.has_bfloat16_kernels() in (True, False)
-    assert not torch.ops.mkldnn._is_mkldnn_bf16_supported._schemas[""].arguments
+
+
+@x86_64
+def test_the_two_packing_operators_have_these_parameters() -> None:
+    """Also on a CPU that cannot run them."""
+    def parameters(operator: object) -> list[str]:
+        return [argument.name for argument in operator.default._schema.arguments]      # type: ignore[attr-defined]
+
+    assert parameters(torch.ops.mkldnn._is_mkldnn_bf16_supported) == []
+    assert len(parameters(torch.ops.mkldnn._reorder_linear_weight)) == 2
+    assert len(parameters(torch.ops.mkldnn._linear_pointwise)) == 6
 
 
 @x86_64
