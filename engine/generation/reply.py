@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..messages import Finished, FinishReason, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
+from ..messages import Finished, FinishReason, GenerationOptions, Message, StreamEvent, Usage
 from .base import Ended, NewTokens, TokenGenerator
 from .context import ChatContext, Prompt
 from .text import IncrementalDecoder, ReasoningSplitter, StopStrings
@@ -90,19 +90,3 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
             context.remember(prompt, "".join(shown), ids[:-1])
     yield from splitter.flush()
     yield Finished(reason, meter.usage(prompt), (*prompt.notes, *request.notes))
-
-
-def text_of(events: Iterator[StreamEvent]) -> tuple[str, Finished]:
-    """The answer without its thoughts, for callers that do not stream."""
-    pieces: list[str] = []
-    finished: Finished | None = None
-    for event in events:
-        if isinstance(event, TextDelta):
-            pieces.append(event.text)
-        elif isinstance(event, Finished):
-            finished = event
-    assert finished is not None, "a reply ends with Finished or an exception"
-    return "".join(pieces), finished
-
-
-__all__ = ["ReasoningDelta", "ReplyRequest", "stream_reply", "text_of"]

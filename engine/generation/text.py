@@ -17,13 +17,12 @@ THINK_TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoni
 class IncrementalDecoder:
     """Decodes token ids to text as soon as its characters are complete. O(1) per token (tokenizers' DecodeStream)."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt_ids: Sequence[int] = ()) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         from tokenizers.decoders import DecodeStream
 
         self._core = tokenizer.backend_tokenizer
         self._stream = DecodeStream(skip_special_tokens=True)
         self._pending: list[int] = []
-        del prompt_ids
 
     def feed(self, ids: Iterable[int]) -> str:
         pieces = []
