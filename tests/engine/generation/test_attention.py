@@ -1,4 +1,4 @@
-"""Attention per reply against transformers' own generate(), where replies of all shapes share a step."""
+"""Attention per reply compared with transformers' generate(), with replies of different lengths in the same step."""
 
 import threading
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def test_replies_of_all_lengths_together_equal_generate_alone(
     assert results == {question: reference(folder, question, 48) for question in QUESTIONS}
 
 
-def test_a_plan_lets_each_reply_see_its_own_keys_only() -> None:
+def test_a_plan_restricts_each_reply_to_its_own_keys() -> None:
     lengths, queries = [40, 3, 30, 7], [1, 1, 1, 5]
     key_bounds, query_bounds = [0, 40, 43, 73, 80], [0, 1, 2, 3, 8]
     plan = make_plan(torch.tensor(query_bounds), key_bounds, torch.arange(80) + 1000, None)
@@ -49,4 +49,4 @@ def test_a_plan_lets_each_reply_see_its_own_keys_only() -> None:
             assert len(row) == queries[index]
     assert seen == {i: set(range(key_bounds[i], key_bounds[i] + lengths[i])) for i in range(4)}
     padded = sum(group.num_keys * len(group.queries) for group in plan.groups)
-    assert padded <= 2 * sum(lengths)       # a short reply does not pay for a long one
+    assert padded <= 2 * sum(lengths)       # a long reply does not make short ones expensive

@@ -1,4 +1,4 @@
-"""The batched lane against transformers' own generate(), on the same fp32 weights."""
+"""The batched lane compared with transformers' generate(), on the same fp32 weights."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ def reference(folder: Path, question: str, new_tokens: int) -> list[int]:
 
 
 def lane_ids(engine: Engine, question: str, new_tokens: int) -> list[int]:
-    """What the lane itself makes, before it becomes text."""
+    """The token ids of the lane itself, before they are decoded."""
     from engine.generation.base import NewTokens
 
     active_model = engine._active_model
@@ -53,7 +53,7 @@ def test_greedy_equals_generate_among_eight_others(llama_engine: Engine, llama_f
     assert results == {question: reference(llama_folder, question, 40) for question in QUESTIONS}
 
 
-def test_nine_talk_at_once_and_each_gets_its_own_answer(llama_engine: Engine) -> None:
+def test_nine_simultaneous_messages_each_get_their_own_reply(llama_engine: Engine) -> None:
     alone = {question: ask(llama_engine, question)[0] for question in QUESTIONS}
     together: dict[str, str] = {}
     threads = [threading.Thread(target=lambda q=question: together.update({q: ask(llama_engine, q)[0]})) for question in QUESTIONS]
@@ -64,7 +64,7 @@ def test_nine_talk_at_once_and_each_gets_its_own_answer(llama_engine: Engine) ->
     assert together == alone
 
 
-def test_a_shared_beginning_is_not_read_again(llama_engine: Engine) -> None:
+def test_a_shared_prefix_is_not_processed_again(llama_engine: Engine) -> None:
     question = "a question that nobody asked before " * 6
     _, first = ask(llama_engine, question + "one")
     _, second = ask(llama_engine, question + "two")
@@ -116,7 +116,7 @@ def test_a_stop_string_ends_the_reply(llama_engine: Engine) -> None:
     assert finished.reason == "stop"
 
 
-def test_a_dying_generation_thread_reaches_every_waiter_and_the_next_message_works(
+def test_a_failed_generation_thread_ends_every_reply_and_the_next_message_works(
         new_engine: Callable[..., Engine], llama_folder: Path) -> None:
     engine = new_engine(llama_folder)
     expected = ask(engine, "hello")[0]
@@ -143,7 +143,7 @@ def test_a_dying_generation_thread_reaches_every_waiter_and_the_next_message_wor
     assert active_model is not None
     assert active_model._batched is not None
     embedding = active_model._batched._manager.model.get_input_embeddings()
-    hook = embedding.register_forward_pre_hook(_explode)     # the model itself breaks in the middle of a step
+    hook = embedding.register_forward_pre_hook(_explode)     # the model fails in the middle of a step
     killed[0] = time.monotonic()
     for thread in threads:
         thread.join(timeout=1) if died.is_set() else None
@@ -156,7 +156,7 @@ def test_a_dying_generation_thread_reaches_every_waiter_and_the_next_message_wor
 
 
 @pytest.mark.parametrize("options", [{}, {"repetition_penalty": 1.3}], ids=["batched", "single"])
-def test_running_out_of_memory_is_named_and_the_next_message_works(llama_engine: Engine, options: dict[str, float]) -> None:
+def test_out_of_memory_is_reported_and_the_next_message_works(llama_engine: Engine, options: dict[str, float]) -> None:
     active_model = llama_engine._active_model
     assert active_model is not None
     assert active_model._batched is not None
@@ -175,18 +175,18 @@ def _explode(*_: object) -> None:
     raise RuntimeError("broken on purpose")
 
 
-def test_waiting_is_reported_at_least_every_tenth_of_a_second(llama_engine: Engine) -> None:
+def test_events_come_often_while_waiting(llama_engine: Engine) -> None:
     last = time.monotonic()
     gaps = []
     for event in llama_engine.chat([Message("user", "hello " * 80)], GenerationOptions(max_new_tokens=64, temperature=0.0)):
         gaps.append(time.monotonic() - last)
         last = time.monotonic()
         assert isinstance(event, (Waiting, TextDelta, Finished)) or event is not None
-    assert max(gaps) < 2        # generous: a busy machine; the heartbeat itself is 0.1 s
+    assert max(gaps) < 2        # generous for a busy machine: the heartbeat is 0.1 s
 
 
 @pytest.mark.parametrize("options", [{"temperature": -1}, {"top_p": 2.0}, {"max_new_tokens": 0}, {"top_k": -3}, {"stop": [""]}])
-def test_senseless_options_are_refused_by_name(llama_engine: Engine, options: dict[str, object]) -> None:
+def test_invalid_options_are_refused_by_name(llama_engine: Engine, options: dict[str, object]) -> None:
     from engine.errors import InvalidRequest
 
     with pytest.raises(InvalidRequest, match=next(iter(options))):

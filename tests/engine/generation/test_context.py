@@ -20,7 +20,7 @@ def test_a_chat_that_fits_is_sent_whole() -> None:
     assert prompt.room == 2048 - len(prompt.ids)
 
 
-def test_whole_oldest_turns_are_dropped_behind_the_system_prompt() -> None:
+def test_the_oldest_turns_are_dropped_whole_after_the_system_prompt() -> None:
     context = ChatContext(tiny_models.tokenizer(), 256)
     prompt = context.fit([Message("system", "be kind"), *chat(12)], 64)
     assert prompt.dropped_messages > 0
@@ -46,13 +46,13 @@ def test_one_message_longer_than_the_window_is_refused_with_its_size() -> None:
     assert error.value.tokens > 500
 
 
-def test_a_model_without_template_gets_plain_lines_and_says_so() -> None:
+def test_a_model_without_template_gets_plain_lines_and_a_note() -> None:
     prompt = ChatContext(tiny_models.tokenizer(None), 512).fit([Message("system", "be kind"), Message("user", "hi")], 32)
     assert prompt.text == "System: be kind\nUser: hi\nAssistant:"
     assert NO_TEMPLATE_NOTE in prompt.notes
 
 
-def test_a_template_without_system_role_gets_it_in_the_first_message_and_says_so() -> None:
+def test_without_a_system_role_the_system_prompt_is_in_the_first_message_with_a_note() -> None:
     context = ChatContext(tiny_models.tokenizer(tiny_models.NO_SYSTEM), 512)
     prompt = context.fit([Message("system", "be kind"), *chat(1)], 32)
     assert "user\nbe kind\n\n0 word" in prompt.text
@@ -76,7 +76,7 @@ def test_generated_ids_are_kept_for_the_next_turn() -> None:
     tokenizer = tiny_models.tokenizer()
     context = ChatContext(tokenizer, 512)
     first = context.fit([Message("user", "hello")], 32)
-    spelled = [tokenizer.convert_tokens_to_ids(letter) for letter in "world"]      # not how the text would be tokenized
+    spelled = [tokenizer.convert_tokens_to_ids(letter) for letter in "world"]      # not the tokens of the text
     assert tokenizer("world")["input_ids"] != spelled
     context.remember(first, "world", spelled)
     second = context.fit([Message("user", "hello"), Message("assistant", "world"), Message("user", "more")], 32)

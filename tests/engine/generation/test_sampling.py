@@ -6,7 +6,7 @@ LOGITS = torch.tensor([0.1, 0.2, 0.4, 0.3]).log()
 
 
 def draw(temperature: float, top_k: int, top_p: float, count: int = 4000) -> torch.Tensor:
-    """Shares of the tokens drawn by `count` replies with the same arguments."""
+    """Frequency of each token among `count` replies with the same arguments."""
     torch.manual_seed(0)
     arguments = torch.stack([
         torch.full((count,), temperature).view(torch.int32), torch.full((count,), top_p).view(torch.int32),
@@ -15,11 +15,11 @@ def draw(temperature: float, top_k: int, top_p: float, count: int = 4000) -> tor
     return torch.bincount(scores.argmax(-1), minlength=4) / count
 
 
-def test_temperature_one_draws_from_the_softmax() -> None:
+def test_temperature_one_samples_from_the_softmax() -> None:
     assert torch.allclose(draw(1.0, 0, 1.0), LOGITS.exp(), atol=0.03)
 
 
-def test_temperature_sharpens() -> None:
+def test_a_low_temperature_sharpens_the_distribution() -> None:
     assert torch.allclose(draw(0.5, 0, 1.0), (LOGITS * 2).softmax(-1), atol=0.03)
 
 
@@ -27,7 +27,7 @@ def test_temperature_zero_is_greedy() -> None:
     assert draw(0.0, 0, 1.0).tolist() == [0, 0, 1, 0]
 
 
-def test_top_k_keeps_the_k_likeliest() -> None:
+def test_top_k_keeps_the_k_most_likely_tokens() -> None:
     assert torch.allclose(draw(1.0, 2, 1.0), torch.tensor([0, 0, 4 / 7, 3 / 7]), atol=0.03)
 
 
@@ -35,7 +35,7 @@ def test_top_p_keeps_the_smallest_nucleus() -> None:
     assert torch.allclose(draw(1.0, 0, 0.65), torch.tensor([0, 0, 4 / 7, 3 / 7]), atol=0.03)
 
 
-def test_top_k_beyond_the_vocabulary_is_off() -> None:
+def test_top_k_larger_than_the_vocabulary_has_no_effect() -> None:
     assert torch.allclose(draw(1.0, 10**6, 1.0), LOGITS.exp(), atol=0.03)
 
 

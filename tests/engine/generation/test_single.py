@@ -1,4 +1,4 @@
-"""The single lane: what cannot be batched, on the same model and on a recurrent one."""
+"""The single lane: options that cannot be batched, and a recurrent model."""
 
 import threading
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def test_the_next_turn_reuses_the_cache(llama_engine: Engine) -> None:
     assert last.usage.cached_tokens > 10
 
 
-def test_an_edit_keeps_the_common_beginning_and_the_right_answer(llama_engine: Engine, llama_folder: Path) -> None:
+def test_an_edited_message_reuses_the_common_prefix_and_gets_the_right_reply(llama_engine: Engine, llama_folder: Path) -> None:
     beginning = "the quick brown fox jumps over the lazy dog and "
     ask(llama_engine, beginning + "hello", **SINGLE)
     text, finished = ask(llama_engine, beginning + "world", max_new_tokens=80, **SINGLE)
@@ -44,7 +44,7 @@ def test_an_edit_keeps_the_common_beginning_and_the_right_answer(llama_engine: E
     assert text == reference(llama_folder, beginning + "world", **SINGLE)
 
 
-def test_a_seed_repeats_a_drawn_reply(llama_engine: Engine) -> None:
+def test_a_seed_repeats_a_sampled_reply(llama_engine: Engine) -> None:
     options = {"temperature": 1.5, "max_new_tokens": 70}
     first, second, other = (ask(llama_engine, "hello", seed=seed, **options)[0] for seed in (5, 5, 6))
     assert first == second != other
@@ -60,12 +60,12 @@ def test_a_seed_repeats_its_reply_beside_other_replies(llama_engine: Engine) -> 
     assert beside == alone
 
 
-def test_min_p_runs_and_says_why_it_is_alone(llama_engine: Engine) -> None:
+def test_min_p_runs_in_the_single_lane_with_a_note(llama_engine: Engine) -> None:
     _, finished = ask(llama_engine, "hello", temperature=1.0, min_p=0.2)
     assert any("min-p" in note for note in finished.notes)
 
 
-def test_a_batched_reply_goes_on_rightly_after_standing_aside(llama_engine: Engine) -> None:
+def test_a_batched_reply_continues_correctly_after_a_pause(llama_engine: Engine) -> None:
     expected, _ = ask(llama_engine, "hello world", max_new_tokens=200)
     results: list[str] = []
     batched = threading.Thread(target=lambda: results.append(ask(llama_engine, "hello world", max_new_tokens=200)[0]))
@@ -84,7 +84,7 @@ def test_closing_stops_the_single_lane(llama_engine: Engine) -> None:
     assert finished.usage.ttft_s < 5
 
 
-def test_a_recurrent_model_runs_in_the_single_lane_and_says_why(new_engine: Callable[..., Engine], mamba_folder: Path) -> None:
+def test_a_recurrent_model_runs_in_the_single_lane_with_the_reason(new_engine: Callable[..., Engine], mamba_folder: Path) -> None:
     engine = new_engine(mamba_folder)
     status = engine.status()
     assert status.lane == "single"
@@ -94,7 +94,7 @@ def test_a_recurrent_model_runs_in_the_single_lane_and_says_why(new_engine: Call
     assert ask(engine, "hello world", max_new_tokens=80)[0] == text
 
 
-def test_a_model_without_template_talks_in_plain_lines(new_engine: Callable[..., Engine], gpt2_folder: Path) -> None:
+def test_a_model_without_template_gets_plain_lines(new_engine: Callable[..., Engine], gpt2_folder: Path) -> None:
     _, finished = ask(new_engine(gpt2_folder), "hello", system="be kind")
     assert any("no chat template" in note for note in finished.notes)
     assert finished.usage.prompt_tokens > 0

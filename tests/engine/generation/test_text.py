@@ -21,7 +21,7 @@ def test_decoding_shows_whole_characters_only_and_loses_none(text: str) -> None:
     assert "".join(pieces) + decoder.flush() == text
 
 
-def test_half_a_character_at_the_end_is_not_shown() -> None:
+def test_an_incomplete_character_at_the_end_is_not_shown() -> None:
     tokenizer = tiny_models.tokenizer()
     decoder = IncrementalDecoder(tokenizer)
     ids = tokenizer("ok 🚀")["input_ids"]
@@ -36,23 +36,23 @@ def test_nothing_of_a_stop_string_is_ever_shown(cuts: list[str]) -> None:
     assert stops.is_hit
 
 
-def test_the_start_of_a_stop_string_that_does_not_come_is_shown() -> None:
+def test_the_beginning_of_a_stop_string_is_shown_if_the_rest_does_not_follow() -> None:
     stops = StopStrings(["STOP", "\nUser:"])
     assert stops.feed("ab ST") + stops.feed("ART\nUs") + stops.flush() == "ab START\nUs"
     assert not stops.is_hit
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 100])
-def test_thoughts_are_split_off_however_the_text_is_cut(step: int) -> None:
+def test_reasoning_is_separated_however_the_text_is_divided(step: int) -> None:
     text = "<think>\nfirst this\n</think>\n\nThe answer."
     assert split([text[i:i + step] for i in range(0, len(text), step)]) == ("first this\n", "The answer.")
 
 
-def test_a_block_opened_by_the_prompt_is_thought() -> None:
+def test_a_block_opened_by_the_prompt_is_reasoning() -> None:
     assert split(["so ", "far</thi", "nk>done"], is_open=True) == ("so far", "done")
 
 
-def test_a_block_that_never_closes_is_thought() -> None:
+def test_a_block_that_is_never_closed_is_reasoning() -> None:
     assert split(["<think>on and", " on </th"]) == ("on and on </th", "")
 
 
@@ -60,5 +60,5 @@ def test_a_tag_in_the_middle_of_an_answer_is_text() -> None:
     assert split(["Use <think> tags", " like </think>."]) == ("", "Use <think> tags like </think>.")
 
 
-def test_a_lone_angle_bracket_is_not_held_for_ever() -> None:
+def test_a_single_angle_bracket_is_not_held_back_for_ever() -> None:
     assert split(["<", "b>bold"]) == ("", "<b>bold")

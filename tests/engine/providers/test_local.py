@@ -9,7 +9,7 @@ from engine.errors import InvalidRequest
 
 
 def run(coroutine: Coroutine[object, object, str]) -> str:
-    """In a thread of its own: the browser tests keep an event loop in this one."""
+    """Run it in another thread, because the browser tests have an event loop in this one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, coroutine).result()
 
