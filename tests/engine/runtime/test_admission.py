@@ -1,4 +1,4 @@
-"""Who may use the loaded model: leases, exclusive use, one change at a time. With a stand-in for the model, which only says what it is."""
+"""Admission to the loaded model: leases, exclusive use, one load or unload at a time; with a stand-in for the model."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from engine.models.spec import LoadOptions, ModelSpec
 from engine.runtime.admission import Admission, Reservation
 
 SPEC, OPTIONS = ModelSpec("builtin"), LoadOptions()
-LONG_S = 30.0       # a wait that only a missed event would reach
+LONG_S = 30.0       # reached only if an event is missed
 
 
 class Model:
-    """Notes in which order it is stopped and released."""
+    """Records the order in which it is stopped and released."""
 
     spec, options, held_bytes = SPEC, OPTIONS, 0
 
@@ -62,7 +62,7 @@ def test_without_a_model_there_is_no_lease(admission: Admission) -> None:
         admission.lease_soon()
 
 
-def test_the_reason_of_a_failed_load_is_given_to_who_asks(admission: Admission) -> None:
+def test_without_a_model_the_error_gives_the_reason_of_the_failed_load(admission: Admission) -> None:
     admission.begin("loading")
     admission.settle(RuntimeError("it does not fit"))
     with pytest.raises(NoModelLoaded, match="it does not fit"):
@@ -84,7 +84,7 @@ def test_more_leases_than_allowed_are_refused(admission: Admission) -> None:
     assert admission.num_leases == 0
 
 
-def test_while_a_model_loads_some_wait_and_others_are_refused(admission: Admission) -> None:
+def test_while_a_model_loads_messages_wait_and_other_uses_are_refused(admission: Admission) -> None:
     admission.begin("loading")
     assert admission.lease_soon() is None
     with pytest.raises(EngineBusy, match="loading"):
@@ -134,7 +134,7 @@ def test_a_model_in_use_does_not_fall_asleep(admission: Admission) -> None:
     assert not admission.begin_sleep(LONG_S)
 
 
-def test_exclusive_use_lets_its_holder_in_and_others_wait(admission: Admission) -> None:
+def test_exclusive_use_admits_its_holder_and_others_wait(admission: Admission) -> None:
     ready(admission)
     mine = Reservation("measuring")
     assert admission.reserve(mine)
@@ -149,7 +149,7 @@ def test_exclusive_use_lets_its_holder_in_and_others_wait(admission: Admission) 
     assert admission.lease_soon() is not None
 
 
-def test_messages_are_refused_where_the_holder_wants_that(admission: Admission) -> None:
+def test_messages_are_refused_if_the_reservation_asks_for_it(admission: Admission) -> None:
     ready(admission)
     admission.reserve(Reservation("measuring", "refuse"))
     with pytest.raises(EngineBusy, match="measuring"):

@@ -1,4 +1,4 @@
-"""Loading, swapping, failing and recovering, through the front door."""
+"""Loads, swaps, failures and recovery, through the public interface of Engine."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from tests.conftest import ask, exhaust
 LONG = GenerationOptions(max_new_tokens=450, temperature=1.0)
 
 
-def test_an_empty_engine_says_so(new_engine: Callable[..., Engine]) -> None:
+def test_an_engine_without_a_model_reports_it(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine()
     assert engine.status().state == "empty"
     with pytest.raises(NoModelLoaded):
@@ -34,7 +34,7 @@ def test_a_load_reports_its_stages_in_order(new_engine: Callable[..., Engine], l
 
 
 @pytest.mark.parametrize("quantization", list(Quantization))
-def test_every_quantization_talks(new_engine: Callable[..., Engine], llama_folder: Path, quantization: Quantization) -> None:
+def test_every_quantization_generates_a_reply(new_engine: Callable[..., Engine], llama_folder: Path, quantization: Quantization) -> None:
     engine = new_engine(ModelSpec(str(llama_folder), quantization=quantization))
     assert engine.status().quantization is quantization
     assert ask(engine, "hello")[1].usage.new_tokens > 0
@@ -67,7 +67,7 @@ def test_loading_the_loaded_model_changes_nothing(new_engine: Callable[..., Engi
     assert engine._active_model is before
 
 
-def test_a_load_goes_on_when_its_follower_leaves(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
+def test_a_load_continues_when_its_follower_leaves(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
     engine = new_engine()
     events = engine.load(ModelSpec(str(llama_folder)))
     next(events)
@@ -87,7 +87,7 @@ def test_a_second_load_is_refused_while_one_runs(new_engine: Callable[..., Engin
 
 
 @pytest.mark.parametrize("name", ["no-such-folder", "/no/such/folder", "../nothing", "a/b/c"])
-def test_what_is_not_there_is_refused_and_the_loaded_model_stays(llama_engine: Engine, name: str) -> None:
+def test_a_model_that_does_not_exist_is_refused_and_the_loaded_one_stays(llama_engine: Engine, name: str) -> None:
     with pytest.raises(ModelNotFound):
         exhaust(llama_engine.load(ModelSpec(name)))
     assert ask(llama_engine, "hello")[1].usage.new_tokens > 0
@@ -138,7 +138,7 @@ def test_a_truncated_file_is_refused_before_anything_is_unloaded(llama_engine: E
     assert llama_engine._active_model is before
 
 
-def test_what_cannot_fit_is_refused_before_anything_is_unloaded(llama_engine: Engine, llama_folder: Path, tmp_path: Path) -> None:
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_unloaded(llama_engine: Engine, llama_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "huge"
     shutil.copytree(llama_folder, folder)
     header = json.dumps({"w": {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4]}}).encode()
@@ -157,7 +157,7 @@ def test_a_message_sent_while_loading_is_answered_afterwards(new_engine: Callabl
     assert isinstance(events[-1], Finished)
 
 
-def test_a_message_after_a_failed_first_load_says_why(new_engine: Callable[..., Engine]) -> None:
+def test_a_message_after_a_failed_first_load_gets_the_reason(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine()
     engine.start_loading(ModelSpec("/no/such/folder"))
     with pytest.raises(NoModelLoaded, match="/no/such/folder"):
@@ -213,7 +213,7 @@ def test_a_reply_that_takes_too_long_is_stopped_by_unload(
         ask(engine, "hello")
 
 
-def test_unload_proves_what_came_back(new_engine: Callable[..., Engine]) -> None:
+def test_unload_measures_the_freed_memory(new_engine: Callable[..., Engine]) -> None:
     released = new_engine("builtin").unload()
     assert released.expected_bytes > 9_000_000
     assert released.returned_bytes > 0
@@ -229,7 +229,7 @@ def test_twenty_swaps_do_not_grow_memory(new_engine: Callable[..., Engine]) -> N
     assert max(sizes[3:]) - sizes[2] < 50e6, " ".join(f"{size // 1_000_000}" for size in sizes)
 
 
-def test_public_mode_refuses_folders_and_crowds(new_engine: Callable[..., Engine], settings: Settings, llama_folder: Path) -> None:
+def test_public_mode_refuses_folders_and_many_replies(new_engine: Callable[..., Engine], settings: Settings, llama_folder: Path) -> None:
     engine = new_engine("builtin", made_with=replace(settings, is_public=True, max_waiting=1))
     with pytest.raises(EngineError):
         exhaust(engine.load(ModelSpec(str(llama_folder))))
@@ -249,6 +249,6 @@ def test_a_template_error_is_typed_and_the_next_message_works(new_engine: Callab
     assert ask(engine, "good")[1].usage.new_tokens > 0
 
 
-def test_an_adapter_is_refused_in_words(llama_engine: Engine, llama_folder: Path) -> None:
+def test_an_adapter_is_refused_with_an_explanation(llama_engine: Engine, llama_folder: Path) -> None:
     with pytest.raises(InvalidRequest, match="adapter"):
         exhaust(llama_engine.load(ModelSpec(str(llama_folder), adapter="x/y")))

@@ -1,4 +1,4 @@
-"""How a model is loaded, goes to sleep and wakes: options of one load, the proof of an unload, running replies."""
+"""Swaps: options of a load, measurement of freed memory, running replies, unloading when idle."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ from tests.conftest import ask, exhaust
 LONG = GenerationOptions(max_new_tokens=450, temperature=1.0)
 
 
-def test_a_load_can_choose_its_window_and_its_visitors(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
+def test_a_load_can_set_the_window_and_the_number_of_replies(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
     engine = new_engine()
     exhaust(engine.load(ModelSpec(str(llama_folder)), LoadOptions(context_tokens=256, visitors=3)))
     assert engine.status().window_tokens == 256
@@ -42,7 +42,7 @@ def test_the_same_model_with_another_window_is_loaded_again(new_engine: Callable
 
 
 @pytest.mark.parametrize("options", [LoadOptions(context_tokens=3), LoadOptions(visitors=100_000)], ids=["context", "visitors"])
-def test_senseless_options_are_refused_with_their_value(new_engine: Callable[..., Engine], options: LoadOptions) -> None:
+def test_invalid_options_are_refused_with_their_value(new_engine: Callable[..., Engine], options: LoadOptions) -> None:
     with pytest.raises(InvalidRequest, match=r"3|100000"):
         new_engine().start_loading("builtin", options)
 
@@ -53,7 +53,7 @@ def test_a_public_page_cannot_force_a_load(new_engine: Callable[..., Engine], se
         engine.start_loading("builtin", LoadOptions(is_forced=True))
 
 
-def test_a_swap_says_what_came_back(new_engine: Callable[..., Engine], llama_folder: Path, gpt2_folder: Path) -> None:
+def test_a_swap_reports_the_freed_memory(new_engine: Callable[..., Engine], llama_folder: Path, gpt2_folder: Path) -> None:
     engine = new_engine(llama_folder)
     events = exhaust(engine.load(ModelSpec(str(gpt2_folder))))
     freed = [event for event in events if event.released]      # type: ignore[attr-defined]
@@ -63,7 +63,7 @@ def test_a_swap_says_what_came_back(new_engine: Callable[..., Engine], llama_fol
 
 
 def begin_reply(engine: Engine) -> tuple[threading.Thread, list[object]]:
-    """A long reply in a thread of its own, some of which has come."""
+    """A long reply in another thread, which has begun."""
     events: list[object] = []
     reply = threading.Thread(target=lambda: events.extend(iter_events()))
 
@@ -100,7 +100,7 @@ def test_a_swap_can_stop_running_replies(new_engine: Callable[..., Engine], llam
     assert events[-1].reason == "stopped"
 
 
-def test_an_unused_model_goes_to_sleep_and_the_next_message_wakes_it(
+def test_an_idle_model_is_unloaded_and_the_next_message_loads_it_again(
         new_engine: Callable[..., Engine], settings: Settings, llama_folder: Path) -> None:
     engine = new_engine(llama_folder, replace(settings, idle_unload_s=1))
     before = ask(engine, "hello")[0]
@@ -112,7 +112,7 @@ def test_an_unused_model_goes_to_sleep_and_the_next_message_wakes_it(
     assert ask(engine, "hello")[0] == before
 
 
-def test_a_model_in_use_stays_awake(new_engine: Callable[..., Engine], settings: Settings, llama_folder: Path) -> None:
+def test_a_model_in_use_stays_loaded(new_engine: Callable[..., Engine], settings: Settings, llama_folder: Path) -> None:
     engine = new_engine(llama_folder, replace(settings, idle_unload_s=1))
     events = engine.chat([Message("user", "hello")], LONG)
     while isinstance(next(events), Waiting):
@@ -122,7 +122,7 @@ def test_a_model_in_use_stays_awake(new_engine: Callable[..., Engine], settings:
     exhaust(events)
 
 
-def test_what_a_load_took_is_shown_beside_the_next_estimate(
+def test_the_measured_peak_of_a_load_is_part_of_the_next_estimate(
         new_engine: Callable[..., Engine], settings: Settings, llama_folder: Path, tmp_path: Path) -> None:
     own = replace(settings, data_dir=tmp_path)
     new_engine(llama_folder, own)
