@@ -1,4 +1,4 @@
-"""What the engine uses of transformers' continuous batching that transformers does not document, each with the reason.
+"""What the lanes use of transformers' continuous batching and generate() that transformers does not document, each with the reason.
 
 tests/engine/compat/test_transformers.py checks every use against the installed version.
 """
@@ -13,14 +13,17 @@ from transformers.generation.continuous_batching.cb_logits_processors import Con
 from transformers.generation.continuous_batching.continuous_api import OutputRouter
 from transformers.generation.continuous_batching.requests import FutureRequestState, GenerationOutput, RequestState
 from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPPING, FIFOScheduler
+from transformers.generation.streamers import BaseStreamer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 # PagedAttentionCache: the only way to tell a step of the batched lane from one of generate() inside an attention function.
 # ContinuousBatchingLogitsProcessorList: BatchedSampling takes its place in the manager; FutureRequestState is what it is given.
 # OutputRouter, GenerationOutput: results of one request without polling a queue that all requests share.
+# BaseStreamer: token ids from generate(); the documented streamers deliver text.
 # sdpa_attention_forward, sdpa_mask: the library's SDPA attention, for the steps of generate().
-__all__ = ["COUNTING", "ContinuousBatchingLogitsProcessorList", "CountingScheduler", "FutureRequestState", "GenerationOutput",
+__all__ = ["COUNTING", "BaseStreamer", "ContinuousBatchingLogitsProcessorList", "CountingScheduler", "FutureRequestState",
+           "GenerationOutput",
            "OutputRouter", "PagedAttentionCache", "PagedLayer", "fatal_error", "free_cache", "free_model", "replace_parts",
            "scheduler_of", "sdpa_attention_forward", "sdpa_mask"]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
-from transformers.generation.streamers import BaseStreamer
 
+from ..compat.continuous_batching import BaseStreamer
 from ..compat.transformers import is_stateful
 from ..errors import GenerationFailed, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting

@@ -193,6 +193,20 @@ def test_a_kind_of_layers_has_a_number_a_name_and_a_window() -> None:
     assert "self.sliding_window" in inspect.getsource(SlidingAttentionCacheAllocator)
 
 
+def test_generate_passes_token_ids_to_a_streamer(model: PreTrainedModel) -> None:
+    class Streamer(cb.BaseStreamer):        # type: ignore[misc]
+        def put(self, value: torch.Tensor) -> None:
+            received.append(value.numel())
+
+        def end(self) -> None:
+            received.append(0)
+
+    received: list[int] = []
+    model.generate(torch.tensor([[5, 6, 7]]), attention_mask=torch.ones((1, 3), dtype=torch.long), streamer=Streamer(),
+                   generation_config=GenerationConfig(do_sample=False, max_new_tokens=2, eos_token_id=None, pad_token_id=0))
+    assert received == [3, 1, 1, 0]     # the prompt, then each token, then the end
+
+
 def test_sdpa_attention_and_its_mask_are_functions_of_the_library() -> None:
     assert parameters(cb.sdpa_attention_forward)[:7] == ["module", "query", "key", "value", "attention_mask", "dropout", "scaling"]
     query = torch.randn(1, 2, 3, 4)
