@@ -15,7 +15,7 @@ from .quality.harness import has_harness
 from .quality.tasks import read_task
 from .quality_runs import CostPlan, QualityPlan
 from .store.exports import issue_report
-from .store.history import Comparison, Ratio
+from .store.history import Comparison, Format, Ratio
 from .store.published import Published, published
 from .store.records import BenchmarkRun, ModelFacts
 from .store.scores import Score
@@ -33,6 +33,7 @@ __all__ = [
     "ComparisonSide",
     "Environment",
     "FailedCell",
+    "Format",
     "LimitShare",
     "ModelFacts",
     "Published",

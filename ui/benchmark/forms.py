@@ -13,7 +13,7 @@ from ..shared.context import PageBuilder
 from ..shared.html import ACTION_JS
 from .start import DEPTHS, LEVELS, QUALITIES
 
-SAMPLES = 100       # of each of lm-eval's tasks, unless told otherwise
+SAMPLES = 100       # of each of lm-eval's tasks, by default
 
 
 @dataclass(frozen=True)
@@ -71,64 +71,64 @@ def panel_html(name: str) -> gr.HTML:
     return gr.HTML("", elem_id=f"mc-{name}", apply_default_css=False, js_on_load=ACTION_JS)
 
 
-def build_forms(shared: PageBuilder) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
-    """The forms, the places of their problems in the order of `Parts.problems`, and the ratings of blind comparisons."""
-    with shared.labelled(gr.Accordion, {"label": "bench.speed"}, elem_id="mc-bench-speed-box"), gr.Column(elem_classes="mc-bench-form"):
+def build_forms(builder: PageBuilder) -> tuple[Forms, tuple[gr.HTML, ...], gr.HTML]:
+    """The forms, the places of their problems in the order of `BenchmarkParts.problems`, and the ratings of blind comparisons."""
+    with builder.labelled(gr.Accordion, {"label": "bench.speed"}, elem_id="mc-bench-speed-box"), gr.Column(elem_classes="mc-bench-form"):
         with gr.Row(elem_classes="mc-bench-sizes"):
-            prompt, new, repetitions = (_size(shared, *each) for each in (("prompt", 512), ("new", 128), ("repetitions", 5)))
-        levels = shared.labelled(gr.CheckboxGroup, {"label": "bench.levels", "info": "bench.levels.info"},
+            prompt, new, repetitions = (_size(builder, *each) for each in (("prompt", 512), ("new", 128), ("repetitions", 5)))
+        levels = builder.labelled(gr.CheckboxGroup, {"label": "bench.levels", "info": "bench.levels.info"},
                                  choices=[(str(each), each) for each in LEVELS], elem_id="mc-bench-levels")
-        speed, speed_problem = _primary(shared, "speed"), panel_html("bench-speed-problem")
-    with shared.labelled(gr.Accordion, {"label": "bench.sweep"}, open=False, elem_id="mc-bench-sweep-box"), \
+        speed, speed_problem = _primary(builder, "speed"), panel_html("bench-speed-problem")
+    with builder.labelled(gr.Accordion, {"label": "bench.sweep"}, open=False, elem_id="mc-bench-sweep-box"), \
             gr.Column(elem_classes="mc-bench-form"):
-        models = shared.labelled(gr.CheckboxGroup, {"label": "bench.models", "info": "bench.models.info"},
+        models = builder.labelled(gr.CheckboxGroup, {"label": "bench.models", "info": "bench.models.info"},
                                  choices=[BUILTIN], value=[BUILTIN], elem_id="mc-bench-models")
-        quantizations = shared.labelled(gr.CheckboxGroup, {"label": "load.quantization"}, choices=[each.value for each in Quantization],
+        quantizations = builder.labelled(gr.CheckboxGroup, {"label": "load.quantization"}, choices=[each.value for each in Quantization],
                                         value=[Quantization.NONE.value], elem_id="mc-bench-quantizations")
-        depths = shared.labelled(gr.CheckboxGroup, {"label": "bench.depths", "info": "bench.depths.info"},
+        depths = builder.labelled(gr.CheckboxGroup, {"label": "bench.depths", "info": "bench.depths.info"},
                                  choices=[(f"{each:,}", each) for each in DEPTHS], value=[0], elem_id="mc-bench-depths")
-        behaviour = shared.chooser("bench.visitors.meanwhile", {each: f"bench.visitors.{each}" for each in ("wait", "refuse")},
+        behaviour = builder.chooser("bench.visitors.meanwhile", {each: f"bench.visitors.{each}" for each in ("wait", "refuse")},
                                    elem_id="mc-bench-behaviour")
-        sweep, sweep_problem = _primary(shared, "sweep"), panel_html("bench-sweep-problem")
-    with shared.labelled(gr.Accordion, {"label": "bench.quality"}, open=False, elem_id="mc-bench-quality-box"), \
+        sweep, sweep_problem = _primary(builder, "sweep"), panel_html("bench-sweep-problem")
+    with builder.labelled(gr.Accordion, {"label": "bench.quality"}, open=False, elem_id="mc-bench-quality-box"), \
             gr.Column(elem_classes="mc-bench-form"):
-        what = shared.chooser("bench.what", {each: f"bench.what.{each}" for each in QUALITIES}, elem_id="mc-bench-what")
-        typed, lines, names, limit = _asked(shared)
+        what = builder.chooser("bench.what", {each: f"bench.what.{each}" for each in QUALITIES}, elem_id="mc-bench-what")
+        typed, lines, names, limit = _asked(builder)
         file = panel_html("bench-file")
-        upload = shared.labelled(gr.UploadButton, {"label": "bench.upload"}, size="sm", elem_id="mc-bench-upload", min_width=120)
-        quality, quality_problem = _primary(shared, "quality", "perplexity"), panel_html("bench-quality-problem")
-    with shared.labelled(gr.Accordion, {"label": "bench.duel"}, open=False, elem_id="mc-bench-duel-box"), \
+        upload = builder.labelled(gr.UploadButton, {"label": "bench.upload"}, size="sm", elem_id="mc-bench-upload", min_width=120)
+        quality, quality_problem = _primary(builder, "quality", "perplexity"), panel_html("bench-quality-problem")
+    with builder.labelled(gr.Accordion, {"label": "bench.duel"}, open=False, elem_id="mc-bench-duel-box"), \
             gr.Column(elem_classes="mc-bench-form"):
-        asked = shared.labelled(gr.Textbox, {"label": "bench.duel.prompt", "info": "bench.duel.info"}, lines=2, max_lines=8,
+        asked = builder.labelled(gr.Textbox, {"label": "bench.duel.prompt", "info": "bench.duel.info"}, lines=2, max_lines=8,
                                 elem_id="mc-bench-asked")
-        first, second = (_contender(shared, name, way) for name, way in (("first", Quantization.NONE), ("second", Quantization.NF4)))
-        compare, compare_problem, ratings = _primary(shared, "duel"), panel_html("bench-duel-problem"), panel_html("bench-ratings")
+        first, second = (_contender(builder, name, way) for name, way in (("first", Quantization.NONE), ("second", Quantization.NF4)))
+        compare, compare_problem, ratings = _primary(builder, "duel"), panel_html("bench-duel-problem"), panel_html("bench-ratings")
     forms = Forms(prompt, new, repetitions, levels, speed, models, quantizations, depths, behaviour, sweep, what, typed, lines, names,
                   limit, file, upload, quality, asked, first, second, compare)
     return forms, (speed_problem, sweep_problem, quality_problem, compare_problem), ratings
 
 
-def _asked(shared: PageBuilder) -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Number]:
+def _asked(builder: PageBuilder) -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Number]:
     """A box of its own for each kind of words, so that none is read as another."""
     def box(name: str, *properties: str, lines: int = 4, is_shown: bool = False) -> gr.Textbox:
         keys = {"label": f"bench.{name}", **{each: f"bench.{name}.{each}" for each in properties}}
-        return shared.labelled(gr.Textbox, keys, lines=lines, max_lines=10, visible=is_shown, elem_id=f"mc-bench-{name}")
+        return builder.labelled(gr.Textbox, keys, lines=lines, max_lines=10, visible=is_shown, elem_id=f"mc-bench-{name}")
 
     limit = {"label": "bench.limit", "info": "bench.limit.info"}
     return (box("text", "placeholder", is_shown=True), box("lines", "placeholder", "info"), box("names", "placeholder", "info", lines=1),
-            shared.labelled(gr.Number, limit, value=SAMPLES, precision=0, visible=False, elem_id="mc-bench-limit"))
+            builder.labelled(gr.Number, limit, value=SAMPLES, precision=0, visible=False, elem_id="mc-bench-limit"))
 
 
-def _contender(shared: PageBuilder, name: str, way: Quantization) -> gr.Dropdown:
+def _contender(builder: PageBuilder, name: str, way: Quantization) -> gr.Dropdown:
     value = f"{way.value} {BUILTIN}"
-    return shared.labelled(gr.Dropdown, {"label": f"bench.duel.{name}"}, choices=[value], value=value, filterable=False,
+    return builder.labelled(gr.Dropdown, {"label": f"bench.duel.{name}"}, choices=[value], value=value, filterable=False,
                            elem_id=f"mc-bench-{name}")
 
 
-def _size(shared: PageBuilder, name: str, value: int) -> gr.Number:
+def _size(builder: PageBuilder, name: str, value: int) -> gr.Number:
     """Without limits here: Gradio would refuse in its own words, over every output."""
-    return shared.labelled(gr.Number, {"label": f"bench.size.{name}"}, value=value, precision=0, min_width=88, elem_id=f"mc-bench-{name}")
+    return builder.labelled(gr.Number, {"label": f"bench.size.{name}"}, value=value, precision=0, min_width=88, elem_id=f"mc-bench-{name}")
 
 
-def _primary(shared: PageBuilder, name: str, says: str = "") -> gr.Button:
-    return shared.labelled(gr.Button, {"value": f"bench.start.{says or name}"}, variant="primary", size="md", elem_id=f"mc-bench-{name}")
+def _primary(builder: PageBuilder, name: str, says: str = "") -> gr.Button:
+    return builder.labelled(gr.Button, {"value": f"bench.start.{says or name}"}, variant="primary", size="md", elem_id=f"mc-bench-{name}")

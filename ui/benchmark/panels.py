@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from datetime import timezone
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import gradio as gr
 
@@ -15,18 +15,41 @@ from engine.benchmark import BenchmarkRun, FailedCell, Published, benchmark_resu
 from engine.errors import InvalidRequest, NotPermitted
 from engine.models import QuantizationChoice
 
+from ..shared.context import Context
 from ..shared.errors import PageError
 from ..shared.html import action_button, problem_box, quantization_name
 from ..shared.jobs import visible
 from ..shared.language import text
 from . import blind_comparison, history, plots, view
-from .session import BenchmarkSession
-from .start import Bench
+from .session import BenchmarkSession, Place
+from .start import loadable_models, may_edit
 
 KINDS = ("speed", "sweep", "quality", "cost", "duel")
-PLACES = ("speed", "sweep", "quality", "duel", "history")
+PLACES: tuple[Place, ...] = get_args(Place)
 MOST_SHOWN = 200
-ROW, NOW = 15, 8        # outputs, and which of them is the work in progress
+
+
+@dataclass(frozen=True)
+class BenchmarkParts:
+    """The components that show a session. `problems`: one for each of PLACES."""
+
+    note: gr.HTML
+    problems: tuple[gr.HTML, ...]
+    file: gr.HTML
+    ratings: gr.HTML
+    now: gr.HTML
+    cancel: gr.Button
+    result: gr.HTML
+    plot: gr.HTML
+    panel: gr.HTML
+    history: gr.HTML
+    timer: gr.Timer
+    bus: gr.HTML                        # messages to the browser
+
+    @property
+    def all(self) -> list[gr.blocks.Block]:
+        return [self.note, *self.problems, self.file, self.ratings, self.now, self.cancel, self.result, self.plot, self.panel,
+                self.history, self.timer, self.bus]
 
 
 def _published() -> tuple[Published, ...]:
@@ -34,20 +57,21 @@ def _published() -> tuple[Published, ...]:
     return tuple(each for each in published() if each.what == "write_rate")
 
 
-class Worktop:
+class BenchmarkPanels:
     """The tab as one session sees it now."""
 
-    def __init__(self, bench: Bench, session: BenchmarkSession, zone: timezone, language: str) -> None:
-        self.bench, self._session, self._zone, self._language = bench, session, zone, language
-        self._history = bench.benchmarks.history
-        jobs = [job for job in visible(bench.library.visible_jobs(bench.visitor)) if job.kind in KINDS]
+    def __init__(self, context: Context, session: BenchmarkSession) -> None:
+        self._context, self._session = context, session
+        self._zone, self._language = context.zone, context.language
+        self._history = context.benchmarks.history
+        jobs = [job for job in visible(context.library.visible_jobs(context.visitor)) if job.kind in KINDS]
         running = [job for job in jobs if not job.is_over]
         self._job = next(iter(running[::-1] or jobs), None)     # of several, the oldest is the one that is at work
         self._is_running = bool(running)
         self._stamp = " ".join(f"{job.id}{job.state}{job.done if job.unit == 'cells' else ''}" for job in jobs)
 
-    def row(self) -> list[Any]:
-        """In the order of `Parts.all`, without the bus."""
+    def contents(self) -> dict[str, Any]:
+        """What each of `BenchmarkParts` shows, by its name; of `problems`, one for each place."""
         session, language = self._session, self._language
         session.stamp = self._stamp
         try:
@@ -55,24 +79,28 @@ class Worktop:
             shown, ratings = self._shown(runs), self._ratings()
         except EngineError as error:
             session.problems["history"], runs, shown, ratings = error, (), None, ""
-        return [
-            view.note_html(language, may_measure=self.bench.may_edit), *(self._problem(place) for place in PLACES), self._file(),
-            ratings, self._now(), self._cancel(), self._result(shown), self._plot(shown, runs), self._panel(),
-            history.history_html(
+        return {
+            "note": view.note_html(language, may_measure=may_edit(self._context)), "problems": [self._problem(place) for place in PLACES],
+            "file": self._file(), "ratings": ratings, "now": self._now(), "cancel": self._cancel(), "result": self._result(shown),
+            "plot": self._plot(shown, runs), "panel": self._panel(),
+            "history": history.history_html(
                 runs, _published() if session.has_published else (), session.ticked, shown.uid if shown else "", self._zone, language,
-                may_edit=self.bench.may_edit, is_filtered=bool(session.text or session.kind)),
-            gr.Timer(active=self._is_running)]
+                may_edit=may_edit(self._context), is_filtered=bool(session.text or session.kind)),
+            "timer": gr.Timer(active=self._is_running)}
 
-    def news(self) -> list[Any]:
+    def values(self, parts: BenchmarkParts) -> dict[gr.blocks.Block, Any]:
+        """Everything, by component."""
+        contents = self.contents()
+        problems = dict(zip(parts.problems, contents.pop("problems"), strict=True))
+        return {**problems, **{getattr(parts, name): value for name, value in contents.items()}}
+
+    def progress(self, parts: BenchmarkParts) -> dict[gr.blocks.Block, Any]:
         """Only how far the work is, unless something has ended."""
-        if self._stamp != self._session.stamp:
-            return self.row()
-        row: list[Any] = [gr.skip()] * ROW
-        row[NOW] = self._now()
-        return row
+        return self.values(parts) if self._stamp != self._session.stamp else {parts.now: self._now()}
 
     def models(self) -> list[tuple[str, str]]:
-        return [(ModelSpec(model).name if "/" not in model or model.startswith("/") else model, model) for model in self.bench.models]
+        return [(ModelSpec(model).name if "/" not in model or model.startswith("/") else model, model)
+                for model in loadable_models(self._context)]
 
     def quantizations(self, choices: Sequence[QuantizationChoice]) -> list[tuple[str, str]]:
         return [(quantization_name(each.quantization, self._language), each.quantization.value) for each in choices if each.is_supported]
@@ -91,7 +119,7 @@ class Worktop:
             self._session.shown = ""
             return next(iter(runs), None)
 
-    def _problem(self, place: str) -> str:
+    def _problem(self, place: Place) -> str:
         error = self._session.problems.get(place)
         if isinstance(error, NotPermitted):
             error = PageError("bench.history.public" if place == "history" else "bench.note.public")
@@ -113,7 +141,7 @@ class Worktop:
         return view.job_html(self._job, self._failed(self._job), self._language)
 
     def _ratings(self) -> str:
-        return blind_comparison.ratings_html(self.bench.benchmarks.ratings(), self._language, may_clear=self.bench.may_edit)
+        return blind_comparison.ratings_html(self._context.benchmarks.ratings(), self._language, may_clear=may_edit(self._context))
 
     def _failed(self, job: Job | None) -> tuple[FailedCell, ...]:
         result = benchmark_result(job) if job else None

@@ -9,6 +9,7 @@ from typing import Literal
 from engine.benchmark import BlindComparison, ResultFilter
 
 Panel = Literal["", "compare", "report"]
+Place = Literal["speed", "sweep", "quality", "duel", "history"]      # where a problem is shown
 
 
 @dataclass
@@ -27,7 +28,7 @@ class BenchmarkSession:
     panel_uids: tuple[str, ...] = ()
     upload: Path | None = None
     revealed: BlindComparison | None = None    # voted on: who it was may be seen
-    problems: dict[str, Exception] = field(default_factory=dict)
+    problems: dict[Place, Exception] = field(default_factory=dict)
 
     @property
     def wanted(self) -> ResultFilter:

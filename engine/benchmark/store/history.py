@@ -93,7 +93,7 @@ class RunHistory:
         """In llama-bench's shape, in the given order. Raises InvalidRequest for a run that is not here."""
         return WRITERS[form](self.get(uid) for uid in uids)
 
-    def take_in(self, text: str, origin: str) -> tuple[BenchmarkRun, ...]:
+    def import_runs(self, text: str, origin: str) -> tuple[BenchmarkRun, ...]:
         """Runs of another machine's JSON export, kept beside our own; those that are here already stay. Raises InvalidRequest."""
         runs = read_runs(text, origin)
         self.add(runs)

@@ -93,7 +93,7 @@ def test_an_export_can_be_taken_in_elsewhere(history: RunHistory, run: Benchmark
 
 def test_taking_in_our_own_export_changes_nothing(history: RunHistory, run: BenchmarkRun) -> None:
     history.add([run])
-    history.take_in(history.export([run.uid], "json"), "twin")
+    history.import_runs(history.export([run.uid], "json"), "twin")
     assert history.list() == (run,)
 
 
