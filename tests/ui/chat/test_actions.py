@@ -1,0 +1,363 @@
+"""Every button of the chat, and sending, below the page. What only a browser can show is in tests/browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import Conversations, Finished, TextDelta
+from engine.errors import AttachmentRefused, MessageTooLong
+from ui.chat import opening
+from ui.chat.attachments import attach_files
+from ui.chat.session import ChatSession
+from ui.shared.context import Context, build_services
+
+from ..scripted_engine import USAGE, ScriptedEngine, answer
+from .page import ChatPage, plain
+
+PARTIAL = [TextDelta("Half an answer"), Finished("stopped", USAGE)]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> ScriptedEngine:
+    return ScriptedEngine(answer("Words"), data_dir=tmp_path)
+
+
+@pytest.fixture
+def context(engine: ScriptedEngine) -> Iterator[Context]:
+    conversations = Conversations(engine)  # type: ignore[arg-type]
+    yield Context.of(build_services(engine, conversations), None)  # type: ignore[arg-type]
+    conversations.close()
+
+
+@pytest.fixture
+def page(context: Context) -> ChatPage:
+    return ChatPage(context)
+
+
+# --- sending ---
+
+def test_an_unexpected_error_is_one_calm_sentence_and_the_message_is_kept(page: ChatPage, engine: ScriptedEngine) -> None:
+    engine.script = [RuntimeError("secret path")]
+    page.send("My words")
+    assert "something unexpected happened" in page.conversation
+    assert "secret" not in page.conversation
+    engine.script = answer("Better")
+    page.click("regenerate", page.ids[-1])
+    assert page.texts == ["My words", "Better"]
+    assert engine.asked[-1][0][-1].content == "My words"
+
+
+def test_a_message_that_does_not_fit_is_refused_and_nothing_is_stored(page: ChatPage, engine: ScriptedEngine) -> None:
+    engine.refusal = MessageTooLong(9003, 2032)
+    update = page.send("word " * 20_000)
+    assert "9,003 tokens" in plain(update.problem)
+    assert 'role="alert"' in (update.problem or "")
+    assert update.to_browser is None        # only a message that was sent leaves its box
+    assert (page.texts, page.listed) == ([], [])
+
+
+def test_a_message_removed_from_the_queue_returns_to_its_box_and_is_not_sent(page: ChatPage, engine: ScriptedEngine) -> None:
+    go_on = threading.Event()
+    engine.script = [TextDelta("Slow"), go_on, Finished("stop", USAGE)]
+    page.begin("First")
+    page.begin("Second")
+    assert "Queued: Second" in plain(page.parts.chips)
+    assert page.press("unqueue").line == "Second"
+    assert not page.parts.chips
+    go_on.set()
+    page.follow()
+    assert page.texts == ["First", "Slow"]
+    assert len(engine.asked) == 1
+
+
+# --- versions ---
+
+def test_regenerate_asks_the_same_and_makes_a_second_version(page: ChatPage, engine: ScriptedEngine) -> None:
+    page.send("Hello")
+    first = page.ids[-1]
+    engine.script = answer("Second")
+    page.click("regenerate", first)
+    assert page.texts == ["Hello", "Second"]
+    assert "2 / 2" in page.conversation
+    assert [message.content for message in engine.asked[-1][0]] == ["Hello"]
+    second = page.ids[-1]
+    page.click("version", first)
+    assert page.texts == ["Hello", "Words"]
+    assert "1 / 2" in page.conversation
+    page.click("version", second)
+    assert page.texts == ["Hello", "Second"]
+
+
+def test_a_failed_regeneration_leaves_the_old_answer_one_click_away(page: ChatPage, engine: ScriptedEngine) -> None:
+    page.send("Hello")
+    first = page.ids[-1]
+    engine.script = [MessageTooLong(9003, 2032)]
+    page.click("regenerate", first)
+    assert "9,003" in page.conversation
+    page.click("version", first)
+    assert page.texts == ["Hello", "Words"]
+
+
+def test_an_edited_message_is_a_second_version_beside_the_first(page: ChatPage, engine: ScriptedEngine) -> None:
+    page.send("Question one")
+    question = page.ids[0]
+    engine.script = answer("Answer two")
+    assert page.click("edit", question).line == "Question one"
+    page.send("Question two")
+    assert page.texts == ["Question two", "Answer two"]
+    assert [message.content for message in engine.asked[-1][0]] == ["Question two"]
+    page.click("version", question)
+    assert page.texts == ["Question one", "Words"]
+    assert "1 / 2" in page.conversation
+
+
+def test_cancelling_an_edit_leaves_the_message_as_it_was(page: ChatPage) -> None:
+    page.send("Hello")
+    page.click("edit", page.ids[0])
+    assert page.parts.chips
+    update = page.click("cancel-edit")
+    assert (update.line, update.chips) == ("", "")
+    page.send("Next")
+    assert page.texts == ["Hello", "Words", "Next", "Words"]
+
+
+def test_a_stopped_answer_is_continued_where_it_ended(page: ChatPage, engine: ScriptedEngine) -> None:
+    engine.script = PARTIAL
+    page.send("Hello")
+    assert 'data-act="continue"' in page.conversation
+    engine.script = [TextDelta(" and its end."), Finished("stop", USAGE)]
+    page.click("continue", page.ids[-1])
+    assert page.texts == ["Hello", "Half an answer and its end."]
+    assert 'data-act="continue"' not in page.conversation
+    assert [message.content for message in engine.asked[-1][0]] == ["Hello", "Half an answer"]
+
+
+def test_a_branch_is_a_new_chat_and_the_old_one_stays(page: ChatPage) -> None:
+    page.send("Hello")
+    page.send("And then")
+    before = page.chat_id
+    page.click("branch", page.ids[1])
+    assert page.texts == ["Hello", "Words"]
+    assert page.chat_id != before
+    assert page.listed == ["Hello (branch)", "Hello"]
+    page.click("open", before)
+    assert page.texts == ["Hello", "Words", "And then", "Words"]
+
+
+# --- deleting, and second thoughts ---
+
+def test_a_deleted_message_comes_back_with_undo(page: ChatPage) -> None:
+    page.send("Hello")
+    page.click("delete-message", page.ids[-1])
+    assert "Message deleted" in plain(page.parts.chips)
+    assert page.texts == ["Hello"]
+    page.click("undo")
+    assert page.texts == ["Hello", "Words"]
+    assert not page.parts.chips
+
+
+def test_a_deleted_chat_comes_back_with_undo(page: ChatPage) -> None:
+    page.send("Hello")
+    page.click("delete", page.chat_id)
+    assert "Chat deleted" in plain(page.parts.chips)
+    assert (page.listed, page.session.chat) == ([], None)
+    assert page.parts.welcome
+    page.click("undo")
+    assert page.texts == ["Hello", "Words"]
+    assert page.listed == ["Hello"]
+
+
+# --- the list ---
+
+def test_a_renamed_chat_has_its_new_title_in_the_list_and_above_the_conversation(page: ChatPage) -> None:
+    page.send("Hello")
+    page.click("rename", page.chat_id, "Better name")
+    assert page.listed == ["Better name"]
+    assert "Better name" in plain(page.parts.head)
+
+
+def test_a_pinned_chat_moves_to_a_group_of_its_own(page: ChatPage) -> None:
+    page.send("Apples")
+    apples = page.chat_id
+    page.click("new")
+    page.send("Pears")
+    assert page.listed == ["Pears", "Apples"]
+    page.click("pin", apples)
+    assert groups(page) == ["Pinned", "Today"]
+    assert page.listed == ["Apples", "Pears"]
+    page.click("unpin", apples)
+    assert groups(page) == ["Today"]
+
+
+def groups(page: ChatPage) -> list[str]:
+    return re.findall(r"<h3>(.*?)</h3>", page.parts.chats or "")
+
+
+@pytest.mark.parametrize(("said", "query", "match"), [
+    ("There is a needle in here", "needle", "needle"),
+    ("Perdeden ışık sızıyor", "isik", "ışık"),
+    ("今天的天气很好", "天气", "天气"),
+], ids=["english", "turkish", "chinese"])
+def test_search_finds_a_word_inside_a_message(page: ChatPage, engine: ScriptedEngine, said: str, query: str, match: str) -> None:
+    engine.script = answer(said)
+    page.send("Hello")
+    page.click("new")
+    engine.script = answer("Nothing")
+    page.send("Other")
+    assert re.findall(r"<mark>(.*?)</mark>", page.search(query)) == [match]
+    assert len(page.list_items) == 1
+    page.click("open", page.list_items[0][1])
+    assert page.texts == ["Hello", said]
+    page.search("")
+    assert page.listed == ["Other", "Hello"]
+
+
+def test_a_new_chat_begins_with_nothing_of_the_old_one(page: ChatPage, engine: ScriptedEngine) -> None:
+    page.send("Hello")
+    page.click("new")
+    assert page.texts == []
+    assert page.parts.welcome
+    page.send("Again")
+    assert [message.content for message in engine.asked[-1][0]] == ["Again"]
+
+
+# --- files ---
+
+def test_a_file_goes_with_the_message_and_the_model_reads_it(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:
+    attach(page, tmp_path / "notes.txt", b"The cat sleeps\n")
+    assert "notes.txt · 3 tokens" in plain(page.parts.chips)
+    page.send("What does it do?")
+    assert not page.parts.chips
+    assert "notes.txt" in page.conversation
+    content = engine.asked[0][0][-1].content
+    assert "notes.txt" in content
+    assert "The cat sleeps" in content
+    assert content.endswith("What does it do?")
+
+
+def test_a_file_can_be_removed_before_it_is_sent(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:
+    attach(page, tmp_path / "notes.txt", b"The cat sleeps\n")
+    page.click("detach", 0)
+    page.send("Hello")
+    assert engine.asked[0][0][-1].content == "Hello"
+
+
+def test_a_file_longer_than_half_the_window_can_be_shortened(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:
+    attach(page, tmp_path / "notes.txt", b"word " * 3_000)
+    assert "longer than half of the context window" in plain(page.parts.chips)
+    assert "One file is too long" in plain(page.send("Hello").problem)
+    assert engine.asked == []
+    page.click("first-part", 0)
+    assert "notes.txt · 2,048 tokens" in plain(page.parts.chips)
+    page.send("Hello")
+    assert engine.asked[0][0][-1].content.count("word") == 2_048
+
+
+def test_a_binary_file_is_refused_by_name(page: ChatPage, tmp_path: Path) -> None:
+    with pytest.raises(AttachmentRefused, match=r"noise\.bin cannot be attached"):
+        attach(page, tmp_path / "noise.bin", bytes(range(256)) * 8)
+    assert not page.parts.chips
+
+
+def test_a_long_paste_becomes_a_file(page: ChatPage, engine: ScriptedEngine) -> None:
+    page.click("attach-text", value="word " * 900)
+    assert "pasted text.txt · 900 tokens" in plain(page.parts.chips)
+    page.send("Count them")
+    assert engine.asked[0][0][-1].content.count("word") == 900
+
+
+def attach(page: ChatPage, path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    attach_files(page.context, page.session, [str(path)])
+
+
+# --- what leaves the page ---
+
+def test_a_chat_is_exported_as_markdown(page: ChatPage, engine: ScriptedEngine) -> None:
+    engine.script = answer("**Bold** words")
+    page.send("Hello")
+    page.click("export-md", page.chat_id)
+    file = page.to_browser()
+    assert (file["kind"], file["name"]) == ("download", "Hello.md")
+    assert file["text"].startswith("# Hello\n")
+    assert "**Bold** words" in file["text"]
+
+
+def test_a_chat_is_exported_as_json(page: ChatPage) -> None:
+    page.send("Hello")
+    page.click("export-json", page.chat_id)
+    content = json.loads(page.to_browser()["text"])
+    assert content["format"] == "mindcubes-chats"
+    assert [message["text"].strip() for message in content["chats"][0]["messages"]] == ["Hello", "Words"]
+
+
+def test_exported_chats_are_the_same_when_another_visitor_imports_them(page: ChatPage, context: Context, tmp_path: Path) -> None:
+    page.send("Hello")
+    page.send("And then")
+    page.click("new")
+    page.send("Other")
+    page.click("export-all")
+    (tmp_path / "chats.json").write_text(page.to_browser()["text"], "utf-8")
+    other = ChatPage(context, "bob")
+    assert other.listed == []
+    other.import_chats(str(tmp_path / "chats.json"))
+    assert other.to_browser()["text"] == "2 chats imported"
+    assert sorted(other.listed) == ["Hello", "Other"]
+    other.click("open", dict(other.list_items)["Hello"])
+    assert other.texts == ["Hello", "Words", "And then", "Words"]
+
+
+def test_the_prompt_is_shown_as_the_model_reads_it(page: ChatPage) -> None:
+    page.system_prompt = "Be brief."
+    page.send("Hello")
+    page.click("prompt")
+    assert "".join(page.to_browser()["tokens"]).replace("Bebrief", "Be brief") == "<system>Be brief.<user>Hello"
+
+
+def test_a_shared_chat_is_a_copy_that_can_be_continued_apart(page: ChatPage, context: Context, engine: ScriptedEngine) -> None:
+    page.send("Hello")
+    page.click("share")
+    token = page.to_browser()["token"]
+    page.send("After the link")
+    guest = visit_shared(context, token)
+    assert guest.texts == ["Hello", "Words"]
+    assert "read-only" in plain(guest.parts.head)
+    guest.click("copy-share", 0)
+    guest.send("Going on")
+    assert guest.listed == ["Hello"]
+    assert [message.content.strip() for message in engine.asked[-1][0]] == ["Hello", "Words", "Going on"]
+    assert page.texts == ["Hello", "Words", "After the link", "Words"]
+
+
+def test_a_revoked_link_leads_nowhere(page: ChatPage, context: Context) -> None:
+    page.send("Hello")
+    page.click("share")
+    token = page.to_browser()["token"]
+    page.click("revoke", token)
+    assert page.to_browser()["text"] == "The link no longer works."
+    session = ChatSession(owner="guest")
+    update = list(opening.arrive(context, session, {"share": token}))[-1]
+    assert 'role="alert"' in (update.problem or "")
+    assert (session.share, session.path) == (None, ())
+
+
+def test_the_address_of_another_visitors_chat_leads_nowhere(page: ChatPage, context: Context) -> None:
+    page.send("Aardvark")
+    session = ChatSession(owner="bob")
+    update = list(opening.arrive(context, session, {"chat": page.chat_id}))[-1]
+    assert "no longer exists" in plain(update.problem)
+    assert (session.chat, session.path) == (None, ())
+    assert "Aardvark" not in str(update)
+
+
+def visit_shared(context: Context, token: str) -> ChatPage:
+    guest = ChatPage(context, "guest")
+    for _ in opening.arrive(context, guest.session, {"share": token}):
+        pass
+    return guest
