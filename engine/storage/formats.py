@@ -180,4 +180,7 @@ def _options(value: Value) -> GenerationOptions | None:
     if value.value is None:
         return None
     values = {name: member for name, member in value.members().items() if name != "ignores_end"}     # only measurements ignore ends
+    for name, member in values.items():
+        if member is None and name not in ("seed", "stop"):
+            raise value.get(name).wrong("a number")
     return strict.read(GenerationOptions, values, value.name)

@@ -28,7 +28,10 @@ def read(kind: type[T], value: object, name: str) -> T:
     Raises InvalidRequest, which names the first member that does not fit: "text of attachment 1 of `name`".
     """
     # pydantic takes lists for tuples only from JSON text
-    text = valid_text(json.dumps(_without_nulls(value, (), name), ensure_ascii=False))
+    try:
+        text = valid_text(json.dumps(_without_nulls(value, (), name), ensure_ascii=False))
+    except RecursionError as error:
+        raise InvalidRequest(name, "values inside values, hundreds deep", "JSON without such deep nesting") from error
     try:
         result: T = _adapter(cast(Hashable, kind)).validate_json(text, strict=True)
     except ValidationError as error:

@@ -33,3 +33,11 @@ def test_what_does_not_fit_is_refused_by_name(member: str, value: Any, name: str
         read(ChatMessage, {**MESSAGE, member: value}, "it")
     assert refused.value.name == name
     assert len(str(refused.value)) < 300
+
+
+def test_values_nested_too_deeply_are_refused() -> None:
+    nested: Any = 1
+    for _ in range(5_000):
+        nested = [nested]
+    with pytest.raises(InvalidRequest, match="nesting"):
+        read(ChatMessage, {**MESSAGE, "usage": nested}, "it")

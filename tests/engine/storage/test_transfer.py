@@ -147,6 +147,7 @@ def test_a_tree_without_a_chosen_message_shows_its_last_one() -> None:
         ("usage", {"prompt_tokens": 1.5}, "prompt_tokens of "), ("options", 5, ""), ("options", {"temperature": 99}, "temperature of "),
         ("options", {"temperature": 10**400}, "temperature of "), ("options", {"stop": "x"}, "stop of "),
         ("options", {"stop": ["x"] * 9}, "stop of "), ("options", {"top_k": 1.5}, "top_k of "), ("options", {"seed": -1}, "seed of "),
+        ("options", {"temperature": None}, "temperature of "),
         ("attachments", {}, "")]),
     (own([{"role": "user", "text": "x", "notes": [1]}]), "note 1 of message 1 of chat 1"),
     (own([{"role": "user", "text": "x", "attachments": [{"name": "a"}]}]), "text of attachment 1 of message 1 of chat 1"),
