@@ -183,12 +183,16 @@ class Admission:
     def is_settled(self) -> bool:
         return self.state not in ("loading", "unloading")
 
+    def require(self, reservation: Reservation | None) -> None:
+        """Raises EngineBusy while somebody else has exclusive use."""
+        held = self._reservation
+        if held is not None and held is not reservation:
+            raise held.refusal()
+
     def begin(self, state: Literal["loading", "unloading"], reservation: Reservation | None = None) -> None:
         """Begin a load or unload; `settle` ends it. Raises EngineBusy during another one or others' exclusive use."""
         with self.changed:
-            if self._reservation not in (None, reservation):
-                assert self._reservation is not None
-                raise self._reservation.refusal()
+            self.require(reservation)
             if not self.is_settled:
                 raise EngineBusy(f"a model is {self.state}")
             self.state, self.asleep = state, None
@@ -200,6 +204,7 @@ class Admission:
             stay = self._stay
             if self.state != "ready" or stay is None or stay.leases or time.monotonic() - stay.last_used < idle_s:
                 return False
+            stay.is_leaving = True      # a message of this moment waits and wakes the model, instead of being stopped with it
             self.state, self.asleep = "unloading", (stay.model.spec, stay.model.options)
             return True
 

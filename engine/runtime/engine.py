@@ -107,6 +107,7 @@ class Engine:
         options = options or LoadOptions()
         options.applied_to(self.settings)
         with self.admission.changed:
+            self.admission.require(reservation)
             job = self._job
             if self.admission.state == "loading" and job and (job.spec, job.options) == (spec, options):
                 return job      # requested twice: both callers follow the same load

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -364,7 +365,9 @@ def test_a_refusal_reveals_the_window_and_the_call_is_repeated(new_agent: NewAge
 
 def test_process_returns_words_program_and_output(new_agent: NewAgent) -> None:
     agent = new_agent(ScriptedModel(f"İşte program:\n\n{GOOD}"))
-    assert asyncio.run(agent.process("Fibonacci fonksiyonu yaz")) == f"İşte program:\n\n{GOOD}\n\n```\n42\n```"
+    with ThreadPoolExecutor(1) as own_thread:       # in this one a browser test may have left its event loop
+        words = own_thread.submit(asyncio.run, agent.process("Fibonacci fonksiyonu yaz")).result()
+    assert words == f"İşte program:\n\n{GOOD}\n\n```\n42\n```"
 
 
 def test_code_is_an_event_before_it_runs(new_agent: NewAgent) -> None:

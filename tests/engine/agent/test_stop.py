@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -137,5 +138,6 @@ def test_a_cancelled_process_stops_the_model(new_agent: NewAgent) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    asyncio.run(cancelled())
+    with ThreadPoolExecutor(1) as own_thread:       # in this one a browser test may have left its event loop
+        own_thread.submit(asyncio.run, cancelled()).result()
     assert model.is_closed.wait(1)

@@ -174,7 +174,7 @@ def test_the_operator_sees_and_cancels_every_job(library: Library, stand_in: Sta
 
 def test_an_anonymous_visitor_hears_that_somebody_else_downloads_the_same(library: Library, stand_in: StandIn) -> None:
     begun(library, stand_in, ANN)
-    with pytest.raises(EngineBusy, match="somebody else"):
+    with pytest.raises(EngineBusy, match="someone else"):
         library.download(library.find(SLOW, BEN), BEN)
 
 

@@ -181,3 +181,19 @@ def test_a_wait_ends_with_a_stop(admission: Admission) -> None:
     threading.Thread(target=wait, daemon=True).start()
     stop.set()
     assert ended.wait(LONG_S)
+
+
+def test_a_message_while_a_model_falls_asleep_waits_and_is_not_stopped_with_it(admission: Admission) -> None:
+    ready(admission)
+    assert admission.begin_sleep(0.0)
+    assert admission.lease_soon() is None
+    assert admission.num_leases == 0
+
+
+def test_exclusive_use_refuses_the_loads_of_others(admission: Admission) -> None:
+    mine = Reservation("measuring")
+    admission.reserve(mine)
+    admission.require(mine)
+    for change in (lambda: admission.require(None), lambda: admission.begin("loading"), lambda: admission.begin("unloading")):
+        with pytest.raises(EngineBusy, match="measuring"):
+            change()

@@ -84,7 +84,9 @@ class Host:
         app = Path(engine.__file__).parent / "agent" / "__init__.py"
         return {
             "secret": self.secret.read_text("utf-8"), "stat": _facts(self.secret), "outside": sorted(os.listdir(self.outside)),
-            "app": _facts(app), "library": _facts(Path(os.__file__)), "sandbox": sorted(os.listdir(app.parents[1] / "sandbox")),
+            "app": _facts(app), "library": _facts(Path(os.__file__)),
+            # Python itself writes compiled modules there.
+            "sandbox": sorted(name for name in os.listdir(app.parents[1] / "sandbox") if name != "__pycache__"),
             "limits": [resource.getrlimit(limit) for limit in (resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_CPU)],
             "priority": os.getpriority(os.PRIO_PROCESS, 0), "cores": os.sched_getaffinity(0),
             "environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},

@@ -188,5 +188,5 @@ def test_a_deleted_model_can_be_downloaded_again(context: Context, session: Mode
     ("remedy", "force")])
 def test_what_a_page_makes_up_becomes_a_sentence(context: Context, session: ModelsSession, name: object, value: object) -> None:
     perform(context, session, name, value)
-    assert isinstance(session.problem, (PageError, LoadError, InvalidRequest)) or "no job" in str(session.problem)
+    assert isinstance(session.problem, (PageError, LoadError, InvalidRequest)) or "does not exist" in str(session.problem)
     assert session.model is None
