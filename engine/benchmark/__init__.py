@@ -1,4 +1,4 @@
-"""How fast, how good, at what memory: measured, kept and compared. Holds no model; drives the engine like everybody else."""
+"""Measures speed, quality and memory of models, and keeps and compares the results. Uses the engine's public interface."""
 
 from ..storage.results import ResultFilter
 from .benchmarks import blind_comparison_of

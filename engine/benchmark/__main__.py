@@ -23,13 +23,13 @@ from .store.records import BenchmarkRun
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when every cell was measured; 1 when one was not; 2 for a bad option, with one line that says why."""
+    """Exit status: 0 if every cell was measured, 1 if one was not, 2 for an invalid option, with the reason in one line."""
     options = _parser().parse_args(arguments)
     try:
         plan, quantizations = _plan(options), [Quantization.parse(each) for each in _list(options.quantization, "quantization")]
         settings = Settings.from_env()
         engine = Engine(replace(settings, device=options.device or settings.device))
-        _ = engine.hardware     # a device that is not here is refused before anything is loaded
+        _ = engine.hardware     # an unavailable device is refused before anything is loaded
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
                 RunHistory(engine.database).add([run])
     except KeyboardInterrupt:
         print("stopped; what was measured before is kept", file=sys.stderr)
-    except EngineError as error:        # what was measured is printed all the same
+    except EngineError as error:        # completed measurements are printed anyway
         print(f"error: {error}", file=sys.stderr)
     finally:
         engine.close()

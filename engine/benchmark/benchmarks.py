@@ -1,4 +1,4 @@
-"""The face of measuring: starts jobs that anybody may follow, and keeps what they measure."""
+"""Benchmarks as jobs: started here, followed from anywhere, their results kept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JOB_KINDS = ("speed", "sweep", "quality", "cost", "duel")
 
 @dataclass(frozen=True, slots=True)
 class JobStep:
-    """What a running measurement does now. `part`: the cell or model it is at; `note`: a sentence of a load."""
+    """The current step of a running measurement. `part`: its cell or model; `note`: what a load reports."""
 
     part: str
     phase: str
@@ -42,14 +42,14 @@ class JobStep:
 
 
 class Benchmarks:
-    """Safe to use from many threads. `jobs` must be the ones of the library: a process has one."""
+    """Safe to use from many threads. `jobs`: the library's; there is one in a process."""
 
     def __init__(self, engine: Engine, jobs: Jobs) -> None:
         self._engine, self.jobs = engine, jobs
         self.history, self._votes = RunHistory(engine.database), VoteStore(engine.database)
 
     def start_speed(self, plan: CellPlan, visitor: Visitor) -> Job:
-        """Measure the model that is loaded, as it is. Raises NotPermitted, NoModelLoaded, EngineBusy and StorageError."""
+        """Measure the loaded model. Raises NotPermitted, NoModelLoaded, EngineBusy and StorageError."""
         self._require_allowed(visitor)
         spec = self._engine.spec
         if spec is None:
@@ -67,7 +67,7 @@ class Benchmarks:
         return self._sweep(new_uid(), plan, visitor)
 
     def start_quality(self, plan: QualityPlan, visitor: Visitor) -> Job:
-        """Judge the model that is loaded. Raises NotPermitted, NoModelLoaded, EngineBusy and StorageError."""
+        """Evaluate the loaded model. Raises NotPermitted, NoModelLoaded, EngineBusy and StorageError."""
         self._require_allowed(visitor)
         spec = self._engine.spec
         if spec is None:
@@ -81,7 +81,7 @@ class Benchmarks:
         return self._start("quality", f"{_title(spec)}: {plan.title}", work, visitor)
 
     def start_cost(self, plan: CostPlan, visitor: Visitor) -> Job:
-        """What quantization costs a model. Raises NotPermitted, EngineBusy and StorageError."""
+        """Measure how much quality quantization costs a model. Raises NotPermitted, EngineBusy and StorageError."""
         self._require_allowed(visitor)
         return self._start("cost", plan.title, lambda control: SweepResult(run_cost(self._engine, self.history, plan, control)), visitor)
 
@@ -96,11 +96,11 @@ class Benchmarks:
         return self._start("duel", title, lambda control: run_blind_comparison(self._engine, prompt, contenders, options, control), visitor)
 
     def vote(self, comparison: BlindComparison, score: float) -> None:
-        """`score` of the left side: 1 it is better, 0 the right one is, 0.5 neither. Raises InvalidRequest and StorageError."""
+        """`score` of the left side: 1 if it is better, 0 if the right side is, 0.5 for a tie. Raises InvalidRequest and StorageError."""
         self._votes.add(checked(comparison.left.label, comparison.right.label, score))
 
     def ratings(self) -> tuple[Rating, ...]:
-        """The best first. Raises StorageError."""
+        """Best first. Raises StorageError."""
         return ratings(self._votes.all())
 
     def clear_votes(self, visitor: Visitor) -> None:
@@ -109,17 +109,17 @@ class Benchmarks:
         self._votes.clear()
 
     def resume(self, job_id: int, visitor: Visitor) -> Job:
-        """Go on with a sweep that was cancelled, interrupted or left cells out. Raises JobNotFound and what `start_sweep` raises."""
+        """Resume a sweep that was cancelled or interrupted, or in which cells failed. Raises JobNotFound and what `start_sweep` raises."""
         if self.jobs.get(job_id).kind != "sweep":
             raise InvalidRequest("job", job_id, "a sweep")
         return self._sweep(*read_facts(self.jobs.facts(job_id)), visitor)
 
     def plan_of(self, job_id: int) -> SweepPlan:
-        """What a sweep measures. Raises InvalidRequest for another job."""
+        """The plan of a sweep. Raises InvalidRequest for any other job."""
         return read_facts(self.jobs.facts(job_id))[1]
 
     def runs_of(self, job_id: int) -> tuple[BenchmarkRun, ...]:
-        """What a job has measured so far, also while it runs; newest first. Raises JobNotFound and StorageError."""
+        """The runs that a job has measured so far, also while it is running; newest first. Raises JobNotFound and StorageError."""
         job = self.jobs.get(job_id)
         if job.kind == "sweep":
             return self.history.list(ResultFilter(sweep=read_facts(self.jobs.facts(job_id))[0]))
@@ -148,18 +148,18 @@ class Benchmarks:
 
 
 def result_of(job: Job) -> SweepResult | None:
-    """What a finished measurement brought; None for one that is not done."""
+    """The result of a finished measurement; None for any other job."""
     is_measured = job.state == "done" and job.kind in JOB_KINDS and job.kind != "duel"
     return read(SweepResult, Value(json.loads(job.result), "the job")) if is_measured else None
 
 
 def blind_comparison_of(job: Job) -> BlindComparison | None:
-    """The two answers of an ended comparison; None for any other job."""
+    """The two replies of a finished blind comparison; None for any other job."""
     return read(BlindComparison, Value(json.loads(job.result), "the job")) if job.state == "done" and job.kind == "duel" else None
 
 
 def step_of(job: Job) -> JobStep | None:
-    """What a running measurement does now; None before it began and after it ended."""
+    """The current step of a running measurement; None before it starts and after it ends."""
     return read(JobStep, Value(json.loads(job.note), "the job")) if job.note and job.kind in JOB_KINDS else None
 
 
@@ -168,7 +168,7 @@ def _title(spec: ModelSpec) -> str:
 
 
 def _control(progress: JobProgress, count: tuple[Callable[[], int], int] | None) -> Control:
-    """Steps as the job's progress: cells where there are several, else the steps of the phase. Cells and failures are lines of its log."""
+    """Reports steps as the job's progress: cells if there are several, otherwise the phase's steps. Cells and failures go to its log."""
     now = JobStep("", "cell", 0, 0, 0.0)
 
     def tell(step: MeasurementStep) -> None:

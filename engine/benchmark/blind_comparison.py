@@ -1,4 +1,4 @@
-"""Blind side by side: the same prompt to two models, one after the other, a vote, and an Elo rating of all that were voted on."""
+"""Blind comparison: one prompt to two models, one after the other, then a vote; votes give each model an Elo rating."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Contender:
 
     @property
     def label(self) -> str:
-        """What it is voted on as."""
+        """The name that votes are counted for."""
         return f"{self.spec.name}, {self.quantization}"
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSide:
-    """`label` is not to be shown before the vote."""
+    """`label` must stay hidden until the vote."""
 
     label: str
     text: str
@@ -48,7 +48,7 @@ class ComparisonSide:
 
 @dataclass(frozen=True, slots=True)
 class BlindComparison:
-    """Two answers, in an order drawn by chance."""
+    """Two replies in random order."""
 
     prompt: str
     left: ComparisonSide
@@ -65,7 +65,7 @@ class Rating:
 
 def run_blind_comparison(engine: Engine, prompt: str, contenders: tuple[Contender, Contender], options: GenerationOptions,
                          control: Control) -> BlindComparison:
-    """Raises JobStopped, InvalidRequest, and what `Engine.load` and `Engine.chat` raise. The model from before comes back."""
+    """Raises JobStopped, InvalidRequest, and what `Engine.load` and `Engine.chat` raise. The previous model is loaded again."""
     if contenders[0] == contenders[1]:
         raise InvalidRequest("contenders", contenders[0].label, "two different ones")
     drawn = random.SystemRandom().sample(contenders, 2)
@@ -75,7 +75,7 @@ def run_blind_comparison(engine: Engine, prompt: str, contenders: tuple[Contende
 
 
 def _answer(engine: Engine, prompt: str, contender: Contender, options: GenerationOptions, number: int, control: Control) -> ComparisonSide:
-    control.step(MeasurementStep("chat", number, 2))      # says nothing of who it is
+    control.step(MeasurementStep("chat", number, 2))      # does not reveal the model
     load_model(engine, contender.spec, LoadOptions(), Control(stop=control.stop, reservation=control.reservation))
     events = engine.chat([Message("user", prompt)], options, spec=contender.spec, reservation=control.reservation)
     pieces: list[str] = []
@@ -88,7 +88,7 @@ def _answer(engine: Engine, prompt: str, contender: Contender, options: Generati
 
 
 def ratings(votes: Iterable[Vote]) -> tuple[Rating, ...]:
-    """Elo, one vote after the other, the best first: R += 32 (score - 1 / (1 + 10^((R_other - R) / 400))) (Elo 1978)."""
+    """Elo ratings, updated vote by vote, best first: R += 32 (score - 1 / (1 + 10^((R_other - R) / 400))) (Elo 1978)."""
     elo: dict[str, float] = {}
     counts: dict[str, list[int]] = {}
     for vote in votes:
@@ -103,7 +103,7 @@ def ratings(votes: Iterable[Vote]) -> tuple[Rating, ...]:
 
 
 def expected(own: float, other: float) -> float:
-    """The chance that a rating wins against another."""
+    """The expected score of a rating against another."""
     return float(1 / (1 + 10 ** ((other - own) / SCALE)))
 
 

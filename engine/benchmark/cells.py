@@ -1,4 +1,4 @@
-"""One cell: a model in one configuration, loaded, measured, and written down."""
+"""One cell of a sweep: a model in one configuration, loaded and measured."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
-    """What to measure of one model. None: leave it out."""
+    """What to measure for one model. None: not measured."""
 
     speed: SpeedPlan | None = None
     visitors: VisitorPlan | None = None
 
     @property
     def load_options(self) -> LoadOptions:
-        """A cache that holds all of it: as many windows as visitors come at once, each as long as the longest test."""
+        """A cache for the whole plan: one window per concurrent visitor, each as long as the longest test."""
         windows = [plan.window_tokens for plan in (self.speed, self.visitors) if plan is not None]
         return LoadOptions(context_tokens=max(MIN_CONTEXT, *windows), visitors=max(self.visitors.levels) if self.visitors else 1)
 
 
 def measure_loaded(engine: Engine, plan: CellPlan, control: Control | None = None, *, sweep: str = "", cell: str = "") -> BenchmarkRun:
-    """Measure the model that is loaded now. Blocking.
+    """Measure the loaded model. Blocking.
 
     Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
@@ -51,10 +51,10 @@ def measure_loaded(engine: Engine, plan: CellPlan, control: Control | None = Non
 
 
 def latest_load(engine: Engine, spec: ModelSpec) -> tuple[float | None, int | None]:
-    """Seconds and peak bytes of the latest load of this model here; None where it is not known."""
+    """Seconds and peak bytes of the latest load of this model on this machine; None if unknown."""
     history, known = LoadHistory(engine.database), (spec.model, spec.quantization, engine.hardware.name)
     try:
         peak = history.last_peak(*known)
         return history.last_seconds(*known), peak.peak_bytes if peak else None
-    except StorageError:        # what is known of the past must not cost what was measured now
+    except StorageError:        # unreadable history must not lose the new measurement
         return None, None

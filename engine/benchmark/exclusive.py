@@ -1,4 +1,4 @@
-"""The engine for a while: others wait or are refused, and what was loaded before is loaded again at the end."""
+"""Exclusive use of the engine: other visitors wait or are refused, and the previous model is loaded again at the end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class ExclusiveUse:
-    """`with ExclusiveUse(engine, control, why) as control: ...`: the new control is let in where others wait.
+    """`with ExclusiveUse(engine, control, why) as control: ...`: the new control carries the reservation.
 
-    Whoever stops the work does not wait for the model to come back: that goes on in a thread, and the engine stays reserved
-    meanwhile. Otherwise the block ends when the model is back. A second one waits for the end of the first.
+    After a cancel the previous model is loaded in the background, and the engine stays reserved until then. Otherwise the block ends
+    when that model is loaded. A second exclusive use waits for the end of the first.
     """
 
     def __init__(self, engine: Engine, control: Control, why: str, visitors: OthersMessages = "wait") -> None:
@@ -39,7 +39,7 @@ class ExclusiveUse:
             admission.release(self._reservation)
             raise
         self._before = self._engine.current
-        return Control(self._control.tell, self._control.stop, self._reservation)
+        return Control(self._control.on_step, self._control.stop, self._reservation)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, JobStopped):
@@ -57,12 +57,12 @@ class ExclusiveUse:
                 engine.unload("stop", reservation=mine)
                 return
             if not self._control.stop.is_set():
-                self._control.tell(MeasurementStep("restore", note=f"Loading {self._before[0].name}"))
+                self._control.on_step(MeasurementStep("restore", note=f"Loading {self._before[0].name}"))
             for _ in engine.load(*self._before, reservation=mine):
                 pass
         except EngineError as failure:      # the engine's status shows it as well
             log.error("The model from before a measurement could not be loaded again: %s", failure)
-        except JobStopped:     # cancelled at the very end: the model comes back all the same
+        except JobStopped:     # cancelled during the restore, which goes on
             self._give_back()
         finally:
             engine.admission.release(mine)

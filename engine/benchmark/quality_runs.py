@@ -1,4 +1,4 @@
-"""Quality as a job: a text, a local task or lm-eval's tasks on the loaded model; what quantization costs; all kept as runs."""
+"""Quality measurements as jobs: a text, a local task or lm-eval's tasks on the loaded model, and the cost of quantization."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class QualityPlan:
-    """What to ask the loaded model: any of a plain text, a local task, and tasks of lm-eval by name."""
+    """What to evaluate the loaded model on: a plain text, a local task, lm-eval's tasks by name."""
 
     text: str = ""
     text_plan: TextPlan = field(default_factory=TextPlan)
@@ -50,7 +50,7 @@ class QualityPlan:
 
 @dataclass(frozen=True, slots=True)
 class CostPlan:
-    """Which quantizations of which model to compare with the model itself, on which text."""
+    """The model, the quantizations to compare it with, and the text."""
 
     model: str
     text: str
@@ -67,7 +67,7 @@ class CostPlan:
 
 
 def measure_quality(engine: Engine, plan: QualityPlan, control: Control | None = None) -> BenchmarkRun:
-    """Judge the loaded model. Blocking.
+    """Evaluate the loaded model. Blocking.
 
     Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest, GenerationFailed, MissingLibrary.
     """
@@ -84,9 +84,9 @@ def measure_quality(engine: Engine, plan: QualityPlan, control: Control | None =
 
 
 def run_cost(engine: Engine, history: RunHistory, plan: CostPlan, control: Control) -> tuple[str, ...]:
-    """Measure what quantization costs, one model after the other; returns the runs, each kept as it ends.
+    """Measure the cost of quantization, one model after the other. Each run is saved as it ends; returns their ids.
 
-    The model from before comes back. Raises JobStopped, StorageError, DiskFull, InvalidRequest, and what `Engine.load` raises.
+    The previous model is loaded again. Raises JobStopped, StorageError, DiskFull, InvalidRequest, and what `Engine.load` raises.
     """
     uids: list[str] = []
     with ExclusiveUse(engine, control, f"quantizations are being compared ({plan.title})") as own:

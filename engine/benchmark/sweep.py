@@ -1,4 +1,4 @@
-"""Models x quantizations x contexts, cell by cell: each is kept as it ends, and a second start measures only what is missing."""
+"""A sweep over models, quantizations and contexts, cell by cell. Each cell is saved as it ends; a resumed sweep measures the rest."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SweepCell:
 
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
-    """`crowd`: visitors are measured at the first context only. `visitors`: what becomes of messages that are sent meanwhile."""
+    """`crowd`: concurrent visitors, measured at the first context only. `visitors`: whether their messages wait or are refused."""
 
     models: tuple[str, ...]
     quantizations: tuple[Quantization, ...] = (Quantization.NONE,)
@@ -90,14 +90,14 @@ class FailedCell:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What became of a job: `uids` of the runs that were kept, in the order of measuring."""
+    """The result of a job. `uids`: of the saved runs, in the order of measurement."""
 
     uids: tuple[str, ...]
     failed: tuple[FailedCell, ...] = ()
 
 
 def run_sweep(engine: Engine, history: RunHistory, sweep: str, plan: SweepPlan, control: Control) -> SweepResult:
-    """Measure the cells that are not kept yet; one that fails costs the others nothing. Raises JobStopped and StorageError."""
+    """Measure the cells that are not saved yet; a failed cell does not affect the others. Raises JobStopped and StorageError."""
     uids: list[str] = []
     failed: list[FailedCell] = []
     done = history.cells(sweep)

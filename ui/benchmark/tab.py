@@ -54,7 +54,7 @@ element.addEventListener('click', event => {
 
 
 @dataclass(frozen=True)
-class Filters:
+class HistoryFilters:
     search: gr.Textbox
     kind: gr.Dropdown
     published: gr.Checkbox
@@ -65,7 +65,7 @@ class Filters:
 class BenchmarkTab:
     session: gr.State
     forms: Forms
-    filters: Filters
+    filters: HistoryFilters
     parts: BenchmarkParts
 
 
@@ -100,7 +100,7 @@ def build_benchmark_tab(builder: PageBuilder, tab: gr.Tab, strip: gr.HTML, wake:
     _wire_labels(builder, benchmark, wake)
 
 
-def _build_filters(builder: PageBuilder) -> Filters:
+def _build_filters(builder: PageBuilder) -> HistoryFilters:
     search = builder.labelled(gr.Textbox, {"label": "bench.filter.text", "placeholder": "bench.filter.placeholder"}, lines=1, max_lines=1,
                              scale=3, min_width=180, elem_id="mc-bench-filter")
     kind = builder.chooser("bench.filter.kind", {"": "bench.filter.all", "speed": "bench.speed", "quality": "bench.quality"}, min_width=140,
@@ -109,7 +109,7 @@ def _build_filters(builder: PageBuilder) -> Filters:
                                 elem_id="mc-bench-published")
     taken = builder.labelled(gr.UploadButton, {"label": "bench.import"}, size="sm", file_types=[".json"], scale=0, min_width=144,
                             elem_id="mc-bench-import")
-    return Filters(search, kind, published, taken)
+    return HistoryFilters(search, kind, published, taken)
 
 
 def _panels(builder: PageBuilder, session: BenchmarkSession, request: gr.Request) -> BenchmarkPanels:

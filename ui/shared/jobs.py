@@ -102,7 +102,7 @@ def can_resume(job: Job) -> bool:
 def job_name(job: Job, language: str) -> str:
     key = f"bench.job.{job.kind}" if job.kind in MEASURING else f"jobs.{job.kind}"
     title = job.title.removeprefix("blind: ").replace(", none:", ":").removesuffix(", none")        # not quantized: nothing to say
-    if job.kind in ("speed", "sweep", "quality", "cost"):       # a duel's is what was asked
+    if job.kind in ("speed", "sweep", "quality", "cost"):       # of a blind comparison the title is the prompt
         title = title_text(title, language)
     return text(language, key, title=title) if has_text(key) else title
 

@@ -2,8 +2,8 @@
 
     {"task_id": "x/0", "prompt": "def f(n):\\n    ...", "entry_point": "f", "test": "def check(candidate): ..."}
 
-The agent sees the errors of its own runs and may repair them; the tests it never sees. One pass gives both numbers: pass@1 of its
-first program, and of its last.
+The agent sees the errors of its own runs and may repair them, but never the tests. One run gives two scores: pass@1 of its first
+program and of its last.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Problem:
 
 
 def read_problem(value: Value) -> Problem:
-    """Raises InvalidRequest that names what is missing."""
+    """Raises InvalidRequest, which names what is missing."""
     entry = value.get("entry_point")
     if not entry.text().isidentifier():
         raise entry.wrong("the name of a function")
@@ -47,7 +47,7 @@ def read_problem(value: Value) -> Problem:
 
 
 class _Loaded:
-    """The loaded model as a provider that is let in where visitors wait."""
+    """The loaded model as a provider with the measurement's exclusive use."""
 
     def __init__(self, engine: Engine, active_model: ActiveModel, control: Control) -> None:
         self._engine, self._active_model, self._control = engine, active_model, control
@@ -80,7 +80,7 @@ def run_problems(engine: Engine, active_model: ActiveModel, name: str, problems:
 
 
 def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, control: Control) -> Iterator[str]:
-    """Every program that the agent writes for a problem, in a sandbox session of its own."""
+    """The programs that the agent writes for a problem, in a sandbox session of its own."""
     options = AgentOptions(generation=GenerationOptions(max_new_tokens=MAX_TOKENS, temperature=0.0))
     task = f"Complete this Python function. Write the whole function.\n\n```python\n{problem.prompt.rstrip()}\n```"
     with (open_sandbox(is_public=engine.settings.is_public) as sandbox,
@@ -95,7 +95,7 @@ def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, contr
 def passes(problem: Problem, code: str, is_public: bool = False) -> bool:
     """Whether a program passes the tests, in a fresh session. The prompt comes first: its imports and helpers belong to it.
 
-    A word that the program cannot know is printed behind the tests, so that leaving early is no success.
+    A random word is printed after the tests, so that a program that exits early does not pass.
     """
     word = secrets.token_hex(16)
     program = "\n\n".join((problem.prompt, code, problem.test, f"check({problem.entry_point})\nprint({word!r})\n"))

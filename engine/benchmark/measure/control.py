@@ -1,4 +1,4 @@
-"""What a measurement says while it runs, and how it hears that it should stop."""
+"""How a measurement reports its steps and is told to stop."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def _silent(step: MeasurementStep) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """`tell` hears every step, between measurements and never within one; setting `stop` ends the work within a token.
+    """`on_step` is called with every step, between measurements and never during one; `stop` ends the work within a token.
 
-    `reservation`: lets the measurement in where everybody else waits.
+    `reservation`: the exclusive use that the measurement has.
     """
 
-    tell: Callable[[MeasurementStep], None] = _silent
+    on_step: Callable[[MeasurementStep], None] = _silent
     stop: StopSignal = field(default_factory=StopSignal)
     reservation: Reservation | None = None
 
@@ -46,4 +46,4 @@ class Control:
     def step(self, step: MeasurementStep) -> None:
         """Raises JobStopped once `stop` is set."""
         self.check()
-        self.tell(step)
+        self.on_step(step)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .speed import Speed
 
 MATRIX_SIZES = {"cpu": (512, 2048), "mps": (2048, 4096), "cuda": (4096, 8192)}     # rows of the prompt, width of a layer
-ROUNDS = 4              # the best one counts: others are disturbed
+ROUNDS = 4              # the best one counts: other processes slow the rest
 NEAR_LIMIT = 0.5        # above this share, memory bandwidth is the limit
 
 BoundKey = Literal["cache", "memory", "unpacking", "steps"]

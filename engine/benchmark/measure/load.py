@@ -1,4 +1,4 @@
-"""Many visitors at once: throughput, waiting times, and the share of requests that came in time."""
+"""Concurrent visitors: throughput, latencies, and goodput."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_VISITORS = 256
 
 @dataclass(frozen=True, slots=True)
 class VisitorPlan:
-    """Each visitor sends `requests` messages, one after the other. A request is good within both limits."""
+    """Each visitor sends `requests` messages, one after the other. A request within both limits counts for goodput."""
 
     levels: tuple[int, ...] = (1, 2, 4, 8, 16)
     prompt_tokens: int = 128
@@ -51,7 +51,7 @@ class VisitorPlan:
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyResult:
-    """What `visitors` at once saw. `throughput`: new tokens of all per second. Seconds otherwise; `goodput` 0 to 1."""
+    """Results for `visitors` concurrent visitors. `throughput`: generated tokens per second in all; times in seconds; `goodput` 0 to 1."""
 
     visitors: int
     requests: int

@@ -1,4 +1,4 @@
-"""The machine and the software of a measurement, as far as they change its numbers."""
+"""The hardware and software that a measurement depends on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ASK_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Empty texts: not there, or not known. `device`: what the model ran on."""
+    """Empty if absent or unknown. `device`: what the model ran on."""
 
     revision: str
     device: str
@@ -35,7 +35,7 @@ class Environment:
 
 @cache
 def environment(hardware: Hardware) -> Environment:
-    """Looked up once a process."""
+    """Determined once per process."""
     cpu = hardware.name if hardware.kind == "cpu" else detect("cpu").name
     gpu = hardware.name if hardware.kind != "cpu" else ""
     driver = _answer("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") if hardware.kind == "cuda" else ""
@@ -54,7 +54,7 @@ def _version(package: str) -> str:
 
 
 def _answer(*command: str) -> str:
-    """The first line that a program prints; empty where it is not here or fails."""
+    """The first line of a program's output; empty if it is not installed or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""One request, timed: token ids through a lane, or a message through the whole path of a chat.
+"""Timing of one request: token ids through a lane, or a message through the chat.
 
 Times are seconds of a monotonic clock, taken where an output arrives. Definitions (vLLM's bench serve): TTFT is request to first
 output, ITL the gap between two outputs, E2E request to last output, TPOT = (E2E - TTFT) / (output tokens - 1).
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LaneTiming:
-    """`first_s`: request to first token. `last_s`: to the last one. `first_tokens` came together at the first moment."""
+    """`first_s`: request to first token. `last_s`: to the last one. `first_tokens` arrived together first."""
 
     prompt_tokens: int
     cached_tokens: int
@@ -48,7 +48,7 @@ class LaneTiming:
 
 @dataclass(frozen=True, slots=True)
 class ChatTiming:
-    """What one visitor saw of one reply."""
+    """Timing of one reply as a visitor sees it."""
 
     prompt_tokens: int
     new_tokens: int
@@ -101,7 +101,7 @@ def time_chat(engine: Engine, spec: ModelSpec, text: str, new_tokens: int, contr
     if finished.reason == "stopped":
         raise _cut_off()
     usage = finished.usage
-    first = arrivals[0] if arrivals else usage.ttft_s       # tokens that show nothing: no output to time
+    first = arrivals[0] if arrivals else usage.ttft_s       # tokens without visible text are no output
     last = arrivals[-1] if arrivals else first
     gaps = tuple(after - before for before, after in pairwise(arrivals))
     return ChatTiming(usage.prompt_tokens, usage.new_tokens, first, last, gaps)

@@ -1,4 +1,4 @@
-"""What repeated measurements say: mean, spread, percentiles."""
+"""Statistics of repeated measurements: mean, spread, percentiles."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-NOISY_SPREAD = 0.05     # field-notes: a spread over 5 % is flagged
+NOISY_SPREAD = 0.05     # a larger spread is flagged
 WARM_UP_LIMIT = 5
 WARM_UP_SPREAD = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Every repetition of one measurement, in the order of measuring."""
+    """All repetitions of one measurement, in order."""
 
     values: tuple[float, ...]
 

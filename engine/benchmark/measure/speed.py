@@ -28,7 +28,7 @@ TEMPLATE_TOKENS = 256       # room that a visitor's window leaves for the chat t
 
 @dataclass(frozen=True, slots=True)
 class SpeedPlan:
-    """What to measure. pp512 and tg128 with five repetitions unless told otherwise; `sees_chat` adds the visitor's view."""
+    """What to measure. pp512 and tg128 with five repetitions by default; `sees_chat` adds the visitor's view."""
 
     prompt_tokens: int = 512
     new_tokens: int = 128
@@ -44,7 +44,7 @@ class SpeedPlan:
 
     @property
     def window_tokens(self) -> int:
-        """The smallest context window in which all of it fits."""
+        """The smallest context window that the plan fits in."""
         chat = self.prompt_tokens + self.new_tokens + TEMPLATE_TOKENS if self.sees_chat else 0
         return max(self.prompt_tokens + 1, max(1, self.depth_tokens) + self.new_tokens, chat)
 
@@ -70,7 +70,7 @@ class Speed:
     prompt: Samples
     write: Samples
     warm_ups: tuple[int, int]       # runs before pp, before tg
-    cached_tokens: int              # of all prompts together: 0, or the numbers flatter
+    cached_tokens: int              # of all prompts: must be 0 for a valid measurement
     resting_bytes: int
     peak_bytes: int
     chat: ChatView | None = None
@@ -81,7 +81,7 @@ class Speed:
 
 
 def measure_speed(engine: Engine, plan: SpeedPlan | None = None, control: Control | None = None) -> Speed:
-    """Measure the loaded model. Blocking; `control` hears steps and stops it.
+    """Measure the loaded model. Blocking; `control` receives the steps and can stop it.
 
     Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
@@ -123,7 +123,7 @@ class _Test:
 
 
 def _warm_up(test: _Test, rate: Callable[[LaneTiming], float], hardware: Hardware) -> tuple[int, int]:
-    """How many runs it took, and the most memory in use meanwhile: watched here, so that nothing disturbs what counts."""
+    """The number of warm-up runs and the peak memory during them; memory is not sampled during measured runs."""
     before = hardware.used_bytes()
     with PeakWatch(hardware) as watch:
         runs = warm_up(lambda: rate(test.once("warm-up")))
@@ -156,7 +156,7 @@ def chat_view(timings: list[ChatTiming]) -> ChatView:
 
 
 def fitted(plan: SpeedPlan, window_tokens: int) -> SpeedPlan:
-    """The plan without the visitor's view where the window holds only the tests themselves."""
+    """The plan, without the visitor's view if the window has room for the tests only."""
     return replace(plan, sees_chat=plan.sees_chat and plan.window_tokens <= window_tokens)
 
 

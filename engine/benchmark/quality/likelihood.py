@@ -1,4 +1,4 @@
-"""Log-probabilities of given tokens under the loaded model, window by window. Text is judged here, not written."""
+"""Log-probabilities of given tokens under the loaded model, window by window. Nothing is generated."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..measure.control import Control, MeasurementStep
 if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
 
-MAX_WINDOW = 1024       # tokens of one forward pass: visitors wait as long as it takes
+MAX_WINDOW = 1024       # tokens of one forward pass: visitors wait for it
 MAX_TEXT_CHARS = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class TextPlan:
-    """How a text is cut: windows of `window` tokens, each `stride` after the one before. At most `max_tokens` are read.
+    """How a text is split: windows of `window` tokens, each `stride` after the one before. At most `max_tokens` are read.
 
     window 0: what the model can read, at most 1,024. stride 0: half a window.
     """
@@ -36,7 +36,7 @@ class TextPlan:
             raise InvalidRequest("stride", self.stride, "at most the window, which has at least 2 tokens")
 
     def sizes(self, active_model: ActiveModel) -> tuple[int, int]:
-        """Window and stride in tokens of the text: what the model expects before every text takes room of its own."""
+        """Window and stride in tokens of the text: tokens that the model expects before every text take room, too."""
         room = active_model.window_tokens - len(active_model.first_ids)
         if self.window > room:
             raise InvalidRequest("window", self.window, f"at most {room:,}, which this model reads at once")

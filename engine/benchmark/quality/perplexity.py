@@ -1,4 +1,4 @@
-"""How well a model predicts a text, and how far a quantized one strays from the same model without quantization."""
+"""Perplexity of a model on a text, and the divergence of a quantized model from the same model without quantization."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def perplexity_of(losses: list[float], task: str, note: str = "") -> Score:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one quantization costs on a text: its perplexity, and how its predictions differ from the reference's.
+    """The cost of one quantization on a text: its perplexity, and how its predictions differ from the reference's.
 
-    Divergence: KL(reference || quantized) in nats per token. Agreement: how often both find the same token likeliest.
+    Divergence: KL(reference || quantized) in nats per token. Agreement: how often both predict the same token.
     """
 
     quantization: Quantization
@@ -132,7 +132,7 @@ def keep_reference(engine: Engine, text: str, plan: TextPlan, folder: Path, cont
 
 
 def measure_cost(engine: Engine, reference: Reference, control: Control) -> Cost:
-    """The loaded model beside the reference. Both sides are rounded to float16, so that equal models differ by nothing.
+    """The loaded model beside the reference. Both sides are rounded to float16, so that equal models have no divergence.
 
     Raises JobStopped and InvalidRequest (another model, or a smaller window).
     """

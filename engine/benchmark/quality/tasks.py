@@ -1,4 +1,4 @@
-"""Local tasks: JSON lines with questions and answers, asked of the loaded model and counted.
+"""Local tasks: JSON Lines with questions and answers, scored on the loaded model.
 
     {"prompt": "2 + 2 =", "choices": ["3", "4"], "answer": 1}       multiple choice: the likeliest choice; answer: index or text
     {"prompt": "The capital of France?", "answer": "Paris"}         generation: the whole reply must be the answer
@@ -64,7 +64,7 @@ class QualityTask:
 
 
 def read_task(name: str, text: str) -> QualityTask:
-    """A task from JSON lines. Raises InvalidRequest that names the line."""
+    """A task from JSON Lines. Raises InvalidRequest, which names the line."""
     if len(text) > MAX_TASK_CHARS:
         raise InvalidRequest("the task", f"{len(text):,} characters", f"at most {MAX_TASK_CHARS:,} characters")
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
@@ -127,7 +127,7 @@ def run_task(engine: Engine, task: QualityTask, control: Control | None = None, 
 
 
 def _run_choices(active_model: ActiveModel, name: str, samples: list[Choice], control: Control) -> tuple[Score, ...]:
-    """acc: the choice with the largest log-likelihood; acc_norm: per character of the choice, so that length does not decide (lm-eval)."""
+    """acc: the choice with the largest log-likelihood; acc_norm: the same per character of the choice, as in lm-eval."""
     plain: list[bool] = []
     normed: list[bool] = []
     for number, sample in enumerate(samples):
@@ -160,7 +160,7 @@ def _reply(engine: Engine, active_model: ActiveModel, prompt: str, control: Cont
 
 
 def _run_passages(active_model: ActiveModel, name: str, samples: list[Passage], control: Control) -> Score:
-    """Perplexity per token over all passages together; each begins anew."""
+    """Perplexity per token over all passages; each starts with an empty context."""
     plan = TextPlan(max_tokens=1_000_000)
     losses: list[float] = []
     for sample in samples:

@@ -1,4 +1,4 @@
-"""Runs as llama-bench prints them: one row per test, as JSON, CSV or Markdown; and runs back from our own JSON.
+"""Export of runs in llama-bench's format: one row per test, as JSON, CSV or Markdown; and import of our own JSON.
 
 Keys are llama-bench's (n_prompt, n_gen, n_depth, avg_ts, stddev_ts, samples_ts ...) where it has one. The first row of a run
 carries the whole run under "run", which is what an import reads.
@@ -26,7 +26,7 @@ from .scores import Score
 MAX_IMPORT_CHARS = 20_000_000
 MAX_IMPORT_RUNS = 2_000
 ORIGIN_CHARS = 80
-SLOWEST = 1e-9          # tokens per second: less is no measurement
+SLOWEST = 1e-9          # tokens per second: a lower value is an error, not a measurement
 
 
 def rows_of(run: BenchmarkRun) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ def to_csv(runs: Iterable[BenchmarkRun]) -> str:
 
 
 def _safe(value: object) -> object:
-    """A text that a spreadsheet would take for a formula is kept from being one."""
+    """A text that a spreadsheet would read as a formula, escaped."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
@@ -119,7 +119,7 @@ def _plain(text: str) -> str:
 
 
 def read_runs(text: str, origin: str) -> tuple[BenchmarkRun, ...]:
-    """Runs of another machine, from its JSON export; `origin` is what they are called here. Raises InvalidRequest."""
+    """Runs of another machine from its JSON export; `origin` names them here. Raises InvalidRequest."""
     if len(text) > MAX_IMPORT_CHARS:
         raise InvalidRequest("the import", f"{len(text):,} characters", f"at most {MAX_IMPORT_CHARS:,} characters")
     try:

@@ -1,4 +1,4 @@
-"""Runs that are kept: find, compare, hand out, take in, delete."""
+"""The history of runs: list, compare, export, import, delete."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .records import BenchmarkRun, of_row, row_of
 MAX_SHOWN = 1_000
 Format = Literal["json", "csv", "markdown"]
 WRITERS = {"json": to_json, "csv": to_csv, "markdown": to_markdown}
-# What makes two runs comparable: differences in anything else are no reason for different numbers.
+# Conditions that can change the numbers; other differences do not matter.
 CONDITIONS = ("environment", "model")
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """`second` over `first` of one measurement that both runs have. `is_better`: the second one is."""
+    """`second` over `first` of one measurement that both runs have. `is_better`: whether the second run is better."""
 
     name: str
     unit: str
@@ -62,7 +62,7 @@ class RunHistory:
         self._store = ResultStore(database)
 
     def add(self, runs: Iterable[BenchmarkRun]) -> int:
-        """Returns how many were new."""
+        """Returns the number of new runs."""
         return self._store.add([row_of(run) for run in runs])
 
     def list(self, wanted: ResultFilter | None = None, limit: int = MAX_SHOWN) -> tuple[BenchmarkRun, ...]:
@@ -70,37 +70,37 @@ class RunHistory:
         return tuple(of_row(row) for row in self._store.list(wanted or ResultFilter(), limit))
 
     def get(self, uid: str) -> BenchmarkRun:
-        """Raises InvalidRequest for a run that is not here."""
+        """Raises InvalidRequest for an unknown run."""
         row = self._store.get(uid)
         if row is None:
             raise InvalidRequest("run", uid[:64], "one of those that are kept; it may have been deleted")
         return of_row(row)
 
     def some(self, uids: Collection[str]) -> tuple[BenchmarkRun, ...]:
-        """Those of `uids` that are still kept, in their order."""
+        """The runs of `uids` that still exist, in that order."""
         rows = (self._store.get(uid) for uid in uids)
         return tuple(of_row(row) for row in rows if row is not None)
 
     def cells(self, sweep: str) -> frozenset[str]:
-        """Cells of a sweep that are measured already."""
+        """The measured cells of a sweep."""
         return self._store.cells(sweep)
 
     def delete(self, uids: Collection[str]) -> int:
-        """Returns how many there were."""
+        """Returns the number of deleted runs."""
         return self._store.delete(uids)
 
     def export(self, uids: Collection[str], form: Format) -> str:
-        """In llama-bench's shape, in the given order. Raises InvalidRequest for a run that is not here."""
+        """In llama-bench's format, in the given order. Raises InvalidRequest for an unknown run."""
         return WRITERS[form](self.get(uid) for uid in uids)
 
     def import_runs(self, text: str, origin: str) -> tuple[BenchmarkRun, ...]:
-        """Runs of another machine's JSON export, kept beside our own; those that are here already stay. Raises InvalidRequest."""
+        """Import the runs of another machine's JSON export; known runs stay as they are. Raises InvalidRequest."""
         runs = read_runs(text, origin)
         self.add(runs)
         return runs
 
     def compare(self, first: str, second: str) -> Comparison:
-        """Raises InvalidRequest for a run that is not here."""
+        """Raises InvalidRequest for an unknown run."""
         return compare(self.get(first), self.get(second))
 
 
@@ -112,7 +112,7 @@ def compare(first: BenchmarkRun, second: BenchmarkRun) -> Comparison:
 
 
 def measurements(run: BenchmarkRun) -> dict[str, tuple[float, str, bool]]:
-    """name: value, unit, whether more is better. Every number of a run that can be laid beside another's."""
+    """Every number of a run that can be compared, by name: value, unit, whether higher is better."""
     found: dict[str, tuple[float, str, bool]] = {"weight_bytes": (run.model.weight_bytes, "B", False)}
     if run.load_s is not None:
         found["load_s"] = (run.load_s, "s", False)

@@ -1,4 +1,4 @@
-"""Numbers that others have published, with their sources, to lay over one's own."""
+"""Published numbers with their sources, to compare one's own with."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Published:
     source: str
 
     def is_of(self, model: str) -> bool:
-        """Whether a model of this name is as fast: the owner, and what it was tuned for, change no shape."""
+        """Whether a model of this name has the same shape: the owner and the fine-tuning do not change it."""
         return _shape_name(self.model) == _shape_name(model)
 
 

@@ -1,4 +1,4 @@
-"""One run: everything that was measured of one model in one configuration, and everything that it depends on."""
+"""One run: the measurements of one model in one configuration, and their conditions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ModelFacts:
 class BenchmarkRun:
     """`at`: seconds since the epoch. `load_s`, `load_peak_bytes`: of the model's latest load, None where unknown.
 
-    `origin`: empty for a run of this machine, else what an import was called.
+    `origin`: empty for a run of this machine, otherwise the name of the import.
     """
 
     uid: str
@@ -94,7 +94,7 @@ def facts_of(active_model: ActiveModel) -> ModelFacts:
 
 
 def public_name(spec: ModelSpec) -> str:
-    """A folder by its last part: records are exported, and say nothing about where things lie on this machine."""
+    """The name to record; of a folder only the last part, since exports must not reveal paths of this machine."""
     return spec.model if spec.model == BUILTIN or may_be_repo(spec.model) else spec.name
 
 
@@ -112,7 +112,7 @@ def as_dict(run: BenchmarkRun) -> dict[str, object]:
 
 
 def run_of(value: Value) -> BenchmarkRun:
-    """A run from its JSON. Raises InvalidRequest that names the member which is wrong."""
+    """A run from its JSON. Raises InvalidRequest, which names the invalid member."""
     version = value.get("version")
     if version.value != VERSION:
         raise version.wrong(f"{VERSION}: a newer MindCubes may have made this file")

@@ -1,18 +1,18 @@
-"""One number that says how good, with how many samples it stands on."""
+"""A quality score with its standard error and number of samples."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-SMOKE_SAMPLES = 50      # below, a score shows that it runs, not how good
+SMOKE_SAMPLES = 50      # with fewer, a score is only a smoke test
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """`samples`: questions, or scored tokens where `metric` is a perplexity or a divergence. `stderr` in units of `value`.
 
-    `reference`: what it is compared with, for metrics of two models.
+    `reference`: the model that metrics of two models compare with.
     """
 
     task: str

@@ -1,4 +1,4 @@
-"""Background tasks: every change, end and stop wakes whoever waits, and an error reaches somebody."""
+"""Background tasks: every change, end and stop wakes the waiting threads, and an error reaches somebody."""
 
 from __future__ import annotations
 
