@@ -14,7 +14,6 @@ from .test_conversations import asked, bot, line, talk
 
 BINARY = {"name": "noise.bin", "mimeType": "application/octet-stream", "buffer": bytes(range(256)) * 8}
 NOTES = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"The cat sleeps\n"}
-CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
 
 def tags(page: Page) -> Locator:
@@ -39,10 +38,9 @@ def choose_preset(page: Page, name: str) -> None:
 
 # --- messages that wait ---
 
-def test_a_message_sent_during_an_answer_waits_and_is_sent_by_itself(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+def test_a_message_sent_during_an_answer_waits_and_is_sent_by_itself(page: Page, engine: ScriptedEngine) -> None:
     go_on = threading.Event()
     engine.script = [TextDelta("Slow "), go_on, TextDelta("end."), Finished("stop", USAGE)]
-    page = visit(address)
     send(page, "First")
     expect(bot(page)).to_have_text("Slow")
     engine.script = answer("Quick")
@@ -57,26 +55,10 @@ def test_a_message_sent_during_an_answer_waits_and_is_sent_by_itself(visit: Visi
     expect(tags(page)).to_have_count(0)
 
 
-def test_a_waiting_message_is_taken_back_to_the_line(visit: Visit, engine: ScriptedEngine, address: str) -> None:
-    engine.script = [TextDelta("Slow"), 60.0]
-    page = visit(address)
-    send(page, "First")
-    expect(bot(page)).to_have_text("Slow")
-    send(page, "Second")
-    page.get_by_role("button", name="Remove from queue").click()
-    expect(line(page)).to_have_value("Second")
-    expect(tags(page)).to_have_count(0)
-    page.get_by_role("button", name="Stop").click()
-    wait_for_end(page)
-    expect(line(page)).to_have_value("Second")
-    assert len(engine.asked) == 1
-
-
 # --- files and long pastes ---
 
-def test_a_text_file_goes_with_the_message_and_the_model_reads_it(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+def test_a_text_file_goes_with_the_message_and_the_model_reads_it(page: Page, engine: ScriptedEngine) -> None:
     engine.script = answer("Words")
-    page = visit(address)
     attach(page, NOTES)
     expect(tags(page)).to_contain_text("notes.txt · 3 tokens")
     talk(page, "What does it do?")
@@ -89,43 +71,8 @@ def test_a_text_file_goes_with_the_message_and_the_model_reads_it(visit: Visit, 
     assert content.endswith("What does it do?")
 
 
-def test_a_file_can_be_removed_before_it_is_sent(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+def test_a_long_paste_becomes_a_file(page: Page, engine: ScriptedEngine) -> None:
     engine.script = answer("Words")
-    page = visit(address)
-    attach(page, NOTES)
-    tags(page).get_by_role("button", name="Remove").click()
-    expect(tags(page)).to_have_count(0)
-    talk(page, "Hello")
-    assert engine.asked[0][0][-1].content == "Hello"
-
-
-def test_a_file_longer_than_half_the_window_can_be_shortened(visit: Visit, engine: ScriptedEngine, address: str) -> None:
-    engine.script = answer("Words")
-    page = visit(address)
-    attach(page, {**NOTES, "buffer": b"word " * 3_000})
-    expect(tags(page)).to_contain_text("longer than half of the context window")
-    line(page).fill("Hello")
-    line(page).press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("One file is too long")
-    expect(line(page)).to_have_value("Hello")
-    page.get_by_role("button", name="Use first part").click()
-    expect(tags(page)).to_contain_text("notes.txt · 2,048 tokens")
-    line(page).press("Enter")
-    wait_for_end(page)
-    assert engine.asked[0][0][-1].content.count("word") == 2_048
-
-
-def test_a_binary_file_is_refused_in_words(visit: Visit, engine: ScriptedEngine, address: str) -> None:
-    engine.script = answer("Words")
-    page = visit(address)
-    attach(page, BINARY)
-    expect(page.get_by_role("alert")).to_contain_text("noise.bin cannot be attached")
-    expect(tags(page)).to_have_count(0)
-
-
-def test_a_long_paste_becomes_a_file(visit: Visit, engine: ScriptedEngine, address: str) -> None:
-    engine.script = answer("Words")
-    page = visit(address, permissions=CLIPBOARD)
     page.evaluate("navigator.clipboard.writeText('word '.repeat(900))")
     line(page).click()
     page.keyboard.press("Control+V")
@@ -135,9 +82,8 @@ def test_a_long_paste_becomes_a_file(visit: Visit, engine: ScriptedEngine, addre
     assert engine.asked[0][0][-1].content.count("word") == 900
 
 
-def test_a_short_paste_stays_text(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+def test_a_short_paste_stays_text(page: Page, engine: ScriptedEngine) -> None:
     engine.script = answer("Words")
-    page = visit(address, permissions=CLIPBOARD)
     page.evaluate("navigator.clipboard.writeText('A short text')")
     line(page).click()
     page.keyboard.press("Control+V")
@@ -147,8 +93,7 @@ def test_a_short_paste_stays_text(visit: Visit, engine: ScriptedEngine, address:
 
 # --- two answers ---
 
-@pytest.mark.parametrize(("side", "place"), [("#mc-left", "1 / 2"), ("#mc-right", "2 / 2")], ids=["first", "second"])
-def test_of_two_answers_side_by_side_one_is_kept(visit: Visit, engine: ScriptedEngine, address: str, side: str, place: str) -> None:
+def test_of_two_answers_side_by_side_either_one_is_kept(visit: Visit, engine: ScriptedEngine, address: str) -> None:
     engine.script = [lambda options: TextDelta(f"Asked at {options.temperature:.1f}"), Finished("stop", USAGE)]
     page = visit(address)
     open_options(page)
@@ -156,17 +101,20 @@ def test_of_two_answers_side_by_side_one_is_kept(visit: Visit, engine: ScriptedE
     page.get_by_role("slider", name=re.compile("Temperature of the second reply")).or_(
         page.get_by_role("spinbutton", name=re.compile("Temperature of the second reply"))).last.fill("1.5")
     page.get_by_role("button", name="Close").click()
-    send(page, "Hello")
-    expect(page.get_by_role("button", name="Keep this reply")).to_have_count(2)
     texts = {"#mc-left": f"Asked at {engine.options.temperature:.1f}", "#mc-right": "Asked at 1.5"}
-    for name, text in texts.items():
-        expect(page.locator(name).get_by_text(text)).to_be_visible()
-    page.locator(side).get_by_role("button", name="Keep this reply").click()
-    expect(page.locator("#mc-conversation [data-testid=bot] .prose")).to_have_text(texts[side])
-    expect(page.locator("#mc-conversation .bot-row")).to_contain_text(place)
-    expect(page.locator("#mc-left")).to_be_hidden()
+    kept = page.locator("#mc-conversation [data-testid=bot] .prose")
+    for count, (side, place) in enumerate((("#mc-left", "1 / 2"), ("#mc-right", "2 / 2")), 1):
+        send(page, "Hello")
+        expect(page.get_by_role("button", name="Keep this reply")).to_have_count(2)
+        for name, text in texts.items():
+            expect(page.locator(name).get_by_text(text)).to_be_visible()
+        page.locator(side).get_by_role("button", name="Keep this reply").click()
+        expect(kept).to_have_count(count)
+        expect(kept.last).to_have_text(texts[side])
+        expect(page.locator("#mc-conversation .bot-row").last).to_contain_text(place)
+        expect(page.locator("#mc-left")).to_be_hidden()
     page.reload()
-    expect(page.locator("#mc-conversation [data-testid=bot] .prose")).to_have_text(texts[side])
+    expect(kept).to_have_text(list(texts.values()))
 
 
 # --- what the model is told ---
@@ -184,17 +132,8 @@ def test_what_the_model_sees_is_shown_in_a_dialog(visit: Visit, engine: Scripted
     expect(dialog).to_have_count(0)
 
 
-def test_a_preset_fills_the_system_prompt(visit: Visit, engine: ScriptedEngine, address: str) -> None:
-    engine.script = answer("Words")
-    page = visit(address)
-    open_options(page)
-    choose_preset(page, "Code")
-    expect(page.get_by_label("System prompt", exact=True)).to_have_value(re.compile("senior programmer"))
-    talk(page, "Hello")
-    assert "senior programmer" in engine.asked[0][0][0].content
-
-
-def test_a_preset_of_ones_own_survives_a_reload_until_it_is_deleted(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+def test_presets_fill_the_system_prompt_and_a_saved_one_survives_a_reload_until_it_is_deleted(
+        visit: Visit, engine: ScriptedEngine, address: str) -> None:
     engine.script = answer("Words")
     page = visit(address)
     open_options(page)
@@ -215,14 +154,17 @@ def test_a_preset_of_ones_own_survives_a_reload_until_it_is_deleted(visit: Visit
     page.locator("#mc-presets input").click()
     expect(page.get_by_role("option", name="Code")).to_be_visible()
     expect(page.get_by_role("option", name="Poet")).to_have_count(0)
+    page.get_by_role("option", name="Code", exact=True).click()
+    expect(page.get_by_label("System prompt", exact=True)).to_have_value(re.compile("senior programmer"))
+    talk(page, "Hello")
+    assert "senior programmer" in engine.asked[0][0][0].content
 
 
 # --- typing ---
 
 @pytest.mark.parametrize("has_chat", [False, True], ids=["of-a-new-chat", "of-a-chat"])
-def test_a_draft_survives_a_reload(visit: Visit, engine: ScriptedEngine, address: str, has_chat: bool) -> None:
+def test_a_draft_survives_a_reload(page: Page, engine: ScriptedEngine, has_chat: bool) -> None:
     engine.script = answer("Words")
-    page = visit(address)
     if has_chat:
         talk(page, "Hello")
     line(page).press_sequentially("Half a thought")
@@ -230,20 +172,21 @@ def test_a_draft_survives_a_reload(visit: Visit, engine: ScriptedEngine, address
     expect(line(page)).to_have_value("Half a thought")
 
 
-def test_a_sent_message_is_no_draft(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+def test_a_sent_message_is_no_draft(page: Page, engine: ScriptedEngine) -> None:
     engine.script = answer("Words")
-    page = visit(address)
     line(page).press_sequentially("Hello")
     line(page).press("Enter")
     wait_for_end(page)
     page.reload()
     expect(asked(page)).to_have_text("Hello")
     expect(line(page)).to_have_value("")
+    page.get_by_role("button", name="New chat").click()
+    expect(page.locator("[data-example]")).to_have_count(4)
+    expect(line(page)).to_have_value("")
 
 
-def test_enter_while_composing_with_an_input_method_does_not_send(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+def test_enter_while_composing_with_an_input_method_does_not_send(page: Page, engine: ScriptedEngine) -> None:
     engine.script = answer("Words")
-    page = visit(address)
     keys = page.context.new_cdp_session(page)
     line(page).click()
     keys.send("Input.imeSetComposition", {"text": "ni hao", "selectionStart": 6, "selectionEnd": 6})
@@ -258,9 +201,8 @@ def test_enter_while_composing_with_an_input_method_does_not_send(visit: Visit, 
     assert [[message.content for message in messages] for messages, _ in engine.asked] == [["你好"]]
 
 
-def test_what_is_typed_right_after_enter_stays(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+def test_what_is_typed_right_after_enter_stays(page: Page, engine: ScriptedEngine) -> None:
     engine.script = [TextDelta("One "), 0.5, *answer("two")]
-    page = visit(address)
     send(page, "Hello")
     page.wait_for_timeout(80)       # nobody's next letter comes sooner
     page.keyboard.type("and this is next", delay=15)

@@ -74,7 +74,8 @@ window.mindcubes = (() => {
     box.dispatchEvent(new Event('input', {bubbles: true}));
   }
   document.addEventListener('input', event => { if (event.target === line()) store(draftName(), line().value); });
-  const sent = () => { toEnd(); setTimeout(() => { if (line() && !line().value) store(draftName(), ''); }, 300); };
+  let sentFrom = '';       // the draft that is sent: the first message of a chat changes its name before the answer arrives
+  const sending = () => { sentFrom = draftName(); toEnd(); };
 
   // --- drawers ---
   function toggleOptions(isOpen) {
@@ -124,7 +125,8 @@ window.mindcubes = (() => {
     sent({text}) {      // keeps what was typed after it
       if (!line()?.value.startsWith(text)) return;
       write(line().value.slice(text.length));
-      sent();
+      if (sentFrom !== draftName()) store(sentFrom, '');
+      toEnd();
     },
     run({run}) { address({run}); toLastStep(); },
     asked({run, text}) {
@@ -247,7 +249,7 @@ window.mindcubes = (() => {
     else if (button.classList.contains('mc-wrap')) button.closest('pre').classList.toggle('is-wrapped');
     else if (button.dataset.act) act(button);
     else if (button.dataset.agent) agentAct(button);
-    if (['mc-send'].includes(button.id)) sent();
+    if (button.id === 'mc-send') sending();
   });
   async function act(button) {
     const {act: name, id, ask: question, value: before} = button.dataset;
@@ -317,7 +319,7 @@ window.mindcubes = (() => {
   }, true);
   document.addEventListener('keydown', event => {
     if (event.isComposing || document.querySelector('dialog[open]')) return;
-    if (event.key === 'Enter' && event.target === line()) sent();
+    if (event.key === 'Enter' && event.target === line()) sending();
     if (event.key !== 'Escape') return;
     const stop = $('mc-stop'), menu = document.querySelector('.mc-menu[open]');
     if (menu) { menu.open = false; menu.querySelector('summary').focus(); }
