@@ -117,7 +117,7 @@ class Conversations(SavedChats):
         first = chat.path[-1]
         added = [first]
         for answer in answers[1:]:
-            added.append(self.store.add(owner, chat_id, None, [replace(answer, parent=first.parent)]).path[-1])
+            added.append(self.store.add(owner, chat_id, None, [replace(answer, parent=first.parent)], keep_settings=True).path[-1])
         if len(added) > 1:
             chat = self.store.select(owner, chat_id, None, first.id)
         return chat, added

@@ -94,15 +94,19 @@ class ChatStore:
         with self._database.transaction() as connection:
             return int(row_of(connection, owner, chat_id)["version"])
 
-    def add(self, owner: str, chat_id: str, version: int | None, messages: Sequence[ChatMessage]) -> Chat:
-        """Append `messages` as a branch below the parent of the first, and show that branch. Raises StaleChat."""
+    def add(self, owner: str, chat_id: str, version: int | None, messages: Sequence[ChatMessage], *, keep_settings: bool = False) -> Chat:
+        """Append `messages` as a branch below the parent of the first, and show that branch. Raises StaleChat.
+
+        A reply's system prompt and options become the chat's own. With `keep_settings` they do not, as for the second of two replies
+        side by side.
+        """
         with self._changing(owner, chat_id, version) as connection:
             parent = messages[0].parent
             for message in messages:
                 parent = self._insert(connection, owner, chat_id, replace(message, parent=parent))
             connection.execute("UPDATE chats SET head = ? WHERE id = ?", (parent, chat_id))
             last = messages[-1]
-            if last.role == "assistant":
+            if last.role == "assistant" and not keep_settings:
                 connection.execute("UPDATE chats SET system_prompt = ?, options = ? WHERE id = ?",
                                    (last.system_prompt, options_json(last.options), chat_id))
             return read_chat(connection, row_of(connection, owner, chat_id))

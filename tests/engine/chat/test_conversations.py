@@ -45,6 +45,13 @@ def test_an_answer_is_written_and_saved_without_anybody_looking(conversations: C
     assert answer.text
 
 
+def test_a_chats_options_are_those_of_the_first_of_two_replies_side_by_side(conversations: Conversations) -> None:
+    asks = [SHORT, Ask(replace(SHORT.options, temperature=1.5), "Rhyme.")]
+    chat = conversations.send(ANN, None, None, Question("hello"), asks)
+    chat = ended(conversations, chat)
+    assert (chat.options, chat.system_prompt) == (SHORT.options, "")
+
+
 def test_two_followers_see_the_same_answer_and_one_may_leave(conversations: Conversations) -> None:
     chat = conversations.send(ANN, None, None, Question("hello world"), [LONG])
     leaver = conversations.follow(ANN, chat.id)
