@@ -22,6 +22,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from tests.ui.conftest import address, engine, served  # noqa: F401  the same fixtures
+from tests.ui.scripted_engine import ScriptedEngine
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "test-results"
@@ -116,7 +117,8 @@ class Visitors:
 
 @pytest.fixture
 def visitors(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visitors]:
-    found = request.node.stash[VISITORS] = Visitors(browser)
+    found = Visitors(browser)
+    request.node.stash.setdefault(VISITORS, []).append(found)
     yield found
     found.leave()
 
@@ -134,20 +136,73 @@ def visit(visitors: Visitors) -> Callable[..., Page]:
     return open_page
 
 
+# --- one page for many tests: opening one costs seconds of processor time ---
+
+class KeptPages:
+    """Pages that stay open for a module's tests, one for each address. A page in which a test failed is opened anew."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.visitors = Visitors(browser)
+        self._pages: dict[str, Page] = {}
+
+    def at(self, url: str) -> Page:
+        if url not in self._pages:
+            page = self.visitors.arrive(permissions=["clipboard-read", "clipboard-write"]).new_page()
+            page.goto(url)
+            page.locator("#mc-message textarea").wait_for(timeout=30_000)
+            page.locator(".mc-status").wait_for()
+            self._pages[url] = page
+        for other in self._pages[url].context.pages:        # that the test before opened
+            if other is not self._pages[url]:
+                other.close()
+        return self._pages[url]
+
+    def close(self) -> None:
+        self._pages.clear()
+        self.visitors.leave()
+
+
+@pytest.fixture(scope="module")
+def module_pages(browser: Browser) -> Iterator[KeptPages]:
+    pages = KeptPages(browser)
+    yield pages
+    pages.close()
+
+
+@pytest.fixture
+def kept_pages(module_pages: KeptPages, request: pytest.FixtureRequest) -> Iterator[KeptPages]:
+    request.node.stash.setdefault(VISITORS, []).append(module_pages.visitors)
+    yield module_pages
+    if request.node.stash.get(HAS_FAILED, False):
+        module_pages.close()
+
+
+@pytest.fixture
+def page(kept_pages: KeptPages, engine: ScriptedEngine, address: str) -> Page:      # noqa: F811
+    """The page over the scripted engine, with a new chat; chats of the tests before are in its list."""
+    page = kept_pages.at(address)
+    page.locator("#mc-new").click()
+    expect(page.locator("[data-example]")).to_have_count(4)
+    page.locator("#mc-message textarea").fill("")       # the draft of a test that sent nothing
+    return page
+
+
 # --- what a failed test's pages showed ---
 
-VISITORS = pytest.StashKey[Visitors]()
+VISITORS = pytest.StashKey[list[Visitors]]()
+HAS_FAILED = pytest.StashKey[bool]()
 TELLING = ".mc-status, [role=alert], .mc-problem, .mc-toast, #mc-jobs, dialog[open], .mc-head, .mc-welcome, .mc-conversation, .mc-tags"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
-    visitors = item.stash.get(VISITORS, None)
-    if report.failed and report.when != "teardown" and visitors:
+    if report.failed and report.when != "teardown":
+        item.stash[HAS_FAILED] = True
         folder = RESULTS / re.sub(r"[^\w.-]+", "-", item.nodeid.removeprefix("tests/browser/"))
-        folder.mkdir(parents=True, exist_ok=True)
-        for index, (context, written) in enumerate(visitors.consoles.items(), 1):
+        consoles = [console for each in item.stash.get(VISITORS, []) for console in each.consoles.items()]
+        for index, (context, written) in enumerate(consoles, 1):
+            folder.mkdir(parents=True, exist_ok=True)
             for number, page in enumerate(context.pages, 1):
                 name = f"visitor-{index}-page-{number}"
                 report.sections.append((f"What {name} showed", page_state(page, folder / f"{name}.png", written)))

@@ -15,7 +15,7 @@ from engine.benchmark.store.exports import to_json
 from tests.ui.benchmark.made_runs import crowd, facts, run
 from ui.shared.language import text
 
-from .conftest import app_running
+from .conftest import KeptPages, app_running
 from .test_accessibility import violations
 from .test_chat import Visit, wait_for_model
 
@@ -37,6 +37,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     crowds = (crowd(1, 30.0), crowd(2, 50.0))
     path.write_text(to_json([run("m1", model=facts("me/made"), crowds=crowds), run("m2", model=facts("me/made", Quantization.NF4))]))
     return path
+
+
+@pytest.fixture
+def bench_page(kept_pages: KeptPages, bench_app: str) -> Page:
+    """The Benchmark tab, with what the test before left in it."""
+    page = kept_pages.at(bench_app)
+    wait_for_model(page)
+    open_benchmark(page)
+    return page
+
+
+def open_box(page: Page, name: str, inside: str) -> None:
+    if not page.locator(inside).is_visible():
+        page.get_by_role("button", name=name).click()
+    expect(page.locator(inside)).to_be_visible()
 
 
 def open_benchmark(page: Page) -> None:
@@ -82,10 +97,8 @@ def test_on_a_phone_the_empty_tab_offers_its_first_measurement_once(visit: Visit
     expect(page.get_by_role("button", name="Measure the loaded model")).to_have_count(1)
 
 
-def test_the_empty_tab_offers_a_first_measurement_and_refuses_no_sizes(visit: Visit, bench_app: str) -> None:
-    page = visit(bench_app)
-    wait_for_model(page)
-    open_benchmark(page)
+def test_the_empty_tab_offers_a_first_measurement_and_refuses_no_sizes(bench_page: Page) -> None:
+    page = bench_page
     assert violations(page) == []
     page.get_by_label("Prompt tokens").fill("")
     page.locator("#mc-bench-result").get_by_role("button", name="Measure the loaded model").click()
@@ -96,10 +109,9 @@ def test_the_empty_tab_offers_a_first_measurement_and_refuses_no_sizes(visit: Vi
     expect(page.get_by_label("Prompt tokens")).to_have_value("900000")
 
 
-def test_a_speed_run_with_visitors_ends_in_a_table_and_a_curve(visit: Visit, bench_app: str) -> None:
-    page = visit(bench_app)
-    wait_for_model(page)
-    open_benchmark(page)
+def test_a_speed_run_with_visitors_ends_in_a_table_and_a_curve(bench_page: Page) -> None:
+    page = bench_page
+    before = rows(page).count()
     choose_sizes(page)
     for level in ("1", "2"):
         page.locator("#mc-bench-levels").get_by_label(level, exact=True).check()
@@ -110,15 +122,14 @@ def test_a_speed_run_with_visitors_ends_in_a_table_and_a_curve(visit: Visit, ben
     expect(page.locator("#mc-bench-result")).to_contain_text("Time to first token (TTFT)")
     expect(page.locator("#mc-bench-plot [role=img]")).to_have_attribute("aria-label", re.compile("2 visitors: .* tok/s"))
     expect(page.locator("#mc-bench-now")).to_be_hidden()
-    expect(rows(page)).to_have_count(1)
+    expect(rows(page)).to_have_count(before + 1)
 
 
-def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(visit: Visit, bench_app: str) -> None:
-    page = visit(bench_app)
-    wait_for_model(page)
-    open_benchmark(page)
+def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(bench_page: Page) -> None:
+    page = bench_page
+    before = rows(page).count()
     choose_sizes(page, prompt=128, new=64, repetitions=1)
-    page.get_by_role("button", name="Sweep").click()
+    open_box(page, "Sweep", "#mc-bench-quantizations")
     page.locator("#mc-bench-quantizations").get_by_label("NF4").check()
     expect(page.locator("#mc-bench-sweep")).to_have_text("Measure combinations: 2")
     page.locator("#mc-bench-sweep").click()
@@ -131,7 +142,7 @@ def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(visit: Visit, b
     page.locator("#mc-jobs .mc-job[data-state=cancelled]").get_by_role("button", name="Resume").click()
     expect(page.locator(".mc-now progress")).to_be_visible()
     expect(rows(page).filter(has_text="NF4")).to_have_count(1, timeout=WORK_MS)
-    expect(rows(page)).to_have_count(3)
+    expect(rows(page)).to_have_count(before + 2)
     expect(page.locator(".mc-now progress")).to_have_count(0, timeout=WORK_MS)
     expect(page.locator("#mc-bench-result")).to_contain_text("NF4")
     expect(page.locator(".mc-chip.is-ready")).to_contain_text("float", timeout=WORK_MS)         # the model from before is back,
@@ -139,28 +150,24 @@ def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(visit: Visit, b
 
 
 def choose_quality(page: Page, name: str) -> None:
-    page.get_by_role("button", name="Quality").click()
+    open_box(page, "Quality", "#mc-bench-what")
     page.locator("#mc-bench-what input").click()
     page.get_by_role("option", name=name).click()
 
 
-def test_questions_are_asked_and_few_of_them_are_smoke_only(visit: Visit, bench_app: str) -> None:
-    page = visit(bench_app)
-    wait_for_model(page)
-    open_benchmark(page)
+def test_questions_are_asked_and_few_of_them_are_smoke_only(bench_page: Page) -> None:
+    page = bench_page
     choose_quality(page, "Accuracy on your questions")
     page.locator("#mc-bench-lines textarea").fill('{"prompt": "2 + 2 =", "choices": ["3", "4"], "answer": 1}\n' * 3)
     page.locator("#mc-bench-quality").filter(has_text="Evaluate the loaded model").click()
     expect(page.locator("#mc-bench-result .mc-verdict", has_text="smoke test").first).to_be_visible(timeout=WORK_MS)
 
 
-def test_an_uploaded_file_of_programming_problems_is_solved_in_the_sandbox(visit: Visit, bench_app: str, tmp_path: Path) -> None:
+def test_an_uploaded_file_of_programming_problems_is_solved_in_the_sandbox(bench_page: Page, tmp_path: Path) -> None:
     problems = [{"task_id": f"made/{number}", "prompt": f"def add(n):\n    \"\"\"n plus {number}.\"\"\"\n", "entry_point": "add",
                  "test": f"def check(candidate):\n    assert candidate(1) == {number + 1}\n"} for number in (1, 2)]
     (tmp_path / "made.jsonl").write_text("\n".join(map(json.dumps, problems)))
-    page = visit(bench_app)
-    wait_for_model(page)
-    open_benchmark(page)
+    page = bench_page
     choose_quality(page, "Accuracy on your questions")
     expect(page.locator("#mc-bench-lines")).to_contain_text("HumanEval")
     with page.expect_file_chooser() as chooser:
@@ -189,11 +196,9 @@ def test_tasks_of_lm_eval_are_named_and_nothing_else_is_asked_for(visit: Visit, 
     expect(page.locator("#mc-bench-quality")).to_have_text(text("tr", "bench.start.names"))
 
 
-def test_two_answers_are_voted_on_blindly(visit: Visit, bench_app: str) -> None:
-    page = visit(bench_app)
-    wait_for_model(page)
-    open_benchmark(page)
-    page.get_by_role("button", name="Blind comparison").click()
+def test_two_answers_are_voted_on_blindly(bench_page: Page) -> None:
+    page = bench_page
+    open_box(page, "Blind comparison", "#mc-bench-asked")
     page.get_by_label("Message for both").fill("Say hello.")
     page.locator("#mc-bench-duel").click()
     vote = page.get_by_role("button", name="Left is better")

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests import hub_folders, hub_standin, tiny_models
 from tests.hub_standin import GOOD_TOKEN, Repo, StandIn
 
-from .conftest import app_running
+from .conftest import KeptPages, app_running
 from .test_chat import Visit, send, wait_for_end, wait_for_model
 
 LOAD_MS = 60_000
@@ -38,6 +38,14 @@ def hub_app(stand_in: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """`python app.py` that knows no other hub than the stand-in."""
     with app_running(tmp_path_factory.mktemp("home"), HF_HUB_OFFLINE="0", HF_ENDPOINT=stand_in.address) as address:
         yield address
+
+
+@pytest.fixture
+def models_page(kept_pages: KeptPages, hub_app: str) -> Page:
+    """The Models tab, with what the test before left in it."""
+    page = kept_pages.at(hub_app)
+    open_models(page)
+    return page
 
 
 def open_models(page: Page) -> None:
@@ -93,9 +101,8 @@ def test_a_model_is_found_judged_downloaded_loaded_used_and_deleted(visit: Visit
     expect(page.locator("#mc-disk")).to_contain_text("Models you download appear here")
 
 
-def test_a_cancelled_download_is_resumed_without_fetching_again(visit: Visit, hub_app: str, stand_in: StandIn) -> None:
-    page = visit(hub_app)
-    open_models(page)
+def test_a_cancelled_download_is_resumed_without_fetching_again(models_page: Page, stand_in: StandIn) -> None:
+    page = models_page
     find(page, "me/tiny-chat")
     expect(primary(page)).to_contain_text("Download")
     before = stand_in.sent["me/tiny-chat/model.safetensors"]
@@ -134,25 +141,22 @@ def test_another_visitor_does_not_get_the_token(visit: Visit, hub_app: str, stan
     assert {request.authorization for request in stand_in.requests} == {""}
 
 
-def test_a_model_that_is_too_large_says_so_and_offers_to_try(visit: Visit, hub_app: str) -> None:
-    page = visit(hub_app)
-    open_models(page)
+def test_a_model_that_is_too_large_says_so_and_offers_to_try(models_page: Page) -> None:
+    page = models_page
     find(page, "me/huge")
     expect(page.locator("#mc-model .mc-table")).to_contain_text("Too large")
 
 
-def test_a_model_without_safetensors_offers_the_revision_that_has_them(visit: Visit, hub_app: str) -> None:
-    page = visit(hub_app)
-    open_models(page)
+def test_a_model_without_safetensors_offers_the_revision_that_has_them(models_page: Page) -> None:
+    page = models_page
     find(page, "me/pickled")
     expect(page.locator("#mc-model-problem")).to_contain_text("safetensors")
     page.get_by_role("button", name="Use revision refs/pr/1").click()
     expect(primary(page)).to_have_text(re.compile("Download"))
 
 
-def test_what_nobody_has_keeps_the_typed_name(visit: Visit, hub_app: str) -> None:
-    page = visit(hub_app)
-    open_models(page)
+def test_what_nobody_has_keeps_the_typed_name(models_page: Page) -> None:
+    page = models_page
     find(page, "zzz-nothing")
     expect(page.locator("#mc-listing")).to_contain_text("No models found")
     expect(page.get_by_label("Search or enter a model")).to_have_value("zzz-nothing")
@@ -160,9 +164,8 @@ def test_what_nobody_has_keeps_the_typed_name(visit: Visit, hub_app: str) -> Non
     expect(page.locator("#mc-listing")).to_contain_text("Recommended for this machine")
 
 
-def test_a_card_cannot_run_anything(visit: Visit, hub_app: str) -> None:
-    page = visit(hub_app)
-    open_models(page)
+def test_a_card_cannot_run_anything(models_page: Page) -> None:
+    page = models_page
     find(page, "me/tiny-chat")
     page.get_by_role("button", name="Model card").click()
     expect(page.get_by_text("Made for tests.")).to_be_visible()
