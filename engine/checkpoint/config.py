@@ -4,32 +4,59 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..compat.transformers import is_causal_architecture, is_known_architecture
+from ..compat.transformers import is_causal_architecture, is_causal_class, is_known_architecture
 from ..errors import UnsupportedModel
 
-PACKAGES = {"gptq": "gptqmodel", "awq": "gptqmodel", "compressed-tensors": "compressed_tensors"}     # by quantization method
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+QUANTIZED = {"gptq": "GPTQ", "awq": "AWQ", "compressed-tensors": "compressed-tensors", "fp8": "FP8", "fbgemm_fp8": "FP8",
+             "bitsandbytes": "bitsandbytes", "mxfp4": "MXFP4"}      # how people write the methods
+# Which attention kernel a model was saved with says nothing about this machine: transformers chooses one that is installed here.
+KERNELS = ("_attn_implementation", "attn_implementation", "_attn_implementation_internal")
+# Fields that change the attention of any architecture, though only some have them: others would get a cache that forgets.
+ATTENTION_FIELDS = ("sliding_window", "attention_chunk_size", "layer_types")
+DTYPES = ("dtype", "torch_dtype")
 
 
-def read_config(folder: Path, model: str) -> dict[str, Any]:
-    """config.json of a causal language model that transformers knows, with the defaults of its architecture.
+def read_config(folder: Path, model: str, *, may_be_quantized: bool = False) -> PretrainedConfig:
+    """The configuration of a causal language model that transformers knows.
+
+    `may_be_quantized`: for a copy that this app saved. Raises UnsupportedModel.
+    """
+    raw = read_raw_config(folder, model)
+    if reason := unsupported_reason(raw, may_be_quantized=may_be_quantized):
+        raise UnsupportedModel(model, reason)
+    return parse_config(raw, model)
+
+
+def parse_config(raw: Mapping[str, Any], model: str) -> PretrainedConfig:
+    """A config.json as transformers reads it, with the defaults of its architecture, without what must not apply here.
 
     Raises UnsupportedModel.
     """
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING
 
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (ValueError, OSError, KeyError) as error:
-        why = ("its architecture is unknown to transformers, or needs code from the repository, which is never run."
-               if (folder / "config.json").is_file() else "it has no config.json.")
-        raise UnsupportedModel(model, why) from error
-    if not is_causal_architecture(config.model_type):
-        raise UnsupportedModel(model, f"{config.model_type} is not a causal language model.")
-    return dict(config.to_dict())
+        kind = CONFIG_MAPPING[raw["model_type"]]
+        return kind.from_dict(_cleaned(raw, frozenset(kind().to_dict())))
+    except Exception as error:      # any failure that a configuration can provoke
+        raise UnsupportedModel(model, f"its config.json makes no sense ({str(error).strip().splitlines()[-1][:200]}).") from error
+
+
+def _cleaned(raw: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """`known`: the fields that this architecture has."""
+    kept = {name: value for name, value in raw.items()
+            if name not in KERNELS and not (name in ATTENTION_FIELDS and name not in known)}
+    for name in DTYPES:
+        if isinstance(kept.get(name), str):
+            kept[name] = kept[name].removeprefix("torch.")
+    if isinstance(kept.get("text_config"), dict):
+        kept["text_config"] = {name: value for name, value in kept["text_config"].items() if name not in KERNELS}
+    return kept
 
 
 def read_raw_config(folder: Path, model: str) -> dict[str, Any]:
@@ -45,17 +72,7 @@ def read_raw_config(folder: Path, model: str) -> dict[str, Any]:
     return config
 
 
-def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with the defaults of its architecture, which config.json may leave out. Raises UnsupportedModel."""
-    from transformers import CONFIG_MAPPING
-
-    try:
-        return dict(CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)).to_dict())
-    except Exception as error:      # any failure that a configuration can provoke
-        raise UnsupportedModel(str(config["model_type"]), "its config.json makes no sense.") from error
-
-
-def unsupported_reason(config: Mapping[str, Any]) -> str:
+def unsupported_reason(config: Mapping[str, Any], *, may_be_quantized: bool = False) -> str:
     """Why config.json alone rules the model out, or "". Nothing is known of an empty one."""
     if not config:
         return ""
@@ -64,8 +81,18 @@ def unsupported_reason(config: Mapping[str, Any]) -> str:
         return f"its architecture ({kind}) is unknown to transformers, or needs code from the repository, which is never run."
     if not is_causal_architecture(kind):
         return f"{kind} is not a causal language model."
-    quantization = config.get("quantization_config")
-    method = str(quantization.get("quant_method", "")) if isinstance(quantization, dict) else ""
-    if method in PACKAGES and find_spec(PACKAGES[method]) is None:
-        return f"it is stored in {method}, which needs the package {PACKAGES[method]}."
-    return ""
+    classes = config.get("architectures")
+    if isinstance(classes, list) and classes and not any(is_causal_class(name, kind) for name in classes):
+        return f"it was trained for another task ({classes[0]}) and has no output for text."
+    return "" if may_be_quantized else _quantized_reason(config)
+
+
+def _quantized_reason(config: Mapping[str, Any]) -> str:
+    inner = config.get("text_config")
+    stored = config.get("quantization_config") or (inner.get("quantization_config") if isinstance(inner, dict) else None)
+    if not stored:
+        return ""
+    method = str(stored.get("quant_method") or "bitsandbytes") if isinstance(stored, dict) else "an unknown format"
+    bits = stored.get("bits") if isinstance(stored, dict) else None
+    return (f"it is stored quantized ({QUANTIZED.get(method.lower(), method)}{f', {bits} bits' if isinstance(bits, int) else ''}), "
+            "which cannot be loaded yet. The original model can be loaded, and quantized here as INT8 or NF4.")

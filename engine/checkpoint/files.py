@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from fnmatch import fnmatch
 from pathlib import Path
 
 TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "tekken.json")
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+SHARD = re.compile(r".+-\d+-of-\d+\.safetensors")
 
 
 def is_complete(folder: Path) -> bool:
@@ -18,6 +20,24 @@ def is_complete(folder: Path) -> bool:
         return True
     index = folder / WEIGHTS_INDEX
     return index.is_file() and all((folder / name).is_file() for name in shard_names(index.read_bytes()))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that transformers loads: model.safetensors, else those that the index lists.
+
+    Others that lie beside them, such as consolidated.safetensors, hold the same weights again in the names of another program.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    index = folder / WEIGHTS_INDEX
+    return [folder / name for name in sorted(shard_names(index.read_bytes()))] if index.is_file() else []
+
+
+def folder_obstacle(folder: Path) -> str:
+    """Why the model in a folder cannot be loaded, or "". See `missing_files`."""
+    index = folder / WEIGHTS_INDEX
+    paths = frozenset(path.name for path in folder.iterdir() if path.is_file())
+    return missing_files(paths, shard_names(index.read_bytes()) if index.is_file() else frozenset())
 
 
 def shard_names(index: bytes) -> frozenset[str]:
@@ -34,10 +54,15 @@ def missing_files(paths: frozenset[str], shards: frozenset[str]) -> str:
         if "adapter_config.json" in paths:
             return "it is an adapter, not a model of its own."
         return "it has GGUF files only." if any(path.endswith(".gguf") for path in paths) else "it has no config.json."
+    if not any(fnmatch(path, pattern) for path in paths for pattern in TOKENIZERS):
+        return "it has no tokenizer (tokenizer.json)."
     if WEIGHTS in paths or (WEIGHTS_INDEX in paths and shards and shards <= paths):
         return ""
     if WEIGHTS_INDEX in paths:
-        return "some of its weight files are missing."
+        lacking = next(iter(sorted(shards - paths)), "")
+        return f"some of its weight files are missing{f', for example {lacking}' if lacking else ''}."
+    if any(SHARD.fullmatch(path) for path in paths):
+        return f"{WEIGHTS_INDEX}, which lists its weight files, is missing."
     pickled = next((path for path in sorted(paths) if fnmatch(path, "*.bin") or fnmatch(path, "*.pt*")), "")
     if pickled:
         return f"it has no safetensors weights: {pickled} is pickled, which can run code while loading."

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import UnsupportedModel
+from .cache_shape import HIDDEN, LAYERS, cache_shape
+from .cache_shape import first_number as _number
+from .files import folder_obstacle, weight_files
 
 Tensor = tuple[str, list[int], str]                     # name, shape, dtype as the header spells it
 TABLES = ("embed", "wte", "wpe")                        # embedding tables: one row is read per token
@@ -39,6 +42,12 @@ class ModelShape:
     expert_share: float = 1.0
     largest_matrix: int = 0     # values of the largest matrix that quantization applies to
     intermediate_size: int = 0
+    cache_values: int = 0       # keys and values of one token in all layers; 0 where only layers, kv_heads and head_dim are known
+
+    @property
+    def cache_values_per_token(self) -> int:
+        """Keys and values of one token in all layers; without a record of its own, as in layers of plain attention."""
+        return self.cache_values or 2 * self.layers * self.kv_heads * self.head_dim
 
     @property
     def parameters(self) -> int:
@@ -59,12 +68,19 @@ class ModelShape:
 def read_shape(folder: Path, config: Mapping[str, Any], model: str) -> ModelShape:
     """The shape of the model in `folder`, whose config.json is `config`.
 
-    Raises UnsupportedModel if it has no safetensors weights, or if one of them is damaged.
+    Raises what `read_tensors` raises.
     """
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UnsupportedModel(model, "it has no safetensors weights (other formats can run code while loading).")
-    return shape_of(config, (tensor for path in files for tensor in _tensors(path, model)))
+    return shape_of(config, read_tensors(folder, model))
+
+
+def read_tensors(folder: Path, model: str) -> list[Tensor]:
+    """Every tensor in the headers of the weight files of `folder`.
+
+    Raises UnsupportedModel if a file is missing, is cut off or is no safetensors file.
+    """
+    if obstacle := folder_obstacle(folder):
+        raise UnsupportedModel(model, obstacle)
+    return [tensor for path in weight_files(folder) for tensor in _tensors(path, model)]
 
 
 def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape:
@@ -84,25 +100,17 @@ def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape
 
 
 def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping[str, int], largest: int) -> ModelShape:
-    heads = _number(config, "num_attention_heads", "n_head")        # 0: a recurrent model, without a KV cache
-    hidden = _number(config, "hidden_size", "n_embd") or 1
+    hidden, cache = _number(config, *HIDDEN) or 1, cache_shape(config)
     stored = max(dtypes, key=lambda dtype: dtypes[dtype]) if dtypes else "F32"
     return ModelShape(
         linear_weights=counts["linear"], other_weights=sum(counts.values()) - counts["linear"],
-        layers=_number(config, "num_hidden_layers", "n_layer") or 1,
-        kv_heads=_number(config, "num_key_value_heads") or heads,
-        head_dim=_number(config, "head_dim") or hidden // (heads or 1),
+        layers=_number(config, *LAYERS) or 1, kv_heads=cache.kv_heads, head_dim=cache.head_dim, cache_values=cache.values,
         stored_dtype=DTYPES.get(stored, stored),
-        max_window=_number(config, "max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx") or NO_LIMIT,
+        max_window=_number(config, "max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "n_ctx") or NO_LIMIT,
         hidden_size=hidden, vocab_size=_number(config, "vocab_size"),
         table_weights=counts["table"], head_weights=counts["head"], expert_weights=counts["expert"],
         expert_share=_expert_share(config), largest_matrix=largest,
         intermediate_size=_number(config, "intermediate_size", "n_inner") or 4 * hidden)
-
-
-def _number(config: Mapping[str, Any], *names: str) -> int:
-    """The first of these fields that holds a whole number; 0 if none does."""
-    return next((config[name] for name in names if isinstance(config.get(name), int) and config[name]), 0)
 
 
 def _kind(name: str, sizes: list[int]) -> str:
@@ -130,7 +138,12 @@ def _tensors(path: Path, model: str) -> Iterator[Tensor]:
     from huggingface_hub.errors import SafetensorsParsingError
 
     try:
-        for name, tensor in parse_local_safetensors_file_metadata(path).tensors.items():
+        tensors = parse_local_safetensors_file_metadata(path).tensors
+        with path.open("rb") as file:
+            header_bytes = 8 + int.from_bytes(file.read(8), "little")       # its length in 8 bytes, then the header
+        if path.stat().st_size < header_bytes + max((tensor.data_offsets[1] for tensor in tensors.values()), default=0):
+            raise SafetensorsParsingError("its last tensors are missing")
+        for name, tensor in tensors.items():
             yield name, [int(size) for size in tensor.shape], str(tensor.dtype)
     except (SafetensorsParsingError, OSError, TypeError, ValueError, AttributeError) as error:
         raise UnsupportedModel(model, f"{path.name} is not a complete safetensors file.") from error

@@ -45,6 +45,18 @@ def is_causal_architecture(model_type: object) -> bool:
     return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 
+def is_causal_class(name: object, model_type: object) -> bool:
+    """Whether a class that config.json names generates text: a causal language model, or one that also reads pictures.
+
+    The public mappings import each model's code to answer. Classes of other libraries follow transformers' names.
+    """
+    from transformers.models.auto import modeling_auto
+
+    causal, pictures = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    known = {found for found in (causal.get(model_type), pictures.get(model_type)) if isinstance(found, str)}
+    return isinstance(name, str) and (name in known or name.endswith(("ForCausalLM", "LMHeadModel")))
+
+
 @contextmanager
 def weights_progress(follow: Callable[[list[Any]], Iterator[Any]]) -> Iterator[None]:
     """Let from_pretrained() iterate over its weights through `follow`. It has no callback for progress, only a progress bar."""

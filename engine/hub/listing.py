@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from ..checkpoint.config import unsupported_reason, with_defaults
+from ..checkpoint.config import parse_config, unsupported_reason
 from ..checkpoint.files import WEIGHTS, WEIGHTS_INDEX, missing_files, shard_names
 from ..checkpoint.shape import ModelShape, Tensor, shape_of
 from ..errors import HubUnreachable, ModelAccessDenied, UnsupportedModel
@@ -91,7 +91,7 @@ def _shape(client: HubClient, found: Repository, config: dict[str, Any], needed:
     """The shape, or the reason why there is none. One small request per weight file, eight at a time."""
     names = sorted(path for path in needed if path.endswith(".safetensors"))
     try:
-        full = with_defaults(config)
+        full = parse_config(config, found.repo).to_dict()
         with ThreadPoolExecutor(8, "headers") as pool:
             headers = list(pool.map(partial(read_header, client, found), names))
         return shape_of(full, (tensor for header in headers for tensor in header)), ""

@@ -77,4 +77,4 @@ class Finder:
 
 
 def _in_folder(name: str, folder: Path, where: Where) -> FoundModel:
-    return FoundModel(name, where, shape=read_shape(folder, read_config(folder, name), name), is_on_disk=True)
+    return FoundModel(name, where, shape=read_shape(folder, read_config(folder, name).to_dict(), name), is_on_disk=True)

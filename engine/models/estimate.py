@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..checkpoint.config import read_raw_config
+from ..checkpoint.config import read_config
 from ..checkpoint.shape import ModelShape, read_shape
 from ..errors import InvalidRequest, StorageError, UnsupportedModel
 from ..hardware import BYTES_PER_VALUE, Hardware, detect
@@ -109,11 +109,11 @@ def find_shape(model: str, settings: Settings) -> ModelShape:
     """The shape of a model from its folder, its cached copy or the hub. Raises what `estimate_fit` raises."""
     place = resolve(model, is_public=settings.is_public)
     if isinstance(place, LocalModel):
-        return read_shape(place.folder, read_raw_config(place.folder, model), model)
+        return read_shape(place.folder, read_config(place.folder, model).to_dict(), model)
     repo, hub = place.name, Hub(settings)
     stored = hub.stored(repo)
     if stored is not None:
-        return read_shape(stored, read_raw_config(stored, repo), repo)
+        return read_shape(stored, read_config(stored, repo).to_dict(), repo)
     listing = hub.describe(repo)
     if listing.shape is None:
         raise UnsupportedModel(repo, listing.obstacle or "it has no safetensors weights.")

@@ -12,7 +12,7 @@ from .cache_budget import CacheBudget
 from .spec import ModelSpec
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Candidate:
     spec: ModelSpec
     folder: Path
     sha: str | None
+    config: PretrainedConfig
+    tokenizer: PreTrainedTokenizerBase
     shape: ModelShape
     dtype: DType
     dtype_reason: str
@@ -33,5 +35,8 @@ class Candidate:
 class LoadedModel:
     candidate: Candidate
     model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
     weight_bytes: int
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.candidate.tokenizer

@@ -5,6 +5,7 @@ Safetensors only, never code from a repository. Everything here blocks; progress
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import gc
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.config import read_config
-from ..checkpoint.shape import ModelShape, read_shape
+from ..checkpoint.shape import ModelShape, read_tensors, shape_of
 from ..compat.transformers import weights_progress
 from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound, UnsupportedModel
 from ..hardware import DType, Hardware
@@ -28,10 +29,11 @@ from .loaded import Candidate, LoadedModel
 from .quantization import Quantization, bitsandbytes_config, require_supported
 from .resolve import LocalModel, resolve
 from .saved import find_saved, is_current
+from .skeleton import build_skeleton, require_quantizable, require_weights
 from .spec import LoadEvent, ModelSpec, Report
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 # Below this size of weights, synchronizing with a second thread costs as much as it saves, and far more when another program
 # uses that thread's core (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two threads, 29 with one).
@@ -87,12 +89,23 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
         saved = None
     folder, sha = (saved.folder, saved.source) if saved else find(spec, settings, report)
     report(LoadEvent("config", note="Reading the configuration"))
-    config = read_config(folder, spec.model)
-    shape = saved.shape if saved else read_shape(folder, config, spec.model)
+    config = read_config(folder, spec.model, may_be_quantized=saved is not None)
+    shape = saved.shape if saved else _checked_shape(folder, config, spec, hardware)
     dtype, reason = _choose_dtype(spec, shape, hardware)
     budget = plan_cache(shape, spec.quantization, hardware, dtype=dtype, context_tokens=settings.context_tokens,
                         concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
-    return Candidate(spec, folder, sha, shape, dtype, reason, budget, is_saved=saved is not None)
+    report(LoadEvent("tokenizer", note="Loading the tokenizer"))
+    tokenizer = _load_tokenizer(folder, config, spec.model)
+    return Candidate(spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None)
+
+
+def _checked_shape(folder: Path, config: PretrainedConfig, spec: ModelSpec, hardware: Hardware) -> ModelShape:
+    """The shape of a model whose files hold every weight that its configuration asks for, and whose layers can be quantized."""
+    tensors = read_tensors(folder, spec.model)
+    skeleton = build_skeleton(config, spec.model)
+    require_weights(skeleton, config, tensors, spec.model)
+    require_quantizable(skeleton, spec.quantization, hardware, spec.model)
+    return shape_of(config.to_dict(), tensors)
 
 
 def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:
@@ -106,12 +119,10 @@ def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tup
 
 
 def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedModel:
-    """Load the tokenizer, then the weights. Raises LoadError, and then leaves nothing in memory."""
+    """Load the weights of an examined model. Raises LoadError, and then leaves nothing in memory."""
     spec = candidate.spec
     model: PreTrainedModel | None = None
     try:
-        report(LoadEvent("tokenizer", note="Loading the tokenizer"))
-        tokenizer = _load_tokenizer(candidate)
         with weights_progress(lambda items: _reported(items, report)):
             model = _load_weights(candidate, hardware)
         packed_bytes = _pack(model, candidate)
@@ -130,15 +141,18 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
             shutil.rmtree(candidate.folder, ignore_errors=True)
             remedy = "The saved quantized copy was damaged and is deleted now: load it again from its source."
         raise LoadError(spec.model, detail, remedy) from error
-    return LoadedModel(candidate, model, tokenizer, int(model.get_memory_footprint()) + packed_bytes)
+    return LoadedModel(candidate, model, int(model.get_memory_footprint()) + packed_bytes)
 
 
-def _load_tokenizer(candidate: Candidate) -> PreTrainedTokenizerBase:
+def _load_tokenizer(folder: Path, config: PretrainedConfig, model: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(candidate.folder, trust_remote_code=False)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
+    except Exception as error:      # damaged files can raise anything
+        raise UnsupportedModel(model, f"its tokenizer cannot be read ({str(error).strip()[:200]}).") from error
     if not tokenizer.is_fast:
-        raise UnsupportedModel(candidate.spec.model, "its tokenizer has no tokenizer.json.")
+        raise UnsupportedModel(model, "its tokenizer has no tokenizer.json.")
     return tokenizer
 
 
@@ -155,8 +169,8 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
     elif quantization is not Quantization.NONE or hardware.kind == "mps":
         device_map = {"": hardware.kind}
     model = AutoModelForCausalLM.from_pretrained(
-        candidate.folder, dtype=getattr(torch, candidate.dtype), device_map=device_map, use_safetensors=True,
-        trust_remote_code=False, **asked)
+        candidate.folder, config=copy.deepcopy(candidate.config), dtype=getattr(torch, candidate.dtype), device_map=device_map,
+        use_safetensors=True, trust_remote_code=False, **asked)
     return model.eval()
 
 

@@ -85,11 +85,11 @@ class Fit:
 
 
 def kv_cache_bytes(shape: ModelShape, context_tokens: int, bytes_per_value: float) -> int:
-    """Size of the keys and values of one sequence: 2 x layers x kv_heads x head_dim x tokens.
+    """Size of the keys and values of one sequence: those of one token (cache_shape.py) times tokens.
 
     Assumes full attention in every layer: an upper bound for sliding-window models.
     """
-    return math.ceil(2 * shape.layers * shape.kv_heads * shape.head_dim * context_tokens * bytes_per_value)
+    return math.ceil(shape.cache_values_per_token * context_tokens * bytes_per_value)
 
 
 def weight_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> int:

@@ -1,0 +1,75 @@
+"""The model without its weights, on PyTorch's meta device: what its files must hold, known before anything is given up."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..checkpoint.shape import Tensor
+from ..compat.bitsandbytes import packs_rows_on_cpu
+from ..errors import UnsupportedModel, UnsupportedQuantization
+from ..hardware import Hardware
+from .quantization import Quantization
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+# Its blocks read the weights of their layers themselves, and expect plain matrices there.
+NEVER_QUANTIZED = ("mamba",)
+
+
+def build_skeleton(config: PretrainedConfig, model: str) -> PreTrainedModel:
+    """The model that `config` describes, without memory for its weights. Raises UnsupportedModel."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            skeleton: PreTrainedModel = AutoModelForCausalLM.from_config(copy.deepcopy(config), trust_remote_code=False)
+    except Exception as error:      # any failure that a configuration can provoke
+        raise UnsupportedModel(model, f"no model can be built from its config.json ({str(error)[:200]}).") from error
+    return skeleton
+
+
+def require_weights(skeleton: PreTrainedModel, config: PretrainedConfig, tensors: Iterable[Tensor], model: str) -> None:
+    """Require that these tensors fill every weight of the model; transformers would set the others to random numbers.
+
+    transformers itself matches the names, as it does while loading: many families rename, split or merge tensors.
+    Raises UnsupportedModel, naming the first weight that has no value or another shape.
+    """
+    import torch
+
+    values = {name: torch.empty(sizes, device="meta") for name, sizes, _ in tensors}
+    try:
+        _, found = type(skeleton).from_pretrained(
+            None, config=copy.deepcopy(config), state_dict=values, device_map="meta", dtype=torch.float32, output_loading_info=True,
+            ignore_mismatched_sizes=True)
+    except Exception as error:      # tensors that cannot be renamed, split or merged
+        raise UnsupportedModel(model, f"its weights do not match its config.json ({str(error)[:200]}).") from error
+    missing = sorted(found["missing_keys"])
+    if missing:
+        total = len(skeleton.state_dict())
+        raise UnsupportedModel(model, f"its files lack {len(missing)} of the model's {total} weights, for example {missing[0]}.")
+    for name, stored, expected in sorted(found["mismatched_keys"], key=str):
+        raise UnsupportedModel(
+            model, f"{name} has the shape {list(stored)} in its files, where its config.json asks for {list(expected)}.")
+
+
+def require_quantizable(skeleton: PreTrainedModel, quantization: Quantization, hardware: Hardware, model: str) -> None:
+    """Require that bitsandbytes can quantize the layers of this model on this machine. Raises UnsupportedQuantization."""
+    import torch
+
+    kind = skeleton.config.model_type
+    if quantization is Quantization.NONE:
+        return
+    if kind in NEVER_QUANTIZED:
+        raise UnsupportedQuantization(model, quantization.upper(), f"the layers of {kind} models cannot be quantized.")
+    if quantization is not Quantization.NF4 or hardware.kind != "cpu" or not packs_rows_on_cpu():
+        return
+    for name, layer in skeleton.named_modules():
+        if isinstance(layer, torch.nn.Linear) and (layer.out_features % 32 or layer.in_features % 2) and \
+                layer is not skeleton.get_output_embeddings():
+            raise UnsupportedQuantization(
+                model, quantization.upper(), f"bitsandbytes needs an even number of columns and a multiple of 32 rows on this "
+                f"processor, and {name} has {layer.in_features} columns and {layer.out_features} rows.")
