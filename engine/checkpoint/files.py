@@ -33,11 +33,11 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(shard_names(index.read_bytes()))] if index.is_file() else []
 
 
-def folder_obstacle(folder: Path) -> str:
-    """Why the model in a folder cannot be loaded, or "". See `missing_files`."""
+def weights_obstacle(folder: Path) -> str:
+    """Why the weight files of a folder cannot be loaded, or ""."""
     index = folder / WEIGHTS_INDEX
     paths = frozenset(path.name for path in folder.iterdir() if path.is_file())
-    return missing_files(paths, shard_names(index.read_bytes()) if index.is_file() else frozenset())
+    return _missing_weights(paths, shard_names(index.read_bytes()) if index.is_file() else frozenset())
 
 
 def shard_names(index: bytes) -> frozenset[str]:
@@ -56,6 +56,10 @@ def missing_files(paths: frozenset[str], shards: frozenset[str]) -> str:
         return "it has GGUF files only." if any(path.endswith(".gguf") for path in paths) else "it has no config.json."
     if not any(fnmatch(path, pattern) for path in paths for pattern in TOKENIZERS):
         return "it has no tokenizer (tokenizer.json)."
+    return _missing_weights(paths, shards)
+
+
+def _missing_weights(paths: frozenset[str], shards: frozenset[str]) -> str:
     if WEIGHTS in paths or (WEIGHTS_INDEX in paths and shards and shards <= paths):
         return ""
     if WEIGHTS_INDEX in paths:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from ..errors import UnsupportedModel
 from .cache_shape import HIDDEN, LAYERS, cache_shape
 from .cache_shape import first_number as _number
-from .files import folder_obstacle, weight_files
+from .files import weight_files, weights_obstacle
 
 Tensor = tuple[str, list[int], str]                     # name, shape, dtype as the header spells it
 TABLES = ("embed", "wte", "wpe")                        # embedding tables: one row is read per token
@@ -78,7 +78,7 @@ def read_tensors(folder: Path, model: str) -> list[Tensor]:
 
     Raises UnsupportedModel if a file is missing, is cut off or is no safetensors file.
     """
-    if obstacle := folder_obstacle(folder):
+    if obstacle := weights_obstacle(folder):
         raise UnsupportedModel(model, obstacle)
     return [tensor for path in weight_files(folder) for tensor in _tensors(path, model)]
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
 from ..messages import Message
+from .control_tokens import ControlTokens, unmarked
+from .text import opened_thought
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -29,7 +31,6 @@ PLAIN_TEMPLATE = (
 PLAIN_STOPS = ("\nUser:", "\nSystem:")
 NO_TEMPLATE_NOTE = "This model has no chat template, so the chat is sent as plain text: “User: …”, “Assistant: …”."
 MERGED_NOTE = "This model's chat template has no system role, so the system prompt was prepended to the first message."
-OPEN_THOUGHT, CLOSE_THOUGHT = "<think>", "</think>"
 MIN_REPLY_TOKENS = 16
 REPLY_SHARE = 4             # a quarter of the window is kept free for the reply before older turns are dropped
 REMEMBERED_REPLIES = 64
@@ -37,15 +38,21 @@ REMEMBERED_REPLIES = 64
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The prompt as the model gets it. `room`: the most tokens that its reply can have."""
+    """The prompt as the model gets it. `room`: the most tokens that its reply can have.
+
+    `marked`: its text with marks around what looks like control tokens in messages (control_tokens.py).
+    """
 
     ids: list[int]
-    text: str
+    marked: str
     room: int
     dropped_messages: int
     dropped_tokens: int
-    opens_reasoning: bool
     notes: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return unmarked(self.marked)
 
 
 class ChatContext:
@@ -58,7 +65,12 @@ class ChatContext:
         self.stops = () if self.has_template else PLAIN_STOPS
         self._remembered: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
-        self.has_system_role = self._probe_system_role()
+        self._control = ControlTokens(tokenizer)
+        self._reads_parts = False
+        if not self._shows(_user("probe-of-text"), "probe-of-text"):     # templates of models that see pictures read lists
+            self._reads_parts = True
+            self._reads_parts = self._shows(_user("probe-of-text"), "probe-of-text")
+        self.has_system_role = self._shows([{"role": "system", "content": "system-role-probe"}, *_user("hi")], "system-role-probe")
 
     def fit(self, messages: Sequence[Message], max_new_tokens: int) -> Prompt:
         """The prompt of the whole conversation, or of as many of its latest turns as fit after the system prompt.
@@ -87,13 +99,12 @@ class ChatContext:
             raise ChatTemplateFailed("it rendered no text")
         if len(ids) > self.window_tokens - MIN_REPLY_TOKENS:
             raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
-        return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0,
-                      text.rstrip().endswith(OPEN_THOUGHT), notes)
+        return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0, notes)
 
     def remember(self, prompt: Prompt, reply_text: str, reply_ids: Sequence[int]) -> None:
         """Keep the ids of a prompt and its reply for the next turn of that chat."""
         with self._lock:
-            self._remembered[prompt.text + reply_text] = (*prompt.ids, *reply_ids)
+            self._remembered[prompt.marked + self._control.mark(reply_text)] = (*prompt.ids, *reply_ids)
             while len(self._remembered) > REMEMBERED_REPLIES:
                 self._remembered.popitem(last=False)
 
@@ -103,36 +114,66 @@ class ChatContext:
             if known is not None:
                 self._remembered.move_to_end(known)
                 start = list(self._remembered[known])
-        rest = text if known is None else text[len(known):]
-        ids: list[int] = self._tokenizer(rest, add_special_tokens=not self.has_template and known is None)["input_ids"]
-        return ids if known is None else start + ids
+        if known is not None:
+            return start + self._control.encode(text[len(known):], is_beginning=False)
+        return self._control.encode(text, is_beginning=True, adds_special=not self.has_template)
 
     def _render(self, system: Message | None, turns: Sequence[Message], begun: str = "") -> str:
-        chat = [{"role": message.role, "content": message.content} for message in turns]
-        if system and self.has_system_role:
-            chat = [{"role": "system", "content": system.content}, *chat]
-        elif system:
+        """The text of the prompt, with marks around what looks like control tokens in messages. Raises ChatTemplateFailed."""
+        chat = [{"role": message.role, "content": self._control.mark(message.content)} for message in turns]
+        rules = self._control.mark(system.content) if system else ""
+        if rules and self.has_system_role:
+            chat = [{"role": "system", "content": rules}, *chat]
+        elif rules:
             first = next(i for i, message in enumerate(chat) if message["role"] == "user")
-            chat[first] = {"role": "user", "content": f"{system.content}\n\n{chat[first]['content']}"}
+            chat[first] = {"role": "user", "content": f"{rules}\n\n{chat[first]['content']}"}
         text = self._apply(chat)
-        if begun and text.rstrip().endswith(OPEN_THOUGHT):
-            text += f"\n{CLOSE_THOUGHT}\n\n"       # reasoning is not part of the prompt: the answer continues after it
-        return text + begun
+        left_out = next((message for message in chat if message["role"] == "user" and not _is_in(message["content"], text)), None)
+        if left_out is not None:
+            raise ChatTemplateFailed(f"it left out the message “{unmarked(left_out['content'])[:80]}”")
+        if begun and (mark := opened_thought(text)):
+            text += f"\n{mark}\n\n"       # reasoning is not part of the prompt: the answer continues after it
+        return text + self._control.mark(begun)
 
-    def _apply(self, chat: list[dict[str, str]]) -> str:
+    def _apply(self, chat: list[dict[str, str]], *, opens_reply: bool = True) -> str:
         template = None if self.has_template else PLAIN_TEMPLATE
+        messages = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in chat] \
+            if self._reads_parts else chat
         try:
             return str(self._tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=True, chat_template=template))
+                messages, tokenize=False, add_generation_prompt=opens_reply, chat_template=template))
         except Exception as error:      # a template is a program of its author and may raise anything
             raise ChatTemplateFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
 
-    def _probe_system_role(self) -> bool:
-        mark = "system-role-probe"
+    def turn_end_id(self) -> int | None:
+        """The token that the template writes after an answer, which therefore ends one; None if it writes plain text there.
+
+        Not where an answer has channels: there the same token ends the thoughts before it (gpt-oss).
+        """
+        if not self.has_template or "<|channel|>" in self._tokenizer.get_vocab():
+            return None
+        mark = "probe-of-answer"
         try:
-            return mark in self._apply([{"role": "system", "content": mark}, {"role": "user", "content": "hi"}])
+            text = self._apply([*_user("hi"), {"role": "assistant", "content": mark}], opens_reply=False)
+        except ChatTemplateFailed:
+            return None
+        after = self._tokenizer(text.partition(mark)[2].strip(), add_special_tokens=False)["input_ids"]
+        return after[0] if after and after[0] in self._tokenizer.added_tokens_decoder else None
+
+    def _shows(self, chat: list[dict[str, str]], mark: str) -> bool:
+        try:
+            return mark in self._apply(chat)
         except ChatTemplateFailed:
             return False
+
+
+def _user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def _is_in(content: str, text: str) -> bool:
+    """Whether a message is in the rendered prompt; templates may trim it."""
+    return content in text or content.strip() in text or unmarked(content).strip() in unmarked(text)
 
 
 def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], str]:
@@ -141,7 +182,7 @@ def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], 
     Raises InvalidRequest if there is nothing to reply to.
     """
     system = messages[0] if messages and messages[0].role == "system" else None
-    turns = list(messages[1 if system else 0:])
+    turns = _merged(messages[1 if system else 0:])
     if any(message.role == "system" for message in turns):
         raise InvalidRequest("messages", "a later system message", "at most one system message, the first")
     begun = turns.pop().content if turns and turns[-1].role == "assistant" else ""
@@ -153,3 +194,14 @@ def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], 
     if not turns[-1].content.strip():
         raise InvalidRequest("message", "", "some text")
     return (system if system and system.content.strip() else None), turns, begun
+
+
+def _merged(messages: Sequence[Message]) -> list[Message]:
+    """Neighbours of one role as one message: many templates refuse two in a row, which imported and branched chats have."""
+    merged: list[Message] = []
+    for message in messages:
+        if merged and merged[-1].role == message.role:
+            merged[-1] = Message(message.role, f"{merged[-1].content}\n\n{message.content}".strip())
+        else:
+            merged.append(message)
+    return merged

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..messages import Finished, FinishReason, GenerationOptions, Message, StreamEvent, Usage
 from .base import Ended, NewTokens, TokenGenerator
 from .context import ChatContext, Prompt
-from .text import IncrementalDecoder, ReasoningSplitter, StopStrings
+from .text import IncrementalDecoder, ReasoningSplitter, StopStrings, closing_mark, opened_thought
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -61,7 +61,7 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
     prompt = context.fit(request.messages, request.options.max_new_tokens)
     options = replace(request.options, max_new_tokens=min(request.options.max_new_tokens, prompt.room))
     decoder, stops = IncrementalDecoder(tokenizer), StopStrings((*request.options.stop, *context.stops))
-    splitter = ReasoningSplitter(prompt.opens_reasoning)
+    splitter = ReasoningSplitter(opened_thought(prompt.text), closing_mark(tokenizer, prompt.text))
     ids: list[int] = []
     shown: list[str] = []
     reason: FinishReason = "stop"

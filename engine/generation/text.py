@@ -8,35 +8,81 @@ from typing import TYPE_CHECKING
 from ..messages import ReasoningDelta, TextDelta
 
 if TYPE_CHECKING:
+    from tokenizers.decoders import DecodeStream
     from transformers import PreTrainedTokenizerBase
 
 REPLACEMENT = "\ufffd"      # what a decoder returns for an incomplete character
-THINK_TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"))
+# Around the thoughts before an answer. Many tokenizers have these as special tokens, which a decoder leaves out.
+THOUGHT_MARKS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]"),
+                 ("<|START_THINKING|>", "<|END_THINKING|>"), ("<seed:think>", "</seed:think>"),
+                 ("<|channel|>analysis<|message|>", "<|end|>"))
+# The answer of gpt-oss comes in a channel of its own, after the one of its thoughts.
+ANSWER_MARKS = ("<|start|>assistant<|channel|>final<|message|>", "<|channel|>final<|message|>")
+CHANNEL_TOKENS = frozenset(("<|channel|>", "<|message|>", "<|start|>", "<|end|>"))
+MARK_TOKENS = frozenset(mark for marks in THOUGHT_MARKS for mark in marks) - CHANNEL_TOKENS
+CLOSED_ELSEWHERE = 200      # characters of a reply that are held back while they may be thoughts that the prompt should have opened
+
+
+def mark_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+    """The added tokens that mark thoughts and answers: their text is needed to tell the two apart."""
+    found = {int(token_id): str(token.content) for token_id, token in tokenizer.added_tokens_decoder.items()}
+    wanted = MARK_TOKENS | CHANNEL_TOKENS if "<|channel|>" in found.values() else MARK_TOKENS
+    return {token_id: text for token_id, text in found.items() if text in wanted}
+
+
+def opened_thought(prompt: str) -> str:
+    """The mark that closes the thoughts which a prompt opens at its end; "" if it opens none."""
+    return next((end for start, end in THOUGHT_MARKS if prompt.rstrip().endswith(start)), "")
+
+
+def closing_mark(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
+    """The mark that may close thoughts which nobody opened; "" if this tokenizer has none, or if the prompt ends with it."""
+    tokens = mark_tokens(tokenizer).values()
+    mark = next((end for _, end in THOUGHT_MARKS if end in tokens and end not in CHANNEL_TOKENS), "")
+    return "" if mark and prompt.rstrip().endswith(mark) else mark
 
 
 class IncrementalDecoder:
-    """Decodes token ids to text as soon as its characters are complete. O(1) per token (tokenizers' DecodeStream)."""
+    """Decodes token ids to text as soon as its characters are complete. O(1) per token (tokenizers' DecodeStream).
+
+    Bytes that form no character become U+FFFD. Special tokens are left out, except `marks`.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._core = tokenizer.backend_tokenizer
+        self._marks = mark_tokens(tokenizer)
+        self._pending: list[int] = []
+        self._stream = self._new_stream()
+
+    @staticmethod
+    def _new_stream() -> DecodeStream:
         from tokenizers.decoders import DecodeStream
 
-        self._core = tokenizer.backend_tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
-        self._pending: list[int] = []
+        return DecodeStream(skip_special_tokens=True)
 
     def feed(self, ids: Iterable[int]) -> str:
-        pieces = []
-        for token_id in ids:
-            self._pending.append(token_id)
+        return "".join(self._step(token_id) for token_id in ids)
+
+    def _step(self, token_id: int) -> str:
+        if token_id in self._marks:
+            return self.flush() + self._marks[token_id]
+        self._pending.append(token_id)
+        try:
             piece = self._stream.step(self._core, token_id)
-            if piece is not None:
-                self._pending.clear()
-                pieces.append(piece)
-        return "".join(pieces)
+        except Exception:       # tokenizers has no type for bytes that can no longer become a character
+            piece, self._stream = self._decoded_pending(), self._new_stream()
+        if piece is None:
+            return ""
+        self._pending.clear()
+        return piece
+
+    def _decoded_pending(self) -> str:
+        text: str = self._core.decode(self._pending, skip_special_tokens=True)
+        return text
 
     def flush(self) -> str:
         """The rest of the text when no token will follow: complete characters only."""
-        rest: str = self._core.decode(self._pending, skip_special_tokens=True) if self._pending else ""
+        rest = self._decoded_pending() if self._pending else ""
         self._pending.clear()
         return rest.replace(REPLACEMENT, "")
 
@@ -67,38 +113,46 @@ class StopStrings:
 
 
 class ReasoningSplitter:
-    """Separates a <think> block from the answer, also one that the prompt opened or that is never closed.
+    """Separates the thoughts before an answer from it, also those that the prompt opened, or that are never closed.
 
-    Only a block at the very start of the reply counts; a later tag is ordinary text.
+    Only thoughts at the very start of the reply count; a later mark is ordinary text. `close`: the mark that ends thoughts which the
+    prompt opened. `may_close`: one that may end thoughts which nobody opened; a beginning that may be such thoughts is held back.
     """
 
-    def __init__(self, is_open: bool = False) -> None:
-        self._opening = [tag for tag, _ in THINK_TAGS]
-        self._close: str | None = "</think>" if is_open else None
-        self._is_start = not is_open
+    def __init__(self, close: str = "", may_close: str = "") -> None:
+        self._close, self._may_close = close, may_close
+        self._is_start = not close
         self._held = ""
-        self._trim = is_open
+        self._trim = bool(close)
 
     def feed(self, text: str) -> Iterator[TextDelta | ReasoningDelta]:
         self._held += text
         while self._held:
-            if self._is_start:
-                stripped = self._held.lstrip()
-                tag = next((tag for tag in self._opening if stripped.startswith(tag)), None)
-                if tag is not None:
-                    self._held, self._is_start, self._trim = stripped[len(tag):], False, True
-                    self._close = dict(THINK_TAGS)[tag]
-                    continue
-                if any(tag.startswith(stripped) for tag in self._opening):
-                    return      # may still become a tag
-                self._is_start = False
-                continue
+            if self._is_start and not self._begin():
+                return
             yield from self._inside() if self._close else self._outside()
-            if self._close is not None or not self._held:
+            if self._close or not self._held:
                 return
 
+    def _begin(self) -> bool:
+        """Whether it is known what the reply begins with."""
+        stripped = self._held.lstrip()
+        opened = next(((start, end) for start, end in THOUGHT_MARKS if stripped.startswith(start)), None)
+        if opened is not None:
+            self._held, self._close, self._trim, self._is_start = stripped[len(opened[0]):], opened[1], True, False
+            return True
+        if any(start.startswith(stripped) for start, _ in THOUGHT_MARKS):
+            return False        # may still become a mark
+        if self._may_close:
+            if self._may_close in stripped:
+                self._close, self._trim, self._is_start = self._may_close, True, False
+                return True
+            if len(self._held) < CLOSED_ELSEWHERE:
+                return False
+        self._is_start = False
+        return True
+
     def _inside(self) -> Iterator[ReasoningDelta]:
-        assert self._close is not None
         at = self._held.find(self._close)
         keep = _longest_partial(self._held, (self._close,)) if at < 0 else 0
         end = at if at >= 0 else len(self._held) - keep
@@ -110,12 +164,16 @@ class ReasoningSplitter:
             yield ReasoningDelta(thought)
         self._held = rest
         if at >= 0:
-            self._held, self._close, self._trim = rest[len(self._close):], None, True
+            self._held, self._close, self._trim = rest[len(self._close):], "", True
 
     def _outside(self) -> Iterator[TextDelta]:
         text, self._held = self._held, ""
         if self._trim:
             text = text.lstrip()
+            if any(mark != text and mark.startswith(text) for mark in ANSWER_MARKS):
+                self._held = text       # may still become the mark before an answer
+                return
+            text = next((text[len(mark):] for mark in ANSWER_MARKS if text.startswith(mark)), text).lstrip()
             self._trim = not text
         if text:
             yield TextDelta(text)

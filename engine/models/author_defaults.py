@@ -35,10 +35,12 @@ def default_options(model: PreTrainedModel) -> GenerationOptions:
         return GenerationOptions()
     if config.do_sample is False:
         return GenerationOptions(temperature=0.0)
-    try:
-        return GenerationOptions(
-            temperature=config.temperature if config.temperature is not None else 0.7,
-            top_p=config.top_p if config.top_p is not None else 1.0, top_k=config.top_k or 0,
-            min_p=config.min_p or 0.0, repetition_penalty=config.repetition_penalty or 1.0)
-    except EngineError:
-        return GenerationOptions()
+    sensible: dict[str, Any] = {}
+    for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty"):
+        value = getattr(config, name, None)
+        try:
+            GenerationOptions(**{name: value})      # type: ignore[arg-type]
+        except EngineError:     # left out, or a value that means "off" elsewhere, such as top_k -1
+            continue
+        sensible[name] = value
+    return GenerationOptions(**sensible)

@@ -45,7 +45,8 @@ class ActiveModel:
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
         self.first_ids = first_ids(loaded.tokenizer)
         self.default_options = default_options(loaded.model)
-        self._end_ids = end_ids(loaded.model, loaded.tokenizer)
+        turn_end = self.context.turn_end_id()
+        self._end_ids = end_ids(loaded.model, loaded.tokenizer) | ({turn_end} if turn_end is not None else frozenset())
         self._obstacle = batched_obstacle(loaded.model)
         self._lanes_lock = threading.Lock()
         self._batched: BatchedGenerator | None = None

@@ -6,7 +6,7 @@ from tests import tiny_models
 
 
 def split(pieces: list[str], is_open: bool = False) -> tuple[str, str]:
-    splitter = ReasoningSplitter(is_open)
+    splitter = ReasoningSplitter("</think>" if is_open else "")
     events = [event for piece in pieces for event in splitter.feed(piece)] + list(splitter.flush())
     return ("".join(event.text for event in events if isinstance(event, ReasoningDelta)),
             "".join(event.text for event in events if isinstance(event, TextDelta)))

@@ -160,7 +160,8 @@ def test_what_is_no_model_is_named(serve: Callable[..., StandIn], tmp_path: Path
 
 @pytest.mark.parametrize(("change", "obstacle"), [
     ({"model_type": "brand_new", "auto_map": {"AutoConfig": "code.py"}}, "never run"), ({"model_type": "vit"}, "not a causal"),
-    ({"quantization_config": {"quant_method": "gptq"}}, "gptqmodel"), ({"num_hidden_layers": "many"}, "makes no sense")])
+    ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "stored quantized (GPTQ, 4 bits)"),
+    ({"num_hidden_layers": "many"}, "makes no sense")])
 def test_a_configuration_that_cannot_be_loaded_is_named(
         serve: Callable[..., StandIn], tmp_path: Path, change: dict[str, object], obstacle: str) -> None:
     folder = hub_folders.model(tmp_path / "tiny", config={**hub_folders.CONFIG, **change})

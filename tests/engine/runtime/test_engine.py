@@ -1,6 +1,8 @@
 """Loads, swaps, failures and recovery, through the public interface of Engine."""
 
 import json
+import math
+import os
 import shutil
 import subprocess
 import sys
@@ -119,7 +121,7 @@ def test_damaged_weights_are_an_error_and_the_previous_model_is_restored(
     engine = new_engine(llama_folder)
     folder = tmp_path / "damaged"
     shutil.copytree(llama_folder, folder)
-    (folder / "tokenizer.json").write_text("{}")
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('broken') }}")        # shows itself only in the first reply
     events = []
     with pytest.raises(LoadError):
         for event in engine.load(ModelSpec(str(folder))):
@@ -142,12 +144,29 @@ def test_a_truncated_file_is_refused_before_anything_is_unloaded(llama_engine: E
 def test_a_model_that_does_not_fit_is_refused_before_anything_is_unloaded(llama_engine: Engine, llama_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "huge"
     shutil.copytree(llama_folder, folder)
-    header = json.dumps({"w": {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4]}}).encode()
-    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
+    grow_vocabulary(folder, 200_000_000)
     before = llama_engine._active_model
     with pytest.raises(NotEnoughMemory, match="GiB"):
         exhaust(llama_engine.load(ModelSpec(str(folder))))
     assert llama_engine._active_model is before
+
+
+def grow_vocabulary(folder: Path, words: int) -> None:
+    """Claim so many tokens in config.json and in the header of the weights, whose file then has a hole of that size."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": words}))
+    path = folder / "model.safetensors"
+    size = int.from_bytes(path.read_bytes()[:8], "little")
+    header, end = json.loads(path.read_bytes()[8:8 + size]), 0
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            if name in ("lm_head.weight", "model.embed_tokens.weight"):
+                tensor["shape"][0] = words
+            length = 4 * math.prod(tensor["shape"])
+            tensor["data_offsets"], end = [end, end + length], end + length
+    written = json.dumps(header).encode()
+    path.write_bytes(len(written).to_bytes(8, "little") + written)
+    os.truncate(path, 8 + len(written) + end)
 
 
 def test_a_message_sent_while_loading_is_answered_afterwards(new_engine: Callable[..., Engine], llama_folder: Path) -> None:

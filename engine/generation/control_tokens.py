@@ -1,0 +1,61 @@
+"""Text of people that looks like a control token stays text: only the chat template writes control tokens.
+
+transformers can do this too (`apply_chat_template(..., sanitize_control_tokens=True)`), but only for a whole chat at once, and
+through a setting of the tokenizer that every thread shares.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+START, END = "\ue0b0", "\ue0b1"     # around such text while the template runs; private use, taken out of what people write
+LINE = "\n"
+
+
+class ControlTokens:
+    """Marks control tokens in the text of messages, and encodes a rendered prompt with those as ordinary text."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        template = str(tokenizer.chat_template or "")
+        names = {str(token.content) for token in tokenizer.added_tokens_decoder.values()
+                 if token.special or (token.content in template and not token.content.isspace())}
+        names |= {str(token) for token in tokenizer.all_special_tokens}
+        longest_first = sorted(filter(None, names), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._line_ids = self._ids(LINE)
+
+    def mark(self, text: str) -> str:
+        text = unmarked(text)
+        return self._pattern.sub(f"{START}\\g<0>{END}", text) if self._pattern else text
+
+    def encode(self, marked: str, *, is_beginning: bool, adds_special: bool = False) -> list[int]:
+        """The ids of a prompt, or of the rest of one, whose messages were marked. `adds_special`: with the tokenizer's own begin token."""
+        if START not in marked and END not in marked:
+            return self._ids(marked, adds_special=adds_special)
+        ids: list[int] = []
+        for at, piece in enumerate(re.split(f"{START}([^{START}{END}]*){END}", marked)):
+            parts = (piece[:1], piece[1:]) if at % 2 else re.split(f"[{START}{END}]", piece)     # two halves are no token any more
+            for part in filter(None, parts):
+                if not ids:
+                    ids = self._ids(part, adds_special=adds_special and is_beginning)
+                else:
+                    ids += self._inside(part)
+        return ids
+
+    def _inside(self, text: str) -> list[int]:
+        """The ids of text that something stands before: at the start of a text many tokenizers add a space."""
+        ids = self._ids(LINE + text)
+        return ids[len(self._line_ids):] if ids[:len(self._line_ids)] == self._line_ids else self._ids(text)
+
+    def _ids(self, text: str, *, adds_special: bool = False) -> list[int]:
+        ids: list[int] = self._tokenizer(text, add_special_tokens=adds_special, verbose=False)["input_ids"]
+        return ids
+
+
+def unmarked(text: str) -> str:
+    return text.replace(START, "").replace(END, "")
