@@ -1,0 +1,58 @@
+"""The cache counted from config.json is the one that a forward pass makes, in every family that names its heads differently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PretrainedConfig
+
+from engine.checkpoint.cache_shape import cache_shape
+
+# What families call the same things; each takes those that it knows.
+SIZES = {**dict.fromkeys(("hidden_size", "n_embd", "d_model", "word_embed_proj_dim"), 64),
+         **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 4),
+         **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads"), 4),
+         **dict.fromkeys(("intermediate_size", "ffn_dim", "n_positions", "max_position_embeddings"), 64),
+         **dict.fromkeys(("num_local_experts", "num_experts", "n_routed_experts"), 4),
+         **dict.fromkeys(("num_experts_per_tok", "num_key_value_heads", "top_k"), 2), **dict.fromkeys(("topk_group", "n_group"), 1),
+         "moe_intermediate_size": 32, "rotary_dim": 16, "vocab_size": 99, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+LATENT = {"num_key_value_heads": 4, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16, "kv_lora_rank": 8,
+          "q_lora_rank": 8, "head_dim": 8}
+MAMBA = {"mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 8}
+HEAD_DIM = {"head_dim": 16}
+FAMILIES: dict[str, dict[str, Any]] = {
+    **{name: {} for name in (
+        "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "gpt2", "gpt_neox", "gptj", "gpt_bigcode", "bloom", "opt", "mpt", "xglm",
+        "falcon", "phi", "phi3", "codegen", "persimmon", "biogpt", "cohere", "cohere2", "olmo2", "stablelm", "starcoder2", "granite",
+        "ernie4_5", "llama4_text", "minimax", "olmo_hybrid")},
+    **dict.fromkeys(("qwen3", "qwen3_moe", "qwen3_next", "qwen3_5_text", "gemma", "gemma2", "gemma3_text", "gemma4_text", "glm4",
+                     "gpt_oss", "nemotron", "seed_oss", "smollm3"), HEAD_DIM),
+    **dict.fromkeys(("deepseek_v2", "deepseek_v3", "minicpm3"), LATENT), "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
+    "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2, "use_mamba_kernels": False},
+    "bamba": {"attn_layer_indices": [1], **MAMBA},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention", "mamba", "mamba"], **MAMBA}}
+SPECIAL = {"falcon with many key-value heads": ("falcon", {"new_decoder_architecture": True, "num_kv_heads": 2}),
+           "falcon without shared heads": ("falcon", {"multi_query": False}),
+           "gpt_bigcode without shared heads": ("gpt_bigcode", {"multi_query": False}),
+           "mistral with a window": ("mistral", {"sliding_window": 16}),
+           "gemma 4 with shared layers": ("gemma4_text", {
+               **HEAD_DIM, "num_kv_shared_layers": 2, "layer_types": ["sliding_attention", "full_attention"] * 2})}
+
+
+def tiny_config(family: str, changes: dict[str, Any]) -> PretrainedConfig:
+    kind = CONFIG_MAPPING[family]
+    known = kind().to_dict()
+    return kind(**{**{name: size for name, size in SIZES.items() if name in known}, **changes})
+
+
+@pytest.mark.parametrize(("family", "changes"), [*FAMILIES.items(), *SPECIAL.values()], ids=[*FAMILIES, *SPECIAL])
+def test_the_cache_of_every_family_is_counted_as_a_forward_pass_makes_it(family: str, changes: dict[str, Any]) -> None:
+    config = tiny_config(family, changes)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    with torch.no_grad():
+        cache = model(torch.ones(1, 8, dtype=torch.long), use_cache=True).past_key_values
+    kept = [part for layer in cache.layers for part in (getattr(layer, "keys", None), getattr(layer, "values", None)) if part is not None]
+    assert cache_shape(config.to_dict()).values == sum(part.numel() // part.shape[2] for part in kept if part.ndim == 4)
