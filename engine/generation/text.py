@@ -130,8 +130,11 @@ class ReasoningSplitter:
         while self._held:
             if self._is_start and not self._begin():
                 return
-            yield from self._inside() if self._close else self._outside()
-            if self._close or not self._held:
+            if not self._close:
+                yield from self._outside()
+                return
+            yield from self._inside()
+            if self._close:
                 return
 
     def _begin(self) -> bool:
@@ -141,8 +144,11 @@ class ReasoningSplitter:
         if opened is not None:
             self._held, self._close, self._trim, self._is_start = stripped[len(opened[0]):], opened[1], True, False
             return True
-        if any(start.startswith(stripped) for start, _ in THOUGHT_MARKS):
+        if any(mark.startswith(stripped) for mark in (*ANSWER_MARKS, *(start for start, _ in THOUGHT_MARKS))):
             return False        # may still become a mark
+        if stripped.startswith(ANSWER_MARKS):
+            self._trim, self._is_start = True, False
+            return True
         if self._may_close:
             if self._may_close in stripped:
                 self._close, self._trim, self._is_start = self._may_close, True, False

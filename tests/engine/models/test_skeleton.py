@@ -1,0 +1,173 @@
+"""What the files of a model must hold is known before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertForMaskedLM,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    LlamaModel,
+    MixtralConfig,
+    MixtralForCausalLM,
+    PreTrainedModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from engine import ModelSpec, Quantization, Settings
+from engine.errors import LoadError, UnsupportedModel, UnsupportedQuantization
+from engine.hardware import Hardware, detect
+from engine.models.loader import examine, load
+from tests import tiny_models
+
+HARDWARE = detect("cpu")
+Weights = dict[str, torch.Tensor]
+
+
+def examined(folder: Path, quantization: Quantization = Quantization.NONE, hardware: Hardware = HARDWARE, **settings: object) -> object:
+    made = Settings(device="cpu", data_dir=folder.parent / "data", **settings)  # type: ignore[arg-type]
+    return examine(ModelSpec(str(folder), quantization=quantization), hardware, made, 10**12, lambda event: None)
+
+
+@pytest.fixture
+def folder(llama_folder: Path, tmp_path: Path) -> Path:
+    """A model of its own, to damage."""
+    return shutil.copytree(llama_folder, tmp_path / "model")
+
+
+def change_weights(folder: Path, change: Callable[[Weights], Weights]) -> None:
+    path = folder / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+# --- weights ---
+
+@pytest.mark.parametrize(("change", "why"), [
+    (lambda found: {name: value for name, value in found.items() if ".layers.1." not in name}, r"lack 9 of the model's 21 weights"),
+    (lambda found: {name: value for name, value in found.items() if name != "lm_head.weight"}, r"example lm_head\.weight"),
+    (lambda found: {f"foo.{name}": value for name, value in found.items()}, "lack 21 of"),
+    (lambda found: {**found, "model.norm.weight": torch.ones(3)}, r"model\.norm\.weight has the shape \[3\] in its files, .* \[64\]")],
+    ids=["a layer", "the head", "all names", "a shape"])
+def test_weights_that_are_missing_or_of_another_shape_are_named(folder: Path, change: Callable[[Weights], Weights], why: str) -> None:
+    change_weights(folder, change)
+    with pytest.raises(UnsupportedModel, match=why):
+        examined(folder)
+
+
+def test_experts_that_transformers_merges_are_complete_and_a_missing_one_is_not(tmp_path: Path) -> None:
+    folder = saved(MixtralForCausalLM(MixtralConfig(
+        vocab_size=400, hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        num_local_experts=4)), tmp_path / "mixtral")
+    examined(folder)
+    change_weights(folder, lambda found: {name: value for name, value in found.items() if ".experts.1." not in name})
+    with pytest.raises(UnsupportedModel, match="experts"):
+        examined(folder)
+
+
+def saved(model: PreTrainedModel, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    tiny_models.tokenizer().save_pretrained(folder)
+    return folder
+
+
+SIZES = {"vocab_size": 400, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+SEQ2SEQ = {"vocab_size": 400, "d_model": 64, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+           "decoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
+
+
+@pytest.mark.parametrize("make", [
+    lambda: LlamaForSequenceClassification(LlamaConfig(**SIZES)), lambda: LlamaModel(LlamaConfig(**SIZES)),
+    lambda: BertForMaskedLM(BertConfig(**SIZES)), lambda: BartForConditionalGeneration(BartConfig(**SEQ2SEQ)),
+    lambda: T5ForConditionalGeneration(T5Config(vocab_size=400, d_model=64, d_ff=64, num_layers=1, num_heads=2, d_kv=32))],
+    ids=["classifier", "embeddings", "encoder", "bart", "t5"])
+def test_models_of_another_task_are_refused(tmp_path: Path, make: Callable[[], PreTrainedModel]) -> None:
+    with pytest.raises(UnsupportedModel, match=r"another task|not a causal language model"):
+        examined(saved(make(), tmp_path / "model"))
+
+
+# --- files ---
+
+def shards(folder: Path) -> list[Path]:
+    from transformers import LlamaForCausalLM
+
+    model = LlamaForCausalLM.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size=100_000)
+    return sorted(folder.glob("model-*.safetensors"))
+
+
+def remove_a_shard(folder: Path) -> None:
+    shards(folder)[1].unlink()
+
+
+def cut_a_shard(folder: Path) -> None:
+    path = shards(folder)[1]
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def remove_the_index(folder: Path) -> None:
+    shards(folder)
+    (folder / "model.safetensors.index.json").unlink()
+
+
+@pytest.mark.parametrize(("damage", "why"), [
+    (remove_a_shard, r"missing, for example model-0"), (cut_a_shard, r"model-0.* is not a complete safetensors file"),
+    (remove_the_index, r"index\.json, which lists its weight files, is missing"),
+    (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
+    (lambda folder: (folder / "tokenizer.json").write_text("{}"), "its tokenizer cannot be read")],
+    ids=["a shard", "half a shard", "the index", "the tokenizer", "a damaged tokenizer"])
+def test_files_that_are_missing_or_damaged_are_named(folder: Path, damage: Callable[[Path], object], why: str) -> None:
+    damage(folder)
+    with pytest.raises(LoadError, match=why):
+        examined(folder)
+
+
+def test_weights_that_no_index_names_are_not_counted(folder: Path) -> None:
+    before = examined(folder).shape     # type: ignore[attr-defined]
+    shutil.copy(folder / "model.safetensors", folder / "consolidated.safetensors")
+    assert examined(folder).shape == before     # type: ignore[attr-defined]
+
+
+# --- configurations ---
+
+@pytest.mark.parametrize(("method", "name"), [("gptq", "GPTQ, 4 bits"), ("awq", "AWQ, 4 bits"), ("fp8", "FP8"), ("mxfp4", "MXFP4"),
+                                              ("compressed-tensors", "compressed-tensors"), ("bitsandbytes", "bitsandbytes")])
+def test_weights_that_are_quantized_already_are_refused_by_their_format(folder: Path, method: str, name: str) -> None:
+    change_config(folder, quantization_config={"quant_method": method, "bits": 4})
+    with pytest.raises(UnsupportedModel, match=f"stored quantized \\({name}.*original model") as refused:
+        examined(folder)
+    assert "damaged" not in str(refused.value)
+
+
+@pytest.mark.parametrize("changes", [
+    {"_attn_implementation": "flash_attention_2"}, {"attn_implementation": "paged|unknown"}, {"dtype": "torch.float16"},
+    {"torch_dtype": "torch.bfloat16"}, {"auto_map": {"AutoModelForCausalLM": "code.Model"}}, {"sliding_window": 4}],
+    ids=["flash attention", "unknown attention", "a dtype with its module", "an old dtype", "code that is not needed", "a stray window"])
+def test_what_a_configuration_says_beside_the_model_changes_nothing(folder: Path, llama_folder: Path, changes: dict[str, object]) -> None:
+    change_config(folder, **changes)
+    ids = torch.tensor([[5, 6, 7, 8, 9, 10, 11, 12]])
+    answers = [load(examined(each), HARDWARE, lambda event: None).model.generate(      # type: ignore[arg-type]
+        ids, max_new_tokens=8, do_sample=False) for each in (llama_folder, folder)]
+    assert answers[0].tolist() == answers[1].tolist()
+
+
+@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.NF4])
+def test_layers_that_cannot_be_quantized_are_refused(mamba_folder: Path, quantization: Quantization) -> None:
+    with pytest.raises(UnsupportedQuantization, match="mamba"):
+        examined(mamba_folder, quantization)
