@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .errors import InvalidRequest
+from .plain_text import valid_text
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "stopped"]     # the model ended it, no tokens were left, it was stopped
@@ -28,6 +29,7 @@ class Message:
             raise InvalidRequest("content", type(self.content).__name__, "text")
         if len(self.content) > MAX_MESSAGE_CHARS:
             raise InvalidRequest("content", f"{len(self.content):,} characters", f"at most {MAX_MESSAGE_CHARS:,} characters")
+        object.__setattr__(self, "content", valid_text(self.content))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,20 @@
-"""Text that any file, database or page accepts: file names on one line, no lone surrogates."""
+"""Text that any file, database or page accepts: file names on one line, no lone surrogates, bytes in whatever encoding they are."""
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
 from pathlib import PurePosixPath
 
 MAX_NAME_CHARS = 120
+BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",     # 32 before 16: they begin alike
+        codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# Encodings of old systems. cp1254 is Turkish, and Western European but for six letters of Icelandic.
+OLD_ENCODINGS = ["gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1254", "utf_16_le", "utf_16_be"]
+GOOD_TO_BAD = 10            # in UTF-8 with damage: whole characters beyond ASCII for each bad place; other encodings have almost none
+SAMPLE_BYTES = 200_000      # enough to tell an encoding
+REPLACEMENT = "\ufffd"
 HIDDEN = {"Cc", "Cf", "Cs"}         # Unicode categories: control, format (invisible, right-to-left), half of a surrogate pair
 
 
@@ -24,4 +32,37 @@ def clean_name(name: str) -> str:
 
 def valid_text(text: str) -> str:
     """`text` with lone surrogates, which neither the database nor UTF-8 can hold, replaced."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def decode(content: bytes, *, is_text: bool = True) -> tuple[str, str]:
+    """The text of a file, and its encoding: by its mark, else UTF-8, even with some bad bytes, else (`is_text`) the likeliest.
+
+    Raises UnicodeDecodeError for what is none of them.
+    """
+    for bom, encoding in BOMS.items():
+        if content.startswith(bom):
+            return content.decode(encoding), encoding
+    try:
+        return content.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError as error:
+        text = content.decode("utf-8", "replace")
+        bad = text.count(REPLACEMENT)
+        if sum(char > "\x7f" for char in text) - bad >= GOOD_TO_BAD * bad:
+            return text, "utf-8"
+        encoding = _likeliest(content) if is_text else ""
+        if not encoding:
+            raise
+        try:
+            return content.decode(encoding, "replace"), encoding
+        except LookupError:
+            raise error from None
+
+
+def _likeliest(content: bytes) -> str:
+    from charset_normalizer import from_bytes
+
+    found = from_bytes(content[:SAMPLE_BYTES & ~1], cp_isolation=OLD_ENCODINGS).best()
+    if found is not None:
+        return str(found.encoding)
+    return "" if b"\0" in content else "cp1254"

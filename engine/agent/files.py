@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import AttachmentRefused
-from ..plain_text import clean_name
+from ..plain_text import clean_name, decode
 
 PREVIEW_BYTES, PREVIEW_LINES = 2_000, 3
 
@@ -39,6 +39,8 @@ def _first_lines(source: Path) -> str:
             start = reader.read(PREVIEW_BYTES)
     except OSError as error:
         raise AttachmentRefused(source.name, f"it could not be read ({error.strerror})", "Try another file.") from error
-    if b"\0" in start:
+    try:
+        text, _ = decode(start)
+    except UnicodeDecodeError:
         return ""
-    return "\n".join(start.decode("utf-8", "replace").splitlines()[:PREVIEW_LINES])
+    return "" if "\0" in text else "\n".join(text.splitlines()[:PREVIEW_LINES])

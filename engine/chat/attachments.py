@@ -5,7 +5,6 @@ A name is only a label here: nothing is opened by it. PDF and Word files go thro
 
 from __future__ import annotations
 
-import codecs
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -13,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from ..errors import AttachmentRefused
-from ..plain_text import clean_name, valid_text
+from ..plain_text import clean_name, decode, valid_text
 from ..storage.records import Attachment
 from .documents import MAX_TEXT_CHARS, Refusal, document_text
 
@@ -28,8 +27,6 @@ TEXT_SUFFIXES = frozenset(f".{suffix}" for suffix in """
     c h cc cpp cxx hh hpp hxx cu cuh m mm cs fs vb go rs swift dart zig nim d pas f f90 f95 for asm s v sv vhd vhdl
     rb php pl pm lua r jl hs lhs ml mli ex exs erl elm lisp el scm rkt sql sh bash zsh fish ps1 bat cmd vim awk
     graphql proto thrift tf hcl nix cmake mk make dockerfile diff patch""".split())
-BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",     # 32 before 16: they begin alike
-        codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 NO_TEXT = "Attach a PDF, a Word file (.docx) or a text file."
 
 _WORD = re.compile(rf"\S{{1,{MAX_WORD_CHARS}}}")
@@ -85,40 +82,10 @@ def _text_of(name: str, content: bytes) -> str:
             raise AttachmentRefused(name, found.why, found.remedy)
         return found
     try:
-        text = _decoded(content, is_text=suffix in TEXT_SUFFIXES)
+        text, _ = decode(content, is_text=suffix in TEXT_SUFFIXES)
     except UnicodeDecodeError as error:
         raise AttachmentRefused(name, "it is not text, or in an unknown encoding", NO_TEXT) from error
     controls = sum(times for char, times in Counter(text).items() if char < " " and char not in "\t\n\r\f\v\b\x1b")
     if "\0" in text or controls > MAX_CONTROL_SHARE * len(text):
         raise AttachmentRefused(name, "it is not text", NO_TEXT)
     return text
-
-
-def _decoded(content: bytes, *, is_text: bool) -> str:
-    """By its BOM, else UTF-8, else (is_text) GB18030 if that gives common Chinese, else cp1254: Turkish and Western European.
-
-    Raises UnicodeDecodeError.
-    """
-    for bom, encoding in BOMS.items():
-        if content.startswith(bom):
-            return content.decode(encoding)
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        if not is_text or b"\0" in content:
-            raise
-    return _chinese(content) or content.decode("cp1254", "replace")
-
-
-def _chinese(content: bytes) -> str | None:
-    """Decoded as GB18030 if most of what is not ASCII is punctuation or one of the 3,755 common characters.
-
-    Those have a first byte up to D7 in GB 2312. Letters of cp1254 that happen to form a pair mostly give rare ones.
-    """
-    try:
-        text = content.decode("gb18030")
-    except UnicodeDecodeError:
-        return None
-    wide = Counter(char for char in text if char > "\x7f")
-    common = sum(times for char, times in wide.items() if b"" < char.encode("gb2312", "ignore") < b"\xd8")
-    return text if common > wide.total() / 2 else None

@@ -77,7 +77,7 @@ def pdf_text(content: bytes) -> str | Refusal:
         reader = PdfReader(io.BytesIO(content))
     except DependencyError:     # a cipher that needs a library of its own
         return ENCRYPTED
-    if reader.is_encrypted:
+    if reader.is_encrypted and not _opens_without_password(reader):
         return ENCRYPTED
     num_pages = len(reader.pages)
     if num_pages > MAX_PDF_PAGES:
@@ -90,6 +90,16 @@ def pdf_text(content: bytes) -> str | Refusal:
         if num_chars > MAX_TEXT_CHARS:
             break
     return "\n\n".join(filter(None, pages)) if num_chars else SCANNED
+
+
+def _opens_without_password(reader: Any) -> bool:
+    """Whether anybody may read it: many PDFs have only an owner's password, which forbids printing or changing them."""
+    from pypdf.errors import DependencyError, PdfReadError
+
+    try:
+        return bool(reader.decrypt(""))
+    except (DependencyError, PdfReadError, NotImplementedError):       # a cipher that needs a library of its own
+        return False
 
 
 def docx_text(content: bytes) -> str | Refusal:

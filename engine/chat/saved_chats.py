@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..errors import StorageError
 from ..storage.chats import ChatStore
@@ -11,10 +12,18 @@ from ..storage.database import Database
 from ..storage.presets import PresetStore
 from ..storage.records import Chat, ChatMessage, ChatSummary, SearchHit, Share
 from ..storage.shares import ShareStore
-from ..storage.transfer import read_chats, to_json, to_markdown
+from ..storage.transfer import read_file, to_json, to_markdown
 
 log = logging.getLogger(__name__)
 MAX_EXPORTED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """`skipped`: why a chat of the file could not be read, one sentence each."""
+
+    chats: tuple[Chat, ...]
+    skipped: tuple[str, ...]
 
 
 class SavedChats:
@@ -88,9 +97,10 @@ class SavedChats:
         """Every chat as JSON, as `import_chats` reads it."""
         return to_json([self.store.get(owner, each.id) for each in self.store.list(owner, MAX_EXPORTED)])
 
-    def import_chats(self, owner: str, text: str) -> tuple[Chat, ...]:
+    def import_chats(self, owner: str, text: str) -> Imported:
         """Chats of an export of this app or of another one. Raises InvalidRequest; then nothing is imported."""
-        return tuple(self.store.copy(owner, each.title, each.path) for each in read_chats(text))
+        found = read_file(text)
+        return Imported(tuple(self.store.copy(owner, each.title, each.path) for each in found.chats), found.skipped)
 
     # --- shares ---
 

@@ -42,7 +42,7 @@ def cache_shape(config: Mapping[str, Any]) -> CacheShape:
     own = config.get("per_layer_config")        # Gemma 4: layers of full attention have larger heads
     values = 0
     for layer in layers:
-        changed = own.get(str(layer), own.get(layer, {})) if isinstance(own, dict) else {}
+        changed: Mapping[str, Any] = (own.get(str(layer)) or {}) if isinstance(own, dict) else {}
         values += 2 * (first_number(changed, "num_key_value_heads") or kv_heads) * (first_number(changed, "head_dim") or head_dim)
     return CacheShape(kv_heads, head_dim, values)
 

@@ -24,6 +24,7 @@ from ..models.loader import collect, drop_frames, load
 from ..models.memory import kv_cache_bytes
 from ..models.saved import SavedModel, save
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
+from ..plain_text import valid_text
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ class ActiveModel:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of the text alone, without template and special tokens. `first_ids` are those that the model expects before a text."""
-        ids: list[int] = self.loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        ids: list[int] = self.loaded.tokenizer(valid_text(text), add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
     def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView:

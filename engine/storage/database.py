@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import StorageError
+from ..plain_text import valid_text
 
 log = logging.getLogger(__name__)
 LOCK_WAIT_S = 5.0
@@ -66,6 +68,20 @@ MIGRATIONS = (
 )
 
 
+class _Connection(sqlite3.Connection):
+    """Replaces half surrogate pairs in every text that is stored or looked for: SQLite refuses them with an error of its own."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        return super().execute(sql, [_valid(value) for value in parameters])
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        return super().executemany(sql, ([_valid(value) for value in each] for each in parameters))
+
+
+def _valid(value: Any) -> Any:
+    return valid_text(value) if isinstance(value, str) else value
+
+
 class Database:
     """Opens a connection for every transaction: SQLite files are cheap to open, and threads then share nothing."""
 
@@ -83,7 +99,7 @@ class Database:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._prepare()
-            with closing(sqlite3.connect(self.path, timeout=LOCK_WAIT_S)) as connection:
+            with closing(sqlite3.connect(self.path, timeout=LOCK_WAIT_S, factory=_Connection)) as connection:
                 connection.row_factory = sqlite3.Row
                 with connection:
                     if is_writing:

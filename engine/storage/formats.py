@@ -4,14 +4,18 @@
     ShareGPT         {"conversations": [{"from", "value"}]}
     Open WebUI       {"title", "chat": {"history": {"currentId", "messages": {id: {"parentId", "role", "content"}}}}}
     ChatGPT          {"title", "current_node", "mapping": {id: {"parent", "message": {"author", "content": {"parts"}}}}}
+    LibreChat        {"title", "messages": [{"messageId", "parentMessageId", "isCreatedByUser", "text", "content": [parts]}]}
 
-Of the last two, only the text of the chosen branch is read: tool calls, pictures and empty messages are left out, because
-nobody can repair such a file by hand. In the other formats they are refused.
+Of the last three, only the text of the chosen branch is read: tool calls, pictures, hidden and empty messages are left out, because
+nobody can repair such a file by hand; what was spoken is read from its transcript. In the other formats they are refused.
+Thoughts, in whatever form they are written, become thoughts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import html
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -25,6 +29,8 @@ MAX_MESSAGES = 2_000
 LAST_TIME = 4_102_444_800       # the year 2100: later ones are not seconds
 ROLES: dict[str, Role] = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant",
                           "model": "assistant", "system": "system", "developer": "system"}
+DETAILS = re.compile(r'<details type="reasoning"[^>]*>\s*(?:<summary>.*?</summary>)?(?P<thoughts>.*?)</details>', re.DOTALL)
+THOUGHTS = re.compile(r"\s*(?:<think>|<thinking>|\[THINK\])(?P<thoughts>.*?)(?:</think>|</thinking>|\[/THINK\])", re.DOTALL)
 # Of our own exports. The others have no meaning in another database, or are read apart.
 OWN_MEMBERS = tuple(field.name for field in fields(ChatMessage) if field.name not in ("id", "parent", "versions", "created", "options"))
 
@@ -101,10 +107,12 @@ def _messages(chat: Value) -> Iterator[ChatMessage]:
     if "chat" in members:
         return _open_webui(chat)
     if "conversations" in members:
-        return (ChatMessage(_role(turn.get("from")), turn.get("value").text()) for turn in chat.get("conversations").items("turn"))
+        return (_message(_role(turn.get("from")), turn.get("value").text()) for turn in chat.get("conversations").items("turn"))
     if "messages" in members:
-        return (ChatMessage(_role(message.get("role")), _content(message.get("content")))
-                for message in chat.get("messages").items("message"))
+        messages = chat.get("messages").items("message")
+        if any(isinstance(each.value, dict) and "isCreatedByUser" in each.value for each in messages):
+            return _librechat(messages, chat.name)
+        return (_message(_role(message.get("role")), _content(message.get("content"))) for message in messages)
     raise chat.wrong("an object with messages, conversations, chat or mapping")
 
 
@@ -115,14 +123,29 @@ def _role(value: Value) -> Role:
     return role
 
 
-def _content(value: Value) -> str:
+def _message(role: Role, text: str, thoughts: str = "", **more: Any) -> ChatMessage:
+    """A message whose text may hold its thoughts between marks, as programs write them into an answer."""
+    if role != "assistant":
+        return ChatMessage(role, text, **more)
+    found = DETAILS.search(text) or THOUGHTS.match(text)
+    if found is None:
+        return ChatMessage(role, text, thoughts=thoughts, **more)
+    inside = re.sub(r"(?m)^> ?", "", html.unescape(found["thoughts"])) if found.re is DETAILS else found["thoughts"]
+    answer = f"{text[:found.start()]}{text[found.end():]}".strip()
+    return ChatMessage(role, answer, thoughts="\n\n".join(filter(None, (thoughts, inside.strip()))), **more)
+
+
+def _content(value: Value, *, is_strict: bool = True) -> str:
+    """Text, or the text of OpenAI's parts; of others, pictures among them, only if not `is_strict`. Raises InvalidRequest."""
     if not isinstance(value.value, list):
         return value.text()
     parts = value.items("part")
-    for part in parts:
-        if part.get("type").value != "text":
-            raise part.get("type").wrong("text: other content cannot be read")
-    return Value("\n".join(part.get("text").text() for part in parts), value.name).text()
+    if is_strict:
+        for part in parts:
+            if part.get("type").value != "text":
+                raise part.get("type").wrong("text: other content cannot be read")
+    texts = [part.get("text").text() for part in parts if isinstance(part.value, dict) and part.value.get("type") == "text"]
+    return Value("\n".join(texts), value.name).text()
 
 
 def _line(nodes: Value, current: object, parent: str) -> list[Value]:
@@ -139,26 +162,54 @@ def _line(nodes: Value, current: object, parent: str) -> list[Value]:
 
 
 def _chatgpt(chat: Value) -> Iterator[ChatMessage]:
+    thoughts = ""           # come before their answer, as a message of their own
     for node in _line(chat.get("mapping"), chat.get("current_node").value, "parent"):
         message = node.get("message")
-        if message.value is None:       # the root
+        if message.value is None or message.get("content").value is None or _is_hidden(message):       # the root among them
             continue
-        role, parts = message.get("author").get("role"), message.get("content").get("parts").value
-        texts = [part for part in parts if isinstance(part, str)] if isinstance(parts, list) else []
+        role, content = message.get("author").get("role"), message.get("content")
+        if content.get("content_type").value == "thoughts":
+            thoughts = "\n\n".join(_texts(content.get("thoughts").value, "content"))
+            continue
+        texts = _texts(content.get("parts").value, "text")
         is_for_tool = message.get("recipient").value not in (None, "all")
         if role.value in ("user", "assistant", "system") and any(map(str.strip, texts)) and not is_for_tool:
-            text = Value("\n".join(texts), f"text of {message.name}").text()
-            yield ChatMessage(_role(role), text, created=_created(message.get("create_time")))
+            text, created = Value("\n".join(texts), f"text of {message.name}").text(), _created(message.get("create_time"))
+            yield _message(_role(role), text, thoughts if role.value == "assistant" else "", created=created)
+            thoughts = ""
+
+
+def _texts(parts: object, key: str) -> list[str]:
+    """Parts that are text, or objects with a text: the transcript of what was spoken. Pictures and sounds have none."""
+    found = [part.get(key) if isinstance(part, dict) else part for part in parts] if isinstance(parts, list) else []
+    return [part for part in found if isinstance(part, str)]
+
+
+def _is_hidden(message: Value) -> bool:
+    """Whether ChatGPT never showed it: the profile of its user, or what another answer replaced."""
+    metadata = message.get("metadata").value
+    return message.get("weight").value == 0 or (isinstance(metadata, dict)
+                                                and metadata.get("is_visually_hidden_from_conversation") is True)
 
 
 def _open_webui(chat: Value) -> Iterator[ChatMessage]:
     history = chat.get("chat").get("history")
     for message in _line(history.get("messages"), history.get("currentId").value, "parentId"):
         content, model = message.get("content"), message.get("model").value
-        text = "" if content.value is None else _content(content)
+        text = "" if content.value is None else _content(content, is_strict=False)
         if text.strip() and message.get("role").value != "tool":
-            yield ChatMessage(_role(message.get("role")), text, created=_created(message.get("timestamp")),
-                              model=valid_text(model) if isinstance(model, str) else "")
+            yield _message(_role(message.get("role")), text, created=_created(message.get("timestamp")),
+                           model=valid_text(model) if isinstance(model, str) else "")
+
+
+def _librechat(messages: Sequence[Value], name: str) -> Iterator[ChatMessage]:
+    tree = Value({str(each.get("messageId").value): each.value for each in messages}, name)
+    for message in _line(tree, None, "parentMessageId"):
+        parts = message.get("content").value
+        texts, thoughts = (_texts(parts, "text"), _texts(parts, "think")) if isinstance(parts, list) else ([], [])
+        text = "\n".join(texts) or message.get("text").text_or_none()
+        if text.strip():
+            yield _message("user" if message.get("isCreatedByUser").value is True else "assistant", text, "\n\n".join(thoughts))
 
 
 def _created(value: Value) -> float:

@@ -58,22 +58,42 @@ def to_json(chats: Sequence[Chat]) -> str:
     return json.dumps({"format": FORMAT, "version": VERSION, "chats": written}, ensure_ascii=False, indent=1)
 
 
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """`skipped`: why a chat of the file could not be read, one sentence each."""
+
+    chats: tuple[ImportedChat, ...]
+    skipped: tuple[str, ...] = ()
+
+
 def read_chats(text: str) -> tuple[ImportedChat, ...]:
-    """The chats of a file that have messages; at least one. Raises InvalidRequest, which names the chat and what is wrong."""
+    """The chats of a file, as `read_file` reads them."""
+    return read_file(text).chats
+
+
+def read_file(text: str) -> ReadFile:
+    """The chats of a file that have messages; at least one. One that cannot be read costs no other.
+
+    Raises InvalidRequest, which names what is wrong, if there is none.
+    """
     if len(text) > MAX_IMPORT_CHARS:
         raise InvalidRequest("the import", f"{len(text):,} characters", f"at most {MAX_IMPORT_CHARS:,} characters")
     values, is_own = _chats(_parsed(text.removeprefix("\ufeff")))
     if len(values) > MAX_CHATS:
         raise InvalidRequest("the import", f"{len(values):,} chats", f"at most {MAX_CHATS:,} chats")
-    chats = []
+    chats: list[ImportedChat] = []
+    refused: list[InvalidRequest] = []
     for number, value in enumerate(values, 1):
         chat = Value(value, f"chat {number}")
-        path = read_path(chat, is_own=is_own)
-        if path:
-            chats.append(ImportedChat(_title(read_title(chat), path), path))
+        try:
+            path = read_path(chat, is_own=is_own)
+            if path:
+                chats.append(ImportedChat(_title(read_title(chat), path), path))
+        except InvalidRequest as error:
+            refused.append(error)
     if not chats:
-        raise InvalidRequest("the import", "empty", "at least one chat with a message")
-    return tuple(chats)
+        raise refused[0] if refused else InvalidRequest("the import", "empty", "at least one chat with a message")
+    return ReadFile(tuple(chats), tuple(map(str, refused)))
 
 
 def title_of(text: str) -> str:

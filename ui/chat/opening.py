@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine import EngineError
@@ -16,6 +16,7 @@ from .session import ChatSession
 from .view import Update
 
 MAX_IMPORT_BYTES = 50_000_000
+MAX_REASONS = 5         # that are shown, of a file in which many chats cannot be read
 
 
 def arrive(context: Context, session: ChatSession, address: Mapping[str, Any]) -> Iterator[Update]:
@@ -55,10 +56,18 @@ def import_chats(context: Context, session: ChatSession, path: str | None) -> It
             content = file.read(MAX_IMPORT_BYTES + 1)
         if len(content) > MAX_IMPORT_BYTES:
             raise PageError("error.import_size")
-        chats = context.conversations.import_chats(session.owner, content.decode("utf-8-sig", errors="replace"))
+        imported = context.conversations.import_chats(session.owner, content.decode("utf-8-sig", errors="replace"))
     except (PageError, EngineError) as error:
         yield Update(problem=problem_box(error, context.language))
         return
-    session.turn_to(chats[-1])
-    done = browser_message("toast", text=text(context.language, "import.done", count=number(context.language, len(chats))))
-    yield from replies.show(context, session, to_browser=done)
+    session.turn_to(imported.chats[-1])
+    done = browser_message("toast", text=text(context.language, "import.done", count=number(context.language, len(imported.chats))))
+    yield from replies.show(context, session, to_browser=done, **_skipped(context, imported.skipped))
+
+
+def _skipped(context: Context, reasons: Sequence[str]) -> dict[str, str]:
+    """The chats of a file that could not be read, each with its reason."""
+    if not reasons:
+        return {}
+    count, shown = number(context.language, len(reasons)), " ".join(reasons[:MAX_REASONS])
+    return {"problem": problem_box(PageError("import.skipped", count=count, reasons=shown), context.language)}

@@ -20,13 +20,17 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class PageError(Exception):
-    """A request that the page itself refuses. Its text is the key of a sentence."""
+    """A request that the page itself refuses. Its text is the key of a sentence, `values` are put into it."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(key)
+        self.values = values
 
 
 def sentence(error: Exception, language: str) -> str:
     """The text that the visitor reads. An error that is not ours is logged and becomes a general sentence."""
     if isinstance(error, PageError):
-        return text(language, str(error))
+        return text(language, str(error), **error.values)
     if not isinstance(error, EngineError):
         log.error("unexpected error", exc_info=error)
         return text(language, "error.unexpected")

@@ -15,6 +15,10 @@ from engine.storage.records import Attachment
 
 TURKISH = "Şu ağacın gölgesinde öğle uykusuna yatan çocuğun düşü ışıl ışıldı. İĞNE, ÖĞRENCİ, ÇÖP, GÜZEL.\n"
 CHINESE = "今天天气很好，我们一起去公园散步吧。模型可以在本地运行。\n"
+TRADITIONAL = "今天的天氣很好，我們一起去公園散步。\n"
+JAPANESE = "今日はとても良い天気ですね。公園へ散歩に行きましょう。\n"
+KOREAN = "오늘 날씨가 아주 좋습니다. 공원으로 산책하러 갑시다.\n"
+RUSSIAN = "Привет, как дела? Это простой текст на русском языке.\n"
 
 
 def pdf(*objects: bytes, trailer: bytes = b"") -> bytes:
@@ -99,6 +103,13 @@ def identified(value: object) -> str:
     ("a.txt", TURKISH.encode("cp1254"), TURKISH),
     ("a.txt", "déjà vu à la carte, garçon".encode("cp1252"), "déjà vu à la carte, garçon"),
     ("a.csv", CHINESE.encode("gb18030"), CHINESE),
+    ("a.txt", CHINESE.encode("utf-16-le"), CHINESE),
+    ("a.txt", TRADITIONAL.encode("big5"), TRADITIONAL),
+    ("a.txt", JAPANESE.encode("shift_jis"), JAPANESE),
+    ("a.txt", KOREAN.encode("euc_kr"), KOREAN),
+    ("a.txt", RUSSIAN.encode("cp1251"), RUSSIAN),
+    ("a.txt", TURKISH.encode() + b"\xc3", TURKISH + "\ufffd"),
+    ("a.unheard-of", TURKISH.encode() + b"\xff" + TURKISH.encode(), TURKISH + "\ufffd" + TURKISH),
     ("Makefile", "all: ş\n".encode(), "all: ş\n"),
     ("a.unheard-of", b"plain", "plain"),
     ("a.log", b"\x1b[31mred\x1b[0m " * 9, "\x1b[31mred\x1b[0m " * 9),

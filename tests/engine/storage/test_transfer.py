@@ -8,7 +8,7 @@ from engine.errors import InvalidRequest
 from engine.messages import GenerationOptions, Usage
 from engine.storage.formats import MAX_MESSAGES
 from engine.storage.records import Attachment, Chat, ChatMessage, ChatSummary
-from engine.storage.transfer import MAX_CHATS, MAX_IMPORT_CHARS, ImportedChat, read_chats, title_of, to_json, to_markdown
+from engine.storage.transfer import MAX_CHATS, MAX_IMPORT_CHARS, ImportedChat, read_chats, read_file, title_of, to_json, to_markdown
 
 ASKED = ChatMessage("user", "Merhaba, 你好 👋", id=3, created=1_760_000_000.5, versions=(3, 5),
                     attachments=(Attachment("a.txt", "file\ntext", 4), Attachment("b.md", "")))
@@ -112,7 +112,7 @@ def test_a_tree_without_a_chosen_message_shows_its_last_one() -> None:
     ("[" * 100_000, "the import at line 1"),
     ('{"messages": ' + "9" * 5000 + "}", "the import at line 1"),
     ("null", "the import"), ("3", "the import"), ('"text"', "the import"), ("NaN", "the import"), ("{}", "chat 1"), ("[]", "the import"),
-    ("[[]]", "chat 1"), ("[null]", "chat 1"), (json.dumps([{"messages": TURNS}, 5]), "chat 2"),
+    ("[[]]", "chat 1"), ("[null]", "chat 1"),
     ('{"messages": {}}', "messages of chat 1"), ('{"messages": null}', "messages of chat 1"), ('{"messages": [[]]}', "message 1 of chat 1"),
     ('{"messages": [{}]}', "role of message 1 of chat 1"),
     ('{"messages": [{"role": "tool", "content": "x"}]}', "role of message 1 of chat 1"),
@@ -135,7 +135,7 @@ def test_a_tree_without_a_chosen_message_shows_its_last_one() -> None:
     (open_webui({"a": {"role": "user", "content": 5}}, "a"), "content of message 'a' of messages of history of chat of chat 1"),
     (chatgpt([], None), "mapping of chat 1"), (chatgpt({"a": None}, "a"), "message 'a' of mapping of chat 1"),
     (chatgpt({"a": {"message": []}}, "a"), "message of message 'a' of mapping of chat 1"),
-    (chatgpt({"a": {"message": {"author": "x"}}}, "a"), "author of message of message 'a' of mapping of chat 1"),
+    (chatgpt({"a": {"message": {"author": "x", "content": {}}}}, "a"), "author of message of message 'a' of mapping of chat 1"),
     (chatgpt({"a": {"parent": "a", "message": None}}, "a"), "mapping of chat 1"),
     (own([], 2), "version of the import"), (own([], None), "version of the import"), (own([], [1]), "version of the import"),
     ('{"format": "mindcubes-chats", "version": 1}', "chats of the import"),
@@ -181,3 +181,76 @@ def test_a_title_is_the_first_words_without_marks(text: str, title: str) -> None
 def test_the_title_comes_from_the_first_question() -> None:
     turns = [{"role": "assistant", "content": "Welcome"}, {"role": "user", "content": "## What is\nthis?"}]
     assert read_chats(json.dumps({"messages": turns, "title": " "}))[0].title == "What is"
+
+
+# --- what other programs write ---
+
+def node(parent: str | None, role: str, content: object, **more: object) -> dict[str, object]:
+    return {"parent": parent, "message": {"author": {"role": role}, "content": content, **more}}
+
+
+def said(*parts: object) -> dict[str, object]:
+    return {"content_type": "text", "parts": list(parts)}
+
+
+HI, HELLO = node(None, "user", said("hi")), node("a", "assistant", said("hello"))
+
+
+@pytest.mark.parametrize("odd", [5, None, [], {"title": "x", "mapping": None}, {"mapping": {"a": node(None, "user", said("q"))["message"]}},
+                                 {"mapping": {"a": {"message": {"author": None, "content": said("q")}}}}, {"messages": [{"role": "tool"}]}])
+def test_a_chat_that_cannot_be_read_costs_no_other_and_is_named(odd: object) -> None:
+    (whole,) = json.loads(chatgpt({"a": HI, "b": HELLO}, "b"))
+    found = read_file(json.dumps([whole, odd, whole]))
+    assert len(found.chats) == 2
+    assert all("chat 2" in reason for reason in found.skipped)
+
+
+def lines(text: str) -> list[tuple[str, str, str]]:
+    (chat,) = read_chats(text)
+    return [(message.role, message.text, message.thoughts) for message in chat.path]
+
+
+@pytest.mark.parametrize("hidden", [
+    node(None, "user", said("a profile"), metadata={"is_visually_hidden_from_conversation": True}),
+    node(None, "assistant", said("old"), weight=0.0),
+    node(None, "assistant", None), node(None, "assistant", said({"content_type": "image_asset_pointer"}))],
+    ids=["a profile", "replaced", "without content", "a picture"])
+def test_what_chatgpt_never_showed_is_left_out(hidden: dict[str, object]) -> None:
+    nodes = {"x": hidden, "a": {**HI, "parent": "x"}, "b": HELLO}
+    assert lines(chatgpt(nodes, "b")) == [("user", "hi", ""), ("assistant", "hello", "")]
+
+
+def test_what_was_spoken_is_its_transcript() -> None:
+    spoken = {"content_type": "multimodal_text", "parts": [{"content_type": "audio_transcription", "text": "hi"},
+                                                           {"content_type": "audio_asset_pointer"}]}
+    assert lines(chatgpt({"a": node(None, "user", spoken), "b": HELLO}, "b")) == [("user", "hi", ""), ("assistant", "hello", "")]
+
+
+def test_chatgpts_thoughts_belong_to_the_answer_after_them() -> None:
+    thoughts = {"content_type": "thoughts", "thoughts": [{"summary": "s", "content": "first"}, {"summary": "t", "content": "second"}]}
+    nodes = {"a": HI, "t": node("a", "assistant", thoughts), "b": {**HELLO, "parent": "t"}}
+    assert lines(chatgpt(nodes, "b")) == [("user", "hi", ""), ("assistant", "hello", "first\n\nsecond")]
+
+
+@pytest.mark.parametrize("answer", [
+    "<think>\na < b\n</think>\n\nHello", "[THINK]a < b[/THINK]Hello",
+    '<details type="reasoning" done="true" duration="5">\n<summary>Thought for 5 seconds</summary>\n&gt; a &lt; b\n</details>\nHello'],
+    ids=["think", "mistral", "open webui"])
+def test_thoughts_in_an_answer_become_thoughts(answer: str) -> None:
+    messages = [{"role": "user", "content": answer}, {"role": "assistant", "content": answer}]
+    assert lines(json.dumps({"messages": messages})) == [("user", answer, ""), ("assistant", "Hello", "a < b")]
+
+
+def test_pictures_of_open_webui_are_left_out() -> None:
+    picture = [{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]
+    nodes = {"a": {"role": "user", "content": picture}, "b": {"role": "assistant", "content": "a cat", "parentId": "a"}}
+    assert lines(open_webui(nodes, "b")) == [("user", "what is this?", ""), ("assistant", "a cat", "")]
+
+
+def test_librechat_is_read_with_its_thoughts_and_its_last_branch() -> None:
+    messages = [
+        {"messageId": "a", "parentMessageId": "0000", "isCreatedByUser": True, "text": "hi"},
+        {"messageId": "b", "parentMessageId": "a", "isCreatedByUser": False, "text": "an older answer"},
+        {"messageId": "c", "parentMessageId": "a", "isCreatedByUser": False, "text": "",
+         "content": [{"type": "think", "think": "hm"}, {"type": "text", "text": "hello"}, {"type": "tool_call", "tool_call": {}}]}]
+    assert lines(json.dumps({"title": "A chat", "messages": messages})) == [("user", "hi", ""), ("assistant", "hello", "hm")]
