@@ -180,6 +180,7 @@ class AgentLoop:
         if sandbox is None:
             return None
         yield Running(work.steps)
+        sandbox.reset()         # nothing that an earlier attempt left behind may make this program fail, or work
         is_interrupted = False
         with closing(sandbox.stream(code, self._options.run_timeout_s)) as events:
             for event in events:
@@ -194,7 +195,7 @@ class AgentLoop:
                     case StillRunning(seconds):
                         yield Waiting(0, seconds)
                     case _:
-                        pass        # Restarted: complete programs do not depend on earlier variables
+                        pass        # Restarted: every program is whole
         raise AssertionError("a run ends with its result")
 
     def _outcome_of_run(self, work: CurrentTask) -> Outcome | None:

@@ -1,13 +1,14 @@
 """Finds the program in a reply: its fenced Python block.
 
-Of several Python blocks the last complete one is taken, because a model that corrects itself does so further down. A block
-without a language is taken only if no block is tagged as Python and it looks like a program; blocks in other languages are
-prose. Never runs anything, never raises.
+Of several Python blocks the last complete one is taken, because a model that corrects itself does so further down, together with
+the earlier ones that define what it uses. A block without a language is taken only if no block is tagged as Python and it looks
+like a program; blocks in other languages are prose. Never runs anything, never raises.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import textwrap
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from .events import joined
 
 PYTHON = frozenset({"python", "py", "python3", "py3", "ipython"})
 OPENING = re.compile(r"^(?P<lead>[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n]*)$")
+# Behind words, only with a language: three backticks in the middle of a line are more often quoted than opened.
+OPENING_BEHIND_WORDS = re.compile(
+    r"^(?P<words>[^`\n]*\S[^`\n]*?)(?P<fence>`{3,})[ \t]*(?P<info>(?:python|py|ipython)[23]?)[ \t]*$", re.IGNORECASE)
 # An untagged block needs such a line to be taken as a program: sample output rarely has one.
 STATEMENT = re.compile(
     r"^\s*(import \w|from \w[\w.]* import |def \w+\(|class \w+|for .+ in .+:|while .+:|if .+:|with .+:|try:|print\()", re.MULTILINE)
@@ -58,8 +62,11 @@ def parse(text: str) -> ParsedReply:
     block = _program(found)
     if block is None:
         return ParsedReply(text, text.strip(), None)
-    after = IMITATED.split(text[block.end:])[0]
-    return ParsedReply(text, joined(text[: block.start], after), block.code, not block.is_closed)
+    used = [*_definitions(block, found[:found.index(block)]), block]
+    starts, ends = [each.start for each in used], [each.end for each in used]
+    between = [text[end:start] for end, start in zip([0, *ends], starts, strict=False)]
+    prose = joined(*between, IMITATED.split(text[block.end:])[0])
+    return ParsedReply(text, prose, "\n\n".join(each.code for each in used), not block.is_closed)
 
 
 def blocks(text: str) -> Iterator[CodeBlock]:
@@ -70,29 +77,44 @@ def blocks(text: str) -> Iterator[CodeBlock]:
         starts.append(starts[-1] + len(line))
     at = 0
     while at < len(lines):
-        opening = OPENING.match(lines[at].rstrip("\n"))
-        if opening is None or ("`" in opening["info"] and opening["fence"][0] == "`"):
+        opening = _opening(lines[at].rstrip("\n"))
+        if opening is None:
             at += 1
             continue
         closing = _closing(lines, at, opening["fence"])
-        end = len(lines) if closing is None else closing
-        code = _dedented(lines[at + 1: end], len(opening["lead"].expandtabs(4)))
+        end, last_code = (len(lines), "") if closing is None else closing
+        lead = opening["lead"] if "lead" in opening.re.groupindex else ""
+        code = _dedented([*lines[at + 1: end], *([last_code] if last_code else [])], len(lead.expandtabs(4)))
         last = min(end, len(lines) - 1)
         info = opening["info"].strip().lower()
-        yield CodeBlock(re.split(r"[\s{},:]", info.lstrip("{."))[0], code, starts[at], starts[last + 1], closing is not None)
+        start = starts[at] + (len(opening["words"]) if "words" in opening.re.groupindex else 0)
+        yield CodeBlock(re.split(r"[\s{},:]", info.lstrip("{."))[0], code, start, starts[last + 1], closing is not None)
         at = end + 1
 
 
-def _closing(lines: list[str], opened: int, fence: str) -> int | None:
-    """The line of the fence that closes a block: the first candidate, or a later one if the program compiles only up to there.
+def _opening(line: str) -> re.Match[str] | None:
+    opening = OPENING.match(line)
+    if opening is None:
+        return OPENING_BEHIND_WORDS.match(line)
+    return None if "`" in opening["info"] and opening["fence"][0] == "`" else opening
 
-    (A program may contain fences itself, in a string that it prints.)
+
+def _closing(lines: list[str], opened: int, fence: str) -> tuple[int, str] | None:
+    """The line of the fence that closes a block, and the code before the fence on that line.
+
+    The first candidate, or a later one if the program compiles only up to there: a program may contain fences itself, in a string
+    that it prints. Some models write a mark of their own behind the fence, or the fence behind the last line of code.
     """
-    pattern = re.compile(rf"^[ \t]*{re.escape(fence[0])}{{{len(fence)},}}[ \t]*$")
-    candidates = [at for at in range(opened + 1, len(lines)) if pattern.match(lines[at].rstrip("\n"))]
-    if len(candidates) < 2 or '"""' not in "".join(lines[opened: candidates[0]]).replace("'''", '"""'):
+    mark = re.escape(fence[0])
+    pattern = re.compile(rf"^(?P<code>(?:.*[^\s{mark}])?)[ \t]*{mark}{{{len(fence)},}}[ \t]*(?:</?[\w|]+>)?[ \t]*$")
+    found = [(at, closing["code"]) for at in range(opened + 1, len(lines)) if (closing := pattern.match(lines[at].rstrip("\n")))]
+    candidates = [(at, code) for at, code in found if not code.strip()] or found[:1]
+    earlier = next(((at, code) for at, code in found if code.strip() and "#" not in code and (not candidates or at < candidates[0][0])), None)
+    if earlier is not None and compiles(_dedented([*lines[opened + 1: earlier[0]], earlier[1]], 0)):
+        return earlier
+    if len(candidates) < 2 or '"""' not in "".join(lines[opened: candidates[0][0]]).replace("'''", '"""'):
         return candidates[0] if candidates else None
-    return next((at for at in candidates if compiles(_dedented(lines[opened + 1: at], 0))), candidates[0])
+    return next(((at, code) for at, code in candidates if compiles(_dedented(lines[opened + 1: at], 0))), candidates[0])
 
 
 def _dedented(lines: list[str], indent: int) -> str:
@@ -105,6 +127,38 @@ def _program(found: list[CodeBlock]) -> CodeBlock | None:
     plain = [block for block in found if not block.language and STATEMENT.search(block.code)]
     usable = tagged or plain
     return next((block for block in reversed(usable) if block.is_closed), usable[-1] if usable else None)
+
+
+def _definitions(block: CodeBlock, earlier: list[CodeBlock]) -> list[CodeBlock]:
+    """The earlier Python blocks that define names which `block` uses without defining them, and what those need in turn."""
+    needed, used = _free_names(block.code), list[CodeBlock]()
+    for each in reversed(earlier):
+        if each.language in PYTHON and each.is_closed and needed & _defined_names(each.code):
+            used.insert(0, each)
+            needed = (needed - _defined_names(each.code)) | _free_names(each.code)
+    return used
+
+
+def _defined_names(code: str) -> frozenset[str]:
+    """Names that a program binds at its top level."""
+    names: set[str] = set()
+    for node in getattr(_tree(code), "body", ()):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        else:
+            names |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    return frozenset(names)
+
+
+def _free_names(code: str) -> frozenset[str]:
+    """Names that a program uses and binds nowhere."""
+    nodes = list(ast.walk(tree)) if (tree := _tree(code)) is not None else []
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    bound = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return frozenset(read - bound - _defined_names(code) - frozenset(dir(builtins)))
 
 
 def without_thoughts(text: str) -> str:

@@ -52,7 +52,7 @@ class StillRunning:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """The previous program was killed, so this one starts without its variables. Its files are still there."""
+    """The previous program was killed, or the session reset, so this one starts without its variables. Its files are still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ SandboxEvent = StdoutPiece | StillRunning | Restarted | RunResult
 
 
 class Sandbox(Protocol):
-    """One session. Variables live until it is closed or a program has to be killed."""
+    """One session. Variables live until it is reset or closed, or until a program has to be killed."""
 
     @property
     def tier(self) -> str: ...
@@ -88,6 +88,10 @@ class Sandbox(Protocol):
 
     def stream(self, code: str, timeout_s: float = 5.0) -> Generator[SandboxEvent, None, None]:
         """Start the program at once; the last event is the RunResult. Closing the generator interrupts it. Raises as `run` does."""
+        ...
+
+    def reset(self) -> None:
+        """Give the next program a new interpreter, as if none had run before; files stay. Raises EngineBusy while a program runs."""
         ...
 
     def interrupt(self) -> None:

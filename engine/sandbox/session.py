@@ -33,6 +33,7 @@ class SandboxSession:
             raise SandboxUnavailable(f"no folder could be made for it: {error.strerror}") from error
         self._guests: list[Guest] = []              # one; none after it was killed
         self._run: ProgramRun | None = None
+        self._has_run = False                       # whether a program has run in the present guest
         self._lock = threading.Lock()
         self._release = weakref.finalize(self, _release, self._guests, self._files, os.getpid())
         try:
@@ -58,6 +59,14 @@ class SandboxSession:
         # In a thread, so that limits hold even if nobody reads the events.
         threading.Thread(target=self._drive, args=(run, code, timeout_s, is_restarted, events), name="sandbox-run", daemon=True).start()
         return _follow(run, events)
+
+    def reset(self) -> None:
+        with self._lock:
+            if self._run is not None:
+                raise EngineBusy("a program is running in this sandbox", "Stop it, or wait for its end.")
+            while self._guests and self._has_run:
+                self._guests.pop().close()
+            self._has_run = False
 
     def interrupt(self) -> None:
         if (run := self._run) is not None:
@@ -91,6 +100,7 @@ class SandboxSession:
             is_restarted = not self._guests
             if is_restarted:
                 self._guests.append(self._new_guest(self._files, self._limits))
+            self._has_run = True
             self._run = ProgramRun(self._guests[0], self._files, self._limits, events.put)
             return self._run, is_restarted
 

@@ -8,6 +8,7 @@ program and of its last.
 
 from __future__ import annotations
 
+import ast
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
     from ...runtime.engine import Engine
 
+# One after the other in one namespace: each may begin with imports from __future__.
+RUN_PARTS = ("names = {{'__name__': 'solution'}}\nfor part in {parts!r}:\n"
+             "    exec(compile(part, 'solution.py', 'exec', dont_inherit=True), names)\n")
 TEST_S = 10.0           # of one problem's tests
 MAX_TOKENS = 768        # of one program
 
@@ -92,13 +96,30 @@ def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, contr
                 yield event.code
 
 
+def _solution(problem: Problem, code: str) -> tuple[str, ...]:
+    """The prompt and a whole program, or, if the program does not define the function, its continuation of the prompt."""
+    try:
+        defined = {node.name for node in ast.parse(code).body if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef))}
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        defined = set()
+    if problem.entry_point not in defined:
+        return (f"{problem.prompt.rstrip(chr(10))}\n{code}",)
+    try:
+        ast.parse(problem.prompt)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):     # its last function has no body, not even a text
+        return f"{problem.prompt.rstrip()}\n    pass\n", code
+    return problem.prompt, code
+
+
 def passes(problem: Problem, code: str, is_public: bool = False) -> bool:
     """Whether a program passes the tests, in a fresh session. The prompt comes first: its imports and helpers belong to it.
 
-    A random word is printed after the tests, so that a program that exits early does not pass.
+    As in the original harness (github.com/openai/human-eval, execution.py), nothing of it is `__main__`. A random word is printed
+    after the tests, so that a program that exits early does not pass.
     """
     word = secrets.token_hex(16)
-    program = "\n\n".join((problem.prompt, code, problem.test, f"check({problem.entry_point})\nprint({word!r})\n"))
+    parts = (*_solution(problem, code), problem.test, f"check({problem.entry_point})\nprint({word!r})\n")
+    program = RUN_PARTS.format(parts=list(parts))
     with open_sandbox(is_public=is_public) as sandbox:
         result = sandbox.run(program, TEST_S)
     return result.ok and result.stdout.rstrip().endswith(word)

@@ -118,6 +118,9 @@ class UnconfinedSandbox:
             time.sleep(0.05)
         yield RunResult(False, "", "Stopped. Variables are kept.", (), time.monotonic() - started, killed=False)
 
+    def reset(self) -> None:
+        """Each of its programs has a namespace of its own anyway."""
+
     def interrupt(self) -> None:
         self.interrupts += 1
 

@@ -230,6 +230,8 @@ def test_without_a_sandbox_the_program_is_shown_and_not_run() -> None:
         def folder(self) -> Path:
             raise SandboxUnavailable("no kernel locks")
 
+        def reset(self) -> None: ...
+
         def stream(self, code: str, timeout_s: float) -> object:
             raise SandboxUnavailable("no kernel locks")
 

@@ -35,7 +35,9 @@ INDENTED = "   for i in range(2):\n       print(i)"
     f"```python\n{CODE}\n```\nFor example:\n```python\nprint(",
     f"Use `print` or ``` in text.\n```python\n{CODE}\n```",
     f"A thought with ```python\nprint('thought')\n```\n</think>\n```python\n{CODE}\n```",
-], ids=range(22))
+    f"```python\n{CODE}```", f"```python\n{CODE}  ```\nMore.", f"The code: ```python\n{CODE}\n```\n", f"The code:```py\n{CODE}\n```",
+    f"```py\n{CODE}\n```<end_code>", f"```python\n{CODE}\n``` <|im_end|>", f"~~~python\n{CODE}\n~~~</code>",
+], ids=range(29))
 def test_the_program_is_found(reply: str) -> None:
     assert parse(reply).code == CODE
 
@@ -108,3 +110,29 @@ def test_programs_that_differ_in_comments_and_spacing_are_the_same() -> None:
     assert normalised("print( 1 )  # one") == normalised("\n\nprint(1)")
     assert normalised("print(1)") != normalised("print(2)")
     assert normalised("print(1") == normalised("print(1\n")
+
+
+AREA = "def area(r):\n    return math.pi * r"
+FUNCTION, USE = "def double(x):\n    return 2 * x", "print(double(21))"
+
+
+@pytest.mark.parametrize(("blocks", "expected"), [
+    ((FUNCTION, USE), (FUNCTION, USE)),
+    (("import math", FUNCTION, "print(math.pi, double(1))"), ("import math", FUNCTION, "print(math.pi, double(1))")),
+    (("import math", AREA, "print(area(1))"), ("import math", AREA, "print(area(1))")),
+    ((FUNCTION, "print('a first try')", USE), (FUNCTION, USE)),
+    ((FUNCTION, f"{FUNCTION}\n{USE}"), (f"{FUNCTION}\n{USE}",)),
+    ((USE, "print(1)"), ("print(1)",)),
+    (("x = 1", "for x in range(3):\n    print(x)"), ("for x in range(3):\n    print(x)",))],
+    ids=["a function and its use", "an import and a function", "what is needed in turn", "only what is needed", "a whole program",
+         "a correction", "a name of its own"])
+def test_blocks_that_belong_together_are_one_program(blocks: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    reply = parse("First.\n\n" + "\n\nThen:\n\n".join(f"```python\n{block}\n```" for block in blocks) + "\n\nLast.")
+    assert reply.code == "\n\n".join(expected)
+    assert reply.prose.startswith("First.")
+    assert reply.prose.endswith("Last.")
+
+
+@pytest.mark.parametrize("program", ["print('```')", "text = 'x'  # ```\nprint(text)"])
+def test_a_fence_inside_a_line_of_code_closes_nothing(program: str) -> None:
+    assert parse(f"```python\n{program}\nprint(1)\n```").code == f"{program}\nprint(1)"

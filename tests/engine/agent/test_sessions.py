@@ -115,10 +115,11 @@ def test_two_runs_share_neither_variables_nor_files(open_sessions: Open) -> None
     yours = ended(agent_sessions, agent_sessions.start("you", None, "x"), "you")
     agent_sessions.delete("you", yours.id)
     other = ended(agent_sessions, agent_sessions.start("you", None, "y"), "you")
-    snapshot = ended(agent_sessions, agent_sessions.run_code("me", mine.id, "import os; print(sorted(os.listdir()), secret)"))
-    assert snapshot.last.steps[-1].stdout == "['mine.txt'] 1\n"
-    snapshot = ended(agent_sessions, agent_sessions.run_code("you", other.id, "print(os.getcwd())"), "you")
-    assert "NameError" in snapshot.last.steps[-1].error
+    show = "import os; open('more.txt', 'w').close(); print(sorted(os.listdir()))"
+    snapshot = ended(agent_sessions, agent_sessions.run_code("me", mine.id, show))
+    assert snapshot.last.steps[-1].stdout == "['mine.txt', 'more.txt']\n"
+    snapshot = ended(agent_sessions, agent_sessions.run_code("you", other.id, "import os; print(os.listdir())"), "you")
+    assert snapshot.last.steps[-1].stdout == "['mine.txt']\n"
 
 
 # --- approval, and programs of a person ---

@@ -286,3 +286,27 @@ def test_a_guest_has_no_capabilities_and_a_lower_priority(sandbox: JailSession) 
     assert {facts[name] for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {"0" * 16}
     assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
     assert os.getpriority(os.PRIO_PROCESS, sandbox._guests[0].pid) >= 10
+
+
+# --- a new interpreter ---
+
+def test_after_a_reset_no_variable_module_or_memory_is_left_but_files_are(sandbox: JailSession) -> None:
+    sandbox.run("sum = 1\nblock = bytearray(200_000_000)\nopen('kept.txt', 'w').write('x')\n"
+                "import json; json.dumps = None")
+    sandbox.reset()
+    result = sandbox.run("import json, os\nprint(sum([1, 2]), json.dumps(os.listdir()), 'block' in globals())")
+    assert result.stdout == '3 ["kept.txt"] False\n'
+    assert result.is_restarted
+
+
+def test_a_reset_of_a_session_in_which_nothing_ran_changes_nothing(sandbox: JailSession) -> None:
+    sandbox.reset()
+    assert not sandbox.run("print(1)").is_restarted
+
+
+def test_a_session_is_not_reset_while_a_program_runs(sandbox: JailSession) -> None:
+    events = sandbox.stream("import time; print('begun', flush=True); time.sleep(30)", 60.0)
+    next(events)
+    with pytest.raises(EngineBusy):
+        sandbox.reset()
+    events.close()

@@ -29,6 +29,22 @@ def test_a_program_passes_when_all_tests_do(code: str, is_right: bool) -> None:
     assert passes(DOUBLE, code) is is_right
 
 
+@pytest.mark.parametrize("code", [
+    "def double(n):\n    return 2 * n\n\nif __name__ == '__main__':\n    print(double(int(input())))",
+    "import unittest\ndef double(n):\n    return 2 * n\n\nif __name__ == '__main__':\n    unittest.main()",
+    "import sys\ndef double(n):\n    return 2 * n\n\nif __name__ == '__main__':\n    sys.exit(0)",
+    "from __future__ import annotations\n\ndef double(n: int) -> int:\n    return 2 * n",
+    "    return floor(2 * n)", "def helper(n):\n    return 2 * n\n\ndouble = helper\ndef double(n):\n    return helper(n)"],
+    ids=["reads input", "unit tests", "exits", "future", "only the body", "two functions"])
+def test_right_programs_of_every_form_pass(code: str) -> None:
+    assert passes(DOUBLE, code)
+
+
+@pytest.mark.parametrize("prompt", ["def double(n):\n    # twice n\n", "import math\ndef double(n):", 'def double(n):\n    """Twice n."""'])
+def test_a_prompt_whose_function_has_no_body_can_be_answered_with_a_whole_program(prompt: str) -> None:
+    assert passes(Problem(prompt, "double", DOUBLE.test), "def double(n):\n    return 2 * n")
+
+
 def test_the_built_in_model_is_scored_by_its_programs(builtin_engine: Engine) -> None:
     problem = {"prompt": "# print the factorial of 5\n", "entry_point": "str",
                "test": "def check(candidate):\n    assert candidate(1) == '1'"}
