@@ -13,7 +13,7 @@ run: $(VENV)/.run
 test: $(VENV)/.dev $(VENV)/node_modules/axe-core
 	sh scripts/ensure_browser.sh
 	$(BIN)/python -m engine.sandbox || true    # without it the tests of the wasm sandbox are skipped
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder     # the browser files, which take longest, first
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder     # the browser files, which take longest, first
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -109,7 +109,8 @@ def _closing(lines: list[str], opened: int, fence: str) -> tuple[int, str] | Non
     pattern = re.compile(rf"^(?P<code>(?:.*[^\s{mark}])?)[ \t]*{mark}{{{len(fence)},}}[ \t]*(?:</?[\w|]+>)?[ \t]*$")
     found = [(at, closing["code"]) for at in range(opened + 1, len(lines)) if (closing := pattern.match(lines[at].rstrip("\n")))]
     candidates = [(at, code) for at, code in found if not code.strip()] or found[:1]
-    earlier = next(((at, code) for at, code in found if code.strip() and "#" not in code and (not candidates or at < candidates[0][0])), None)
+    behind_code = [(at, code) for at, code in found if code.strip() and "#" not in code]
+    earlier = next((each for each in behind_code if not candidates or each[0] < candidates[0][0]), None)
     if earlier is not None and compiles(_dedented([*lines[opened + 1: earlier[0]], earlier[1]], 0)):
         return earlier
     if len(candidates) < 2 or '"""' not in "".join(lines[opened: candidates[0][0]]).replace("'''", '"""'):
