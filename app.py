@@ -11,6 +11,7 @@ import argparse
 import gc
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError
 from engine.runtime import LoadJob
 from engine.sandbox import prepare_sandboxes
 
+END_S = 9.0         # Docker kills after 10
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Start the page.")
@@ -28,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_verbose = parser.parse_args(arguments).verbose
     logging.basicConfig(level=logging.INFO if is_verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _end)     # what Spaces, Docker and systemd send
     gc.disable()        # collecting garbage among freshly imported modules takes a fifth of the start
     try:
         settings = Settings.from_env()
@@ -49,11 +53,10 @@ def serve(engine: Engine, settings: Settings) -> None:
     library, agent_sessions = Library(engine, conversations), AgentSessions(engine)
     benchmarks = Benchmarks(engine, library.jobs)
     try:
-        from ui.app import build_app, launch_arguments  # Gradio is imported while the model is being loaded
+        from ui.app import build_app, launch  # Gradio is imported while the model is being loaded
 
         page = build_app(engine, conversations, library, agent_sessions, benchmarks)
-        _, address, _ = page.launch(server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings),
-                                    prevent_thread_lock=True, quiet=True, **launch_arguments(engine))
+        address = launch(page, engine, server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings))
         _say(f"Open {address}   (Ctrl+C ends it)")
         threading.Thread(target=prepare_sandboxes, args=(settings.data_dir,), kwargs={"is_public": settings.is_public}, name="sandboxes",
                          daemon=True).start()
@@ -64,6 +67,14 @@ def serve(engine: Engine, settings: Settings) -> None:
         agent_sessions.close()
         library.jobs.close()
         engine.close()
+
+
+def _end(number: int, frame: object) -> None:
+    """End as Ctrl+C does, and within END_S even if something hangs."""
+    watchdog = threading.Timer(END_S, os._exit, (128 + number,))
+    watchdog.daemon = True
+    watchdog.start()
+    raise KeyboardInterrupt
 
 
 def _report(load: LoadJob) -> None:

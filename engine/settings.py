@@ -56,6 +56,7 @@ class Settings:
     max_waiting: int = 32                   # public mode: replies in progress before new ones are refused
     idle_unload_s: int = 0                  # unload a model after this long without use; the next message loads it again. 0: never
     allowed_models: tuple[str, ...] = ()    # public mode: models that may be loaded besides those of the catalog
+    allowed_hosts: tuple[str, ...] = ()     # names under which the page may be opened besides localhost and addresses
     can_sign_in: bool = False               # on a Space that offers to sign in with Hugging Face (hf_oauth)
     operator: str = ""                      # public mode: the account that may change the model at any time
 
@@ -83,10 +84,14 @@ class Settings:
             is_public=on_space or values.get("MINDCUBES_PUBLIC", "").lower() in ("1", "true", "yes"),
             max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
             idle_unload_s=60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
-            allowed_models=tuple(filter(None, (each.strip() for each in values.get("MINDCUBES_ALLOWED_MODELS", "").split(",")))),
+            allowed_models=_names(values, "MINDCUBES_ALLOWED_MODELS"), allowed_hosts=_names(values, "MINDCUBES_ALLOWED_HOSTS"),
             can_sign_in=on_space and all(values.get(name) for name in OAUTH),
             operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
         )
+
+
+def _names(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(filter(None, (each.strip() for each in values.get(name, "").split(","))))
 
 
 def _number(values: Mapping[str, str], name: str, default: int, low: int = 0) -> int:

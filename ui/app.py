@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta
 
@@ -21,6 +22,7 @@ from .chat.welcome import welcome_html
 from .compat import slow_down_queue
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
+from .request_guard import RequestGuard
 from .shared.context import QUICK, PageBuilder, build_services, changes
 from .shared.errors import shown
 from .shared.jobs import strip_html
@@ -61,6 +63,13 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
     page.queue(default_concurrency_limit=MAX_REPLIES)
     slow_down_queue(page)
     return page
+
+
+def launch(page: gr.Blocks, engine: Engine, **address: Any) -> str:
+    """Serve the page, and return where. Requests of other sites are refused."""
+    guard = Middleware(RequestGuard, settings=engine.settings)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [guard]}, **launch_arguments(engine), **address)
+    return str(url)
 
 
 def launch_arguments(engine: Engine) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 QUEUE_S = 0.02          # the latest that a waiting event begins
 PROGRESS_S = 1.0        # nothing here reports progress by Gradio's means
@@ -20,6 +22,15 @@ def event_data(event: gr.EventData) -> dict[str, Any]:
     """
     data = event._data
     return data if isinstance(data, dict) else {}
+
+
+def put_first(app: Starlette, middleware: Middleware) -> None:
+    """Let `middleware` see every request before Gradio's own, one of which lets any origin in.
+
+    Gradio adds its own while it launches, outside of those that are given to it; Starlette takes none after that.
+    """
+    app.user_middleware.insert(0, middleware)
+    app.middleware_stack = app.build_middleware_stack()
 
 
 def slow_down_queue(page: gr.Blocks) -> None:

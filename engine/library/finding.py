@@ -24,7 +24,7 @@ class Finder:
         self._engine, self._hub, self._permissions = engine, hub, permissions
 
     def find(self, typed: str, visitor: Visitor, revision: str | None) -> FoundModel:
-        place = resolve(typed, is_public=self._engine.settings.is_public)
+        place = resolve(typed, self._engine.settings)
         if isinstance(place, LocalModel):
             return _in_folder(place.name, place.folder, "builtin" if place.name == BUILTIN else "folder")
         try:

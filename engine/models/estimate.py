@@ -107,7 +107,7 @@ def tokens_per_second(shape: ModelShape, quantization: Quantization, hardware: H
 
 def find_shape(model: str, settings: Settings) -> ModelShape:
     """The shape of a model from its folder, its cached copy or the hub. Raises what `estimate_fit` raises."""
-    place = resolve(model, is_public=settings.is_public)
+    place = resolve(model, settings)
     if isinstance(place, LocalModel):
         return read_shape(place.folder, read_config(place.folder, model).to_dict(), model)
     repo, hub = place.name, Hub(settings)

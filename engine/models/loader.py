@@ -47,7 +47,7 @@ def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str
     HubUnreachable, DownloadBroken.
     """
     try:
-        place = resolve(spec.model, is_public=settings.is_public)
+        place = resolve(spec.model, settings)
     except InvalidRequest as error:
         raise ModelNotFound(spec.model, "the hub" if settings.is_public else "this machine") from error
     if isinstance(place, LocalModel):

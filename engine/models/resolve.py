@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import ModelNotFound
 from ..hub.hub import parse_model_name
-from ..settings import BUILTIN
+from ..settings import BUILTIN, Settings
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 PATH_STARTS = ("/", "~", ".", "\\")
@@ -31,8 +31,8 @@ class HubRepo:
     name: str
 
 
-def resolve(typed: str, *, is_public: bool) -> LocalModel | HubRepo:
-    """What `typed` stands for; on a public page it never stands for a folder.
+def resolve(typed: str, settings: Settings) -> LocalModel | HubRepo:
+    """What `typed` stands for; on a public page it never stands for a folder, except the one that the operator's settings name.
 
     A relative path without a leading dot counts only if that folder has a config.json: owner/name looks the same.
     Raises ModelNotFound for a path that leads nowhere, and InvalidRequest for a text that is no name at all.
@@ -40,7 +40,7 @@ def resolve(typed: str, *, is_public: bool) -> LocalModel | HubRepo:
     typed = typed.strip()
     if typed.lower() == BUILTIN:
         return LocalModel(BUILTIN, BUILTIN_FOLDER)
-    folder = None if is_public else _folder(typed)
+    folder = None if settings.is_public and typed != settings.model.strip() else _folder(typed)
     return LocalModel(str(folder), folder) if folder is not None else HubRepo(parse_model_name(typed))
 
 

@@ -55,7 +55,7 @@ def find_saved(spec: ModelSpec, settings: Settings) -> SavedModel | None:
 def is_current(saved: SavedModel, settings: Settings) -> bool:
     """Whether the source is unchanged since the copy was made, or is gone."""
     try:
-        place = resolve(saved.model, is_public=settings.is_public)
+        place = resolve(saved.model, settings)
     except (ModelNotFound, InvalidRequest):     # a folder that is gone
         return True
     if isinstance(place, LocalModel):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..checkpoint.shape import Tensor
 from ..compat.bitsandbytes import packs_rows_on_cpu
+from ..compat.transformers import weights_progress
 from ..errors import UnsupportedModel, UnsupportedQuantization
 from ..hardware import Hardware
 from .quantization import Quantization
@@ -42,9 +43,10 @@ def require_weights(skeleton: PreTrainedModel, config: PretrainedConfig, tensors
 
     values = {name: torch.empty(sizes, device="meta") for name, sizes, _ in tensors}
     try:
-        _, found = type(skeleton).from_pretrained(
-            None, config=copy.deepcopy(config), state_dict=values, device_map="meta", dtype=torch.float32, output_loading_info=True,
-            ignore_mismatched_sizes=True)
+        with weights_progress(iter):        # nothing is loaded: no progress bar
+            _, found = type(skeleton).from_pretrained(
+                None, config=copy.deepcopy(config), state_dict=values, device_map="meta", dtype=torch.float32, output_loading_info=True,
+                ignore_mismatched_sizes=True)
     except Exception as error:      # tensors that cannot be renamed, split or merged
         raise UnsupportedModel(model, f"its weights do not match its config.json ({str(error)[:200]}).") from error
     missing = sorted(found["missing_keys"])

@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ..storage.alive import is_alive, this_process
 from .base import Limits, ProducedFile
+
+PREFIX, OWNER = "mindcubes-", "owner"       # of every session's folder, and the file in it that names its process
 
 
 class Stamp(NamedTuple):
@@ -35,7 +38,8 @@ class SessionFolder:
     """One session's temporary folder: `work` for programs, `home` for caches, `libraries` to import from."""
 
     def __init__(self, links: dict[str, str]) -> None:
-        self.root = Path(os.path.realpath(tempfile.mkdtemp(prefix="mindcubes-")))
+        self.root = Path(os.path.realpath(tempfile.mkdtemp(prefix=PREFIX)))
+        (self.root / OWNER).write_text(this_process(), "utf-8")
         self.work, self.home, self.libraries = (self.root / name for name in ("work", "home", "libraries"))
         for folder in (self.work, self.home, self.libraries):
             folder.mkdir(mode=0o700)
@@ -72,6 +76,21 @@ class SessionFolder:
 
     def remove(self) -> None:
         _remove(str(self.root), self.root.parent)
+
+
+def remove_left_behind() -> int:
+    """Delete the folders of sessions whose process was killed before it could. Returns how many."""
+    found = [path for path in Path(os.path.realpath(tempfile.gettempdir())).glob(f"{PREFIX}*") if _is_left_behind(path)]
+    for path in found:
+        _remove(str(path), path.parent)
+    return len(found)
+
+
+def _is_left_behind(path: Path) -> bool:
+    try:
+        return not path.is_symlink() and path.stat().st_uid == os.getuid() and not is_alive((path / OWNER).read_text("utf-8"))
+    except (OSError, ValueError):       # another program's, or removed meanwhile
+        return False
 
 
 def _require_room(num_entries: int, num_bytes: int, limits: Limits) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import SandboxUnavailable
 from .fetch import VERSION, fetch_pyodide, pyodide_folder
+from .folder import remove_left_behind
 from .probe import TIERS, forget, probe_sandboxes, report_of
 from .runtime import find_runtime
 from .wasm import WasmTier
@@ -15,11 +16,17 @@ log = logging.getLogger(__name__)
 
 
 def prepare_sandboxes(data_dir: Path, *, is_public: bool = False) -> None:
-    """Probe the tier used here. If that is wasm (on a public page, or without a jail), download Pyodide first.
+    """Remove what a killed process left behind, then probe the tier used here; for wasm, download Pyodide first.
+
+    Wasm is used on a public page, or where the jail is not available.
 
     Blocks for a second, and some 10 more the first time wasm is needed: call it in a thread. Failures are logged and are the
     reason in the tier's report.
     """
+    try:
+        remove_left_behind()
+    except OSError as error:
+        log.warning("folders of an earlier process could not be removed: %s", error)
     if not is_public and report_of(TIERS[0]).is_available:
         return
     if not pyodide_folder(data_dir).is_dir():

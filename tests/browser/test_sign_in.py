@@ -7,10 +7,13 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
 
 import pytest
 from itsdangerous import TimestampSigner
 from playwright.sync_api import Page, expect
+
+from tests.ui.test_request_guard import sent
 
 from .conftest import Visitors, app_running
 from .test_chat import Visit, send, wait_for_end, wait_for_model
@@ -28,14 +31,38 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def sign_in(visitors: Visitors, address: str, name: str) -> Page:
-    """Another browser, in which `name` is signed in."""
+def session_cookie(name: str) -> str:
+    """As Gradio's sign-in leaves it."""
     session = {"oauth_info": {"access_token": "hf_secret_token", "scope": "openid profile", "expires_at": int(time.time()) + 600,
                               "userinfo": {"sub": "1", "name": name, "preferred_username": name, "profile": "", "picture": ""}}}
     key = hashlib.sha256(f"{CLIENT_SECRET}-v4".encode()).hexdigest()        # gradio 6.31, `attach_oauth`
-    value = TimestampSigner(key).sign(base64.b64encode(json.dumps(session).encode())).decode()
+    return TimestampSigner(key).sign(base64.b64encode(json.dumps(session).encode())).decode()
+
+
+@pytest.mark.parametrize(("method", "path"), [
+    ("POST", "/gradio_api/queue/join"), ("POST", "/gradio_api/call/chat"), ("GET", "/gradio_api/info")])
+def test_another_site_cannot_use_the_cookie_of_an_account(space: str, method: str, path: str) -> None:
+    foreign = {"Origin": "https://evil.example", "Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "cors"}
+    body = {"data": []} if method == "POST" else None
+    status, headers, text = sent(space, method, path, body, Cookie=f"session={session_cookie('ayse')}", **foreign)
+    assert (status, "another site" in text) == (403, True)
+    assert not [name for name in headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize("target", [
+    "https://evil.example/x", "//evil.example/x", "////evil.example", "/\\evil.example", "https:evil.example"])
+@pytest.mark.parametrize("path", ["/logout", "/login/huggingface"])
+def test_signing_in_and_out_leads_to_no_other_site(space: str, path: str, target: str) -> None:
+    _, headers, _ = sent(space, "GET", f"{path}?_target_url={quote(target)}", Cookie=f"session={session_cookie('ayse')}")
+    place = urlsplit(headers.get("location", "/"))
+    assert place.netloc in ("", urlsplit(space).netloc, "127.0.0.1:9")      # the last one is the sign-in page of this test
+    assert not headers.get("location", "/").startswith(("//", "/\\"))
+
+
+def sign_in(visitors: Visitors, address: str, name: str) -> Page:
+    """Another browser, in which `name` is signed in."""
     context = visitors.arrive()
-    context.add_cookies([{"name": "session", "value": value, "url": address}])
+    context.add_cookies([{"name": "session", "value": session_cookie(name), "url": address}])
     page = context.new_page()
     page.goto(address)
     page.locator(".mc-status").wait_for()

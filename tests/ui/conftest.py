@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ui.app import build_app, launch_arguments
+from ui.app import build_app, launch
 
 from .scripted_engine import ScriptedEngine
 
@@ -16,8 +16,7 @@ def served() -> Iterator[tuple[ScriptedEngine, str]]:
     """A page's engine and address."""
     engine = ScriptedEngine()
     page = build_app(engine)  # type: ignore[arg-type]
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_arguments(engine))  # type: ignore[arg-type]
-    yield engine, address
+    yield engine, launch(page, engine, server_name="127.0.0.1")  # type: ignore[arg-type]
     page.close(verbose=False)
 
 

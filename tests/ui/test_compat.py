@@ -8,6 +8,11 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio.routes import App
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ui import compat
 
@@ -73,3 +78,23 @@ def test_the_pages_to_sign_in_and_out_have_the_addresses_that_the_page_links_to(
 @pytest.mark.parametrize("name", ["__theme", "user-row", "message-row", "thought-group", "data-testid"])
 def test_the_front_end_still_has_the_names_that_page_js_and_the_styles_use(name: str) -> None:
     assert name in front_end()
+
+
+def test_a_middleware_put_first_sees_a_request_before_gradios_own() -> None:
+    seen: list[str] = []
+
+    class First:
+        def __init__(self, app: ASGIApp) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(scope["type"])
+            await Response("first")(scope, receive, send)
+
+    with gr.Blocks() as page:
+        pass
+    app = App.create_app(page)
+    compat.put_first(app, Middleware(First))
+    answer = TestClient(app).get("/", headers={"Origin": "https://evil.example"})
+    assert (answer.text, seen) == ("first", ["http"])
+    assert "access-control-allow-credentials" not in answer.headers
