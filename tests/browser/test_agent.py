@@ -17,8 +17,7 @@ GOOD, BAD = "Here:\n```python\nprint(6 * 7)\n```", "Look:\n```python\nprint(unde
 PLOT = "```python\nimport matplotlib.pyplot as plt\nplt.plot([1, 4, 9])\nplt.savefig('squares.png')\nprint('drawn')\n```"
 DOUBLE = "```python\nlines = open('in.csv').read().splitlines()\nopen('out.csv', 'w').write('\\n'.join(lines * 2))\nprint(len(lines))\n```"
 ENDLESS = "```python\nprint('begun', flush=True)\nwhile True:\n    pass\n```"
-SCREENS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"},
-           "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}}}
+SCREENS = {"desktop": {}, "phone": {"viewport": {"width": 390, "height": 844}}}
 
 
 @pytest.fixture(autouse=True)

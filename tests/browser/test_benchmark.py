@@ -20,8 +20,7 @@ from .test_accessibility import violations
 from .test_chat import Visit, wait_for_model
 
 WORK_MS = 90_000
-SCREENS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"},
-           "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}}}
+SCREENS = {"desktop": {}, "phone": {"viewport": {"width": 390, "height": 844}}}
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +127,9 @@ def test_a_speed_run_with_visitors_ends_in_a_table_and_a_curve(bench_page: Page)
 def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(bench_page: Page) -> None:
     page = bench_page
     before = rows(page).count()
-    choose_sizes(page, prompt=128, new=64, repetitions=1)
+    for level in ("1", "2"):
+        page.locator("#mc-bench-levels").get_by_label(level, exact=True).uncheck()
+    choose_sizes(page, prompt=64, new=32, repetitions=1)
     open_box(page, "Sweep", "#mc-bench-quantizations")
     page.locator("#mc-bench-quantizations").get_by_label("NF4").check()
     expect(page.locator("#mc-bench-sweep")).to_have_text("Measure combinations: 2")

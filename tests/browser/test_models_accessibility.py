@@ -18,8 +18,7 @@ from .test_models import find, open_models, primary
 
 CARD = "---\nlicense: apache-2.0\n---\n# A tiny model\n\nSome `code`.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nprint('one')\n```\n"
 LONG = "a-long-organisation/And-A-Name-That-Is-Longer-Than-Any-Card-32B-Instruct-v0.3"
-SCREENS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"},
-           "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}}}
+SCREENS = {"desktop": {}, "phone": {"viewport": {"width": 390, "height": 844}}}
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +76,7 @@ def deleting(page: Page, stand_in: StandIn) -> None:
 
 
 STATES: dict[str, list[Callable[[Page, StandIn], None]]] = {
-    "light": [recommended, chosen, too_large, gated, downloading, deleting],
-    "dark": [recommended, chosen, too_large, downloading, deleting],
+    "desktop": [recommended, chosen, too_large, gated, downloading, deleting],
     "phone": [recommended, chosen, gated, downloading, deleting]}
 
 
