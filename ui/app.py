@@ -11,6 +11,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta
+from engine.errors import InvalidRequest
 
 from .agent.tab import AgentTab, build_agent_tab
 from .benchmark.tab import build_benchmark_tab
@@ -19,7 +20,7 @@ from .chat.options_panel import values_of
 from .chat.session import ChatSession
 from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
 from .chat.welcome import welcome_html
-from .compat import slow_down_queue
+from .compat import StrictBlocks, slow_down_queue
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
 from .request_guard import RequestGuard
@@ -42,7 +43,7 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
               agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
     """The page over `engine`. What is loaded at the start is up to the caller."""
     builder = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks))
-    with gr.Blocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
+    with StrictBlocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         bar = build_status_bar()
         strip = jobs_strip()
         with gr.Tabs(elem_classes="mc-tabs"):
@@ -198,6 +199,8 @@ def _chat_endpoint(engine: Engine) -> Any:
     @shown
     def chat(message: str, system_prompt: str = "", temperature: float = 0.7, max_new_tokens: int = 256) -> Iterator[str]:
         """Answer one message. Streams the answer as it grows: every result is the whole text so far."""
+        if not isinstance(system_prompt, str):
+            raise InvalidRequest("system_prompt", system_prompt, "text")
         options = GenerationOptions(temperature=temperature, max_new_tokens=max_new_tokens)
         system = [Message("system", system_prompt)] if system_prompt.strip() else []
         answer, pace = "", Pace()

@@ -5,12 +5,19 @@ tests/ui/test_compat.py checks every line of it against the installed version.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import gradio as gr
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from engine.plain_text import valid_text
+
+log = logging.getLogger(__name__)
+UNREADABLE = "This request cannot be read: a value is missing, or is not of the kind that its field takes."
+UNEXPECTED = "Something unexpected happened. The log of the app says what."
 QUEUE_S = 0.02          # the latest that a waiting event begins
 PROGRESS_S = 1.0        # nothing here reports progress by Gradio's means
 
@@ -22,6 +29,52 @@ def event_data(event: gr.EventData) -> dict[str, Any]:
     """
     data = event._data
     return data if isinstance(data, dict) else {}
+
+
+class StrictBlocks(gr.Blocks):  # type: ignore[misc]
+    """A page whose every failed request gets a sentence.
+
+    Gradio answers values that its components cannot read, and errors of handlers, with `{"error": null}`, or, with `show_error`, with
+    the text of any exception, paths included.
+    """
+
+    def validate_inputs(self, block_fn: Any, inputs: Any) -> None:
+        needed = len(block_fn.inputs)
+        if not isinstance(inputs, list) or len(inputs) < needed:
+            raise gr.Error(f"This request needs {needed} values, and has {len(inputs) if isinstance(inputs, list) else 'none'}.")
+
+    async def preprocess_data(self, *arguments: Any, **named: Any) -> Any:
+        try:
+            return await super().preprocess_data(*arguments, **named)
+        except gr.Error as error:       # a component's own words
+            raise gr.Error(error.message, print_exception=False) from error
+        except Exception as error:      # whatever a component raises for values that no page sends
+            raise gr.Error(UNREADABLE, print_exception=False) from error
+
+    async def process_api(self, *arguments: Any, **named: Any) -> Any:
+        if isinstance(named.get("inputs"), list):
+            named["inputs"] = _answerable(named["inputs"])
+        try:
+            return await super().process_api(*arguments, **named)
+        except (gr.Error, HTTPException):
+            raise
+        except Exception as error:
+            log.error("unexpected error", exc_info=error)
+            raise gr.Error(UNEXPECTED, print_exception=False) from error
+
+
+def _answerable(value: Any) -> Any:
+    """A value of a request as an answer can hold it: without half surrogate pairs, and without numbers beyond 64 bits."""
+    match value:
+        case str():
+            return valid_text(value)
+        case list():
+            return [_answerable(each) for each in value]
+        case dict():
+            return {_answerable(name): _answerable(each) for name, each in value.items()}
+        case int() if not -2**63 <= value < 2**63:
+            raise gr.Error(UNREADABLE, print_exception=False)
+    return value
 
 
 def put_first(app: Starlette, middleware: Middleware) -> None:

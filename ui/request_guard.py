@@ -15,16 +15,17 @@ import ipaddress
 import socket
 from collections.abc import Collection, Mapping
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine import Settings
 
 from .compat import put_first
 
 OWN_SITES = ("same-origin", "none")         # of Sec-Fetch-Site, which a browser sets and no page can change; "none": a person's own doing
+FILE, FILE_POLICY = "/gradio_api/file=", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 PRIVATE_PATHS = ("/gradio_api", "/logout")  # never opened by another site's link
 FOREIGN_SITE = "This request comes from another site, which may not use this page."
 UNKNOWN_HOST = ("This page is not known under the name {host!r}. Open it by its address, or name the host in MINDCUBES_ALLOWED_HOSTS.")
@@ -45,7 +46,17 @@ class RequestGuard:
             if reason:
                 await JSONResponse({"error": reason}, 403)(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, harmless_files(send) if scope["type"] == "http" and FILE in scope["path"] else send)
+
+
+def harmless_files(send: Send) -> Send:
+    """A file that a program wrote is not a page of this server: nothing in it runs, should a browser show it."""
+    async def limited(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["Content-Security-Policy"] = FILE_POLICY
+        await send(message)
+
+    return limited
 
 
 def refusal(method: str, path: str, headers: Mapping[str, str], hosts: Collection[str] | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio import route_utils
 from gradio.routes import App
 from starlette.middleware import Middleware
 from starlette.responses import Response
@@ -98,3 +99,10 @@ def test_a_middleware_put_first_sees_a_request_before_gradios_own() -> None:
     answer = TestClient(app).get("/", headers={"Origin": "https://evil.example"})
     assert (answer.text, seen) == ("first", ["http"])
     assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_the_steps_of_a_request_have_these_names_and_arguments() -> None:
+    assert list(inspect.signature(gr.Blocks.validate_inputs).parameters) == ["self", "block_fn", "inputs"]
+    assert "self.validate_inputs(block_fn, inputs)" in inspect.getsource(gr.Blocks.preprocess_data)
+    assert "self.preprocess_data(" in inspect.getsource(gr.Blocks.process_api)
+    assert "inputs=" in inspect.getsource(route_utils.call_process_api)

@@ -11,6 +11,8 @@ import pytest
 from engine import Settings
 from ui.request_guard import host_name, local_hosts, refusal
 
+from .scripted_engine import ScriptedEngine
+
 EVIL = "https://evil.example"
 JOIN = "/gradio_api/queue/join"
 
@@ -97,3 +99,13 @@ def test_a_host_is_known_by_its_name(host: str, name: str) -> None:
 
 def test_hosts_are_read_from_the_environment() -> None:
     assert Settings.from_env({"MINDCUBES_ALLOWED_HOSTS": "chat.home, box.lan"}).allowed_hosts == ("chat.home", "box.lan")
+
+
+def test_a_file_of_a_run_cannot_run_scripts_of_the_page(served: tuple[ScriptedEngine, str]) -> None:
+    engine, address = served
+    path = engine.settings.data_dir / "agent" / "run" / "page.html"
+    path.parent.mkdir(parents=True)
+    path.write_text("<script>alert(1)</script>")
+    status, headers, _ = sent(address, "GET", f"/gradio_api/file={path}")
+    assert status == 200
+    assert headers["content-security-policy"].startswith("sandbox;")

@@ -214,3 +214,11 @@ def test_sdpa_attention_and_its_mask_are_functions_of_the_library() -> None:
     assert attended.shape == (1, 3, 2, 4)
     assert weights is None
     assert callable(cb.sdpa_mask)
+
+
+@pytest.mark.parametrize(("name", "kind", "expected"), [
+    ("LlamaForCausalLM", "llama", True), ("GPT2LMHeadModel", "gpt2", True), ("Gemma3ForConditionalGeneration", "gemma3", True),
+    ("LlamaForSequenceClassification", "llama", False), ("LlamaModel", "llama", False), ("BertForMaskedLM", "bert", False),
+    ("BartForConditionalGeneration", "bart", False), (None, "llama", False)])
+def test_classes_that_generate_text_are_known_by_their_names(name: object, kind: str, expected: bool) -> None:
+    assert compat.is_causal_class(name, kind) is expected
