@@ -97,7 +97,7 @@ def test_a_terminated_app_saves_its_replies_and_leaves_nothing_behind(working: s
     assert waits_for(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children), 5)
 
 
-def test_after_a_kill_no_process_stays_and_the_next_start_removes_the_folders(
+def test_after_a_kill_no_process_remains_and_the_next_start_removes_the_folders(
         working: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     children = psutil.Process(working.pid).children(recursive=True)
     working.kill()
@@ -111,7 +111,7 @@ def test_after_a_kill_no_process_stays_and_the_next_start_removes_the_folders(
     mine.remove()
 
 
-def test_folders_of_other_programs_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_of_other_programs_are_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / f"{PREFIX}other").mkdir()
     (tmp_path / f"{PREFIX}dead").mkdir()

@@ -49,6 +49,6 @@ def test_the_start_prints_one_line_for_each_step_and_nothing_else(started: list[
     assert any(re.match(r"Open http://127\.0\.0\.1:\d+", line) for line in rest)
 
 
-def test_the_command_explains_itself() -> None:
+def test_the_command_explains_its_options() -> None:
     shown = subprocess.run([sys.executable, "app.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "--verbose" in shown

@@ -31,7 +31,7 @@ def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", sources("engine"), ids=str)
-def test_the_engine_knows_no_page_and_no_http(path: Path) -> None:
+def test_the_engine_imports_neither_the_page_nor_http(path: Path) -> None:
     assert not {name.split(".")[0] for name in imports(path)} & {"gradio", "fastapi", "ui", "api", "app", "starlette"}
 
 
@@ -94,13 +94,13 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("folder", ["engine", "ui"])
-def test_no_modules_import_each_other_in_a_circle(folder: str) -> None:
+def test_there_are_no_import_cycles_between_modules(folder: str) -> None:
     graph = {module: {target for target in targets if target not in (folder,)} for module, targets in modules(folder).items()}
     assert circles(graph) == []
 
 
 @pytest.mark.parametrize("folder", ["engine", "ui"])
-def test_no_folders_import_each_other_in_a_circle(folder: str) -> None:
+def test_there_are_no_import_cycles_between_folders(folder: str) -> None:
     folders = {path.relative_to(ROOT).parent.as_posix().replace("/", ".") for path in sources(folder)}
 
     def home(module: str) -> str:
@@ -124,7 +124,7 @@ def test_files_and_functions_are_short() -> None:
     assert long == []
 
 
-def test_the_page_reaches_what_is_stored_through_the_engines_methods() -> None:
+def test_the_page_uses_the_engines_methods_and_never_its_stores() -> None:
     used = [f"{path.relative_to(ROOT)}:{node.lineno}" for path in sources("ui", "api")
             for node in ast.walk(ast.parse(path.read_text("utf-8")))
             if isinstance(node, ast.Attribute) and node.attr in ("store", "database", "_store")]

@@ -65,7 +65,7 @@ def test_an_impossible_option_reaches_a_client_as_a_sentence(engine: ScriptedEng
         client.predict("hi", "", -1.0, api_name="/chat")
 
 
-def test_what_is_not_ours_reaches_a_client_without_internals(engine: ScriptedEngine, address: str) -> None:
+def test_an_unexpected_error_reaches_a_client_without_internals(engine: ScriptedEngine, address: str) -> None:
     engine.script = [RuntimeError("secret path")]
     client = client_of(address)
     with pytest.raises(AppError) as caught:

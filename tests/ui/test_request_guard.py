@@ -48,14 +48,14 @@ def test_a_request_of_another_site_is_refused_without_credentials(address: str, 
 
 
 @pytest.mark.parametrize("path", [JOIN, "/gradio_api/call/chat", "/"])
-def test_another_sites_question_before_a_request_gets_no_permission(address: str, path: str) -> None:
+def test_a_preflight_request_of_another_site_gets_no_permission(address: str, path: str) -> None:
     status, found, _ = sent(address, "OPTIONS", path, Origin=EVIL, Access_Control_Request_Method="POST",
                             Access_Control_Request_Headers="content-type")
     assert status == 403
     assert not [name for name in found if name.startswith("access-control-")]
 
 
-def test_a_name_that_was_bound_to_this_address_is_refused(address: str) -> None:
+def test_a_host_name_that_was_rebound_to_this_address_is_refused(address: str) -> None:
     rebound = {"Host": "evil.example:7860", "Origin": "http://evil.example:7860", "Sec_Fetch_Site": "same-origin"}
     status, _, text = sent(address, "POST", JOIN, {}, **rebound)
     assert status == 403
@@ -66,7 +66,7 @@ def test_a_name_that_was_bound_to_this_address_is_refused(address: str) -> None:
     {}, {"Sec_Fetch_Site": "none", "Sec_Fetch_Mode": "navigate"}, {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"},
     {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "iframe"}, {"Sec_Fetch_Site": "same-origin"}],
     ids=["a program", "typed", "a link", "the frame of a Space", "a reload"])
-def test_the_page_opens_from_everywhere(address: str, headers: dict[str, str]) -> None:
+def test_the_page_can_be_opened_from_anywhere(address: str, headers: dict[str, str]) -> None:
     status, _, text = sent(address, "GET", "/", **headers)
     assert (status, "MindCubes" in text) == (200, True)
 
@@ -81,11 +81,11 @@ def test_programs_and_the_page_itself_call_the_endpoint(address: str) -> None:
 @pytest.mark.parametrize(("host", "is_known"), [
     ("localhost:7860", True), ("127.0.0.1:7860", True), ("[::1]:7860", True), ("192.168.1.7:7860", True), ("", True), ("chat.home", True),
     ("evil.example", False), ("localhost.evil.example", False), ("127.0.0.1.evil.example", False)])
-def test_a_local_page_has_the_names_of_its_machine(host: str, is_known: bool) -> None:
+def test_a_local_page_accepts_the_names_of_its_machine(host: str, is_known: bool) -> None:
     assert (refusal("GET", "/", {"host": host}, local_hosts(("chat.home",))) == "") is is_known
 
 
-def test_a_public_page_has_any_name_and_a_proxy_may_change_it() -> None:
+def test_a_public_page_accepts_any_name_and_a_proxy_may_change_it() -> None:
     page = {"host": "inside:7860", "origin": "https://me-space.hf.space"}
     assert refusal("POST", JOIN, page, None) != ""
     assert refusal("POST", JOIN, {**page, "x-forwarded-host": "me-space.hf.space"}, None) == ""
@@ -93,7 +93,7 @@ def test_a_public_page_has_any_name_and_a_proxy_may_change_it() -> None:
 
 
 @pytest.mark.parametrize(("host", "name"), [("Example.ORG.:80", "example.org"), ("[2001:db8::1]:80", "2001:db8::1"), ("", "")])
-def test_a_host_is_known_by_its_name(host: str, name: str) -> None:
+def test_a_host_is_normalized_to_its_name(host: str, name: str) -> None:
     assert host_name(host) == name
 
 

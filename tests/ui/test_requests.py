@@ -40,7 +40,7 @@ def unworded(errors: dict[int, object]) -> dict[int, object]:
 
 
 @pytest.mark.parametrize("value", ODD.values(), ids=ODD)
-def test_an_odd_value_in_every_input_of_every_endpoint_is_answered_in_words(
+def test_an_odd_value_in_every_input_of_every_endpoint_is_answered_with_a_sentence(
         engine: ScriptedEngine, address: str, value: object, capfd: pytest.CaptureFixture[str]) -> None:
     engine.script = answer("ok")
     errors = {each["id"]: outcome(address, each["id"], [value] * len(each["inputs"])) for each in endpoints(address)}
@@ -50,7 +50,7 @@ def test_an_odd_value_in_every_input_of_every_endpoint_is_answered_in_words(
 
 
 @pytest.mark.parametrize("data", [[], None, 5, {}, "x"], ids=["missing", "null", "a number", "an object", "text"])
-def test_missing_inputs_are_answered_in_words(
+def test_missing_inputs_are_answered_with_a_sentence(
         engine: ScriptedEngine, address: str, data: object, capfd: pytest.CaptureFixture[str]) -> None:
     errors = {each["id"]: outcome(address, each["id"], data) for each in endpoints(address) if each["inputs"]}
     assert unworded(errors) == {}

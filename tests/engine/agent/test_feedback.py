@@ -32,13 +32,13 @@ def test_the_prompt_has_at_most_250_tokens(name: str, builtin_tokens: object) ->
     assert rough_tokens(prompt(name)) <= 250
 
 
-def test_a_repair_holds_task_program_output_and_error() -> None:
+def test_a_repair_prompt_has_the_task_program_output_and_error() -> None:
     text = repair_text(task_text("add it up"), Attempt("print(zero)", "so far\n", TRACEBACK))(1.0)
     for part in ("add it up", "```python\nprint(zero)\n```", "so far", "return x / zero", "NameError: name 'zero' is not defined"):
         assert part in text
 
 
-def test_braces_in_a_program_stay_as_they_are() -> None:
+def test_braces_in_a_program_are_not_changed() -> None:
     assert "{task} {x!r}" in repair_text(task_text("t"), Attempt("f'{task} {x!r}'", error="E"))(1.0)
 
 
@@ -70,7 +70,7 @@ def test_deep_recursion_shows_its_last_frames() -> None:
     assert text.count("line 1, in g") == 4
 
 
-def test_an_error_is_the_same_wherever_its_line_is() -> None:
+def test_an_error_is_the_same_whatever_its_line_number() -> None:
     assert error_key(TRACEBACK) == error_key(TRACEBACK.replace("line 2", "line 7"))
     assert error_key(TRACEBACK) != error_key(TRACEBACK.replace("zero", "other"))
 
@@ -111,7 +111,7 @@ def test_a_task_in_its_first_call_is_never_cut() -> None:
     assert task.strip() in fitted(task_text(task), [], Window(512), 128)[-1].content
 
 
-def test_the_closing_call_asks_for_words_only() -> None:
+def test_the_explanation_call_asks_for_prose_only() -> None:
     text = answer_text(task_text("add it up"), Attempt("print(1)", "1\n"))(1.0)
     assert "add it up" in text
     assert "It printed:\n```\n1\n```" in text

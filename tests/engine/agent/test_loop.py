@@ -21,14 +21,14 @@ NewAgent = Callable[..., CodeAgent]
 USAGE = Usage(10, 0, 5, 0.0, 0.0)
 
 
-def test_a_bad_call_a_fix_and_an_answer_in_words_are_three_model_calls(new_agent: NewAgent) -> None:
+def test_a_failed_program_a_repair_and_an_explanation_take_three_model_calls(new_agent: NewAgent) -> None:
     model = ScriptedModel(BAD, GOOD, "The answer is 42.")
     final = list(new_agent(model).stream("six times seven"))[-1]
     assert model.calls == 3
     assert final == Final("The answer is 42.", "clean_run", "print(6 * 7)", "42\n")
 
 
-def test_a_first_clean_run_with_words_around_it_is_one_model_call(new_agent: NewAgent) -> None:
+def test_a_first_clean_run_with_prose_takes_one_model_call(new_agent: NewAgent) -> None:
     model = ScriptedModel(f"Here is the product:\n\n{GOOD}")
     final = list(new_agent(model).stream("six times seven"))[-1]
     assert model.calls == 1
@@ -42,12 +42,12 @@ def test_a_reply_without_a_program_is_the_answer(new_agent: NewAgent, sandbox: U
     assert (model.calls, sandbox.ran) == (1, [])
 
 
-def test_a_reply_in_words_after_an_error_is_the_answer(new_agent: NewAgent) -> None:
+def test_a_reply_without_a_program_after_an_error_is_the_answer(new_agent: NewAgent) -> None:
     model = ScriptedModel(BAD, "This cannot be computed.")
     assert list(new_agent(model).stream("x"))[-1] == Final("This cannot be computed.", "answer")
 
 
-def test_a_program_in_the_closing_words_is_not_run(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
+def test_a_program_in_the_explanation_is_not_run(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     final = list(new_agent(ScriptedModel(GOOD, f"It is 42.\n{WORSE}")).stream("x"))[-1]
     assert final == Final("It is 42.", "clean_run", "print(6 * 7)", "42\n")
     assert len(sandbox.ran) == 1
@@ -77,7 +77,7 @@ def failing(number: int) -> str:
 
 
 @pytest.mark.parametrize(("max_repairs", "calls"), [(0, 1), (1, 2), (2, 3)])
-def test_the_model_is_asked_for_so_many_repairs_and_no_more(new_agent: NewAgent, max_repairs: int, calls: int) -> None:
+def test_the_model_is_asked_for_at_most_the_allowed_repairs(new_agent: NewAgent, max_repairs: int, calls: int) -> None:
     model = ScriptedModel(*map(failing, range(9)))
     stopped = list(new_agent(model, max_repairs=max_repairs).stream("x"))[-1]
     assert isinstance(stopped, Stopped)
@@ -105,7 +105,7 @@ def test_the_same_error_again_ends_the_repairs(new_agent: NewAgent) -> None:
     assert (stopped.reason, model.calls) == ("repeated_error", 2)
 
 
-def test_the_same_kind_of_error_elsewhere_is_progress(new_agent: NewAgent) -> None:
+def test_the_same_kind_of_error_in_another_line_is_progress(new_agent: NewAgent) -> None:
     model = ScriptedModel(failing(1), failing(2), f"Done.\n{GOOD}")
     assert isinstance(list(new_agent(model).stream("x"))[-1], Final)
 
@@ -127,7 +127,7 @@ def test_an_earlier_clean_run_is_better_than_a_later_failure(new_agent: NewAgent
     assert stopped.best.stdout == "42\n"
 
 
-def test_an_empty_reply_says_so(new_agent: NewAgent) -> None:
+def test_an_empty_reply_is_reported(new_agent: NewAgent) -> None:
     assert list(new_agent(ScriptedModel("  \n")).stream("x"))[-1] == Stopped("empty_reply")
 
 
@@ -165,7 +165,7 @@ def test_a_missing_last_fence_costs_no_call(new_agent: NewAgent, sandbox: Unconf
     assert model.calls == 1
 
 
-def test_words_that_are_cut_behind_a_whole_program_do_no_harm(new_agent: NewAgent) -> None:
+def test_prose_that_is_cut_after_a_complete_program_does_no_harm(new_agent: NewAgent) -> None:
     model = ScriptedModel((f"Look:\n{GOOD}\nThis program multip", "length"))
     assert isinstance(list(new_agent(model).stream("x"))[-1], Final)
     assert model.calls == 1
@@ -243,7 +243,7 @@ def test_without_a_sandbox_the_program_is_shown_and_not_run() -> None:
 
 # --- a person in between ---
 
-def test_a_program_waits_for_approval_and_then_goes_on_as_usual(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
+def test_a_program_waits_for_approval_and_then_continues_as_usual(new_agent: NewAgent, sandbox: UnconfinedSandbox) -> None:
     model = ScriptedModel(f"Look.\n{BAD}", f"Fixed.\n{GOOD}")
     agent = new_agent(model, approve_first=True)
     assert list(agent.stream("x"))[-1] == Stopped("approval", Attempt("print(undefined)", has_run=False))
@@ -273,7 +273,7 @@ def test_the_model_repairs_an_edited_program_when_asked(new_agent: NewAgent) -> 
     assert "prnt('edited')" in model.asked[1][-1].content
 
 
-def test_the_words_about_another_program_are_not_put_around_an_edited_one(new_agent: NewAgent) -> None:
+def test_prose_about_the_original_program_is_not_shown_with_an_edited_one(new_agent: NewAgent) -> None:
     agent = new_agent(ScriptedModel(f"It multiplies.\n{GOOD}"))
     list(agent.stream("x"))
     assert list(agent.run("print(6 + 7)"))[-1] == Final("", "clean_run", "print(6 + 7)", "13\n")
@@ -334,12 +334,12 @@ def test_an_empty_task_is_refused(new_agent: NewAgent) -> None:
         new_agent(ScriptedModel()).stream("  ")
 
 
-def test_an_error_of_the_engine_passes_through(new_agent: NewAgent) -> None:
+def test_an_engine_error_is_raised_unchanged(new_agent: NewAgent) -> None:
     with pytest.raises(GenerationFailed):
         list(new_agent(ScriptedModel(GenerationFailed("no more memory."))).stream("x"))
 
 
-def test_a_task_that_is_too_long_raises_what_the_engine_says(new_agent: NewAgent) -> None:
+def test_a_task_that_is_too_long_raises_the_engines_error(new_agent: NewAgent) -> None:
     refusal = MessageTooLong(5000, 496)
     with pytest.raises(MessageTooLong):
         list(new_agent(ScriptedModel(refusal, refusal)).stream("long " * 5000))
@@ -353,7 +353,7 @@ def test_a_repair_that_cannot_fit_keeps_the_best_attempt(new_agent: NewAgent) ->
     assert stopped.best is not None
 
 
-def test_a_clean_run_is_the_answer_even_if_words_no_longer_fit(new_agent: NewAgent) -> None:
+def test_a_clean_run_is_the_answer_even_if_an_explanation_no_longer_fits(new_agent: NewAgent) -> None:
     refusal = MessageTooLong(600, 496)
     assert list(new_agent(ScriptedModel(GOOD, refusal, refusal)).stream("x"))[-1] == Final("", "clean_run", "print(6 * 7)", "42\n")
 
@@ -365,7 +365,7 @@ def test_a_refusal_reveals_the_window_and_the_call_is_repeated(new_agent: NewAge
     assert len(model.asked[1][0].content) < len(model.asked[0][0].content)
 
 
-def test_process_returns_words_program_and_output(new_agent: NewAgent) -> None:
+def test_process_returns_prose_program_and_output(new_agent: NewAgent) -> None:
     agent = new_agent(ScriptedModel(f"İşte program:\n\n{GOOD}"))
     with ThreadPoolExecutor(1) as own_thread:       # in this one a browser test may have left its event loop
         words = own_thread.submit(asyncio.run, agent.process("Fibonacci fonksiyonu yaz")).result()

@@ -70,7 +70,7 @@ def test_a_program_may_print_fences() -> None:
     assert parse(f"```python\n{code}\n```\nDone.").code == code
 
 
-def test_an_open_fence_is_noted() -> None:
+def test_an_unclosed_fence_is_reported() -> None:
     assert parse("```python\nprint(").is_cut_off
     assert not parse("```python\nprint(1)").is_cut_off
 
@@ -89,7 +89,7 @@ def test_a_continuation_joins_or_replaces(begun: str, rest: str) -> None:
     assert parse(resumed(begun, rest)).code == "print(6 * 7)"
 
 
-def test_a_continuation_in_a_block_of_its_own_is_put_behind_the_beginning() -> None:
+def test_a_continuation_in_a_separate_block_is_appended_to_the_beginning() -> None:
     begun, rest = "```python\nfor i in range(2):\n", "```python\n    print(i)\n```"
     assert parse(resumed(begun, rest)).code is not None
     assert "print(i)" in (parse(resumed(begun, rest)).code or "")
@@ -134,5 +134,5 @@ def test_blocks_that_belong_together_are_one_program(blocks: tuple[str, ...], ex
 
 
 @pytest.mark.parametrize("program", ["print('```')", "text = 'x'  # ```\nprint(text)"])
-def test_a_fence_inside_a_line_of_code_closes_nothing(program: str) -> None:
+def test_a_fence_inside_a_line_of_code_does_not_close_the_block(program: str) -> None:
     assert parse(f"```python\n{program}\nprint(1)\n```").code == f"{program}\nprint(1)"

@@ -28,7 +28,7 @@ def ended(agent_sessions: AgentSessions, run: AgentRun, owner: str = "me") -> Ag
     return agent_sessions.get(owner, run.id)
 
 
-def test_a_task_ends_with_its_program_and_what_it_printed(open_sessions: Open) -> None:
+def test_a_task_ends_with_its_program_and_output(open_sessions: Open) -> None:
     agent_sessions = open_sessions(ScriptedEngine(answer(GOOD)))
     run = ended(agent_sessions, agent_sessions.start("me", None, "six times seven"))
     [step] = run.last.steps
@@ -37,7 +37,7 @@ def test_a_task_ends_with_its_program_and_what_it_printed(open_sessions: Open) -
     assert step.tokens == 182
 
 
-def test_a_failed_program_is_repaired_in_a_step_of_its_own(open_sessions: Open) -> None:
+def test_a_failed_program_is_repaired_in_a_separate_step(open_sessions: Open) -> None:
     engine = ScriptedEngine(answer(BAD))
     engine.later = [answer(GOOD)]
     agent_sessions = open_sessions(engine)
@@ -71,7 +71,7 @@ def test_an_interrupted_task_starts_again(open_sessions: Open) -> None:
     assert engine.asked[0][0][-1].content == "six times seven"
 
 
-def test_stop_ends_an_endless_program_within_a_second_and_keeps_what_it_printed(open_sessions: Open) -> None:
+def test_stop_ends_an_endless_program_within_a_second_and_keeps_its_output(open_sessions: Open) -> None:
     agent_sessions = open_sessions(ScriptedEngine(answer(f"```python\nprint('begun', flush=True)\n{ENDLESS}\n```")))
     run = agent_sessions.start("me", None, "x")
     for snapshot in agent_sessions.follow("me", run.id):
@@ -195,7 +195,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert AgentRunStore(Database(tmp_path)).keep("run", "link", tmp_path / "link") is None
 
 
-def test_too_much_is_refused_before_anything_begins(open_sessions: Open, tmp_path: Path) -> None:
+def test_an_upload_that_is_too_large_is_refused_before_the_task_starts(open_sessions: Open, tmp_path: Path) -> None:
     agent_sessions = open_sessions(ScriptedEngine())
     with (tmp_path / "big").open("wb") as file:
         file.truncate((20 << 20) + 1)

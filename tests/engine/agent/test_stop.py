@@ -33,7 +33,7 @@ def stopped_after(events: Iterator[AgentEvent], kind: type, stop: Callable[[], N
     return last, time.monotonic() - started
 
 
-def test_stop_ends_the_writing(new_agent: NewAgent) -> None:
+def test_stop_ends_generation(new_agent: NewAgent) -> None:
     model = ScriptedModel(endless=True)
     agent = new_agent(model)
     last, seconds = stopped_after(agent.stream("x"), Writing, agent.stop)
@@ -43,7 +43,7 @@ def test_stop_ends_the_writing(new_agent: NewAgent) -> None:
     assert model.is_closed.is_set()
 
 
-def test_an_event_of_the_caller_stops_too(new_agent: NewAgent) -> None:
+def test_an_event_of_the_caller_also_stops_the_agent(new_agent: NewAgent) -> None:
     stop = StopSignal()
     last, seconds = stopped_after(new_agent(ScriptedModel(endless=True)).stream("x", stop=stop), Writing, stop.set)
     assert isinstance(last, Stopped)
@@ -101,7 +101,7 @@ class SlowModel:
         yield Finished("stop", Usage(1, 0, 1, 0.5, 0.0))
 
 
-def test_silence_is_broken_by_heartbeats(new_agent: NewAgent) -> None:
+def test_heartbeats_are_sent_during_silence(new_agent: NewAgent) -> None:
     heard, gaps = time.monotonic(), []
     for event in new_agent(SlowModel()).stream("x"):
         now = time.monotonic()

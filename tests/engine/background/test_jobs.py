@@ -64,7 +64,7 @@ def test_cancelling_ends_the_work(jobs: Jobs) -> None:
     assert not jobs.is_running("wait")
 
 
-def test_work_that_was_just_cancelled_is_begun_anew(jobs: Jobs) -> None:
+def test_work_that_was_just_cancelled_starts_again(jobs: Jobs) -> None:
     first = jobs.start("wait", "long", until_stopped)
     jobs.cancel(first.id)
     second = jobs.start("wait", "long", until_stopped)
@@ -79,7 +79,7 @@ def test_the_same_work_runs_once(jobs: Jobs) -> None:
     jobs.close()
 
 
-def test_a_failure_reaches_who_follows(jobs: Jobs) -> None:
+def test_a_failure_is_reported_to_followers(jobs: Jobs) -> None:
     def fail(progress: JobProgress) -> str:
         raise InvalidRequest("size", 3, "larger")
 
@@ -87,7 +87,7 @@ def test_a_failure_reaches_who_follows(jobs: Jobs) -> None:
     assert (job.state, job.error, job.error_kind) == ("failed", "size is 3, but it must be larger.", "InvalidRequest")
 
 
-def test_an_unexpected_failure_says_no_internals(jobs: Jobs) -> None:
+def test_an_unexpected_failure_shows_no_internals(jobs: Jobs) -> None:
     def fail(progress: JobProgress) -> str:
         raise RuntimeError("secret path")
 
@@ -97,7 +97,7 @@ def test_an_unexpected_failure_says_no_internals(jobs: Jobs) -> None:
     assert "RuntimeError" in job.error
 
 
-def test_one_owner_cannot_start_any_number(jobs: Jobs) -> None:
+def test_the_number_of_running_jobs_per_owner_is_limited(jobs: Jobs) -> None:
     for number in range(MAX_RUNNING):
         jobs.start("wait", str(number), until_stopped, owner="a")
     with pytest.raises(EngineBusy):
@@ -115,7 +115,7 @@ def test_a_job_of_a_process_that_died_is_interrupted(tmp_path: Path) -> None:
     assert (job.state, job.done, job.total) == ("interrupted", 4, 9)
 
 
-def test_a_job_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
+def test_a_job_of_a_running_process_is_not_changed(tmp_path: Path) -> None:
     code = ("import sys, pathlib; from engine.background import Jobs; from engine.storage.database import Database\n"
             "Jobs(Database(pathlib.Path(sys.argv[1]))).start('wait', 'long', lambda p: p.stop.wait(60) and '')\n"
             "print('started', flush=True); sys.stdin.read()")
@@ -127,7 +127,7 @@ def test_a_job_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
         other.stdin.close()
 
 
-def test_a_running_job_cannot_be_taken_out_of_the_list(jobs: Jobs) -> None:
+def test_a_running_job_cannot_be_removed_from_the_list(jobs: Jobs) -> None:
     job = jobs.start("wait", "long", until_stopped)
     with pytest.raises(InvalidRequest):
         jobs.forget(job.id)

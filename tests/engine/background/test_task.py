@@ -38,7 +38,7 @@ def counter() -> Iterator[Counter]:
     counter.task.stop.set()
 
 
-def test_a_subscriber_hears_of_a_stop_once_also_of_an_earlier_one() -> None:
+def test_a_subscriber_is_called_once_also_if_the_stop_came_before() -> None:
     heard: list[str] = []
     stop = StopSignal()
     stop.subscribe(lambda: heard.append("before"))
@@ -72,7 +72,7 @@ def test_a_follower_is_woken_by_a_change_and_by_the_end(counter: Counter) -> Non
     assert counter.task.is_over
 
 
-def test_silence_is_broken_by_heartbeats(counter: Counter) -> None:
+def test_heartbeats_are_sent_during_silence(counter: Counter) -> None:
     counter.task.start()
     snapshots = counter.task.follow(heartbeat_s=0.01)
     assert [next(snapshots) for _ in range(3)] == [0, 0, 0]
@@ -93,7 +93,7 @@ def test_changes_closer_than_the_interval_share_a_snapshot() -> None:
     assert list(snapshots) == [1000]
 
 
-def test_a_follower_that_leaves_stops_nothing(counter: Counter) -> None:
+def test_a_follower_that_leaves_does_not_stop_the_task(counter: Counter) -> None:
     counter.task.start()
     snapshots = counter.task.follow()
     next(snapshots)
@@ -207,7 +207,7 @@ def silent(until: threading.Event) -> Callable[[], Iterator[int]]:
     return source
 
 
-def test_a_silent_source_gives_heartbeats() -> None:
+def test_a_silent_source_yields_heartbeats() -> None:
     until = threading.Event()
     elements = in_thread(silent(until), StopSignal(), heartbeat_s=0.01)
     assert [next(elements) for _ in range(3)] == [None, None, None]
@@ -215,7 +215,7 @@ def test_a_silent_source_gives_heartbeats() -> None:
     assert [element for element in elements if element is not None] == [1]
 
 
-def test_a_stop_ends_the_reading_at_once() -> None:
+def test_a_stop_ends_reading_at_once() -> None:
     until, stop = threading.Event(), StopSignal()
     started = time.monotonic()
     elements = in_thread(silent(until), stop, heartbeat_s=LONG_S)

@@ -53,7 +53,7 @@ def test_two_models_answer_and_a_vote_is_kept(
     assert benchmarks.ratings() == ()
 
 
-def test_votes_that_make_no_sense_are_refused(new_engine: Callable[..., Engine]) -> None:
+def test_invalid_votes_are_refused(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine()
     benchmarks = Benchmarks(engine, Jobs(engine.database))
     with pytest.raises(InvalidRequest, match="score is 2"):

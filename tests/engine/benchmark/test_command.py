@@ -48,7 +48,7 @@ def test_a_bad_option_is_one_line_and_ends_with_two(options: list[str], said: st
     assert (shown.err.count("\n"), shown.out) == (1, "")
 
 
-def test_a_cell_that_fails_costs_the_others_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_cell_does_not_affect_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--model", "no/such/model", "--model", "builtin", "--json", *SMALL]) == 1
     shown = capsys.readouterr()
     assert "no/such/model could not be loaded" in shown.err

@@ -48,7 +48,7 @@ def settle(engine: Engine) -> None:
     assert not engine.admission.reserved_for
 
 
-def test_a_sweep_keeps_a_run_per_cell(benchmarks: Benchmarks, llama_folder: Path, gpt2_folder: Path) -> None:
+def test_a_sweep_saves_a_run_per_cell(benchmarks: Benchmarks, llama_folder: Path, gpt2_folder: Path) -> None:
     plan = SweepPlan((str(llama_folder), str(gpt2_folder)), (Quantization.NONE, Quantization.NF4), (16,), QUICK)
     job = exhaust(benchmarks.jobs.follow(benchmarks.start_sweep(plan, ME).id))[-1]
     runs = benchmarks.history.list()
@@ -60,7 +60,7 @@ def test_a_sweep_keeps_a_run_per_cell(benchmarks: Benchmarks, llama_folder: Path
     assert (len(result.uids), result.failed) == (4, ())
 
 
-def test_the_model_from_before_is_back_at_the_end(benchmarks: Benchmarks, engine: Engine, gpt2_folder: Path, llama_folder: Path) -> None:
+def test_the_previous_model_is_back_at_the_end(benchmarks: Benchmarks, engine: Engine, gpt2_folder: Path, llama_folder: Path) -> None:
     before = ModelSpec(str(gpt2_folder))
     exhaust(engine.load(before))
     exhaust(benchmarks.jobs.follow(benchmarks.start_sweep(SweepPlan((str(llama_folder),), speed=QUICK), ME).id))
@@ -68,12 +68,12 @@ def test_the_model_from_before_is_back_at_the_end(benchmarks: Benchmarks, engine
     assert ask(engine, "hello")[1].usage.new_tokens > 0
 
 
-def test_nothing_is_loaded_after_a_sweep_that_found_nothing_loaded(benchmarks: Benchmarks, engine: Engine, llama_folder: Path) -> None:
+def test_no_model_is_loaded_after_a_sweep_that_started_without_one(benchmarks: Benchmarks, engine: Engine, llama_folder: Path) -> None:
     exhaust(benchmarks.jobs.follow(benchmarks.start_sweep(SweepPlan((str(llama_folder),), speed=QUICK), ME).id))
     assert engine.status().state == "empty"
 
 
-def test_a_cell_that_fails_costs_the_others_nothing(
+def test_a_failed_cell_does_not_affect_the_others(
         benchmarks: Benchmarks, engine: Engine, gpt2_folder: Path, llama_folder: Path) -> None:
     exhaust(engine.load(ModelSpec(str(gpt2_folder))))
     plan = SweepPlan(("/no/such/folder", str(llama_folder)), speed=QUICK)
@@ -85,7 +85,7 @@ def test_a_cell_that_fails_costs_the_others_nothing(
     assert engine.spec == ModelSpec(str(gpt2_folder))
 
 
-def test_cancelling_is_quick_and_brings_the_model_back(
+def test_cancelling_is_quick_and_restores_the_previous_model(
         benchmarks: Benchmarks, engine: Engine, gpt2_folder: Path, llama_folder: Path) -> None:
     exhaust(engine.load(ModelSpec(str(gpt2_folder))))
     job = benchmarks.start_sweep(SweepPlan((str(llama_folder),), speed=LONG), ME)
@@ -101,7 +101,7 @@ def test_cancelling_is_quick_and_brings_the_model_back(
     assert engine.spec == ModelSpec(str(gpt2_folder))
 
 
-def test_a_sweep_goes_on_with_the_cells_that_are_missing(benchmarks: Benchmarks, engine: Engine, llama_folder: Path) -> None:
+def test_a_resumed_sweep_measures_the_missing_cells(benchmarks: Benchmarks, engine: Engine, llama_folder: Path) -> None:
     plan = SweepPlan((str(llama_folder),), (Quantization.NONE,), (0, 16, 32), QUICK)
     job = benchmarks.start_sweep(plan, ME)
     for now in benchmarks.jobs.follow(job.id):
@@ -117,7 +117,7 @@ def test_a_sweep_goes_on_with_the_cells_that_are_missing(benchmarks: Benchmarks,
     assert len({run.sweep for run in runs}) == 1
 
 
-def test_a_sweep_goes_on_after_the_process_has_ended(engine: Engine, llama_folder: Path) -> None:
+def test_a_sweep_can_be_resumed_after_the_process_has_ended(engine: Engine, llama_folder: Path) -> None:
     first = Benchmarks(engine, Jobs(engine.database))
     job = first.start_sweep(SweepPlan((str(llama_folder),), speed=LONG), ME)
     second = Benchmarks(engine, Jobs(engine.database))      # what a new process does with what the old one left behind
@@ -137,7 +137,7 @@ def test_messages_wait_for_the_end_of_a_measurement(engine: Engine, llama_folder
         assert isinstance(list(events)[-1], Finished)
 
 
-def test_messages_and_loads_are_refused_where_that_is_chosen(engine: Engine, llama_folder: Path) -> None:
+def test_messages_and_loads_are_refused_if_the_plan_says_so(engine: Engine, llama_folder: Path) -> None:
     exhaust(engine.load(ModelSpec(str(llama_folder))))
     with ExclusiveUse(engine, Control(), "a benchmark is running", "refuse"):
         with pytest.raises(EngineBusy, match="a benchmark is running"):
@@ -170,7 +170,7 @@ def test_the_loaded_model_is_measured_as_it_is(benchmarks: Benchmarks, engine: E
     assert engine._active_model is active_model
 
 
-def test_strangers_on_a_public_page_measure_nothing(new_engine: Callable[..., Engine], settings: Settings, tmp_path: Path) -> None:
+def test_anonymous_visitors_of_a_public_page_cannot_measure(new_engine: Callable[..., Engine], settings: Settings, tmp_path: Path) -> None:
     engine = new_engine(made_with=replace(settings, is_public=True, operator="ada", data_dir=tmp_path))
     benchmarks = Benchmarks(engine, Jobs(engine.database))
     with pytest.raises(NotPermitted, match="only the operator"):
@@ -180,12 +180,12 @@ def test_strangers_on_a_public_page_measure_nothing(new_engine: Callable[..., En
     settle(engine)
 
 
-def test_a_plan_survives_its_job() -> None:
+def test_a_plan_can_be_read_back_from_its_job() -> None:
     plan = SweepPlan(("a", "b"), (Quantization.INT8,), (0, 512), LONG, visitors="refuse")
     assert read_facts(sweep_facts("5", plan)) == ("5", plan)
 
 
 @pytest.mark.parametrize("values", [{"models": ()}, {"contexts": (-1,)}, {"visitors": "leave"}, {"contexts": tuple(range(501))}])
-def test_plans_that_make_no_sense_are_refused(values: dict[str, tuple[str, ...]]) -> None:
+def test_impossible_plans_are_refused(values: dict[str, tuple[str, ...]]) -> None:
     with pytest.raises(InvalidRequest):
         SweepPlan(**{"models": ("builtin",), **values})     # type: ignore[arg-type]

@@ -149,7 +149,7 @@ def test_text_is_read(name: str, content: bytes, text: str) -> None:
     ("a.docx", with_document(b"<w:p><w:r><w:t>%s</w:t></w:r></w:p>" % (b"ab " * 500_000)), "more than 1,000,000 characters"),
     ("a.docx", with_document(b"<w:p/>"), "it has no text"),
 ], ids=identified)
-def test_what_is_no_text_is_refused(name: str, content: bytes, why: str) -> None:
+def test_files_that_are_not_text_are_refused(name: str, content: bytes, why: str) -> None:
     with pytest.raises(AttachmentRefused, match=why) as refused:
         read_attachment("folder/" + name, content)
     assert refused.value.name == name
@@ -189,7 +189,7 @@ def test_the_model_reads_files_before_the_message() -> None:
     assert read == "File: a.txt\n```\none\n```\n\nFile: b.md\n````\n```py\nx\n```\n````\n\nCompare them."
 
 
-def test_a_message_without_files_stays_as_it_is() -> None:
+def test_a_message_without_files_is_not_changed() -> None:
     assert compose("hi\n", []) == "hi\n"
     assert compose("", []) == ""
 
@@ -218,7 +218,7 @@ def test_a_text_that_fits_is_left_whole() -> None:
     assert first_part("", 5, len) == ""
 
 
-def test_nothing_fits_into_no_tokens() -> None:
+def test_zero_tokens_leave_no_text() -> None:
     assert first_part("one two", 0, len) == ""
 
 

@@ -35,7 +35,7 @@ def ended(conversations: Conversations, chat: Chat, owner: str = ANN) -> Chat:
     return conversations.get(owner, chat.id)
 
 
-def test_an_answer_is_written_and_saved_without_anybody_looking(conversations: Conversations) -> None:
+def test_an_answer_is_written_and_saved_without_an_open_page(conversations: Conversations) -> None:
     chat = conversations.send(ANN, None, None, Question("hello world"), [SHORT])
     assert chat.path[-1].state == "writing"
     answer = ended(conversations, chat).path[-1]
@@ -70,7 +70,7 @@ def test_two_followers_see_the_same_answer_and_one_may_leave(conversations: Conv
         assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
 
 
-def test_nobody_follows_or_stops_somebody_elses_answer(conversations: Conversations) -> None:
+def test_visitors_cannot_follow_or_stop_answers_of_others(conversations: Conversations) -> None:
     chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
     assert list(conversations.follow(BOB, chat.id)) == []
     assert conversations.progress(BOB, chat.id) == ()
@@ -78,7 +78,7 @@ def test_nobody_follows_or_stops_somebody_elses_answer(conversations: Conversati
     assert ended(conversations, chat).path[-1].state == "done"
 
 
-def test_stop_keeps_what_was_written_and_says_what_it_cost(conversations: Conversations) -> None:
+def test_stop_keeps_the_text_so_far_and_its_usage(conversations: Conversations) -> None:
     chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
     for looks in conversations.follow(ANN, chat.id):
         if looks[0].message.text:
@@ -89,7 +89,7 @@ def test_stop_keeps_what_was_written_and_says_what_it_cost(conversations: Conver
     assert 0 < answer.usage.new_tokens < 400
 
 
-def test_a_stopped_answer_is_continued_as_if_it_had_not_been(conversations: Conversations) -> None:
+def test_a_stopped_answer_can_be_continued(conversations: Conversations) -> None:
     whole = ended(conversations, conversations.send(ANN, None, None, Question("hello"), [LONG])).path[-1].text
     chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
     for looks in conversations.follow(ANN, chat.id):
@@ -118,7 +118,7 @@ def test_edit_and_regenerate_make_versions_and_reuse_the_cache(conversations: Co
     assert chat.path[-1].usage.cached_tokens > 16
 
 
-def test_two_asks_are_two_versions_written_at_once(conversations: Conversations) -> None:
+def test_two_asks_are_two_versions_generated_at_once(conversations: Conversations) -> None:
     asks = [replace(LONG, system_prompt="one"), replace(LONG, system_prompt="two")]
     chat = conversations.send(ANN, None, None, Question("hello"), asks)
     assert any(all(look.message.text and not look.is_over for look in looks) for looks in conversations.follow(ANN, chat.id))
@@ -174,7 +174,7 @@ def test_attachments_are_read_by_the_model_and_kept(conversations: Conversations
     assert chat.path[1].usage.prompt_tokens > plain.path[1].usage.prompt_tokens + 4
 
 
-def test_an_answer_that_breaks_is_kept_with_its_reason(
+def test_a_failed_answer_is_kept_with_its_reason(
         conversations: Conversations, new_engine: Callable[..., Engine], tmp_path: Path) -> None:
     engine = new_engine()
     broken = Conversations(engine, Database(tmp_path))
@@ -185,7 +185,7 @@ def test_an_answer_that_breaks_is_kept_with_its_reason(
     assert "No model is loaded" in chat.path[-1].error
 
 
-def test_an_unwritable_folder_costs_no_answer(conversations: Conversations, tmp_path: Path) -> None:
+def test_an_unwritable_folder_loses_no_answer(conversations: Conversations, tmp_path: Path) -> None:
     chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
     path = tmp_path / "mindcubes.db"
     looks = conversations.follow(ANN, chat.id)
@@ -200,7 +200,7 @@ def test_an_unwritable_folder_costs_no_answer(conversations: Conversations, tmp_
     assert last.is_over
 
 
-def test_public_mode_limits_what_one_visitor_has_written_at_once(
+def test_public_mode_limits_the_simultaneous_replies_of_one_visitor(
         new_engine: Callable[..., Engine], llama_folder: Path, settings: Settings, tmp_path: Path) -> None:
     engine = new_engine(llama_folder)
     engine.settings = replace(settings, is_public=True)

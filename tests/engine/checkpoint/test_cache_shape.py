@@ -49,7 +49,7 @@ def tiny_config(family: str, changes: dict[str, Any]) -> PretrainedConfig:
 
 
 @pytest.mark.parametrize(("family", "changes"), [*FAMILIES.items(), *SPECIAL.values()], ids=[*FAMILIES, *SPECIAL])
-def test_the_cache_of_every_family_is_counted_as_a_forward_pass_makes_it(family: str, changes: dict[str, Any]) -> None:
+def test_the_cache_size_of_every_family_matches_a_forward_pass(family: str, changes: dict[str, Any]) -> None:
     config = tiny_config(family, changes)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():

@@ -20,7 +20,7 @@ def test_the_shape_is_read_from_the_files(llama_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral"])
-def test_what_is_counted_as_packed_is_what_bitsandbytes_packs(family: str, tmp_path: Path) -> None:
+def test_the_matrices_counted_as_packed_are_those_that_bitsandbytes_packs(family: str, tmp_path: Path) -> None:
     import bitsandbytes
     import torch
     from transformers import AutoModelForCausalLM

@@ -11,7 +11,7 @@ from engine.compat.bitsandbytes import packs_rows_on_cpu
 functional = pytest.importorskip("bitsandbytes.functional")
 
 
-def test_whether_rows_are_packed_is_known() -> None:
+def test_rows_are_packed_on_cpus_with_avx512_bf16() -> None:
     assert packs_rows_on_cpu() is bool(functional.has_avx512bf16())
 
 

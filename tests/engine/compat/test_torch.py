@@ -11,7 +11,7 @@ x86_64 = pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"
 
 
 @x86_64
-def test_the_cpu_tells_whether_it_multiplies_in_bfloat16() -> None:
+def test_the_cpu_reports_whether_it_multiplies_in_bfloat16() -> None:
     assert compat.has_bfloat16_kernels() in (True, False)
 
 

@@ -47,13 +47,13 @@ def test_the_configuration_names_the_attention_kernel(model: PreTrainedModel) ->
     model.set_attn_implementation("sdpa")
 
 
-def test_every_model_class_tells_whether_it_is_stateful() -> None:
+def test_every_model_class_reports_whether_it_is_stateful() -> None:
     assert PreTrainedModel._is_stateful is False
     assert LlamaForCausalLM._is_stateful is False
     assert MambaForCausalLM._is_stateful is True
 
 
-def test_every_model_class_tells_whether_it_supports_sdpa() -> None:
+def test_every_model_class_reports_whether_it_supports_sdpa() -> None:
     assert PreTrainedModel._supports_sdpa is False
     assert LlamaForCausalLM._supports_sdpa is True
 

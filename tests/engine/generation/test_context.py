@@ -143,7 +143,7 @@ def test_a_template_that_leaves_a_message_out_is_an_error() -> None:
         ChatContext(tiny_models.tokenizer(last_only), 512).fit(chat(1), 32)
 
 
-def test_neighbours_of_one_role_are_one_message_for_the_model() -> None:
+def test_consecutive_messages_of_one_role_are_merged_for_the_model() -> None:
     strict = tiny_models.CHATML.replace("{{- '<|im_start|>'", "{%- if (m['role'] == 'user') != (loop.index0 % 2 == 0) -%}"
                                         "{{- raise_exception('must alternate') -}}{%- endif -%}{{- '<|im_start|>'", 1)
     turns = [Message("user", "one"), Message("user", "two"), Message("assistant", "three"), Message("assistant", "four"),

@@ -76,7 +76,7 @@ def test_the_marks_of_every_family_separate_thoughts(step: int, text: str, expec
     assert split([text[i:i + step] for i in range(0, len(text), step)]) == expected
 
 
-def test_thoughts_that_nobody_opened_are_held_back_until_they_are_closed() -> None:
+def test_thoughts_without_an_opening_mark_are_held_back_until_they_are_closed() -> None:
     assert split(["so ", "far", "</thi", "nk>done"], may_close="</think>") == ("so far", "done")
 
 

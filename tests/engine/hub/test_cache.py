@@ -67,7 +67,7 @@ def test_the_last_used_model_comes_first(hub: Hub) -> None:
     assert [(model.repo, model.last_used > 1000) for model in hub.on_disk()] == [("me/tiny", True), ("me/big", False)]
 
 
-def test_half_a_download_is_on_disk_and_not_complete(hub: Hub, stand_in: StandIn) -> None:
+def test_a_partial_download_is_on_disk_and_not_complete(hub: Hub, stand_in: StandIn) -> None:
     stop_half_way(hub, stand_in)
     (model,) = hub.on_disk()
     assert (model.repo, model.sha, model.path, model.is_complete) == ("me/tiny", "", None, False)
@@ -81,13 +81,13 @@ def test_a_snapshot_that_lost_a_shard_is_not_complete(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer*", "model.safetensors"])
-def test_what_a_load_cannot_do_without_makes_a_model_complete(hub: Hub, name: str) -> None:
+def test_a_model_without_a_file_that_loading_needs_is_not_complete(hub: Hub, name: str) -> None:
     for path in fetch(hub, "me/tiny").glob(name):
         path.unlink()
     assert not hub.on_disk()[0].is_complete
 
 
-def test_a_lost_file_is_all_that_is_fetched_again(hub: Hub, stand_in: StandIn) -> None:
+def test_only_a_lost_file_is_downloaded_again(hub: Hub, stand_in: StandIn) -> None:
     lost = (fetch(hub, "me/big") / "model-00002-of-00003.safetensors")
     lost.resolve().unlink()
     stand_in.requests.clear()
@@ -96,7 +96,7 @@ def test_a_lost_file_is_all_that_is_fetched_again(hub: Hub, stand_in: StandIn) -
     assert hub.on_disk()[0].is_complete
 
 
-def test_deleting_frees_what_the_model_took_and_nothing_else(hub: Hub, tmp_path: Path) -> None:
+def test_deleting_removes_the_models_own_files_and_nothing_else(hub: Hub, tmp_path: Path) -> None:
     fetch(hub, "me/big")
     fetch(hub, "me/tiny")
     sizes = {model.repo: model.size_bytes for model in hub.on_disk()}
@@ -105,7 +105,7 @@ def test_deleting_frees_what_the_model_took_and_nothing_else(hub: Hub, tmp_path:
     assert not (tmp_path / "cache" / "models--me--tiny").exists()
 
 
-def test_half_a_download_can_be_deleted(hub: Hub, stand_in: StandIn) -> None:
+def test_a_partial_download_can_be_deleted(hub: Hub, stand_in: StandIn) -> None:
     stop_half_way(hub, stand_in)
     assert hub.delete("me/tiny") > 20 * 1024
     assert hub.on_disk() == ()
@@ -148,7 +148,7 @@ def test_a_folder_that_is_a_link_is_neither_listed_nor_deleted(hub: Hub, tmp_pat
     assert (tmp_path / "elsewhere" / "snapshots" / SHA / "config.json").is_file()
 
 
-def test_what_the_client_library_downloaded_itself_is_known_too(hub: Hub, stand_in: StandIn, tmp_path: Path) -> None:
+def test_models_that_the_client_library_downloaded_are_listed_too(hub: Hub, stand_in: StandIn, tmp_path: Path) -> None:
     from huggingface_hub import snapshot_download
 
     folder = snapshot_download("me/tiny", endpoint=stand_in.address, cache_dir=tmp_path / "cache")

@@ -69,30 +69,30 @@ def test_every_failure_has_its_own_text(hub: Hub, stand_in: StandIn, fault: Faul
     assert "me/tiny" in str(error)
 
 
-def test_an_answer_that_is_no_json_is_a_hub_that_does_not_answer(stand_in: StandIn) -> None:
+def test_a_response_that_is_not_json_counts_as_an_unreachable_hub(stand_in: StandIn) -> None:
     hub = Hub(Settings(), f"{stand_in.storage}/me/tiny/{hub_standin.SHA}/README.md?")      # a page where an API was expected
     assert type(refusal(lambda: hub.describe("me/tiny"))) is HubUnreachable
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "no address", "ftp://127.0.0.1", "http://no.such.host.invalid", "http://["])
-def test_an_endpoint_that_is_none_is_a_hub_that_does_not_answer(endpoint: str) -> None:
+def test_an_invalid_endpoint_counts_as_an_unreachable_hub(endpoint: str) -> None:
     assert type(refusal(lambda: Hub(Settings(), endpoint, timeout_s=2).search(HubQuery()))) is HubUnreachable
 
 
-def test_a_rate_limit_that_passes_soon_is_waited_for_once(hub: Hub, stand_in: StandIn) -> None:
+def test_a_short_rate_limit_is_waited_for_once(hub: Hub, stand_in: StandIn) -> None:
     stand_in.faults.append(Fault("/api/models/me/tiny", status=429, headers={"Retry-After": "1"}, times=1))
     began = time.monotonic()
     assert hub.describe("me/tiny").repo == "me/tiny"
     assert 1 <= time.monotonic() - began < 5
 
 
-def test_a_rate_limit_that_does_not_pass_is_raised(hub: Hub, stand_in: StandIn) -> None:
+def test_a_rate_limit_that_does_not_end_is_raised(hub: Hub, stand_in: StandIn) -> None:
     stand_in.faults.append(Fault("/api/models", status=429, headers={"Retry-After": "0"}))
     assert isinstance(refusal(lambda: hub.search(HubQuery())), RateLimited)
     assert len(stand_in.requests) == 2
 
 
-def test_a_download_that_is_refused_half_way_goes_on_later(hub: Hub, stand_in: StandIn) -> None:
+def test_a_download_that_is_refused_half_way_can_be_resumed(hub: Hub, stand_in: StandIn) -> None:
     stand_in.faults += [Fault("model.safetensors", then="cut", after=20 * 1024, times=1),
                         Fault("resolve/*/model.safetensors", status=429, headers={"Retry-After": "600"}, spared=1, times=1)]
     assert isinstance(refusal(lambda: fetch(hub, "me/tiny")), RateLimited)
@@ -109,7 +109,7 @@ def test_a_wrong_token_is_not_a_missing_licence(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("typed", ["hf_with\nnewline", "hf_ünicode", "hf_" + "x" * 600])
-def test_what_cannot_be_a_token_is_rejected_before_it_is_sent(hub: Hub, stand_in: StandIn, typed: str) -> None:
+def test_text_that_cannot_be_a_token_is_rejected_before_it_is_sent(hub: Hub, stand_in: StandIn, typed: str) -> None:
     error = refusal(lambda: hub.describe("me/tiny", token=Secret(typed)))
     assert type(error) is TokenRejected
     assert not stand_in.requests
@@ -133,7 +133,7 @@ def ask_everything(hub: Hub, token: Secret | None) -> None:
     fetch(hub, "me/tiny", token)
 
 
-def test_a_visitors_token_is_sent_and_kept_by_nobody(hub: Hub, stand_in: StandIn) -> None:
+def test_a_visitors_token_is_sent_but_never_kept(hub: Hub, stand_in: StandIn) -> None:
     ask_everything(hub, Secret(GOOD_TOKEN))
     assert tokens(stand_in) == {GOOD_TOKEN}
     stand_in.requests.clear()
@@ -142,12 +142,12 @@ def test_a_visitors_token_is_sent_and_kept_by_nobody(hub: Hub, stand_in: StandIn
     assert GOOD_TOKEN not in repr(vars(hub))
 
 
-def test_on_a_public_page_the_owners_token_serves_nobody_else(stand_in: StandIn, tmp_path: Path) -> None:
+def test_on_a_public_page_the_configured_token_is_not_sent_for_visitors(stand_in: StandIn, tmp_path: Path) -> None:
     ask_everything(Hub(Settings(cache_dir=tmp_path, is_public=True, hf_token=Secret("hf_owner")), stand_in.address), None)
     assert tokens(stand_in) == {""}
 
 
-def test_on_ones_own_machine_the_own_token_is_used(stand_in: StandIn, tmp_path: Path) -> None:
+def test_on_a_private_page_the_configured_token_is_sent(stand_in: StandIn, tmp_path: Path) -> None:
     ask_everything(Hub(Settings(cache_dir=tmp_path, hf_token=Secret("hf_owner")), stand_in.address), Secret(""))
     assert tokens(stand_in) == {"hf_owner"}
 
@@ -172,7 +172,7 @@ def test_a_token_never_follows_a_page_link_to_another_host(stand_in: StandIn, tm
     Fault("me/tiny", status=403, headers={"X-Error-Message": f"No: {GOOD_TOKEN}"}), Fault("me/tiny", status=500),
     Fault("me/tiny", then="cut"),
     Fault("me/tiny", status=429, headers={"Retry-After": "0"})])
-def test_a_token_is_in_no_text_no_log_and_no_cause(
+def test_a_token_is_in_no_error_text_log_or_cause(
         hub: Hub, stand_in: StandIn, fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     stand_in.faults.append(fault)

@@ -66,7 +66,7 @@ def partial_of(stand_in: StandIn, cache: Path) -> Path:
     return path
 
 
-def test_what_is_needed_arrives_unchanged_in_a_folder_named_by_its_commit(hub: Hub, folder: Path) -> None:
+def test_the_needed_files_arrive_unchanged_in_a_folder_named_by_the_commit(hub: Hub, folder: Path) -> None:
     snapshot = fetch(hub)
     assert snapshot.name == SHA
     assert {path.name for path in snapshot.iterdir()} == {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"}
@@ -106,7 +106,7 @@ def test_only_the_weights_that_transformers_loads_are_fetched(tmp_path: Path) ->
     assert not stand_in.sent["me/big/consolidated.safetensors"] + stand_in.sent["me/big/original/model.safetensors"]
 
 
-def test_a_stop_is_heard_within_a_second_while_nothing_comes(hub: Hub, stand_in: StandIn, cache: Path) -> None:
+def test_a_stop_takes_effect_within_a_second_while_no_bytes_arrive(hub: Hub, stand_in: StandIn, cache: Path) -> None:
     stand_in.faults.append(Fault("model.safetensors", then="stall", after=100 * 1024))
     stop, stopped_at = threading.Event(), []
 
@@ -121,7 +121,7 @@ def test_a_stop_is_heard_within_a_second_while_nothing_comes(hub: Hub, stand_in:
     assert [path.stat().st_size for path in partials(cache)] == [100 * 1024]
 
 
-def test_a_stop_is_heard_while_the_hub_does_not_answer(hub: Hub, stand_in: StandIn) -> None:
+def test_a_stop_takes_effect_while_the_hub_does_not_answer(hub: Hub, stand_in: StandIn) -> None:
     stand_in.faults.append(Fault("/api/models/me/tiny", then="stall"))
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
@@ -131,7 +131,7 @@ def test_a_stop_is_heard_while_the_hub_does_not_answer(hub: Hub, stand_in: Stand
     assert time.monotonic() - began < 1
 
 
-def test_a_stopped_download_goes_on_where_it_was(hub: Hub, stand_in: StandIn, cache: Path, folder: Path) -> None:
+def test_a_stopped_download_resumes_where_it_stopped(hub: Hub, stand_in: StandIn, cache: Path, folder: Path) -> None:
     stand_in.faults.append(Fault("model.safetensors", then="stall", after=200 * 1024, times=1))
     stop = threading.Event()
     with pytest.raises(DownloadStopped):
@@ -151,7 +151,7 @@ print(Hub(Settings(cache_dir=Path(sys.argv[1]))).download("me/tiny", None, lambd
 """
 
 
-def test_a_killed_download_goes_on_where_it_was(stand_in: StandIn, cache: Path, folder: Path) -> None:
+def test_a_killed_download_resumes_where_it_stopped(stand_in: StandIn, cache: Path, folder: Path) -> None:
     stand_in.faults.append(Fault("model.safetensors", then="stall", after=300 * 1024, times=1))
     environment = {**os.environ, "HF_ENDPOINT": stand_in.address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
     command = [sys.executable, "-c", SCRIPT, str(cache)]
@@ -168,44 +168,44 @@ def test_a_killed_download_goes_on_where_it_was(stand_in: StandIn, cache: Path, 
     assert (Path(done.stdout.strip()) / "model.safetensors").stat().st_size == size
 
 
-def test_a_broken_connection_is_made_anew_where_it_broke(hub: Hub, stand_in: StandIn, folder: Path) -> None:
+def test_a_download_continues_on_a_new_connection_where_the_last_one_broke(hub: Hub, stand_in: StandIn, folder: Path) -> None:
     stand_in.faults.append(Fault("model.safetensors", then="cut", after=200 * 1024, times=2))
     snapshot = fetch(hub)
     assert (snapshot / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
     assert stand_in.sent[WEIGHTS] == (folder / "model.safetensors").stat().st_size
 
 
-def test_a_hub_that_ignores_where_to_begin_adds_nothing_twice(hub: Hub, stand_in: StandIn, folder: Path) -> None:
+def test_a_hub_that_ignores_ranges_does_not_duplicate_bytes(hub: Hub, stand_in: StandIn, folder: Path) -> None:
     stand_in.faults.append(Fault("model.safetensors", then="cut", after=200 * 1024, times=1))
     stand_in.has_ranges = False
     assert (fetch(hub) / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
-def test_a_connection_that_always_breaks_is_given_up_and_what_came_is_kept(hub: Hub, stand_in: StandIn, cache: Path) -> None:
+def test_a_connection_that_always_breaks_is_given_up_and_its_bytes_are_kept(hub: Hub, stand_in: StandIn, cache: Path) -> None:
     stand_in.faults += [Fault("model.safetensors", then="cut", after=100 * 1024, times=1), Fault("model.safetensors", then="cut")]
     with pytest.raises(DownloadBroken, match="broke off"):
         fetch(hub)
     assert [path.stat().st_size for path in partials(cache)] == [100 * 1024]
 
 
-def test_silence_is_a_broken_connection(stand_in: StandIn, cache: Path, folder: Path) -> None:
+def test_a_silent_connection_counts_as_broken(stand_in: StandIn, cache: Path, folder: Path) -> None:
     stand_in.faults.append(Fault("model.safetensors", then="stall", after=100 * 1024, times=1))
     snapshot = fetch(Hub(Settings(cache_dir=cache), stand_in.address, timeout_s=0.5))
     assert (snapshot / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
-def test_a_server_that_fails_for_a_moment_is_asked_again(hub: Hub, stand_in: StandIn) -> None:
+def test_a_temporary_server_error_is_retried(hub: Hub, stand_in: StandIn) -> None:
     stand_in.faults.append(Fault("resolve/*/model.safetensors", status=500, times=2))
     assert (fetch(hub) / "model.safetensors").is_file()
 
 
-def test_another_size_than_was_listed_is_refused(hub: Hub, stand_in: StandIn) -> None:
+def test_a_file_of_another_size_than_listed_is_refused(hub: Hub, stand_in: StandIn) -> None:
     stand_in.faults.append(Fault("me/tiny/model.safetensors", more_bytes=10))
     with pytest.raises(DownloadBroken, match="lists"):
         fetch(hub)
 
 
-def test_another_content_than_was_listed_is_refused_and_fetched_again(hub: Hub, stand_in: StandIn, cache: Path) -> None:
+def test_a_file_with_another_hash_than_listed_is_refused_and_downloaded_again(hub: Hub, stand_in: StandIn, cache: Path) -> None:
     partial_of(stand_in, cache).write_bytes(b"x" * 1000)
     with pytest.raises(DownloadBroken, match="not what the hub lists"):
         fetch(hub)
@@ -220,34 +220,34 @@ def test_free_disk_space_is_checked_before_the_first_byte(hub: Hub, stand_in: St
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_disk_that_fills_up_meanwhile_is_named(hub: Hub, stand_in: StandIn, cache: Path) -> None:
+def test_a_disk_that_fills_up_during_a_download_is_reported(hub: Hub, stand_in: StandIn, cache: Path) -> None:
     partial_of(stand_in, cache).symlink_to("/dev/full")
     with pytest.raises(DiskFull):
         fetch(hub)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the owner of everything may write everywhere")
-def test_a_disk_that_refuses_is_named(stand_in: StandIn, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(stand_in: StandIn, tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
     with pytest.raises(DownloadBroken, match="refuses"):
         fetch(Hub(Settings(cache_dir=tmp_path / "closed"), stand_in.address))
 
 
-def test_a_cache_that_is_a_file_is_named(stand_in: StandIn, tmp_path: Path) -> None:
+def test_a_cache_that_is_a_file_is_reported(stand_in: StandIn, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DownloadBroken, match="refuses"):
         fetch(Hub(Settings(cache_dir=tmp_path / "file"), stand_in.address))
 
 
 @pytest.mark.parametrize("path", ["../../../outside.json", "/outside.json", "..\\outside.json", "C:outside.json"])
-def test_a_hub_that_lists_a_way_out_is_not_followed(tmp_path: Path, path: str) -> None:
+def test_a_listed_path_that_leaves_the_folder_is_not_followed(tmp_path: Path, path: str) -> None:
     from engine.hub.repository import HubFile, Repository
 
     found = Repository("me/tiny", SHA, (HubFile(path, 10, etag="a" * 40), HubFile("config.json", 10, etag="b" * 40)), None)
     assert [file.path for file in found.needed(())] == ["config.json"]
 
 
-def test_a_model_without_safetensors_is_refused_before_anything_comes(tmp_path: Path) -> None:
+def test_a_model_without_safetensors_is_refused_before_anything_is_downloaded(tmp_path: Path) -> None:
     with hub_standin.running({"me/old": hub_folders.pickled(tmp_path / "old")}) as stand_in, pytest.raises(UnsupportedModel):
         fetch(Hub(Settings(cache_dir=tmp_path / "cache"), stand_in.address), "me/old")
     assert not stand_in.asked("resolve")
@@ -261,7 +261,7 @@ def test_a_gated_model_leaves_nothing_on_disk(folder: Path, tmp_path: Path) -> N
         assert hub.on_disk() == ()
 
 
-def test_a_renamed_model_is_kept_under_the_name_that_was_asked_for(folder: Path, tmp_path: Path) -> None:
+def test_a_renamed_model_is_stored_under_the_requested_name(folder: Path, tmp_path: Path) -> None:
     with hub_standin.running({"me/tiny": folder, "me/old": Repo(folder, moved_to="me/tiny")}) as stand_in:
         hub = Hub(Settings(cache_dir=tmp_path / "cache"), stand_in.address)
         fetch(hub, "me/old")
@@ -280,13 +280,13 @@ def test_two_downloads_of_one_model_fetch_it_once(hub: Hub, stand_in: StandIn, f
     assert stand_in.sent[WEIGHTS] == (folder / "model.safetensors").stat().st_size
 
 
-def test_a_hub_that_is_gone_is_named(cache: Path) -> None:
+def test_an_unreachable_hub_is_reported(cache: Path) -> None:
     with pytest.raises(HubUnreachable):
         fetch(Hub(Settings(cache_dir=cache), "http://127.0.0.1:9"))
 
 
 @pytest.mark.parametrize("revision", ["../main", "a/../../b", "/etc", "x..y", "-x", "a b", "x" * 300])
-def test_a_revision_leads_nowhere_else(hub: Hub, stand_in: StandIn, revision: str) -> None:
+def test_a_revision_that_is_a_path_is_refused_before_any_request(hub: Hub, stand_in: StandIn, revision: str) -> None:
     from engine.errors import InvalidRequest
 
     with pytest.raises(InvalidRequest):

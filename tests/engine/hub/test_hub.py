@@ -74,7 +74,7 @@ def test_an_unknown_name_is_not_found(results: dict[str, dict[str, str]]) -> Non
     assert results["me/unknown"]["error"] == "ModelNotFound"
 
 
-def test_a_hub_that_does_not_answer_is_named(tmp_path: Path) -> None:
+def test_a_hub_that_does_not_answer_is_reported(tmp_path: Path) -> None:
     found = run(FIND, [], "http://127.0.0.1:9", tmp_path)
     assert found["error"] == "HubUnreachable"
     assert "HF_ENDPOINT" in str(found["says"])
@@ -112,7 +112,7 @@ def test_offline_a_model_on_disk_is_loaded_and_another_one_is_not(found: dict[st
     "me/tiny", " me/tiny\n", "https://huggingface.co/me/tiny", "https://huggingface.co/me/tiny/tree/main", "huggingface.co/me/tiny/",
     "https://hf.co/me/tiny?library=transformers#usage", "https://huggingface.co/me/tiny/blob/refs%2Fpr%2F1/config.json",
     "http://mirror.example:8080/me/tiny/tree/main"])
-def test_a_model_is_named_or_pasted(typed: str) -> None:
+def test_a_model_name_or_a_pasted_address_is_accepted(typed: str) -> None:
     assert parse_model_name(typed, "http://mirror.example:8080") == "me/tiny"
 
 
@@ -120,7 +120,7 @@ def test_a_model_is_named_or_pasted(typed: str) -> None:
     "", "tiny", "me/tiny/more", "../tiny", "me/..", "me/../..", "/etc/passwd", "~/models", "me\\tiny", "me/ti ny", "me/tiny.git", "me/a--b",
     "https://evil.example/me/tiny", "https://huggingface.co/datasets/me/tiny", "spaces/me", "https://huggingface.co/me", "http://[",
     "file:///etc/passwd", "https://huggingface.co/../../etc", "https://user@huggingface.co/me/tiny", "me/" + "x" * 97])
-def test_what_is_no_model_is_refused_with_what_was_typed(typed: str) -> None:
+def test_text_that_is_not_a_model_name_is_refused_and_quoted(typed: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
         parse_model_name(typed)
     assert repr(typed[:200]) in str(raised.value)
@@ -153,7 +153,7 @@ def test_a_search_shows_chat_models_with_safetensors_most_downloaded_first(hub: 
     assert names(hub) == [f"{i:02}" for i in range(55, 35, -1)]
 
 
-def test_pages_follow_each_other_to_the_end(hub: Hub) -> None:
+def test_pages_cover_all_models_once(hub: Hub) -> None:
     pages = [hub.search(HubQuery(page=page)) for page in range(3)]
     assert [len(page.models) for page in pages] == [20, 20, 15]
     assert [page.has_more for page in pages] == [True, True, False]
@@ -167,7 +167,7 @@ def test_the_order_can_be_chosen(hub: Hub, sort: str, first: str, many: StandIn)
     assert many.repositories[f"me/chat-{names(hub, sort=sort)[0]}"] is wanted
 
 
-def test_a_size_range_is_kept_to_the_parameter(hub: Hub) -> None:
+def test_a_size_range_is_exact_to_the_parameter(hub: Hub) -> None:
     assert set(names(hub, min_parameters=500_000_000, max_parameters=1_500_000_000)) == {f"{i:02}" for i in range(5, 16)}
 
 
@@ -175,18 +175,18 @@ def test_a_narrow_range_is_searched_on_more_than_one_page(hub: Hub) -> None:
     assert names(hub, min_parameters=10**8, max_parameters=2 * 10**8) == ["02", "01"]
 
 
-def test_licence_and_gate_are_filters(hub: Hub) -> None:
+def test_licence_and_gating_are_filters(hub: Hub) -> None:
     assert all(int(name) % 2 for name in names(hub, licence="mit"))
     assert names(hub, gated=True) == [f"{i:02}" for i in range(55, 0, -5)]
     assert not any(int(name) % 5 == 0 for name in names(hub, gated=False))
 
 
-def test_text_is_part_of_the_name(hub: Hub) -> None:
+def test_the_search_text_matches_part_of_the_name(hub: Hub) -> None:
     assert names(hub, text=" CHAT-0 ") == [f"0{i}" for i in range(9, 0, -1)]
     assert hub.search(HubQuery(text="nothing like it")).models == ()
 
 
-def test_a_model_found_says_what_a_list_needs(hub: Hub) -> None:
+def test_a_search_result_has_what_a_list_needs(hub: Hub) -> None:
     model = hub.search(HubQuery(text="chat-55")).models[0]
     assert (model.repo, model.downloads, model.likes, model.updated) == ("me/chat-55", 55, 45, "2026-01-28T00:00:55.000Z")
     assert (model.licence, model.is_gated, model.parameters) == ("mit", True, 5_500_000_000)
@@ -194,7 +194,7 @@ def test_a_model_found_says_what_a_list_needs(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("query", [HubQuery(page=-1), HubQuery(page=10**9), HubQuery(sort="; drop")])    # type: ignore[arg-type]
-def test_a_query_that_makes_no_sense_is_refused(hub: Hub, query: HubQuery) -> None:
+def test_an_impossible_query_is_refused(hub: Hub, query: HubQuery) -> None:
     with pytest.raises(InvalidRequest):
         hub.search(query)
 

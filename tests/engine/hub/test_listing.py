@@ -36,7 +36,7 @@ def describe(stand_in: StandIn, repo: str = "me/tiny", token: str = "") -> HubLi
     return Hub(Settings(), stand_in.address).describe(repo, token=Secret(token))
 
 
-def test_a_listing_knows_files_and_the_bytes_that_are_needed(listing: HubListing, tmp_path: Path) -> None:
+def test_a_listing_has_the_files_and_the_needed_bytes(listing: HubListing, tmp_path: Path) -> None:
     needed = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert {file.path for file in listing.needed_files} == needed
     assert {file.path for file in listing.files} == needed | {"README.md", ".gitattributes", "training_args.bin"}
@@ -51,7 +51,7 @@ def test_the_card_comes_without_its_yaml(listing: HubListing) -> None:
     assert listing.card == "# A model\n\nIt says hello.\n"
 
 
-def test_the_shape_is_the_one_that_the_weights_would_give(listing: HubListing, tmp_path: Path) -> None:
+def test_the_shape_equals_that_of_the_downloaded_weights(listing: HubListing, tmp_path: Path) -> None:
     from transformers import AutoConfig
 
     assert listing.shape == read_shape(tmp_path / "tiny", AutoConfig.from_pretrained(tmp_path / "tiny").to_dict(), "me/tiny")
@@ -66,7 +66,7 @@ def test_the_weights_themselves_are_never_read(serve: Callable[..., StandIn], tm
     assert stand_in.sent["me/tiny/model.safetensors"] <= 100_000
 
 
-def test_a_hub_that_ignores_ranges_is_left_after_the_header(serve: Callable[..., StandIn], tmp_path: Path) -> None:
+def test_reading_stops_after_the_header_if_the_hub_ignores_ranges(serve: Callable[..., StandIn], tmp_path: Path) -> None:
     stand_in = serve({"me/tiny": hub_folders.model(tmp_path / "tiny", kib=32 * 1024)})
     stand_in.has_ranges = False
     assert describe(stand_in).shape is not None
@@ -115,20 +115,20 @@ def test_the_size_of_a_gated_model_is_known_without_its_index(serve: Callable[..
     assert describe(stand_in).needed_bytes == describe(stand_in, "me/open").needed_bytes
 
 
-def test_access_opens_a_gated_model(serve: Callable[..., StandIn], tmp_path: Path) -> None:
+def test_a_token_with_access_shows_a_gated_model(serve: Callable[..., StandIn], tmp_path: Path) -> None:
     stand_in = serve({"me/tiny": Repo(hub_folders.model(tmp_path / "tiny"), gated="auto", readers=frozenset({GOOD_TOKEN}))})
     listing = describe(stand_in, token=GOOD_TOKEN)
     assert (listing.is_gated, listing.gated_access, listing.shape is not None) == (True, True, True)
 
 
-def test_a_private_model_is_there_for_its_owner_only(serve: Callable[..., StandIn], tmp_path: Path) -> None:
+def test_a_private_model_is_visible_to_its_owner_only(serve: Callable[..., StandIn], tmp_path: Path) -> None:
     stand_in = serve({"me/tiny": Repo(hub_folders.model(tmp_path / "tiny"), is_private=True, readers=frozenset({GOOD_TOKEN}))})
     assert describe(stand_in, token=GOOD_TOKEN).shape is not None
     with pytest.raises(ModelNotFound):
         describe(stand_in)
 
 
-def test_a_renamed_model_says_its_new_name(serve: Callable[..., StandIn], tmp_path: Path) -> None:
+def test_a_renamed_model_is_listed_under_its_new_name(serve: Callable[..., StandIn], tmp_path: Path) -> None:
     folder = hub_folders.model(tmp_path / "tiny")
     listing = describe(serve({"me/new": folder, "me/tiny": Repo(folder, moved_to="me/new")}))
     assert (listing.repo, listing.renamed_to) == ("me/new", "me/new")
@@ -152,7 +152,7 @@ def test_without_a_better_revision_none_is_named(serve: Callable[..., StandIn], 
 
 @pytest.mark.parametrize(("name", "content", "obstacle"), [
     ("adapter_config.json", "{}", "adapter"), ("model.gguf", "", "GGUF"), ("notes.txt", "", "no config.json")])
-def test_what_is_no_model_is_named(serve: Callable[..., StandIn], tmp_path: Path, name: str, content: str, obstacle: str) -> None:
+def test_other_repositories_have_an_obstacle(serve: Callable[..., StandIn], tmp_path: Path, name: str, content: str, obstacle: str) -> None:
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / name).write_text(content)
     assert obstacle in describe(serve({"me/tiny": tmp_path / "odd"})).obstacle
@@ -185,7 +185,7 @@ def test_a_card_is_cut_where_it_gets_too_long(serve: Callable[..., StandIn], tmp
     assert len(describe(serve({"me/tiny": folder})).card) == 200_000
 
 
-def test_a_licence_of_its_own_has_its_name_and_page(serve: Callable[..., StandIn], tmp_path: Path) -> None:
+def test_a_custom_licence_has_its_name_and_page(serve: Callable[..., StandIn], tmp_path: Path) -> None:
     folder = hub_folders.model(tmp_path / "tiny")
     stand_in = serve({
         "me/tiny": Repo(folder, licence="other", card={"license_name": "tiny-licence", "license_link": "https://example.com/licence"}),

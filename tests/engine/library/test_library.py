@@ -134,7 +134,7 @@ def test_the_built_in_model_is_found_without_a_hub(library: Library) -> None:
 
 @pytest.mark.parametrize(("typed", "error"), [
     ("", InvalidRequest), ("two words", InvalidRequest), ("/no/such/folder", ModelNotFound), ("me/unknown", ModelNotFound)])
-def test_what_is_nowhere_says_so(library: Library, typed: str, error: type[Exception]) -> None:
+def test_a_name_that_exists_nowhere_is_an_error(library: Library, typed: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         library.find(typed, ME)
 
@@ -177,12 +177,12 @@ def test_a_downloaded_model_is_on_disk_loads_and_answers(library: Library) -> No
     assert ask(library._engine, "hello", max_new_tokens=4)[1].usage.new_tokens
 
 
-def test_what_is_not_on_disk_cannot_be_loaded(library: Library) -> None:
+def test_a_model_that_is_not_on_disk_cannot_be_loaded(library: Library) -> None:
     with pytest.raises(InvalidRequest, match="downloaded"):
         library.load(library.find("me/tiny", ME), Quantization.NONE, SMALL, ME)
 
 
-def test_what_is_too_large_is_loaded_anyway_only_from_disk(library: Library) -> None:
+def test_loading_a_model_that_is_too_large_is_offered_only_if_it_is_on_disk(library: Library) -> None:
     def kinds(model: FoundModel) -> list[str]:
         return [remedy.kind for remedy in library.remedies(None, model, Quantization.NF4, 512, 100_000_000)]
 
@@ -190,12 +190,12 @@ def test_what_is_too_large_is_loaded_anyway_only_from_disk(library: Library) -> 
     assert "force" in kinds(fetched(library, "me/tiny"))
 
 
-def test_asking_for_a_running_download_again_follows_it(library: Library, stand_in: StandIn) -> None:
+def test_a_second_request_for_a_running_download_follows_it(library: Library, stand_in: StandIn) -> None:
     first = begun(library, stand_in)
     assert library.download(library.find("me/large", ME), ME).id == first.id
 
 
-def test_a_cancelled_download_is_kept_and_goes_on(library: Library, stand_in: StandIn) -> None:
+def test_a_cancelled_download_is_kept_and_can_be_resumed(library: Library, stand_in: StandIn) -> None:
     job = begun(library, stand_in)
     library.cancel(job.id, ME)
     assert ended(library, job).state == "cancelled"
@@ -209,7 +209,7 @@ def test_a_cancelled_download_is_kept_and_goes_on(library: Library, stand_in: St
     assert library.find("me/large", ME).is_on_disk
 
 
-def test_a_download_of_a_killed_process_is_interrupted_and_goes_on(
+def test_a_download_of_a_killed_process_is_interrupted_and_can_be_resumed(
         new_library: Callable[..., Library], stand_in: StandIn, own: Settings) -> None:
     stand_in.bytes_per_second = 300_000
     subprocess.run([sys.executable, "-c", BEGIN, stand_in.address, str(own.cache_dir), str(own.data_dir)], timeout=120, check=False,
@@ -226,7 +226,7 @@ def test_a_download_of_a_killed_process_is_interrupted_and_goes_on(
     assert stand_in.sent[WEIGHTS] - before < size - kept + 150_000
 
 
-def test_what_an_older_revision_has_in_common_is_not_counted_as_missing(library: Library, stand_in: StandIn, tmp_path: Path) -> None:
+def test_files_shared_with_an_older_revision_are_not_counted_as_missing(library: Library, stand_in: StandIn, tmp_path: Path) -> None:
     newer = shutil.copytree(stand_in.repositories["me/large"].folder, tmp_path / "newer")
     (newer / "tokenizer_config.json").write_text('{"chat_template": "another"}')
     stand_in.repositories["me/large"] = replace(stand_in.repositories["me/large"], revisions={"next": newer})
@@ -236,7 +236,7 @@ def test_what_an_older_revision_has_in_common_is_not_counted_as_missing(library:
     assert found.download_bytes - found.partial_bytes == len('{"chat_template": "another"}')
 
 
-def test_what_is_no_model_of_the_hub_cannot_be_downloaded(library: Library) -> None:
+def test_a_model_that_is_not_from_the_hub_cannot_be_downloaded(library: Library) -> None:
     with pytest.raises(InvalidRequest, match="builtin"):
         library.download(library.find("builtin", ME), ME)
 
@@ -247,7 +247,7 @@ def test_only_a_download_can_be_resumed(library: Library) -> None:
         library.resume(job.id, ME)
 
 
-def test_a_job_that_is_over_can_be_put_away(library: Library) -> None:
+def test_a_finished_job_can_be_removed_from_the_list(library: Library) -> None:
     fetched(library, "me/tiny")
     library.hide(library.visible_jobs(ME)[0].id, ME)
     assert library.visible_jobs(ME) == ()
@@ -255,7 +255,7 @@ def test_a_job_that_is_over_can_be_put_away(library: Library) -> None:
 
 # --- without a hub ---
 
-def test_without_a_hub_what_is_on_disk_is_found_and_loads(library: Library, stand_in: StandIn) -> None:
+def test_without_a_hub_a_model_on_disk_is_found_and_loads(library: Library, stand_in: StandIn) -> None:
     fetched(library, "me/tiny")
     stand_in.faults.append(Fault("*", 500))
     found = library.find("me/tiny", ME)
@@ -264,20 +264,20 @@ def test_without_a_hub_what_is_on_disk_is_found_and_loads(library: Library, stan
     assert library.is_in_use("me/tiny")
 
 
-def test_what_is_on_disk_loads_although_the_hub_has_it_no_more(library: Library, stand_in: StandIn) -> None:
+def test_a_model_on_disk_loads_although_the_hub_no_longer_has_it(library: Library, stand_in: StandIn) -> None:
     fetched(library, "me/tiny")
     del stand_in.repositories["me/tiny"]
     found = library.find("me/tiny", ME)
     assert (found.where, found.can_load, type(found.problem)) == ("disk", True, ModelNotFound)
 
 
-def test_a_wrong_token_does_not_hide_what_is_on_disk(library: Library) -> None:
+def test_a_wrong_token_does_not_hide_a_model_on_disk(library: Library) -> None:
     fetched(library, "me/tiny")
     found = library.find("me/tiny", Visitor("me", Secret(BAD_TOKEN)))
     assert (found.can_load, type(found.problem)) == (True, TokenRejected)
 
 
-def test_a_download_that_the_hub_says_nothing_of_is_not_begun(library: Library, stand_in: StandIn) -> None:
+def test_a_download_that_the_hub_does_not_describe_is_not_started(library: Library, stand_in: StandIn) -> None:
     stand_in.faults.append(Fault("*", 500))
     with pytest.raises(HubUnreachable):
         library.download(library.find(CATALOG, ME), ME)
@@ -299,7 +299,7 @@ def test_without_a_hub_an_unknown_model_is_unreachable(library: Library, stand_i
 
 # --- disk ---
 
-def test_a_model_in_use_is_deleted_only_afterwards(library: Library) -> None:
+def test_a_model_in_use_can_be_deleted_only_after_it_is_unloaded(library: Library) -> None:
     found = fetched(library, "me/tiny")
     exhaust(library.load(found, Quantization.NONE, SMALL, ME).follow())
     with pytest.raises(EngineBusy, match="loaded"):
@@ -347,7 +347,7 @@ def test_a_model_that_is_asleep_is_in_use(new_library: Callable[..., Library], o
         library.delete("me/tiny", ME)
 
 
-def test_a_model_that_is_being_downloaded_is_deleted_only_afterwards(library: Library, stand_in: StandIn) -> None:
+def test_a_model_that_is_being_downloaded_can_be_deleted_only_afterwards(library: Library, stand_in: StandIn) -> None:
     job = begun(library, stand_in)
     with pytest.raises(EngineBusy, match="downloaded"):
         library.delete("me/large", ME)
@@ -384,11 +384,11 @@ def test_saved_quantized_weights_load_when_their_source_is_deleted(library: Libr
     assert library.on_disk() == ()
 
 
-def test_what_was_never_saved_cannot_be_deleted(library: Library) -> None:
+def test_weights_that_were_never_saved_cannot_be_deleted(library: Library) -> None:
     with pytest.raises(ModelNotFound):
         library.delete_saved("me/tiny", Quantization.NF4, ME)
 
 
-def test_nothing_is_saved_while_nothing_is_loaded(library: Library) -> None:
+def test_nothing_can_be_saved_while_no_model_is_loaded(library: Library) -> None:
     with pytest.raises(NoModelLoaded):
         library.save_quantized(ME)

@@ -86,7 +86,7 @@ def begun(library: Library, stand_in: StandIn, visitor: Visitor) -> Job:
 
 # --- what is offered ---
 
-def test_an_anonymous_visitor_downloads_and_loads_what_is_allowed(library: Library) -> None:
+def test_an_anonymous_visitor_can_download_and_load_allowed_models(library: Library) -> None:
     model = fetched(library, "me/ok", ANN)
     exhaust(library.load(model, Quantization.NONE, SMALL, ANN).follow())
     assert library.is_in_use("me/ok")
@@ -102,13 +102,13 @@ def test_an_anonymous_visitor_cannot_load_anything_else(library: Library) -> Non
         library.load(fetched(library, "me/other"), Quantization.NONE, SMALL, ANN)
 
 
-def test_the_operator_downloads_and_loads_anything(library: Library) -> None:
+def test_the_operator_can_download_and_load_anything(library: Library) -> None:
     exhaust(library.load(fetched(library, "me/other"), Quantization.NONE, SMALL, BOSS).follow())
     assert library.is_in_use("me/other")
 
 
 @pytest.mark.parametrize("visitor", [ANN, BOSS], ids=["anonymous", "operator"])
-def test_nobody_names_a_folder(library: Library, llama_folder: Path, visitor: Visitor) -> None:
+def test_nobody_can_load_a_folder_by_its_path(library: Library, llama_folder: Path, visitor: Visitor) -> None:
     with pytest.raises(InvalidRequest):
         library.find(str(llama_folder), visitor)
 
@@ -119,7 +119,7 @@ def test_an_anonymous_visitor_cannot_download_a_gated_model(library: Library) ->
         library.download(library.find(GATED, ann), ann)
 
 
-def test_an_anonymous_visitor_cannot_download_what_the_hub_did_not_call_open(library: Library, stand_in: StandIn) -> None:
+def test_an_anonymous_visitor_cannot_download_a_model_not_known_to_be_open(library: Library, stand_in: StandIn) -> None:
     ann = replace(ANN, token=Secret(GOOD_TOKEN))
     stand_in.faults.append(Fault("*", 500))
     found = library.find(GATED, ann)
@@ -148,7 +148,7 @@ def test_an_anonymous_visitor_cannot_unload(library: Library, engine: Engine) ->
     assert engine.spec is None
 
 
-def test_nobody_is_the_operator_where_none_is_named(new_engine: Callable[..., Engine], own: Settings) -> None:
+def test_without_a_named_operator_nobody_is_the_operator(new_engine: Callable[..., Engine], own: Settings) -> None:
     library = Library(new_engine(made_with=replace(own, operator="")))
     with pytest.raises(NotPermitted):
         library.unload(Visitor("ann", name=""))
@@ -156,7 +156,7 @@ def test_nobody_is_the_operator_where_none_is_named(new_engine: Callable[..., En
 
 # --- jobs ---
 
-def test_an_anonymous_visitor_neither_sees_nor_changes_the_job_of_another(library: Library, stand_in: StandIn) -> None:
+def test_an_anonymous_visitor_can_neither_see_nor_change_jobs_of_others(library: Library, stand_in: StandIn) -> None:
     job = begun(library, stand_in, ANN)
     assert (library.visible_jobs(BEN), [each.id for each in library.visible_jobs(ANN)]) == ((), [job.id])
     for act in (library.cancel, library.resume, library.hide):
@@ -165,20 +165,20 @@ def test_an_anonymous_visitor_neither_sees_nor_changes_the_job_of_another(librar
     assert library.jobs.get(job.id).state == "running"
 
 
-def test_the_operator_sees_and_cancels_every_job(library: Library, stand_in: StandIn) -> None:
+def test_the_operator_can_see_and_cancel_every_job(library: Library, stand_in: StandIn) -> None:
     job = begun(library, stand_in, ANN)
     assert [each.id for each in library.visible_jobs(BOSS)] == [job.id]
     library.cancel(job.id, BOSS)
     assert list(library.jobs.follow(job.id))[-1].state == "cancelled"
 
 
-def test_an_anonymous_visitor_hears_that_somebody_else_downloads_the_same(library: Library, stand_in: StandIn) -> None:
+def test_a_download_that_another_visitor_has_started_is_refused_with_the_reason(library: Library, stand_in: StandIn) -> None:
     begun(library, stand_in, ANN)
     with pytest.raises(EngineBusy, match="someone else"):
         library.download(library.find(SLOW, BEN), BEN)
 
 
-def test_an_anonymous_visitor_sees_a_job_however_many_others_have_begun_since(library: Library) -> None:
+def test_an_anonymous_visitor_sees_their_job_however_many_others_have_started_since(library: Library) -> None:
     mine = library.jobs.start("count", "mine", lambda progress: "", "ann")
     for number in range(30):
         list(library.jobs.follow(library.jobs.start("count", str(number), lambda progress: "", f"ben {number}").id))
@@ -187,14 +187,14 @@ def test_an_anonymous_visitor_sees_a_job_however_many_others_have_begun_since(li
 
 # --- swapping ---
 
-def test_a_model_that_writes_for_somebody_else_is_not_swapped(library: Library, conversations: Conversations) -> None:
+def test_a_model_that_is_replying_to_another_visitor_is_not_swapped(library: Library, conversations: Conversations) -> None:
     model = loaded(library)
     conversations.send("ben", None, None, Question("hello"), [LONG])
     with pytest.raises(NotPermitted, match="using"):
         library.load(model, Quantization.NF4, SMALL, ANN)
 
 
-def test_a_model_that_somebody_else_used_a_moment_ago_is_not_swapped(
+def test_a_model_that_another_visitor_used_recently_is_not_swapped(
         library: Library, conversations: Conversations, engine: Engine) -> None:
     model = loaded(library)
     answer(conversations, "ben")
@@ -204,7 +204,7 @@ def test_a_model_that_somebody_else_used_a_moment_ago_is_not_swapped(
     assert engine.status().quantization is Quantization.NF4
 
 
-def test_the_operator_swaps_at_any_time(library: Library, conversations: Conversations, engine: Engine) -> None:
+def test_the_operator_can_swap_at_any_time(library: Library, conversations: Conversations, engine: Engine) -> None:
     model = loaded(library)
     answer(conversations, "ben")
     exhaust(library.load(model, Quantization.NF4, SMALL, BOSS).follow())

@@ -24,11 +24,11 @@ def job(owner: str) -> Job:
 @pytest.mark.parametrize(("settings", "visitor", "expected"), [
     (PUBLIC, BOSS, True), (PUBLIC, ANN, False), (PUBLIC, Visitor("x"), False),
     (replace(PUBLIC, operator=""), Visitor("x"), False), (replace(PUBLIC, is_public=False), ANN, True)])
-def test_the_operator_is_who_the_settings_name_and_everyone_on_a_private_page(settings: Settings, visitor: Visitor, expected: bool) -> None:
+def test_the_operator_is_named_in_the_settings_or_is_anyone_on_a_private_page(settings: Settings, visitor: Visitor, expected: bool) -> None:
     assert permissions(settings).is_operator(visitor) is expected
 
 
-def test_what_is_the_operators_is_refused_by_its_name() -> None:
+def test_actions_reserved_for_the_operator_are_refused_by_name() -> None:
     with pytest.raises(NotPermitted, match=r"only the operator can delete models\."):
         permissions().require_operator(ANN, "delete models")
     with pytest.raises(NotPermitted, match="only the operator can run measurements"):
@@ -37,7 +37,7 @@ def test_what_is_the_operators_is_refused_by_its_name() -> None:
     permissions().require_measuring(BOSS)
 
 
-def test_anonymous_visitors_get_the_models_that_the_page_offers() -> None:
+def test_anonymous_visitors_can_use_the_models_that_the_page_offers() -> None:
     for model in ("builtin", catalog()[0].repo, "me/ok"):
         permissions().require_offered(model, ANN)
     with pytest.raises(NotPermitted, match="me/other"):
@@ -45,21 +45,21 @@ def test_anonymous_visitors_get_the_models_that_the_page_offers() -> None:
     permissions().require_offered("me/other", BOSS)
 
 
-def test_gated_models_are_the_operators_to_download() -> None:
+def test_only_the_operator_can_download_gated_models() -> None:
     with pytest.raises(NotPermitted, match="gated"):
         permissions().require_open("me/ok", ANN, is_gated=True)
     permissions().require_open("me/ok", ANN, is_gated=False)
     permissions().require_open("me/ok", BOSS, is_gated=True)
 
 
-def test_a_job_is_seen_by_its_owner_and_by_the_operator() -> None:
+def test_a_job_is_visible_to_its_owner_and_to_the_operator() -> None:
     assert permissions().require_own(job("ann"), ANN).owner == "ann"
     assert permissions().require_own(job("ann"), BOSS).owner == "ann"
     with pytest.raises(JobNotFound):
         permissions().require_own(job("ben"), ANN)
 
 
-def test_the_servers_token_serves_the_operator_alone() -> None:
+def test_the_servers_token_is_used_for_the_operator_only() -> None:
     own = replace(ANN, token=Secret("hf_ann"))
     assert permissions().hub_token(ANN) is None
     assert permissions().hub_token(own) == Secret("hf_ann")

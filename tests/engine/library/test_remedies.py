@@ -44,7 +44,7 @@ def offered(repo: str, free_gib: float, quantization: Quantization = Quantizatio
 
 # --- too large ---
 
-def test_what_fits_in_4_bits_is_offered_in_4_bits() -> None:
+def test_a_model_that_fits_in_4_bits_is_offered_in_4_bits() -> None:
     assert offered(EIGHT, 10)["quantize"] == "nf4"
 
 
@@ -72,7 +72,7 @@ def test_no_context_is_offered_that_is_too_small_for_a_chat() -> None:
     assert "context" not in offered(EIGHT, 15.45, context_tokens=40_000)
 
 
-def test_no_context_is_offered_where_all_that_the_model_can_read_fits() -> None:
+def test_no_context_is_offered_where_the_models_full_window_fits() -> None:
     assert "context" not in offered("HuggingFaceTB/SmolLM2-135M-Instruct", 60, context_tokens=1_000_000)
 
 
@@ -85,11 +85,11 @@ def test_a_model_of_no_family_has_no_sibling() -> None:
     assert [each.kind for each in found] == ["force"]
 
 
-def test_to_load_it_all_the_same_comes_last() -> None:
+def test_loading_anyway_is_the_last_remedy() -> None:
     assert list(offered(EIGHT, 10))[-1] == "force"
 
 
-def test_a_public_page_offers_no_force() -> None:
+def test_a_public_page_does_not_offer_to_load_anyway() -> None:
     assert "force" not in offered(EIGHT, 10, is_public=True)
 
 
@@ -114,11 +114,11 @@ def test_a_model_without_safetensors_offers_the_revision_that_has_them() -> None
 
 
 @pytest.mark.parametrize("error", [UnsupportedModel(MODEL, "no architecture"), InvalidRequest("size", 1, "2"), ValueError("what?")])
-def test_where_only_a_person_can_know_nothing_is_offered(error: Exception) -> None:
+def test_no_remedy_is_offered_where_only_a_person_can_know_one(error: Exception) -> None:
     assert remedies(error, MODEL, Quantization.NONE, None, is_public=False) == ()
 
 
-def test_a_refused_load_offers_what_a_too_large_model_does() -> None:
+def test_a_refused_load_offers_the_remedies_of_a_model_that_is_too_large() -> None:
     fit = fit_of(EIGHT, 10)
     found = remedies(NotEnoughMemory(EIGHT, 16 * GIB, 10 * GIB, ""), EIGHT, Quantization.NONE, fit, is_public=False)
     assert found == too_large(EIGHT, Quantization.NONE, fit, is_public=False)

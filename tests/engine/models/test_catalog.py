@@ -63,7 +63,7 @@ def test_a_gated_model_is_marked() -> None:
     assert {entry.repo for entry in catalog() if entry.gated} == {entry.repo for entry in catalog() if entry.repo.startswith(owners)}
 
 
-def test_pickled_weights_are_announced() -> None:
+def test_an_entry_with_pickled_weights_says_so_in_its_note() -> None:
     entry = entry_of("Salesforce/codegen-2B-mono")
     assert entry is not None
     assert not entry.safetensors
@@ -71,7 +71,7 @@ def test_pickled_weights_are_announced() -> None:
 
 
 @pytest.mark.parametrize("language", ["tr", "zh"])
-def test_some_current_small_model_speaks(language: str) -> None:
+def test_a_small_current_model_exists_for_the_language(language: str) -> None:
     assert any(language in entry.languages for entry in catalog() if entry.current and entry.parameters < 2e9)
 
 
@@ -87,12 +87,12 @@ def test_siblings_lead_down_to_the_smallest_of_the_family() -> None:
 @pytest.mark.parametrize(("memory_gib", "smallest", "largest", "quantization"), [
     (3.9, 1e9, 2e9, "nf4"), (4, 2e9, 7e9, "nf4"), (7.9, 2e9, 7e9, "nf4"), (8, 7e9, 13e9, "int8"), (16, 7e9, 13e9, "int8"),
     (24, 13e9, float("inf"), "none")])
-def test_the_guides_table(memory_gib: float, smallest: float, largest: float, quantization: str) -> None:
+def test_the_default_choice_follows_the_guides_table(memory_gib: float, smallest: float, largest: float, quantization: str) -> None:
     advice = default_choice(int(memory_gib * GIB))
     assert (advice.min_parameters, advice.max_parameters, advice.quantization) == (smallest, largest, quantization)
 
 
-def test_advice_counts_as_model_names_do() -> None:
+def test_size_advice_counts_parameters_as_model_names_do() -> None:
     advice = default_choice(6 * GIB)        # 2 to 7 B
     assert advice.includes(7.6e9)           # Qwen2.5-7B
     assert not advice.includes(8.2e9)       # Qwen3-8B
@@ -100,7 +100,7 @@ def test_advice_counts_as_model_names_do() -> None:
 
 @pytest.mark.parametrize("hardware", [cuda(2), cuda(4), cuda(8), cuda(24), cuda(80), cpu(2), cpu(8), cpu(64)],
                          ids=lambda hardware: f"{hardware.kind} {hardware.total_bytes // GIB}")
-def test_nothing_too_large_stands_above_something_that_fits(hardware: Hardware) -> None:
+def test_no_model_that_is_too_large_ranks_above_one_that_fits(hardware: Hardware) -> None:
     found = recommended(hardware)
     too_large = [choice.fit.verdict is Verdict.TOO_LARGE for choice in found]
     assert too_large == sorted(too_large)
@@ -121,13 +121,13 @@ def test_the_first_recommendation_is_a_current_open_chat_model_of_the_right_size
     assert smallest <= first.entry.parameters <= largest
 
 
-def test_a_cpu_gets_a_quick_model_first_however_much_memory_it_has() -> None:
+def test_a_cpu_gets_a_fast_model_first_however_much_memory_it_has() -> None:
     first = recommended(cpu(64))[0]
     assert first.quantization is Quantization.NONE
     assert first.entry.parameters < 2e9
 
 
-def test_a_toy_does_not_stand_above_a_small_able_model_on_a_cpu() -> None:
+def test_a_tiny_model_does_not_rank_above_a_small_capable_one_on_a_cpu() -> None:
     order = [choice.entry.repo for choice in recommended(cpu(16))]
     assert order.index("Qwen/Qwen3-4B-Instruct-2507") < order.index("HuggingFaceTB/SmolLM2-135M-Instruct")
 
@@ -137,13 +137,13 @@ def test_a_cpu_without_16_bit_arithmetic_gets_a_smaller_model() -> None:
     assert recommended(wide)[0].entry.parameters < recommended(cpu(64))[0].entry.parameters
 
 
-def test_larger_models_than_4_b_stand_below_those_that_fit_on_a_cpu() -> None:
+def test_models_larger_than_4_b_rank_below_those_that_suit_a_cpu() -> None:
     fitting = [choice.entry.parameters > 4.5e9 for choice in recommended(cpu(64))
                if choice.fit.verdict is Verdict.FITS and choice.entry.safetensors]
     assert fitting == sorted(fitting)
 
 
-def test_what_fits_comfortably_is_not_quantized() -> None:
+def test_a_model_that_fits_comfortably_is_not_quantized() -> None:
     assert all(choice.quantization is Quantization.NONE for choice in recommended(cuda(640)))
 
 
@@ -168,7 +168,7 @@ def test_a_longer_context_and_more_visitors_leave_room_for_less() -> None:
     assert fitting(4096, 1) > fitting(32_768, 1)
 
 
-def test_what_cannot_be_loaded_safely_stands_below_all_that_can() -> None:
+def test_models_that_cannot_be_loaded_safely_rank_below_all_that_can() -> None:
     usable = [choice.entry.safetensors for choice in recommended(cuda(640))]
     assert usable == sorted(usable, reverse=True)
 

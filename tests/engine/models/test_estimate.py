@@ -35,7 +35,7 @@ def test_every_quantization_is_judged(llama_folder: Path, empty: Settings) -> No
     assert model_fit.shape.parameters > 100_000
 
 
-def test_no_more_context_is_judged_than_the_model_was_made_for(llama_folder: Path, empty: Settings) -> None:
+def test_the_context_is_at_most_the_one_that_the_model_was_made_for(llama_folder: Path, empty: Settings) -> None:
     model_fit = estimate_fit(str(llama_folder), context_tokens=100_000, settings=empty, hardware=CPU)
     assert model_fit.context_tokens == 512
     assert all(choice.largest_context == 512 for choice in model_fit.choices)
@@ -46,7 +46,7 @@ def test_an_estimate_writes_no_database(llama_folder: Path, empty: Settings) -> 
     assert not empty.data_dir.exists()
 
 
-def test_what_an_earlier_load_took_is_shown_and_corrects(llama_folder: Path, empty: Settings) -> None:
+def test_the_measured_peak_of_an_earlier_load_is_shown_and_corrects_the_estimate(llama_folder: Path, empty: Settings) -> None:
     before = estimate_fit(str(llama_folder), settings=empty, hardware=CPU).choices[2]
     peak = MeasuredPeak(before.fit.loaded_bytes + 200_000_000, context_tokens=512, visitors=1)
     LoadHistory(Database(empty.data_dir)).add_peak(str(llama_folder), "nf4", CPU.name, peak)
@@ -65,13 +65,13 @@ def test_the_latest_peak_of_a_model_is_remembered(empty: Settings) -> None:
     assert history.last_peak("m", "int8", "cpu") is None
 
 
-def test_what_is_not_possible_here_says_so() -> None:
+def test_unsupported_quantizations_are_marked() -> None:
     elsewhere = replace(CPU, is_x86_64=False)
     model_fit = estimate_shape(LLAMA_7B, elsewhere, context_tokens=4096, visitors=1, free_bytes=64 * GIB, bandwidth=30e9)
     assert [choice.is_supported for choice in model_fit.choices] == [True, False, False]
 
 
-def test_twice_the_bandwidth_writes_a_large_model_nearly_twice_as_fast() -> None:
+def test_twice_the_bandwidth_nearly_doubles_the_speed_of_a_large_model() -> None:
     slow, fast = (estimate_shape(LLAMA_7B, CPU, context_tokens=512, visitors=1, free_bytes=64 * GIB, bandwidth=bandwidth).choices[0]
                   for bandwidth in (20e9, 40e9))
     assert 1.8 < fast.tokens_per_second / slow.tokens_per_second < 2
@@ -84,7 +84,7 @@ def test_a_longer_window_is_slower() -> None:
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere-at-all"])
-def test_a_path_that_leads_nowhere_is_not_asked_of_the_hub(name: str, empty: Settings) -> None:
+def test_a_path_that_does_not_exist_is_not_looked_up_on_the_hub(name: str, empty: Settings) -> None:
     with pytest.raises(ModelNotFound):
         find_shape(name, empty)
 
@@ -102,7 +102,7 @@ def test_a_folder_without_a_configuration_is_refused(text: str | None, tmp_path:
         find_shape(str(tmp_path), empty)
 
 
-def test_no_tokens_and_no_visitors_are_refused(empty: Settings) -> None:
+def test_zero_tokens_and_zero_visitors_are_refused(empty: Settings) -> None:
     with pytest.raises(InvalidRequest, match="context"):
         estimate_fit("builtin", context_tokens=0, settings=empty)
     with pytest.raises(InvalidRequest, match="visitors"):
@@ -142,7 +142,7 @@ def test_bandwidth_is_measured_quickly_and_once() -> None:
     assert copy_bandwidth(machine) == first
 
 
-def test_a_peak_that_is_gone_at_the_end_is_seen() -> None:
+def test_a_peak_that_is_over_before_the_end_is_measured() -> None:
     with PeakWatch(CPU) as watch:
         block = bytearray(200_000_000)
         time.sleep(0.2)
@@ -150,7 +150,7 @@ def test_a_peak_that_is_gone_at_the_end_is_seen() -> None:
     assert watch.peak_bytes > 190_000_000
 
 
-def test_a_watch_ends_with_a_failed_load() -> None:
+def test_measuring_the_peak_ends_with_a_failed_load() -> None:
     watch = PeakWatch(CPU)
     with pytest.raises(ValueError, match="broken"), watch:
         raise ValueError("broken")

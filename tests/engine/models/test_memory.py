@@ -41,7 +41,7 @@ def test_verdicts(free: int, verdict: Verdict) -> None:
     assert verdict.value in fit.sentence
 
 
-def test_file_pages_are_seen_in_the_total_but_need_not_be_free() -> None:
+def test_file_pages_count_in_the_total_but_need_not_be_free() -> None:
     fit = fit_of()
     assert fit.load_peak_bytes > fit.weight_bytes + LLAMA_7B.stored_bytes
     assert fit.total_bytes > fit.needed_bytes
@@ -74,12 +74,12 @@ def test_the_cache_is_cut_before_the_window() -> None:
     assert "cut" in narrow.reason
 
 
-def test_what_leaves_no_window_is_refused_with_numbers() -> None:
+def test_weights_that_leave_no_window_are_refused_with_numbers() -> None:
     with pytest.raises(NotEnoughMemory, match=r"GiB.*4-bit"):
         plan(12.8)
 
 
-def test_what_fits_once_loaded_but_not_while_loading_is_refused() -> None:
+def test_a_model_that_fits_once_loaded_but_not_while_loading_is_refused() -> None:
     bulky = replace(LLAMA_7B, largest_matrix=10**9)       # 14.5 GB while it is packed
     assert plan(20, quantization=Quantization.NF4).window_tokens == 4096
     with pytest.raises(NotEnoughMemory, match="smaller model"):

@@ -26,5 +26,5 @@ def test_a_packed_model_gives_the_same_logits(model: torch.nn.Module) -> None:
     assert torch.nn.functional.cosine_similarity(plain.flatten(), packed.flatten(), dim=0) > 0.999
 
 
-def test_exact_weights_are_left_alone(model: torch.nn.Module) -> None:
+def test_full_precision_weights_are_not_packed(model: torch.nn.Module) -> None:
     assert not can_pack(model.float())      # type: ignore[arg-type]

@@ -17,7 +17,7 @@ def test_every_choice_has_its_reason_and_its_costs() -> None:
         assert choice.speed_note
 
 
-def test_quantization_is_never_sold_as_speed() -> None:
+def test_quantization_is_never_described_as_faster() -> None:
     for hardware in (CPU, replace(CPU, kind="cuda", name="a GPU")):
         for choice in choices(hardware)[1:]:
             assert "lower" in choice.speed_note

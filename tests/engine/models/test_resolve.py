@@ -8,13 +8,13 @@ from engine.models.resolve import BUILTIN_FOLDER, HubRepo, LocalModel, may_be_re
 
 
 @pytest.mark.parametrize("is_public", [True, False])
-def test_the_built_in_model_has_a_name_of_its_own(is_public: bool) -> None:
+def test_the_built_in_model_has_its_own_name(is_public: bool) -> None:
     assert resolve(" Builtin ", Settings(is_public=is_public)) == LocalModel("builtin", BUILTIN_FOLDER)
 
 
 @pytest.mark.parametrize("typed", ["me/tiny", " me/tiny ", "https://huggingface.co/me/tiny/tree/main", "hf.co/me/tiny"])
 @pytest.mark.parametrize("is_public", [True, False])
-def test_a_name_and_an_address_are_the_hubs(typed: str, is_public: bool) -> None:
+def test_a_name_and_an_address_are_looked_up_on_the_hub(typed: str, is_public: bool) -> None:
     assert resolve(typed, Settings(is_public=is_public)) == HubRepo("me/tiny")
 
 
@@ -22,7 +22,7 @@ def test_a_path_is_a_folder(llama_folder: Path) -> None:
     assert resolve(str(llama_folder), Settings(is_public=False)) == LocalModel(str(llama_folder.resolve()), llama_folder.resolve())
 
 
-def test_a_relative_path_counts_where_a_model_is(llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_a_folder_only_if_a_model_is_there(llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "me" / "tiny").mkdir(parents=True)
     assert resolve("me/tiny", Settings(is_public=False)) == HubRepo("me/tiny")
@@ -31,7 +31,7 @@ def test_a_relative_path_counts_where_a_model_is(llama_folder: Path, tmp_path: P
     assert resolve("me/tiny", Settings(is_public=False)) == LocalModel(str(tmp_path / "me" / "tiny"), tmp_path / "me" / "tiny")
 
 
-def test_nobody_names_a_folder_on_a_public_page(llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_folder_can_be_named_on_a_public_page(llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidRequest):
         resolve(str(llama_folder), Settings(is_public=True))
     monkeypatch.chdir(llama_folder.parent)
@@ -47,13 +47,13 @@ def test_the_folder_of_the_operators_settings_is_a_model_on_a_public_page_too(ll
 
 
 @pytest.mark.parametrize("typed", ["/no/such/folder", "./nowhere", "~/nowhere-at-all", "~nobody-of-this-name/x", "/nul\0l", "C:\\models"])
-def test_a_path_that_leads_nowhere_is_not_the_hubs(typed: str) -> None:
+def test_a_path_that_does_not_exist_is_not_a_hub_name(typed: str) -> None:
     with pytest.raises(ModelNotFound, match="this machine"):
         resolve(typed, Settings(is_public=False))
 
 
 @pytest.mark.parametrize("typed", ["", "tiny", "two words", "a/b/c", "https://evil.example/me/tiny"])
-def test_what_is_no_name_is_refused(typed: str) -> None:
+def test_text_that_is_not_a_name_is_refused(typed: str) -> None:
     with pytest.raises(InvalidRequest):
         resolve(typed, Settings(is_public=False))
 

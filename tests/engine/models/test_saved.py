@@ -25,7 +25,7 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.NF4])
-def test_a_saved_model_says_the_same(new_engine: Callable[..., Engine], own: Settings, source: Path, quantization: Quantization) -> None:
+def test_a_saved_model_replies_the_same(new_engine: Callable[..., Engine], own: Settings, source: Path, quantization: Quantization) -> None:
     spec = ModelSpec(str(source), quantization=quantization)
     first = new_engine(spec, own)
     before, held = ask(first, "hello")[0], first.status().quantization
@@ -38,7 +38,7 @@ def test_a_saved_model_says_the_same(new_engine: Callable[..., Engine], own: Set
     assert second.default_options() == first.default_options()
 
 
-def test_a_saved_model_serves_when_its_source_is_deleted(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
+def test_a_saved_model_loads_after_its_source_is_deleted(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
     spec = ModelSpec(str(source), quantization=Quantization.NF4)
     engine = new_engine(spec, own)
     before = ask(engine, "hello")[0]
@@ -57,7 +57,7 @@ def test_a_changed_source_is_loaded_instead_of_its_copy(new_engine: Callable[...
     assert not again._active_model.candidate.is_saved
 
 
-def test_a_damaged_copy_is_named_and_taken_away(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
+def test_a_damaged_copy_is_reported_and_removed(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
     spec = ModelSpec(str(source), quantization=Quantization.NF4)
     saved = new_engine(spec, own).save_quantized()
     weights = saved.folder / "model.safetensors"
@@ -74,7 +74,7 @@ def test_an_unquantized_model_is_not_saved(new_engine: Callable[..., Engine], ow
         new_engine(source, own).save_quantized()
 
 
-def test_what_was_saved_is_listed_with_its_size(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
+def test_saved_weights_are_listed_with_their_size(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
     new_engine(ModelSpec(str(source), quantization=Quantization.INT8), own).save_quantized()
     listed = all_saved(own)
     assert [(each.model, each.quantization) for each in listed] == [(str(source), Quantization.INT8)]

@@ -138,7 +138,7 @@ def test_files_that_are_missing_or_damaged_are_named(folder: Path, damage: Calla
         examined(folder)
 
 
-def test_weights_that_no_index_names_are_not_counted(folder: Path) -> None:
+def test_weights_that_the_index_does_not_list_are_not_counted(folder: Path) -> None:
     before = examined(folder).shape     # type: ignore[attr-defined]
     shutil.copy(folder / "model.safetensors", folder / "consolidated.safetensors")
     assert examined(folder).shape == before     # type: ignore[attr-defined]
@@ -159,7 +159,7 @@ def test_weights_that_are_quantized_already_are_refused_by_their_format(folder: 
     {"_attn_implementation": "flash_attention_2"}, {"attn_implementation": "paged|unknown"}, {"dtype": "torch.float16"},
     {"torch_dtype": "torch.bfloat16"}, {"auto_map": {"AutoModelForCausalLM": "code.Model"}}, {"sliding_window": 4}],
     ids=["flash attention", "unknown attention", "a dtype with its module", "an old dtype", "code that is not needed", "a stray window"])
-def test_what_a_configuration_says_beside_the_model_changes_nothing(folder: Path, llama_folder: Path, changes: dict[str, object]) -> None:
+def test_configuration_fields_that_do_not_apply_here_change_nothing(folder: Path, llama_folder: Path, changes: dict[str, object]) -> None:
     change_config(folder, **changes)
     ids = torch.tensor([[5, 6, 7, 8, 9, 10, 11, 12]])
     answers = [load(examined(each), HARDWARE, lambda event: None).model.generate(      # type: ignore[arg-type]

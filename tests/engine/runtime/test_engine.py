@@ -104,7 +104,7 @@ def test_a_model_without_safetensors_is_refused(llama_engine: Engine, llama_fold
         exhaust(llama_engine.load(ModelSpec(str(tmp_path / "m"))))
 
 
-def test_a_model_with_code_of_its_own_is_refused_and_the_code_not_run(llama_engine: Engine, llama_folder: Path, tmp_path: Path) -> None:
+def test_a_model_that_needs_its_own_code_is_refused_and_its_code_not_run(llama_engine: Engine, llama_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "m"
     shutil.copytree(llama_folder, folder)
     config = json.loads((folder / "config.json").read_text())

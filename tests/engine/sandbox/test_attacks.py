@@ -47,12 +47,12 @@ def of_kind(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("program", found, ids=lambda program: program.title.removeprefix(f"{kind}: "))
 
 
-def test_there_are_enough_attacks_to_mean_something() -> None:
+def test_there_are_enough_attacks() -> None:
     assert len({program.code for program in ATTACKS}) >= 60
 
 
 @of_kind("read")
-def test_foreign_files_cannot_be_read(sandbox: JailSession, host: Host, program: Program) -> None:
+def test_files_outside_the_sandbox_cannot_be_read(sandbox: JailSession, host: Host, program: Program) -> None:
     attack(sandbox, host, program)
 
 
@@ -72,20 +72,20 @@ def test_other_processes_and_the_machine_are_out_of_reach(sandbox: JailSession, 
 
 
 @of_kind("bomb")
-def test_a_bomb_meets_a_limit_and_the_session_goes_on(sandbox: JailSession, host: Host, program: Program) -> None:
+def test_a_bomb_is_stopped_at_a_limit_and_the_session_continues(sandbox: JailSession, host: Host, program: Program) -> None:
     result = attack(sandbox, host, program)
     assert len(result.stdout) + len(result.error) < 210_000
     assert sandbox.run("print('again')").stdout == "again\n"
 
 
 @of_kind("endless")
-def test_endless_programs_are_stopped_and_the_session_goes_on(sandbox: JailSession, host: Host, program: Program) -> None:
+def test_endless_programs_are_stopped_and_the_session_continues(sandbox: JailSession, host: Host, program: Program) -> None:
     assert attack(sandbox, host, program, timeout_s=SHORT_S).seconds < SHORT_S + 1.0
     assert sandbox.run("print('again')").stdout == "again\n"
 
 
 @of_kind("lie")
-def test_no_forged_message_passes_for_a_clean_run(sandbox: JailSession, host: Host, program: Program) -> None:
+def test_a_forged_message_is_never_accepted_as_a_clean_run(sandbox: JailSession, host: Host, program: Program) -> None:
     attack(sandbox, host, program)
     following = sandbox.run("print('again')")
     assert not following.ok or following.stdout == "again\n"
@@ -129,7 +129,7 @@ def test_a_second_message_about_one_run_ends_it(sandbox: JailSession) -> None:
     assert "own channel" in result.error
 
 
-def test_what_looks_like_a_message_on_standard_output_is_output(sandbox: JailSession) -> None:
+def test_a_forged_message_on_standard_output_is_treated_as_output(sandbox: JailSession) -> None:
     result = sandbox.run("print('{\"error\": \"\", \"nonce\": \"00\"}')\n1 / 0")
     assert not result.ok
     assert result.stdout == '{"error": "", "nonce": "00"}\n'
@@ -154,7 +154,7 @@ def test_lone_surrogates_in_errors_and_output_can_be_shown(sandbox: JailSession)
     assert "ValueError: ?" in result.error
 
 
-def test_unreadable_and_deep_folders_are_deleted_with_the_box() -> None:
+def test_unreadable_and_deep_folders_are_deleted_with_the_session() -> None:
     with JailSession(Limits()) as sandbox:
         root = sandbox.folder.parent
         sandbox.run("import os\nos.mkdir('closed', 0)\nfor n in range(400):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)")

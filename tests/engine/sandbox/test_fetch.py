@@ -88,32 +88,32 @@ def test_an_archive_with_another_checksum_is_not_unpacked(registry: Serve, tmp_p
 
 @pytest.mark.parametrize("data", [tarball(*WHOLE[1:]), tarball(*WHOLE, target="/etc/passwd"), b"no archive", tarball(*WHOLE)[:-40]],
                          ids=["incomplete", "links", "no archive", "cut off"])
-def test_an_archive_that_is_not_whole_leaves_nothing_behind(registry: Serve, tmp_path: Path, data: bytes) -> None:
+def test_an_incomplete_archive_leaves_nothing_behind(registry: Serve, tmp_path: Path, data: bytes) -> None:
     registry(data)
     with pytest.raises(SandboxUnavailable, match="could not be fetched"):
         fetch.fetch_pyodide(tmp_path)
     assert everything_in(tmp_path) == []
 
 
-def test_a_registry_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_does_not_answer_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://127.0.0.1:1")
     with pytest.raises(SandboxUnavailable, match=r"could not be fetched from http://127\.0\.0\.1:1/pyodide"):
         fetch.fetch_pyodide(tmp_path)
 
 
 @pytest.mark.parametrize("configured", ["file:///etc", "", "undefined"])
-def test_a_registry_is_an_address_of_the_web_or_the_public_one(monkeypatch: pytest.MonkeyPatch, configured: str) -> None:
+def test_a_registry_is_a_web_address_or_the_public_one(monkeypatch: pytest.MonkeyPatch, configured: str) -> None:
     monkeypatch.setenv("npm_config_registry", configured)
     monkeypatch.setenv("PATH", "")      # no npm to ask
     assert fetch.registry() == fetch.PUBLIC_REGISTRY
 
 
-def test_before_the_fetch_the_tier_says_what_to_do(tmp_path: Path) -> None:
+def test_before_the_download_the_tiers_report_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SandboxUnavailable, match=r"was not fetched yet: `python -m engine\.sandbox`"):
         find_runtime(tmp_path)
 
 
-def test_preparing_where_nothing_can_be_fetched_leaves_the_other_tiers_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_leaves_the_other_tiers_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINDCUBES_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:1")
     before = probe_sandboxes()[0]

@@ -94,7 +94,7 @@ def test_a_loop_in_c_is_killed_half_a_second_after_the_limit(sandbox: JailSessio
     assert "Variables are gone, files are kept." in result.error
 
 
-def test_after_a_kill_the_next_run_starts_afresh_and_says_so(sandbox: JailSession) -> None:
+def test_after_a_kill_the_next_run_starts_afresh_and_reports_it(sandbox: JailSession) -> None:
     sandbox.run("kept = 1\nopen('kept.txt', 'w').write('1')")
     sandbox.run("import os\nos._exit(1)")
     first, *_, last = sandbox.stream("import os\nprint(os.listdir('.'), 'kept' in globals())")
@@ -111,7 +111,7 @@ def test_a_guest_that_died_between_two_runs_is_replaced(sandbox: JailSession) ->
     assert (result.stdout, result.ok, result.is_restarted) == ("fresh\n", True, True)
 
 
-def test_an_interrupt_from_another_thread_stops_softly(sandbox: JailSession) -> None:
+def test_an_interrupt_from_another_thread_keeps_the_variables(sandbox: JailSession) -> None:
     threading.Timer(0.2, sandbox.interrupt).start()
     result = sandbox.run("kept = 1\nwhile True: pass", timeout_s=20)
     assert result.error.startswith("Stopped. Variables are kept.")
@@ -127,13 +127,13 @@ def test_a_second_interrupt_kills(sandbox: JailSession) -> None:
     assert result.seconds < 0.6
 
 
-def test_an_interrupt_where_nothing_runs_changes_nothing(sandbox: JailSession) -> None:
+def test_an_interrupt_has_no_effect_if_nothing_runs(sandbox: JailSession) -> None:
     sandbox.run("kept = 1")
     sandbox.interrupt()
     assert sandbox.run("print(kept)").stdout == "1\n"
 
 
-def test_output_is_seen_while_the_program_runs(sandbox: JailSession) -> None:
+def test_output_is_visible_while_the_program_runs(sandbox: JailSession) -> None:
     pieces: list[tuple[float, str]] = []
     started = time.monotonic()
     for event in sandbox.stream("import time\nfor n in range(3):\n    print(n)\n    time.sleep(0.3)"):
@@ -177,7 +177,7 @@ def test_a_session_runs_one_program_at_a_time(sandbox: JailSession) -> None:
     assert next(event for event in events if isinstance(event, RunResult)).ok
 
 
-def test_long_output_keeps_head_and_tail_and_says_what_is_missing(sandbox: JailSession) -> None:
+def test_long_output_keeps_head_and_tail_and_reports_what_is_missing(sandbox: JailSession) -> None:
     result = sandbox.run("for n in range(100_000): print(f'line {n}')")
     assert result.ok
     assert result.stdout.startswith("line 0\nline 1\n")
@@ -220,7 +220,7 @@ def test_the_host_and_other_sessions_stay_responsive_while_a_bomb_runs(sandbox: 
     assert max(waits) < 0.5
 
 
-def test_closing_kills_what_runs_and_deletes_the_folder() -> None:
+def test_closing_kills_the_program_and_deletes_the_folder() -> None:
     sandbox = JailSession(Limits())
     pid = sandbox._guests[0].pid
     sandbox.stream("while True: pass", timeout_s=60)

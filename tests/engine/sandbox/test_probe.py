@@ -117,7 +117,7 @@ def test_a_tier_that_does_not_exist_is_named_in_the_refusal() -> None:
         open_sandbox("cloud")
 
 
-def test_a_tier_that_leaks_is_off_and_says_how(tmp_path: Path) -> None:
+def test_a_tier_that_leaks_is_off_and_reports_how(tmp_path: Path) -> None:
     report = report_on(OpenTier(tmp_path))
     assert (report.is_available, report.reason) == (False, "a program could read /etc/passwd")
 
@@ -130,7 +130,7 @@ def test_a_tier_whose_probe_fails_is_off(tmp_path: Path, trouble: Exception, rea
 
 
 @pytest.mark.parametrize(("call", "lock"), [("CREATE_RULESET", "no Landlock"), ("ADD_RULE", "Landlock"), ("RESTRICT_SELF", "Landlock")])
-def test_where_the_kernel_or_a_container_hides_landlock_there_is_no_jail(call: str, lock: str) -> None:
+def test_the_jail_is_off_if_the_kernel_or_a_container_hides_landlock(call: str, lock: str) -> None:
     code = ("import errno\nfrom engine.sandbox.guest import kernel, landlock, seccomp\n"
             "from engine import open_sandbox\nfrom engine.errors import SandboxUnavailable\n"
             f"hidden = seccomp._when(landlock.{call}, [seccomp._end(seccomp.ERRNO | errno.EPERM)])\n"

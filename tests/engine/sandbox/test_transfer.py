@@ -41,7 +41,7 @@ def everything_in(folder: SessionFolder) -> list[str]:
     return sorted(os.path.relpath(path, folder.work) for path in folder.root.rglob("*") if path.is_file() and path.name != "coming")
 
 
-def test_a_file_arrives_whole_and_goes_again_with_its_empty_folders(folder: SessionFolder) -> None:
+def test_a_file_arrives_complete_and_is_removed_with_its_empty_folders(folder: SessionFolder) -> None:
     take(folder, (b"n", b"a/b/c.txt"), (b"d", PIECE), (b"d", b"end"), (b"e", b""))
     assert (folder.work / "a/b/c.txt").read_bytes() == PIECE + b"end"
     take(folder, (b"x", b"a/b/c.txt"))
@@ -57,7 +57,7 @@ def test_a_file_that_is_sent_comes_back_unchanged(folder: SessionFolder) -> None
     assert (folder.work / "in" / "ğ.bin").read_bytes() == PIECE + b"x"
 
 
-def test_only_what_is_new_changed_or_gone_is_sent(folder: SessionFolder) -> None:
+def test_only_new_changed_and_deleted_files_are_sent(folder: SessionFolder) -> None:
     for name in ("same", "changed", "gone"):
         (folder.work / name).write_text(name, "utf-8")
     before = folder.stamps()
@@ -118,12 +118,12 @@ def received(data: bytes) -> list[PipeFrame]:
     return frames
 
 
-def test_frames_are_whole_however_they_come() -> None:
+def test_frames_are_complete_however_they_arrive() -> None:
     assert received(b"o\x02\0\0\0hia\0\0\0\0o\x09\0\0\0cut") == [(b"o", b"hi"), (b"a", b"")]
 
 
 @pytest.mark.parametrize("data", [b"o\xff\xff\xff\xff", b"a\x01\x00\x01\x00" + bytes(9)])
-def test_a_frame_that_is_too_long_is_refused_before_it_has_come(data: bytes) -> None:
+def test_a_frame_that_is_too_long_is_refused_before_it_has_arrived(data: bytes) -> None:
     with pytest.raises(InvalidFrame):
         received(data)
 
@@ -133,7 +133,7 @@ def test_a_message_of_another_form_is_a_protocol_violation(line: bytes) -> None:
     assert parse_message(line) == ProtocolViolation()
 
 
-def test_a_file_is_written_outside_the_folder_of_programs_until_it_is_whole(folder: SessionFolder) -> None:
+def test_a_file_is_written_outside_the_folder_of_programs_until_it_is_complete(folder: SessionFolder) -> None:
     receiver = FileReceiver(folder, SMALL)
     receiver.take(PipeFrame(b"n", b"a"))
     receiver.take(PipeFrame(b"d", PIECE))

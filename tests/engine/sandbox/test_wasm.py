@@ -58,7 +58,7 @@ def test_files_of_the_owner_are_in_the_folder_where_programs_start(sandbox: Wasm
     assert (result.stdout, result.files) == ("1,2\n", ())
 
 
-def test_a_file_that_the_owner_changed_or_took_away_is_so_for_the_program(sandbox: WasmSession) -> None:
+def test_a_program_sees_that_the_owner_changed_or_removed_a_file(sandbox: WasmSession) -> None:
     (sandbox.folder / "a.txt").write_text("one", "utf-8")
     (sandbox.folder / "b.txt").write_text("two", "utf-8")
     sandbox.run("pass")
@@ -80,7 +80,7 @@ def test_a_result_names_new_and_changed_files_only(sandbox: WasmSession) -> None
     assert result.files[1].path.read_text("utf-8") == "new"
 
 
-def test_a_large_file_comes_out_as_it_was_written(sandbox: WasmSession) -> None:
+def test_a_large_file_comes_out_unchanged(sandbox: WasmSession) -> None:
     result = sandbox.run("open('big', 'wb').write(bytes(range(256)) * 40_000)", timeout_s=20)
     assert result.files[0].path.read_bytes() == bytes(range(256)) * 40_000
 
@@ -112,13 +112,13 @@ def test_a_program_is_stopped_at_the_limit_and_keeps_its_variables(sandbox: Wasm
     assert sandbox.run("print(kept)").stdout == "1\n"
 
 
-def test_waiting_in_the_event_loop_is_stopped_softly_too(sandbox: WasmSession) -> None:
+def test_waiting_in_the_event_loop_can_be_interrupted_too(sandbox: WasmSession) -> None:
     result = sandbox.run("kept = 2\nimport asyncio\nasyncio.run(asyncio.sleep(99))", timeout_s=0.3)
     assert (result.ok, result.killed) == (False, False)
     assert sandbox.run("print(kept)").stdout == "2\n"
 
 
-def test_a_loop_in_c_is_killed_half_a_second_after_the_limit_and_the_next_run_says_so(runtime: Runtime) -> None:
+def test_a_loop_in_c_is_killed_half_a_second_after_the_limit_and_the_next_run_reports_it(runtime: Runtime) -> None:
     with WasmSession(Limits(), runtime) as sandbox:
         sandbox.run("open('kept.txt', 'w').write('1')")
         result = sandbox.run("open('lost.txt', 'w').write('1')\nsum(range(10 ** 13))", timeout_s=0.3)
@@ -131,7 +131,7 @@ def test_a_loop_in_c_is_killed_half_a_second_after_the_limit_and_the_next_run_sa
     assert (last.is_restarted, last.stdout) == (True, "['kept.txt'] False\n")
 
 
-def test_an_interrupt_from_another_thread_stops_softly(sandbox: WasmSession) -> None:
+def test_an_interrupt_from_another_thread_keeps_the_variables(sandbox: WasmSession) -> None:
     threading.Timer(0.3, sandbox.interrupt).start()
     result = sandbox.run("kept = 1\nwhile True: pass", timeout_s=20)
     assert result.error.startswith("Stopped. Variables are kept.")
@@ -139,13 +139,13 @@ def test_an_interrupt_from_another_thread_stops_softly(sandbox: WasmSession) -> 
     assert sandbox.run("print(kept)").stdout == "1\n"
 
 
-def test_an_interrupt_where_nothing_runs_changes_nothing(sandbox: WasmSession) -> None:
+def test_an_interrupt_has_no_effect_if_nothing_runs(sandbox: WasmSession) -> None:
     sandbox.run("kept = 1")
     sandbox.interrupt()
     assert sandbox.run("print(kept)").stdout == "1\n"
 
 
-def test_output_is_seen_while_the_program_runs(sandbox: WasmSession) -> None:
+def test_output_is_visible_while_the_program_runs(sandbox: WasmSession) -> None:
     events = sandbox.stream("import time\nfor n in range(3):\n    print(n)\n    time.sleep(0.3)")
     pieces = [event.text for event in events if isinstance(event, StdoutPiece)]
     assert pieces == ["0\n", "1\n", "2\n"]
@@ -183,7 +183,7 @@ def test_the_host_stays_responsive_while_a_bomb_runs(sandbox: WasmSession, runti
     assert max(waits) < 0.5
 
 
-def test_closing_kills_what_runs_and_deletes_the_folder(runtime: Runtime) -> None:
+def test_closing_kills_the_program_and_deletes_the_folder(runtime: Runtime) -> None:
     sandbox = WasmSession(Limits(), runtime)
     pid, num_threads = sandbox._guests[0].pid, threading.active_count()
     sandbox.stream("while True: pass", timeout_s=60)

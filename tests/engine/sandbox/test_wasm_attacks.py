@@ -61,18 +61,18 @@ def of_kinds(programs: list[Program], *kinds: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("program", found, ids=lambda program: program.title)
 
 
-def test_there_are_enough_attacks_to_mean_something() -> None:
+def test_there_are_enough_attacks() -> None:
     assert len(ATTACKS) >= 60
     assert len(OF_THE_JAIL) >= 60
 
 
 @of_kinds(OF_THE_JAIL, "read", "write", "network", "process")
-def test_python_finds_nothing_of_the_host(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
+def test_python_cannot_reach_the_host(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
     attack(wasm_session, wasm_host, "import os, socket", program, f"{program.expected.strip()}|{REFUSAL}")
 
 
 @of_kinds(OF_THE_JAIL, "bomb", "endless")
-def test_a_bomb_meets_a_limit_and_the_session_goes_on(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
+def test_a_bomb_is_stopped_at_a_limit_and_the_session_continues(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
     attack(wasm_session, wasm_host, "import os", program, f"{program.expected.strip()}|{REFUSAL}")
     assert wasm_session.run("print('again')").stdout == "again\n"
 
@@ -83,13 +83,13 @@ def test_javascript_can_do_no_more_than_python(wasm_session: WasmSession, wasm_h
 
 
 @of_kinds(ATTACKS, "bomb", "endless")
-def test_a_bomb_of_javascript_meets_a_limit_and_the_session_goes_on(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
+def test_a_javascript_bomb_is_stopped_and_the_session_continues(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
     attack(wasm_session, wasm_host, PRELUDE.code, program, program.expected.strip())
     assert wasm_session.run("print('again')").stdout == "again\n"
 
 
 @of_kinds(ATTACKS, "lie")
-def test_no_forged_message_passes_for_a_clean_run(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
+def test_a_forged_message_is_never_accepted_as_a_clean_run(wasm_session: WasmSession, wasm_host: Host, program: Program) -> None:
     waiting = Program(program.title, f"{program.code}\ntime.sleep(9)", "")
     attack(wasm_session, wasm_host, PRELUDE.code + FRAMES, waiting, program.expected.strip())
     following = wasm_session.run("print('again')")
@@ -97,20 +97,20 @@ def test_no_forged_message_passes_for_a_clean_run(wasm_session: WasmSession, was
     assert wasm_session.run("print('again')").stdout == "again\n"
 
 
-def test_the_emulated_file_system_has_nothing_of_the_host(wasm_session: WasmSession, wasm_host: Host) -> None:
+def test_the_emulated_file_system_contains_nothing_of_the_host(wasm_session: WasmSession, wasm_host: Host) -> None:
     code = "import os\nos.symlink(SECRET, 'mine')\nprint(os.path.exists('mine'), *(sorted(os.listdir(name)) for name in ('/', '/home')))"
     result = wasm_session.run(f"{wasm_host.constants}\n{code}")
     assert result.stdout == "False ['box', 'dev', 'home', 'lib', 'proc', 'tmp'] ['box', 'pyodide', 'web_user']\n"
     assert result.files == ()
 
 
-def test_the_hosts_secrets_are_in_no_environment(wasm_session: WasmSession) -> None:
+def test_the_hosts_secrets_are_not_in_the_environment(wasm_session: WasmSession) -> None:
     found = wasm_session.run("import os, js\nprint(dict(os.environ))\njs.eval('Deno.env.toObject()')")
     assert TOKEN not in found.stdout + found.error
     assert "NotCapable" in found.error
 
 
-def test_files_with_forged_names_are_in_the_folder_or_nowhere(wasm_session: WasmSession, wasm_host: Host) -> None:
+def test_files_with_forged_names_are_stored_in_the_folder_or_not_at_all(wasm_session: WasmSession, wasm_host: Host) -> None:
     wasm_session.run(f"import js{FRAMES}frame(b'n', b'own/file.txt'), frame(b'd', b'mine'), frame(b'e', b'')")
     assert (wasm_session.folder / "own" / "file.txt").read_bytes() == b"mine"
     assert sorted(path.name for path in wasm_session.folder.parent.iterdir()) == ["home", "libraries", "work"]

@@ -33,7 +33,7 @@ def filled(store: ChatStore, owner: str = ANN, title: str = "Greetings") -> Chat
     return store.add(owner, chat.id, chat.version, [QUESTION, ANSWER])
 
 
-def test_a_chat_comes_back_as_it_was_written(store: ChatStore) -> None:
+def test_a_saved_chat_is_read_back_unchanged(store: ChatStore) -> None:
     chat = filled(store)
     again = store.get(ANN, chat.id)
     assert again == chat
@@ -44,7 +44,7 @@ def test_a_chat_comes_back_as_it_was_written(store: ChatStore) -> None:
     assert (again.options, again.system_prompt) == (OPTIONS, "Be kind")
 
 
-def test_nobody_reads_or_changes_somebody_elses_chat(store: ChatStore) -> None:
+def test_visitors_cannot_read_or_change_chats_of_others(store: ChatStore) -> None:
     chat = filled(store)
     assert store.list(BOB) == ()
     assert store.search(BOB, "hello") == ()
@@ -65,7 +65,7 @@ def test_a_stale_page_does_not_overwrite(store: ChatStore) -> None:
     assert store.get(ANN, chat.id) == newer
 
 
-def test_versions_of_a_message_can_be_switched_and_lead_to_their_own_ends(store: ChatStore) -> None:
+def test_switching_the_version_of_a_message_shows_the_end_of_its_branch(store: ChatStore) -> None:
     chat = filled(store)
     first = chat.path[0]
     chat = store.add(ANN, chat.id, chat.version, [ChatMessage("user", "Hello again"), ChatMessage("assistant", "Hi once more")])
@@ -75,7 +75,7 @@ def test_versions_of_a_message_can_be_switched_and_lead_to_their_own_ends(store:
     assert [message.text for message in chat.path] == ["Hello there", "Hi Ann"]
 
 
-def test_deleting_a_message_takes_what_is_below_and_can_be_undone(store: ChatStore) -> None:
+def test_deleting_a_message_deletes_those_below_it_and_can_be_undone(store: ChatStore) -> None:
     chat = filled(store)
     chat = store.add(ANN, chat.id, chat.version, [ChatMessage("user", "more", parent=chat.path[-1].id), ChatMessage("assistant", "yes")])
     shorter = store.delete_message(ANN, chat.id, chat.version, chat.path[2].id)
@@ -118,7 +118,7 @@ def test_search_finds_words_of_three_languages_in_texts_and_titles(store: ChatSt
         assert "".join(piece for piece, _ in hit.pieces).strip("…") in text
 
 
-def test_search_is_no_language_of_its_own(store: ChatStore) -> None:
+def test_search_queries_have_no_special_syntax(store: ChatStore) -> None:
     filled(store)
     for query in ('"', "*", "a OR b", "NEAR(", "owner:x", "", "()", "hello AND", "'; DROP TABLE chats", "🙂"):
         store.search(ANN, query)
@@ -142,7 +142,7 @@ def _write_and_wait(folder: Path, ready: "multiprocessing.synchronize.Event") ->
     time.sleep(60)
 
 
-def test_an_answer_of_a_killed_process_is_interrupted_and_one_of_a_living_process_is_not(tmp_path: Path) -> None:
+def test_an_answer_of_a_killed_process_is_interrupted_and_one_of_a_running_process_is_not(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
     process = context.Process(target=_write_and_wait, args=(tmp_path, ready))
@@ -158,7 +158,7 @@ def test_an_answer_of_a_killed_process_is_interrupted_and_one_of_a_living_proces
     assert store.search(ANN, "half")
 
 
-def test_what_was_deleted_long_ago_is_gone_after_a_start(store: ChatStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_deletions_are_purged_at_the_start(store: ChatStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chat = filled(store)
     store.delete(ANN, chat.id)
     monkeypatch.setattr("engine.storage.chats.KEEP_DELETED_S", -1)
@@ -168,7 +168,7 @@ def test_what_was_deleted_long_ago_is_gone_after_a_start(store: ChatStore, tmp_p
     assert left == [0, 0, 0]
 
 
-def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path) -> None:
+def test_a_damaged_file_is_set_aside_and_a_new_one_created(tmp_path: Path) -> None:
     (tmp_path / "mindcubes.db").write_bytes(b"this is not a database" * 100)
     database = Database(tmp_path)
     chat = filled(ChatStore(database))

@@ -27,14 +27,14 @@ def test_an_exception_rolls_back(tmp_path: Path) -> None:
     assert LoadHistory(database).last_seconds("a", "none", "cpu") is None
 
 
-def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "mindcubes.db") as connection:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     with pytest.raises(StorageError, match="newer version"), Database(tmp_path).transaction():
         pass
 
 
-def test_a_broken_database_does_not_cost_the_model(settings: Settings, tmp_path: Path) -> None:
+def test_a_damaged_database_does_not_prevent_loading_a_model(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "mindcubes.db").write_bytes(b"not a database" * 100)
     engine = Engine(replace(settings, data_dir=tmp_path))
     exhaust(engine.load("builtin"))

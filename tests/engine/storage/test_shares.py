@@ -27,7 +27,7 @@ def test_a_share_is_a_copy_that_can_be_revoked(tmp_path: Path) -> None:
         shares.get(share.token)
 
 
-def test_own_presets_are_kept_per_owner(tmp_path: Path) -> None:
+def test_presets_are_kept_per_owner(tmp_path: Path) -> None:
     presets = PresetStore(Database(tmp_path))
     presets.save(ANN, "pirate", "Talk like a pirate")
     presets.save(ANN, "pirate", "Talk like two pirates")

@@ -28,7 +28,7 @@ def test_unknown_members_are_ignored_and_null_counts_as_missing() -> None:
     ("usage", {"prompt_tokens": True}, "prompt_tokens of usage of it"), ("notes", ["x" * (MAX_MESSAGE_CHARS + 1)], "note 1 of it"),
     ("notes", [None], "note 1 of it"), ("options", {"seed": -1}, "seed of it"),
 ], ids=lambda value: str(value)[:30])
-def test_what_does_not_fit_is_refused_by_name(member: str, value: Any, name: str) -> None:
+def test_invalid_members_are_refused_by_name(member: str, value: Any, name: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         read(ChatMessage, {**MESSAGE, member: value}, "it")
     assert refused.value.name == name

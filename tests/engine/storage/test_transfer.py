@@ -37,7 +37,7 @@ def node(parent: str | None, role: str, *parts: Any, **more: Any) -> dict[str, A
     return {"parent": parent, "message": {"author": {"role": role}, "content": {"content_type": "text", "parts": list(parts)}, **more}}
 
 
-def test_what_was_written_is_read_back_with_equal_paths() -> None:
+def test_an_export_is_read_back_with_equal_paths() -> None:
     other = replace(CHAT, summary=replace(CHAT.summary, title="Second"), path=(ASKED,))
     read = read_chats(to_json([CHAT, other]))
     assert [chat.title for chat in read] == ["Greetings", "Second"]
@@ -95,7 +95,7 @@ def test_chats_without_messages_are_left_out() -> None:
     assert len(read_chats(json.dumps([{"messages": []}, {"messages": TURNS}]))) == 1
 
 
-def test_half_characters_do_not_come_in() -> None:
+def test_lone_surrogates_are_not_imported() -> None:
     read = read_chats('{"title": "\\ud800", "messages": [{"role": "user", "content": "a\\ud83dz"}]}')
     assert (read[0].title + read[0].path[0].text).encode()
 
@@ -154,14 +154,14 @@ def test_a_tree_without_a_chosen_message_shows_its_last_one() -> None:
     (own([{"role": "user", "text": "x", "attachments": [{"name": "a", "text": "", "tokens": 0.5}]}]),
      "tokens of attachment 1 of message 1 of chat 1"),
 ], ids=lambda value: value[:60])
-def test_odd_shapes_are_refused_by_name(text: str, named: str) -> None:
+def test_malformed_files_are_refused_by_name(text: str, named: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         read_chats(text)
     assert refused.value.name == named
     assert len(str(refused.value)) < 300
 
 
-def test_files_in_an_import_keep_no_folders() -> None:
+def test_file_names_in_an_import_lose_their_folders() -> None:
     text = own([{"role": "user", "text": "x", "attachments": [{"name": "../../a.txt", "text": "y"}]}])
     assert read_chats(text)[0].path[0].attachments == (Attachment("a.txt", "y"),)
 
@@ -198,7 +198,7 @@ HI, HELLO = node(None, "user", said("hi")), node("a", "assistant", said("hello")
 
 @pytest.mark.parametrize("odd", [5, None, [], {"title": "x", "mapping": None}, {"mapping": {"a": node(None, "user", said("q"))["message"]}},
                                  {"mapping": {"a": {"message": {"author": None, "content": said("q")}}}}, {"messages": [{"role": "tool"}]}])
-def test_a_chat_that_cannot_be_read_costs_no_other_and_is_named(odd: object) -> None:
+def test_a_chat_that_cannot_be_read_is_named_and_the_others_are_imported(odd: object) -> None:
     (whole,) = json.loads(chatgpt({"a": HI, "b": HELLO}, "b"))
     found = read_file(json.dumps([whole, odd, whole]))
     assert len(found.chats) == 2
@@ -215,12 +215,12 @@ def lines(text: str) -> list[tuple[str, str, str]]:
     node(None, "assistant", said("old"), weight=0.0),
     node(None, "assistant", None), node(None, "assistant", said({"content_type": "image_asset_pointer"}))],
     ids=["a profile", "replaced", "without content", "a picture"])
-def test_what_chatgpt_never_showed_is_left_out(hidden: dict[str, object]) -> None:
+def test_messages_that_chatgpt_never_showed_are_left_out(hidden: dict[str, object]) -> None:
     nodes = {"x": hidden, "a": {**HI, "parent": "x"}, "b": HELLO}
     assert lines(chatgpt(nodes, "b")) == [("user", "hi", ""), ("assistant", "hello", "")]
 
 
-def test_what_was_spoken_is_its_transcript() -> None:
+def test_spoken_messages_are_read_from_their_transcript() -> None:
     spoken = {"content_type": "multimodal_text", "parts": [{"content_type": "audio_transcription", "text": "hi"},
                                                            {"content_type": "audio_asset_pointer"}]}
     assert lines(chatgpt({"a": node(None, "user", spoken), "b": HELLO}, "b")) == [("user", "hi", ""), ("assistant", "hello", "")]
@@ -236,7 +236,7 @@ def test_chatgpts_thoughts_belong_to_the_answer_after_them() -> None:
     "<think>\na < b\n</think>\n\nHello", "[THINK]a < b[/THINK]Hello",
     '<details type="reasoning" done="true" duration="5">\n<summary>Thought for 5 seconds</summary>\n&gt; a &lt; b\n</details>\nHello'],
     ids=["think", "mistral", "open webui"])
-def test_thoughts_in_an_answer_become_thoughts(answer: str) -> None:
+def test_marked_thoughts_in_an_answer_are_read_as_thoughts(answer: str) -> None:
     messages = [{"role": "user", "content": answer}, {"role": "assistant", "content": answer}]
     assert lines(json.dumps({"messages": messages})) == [("user", answer, ""), ("assistant", "Hello", "a < b")]
 

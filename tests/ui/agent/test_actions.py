@@ -32,7 +32,7 @@ def test_an_unknown_action_and_an_unknown_example_are_refused(context: Context) 
     assert problem_after(context, AgentSession(), "example", "rm -rf") == "error.gone"
 
 
-def test_what_needs_a_run_is_refused_without_one(context: Context) -> None:
+def test_actions_that_need_a_run_are_refused_without_one(context: Context) -> None:
     for name in ("approve", "fix", "run", "continue", "save-py", "save-ipynb"):
         assert problem_after(context, AgentSession(), name, "print(1)") == "error.gone"
 
@@ -54,7 +54,7 @@ def test_a_newer_upload_replaces_one_of_the_same_name_and_too_many_are_cut(tmp_p
     assert str(session.problem) == "agent.too_many"
 
 
-def test_dropping_an_upload_takes_its_position_only(context: Context, tmp_path: Path) -> None:
+def test_removing_an_upload_needs_its_position_and_removes_only_that_one(context: Context, tmp_path: Path) -> None:
     session = AgentSession(uploads=[tmp_path / "a", tmp_path / "b"])
     for value in ("7", "-1", "x", ""):
         actions.perform(context, session, "drop", value=value)
@@ -74,7 +74,7 @@ def test_every_button_of_the_timeline_has_an_action(state: str) -> None:
         assert name in actions.action._actions
 
 
-def test_what_a_model_or_a_program_wrote_is_escaped() -> None:
+def test_text_of_models_and_programs_is_escaped() -> None:
     attack = "<script>alert(1)</script>"
     step = Step(1, "over", prose=attack, code=attack, stdout=attack, error=attack, thoughts=attack)
     run = AgentRun("r", attack, (Task(attack, state="done", steps=(step,), answer=attack),))

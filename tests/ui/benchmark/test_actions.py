@@ -66,7 +66,7 @@ def session() -> BenchmarkSession:
     return BenchmarkSession()
 
 
-def test_measuring_nothing_says_so_where_it_was_asked(context: Context, session: BenchmarkSession) -> None:
+def test_measuring_without_a_model_shows_the_problem_next_to_the_button(context: Context, session: BenchmarkSession) -> None:
     start_speed(context, session, SIZES, [1, 2])
     assert isinstance(session.problems["speed"], NoModelLoaded)
 
@@ -83,7 +83,8 @@ def test_sizes_beyond_their_range_are_refused_by_the_engine(context: Context, se
 
 
 @pytest.mark.parametrize("chosen", [([], ["none"], [0]), (["builtin"], [], [0]), (["builtin"], ["none"], []), (["../etc"], ["none"], [0])])
-def test_a_sweep_needs_something_of_each_kind(context: Context, session: BenchmarkSession, chosen: tuple[list[object], ...]) -> None:
+def test_a_sweep_needs_a_model_a_quantization_and_a_context(
+        context: Context, session: BenchmarkSession, chosen: tuple[list[object], ...]) -> None:
     start_sweep(context, session, SIZES, *chosen, "wait")
     assert str(session.problems["sweep"]) == "bench.sweep.nothing"
 
@@ -93,7 +94,7 @@ def test_quality_without_a_text_says_what_is_missing(context: Context, session: 
     assert str(session.problems["quality"]) == "bench.quality.nothing"
 
 
-def test_a_line_that_is_no_question_is_named(context: Context, session: BenchmarkSession) -> None:
+def test_a_line_that_is_not_a_question_is_named(context: Context, session: BenchmarkSession) -> None:
     start_quality(context, session, "task", "not json")
     assert "line 1" in str(session.problems["quality"])
 
@@ -101,8 +102,8 @@ def test_a_line_that_is_no_question_is_named(context: Context, session: Benchmar
 @pytest.mark.parametrize(("typed", "limit", "why"), [
     (" , ", 100, "bench.names.nothing"), ("../etc/passwd", 100, "a name of letters"), ("arc_*", 100, "a name of letters"),
     ("arc_easy", 0, "at least 1"), (" ".join(f"task{number}" for number in range(21)), 100, "at most 20")])
-def test_only_names_reach_lm_eval(context: Context, session: BenchmarkSession, typed: str, limit: int, why: str,
-                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_names_are_passed_to_lm_eval(context: Context, session: BenchmarkSession, typed: str, limit: int, why: str,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ui.benchmark.start.has_harness", lambda: True)
     start_quality(context, session, "names", typed, limit)
     assert why in str(session.problems["quality"])
@@ -134,7 +135,7 @@ def test_an_uploaded_file_comes_before_the_line_and_can_be_dropped(context: Cont
     lambda context, session: perform(context, session, click("delete", "a1")),
     lambda context, session: import_runs(context, session, __file__)],
     ids=["speed", "sweep", "quality", "names", "duel", "votes", "delete", "import"])
-def test_an_anonymous_visitor_changes_nothing(open_context: Open, session: BenchmarkSession,
+def test_an_anonymous_visitor_cannot_change_anything(open_context: Open, session: BenchmarkSession,
                                                      start: Callable[[Context, BenchmarkSession], object]) -> None:
     context = open_context(is_public=True)
     context.benchmarks.history.add([run("a1")])
@@ -144,14 +145,14 @@ def test_an_anonymous_visitor_changes_nothing(open_context: Open, session: Bench
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "only the operator"), ("tr", "yalnızca işletmeci"), ("zh", "只有管理员")])
-def test_who_may_not_measure_reads_so_in_the_language_of_the_page(open_context: Open, session: BenchmarkSession, language: str,
-                                                                  words: str) -> None:
+def test_a_refusal_to_measure_is_in_the_language_of_the_page(open_context: Open, session: BenchmarkSession, language: str,
+                                                             words: str) -> None:
     context = open_context(is_public=True)
     start_speed(context, session, SIZES, [])
     assert words in panels(context, session, language)["problems"][0]
 
 
-def test_an_anonymous_visitor_may_look_and_export(open_context: Open, session: BenchmarkSession) -> None:
+def test_an_anonymous_visitor_can_look_and_export(open_context: Open, session: BenchmarkSession) -> None:
     context = open_context(is_public=True)
     context.benchmarks.history.add([run("a1")])
     assert "mindcubes-benchmark.csv" in perform(context, session, click("export-csv", ""))
@@ -164,43 +165,43 @@ def message_of(result: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("form", "name"), [("json", "json"), ("csv", "csv"), ("markdown", "md")])
-def test_runs_are_handed_out_in_every_form(context: Context, session: BenchmarkSession, form: str, name: str) -> None:
+def test_runs_are_exported_in_every_format(context: Context, session: BenchmarkSession, form: str, name: str) -> None:
     message = message_of(perform(context, session, click(f"export-{form}", "a1")))
     assert (message["kind"], message["name"]) == ("download", f"mindcubes-benchmark.{name}")
     assert "pp32" in message["text"]
 
 
-def test_with_nothing_ticked_all_that_is_listed_is_exported(context: Context, session: BenchmarkSession) -> None:
+def test_if_nothing_is_selected_all_listed_runs_are_exported(context: Context, session: BenchmarkSession) -> None:
     session.kind = "speed"
     rows = json.loads(message_of(perform(context, session, click("export-json", "")))["text"])
     assert {row["run_uid"] for row in rows} == {"a1", "b2"}
 
 
-def test_an_export_is_taken_in_under_its_files_name(context: Context, session: BenchmarkSession, tmp_path: Path) -> None:
+def test_an_export_is_imported_under_its_files_name(context: Context, session: BenchmarkSession, tmp_path: Path) -> None:
     text = message_of(perform(context, session, click("export-json", "a1")))["text"].replace("a1", "f9")
     (tmp_path / "laptop.json").write_text(text)
     assert import_runs(context, session, str(tmp_path / "laptop.json")) == 1
     assert context.benchmarks.history.get("f9").origin == "laptop"
 
 
-def test_a_file_that_is_no_export_is_refused_in_words(context: Context, session: BenchmarkSession, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_export_is_refused_with_a_sentence(context: Context, session: BenchmarkSession, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("[]")
     assert import_runs(context, session, str(tmp_path / "other.json")) == 0
     assert isinstance(session.problems["history"], InvalidRequest)
 
 
-def test_the_older_run_is_what_the_newer_is_compared_with(context: Context, session: BenchmarkSession) -> None:
+def test_the_newer_run_is_compared_with_the_older(context: Context, session: BenchmarkSession) -> None:
     perform(context, session, click("compare", "b2 a1"))
     assert (session.panel, session.panel_uids) == ("compare", ("a1", "b2"))
 
 
 @pytest.mark.parametrize("value", ["a1", "a1 b2 c3", ""])
-def test_other_numbers_than_two_are_not_compared(context: Context, session: BenchmarkSession, value: str) -> None:
+def test_only_two_runs_can_be_compared(context: Context, session: BenchmarkSession, value: str) -> None:
     perform(context, session, click("compare", value))
     assert str(session.problems["history"]) == "bench.compare.two"
 
 
-def test_deleting_takes_the_ticked_runs_only(context: Context, session: BenchmarkSession) -> None:
+def test_only_the_selected_runs_are_deleted(context: Context, session: BenchmarkSession) -> None:
     perform(context, session, click("delete", "a1 c3"))
     assert ([each.uid for each in context.benchmarks.history.list()], session.ticked) == (["b2"], ())
 
@@ -213,12 +214,12 @@ def test_a_button_that_does_not_exist_does_nothing(context: Context, session: Be
 
 @pytest.mark.parametrize("name", ["show", "resume", "cancel", "hide"])
 @pytest.mark.parametrize("value", ["999", "gone", "'; DROP"])
-def test_what_is_gone_is_a_sentence(context: Context, session: BenchmarkSession, name: str, value: str) -> None:
+def test_a_run_or_job_that_no_longer_exists_is_reported(context: Context, session: BenchmarkSession, name: str, value: str) -> None:
     perform(context, session, click(name, value))
     assert session.problems
 
 
-def test_a_run_that_was_deleted_on_another_page_gives_way_to_the_newest(context: Context, session: BenchmarkSession) -> None:
+def test_a_run_that_was_deleted_on_another_page_is_replaced_by_the_newest(context: Context, session: BenchmarkSession) -> None:
     session.shown = "gone"
     contents = panels(context, session)
     assert (session.shown, "2033-05-18" in contents["history"]) == ("", True)
@@ -239,21 +240,21 @@ def test_a_run_of_quality_is_shown_beside_others_of_its_kind(context: Context, s
 @pytest.mark.parametrize(("asked", "first", "second", "why"), [
     (" ", "none builtin", "nf4 builtin", "bench.duel.nothing"), ("Hi", "none builtin", "none builtin", "bench.duel.same"),
     ("Hi", "none ../etc", "nf4 builtin", "error.gone"), ("Hi", "int3 builtin", "nf4 builtin", "error.gone")])
-def test_a_duel_needs_a_question_and_two_different_models(context: Context, session: BenchmarkSession, asked: str, first: str, second: str,
-                                                          why: str) -> None:
+def test_a_blind_comparison_needs_a_question_and_two_different_models(
+        context: Context, session: BenchmarkSession, asked: str, first: str, second: str, why: str) -> None:
     start_blind_comparison(context, session, asked, first, second)
     assert str(session.problems["duel"]) == why
 
 
-def ended_duel(context: Context) -> int:
-    """Two answers, as the engine keeps them."""
+def finished_comparison(context: Context) -> int:
+    """A blind comparison with two answers, as the engine stores it."""
     comparison = BlindComparison("Hi", ComparisonSide("big, none", "Hello"), ComparisonSide("small, nf4", BAD))
     job = context.library.jobs.start("duel", "blind: Hi", lambda progress: json.dumps(asdict(comparison)), "me")
     return list(context.library.jobs.follow(job.id))[-1].id
 
 
-def test_a_duel_says_who_it_was_after_the_vote_only_and_is_voted_on_once(context: Context, session: BenchmarkSession) -> None:
-    job_id = ended_duel(context)
+def test_a_blind_comparison_names_the_models_after_the_vote_only_and_takes_one_vote(context: Context, session: BenchmarkSession) -> None:
+    job_id = finished_comparison(context)
     before = panels(context, session)["now"]
     assert ("Left is better" in before, "big, none" in before, "<img" in before) == (True, False, False)
     perform(context, session, click("vote", f"{job_id} 1"))
@@ -265,7 +266,7 @@ def test_a_duel_says_who_it_was_after_the_vote_only_and_is_voted_on_once(context
 
 
 @pytest.mark.parametrize("value", ["", "7", "7 1", "7 9", "x 0.5"])
-def test_a_vote_that_means_nothing_counts_nothing(context: Context, session: BenchmarkSession, value: str) -> None:
-    ended_duel(context)
+def test_an_invalid_vote_is_not_counted(context: Context, session: BenchmarkSession, value: str) -> None:
+    finished_comparison(context)
     perform(context, session, click("vote", value))
     assert context.benchmarks.ratings() == ()

@@ -46,7 +46,7 @@ def test_every_kind_of_run_is_shown_in_every_language(each: object, language: st
     assert "mc-numbers" in result_html(each, UTC, language)  # type: ignore[arg-type]
 
 
-def test_a_run_says_mean_deviation_waiting_times_memory_and_share() -> None:
+def test_a_run_shows_mean_deviation_waiting_times_memory_and_share() -> None:
     shown = result_html(run(), UTC, "en")
     for word in ("100 tok/s", "± 1.00", "25 ms", "9.0 ms / 19 ms", "500 ms", "1.0 GiB", "25%", "only 25% of the measured 20 GB/s"):
         assert word in shown
@@ -57,13 +57,13 @@ def test_only_a_spread_over_five_per_cent_is_called_noisy() -> None:
 
 
 @pytest.mark.parametrize(("samples", "expected"), [(20, True), (50, False)])
-def test_fewer_than_fifty_samples_are_smoke_only(samples: int, expected: bool) -> None:
+def test_fewer_than_fifty_samples_are_marked_as_a_smoke_test(samples: int, expected: bool) -> None:
     assert ("smoke test" in result_html(quality(scores=(score(samples),)), UTC, "en")) is expected
 
 
 @pytest.mark.parametrize("each", [
     run(model=facts(BAD), origin=BAD, environment=replace(MACHINE, cpu=BAD, torch=BAD)), quality(scores=(score(task=BAD),))])
-def test_what_an_import_says_is_never_markup(each: object) -> None:
+def test_text_of_an_import_never_becomes_markup(each: object) -> None:
     report = report_html([each], "en")  # type: ignore[list-item]
     plots = history_plot([each, each], published(), "en") + quality_plot([each, each], each, "", "en")  # type: ignore[arg-type,list-item]
     pages = (result_html(each, UTC, "en"), history(each), report, plots,  # type: ignore[arg-type]
@@ -74,7 +74,7 @@ def test_what_an_import_says_is_never_markup(each: object) -> None:
 @pytest.mark.parametrize("key", [
     *(f"bench.bound.{each}" for each in get_args(BoundKey)), *(f"bench.phase.{each}" for each in get_args(MeasurementPhase)),
     *(f"bench.job.{each}" for each in ("speed", "sweep", "quality", "cost", "duel"))])
-def test_everything_the_engine_may_name_has_words(key: str) -> None:
+def test_every_name_that_the_engine_may_give_has_a_text(key: str) -> None:
     assert has_text(key)
 
 
@@ -89,7 +89,7 @@ def test_a_measurement_of_every_state_is_shown_in_every_language(kind: str, stat
     assert ("Built-in guide" in job_html(job, (), language)) is (state != "done")
 
 
-def test_running_work_says_the_cell_the_phase_and_the_speed() -> None:
+def test_running_work_shows_the_cell_the_phase_and_the_speed() -> None:
     expected = "Built-in guide, nf4 · Token generation 2 / 5 · 31.2 tok/s"
     assert f"1 / 3 combinations · {expected}" in job_html(JOB, (), "en")
     assert expected in strip_html([JOB], READY, "", "en")
@@ -103,7 +103,7 @@ def test_titles_of_work_follow_the_language_and_leave_names_alone(title: str, ex
     assert (title_text(title, "tr"), title_text(title, "en")) == (expected, title)
 
 
-def test_what_was_asked_in_a_duel_is_nobodys_to_translate() -> None:
+def test_the_question_of_a_blind_comparison_is_not_translated() -> None:
     job = replace(JOB, kind="duel", title="blind: say it in nf4, none")
     assert "say it in nf4" in job_html(job, (), "tr")
 
@@ -116,7 +116,7 @@ def test_the_strip_offers_what_can_be_done(kind: str, state: JobState, acts: lis
     assert strip.count('data-tab="bench"') == len(acts)
 
 
-def test_a_measurement_that_is_done_leaves_the_strip_soon() -> None:
+def test_a_finished_measurement_soon_leaves_the_strip() -> None:
     assert strip_html([replace(JOB, state="done", updated=time.time() - DONE_S - 1)], READY, "", "en") == ""
 
 
@@ -127,7 +127,7 @@ def test_a_finished_sweep_names_the_cells_that_failed_and_offers_them_again() ->
 
 # --- history ---
 
-def test_the_history_says_what_it_is_for_when_it_is_empty() -> None:
+def test_an_empty_history_explains_what_it_is_for() -> None:
     assert ("Every run is kept here" in history(), "Change the filters" in history(is_filtered=True)) == (True, True)
 
 
@@ -137,12 +137,12 @@ def test_only_two_ticked_runs_can_be_compared() -> None:
     assert off == [True, True, False]
 
 
-def test_deleting_asks_and_names_how_many() -> None:
+def test_deleting_asks_for_confirmation_with_the_number_of_runs() -> None:
     shown = history(run("a1"), run("b2"), ticked=("a1", "b2"))
     assert 'data-confirm="Delete the selected runs (2)?"' in shown
 
 
-def test_who_may_not_edit_is_offered_no_delete() -> None:
+def test_visitors_who_may_not_edit_get_no_delete_button() -> None:
     assert 'data-do="delete"' not in history(run(), may_edit=False)
 
 
@@ -152,7 +152,7 @@ def test_published_numbers_link_to_their_sources() -> None:
     assert 'href="https://github.com/pytorch-labs/gpt-fast"' in shown
 
 
-def test_a_comparison_says_ratio_direction_and_what_differs() -> None:
+def test_a_comparison_shows_ratio_direction_and_differences() -> None:
     other = run("b2", model=facts(quantization=Quantization.NF4), speed=speed(write=UNEVEN), crowds=CROWDS)
     shown = comparison_html(compare(run(crowds=CROWDS), other), UTC, "en")
     for word in ("0.50x worse", "1.00x the same", "model.quantization", "<del>none</del>", "<ins>nf4</ins>", "Throughput, 8 visitors"):
@@ -166,7 +166,7 @@ def test_every_measurement_has_a_name() -> None:
 
 # --- plots ---
 
-def test_a_plot_is_read_aloud_with_its_numbers() -> None:
+def test_a_plot_has_its_numbers_as_text_for_screen_readers() -> None:
     plot = crowd_plot(CROWDS, "en")
     assert 'role="img"' in plot
     assert "1 visitors: 30.0 tok/s; 2 visitors: 50.0 tok/s; 8 visitors: 120 tok/s" in plot
@@ -183,7 +183,7 @@ def places(plot: str) -> list[float]:
     return [float(part.split("%")[0]) for part in plot.replace("bottom:", "left:").split("left:")[1:]]
 
 
-def test_one_run_makes_no_picture() -> None:
+def test_one_run_makes_no_plot() -> None:
     assert history_plot([run(), quality()], (), "en") == ""
 
 
@@ -193,23 +193,23 @@ def other(value: float, model: str = "Big-8B", quantization: Quantization = Quan
 
 @pytest.mark.parametrize(("model", "expected"), [
     ("meta-llama/Llama-3.1-8B-Instruct", True), ("Llama-3.1-8b", True), ("Llama-3.1-70B", False), ("Llama-3.1-8B-Code", False)])
-def test_a_number_of_others_is_of_every_model_with_the_same_shape(model: str, expected: bool) -> None:
+def test_a_published_number_applies_to_every_model_with_the_same_shape(model: str, expected: bool) -> None:
     assert other(1.0, "Llama-3.1-8B").is_of(model) is expected
 
 
-def test_others_are_laid_over_by_model_and_quantization_first() -> None:
+def test_published_numbers_are_overlaid_by_model_and_quantization_first() -> None:
     mine = run(model=facts("me/Big-8B", Quantization.NF4))
     same = other(50.0, quantization=Quantization.NF4)
     assert beside([mine], [other(100.0), same, other(100.0, "Small-1B")]) == [same]
 
 
-def test_without_the_same_model_the_nearest_in_speed_are_laid_over() -> None:
+def test_without_the_same_model_the_nearest_in_speed_are_overlaid() -> None:
     numbers = [other(value, "Other-8B") for value in (1.0, 90.0, 1_000.0, 40.0, 300.0)]
     assert [each.value for each in beside([run()], numbers)] == [300.0, 90.0, 40.0]        # 100 tok/s is ours
 
 
 @pytest.mark.parametrize(("value", "words", "lines"), [(150.0, "", 1), (900.0, "above this chart", 0), (3.0, "below this chart", 0)])
-def test_a_number_far_beyond_ones_own_is_told_and_not_drawn(value: float, words: str, lines: int) -> None:
+def test_a_published_number_far_beyond_the_measured_ones_is_stated_but_not_drawn(value: float, words: str, lines: int) -> None:
     plot = history_plot([run("a"), run("b")], [other(value)], "en")
     assert (plot.count('class="mc-rule"'), words in plot) == (lines, True)
     dots = [float(part.split("bottom:")[1].split("%")[0]) for part in plot.split('class="mc-point is-none" style=')[1:]]
@@ -221,7 +221,7 @@ def test_lines_that_are_close_share_their_mark() -> None:
     assert [part.split(">", 1)[1].split("<")[0] for part in plot.split('class="mc-mark"')[1:]] == ["2, 3", "1"]
 
 
-def test_a_laid_over_number_links_to_its_source() -> None:
+def test_an_overlaid_number_links_to_its_source() -> None:
     plot = history_plot([run()], [other(90.0)], "en")
     assert ("https://example.org/page\"" in plot, "GPU of others: 90.0 tok/s" in plot) == (True, True)
 
@@ -241,7 +241,7 @@ def test_quality_is_drawn_against_weights_for_the_score_that_most_runs_share() -
     assert all(0 <= place <= 100 for place in places(plot))
 
 
-def test_the_chosen_score_is_drawn_and_else_that_of_the_run_in_sight() -> None:
+def test_the_chosen_score_is_drawn_or_else_that_of_the_shown_run() -> None:
     runs = [judged("a", 12.0, 2**33), judged("b", 14.0, 2**31), judged("c", 0.5, 2**31, "acc"), judged("d", 0.6, 2**31, "acc")]
     assert "acc (text) by size of weights, higher is better" in quality_plot(runs, runs[2], "", "en")
     assert "perplexity (text) by size of weights" in quality_plot(runs, runs[2], "text\nperplexity", "en")
@@ -255,5 +255,5 @@ def test_scores_of_every_size_lie_inside_the_plot(values: tuple[float, float]) -
     assert all(0 <= place <= 100 for place in places(plot))
 
 
-def test_a_score_of_one_run_alone_makes_no_picture() -> None:
+def test_a_score_of_one_run_alone_makes_no_plot() -> None:
     assert quality_plot([judged("a", 12.0, 2**33), judged("b", 0.5, 2**31, "acc"), judged("c", math.inf, 2**31)], None, "", "en") == ""

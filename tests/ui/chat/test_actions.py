@@ -42,7 +42,7 @@ def page(context: Context) -> ChatPage:
 
 # --- sending ---
 
-def test_an_unexpected_error_is_one_calm_sentence_and_the_message_is_kept(page: ChatPage, engine: ScriptedEngine) -> None:
+def test_an_unexpected_error_shows_one_sentence_and_keeps_the_message(page: ChatPage, engine: ScriptedEngine) -> None:
     engine.script = [RuntimeError("secret path")]
     page.send("My words")
     assert "something unexpected happened" in page.conversation
@@ -152,7 +152,7 @@ def test_a_branch_is_a_new_chat_and_the_old_one_stays(page: ChatPage) -> None:
 
 # --- deleting, and second thoughts ---
 
-def test_a_deleted_message_comes_back_with_undo(page: ChatPage) -> None:
+def test_undo_restores_a_deleted_message(page: ChatPage) -> None:
     page.send("Hello")
     page.click("delete-message", page.ids[-1])
     assert "Message deleted" in plain(page.parts.chips)
@@ -162,7 +162,7 @@ def test_a_deleted_message_comes_back_with_undo(page: ChatPage) -> None:
     assert not page.parts.chips
 
 
-def test_a_deleted_chat_comes_back_with_undo(page: ChatPage) -> None:
+def test_undo_restores_a_deleted_chat(page: ChatPage) -> None:
     page.send("Hello")
     page.click("delete", page.chat_id)
     assert "Chat deleted" in plain(page.parts.chips)
@@ -182,7 +182,7 @@ def test_a_renamed_chat_has_its_new_title_in_the_list_and_above_the_conversation
     assert "Better name" in plain(page.parts.head)
 
 
-def test_a_pinned_chat_moves_to_a_group_of_its_own(page: ChatPage) -> None:
+def test_a_pinned_chat_moves_to_the_group_of_pinned_chats(page: ChatPage) -> None:
     page.send("Apples")
     apples = page.chat_id
     page.click("new")
@@ -218,7 +218,7 @@ def test_search_finds_a_word_inside_a_message(page: ChatPage, engine: ScriptedEn
     assert page.listed == ["Other", "Hello"]
 
 
-def test_a_new_chat_begins_with_nothing_of_the_old_one(page: ChatPage, engine: ScriptedEngine) -> None:
+def test_a_new_chat_contains_nothing_of_the_old_one(page: ChatPage, engine: ScriptedEngine) -> None:
     page.send("Hello")
     page.click("new")
     assert page.texts == []
@@ -229,7 +229,7 @@ def test_a_new_chat_begins_with_nothing_of_the_old_one(page: ChatPage, engine: S
 
 # --- files ---
 
-def test_a_file_goes_with_the_message_and_the_model_reads_it(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:
+def test_a_file_is_sent_with_the_message_and_the_model_reads_it(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:
     attach(page, tmp_path / "notes.txt", b"The cat sleeps\n")
     assert "notes.txt · 3 tokens" in plain(page.parts.chips)
     page.send("What does it do?")
@@ -320,7 +320,7 @@ def test_the_prompt_is_shown_as_the_model_reads_it(page: ChatPage) -> None:
     assert "".join(page.to_browser()["tokens"]).replace("Bebrief", "Be brief") == "<system>Be brief.<user>Hello"
 
 
-def test_a_shared_chat_is_a_copy_that_can_be_continued_apart(page: ChatPage, context: Context, engine: ScriptedEngine) -> None:
+def test_a_shared_chat_is_a_copy_that_can_be_continued_separately(page: ChatPage, context: Context, engine: ScriptedEngine) -> None:
     page.send("Hello")
     page.click("share")
     token = page.to_browser()["token"]
@@ -335,7 +335,7 @@ def test_a_shared_chat_is_a_copy_that_can_be_continued_apart(page: ChatPage, con
     assert page.texts == ["Hello", "Words", "After the link", "Words"]
 
 
-def test_a_revoked_link_leads_nowhere(page: ChatPage, context: Context) -> None:
+def test_a_revoked_link_opens_nothing(page: ChatPage, context: Context) -> None:
     page.send("Hello")
     page.click("share")
     token = page.to_browser()["token"]
@@ -347,7 +347,7 @@ def test_a_revoked_link_leads_nowhere(page: ChatPage, context: Context) -> None:
     assert (session.share, session.path) == (None, ())
 
 
-def test_the_address_of_another_visitors_chat_leads_nowhere(page: ChatPage, context: Context) -> None:
+def test_the_address_of_another_visitors_chat_opens_nothing(page: ChatPage, context: Context) -> None:
     page.send("Aardvark")
     session = ChatSession(owner="bob")
     update = list(opening.arrive(context, session, {"chat": page.chat_id}))[-1]

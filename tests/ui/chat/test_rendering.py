@@ -36,7 +36,7 @@ def test_gradio_accepts_the_messages() -> None:
     assert [message.role for message in root] == ["user", "assistant", "assistant"]
 
 
-def test_an_ended_answer_says_what_it_cost() -> None:
+def test_a_finished_answer_shows_its_usage() -> None:
     facts = ("tiny", "182 tokens", "first token 0.11 s", "64 tok/s", "512 cached")
     assert all(fact in shown(question(), answer()) for fact in facts)
 
@@ -44,14 +44,14 @@ def test_an_ended_answer_says_what_it_cost() -> None:
 @pytest.mark.parametrize(("values", "fact"), [
     ({"reason": "length"}, "token limit reached"), ({"state": "stopped"}, "stopped"), ({"state": "interrupted"}, "interrupted"),
     ({"state": "failed", "error": "It <broke>."}, "It &lt;broke&gt;.")])
-def test_an_answer_that_did_not_end_by_itself_says_so_and_can_be_continued(values: dict[str, object], fact: str) -> None:
+def test_an_unfinished_answer_is_marked_and_can_be_continued(values: dict[str, object], fact: str) -> None:
     page = shown(question(), answer(**values))
     assert fact in page
     assert 'data-act="continue"' in page
     assert 'data-act="continue"' not in shown(question(), answer())
 
 
-def test_dropped_turns_are_marked_where_the_models_memory_begins() -> None:
+def test_dropped_turns_are_marked_at_the_first_message_that_the_model_read() -> None:
     usage = replace(USAGE, dropped_messages=2, dropped_tokens=1204)
     path = [question("one"), answer("1", 2), question("two", 3), answer("2", 4, usage=usage)]
     messages = rendering.messages(session_of(*path), "en")
@@ -60,7 +60,7 @@ def test_dropped_turns_are_marked_where_the_models_memory_begins() -> None:
     assert "no longer fit" not in shown(question(), answer())
 
 
-def test_what_the_engine_notes_is_shown_and_escaped() -> None:
+def test_notes_of_the_engine_are_shown_and_escaped() -> None:
     assert "&lt;b&gt;" in shown(question(), answer(notes=("A note with <b>.",)))
 
 
@@ -71,7 +71,7 @@ def test_the_text_to_copy_cannot_break_out_of_its_attribute() -> None:
 @pytest.mark.parametrize(("waiting", "expected"), [
     (Waiting(2, 0.1), "In queue: 2 ahead"), (Prefill(100, 1600), "Processing prompt: 100 of 1,600 tokens"),
     (Waiting(0, 0.0), "Generating")])
-def test_before_the_first_word_it_says_what_it_waits_for(waiting: Waiting | Prefill, expected: str) -> None:
+def test_before_the_first_token_the_reason_for_waiting_is_shown(waiting: Waiting | Prefill, expected: str) -> None:
     message = answer("", state="writing", usage=None)
     session = session_of(question(), message, replies=(ReplyProgress(message, waiting),))
     assert expected in str(rendering.messages(session, "en"))
@@ -101,7 +101,7 @@ def test_thoughts_are_folded_once_the_answer_begins_and_say_how_long_they_took()
     assert "'duration': 2.3" in ended
 
 
-def test_a_long_chat_shows_its_end_until_more_is_asked_for() -> None:
+def test_a_long_chat_shows_its_end_until_more_is_requested() -> None:
     path = [make(str(i), i) for i in range(1, 101, 2) for make in (question, answer)]
     session = session_of(*path)
     messages = rendering.messages(session, "en")
@@ -111,7 +111,7 @@ def test_a_long_chat_shows_its_end_until_more_is_asked_for() -> None:
     assert len(rendering.messages(session, "en")) == 100
 
 
-def test_a_shared_conversation_has_nothing_to_change() -> None:
+def test_a_shared_conversation_cannot_be_changed() -> None:
     page = str(rendering.messages(ChatSession("o", share=type("S", (), {"path": (question(), answer())})()), "en"))      # type: ignore[arg-type]
     assert "An answer." in page
     assert "data-act" not in page

@@ -31,7 +31,7 @@ def wait_until_over(context: Context, chat_id: str) -> None:
         assert replies_now
 
 
-def test_an_answer_that_is_over_before_the_first_look_is_shown_whole(context: Context) -> None:
+def test_an_answer_that_ends_before_the_page_first_reads_it_is_shown_complete(context: Context) -> None:
     """Read, ended, looked: the page would wait for ever for an end that has been."""
     session = ChatSession(owner=OWNER)
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), [Ask(context.engine.default_options())])
@@ -51,7 +51,7 @@ def test_an_answer_that_is_over_before_the_first_look_is_shown_whole(context: Co
     assert not session.is_following
 
 
-def test_two_answers_that_are_over_before_the_first_look_stand_side_by_side(context: Context) -> None:
+def test_two_answers_that_end_before_the_page_first_reads_them_are_shown_side_by_side(context: Context) -> None:
     session = ChatSession(owner=OWNER)
     asks = [Ask(context.engine.default_options())] * 2
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), asks)
@@ -65,7 +65,7 @@ def test_two_answers_that_are_over_before_the_first_look_stand_side_by_side(cont
     assert session.pair == chat.path[-1].versions
 
 
-def test_what_a_chat_read_while_an_answer_ended_still_calls_open_is_followed_to_its_end(context: Context) -> None:
+def test_an_answer_that_ended_while_its_chat_was_being_read_is_followed_to_its_end(context: Context) -> None:
     """A page that arrives: read, ended, looked."""
     session = ChatSession(owner=OWNER)
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), [Ask(context.engine.default_options())])
@@ -76,7 +76,7 @@ def test_what_a_chat_read_while_an_answer_ended_still_calls_open_is_followed_to_
     assert session.must_follow
 
 
-def test_an_end_that_is_shown_after_the_page_has_turned_is_followed_by_what_it_turned_to(context: Context) -> None:
+def test_after_the_end_of_a_reply_in_another_chat_the_open_chat_is_shown_again(context: Context) -> None:
     """Two events at once: the one that was made first may be sent last."""
     session = ChatSession(owner=OWNER)
     first, second = (context.conversations.send(OWNER, None, None, Question(text), [Ask(context.engine.default_options())])
@@ -95,7 +95,7 @@ def test_an_end_that_is_shown_after_the_page_has_turned_is_followed_by_what_it_t
     assert "First" not in str(newer[0].messages)
 
 
-def test_a_chat_in_which_nothing_is_written_is_not_followed(context: Context) -> None:
+def test_a_chat_without_a_reply_in_progress_is_not_followed(context: Context) -> None:
     session = ChatSession(owner=OWNER)
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), [Ask(context.engine.default_options())])
     wait_until_over(context, chat.id)

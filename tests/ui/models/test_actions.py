@@ -73,7 +73,7 @@ def test_a_name_opens_its_model(context: Context, session: ModelsSession) -> Non
     assert (shown(session), session.query, session.problem) == ("me/tiny", None, None)
 
 
-def test_a_name_after_a_search_that_found_nothing_brings_back_what_is_recommended(context: Context, session: ModelsSession) -> None:
+def test_a_name_after_an_empty_search_result_shows_the_recommended_models_again(context: Context, session: ModelsSession) -> None:
     search(context, session, "zzz", HubQuery())
     assert session.query is not None
     search(context, session, "me/tiny", HubQuery())
@@ -85,7 +85,7 @@ def test_keywords_are_searched_on_the_hub(context: Context, session: ModelsSessi
     assert [model.repo for model in session.found] == ["me/tiny"]
 
 
-def test_nothing_typed_goes_back_to_what_is_recommended(context: Context, session: ModelsSession) -> None:
+def test_an_empty_search_shows_the_recommended_models(context: Context, session: ModelsSession) -> None:
     search(context, session, "tin", HubQuery())
     search(context, session, "", HubQuery())
     assert (session.query, session.found) == (None, [])
@@ -112,7 +112,7 @@ def test_a_gated_model_opens_once_its_token_is_given(context: Context, session: 
     assert session.model.problem is None
 
 
-def test_a_search_that_a_wrong_token_spoiled_is_made_again_without_it(context: Context, session: ModelsSession) -> None:
+def test_a_search_that_failed_with_a_wrong_token_is_repeated_without_it(context: Context, session: ModelsSession) -> None:
     use_token(context, session, BAD_TOKEN)
     search(context, session, "tin", HubQuery())
     assert isinstance(session.problem, TokenRejected)
@@ -120,13 +120,13 @@ def test_a_search_that_a_wrong_token_spoiled_is_made_again_without_it(context: C
     assert ([model.repo for model in session.found], session.problem) == (["me/tiny"], None)
 
 
-def test_a_token_that_is_none_is_not_kept(context: Context, session: ModelsSession) -> None:
+def test_text_that_is_not_a_token_is_not_kept(context: Context, session: ModelsSession) -> None:
     use_token(context, session, "two words")
     assert isinstance(session.problem, PageError)
     assert not session.token
 
 
-def test_what_is_not_found_takes_the_place_of_the_model_before(context: Context, session: ModelsSession, stand_in: StandIn) -> None:
+def test_a_model_that_is_not_found_replaces_the_one_shown_before(context: Context, session: ModelsSession, stand_in: StandIn) -> None:
     perform(context, session, "choose", "me/tiny")
     stand_in.faults.append(Fault("me/wide", 500))
     search(context, session, "me/wide", HubQuery())
@@ -136,7 +136,7 @@ def test_what_is_not_found_takes_the_place_of_the_model_before(context: Context,
     assert (shown(session), session.problem) == ("me/wide", None)
 
 
-def test_a_hub_that_fails_once_does_not_take_the_model_away(context: Context, session: ModelsSession, stand_in: StandIn) -> None:
+def test_a_single_failure_of_the_hub_does_not_close_the_model(context: Context, session: ModelsSession, stand_in: StandIn) -> None:
     perform(context, session, "choose", "me/tiny")
     stand_in.faults.append(Fault("*", 500))
     perform(context, session, "again", "")
@@ -186,7 +186,7 @@ def test_a_deleted_model_can_be_downloaded_again(context: Context, session: Mode
     ("remedy", "context x"), ("remedy", "quantize x"), ("delete-saved", "x"), ("delete", "../.."), ("delete", "me/nothing"),
     ("download", ""), ("load", ""), ("more", ""), ("again", ""), ("choose", ""), ("choose", "../../etc"), ("remedy", "revision ../x"),
     ("remedy", "force")])
-def test_what_a_page_makes_up_becomes_a_sentence(context: Context, session: ModelsSession, name: object, value: object) -> None:
+def test_made_up_values_are_refused_with_a_sentence(context: Context, session: ModelsSession, name: object, value: object) -> None:
     perform(context, session, name, value)
     assert isinstance(session.problem, (PageError, LoadError, InvalidRequest)) or "does not exist" in str(session.problem)
     assert session.model is None

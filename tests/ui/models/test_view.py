@@ -87,7 +87,7 @@ class Tags(HTMLParser):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_nothing_that_others_wrote_becomes_html(tmp_path: Path, language: str) -> None:
+def test_text_written_by_others_never_becomes_html(tmp_path: Path, language: str) -> None:
     for name, page in every_page(tmp_path, language).items():
         tags = Tags(page)
         assert tags.open == [], name
@@ -110,7 +110,7 @@ def test_every_button_of_a_remedy_is_understood(tmp_path: Path) -> None:
     assert kinds <= set(re.findall(r'case "(\w+)":', source))
 
 
-def test_a_value_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_value_is_unchanged_after_escaping(tmp_path: Path) -> None:
     pages = every_page(tmp_path, "en")
     assert BAD in Tags(pages["recommended"]).of("data-value")
     assert f"sibling {BAD}" in Tags(pages["problem"]).of("data-value")
@@ -138,7 +138,7 @@ def test_each_quantization_has_its_row_and_the_chosen_one_is_marked() -> None:
     assert [("is-good" in row, "GiB" in row, "tok/s" in row) for row in rows][2] == (True, True, True)
 
 
-def test_a_quantization_that_is_not_possible_says_so_in_its_row() -> None:
+def test_an_unsupported_quantization_is_marked_in_its_row() -> None:
     rows = view.model_html(FOUND, fit(hardware=ARM), Quantization.NONE, False, "en").split("<tr")[2:]
     assert ["Not supported on this machine" in row for row in rows] == [False, True, True]
 
@@ -149,11 +149,11 @@ def test_a_model_too_large_for_any_context_has_none() -> None:
     assert page.count("<td>–</td>") == 3
 
 
-def test_a_model_that_nothing_is_known_of_has_no_table() -> None:
+def test_a_model_of_unknown_shape_has_no_table() -> None:
     assert "<table" not in view.model_html(FoundModel("me/model", "catalog"), None, Quantization.NONE, False, "en")
 
 
-def test_what_the_machine_recommends_is_in_cards_with_verdicts() -> None:
+def test_recommended_models_are_cards_with_verdicts() -> None:
     found = recommend(CPU, 20 * GIB, supported=list(Quantization))
     page = view.recommended_html(found, 8, found[1].entry.repo, "en")
     assert (page.count('class="mc-card"'), page.count('class="mc-verdict')) == (8, 8)
@@ -181,7 +181,7 @@ def test_a_folder_has_no_page_on_the_hub() -> None:
     assert "href" not in view.model_html(FoundModel("/a/folder", "folder", shape=SHAPE), fit(), Quantization.NONE, False, "en")
 
 
-def test_the_loaded_model_says_so() -> None:
+def test_the_loaded_model_is_marked() -> None:
     assert ">Loaded<" in view.model_html(FOUND, fit(), Quantization.NONE, True, "en")
     assert ">Loaded<" not in view.model_html(FOUND, fit(), Quantization.NONE, False, "en")
 
@@ -189,14 +189,14 @@ def test_the_loaded_model_says_so() -> None:
 @pytest.mark.parametrize(("num_bytes", "words"), [
     (0, "0 kB"), (300, "1 kB"), (5_400, "5 kB"), (1_230_000, "1.2 MB"), (123_400_000, "123 MB"), (949_000_000, "949 MB"),
     (960_000_000, "1.0 GB"), (5_700_000_000, "5.7 GB")])
-def test_sizes_on_disk_are_in_the_units_of_disks(num_bytes: int, words: str) -> None:
+def test_sizes_on_disk_are_in_decimal_units(num_bytes: int, words: str) -> None:
     assert disk_size("en", num_bytes) == words
 
 
 @pytest.mark.parametrize(("count", "words"), [
     (None, ""), (590_000, "0.6 M"), (2_200_000, "2.2 M"), (135_000_000, "135 M"), (960_000_000, "1.0 B"), (8_190_735_360, "8.2 B"),
     (700_000_000_000, "700 B")])
-def test_parameters_are_counted_as_models_are_named(count: int | None, words: str) -> None:
+def test_parameters_are_rounded_as_in_model_names(count: int | None, words: str) -> None:
     assert view.parameters("en", count) == words
 
 
@@ -211,18 +211,18 @@ def test_a_problem_is_announced_with_its_remedies(tmp_path: Path, language: str)
     assert 'href="#mc-disk-title"' in page      # what is on disk is on the same page
 
 
-def test_a_licence_is_a_link_and_nothing_but_an_address_is() -> None:
+def test_only_a_web_address_of_a_licence_becomes_a_link() -> None:
     assert 'href="https://example.org/licence"' in view.problem_html("Ask first.", (), "en", "https://example.org/licence")
     assert "href" not in view.problem_html("Ask first.", (), "en", "javascript:alert(1)")
 
 
-def test_no_problem_is_nothing() -> None:
+def test_without_a_problem_nothing_is_shown() -> None:
     assert view.problem_html("", (), "en") == ""
 
 
 # --- disk ---
 
-def test_deleting_asks_first_and_says_what_goes_and_how_much(tmp_path: Path) -> None:
+def test_deleting_asks_first_and_names_the_model_and_its_size(tmp_path: Path) -> None:
     page = view.disk_html([STORED], [saved(tmp_path / "nf4", "me/other")], "", may_delete=True, language="en")
     assert Tags(page).of("data-confirm") == ["Delete me/model from disk? This frees 3.2 GB.",
                                              "Delete me/other NF4 from disk? This frees 2.0 MB."]
@@ -231,11 +231,11 @@ def test_deleting_asks_first_and_says_what_goes_and_how_much(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("loaded", "may_delete"), [("me/model", True), ("", False)], ids=["in use", "anonymous"])
-def test_what_may_not_be_deleted_has_no_button(tmp_path: Path, loaded: str, may_delete: bool) -> None:
+def test_a_model_that_may_not_be_deleted_has_no_delete_button(tmp_path: Path, loaded: str, may_delete: bool) -> None:
     page = view.disk_html([STORED], [saved(tmp_path / "nf4", "me/model")], loaded, may_delete=may_delete, language="en")
     assert "data-confirm" not in page
     assert page.count('data-do="choose"') == 2
 
 
-def test_an_unfinished_download_says_so() -> None:
+def test_an_unfinished_download_is_marked() -> None:
     assert "incomplete" in view.disk_html([replace(STORED, is_complete=False)], [], "", may_delete=True, language="en")

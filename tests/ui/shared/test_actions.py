@@ -58,7 +58,7 @@ def test_an_unknown_name_is_refused(context: Context, name: object) -> None:
 
 
 @pytest.mark.parametrize("error", [PageError("error.busy"), InvalidRequest("seed", "x", "empty or a whole number")])
-def test_what_the_page_or_the_engine_refuses_becomes_a_result(context: Context, error: Exception) -> None:
+def test_refusals_of_the_page_and_the_engine_become_results(context: Context, error: Exception) -> None:
     actions: Actions[Session, str] = Actions(on_error)
 
     @actions("fail")
@@ -79,7 +79,7 @@ def test_a_bug_is_raised(context: Context) -> None:
         actions.perform(context, [], "fail")
 
 
-def test_before_runs_ahead_of_the_action_with_its_name(context: Context) -> None:
+def test_before_is_called_with_the_name_ahead_of_the_action(context: Context) -> None:
     actions: Actions[Session, str] = Actions(on_error, before=lambda session, name: session.append(name))
     actions("open")(lambda context, session, click: session[-1])
     assert actions.perform(context, [], "open") == "open"
@@ -95,7 +95,7 @@ def test_values_become_text_of_a_limited_length(context: Context, given: object,
 
 
 @pytest.mark.parametrize("typed", ["", "-1", "1.5", "x", "9" * 19, "²"])
-def test_what_is_no_whole_number_is_refused(typed: str) -> None:
+def test_values_that_are_not_whole_numbers_are_refused(typed: str) -> None:
     with pytest.raises(PageError, match=r"error\.gone"):
         whole_number(typed)
     assert whole_number("12") == Click("open", "12").number == 12

@@ -28,7 +28,7 @@ def test_services_that_are_given_are_kept_and_the_others_are_created(services: S
     assert again.benchmarks.jobs is again.library.jobs
 
 
-def test_a_context_says_who_asks_and_how(services: Services) -> None:
+def test_a_context_has_the_visitor_the_language_and_the_time_zone(services: Services) -> None:
     key = "0123456789abcdef" * 2
     request = asking(f"mindcubes_key={key}; mindcubes_language=tr; mindcubes_zone=180")
     context = Context.of(services, request)

@@ -26,7 +26,7 @@ def shown(*jobs: Job, language: str = "en") -> str:
     return strip_html(jobs, READY, "", language)
 
 
-def test_nothing_going_on_is_an_empty_strip() -> None:
+def test_without_jobs_the_strip_is_empty() -> None:
     assert shown() == ""
 
 
@@ -41,7 +41,7 @@ def test_a_job_of_every_state_has_a_line_in_every_language(job: Job, state: JobS
     assert "me/tiny" in line
 
 
-def test_a_running_download_says_how_much_how_fast_and_how_long() -> None:
+def test_a_running_download_shows_its_progress_speed_and_time_left() -> None:
     line = shown(JOB)
     assert "3.0 MB / 12 MB · 2.0 MB/s · 1 min left" in line
     assert '<progress aria-label="Downloading me/tiny" max="12000000" value="3000000">' in line
@@ -50,14 +50,14 @@ def test_a_running_download_says_how_much_how_fast_and_how_long() -> None:
 @pytest.mark.parametrize(("state", "word", "acts"), [
     ("running", "2.0 MB/s", ["cancel"]), ("done", "Done", ["hide"]), ("cancelled", "Cancelled", ["resume", "hide"]),
     ("interrupted", "Interrupted", ["resume", "hide"]), ("failed", "It broke.", ["resume", "hide"])])
-def test_each_state_of_a_download_has_its_word_and_its_acts(state: JobState, word: str, acts: list[str]) -> None:
+def test_each_state_of_a_download_has_its_label_and_its_buttons(state: JobState, word: str, acts: list[str]) -> None:
     line = shown(replace(JOB, state=state, error="It broke."))
     assert word in line
     assert [part.split('"')[0] for part in line.split('data-do="')[1:]] == acts
     assert line.count('data-value="7"') == len(acts)
 
 
-def test_what_cannot_go_on_is_not_resumed() -> None:
+def test_a_job_that_cannot_continue_has_no_resume_button() -> None:
     assert 'data-do="resume"' not in shown(replace(JOB, kind="save", state="failed", error="It broke."))
 
 
@@ -67,26 +67,26 @@ def test_a_note_of_any_kind_is_shown_or_left_out(note: str) -> None:
 
 
 @pytest.mark.parametrize("state", get_args(JobState))
-def test_what_others_wrote_is_escaped(state: JobState) -> None:
+def test_text_written_by_others_is_escaped(state: JobState) -> None:
     line = shown(replace(JOB, title=BAD, note=BAD, error=BAD, state=state))
     assert "<script" not in line
     assert line.count("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#x27;{x}") > 1
 
 
-def test_work_of_a_kind_without_words_is_named_by_its_title() -> None:
+def test_a_job_of_a_kind_without_a_text_is_named_by_its_title() -> None:
     assert ">me/tiny</b>" in shown(replace(JOB, kind="new kind"))
 
 
 # --- which jobs ---
 
-def test_an_ended_job_goes_after_a_while_and_an_interrupted_one_stays() -> None:
+def test_a_finished_job_disappears_after_a_while_and_an_interrupted_one_stays() -> None:
     old = time.time() - SHOWN_S - 1
     jobs = [replace(JOB, id=number, title=f"me/{number}", state=state, updated=old)
             for number, state in enumerate(get_args(JobState))]
     assert {job.state for job in visible(jobs)} == {"running", "interrupted"}
 
 
-def test_only_the_latest_try_of_the_same_work_is_shown() -> None:
+def test_only_the_latest_attempt_at_the_same_work_is_shown() -> None:
     jobs = [replace(JOB, id=9), replace(JOB, id=8, title="me/other"), replace(JOB, id=7, state="interrupted")]
     assert [job.id for job in visible(jobs)] == [9, 8]
 
@@ -101,7 +101,7 @@ def test_a_swap_shows_its_stage_in_every_language(stage: Stage, language: str) -
     assert "<script" not in line
 
 
-def test_a_swap_says_what_came_back() -> None:
+def test_a_swap_shows_the_freed_memory() -> None:
     event = LoadEvent("unload", released=Released(expected_bytes=57 * MIB * 1024 // 10, returned_bytes=56 * MIB * 1024 // 10, seconds=0.8))
     assert "Freed 5.6 GiB of 5.7 GiB in 0.8 s" in strip_html((), replace(LOADING, stage=event), "tiny", "en")
 

@@ -19,7 +19,7 @@ def asking(cookie: str = "", accept: str = "") -> SimpleNamespace:
 
 
 @pytest.mark.parametrize("language", ["tr", "zh"])
-def test_every_text_exists_in_every_language_with_the_same_places(language: str) -> None:
+def test_every_text_exists_in_every_language_with_the_same_placeholders(language: str) -> None:
     def places(texts: dict[str, str]) -> dict[str, list[str]]:
         return {key: sorted(set(re.findall(r"{\w+}", value))) for key, value in texts.items()}
 
@@ -28,7 +28,7 @@ def test_every_text_exists_in_every_language_with_the_same_places(language: str)
 
 
 @pytest.mark.parametrize("word", ["stranger", "takeover", "worktop", "shelf", "duel", "walls", "pump"])
-def test_no_visible_text_uses_a_word_of_our_own(word: str) -> None:
+def test_no_visible_text_uses_our_internal_words(word: str) -> None:
     assert [key for key, value in TEXTS["en"].items() if re.search(rf"\b{word}", value, re.IGNORECASE)] == []
 
 
@@ -42,7 +42,7 @@ def test_the_pages_source_uses_no_unknown_text() -> None:
 @pytest.mark.parametrize(("cookie", "accept", "expected"), [
     ("", "tr-TR,tr;q=0.9,en;q=0.8", "tr"), ("", "zh-CN", "zh"), ("", "de-DE,tr;q=0.5", "en"), ("", "", "en"),
     ("zh", "tr-TR", "zh"), ("<script>", "tr", "tr"), ("", "en-US,en;q=0.9", "en"), ("", "TR;q=1", "tr")])
-def test_the_choice_comes_before_the_browser(cookie: str, accept: str, expected: str) -> None:
+def test_the_chosen_language_overrides_the_browsers(cookie: str, accept: str, expected: str) -> None:
     assert language_of(asking(cookie, accept)) == expected  # type: ignore[arg-type]
 
 
@@ -51,7 +51,7 @@ def test_numbers_follow_the_language() -> None:
     assert [percent(language, 0.055, 1) for language in LANGUAGES] == ["5.5%", "%5,5", "5.5%"]
 
 
-def test_the_labels_that_the_built_in_model_knows() -> None:
+def test_the_labels_are_those_that_the_built_in_model_knows() -> None:
     expected = {"tab.chat": "Sohbet", "options.title": "Seçenekler", "chat.stop": "Durdur", "options.reset": "Sıfırla",
                 "chat.regenerate": "Yeniden üret", "chat.copy": "Kopyala"}
     assert {key: text("tr", key) for key in expected} == expected
@@ -67,10 +67,10 @@ def test_errors_follow_the_language() -> None:
     assert sentence(PageError("error.busy"), "zh") == text("zh", "error.busy")
 
 
-def test_an_error_without_a_translation_keeps_its_own_words() -> None:
+def test_an_error_without_a_translation_keeps_its_own_text() -> None:
     assert sentence(LoadError("m", "it broke.", "Try again."), "tr") == "m could not be loaded: it broke. Try again."
 
 
-def test_what_is_not_ours_shows_no_internals(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_shows_no_internals(caplog: pytest.LogCaptureFixture) -> None:
     assert sentence(RuntimeError("secret path"), "en") == text("en", "error.unexpected")
     assert "secret path" in caplog.text

@@ -24,14 +24,14 @@ def asking(*, key: str = KEY, username: str | None = None, runs_s: float | None 
     return gr.Request(request=Request(scope), username=username, session_hash="page")
 
 
-def test_a_sign_in_gives_a_name_and_a_token_that_does_not_show_itself() -> None:
+def test_a_sign_in_gives_a_name_and_a_token_that_is_never_shown() -> None:
     visitor = visitor_of(asking(runs_s=60))
     assert (visitor.name, visitor.token.reveal()) == ("ayse", "hf_of_ayse")
     assert "hf_of_ayse" not in repr(visitor)
     assert "hf_of_ayse" not in repr(account_of(asking(runs_s=60)))
 
 
-def test_a_sign_in_that_has_run_out_is_none() -> None:
+def test_an_expired_sign_in_is_ignored() -> None:
     assert account_of(asking(runs_s=-1)) is None
     assert owner_of(asking(runs_s=-1)) == owner_of(asking())
 
@@ -43,20 +43,20 @@ def test_chats_follow_the_account_to_another_browser() -> None:
     assert owner_of(here) != owner_of(asking(runs_s=60, name="li"))
 
 
-def test_an_account_is_not_the_name_that_an_app_asked_for() -> None:
+def test_an_account_and_a_login_name_of_an_app_are_different_owners() -> None:
     assert owner_of(asking(runs_s=60, name="ayse")) != owner_of(asking(username="ayse"))
     assert visitor_of(asking(username="ayse")).name == "ayse"
 
 
 @pytest.mark.parametrize("language", ["en", "tr", "zh"])
-def test_one_can_sign_in_and_out(language: str) -> None:
+def test_visitors_can_sign_in_and_out(language: str) -> None:
     assert 'href="login/huggingface?' in sign_html(None, language)
     out = sign_html(Account("<b>", visitor_of(asking(runs_s=60)).token), language)
     assert 'href="logout?' in out
     assert "&lt;b&gt;" in out
 
 
-def test_signing_in_is_offered_where_the_space_can() -> None:
+def test_signing_in_is_offered_if_the_space_supports_it() -> None:
     space = {"SPACE_ID": "me/space", "OAUTH_CLIENT_ID": "a", "OAUTH_CLIENT_SECRET": "b", "OAUTH_SCOPES": "openid",
              "OPENID_PROVIDER_URL": "c"}
     assert Settings.from_env(space).can_sign_in

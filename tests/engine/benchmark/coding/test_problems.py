@@ -36,7 +36,7 @@ def test_a_program_passes_when_all_tests_do(code: str, is_right: bool) -> None:
     "from __future__ import annotations\n\ndef double(n: int) -> int:\n    return 2 * n",
     "    return floor(2 * n)", "def helper(n):\n    return 2 * n\n\ndouble = helper\ndef double(n):\n    return helper(n)"],
     ids=["reads input", "unit tests", "exits", "future", "only the body", "two functions"])
-def test_right_programs_of_every_form_pass(code: str) -> None:
+def test_correct_programs_of_every_form_pass(code: str) -> None:
     assert passes(DOUBLE, code)
 
 
@@ -56,7 +56,7 @@ def test_the_built_in_model_is_scored_by_its_programs(builtin_engine: Engine) ->
 
 
 @pytest.mark.parametrize("values", [{"entry_point": "os.system('x')"}, {"test": 5}, {"prompt": None}])
-def test_a_line_that_is_no_problem_is_named(values: dict[str, object]) -> None:
+def test_a_line_that_is_not_a_problem_is_named(values: dict[str, object]) -> None:
     line = {"prompt": "def f(): pass", "entry_point": "f", "test": "def check(f): pass", **values}
     with pytest.raises(InvalidRequest, match=next(iter(values))):
         read_task("t", json.dumps(line))

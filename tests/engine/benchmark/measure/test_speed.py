@@ -33,13 +33,13 @@ def test_no_prompt_is_found_in_a_cache(llama_engine: Engine) -> None:
     assert measure_speed(llama_engine, SMALL).cached_tokens == 0
 
 
-def test_peak_memory_is_at_least_what_rests(llama_engine: Engine) -> None:
+def test_peak_memory_is_at_least_the_resting_memory(llama_engine: Engine) -> None:
     speed = measure_speed(llama_engine, SMALL)
     assert speed.peak_bytes >= speed.resting_bytes > 0
 
 
 @pytest.mark.parametrize("model", ["llama_folder", "mamba_folder"])
-def test_exactly_the_asked_tokens_are_read_and_written_in_both_lanes(
+def test_exactly_the_requested_tokens_are_read_and_written_in_both_lanes(
         new_engine: Callable[..., Engine], model: str, request: pytest.FixtureRequest) -> None:
     engine = new_engine(request.getfixturevalue(model))
     with engine.using() as active_model:
@@ -49,7 +49,7 @@ def test_exactly_the_asked_tokens_are_read_and_written_in_both_lanes(
 
 
 @pytest.mark.parametrize("seed", [None, 1])
-def test_an_ignored_end_ends_nothing_in_either_lane(builtin_engine: Engine, seed: int | None) -> None:
+def test_an_ignored_end_token_does_not_end_a_reply_in_either_lane(builtin_engine: Engine, seed: int | None) -> None:
     natural = ask(builtin_engine, "hello", max_new_tokens=64)[1]
     assert natural.usage.new_tokens < 64
     options = {"seed": seed, "temperature": 0.0 if seed is None else 0.01}
@@ -75,7 +75,7 @@ def test_nothing_is_measured_without_a_model(new_engine: Callable[..., Engine]) 
 
 
 @pytest.mark.parametrize("values", [{"prompt_tokens": 0}, {"new_tokens": 1}, {"repetitions": 0}, {"depth_tokens": -1}])
-def test_sizes_that_make_no_sense_are_refused(values: dict[str, int]) -> None:
+def test_impossible_sizes_are_refused(values: dict[str, int]) -> None:
     with pytest.raises(InvalidRequest, match=next(iter(values))):
         SpeedPlan(**values)
 
@@ -94,12 +94,12 @@ def test_stopping_ends_a_measurement(llama_engine: Engine) -> None:
     assert ask(llama_engine, "hello")[0]
 
 
-def test_rates_leave_out_what_came_with_the_first_token() -> None:
+def test_rates_exclude_tokens_that_arrived_with_the_first() -> None:
     timing = LaneTiming(prompt_tokens=512, cached_tokens=0, new_tokens=128, first_tokens=1, first_s=2.0, last_s=6.0)
     assert (timing.prompt_rate, timing.write_rate) == (256.0, 127 / 4)
 
 
-def test_times_per_token_leave_out_the_first() -> None:
+def test_times_per_token_exclude_the_first() -> None:
     assert ChatTiming(20, 11, ttft_s=1.0, e2e_s=3.0, gaps_s=()).tpot_s == pytest.approx(0.2)
     assert ChatTiming(20, 1, ttft_s=1.0, e2e_s=1.0, gaps_s=()).tpot_s == 0.0
 
@@ -132,7 +132,7 @@ def test_stopping_ends_all_visitors(llama_engine: Engine) -> None:
     assert llama_engine.status().running == 0
 
 
-def test_a_model_that_goes_while_it_is_measured_breaks_the_measurement(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
+def test_unloading_the_measured_model_ends_the_measurement_with_an_error(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
     from engine.errors import EngineBusy
 
     engine = new_engine()
@@ -159,11 +159,11 @@ def test_a_token_reads_the_weights_it_uses_and_the_cache() -> None:
 @pytest.mark.parametrize(("moved", "quantization", "bound"), [
     (150.0, Quantization.NONE, "cache"), (60.0, Quantization.NONE, "memory"), (20.0, Quantization.NONE, "steps"),
     (20.0, Quantization.NF4, "unpacking"), (60.0, Quantization.NF4, "memory")])
-def test_what_bounds_a_model_is_named(moved: float, quantization: Quantization, bound: str) -> None:
+def test_the_limiting_resource_of_a_model_is_named(moved: float, quantization: Quantization, bound: str) -> None:
     share = LimitShare(moved, 100.0, 30.0, 60.0, quantization)
     assert (share.bound, share.read) == (bound, 0.5)
     assert f"{moved:.0f}%" in share.sentence
 
 
-def test_options_ignore_no_end_unless_told() -> None:
+def test_options_do_not_ignore_end_tokens_by_default() -> None:
     assert GenerationOptions().ignores_end is False

@@ -94,7 +94,7 @@ def test_a_log_likelihood_sums_the_continuation_alone(llama_engine: Engine, llam
         assert log_likelihood(active_model, "hello ", "world again", Control()) == pytest.approx(expected, rel=1e-4)
 
 
-def test_replies_are_as_before_after_a_text_was_judged(llama_engine: Engine) -> None:
+def test_scoring_a_text_does_not_change_later_replies(llama_engine: Engine) -> None:
     before = ask(llama_engine, "hello world")[0]
     measure_perplexity(llama_engine, TEXT, TextPlan(window=32))
     assert ask(llama_engine, "hello world")[0] == before
@@ -112,7 +112,7 @@ def choices_task(llama_engine: Engine, count: int) -> str:
     return "\n".join(lines)
 
 
-def test_multiple_choice_equals_the_hand_count(llama_engine: Engine) -> None:
+def test_multiple_choice_matches_a_count_by_hand(llama_engine: Engine) -> None:
     acc, normed = run_task(llama_engine, read_task("twenty", choices_task(llama_engine, 20)))
     assert (acc.metric, acc.value, acc.samples, acc.is_smoke) == ("acc", 0.75, 20, True)
     assert acc.stderr == pytest.approx(math.sqrt(0.75 * 0.25 / 19))
@@ -143,12 +143,12 @@ def test_an_answer_may_be_named_by_its_text() -> None:
     ('{"prompt": "x", "choices": ["a", "b"], "answer": 2}', "answer of line 1"),
     ('{"prompt": "x", "choices": ["a", "b"], "answer": true}', "answer of line 1"), ('{"prompt": "x"}', "answer of line 1"),
     ('{"text": " "}', "text of line 1"), ('{"text": "a"}\n{"prompt": "a", "answer": "b"}', "several kinds")])
-def test_a_line_that_is_no_sample_is_named(line: str, named: str) -> None:
+def test_a_line_that_is_not_a_sample_is_named(line: str, named: str) -> None:
     with pytest.raises(InvalidRequest, match=named):
         read_task("t", line)
 
 
-def test_fifty_samples_are_more_than_smoke() -> None:
+def test_fifty_samples_are_more_than_a_smoke_test() -> None:
     assert accuracy("t", "acc", [True] * 49).is_smoke
     assert not accuracy("t", "acc", [True] * 50).is_smoke
 
@@ -159,7 +159,7 @@ def test_the_error_of_a_mean_is_the_deviation_over_the_root_of_n() -> None:
 
 
 @pytest.mark.parametrize("values", [{"window": 1}, {"window": 8, "stride": 9}, {"max_tokens": 1}])
-def test_windows_that_make_no_sense_are_refused(values: dict[str, int]) -> None:
+def test_impossible_windows_are_refused(values: dict[str, int]) -> None:
     with pytest.raises(InvalidRequest):
         TextPlan(**values)
 
@@ -169,7 +169,7 @@ def test_a_text_of_one_token_is_refused(llama_engine: Engine) -> None:
         measure_perplexity(llama_engine, "a")
 
 
-def test_what_quantization_costs_is_kept_and_the_model_comes_back(
+def test_the_cost_of_quantization_is_saved_and_the_previous_model_restored(
         new_engine: Callable[..., Engine], settings: Settings, llama_folder: Path, gpt2_folder: Path, tmp_path: Path) -> None:
     engine = new_engine(gpt2_folder, replace(settings, data_dir=tmp_path))
     benchmarks = Benchmarks(engine, Jobs(engine.database))
@@ -202,12 +202,12 @@ def test_a_missing_library_says_how_to_install_it(llama_engine: Engine, monkeypa
 
 
 @pytest.mark.parametrize("name", ["../tasks", "/etc/passwd", "arc_*", "task.yaml", "", "a b", "x" * 101])
-def test_what_lm_eval_would_take_for_a_path_or_a_pattern_is_no_name(name: str) -> None:
+def test_task_names_that_lm_eval_would_read_as_paths_or_patterns_are_refused(name: str) -> None:
     with pytest.raises(InvalidRequest, match="a name of letters"):
         QualityPlan(harness_tasks=(name,))
 
 
-def test_at_most_twenty_tasks_are_asked_for_at_once() -> None:
+def test_at_most_twenty_tasks_can_be_requested_at_once() -> None:
     with pytest.raises(InvalidRequest, match="at most 20"):
         QualityPlan(harness_tasks=tuple(f"task{number}" for number in range(21)))
 
@@ -226,7 +226,7 @@ def choices_folder(llama_engine: Engine, tmp_path_factory: pytest.TempPathFactor
         yield folder
 
 
-def test_lm_eval_counts_as_the_hand_does(llama_engine: Engine, choices_folder: Path) -> None:
+def test_lm_eval_scores_match_a_count_by_hand(llama_engine: Engine, choices_folder: Path) -> None:
     score = run_harness(llama_engine, ["twenty_choices"], folder=choices_folder)[0]
     assert (score.metric, score.value, score.samples) == ("acc", 0.75, 20)
     assert score.stderr == pytest.approx(math.sqrt(0.75 * 0.25 / 19), rel=1e-3)
@@ -237,7 +237,7 @@ def test_an_unknown_task_of_lm_eval_is_named_beside_similar_ones(llama_engine: E
         run_harness(llama_engine, ["twenty_choises"], folder=choices_folder)
 
 
-def test_a_metric_that_is_a_program_of_the_hub_is_not_run(llama_engine: Engine, tmp_path: Path) -> None:
+def test_a_metric_program_from_the_hub_is_not_run(llama_engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "metrics.py").write_text("import evaluate\nevaluate.load('code_eval')\ndef asked(sample): return ''\n")
     (tmp_path / "programs.yaml").write_text("task: programs\ndataset_path: json\ndoc_to_text: !function metrics.asked\n")
     with pytest.raises(EngineError, match="code_eval is code from the Hub"):
@@ -251,7 +251,7 @@ def test_results_of_lm_eval_become_scores() -> None:
                                 Score("t", "word_perplexity", 9.0, 0.0, 20, False, note="lm-eval"))
 
 
-def test_a_plan_without_anything_to_ask_is_refused() -> None:
+def test_an_empty_plan_is_refused() -> None:
     with pytest.raises(InvalidRequest):
         QualityPlan()
     with pytest.raises(InvalidRequest, match="the reference is always measured"):

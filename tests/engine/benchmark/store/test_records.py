@@ -53,17 +53,17 @@ def test_a_record_names_everything_that_its_numbers_depend_on(run: BenchmarkRun,
     assert run.share.copy_bytes_per_second > 0
 
 
-def test_what_is_kept_comes_back_as_it_was(history: RunHistory, run: BenchmarkRun) -> None:
+def test_a_saved_run_is_read_back_unchanged(history: RunHistory, run: BenchmarkRun) -> None:
     scored = replace(run, scores=(accuracy("task", "accuracy", [True, False]),))
     history.add([scored])
     assert history.get(run.uid) == scored
 
 
-def test_a_run_is_kept_once(history: RunHistory, run: BenchmarkRun) -> None:
+def test_a_run_is_saved_once(history: RunHistory, run: BenchmarkRun) -> None:
     assert (history.add([run]), history.add([run])) == (1, 0)
 
 
-def test_filters_find_what_they_name(history: RunHistory, run: BenchmarkRun) -> None:
+def test_filters_find_the_matching_runs(history: RunHistory, run: BenchmarkRun) -> None:
     nf4 = variant(run, "b" * 32, model=replace(run.model, quantization=Quantization.NF4, model="Org/Other"), at=run.at + 1)
     foreign = variant(run, "c" * 32, origin="laptop", sweep="s1", at=run.at + 2)
     history.add([run, nf4, foreign])
@@ -83,7 +83,7 @@ def test_a_deleted_run_is_gone(history: RunHistory, run: BenchmarkRun) -> None:
         history.get(run.uid)
 
 
-def test_an_export_can_be_taken_in_elsewhere(history: RunHistory, run: BenchmarkRun, tmp_path: Path) -> None:
+def test_an_export_can_be_imported_elsewhere(history: RunHistory, run: BenchmarkRun, tmp_path: Path) -> None:
     history.add([run])
     other = RunHistory(Database(tmp_path / "other"))
     taken = other.import_runs(history.export([run.uid], "json"), "my server")
@@ -91,7 +91,7 @@ def test_an_export_can_be_taken_in_elsewhere(history: RunHistory, run: Benchmark
     assert other.list() == taken
 
 
-def test_taking_in_our_own_export_changes_nothing(history: RunHistory, run: BenchmarkRun) -> None:
+def test_importing_our_own_export_changes_nothing(history: RunHistory, run: BenchmarkRun) -> None:
     history.add([run])
     history.import_runs(history.export([run.uid], "json"), "twin")
     assert history.list() == (run,)
@@ -116,13 +116,13 @@ def _changed(run: BenchmarkRun, change: Any) -> str:
     (lambda run: run.update(at=1e18), "at of"),
     (lambda run: run["model"].update(model="x" * 100_001), "at most 100,000"),
 ])
-def test_what_is_wrong_in_an_import_is_named(run: BenchmarkRun, change: Any, named: str) -> None:
+def test_an_invalid_member_of_an_import_is_named(run: BenchmarkRun, change: Any, named: str) -> None:
     with pytest.raises(InvalidRequest, match=named):
         read_runs(_changed(run, change), "x")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "[1]", "not json", '[{"n_prompt": 512}]', "[" * 100_000, "[" + " " * 20_000_001 + "]"])
-def test_what_is_no_export_is_refused(text: str) -> None:
+def test_a_file_that_is_not_an_export_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
         read_runs(text, "x")
 
@@ -133,7 +133,7 @@ def test_csv_has_a_line_per_test(run: BenchmarkRun) -> None:
     assert all(float(row["avg_ts"]) > 0 for row in rows)
 
 
-def test_csv_holds_no_formulas(run: BenchmarkRun) -> None:
+def test_csv_contains_no_formulas(run: BenchmarkRun) -> None:
     hostile = replace(run, model=replace(run.model, model="=1+1"))
     assert "'=1+1" in to_csv([hostile])
 
@@ -160,14 +160,14 @@ def test_ratios_and_differences_of_two_runs(run: BenchmarkRun) -> None:
     assert [(each.field, each.second) for each in found.differences] == [("environment.torch", "9.9")]
 
 
-def test_less_is_better_for_times(run: BenchmarkRun) -> None:
+def test_lower_times_are_better(run: BenchmarkRun) -> None:
     found = compare(run, replace(run, load_s=(run.load_s or 1) / 4))
     assert next(ratio for ratio in found.ratios if ratio.name == "load_s").is_better
 
 
 @pytest.mark.parametrize(("model", "shown"), [
     ("builtin", "builtin"), ("org/name", "org/name"), ("/home/ada/secret/model", "model"), ("./here", "here")])
-def test_records_do_not_say_where_a_folder_lies(model: str, shown: str) -> None:
+def test_records_do_not_reveal_the_path_of_a_folder(model: str, shown: str) -> None:
     assert public_name(ModelSpec(model)) == shown
 
 
