@@ -35,7 +35,7 @@ def mamba_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_collections() -> None:
-    """The libraries are never garbage: looking through all of them took a second each time an engine was closed."""
+    """Keep the libraries out of garbage collection: scanning them took a second each time an engine was closed."""
     for name in ("torch", "transformers.generation.continuous_batching", "bitsandbytes", "gradio"):
         with suppress(ImportError):     # not on every machine
             import_module(name)
@@ -50,7 +50,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def new_engine(settings: Settings) -> Iterator[Callable[..., Engine]]:
-    """Makes engines with a model in them; all are closed when the module ends."""
+    """Create engines with a loaded model; all are closed at the end of the module."""
     engines: list[Engine] = []
 
     def make(model: Path | str | ModelSpec | None = None, made_with: Settings = settings) -> Engine:
@@ -83,7 +83,7 @@ def exhaust(events: Iterator[object]) -> list[object]:
 
 
 def ask(engine: Engine, text: str, system: str = "", **options: object) -> tuple[str, Finished]:
-    """The reply's text, thoughts left out, and its last event. Greedy unless told otherwise."""
+    """Return the reply's text without thoughts, and its last event. Greedy by default."""
     messages = ([Message("system", system)] if system else []) + [Message("user", text)]
     events = list(engine.chat(messages, GenerationOptions(**{"temperature": 0.0, "max_new_tokens": 32, **options})))  # type: ignore[arg-type]
     assert isinstance(events[-1], Finished)

@@ -51,7 +51,7 @@ def sharded(folder: Path, *, num_shards: int = 3) -> Path:
 
 
 def claimed(folder: Path, parameters: int) -> Path:
-    """A model that has this many parameters by its header, and none of their bytes."""
+    """A model whose header claims this many parameters, without their bytes."""
     describe(folder, CONFIG)
     header = json.dumps({"model.norm.weight": {"dtype": "BF16", "shape": [parameters], "data_offsets": [0, 2 * parameters]}}).encode()
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)

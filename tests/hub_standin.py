@@ -1,10 +1,10 @@
-"""A stand-in of the model hub: a real HTTP server that speaks the part of its API which this program uses.
+"""A stand-in for the model hub: a real HTTP server with the part of its API that this program uses.
 
     with hub_standin.running({"me/tiny": folder}) as hub:       # or Repo(folder, gated="auto", ...)
         Hub(settings, hub.address).describe("me/tiny")
 
 Search with filters, sort and Link pages; model info, refs and trees; files with ETag, commit, HEAD and Range, large ones by a
-redirect to a second address as the hub's storage has one. It misbehaves where a Fault tells it to, counts every byte that it
+redirect to a second address as the hub's storage has one. It fails as its Faults describe, counts every byte that it
 sends, and remembers every request with its Authorization.
 """
 
@@ -25,7 +25,7 @@ from .hub_standin_http import BAD_TOKEN, SHA, Request, etag, handler, sha256
 
 __all__ = ["BAD_TOKEN", "GOOD_TOKEN", "SHA", "Fault", "Repo", "Request", "StandIn", "etag", "online", "running", "sha256"]
 
-GOOD_TOKEN = "hf_good"      # any but BAD_TOKEN is somebody's
+GOOD_TOKEN = "hf_good"      # any other than BAD_TOKEN belongs to an account
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Repo:
 
 @dataclass
 class Fault:
-    """What goes wrong with requests whose address has `on` in it (a pattern), as often as `times` says.
+    """A failure of requests whose address contains the pattern `on`, at most `times` times.
 
     Answers `status` instead; or sends `after` bytes of the body and then nothing ("stall") or the end of the connection
     ("cut"); or lists `more_bytes` than the file has.
@@ -67,7 +67,7 @@ class Fault:
     then: str = ""
     after: int = 0
     more_bytes: int = 0
-    spared: int = 0             # so many requests go well before
+    spared: int = 0             # this many requests succeed first
     times: int = 1_000_000
 
 

@@ -229,13 +229,13 @@ def handler(hub: StandIn) -> type[BaseHTTPRequestHandler]:
             rest = memoryview(body)[:fault.after] if fault else memoryview(body)
             try:
                 while rest:
-                    hub.sent[counted] += len(rest[:CHUNK_BYTES])        # before it is sent: whoever asked may look at once
+                    hub.sent[counted] += len(rest[:CHUNK_BYTES])        # before it is sent: the client may read the count at once
                     self.wfile.write(rest[:CHUNK_BYTES])
                     if hub.bytes_per_second and counted:
                         time.sleep(len(rest[:CHUNK_BYTES]) / hub.bytes_per_second)
                     rest = rest[CHUNK_BYTES:]
             except OSError:
-                self.close_connection = True        # whoever asked has gone
+                self.close_connection = True        # the client has disconnected
             if fault and fault.then == "stall":
                 hub.released.wait(60)
             if fault:

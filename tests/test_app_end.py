@@ -1,4 +1,4 @@
-"""The app asked to end (SIGTERM, as Spaces, Docker and systemd do): nothing is lost, and nothing of it stays."""
+"""The app is ended with SIGTERM, as Spaces, Docker and systemd do: nothing is lost, and no process or folder remains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: one line for each step, and nothing of a library."""
+"""Terminal output at the start: one line for each step, and no output of libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way imports flow, checked in the source."""
+"""The direction of imports, checked in the source."""
 
 import ast
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def test_nothing_imports_upwards(path: Path) -> None:
 
 
 def modules(folder: str) -> dict[str, set[str]]:
-    """module: the project's modules that it imports, inside functions and for the type checker too."""
+    """For each module, the project's modules that it imports, inside functions and for the type checker too."""
     known = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in sources(folder)}
     found: dict[str, set[str]] = {}
     for module, path in known.items():
@@ -81,7 +81,7 @@ def modules(folder: str) -> dict[str, set[str]]:
     return found
 
 
-def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
     """Groups of nodes that reach each other."""
     reach = {node: set(targets) for node, targets in graph.items()}
     for middle in graph:
@@ -96,7 +96,7 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 @pytest.mark.parametrize("folder", ["engine", "ui"])
 def test_there_are_no_import_cycles_between_modules(folder: str) -> None:
     graph = {module: {target for target in targets if target not in (folder,)} for module, targets in modules(folder).items()}
-    assert circles(graph) == []
+    assert cycles(graph) == []
 
 
 @pytest.mark.parametrize("folder", ["engine", "ui"])
@@ -111,7 +111,7 @@ def test_there_are_no_import_cycles_between_folders(folder: str) -> None:
         if module in folders:       # a package's own list of public names
             continue
         graph[home(module)] |= {home(target) for target in targets} - {home(module), folder}
-    assert circles(graph) == []
+    assert cycles(graph) == []
 
 
 def test_files_and_functions_are_short() -> None:

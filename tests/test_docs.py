@@ -1,4 +1,4 @@
-"""The pages of facts name tests and files that exist."""
+"""The tests, files and searches that docs/security.md and docs/sandbox.md name exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every example of docs/python.md runs as it stands, in a process of its own, with the built-in model and no network."""
+"""Every example of docs/python.md runs as it stands, in a separate process, with the built-in model and no network."""
 
 from __future__ import annotations
 

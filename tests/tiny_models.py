@@ -76,7 +76,7 @@ def gpt2(folder: Path) -> Path:
 
 
 def mamba(folder: Path) -> Path:
-    """A recurrent state instead of a key-value cache: the batched lane cannot take it."""
+    """A recurrent state instead of a key-value cache: the batched lane cannot run it."""
     return _write(folder, MambaConfig(
         vocab_size=400, hidden_size=64, state_size=8, num_hidden_layers=2, bos_token_id=1, eos_token_id=1, pad_token_id=0),
         CHATML, torch.float32)

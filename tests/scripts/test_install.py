@@ -1,4 +1,4 @@
-"""The sign of life while packages are installed."""
+"""Progress output while packages are installed."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def served() -> Iterator[tuple[ScriptedEngine, str]]:
 
 @pytest.fixture
 def engine(served: tuple[ScriptedEngine, str]) -> Iterator[ScriptedEngine]:
-    """The engine of the module's page, as new."""
+    """The engine of the module's page, reset."""
     yield served[0]
     served[0].reset()
 

@@ -1,4 +1,4 @@
-"""An engine without a model: it generates what a test scripts. Replaces the engine below the page."""
+"""An engine without a model: it generates what a test scripts. Replaces the page's engine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ScriptedEngine:
     """Plays `script` for every reply: stream events are yielded, errors raised, numbers are pauses in seconds, a `threading.Event` is
     waited for, a function makes an event of the reply's options.
 
-    `later`: scripts of the second and the following replies, one each, while there are any. `refusal` is raised for a message before
+    `later`: scripts of the second and following replies, one each, until they are used up. `refusal` is raised for a message before
     anything is stored, as for one that does not fit. One page can serve many tests: `reset` starts anew.
     """
 
@@ -68,7 +68,7 @@ class ScriptedEngine:
         self._reset = threading.Event()
 
     def reset(self) -> None:
-        """End the replies still playing and be as new. Chats stay: those of another visitor are never seen."""
+        """End the replies in progress and start anew. Chats stay: a visitor never sees those of another."""
         self._reset.set()
         with self._changed:
             self._changed.wait_for(lambda: self._num_playing == 0, timeout=5)

@@ -1,4 +1,4 @@
-"""Fakes at the agent's two borders: a scripted model, and an unconfined sandbox for the tests' own programs."""
+"""Fakes for what the agent depends on: a scripted model, and an unconfined sandbox for the tests' own programs."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ Scripted = str | tuple[str, str] | Sequence[StreamEvent] | EngineError
 
 
 class ScriptedModel:
-    """Plays one entry for every call: a reply, a reply with its finish reason, events, or an error to raise.
+    """Plays one entry of its script for every call: a reply, a reply with its finish reason, events, or an error to raise.
 
-    `endless`: after the script it writes for ever, a token every 10 ms.
+    `endless`: after the script it generates without end, a token every 10 ms.
     """
 
     name = "scripted"
@@ -102,9 +102,9 @@ class UnconfinedSandbox:
             with contextlib.redirect_stdout(out), contextlib.chdir(self.folder):
                 exec(compile(code, "program.py", "exec"), {"__name__": "__main__"})
         except Exception as raised:
-            told = traceback.TracebackException.from_exception(raised)
-            told.stack = traceback.StackSummary.from_list([frame for frame in told.stack if frame.filename == "program.py"])
-            error = "".join(told.format())
+            formatted = traceback.TracebackException.from_exception(raised)
+            formatted.stack = traceback.StackSummary.from_list([frame for frame in formatted.stack if frame.filename == "program.py"])
+            error = "".join(formatted.format())
         if out.getvalue():
             yield StdoutPiece(out.getvalue())
         made = sorted(set(self.folder.iterdir()) - before)
@@ -119,7 +119,7 @@ class UnconfinedSandbox:
         yield RunResult(False, "", "Stopped. Variables are kept.", (), time.monotonic() - started, killed=False)
 
     def reset(self) -> None:
-        """Each of its programs has a namespace of its own anyway."""
+        """Nothing to do: each program has its own namespace."""
 
     def interrupt(self) -> None:
         self.interrupts += 1

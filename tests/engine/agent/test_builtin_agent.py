@@ -18,7 +18,7 @@ from .conftest import ScriptedModel, of_kind
 
 
 class FirstReplyGiven:
-    """The model itself, but for its first reply."""
+    """The real model, except that its first reply is given."""
 
     name = "built-in"
 

@@ -1,4 +1,4 @@
-"""What the model reads: its size, its cuts, and nothing of the machinery."""
+"""The agent's prompts: their size, where they are cut, and that they show no internals."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ def test_a_program_in_the_explanation_is_not_run(new_agent: NewAgent, sandbox: U
 
 def test_the_events_of_a_step_come_in_order(new_agent: NewAgent) -> None:
     events = list(new_agent(ScriptedModel(BAD, f"Fixed.\n{GOOD}")).stream("x"))
-    told = [kind for kind in kinds(events) if kind not in ("Writing", "Waiting")]
-    assert told == ["StepStarted", "CodeWritten", "Running", "StepError", "StepEnded",
+    seen = [kind for kind in kinds(events) if kind not in ("Writing", "Waiting")]
+    assert seen == ["StepStarted", "CodeWritten", "Running", "StepError", "StepEnded",
                     "StepStarted", "CodeWritten", "Running", "Stdout", "StepEnded", "Final"]
 
 

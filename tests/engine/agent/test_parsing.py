@@ -1,4 +1,4 @@
-"""Finding the program in what models write."""
+"""Finding the program in a model's reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stop ends tokens and program within a second; silence never lasts; one task at a time."""
+"""Stop ends generation and programs within a second; heartbeats interrupt silence; one task at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long work: kept, followed from anywhere, stopped, and honest about how it ended."""
+"""Jobs: saved, followed from anywhere, stopped, and shown with the way they ended."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Background tasks: every change, end and stop wakes the waiting threads, and an error reaches somebody."""
+"""Background tasks: every change, end and stop wakes the waiting threads, and no error is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONG_S = 30.0       # a wait that only a missed event would reach
 
 
 class Counter:
-    """Work that counts a step each time the test lets it, and ends when it is asked to stop."""
+    """Work that counts one step each time the test allows it, and ends when it is asked to stop."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -1,4 +1,4 @@
-"""Sweeps as jobs: every cell kept as it ends, cancelled soon, gone on with, and the model from before in its place again."""
+"""Sweeps as jobs: every cell saved as it ends, quick to cancel, resumable, and the previous model loaded again at the end."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ def benchmarks(engine: Engine) -> Iterator[Benchmarks]:
 
 
 def settle(engine: Engine) -> None:
-    """Wait for the model from before, which comes back behind a cancelled job."""
+    """Wait for the previous model, which is loaded again in the background after a cancelled job."""
     deadline = time.monotonic() + 30
     while engine.admission.reserved_for and time.monotonic() < deadline:
         time.sleep(0.02)

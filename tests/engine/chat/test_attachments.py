@@ -22,7 +22,7 @@ RUSSIAN = "Привет, как дела? Это простой текст на 
 
 
 def pdf(*objects: bytes, trailer: bytes = b"") -> bytes:
-    """A file of these objects, the first of which is its catalog."""
+    """A PDF file with these objects, of which the first is the catalog."""
     out, offsets = b"%PDF-1.7\n", []
     for number, content in enumerate(objects, 1):
         offsets.append(len(out))
@@ -70,7 +70,7 @@ def word_file() -> bytes:
 
 
 def with_document(body: bytes) -> bytes:
-    """A Word file with this body in place of its own."""
+    """A Word file whose body is replaced by this one."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(word_file())) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -88,7 +88,7 @@ def unrelated_zip() -> bytes:
 
 
 def identified(value: object) -> str:
-    """The same in every process: a library's random bytes decide in which quotes Python would write a file."""
+    """A test id that is the same in every process: the quotes in the repr of a file's bytes depend on random bytes of a library."""
     return value[:8].hex() if isinstance(value, bytes) else str(value)[:20]
 
 

@@ -1,4 +1,4 @@
-"""Answers that belong to the chat: written, saved, followed and stopped whether a page is there or not."""
+"""Replies belong to their chat: they are generated, saved, followed and stopped with or without an open page."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ def conversations(llama_engine: Engine, tmp_path: Path) -> Iterator[Conversation
 
 
 def ended(conversations: Conversations, chat: Chat, owner: str = ANN) -> Chat:
-    """The chat once nothing is being written in it any more."""
+    """The chat once no reply is in progress."""
     deadline = time.monotonic() + 60
     while conversations.is_writing(chat.id):
         assert time.monotonic() < deadline

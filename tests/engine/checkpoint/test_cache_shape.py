@@ -1,4 +1,4 @@
-"""The cache counted from config.json is the one that a forward pass makes, in every family that names its heads differently."""
+"""The cache size counted from config.json equals that of a forward pass, for every family that names its heads differently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What engine/compat takes from inside bitsandbytes is still there. A failure means: read the new version's source."""
+"""The internals of bitsandbytes that engine/compat uses still exist. If a test fails, read the new version's source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What engine/compat/lm_eval.py takes from inside lm-eval and evaluate is still there. A failure means: read the new version's source."""
+"""The internals of lm-eval and evaluate that engine/compat/lm_eval.py uses still exist. If a test fails, read the new version's source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What engine/compat/torch.py takes from inside PyTorch is still there. A failure means: read the new version's source."""
+"""The internals of PyTorch that engine/compat/torch.py uses still exist. If a test fails, read the new version's source."""
 
 import platform
 

@@ -1,4 +1,4 @@
-"""What is on disk in the client library's cache, and removing it."""
+"""Listing and deleting the models in the client library's cache."""
 
 from __future__ import annotations
 

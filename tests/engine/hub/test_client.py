@@ -1,4 +1,4 @@
-"""Every way in which the hub refuses or fails, and whose token is sent. A stand-in misbehaves; nothing is replaced."""
+"""Every refusal and failure of the hub, and whose token is sent. A stand-in server fails; nothing in the client is mocked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads through huggingface_hub's own session, against a stand-in of the hub."""
+"""Downloads through huggingface_hub's own session, against a stand-in for the hub."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def partials(cache: Path) -> list[Path]:
 
 
 def partial_of(stand_in: StandIn, cache: Path) -> Path:
-    """Where the weights' beginning is kept."""
+    """The file that holds the beginning of the weights."""
     name = hub_standin.sha256(stand_in.repositories["me/tiny"].folder / "model.safetensors")
     path = cache / "models--me--tiny" / "blobs" / f"{name}.incomplete"
     path.parent.mkdir(parents=True)
@@ -82,13 +82,13 @@ def test_the_clients_own_cache_finds_it_without_a_network(hub: Hub, cache: Path)
 
 def test_progress_knows_the_total_from_the_start(hub: Hub, stand_in: StandIn) -> None:
     stand_in.bytes_per_second = 800 * 1024
-    told: list[DownloadProgress] = []
-    snapshot = fetch(hub, report=told.append)
+    reports: list[DownloadProgress] = []
+    snapshot = fetch(hub, report=reports.append)
     total = sum(path.stat().st_size for path in snapshot.iterdir())
-    assert {progress.total_bytes for progress in told} == {total}
-    assert [progress.done_bytes for progress in told] == sorted(progress.done_bytes for progress in told)
-    assert (told[0].done_bytes, told[-1].done_bytes, told[-1].seconds_left) == (0, total, 0)
-    assert 300 * 1024 < told[-1].bytes_per_second < 1600 * 1024
+    assert {progress.total_bytes for progress in reports} == {total}
+    assert [progress.done_bytes for progress in reports] == sorted(progress.done_bytes for progress in reports)
+    assert (reports[0].done_bytes, reports[-1].done_bytes, reports[-1].seconds_left) == (0, total, 0)
+    assert 300 * 1024 < reports[-1].bytes_per_second < 1600 * 1024
 
 
 def test_a_second_download_asks_for_nothing_but_the_commit(hub: Hub, stand_in: StandIn) -> None:

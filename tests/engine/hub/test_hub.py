@@ -1,4 +1,4 @@
-"""Loading from the hub, with huggingface_hub's own client against a stand-in of its HTTP API."""
+"""Loading from the hub, with huggingface_hub's own client against a stand-in for its HTTP API."""
 
 import json
 import os
@@ -44,7 +44,7 @@ print("RESULT" + json.dumps({**result, "events": [(event.stage, event.done, even
 
 
 def run(script: str, names: list[str], endpoint: str, home: Path, **environment: str) -> dict[str, object]:
-    """What a script prints, run in a process of its own: the client library reads its environment once."""
+    """The output of a script, run in a separate process because the client library reads its environment only once."""
     done = subprocess.run([sys.executable, "-c", script, *names], capture_output=True, text=True, timeout=150, env={
         **os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_hidden",
         "MINDCUBES_DATA_DIR": str(home / "data"), "HF_HUB_DISABLE_TELEMETRY": "1", **environment})
@@ -200,7 +200,7 @@ def test_an_impossible_query_is_refused(hub: Hub, query: HubQuery) -> None:
 
 
 def test_offline_nothing_is_searched_or_described(many: StandIn) -> None:
-    hub = Hub(Settings(), many.address)         # the tests are offline unless told otherwise
+    hub = Hub(Settings(), many.address)         # the tests are offline by default
     many.requests.clear()
     for ask in (lambda: hub.search(HubQuery()), lambda: hub.describe("me/chat-01")):
         with pytest.raises(HubOffline, match="HF_HUB_OFFLINE"):

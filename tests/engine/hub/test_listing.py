@@ -1,4 +1,4 @@
-"""What is known of a model before it is downloaded, asked of a stand-in of the hub."""
+"""What is known about a model before it is downloaded, read from a stand-in for the hub."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.hub_standin import GOOD_TOKEN, Repo, StandIn
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., StandIn]]:
-    """Starts a stand-in with these repositories; all end with the test."""
+    """Start a stand-in with these repositories; all are stopped at the end of the test."""
     with ExitStack() as stack:
         stack.enter_context(hub_standin.online())
         yield lambda repositories: stack.enter_context(hub_standin.running(repositories))

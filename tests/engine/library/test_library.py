@@ -1,4 +1,4 @@
-"""From a name to an answer: found, downloaded, loaded, deleted, against a stand-in of the hub."""
+"""From a name to a loaded model: found, downloaded, loaded, deleted, against a stand-in for the hub."""
 
 from __future__ import annotations
 
@@ -95,13 +95,13 @@ def ended(library: Library, job: Job) -> Job:
 
 
 def fetched(library: Library, name: str, visitor: Visitor = ME) -> FoundModel:
-    """The model, downloaded."""
+    """Download the model and find it again."""
     assert ended(library, library.download(library.find(name, visitor), visitor)).state == "done"
     return library.find(name, visitor)
 
 
 def begun(library: Library, stand_in: StandIn, name: str = "me/large") -> Job:
-    """A slow download, some of which has come."""
+    """A slow download of which the first bytes have arrived."""
     stand_in.bytes_per_second = 400_000
     job = library.download(library.find(name, ME), ME)
     deadline = time.monotonic() + 20

@@ -1,4 +1,4 @@
-"""What is offered after a failure: things that help, and nothing else."""
+"""Remedies offered after a failure: only those that can help."""
 
 import pytest
 

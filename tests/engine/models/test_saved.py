@@ -1,4 +1,4 @@
-"""Quantized weights on disk: the same model, sooner; never a stale or a damaged one."""
+"""Quantized weights on disk: the same model, loaded faster; a stale or damaged copy is never used."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the files of a model must hold is known before anything is loaded."""
+"""Missing or wrong contents of a model's files are found before anything is loaded."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def examined(folder: Path, quantization: Quantization = Quantization.NONE, hardw
 
 @pytest.fixture
 def folder(llama_folder: Path, tmp_path: Path) -> Path:
-    """A model of its own, to damage."""
+    """A copy of the model that the test may damage."""
     return shutil.copytree(llama_folder, tmp_path / "model")
 
 

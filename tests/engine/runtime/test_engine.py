@@ -152,7 +152,7 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_unloaded(llama_
 
 
 def grow_vocabulary(folder: Path, words: int) -> None:
-    """Claim so many tokens in config.json and in the header of the weights, whose file then has a hole of that size."""
+    """Claim this many tokens in config.json and in the header of the weights; their file becomes sparse (a hole of that size)."""
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "vocab_size": words}))
     path = folder / "model.safetensors"
@@ -255,7 +255,7 @@ engine.close()
 
 
 def test_twenty_swaps_do_not_grow_memory(tmp_path: Path) -> None:
-    """In a process of its own: engines of other tests, kept until their module ends, would be part of the numbers."""
+    """Run in a separate process: engines of other tests, which live until their module ends, would be part of the numbers."""
     command = [sys.executable, "-W", "ignore", "-c", SWAPS, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=True)
     sizes = [int(line) for line in done.stdout.split()]

@@ -74,7 +74,7 @@ class Host:
 
     @property
     def constants(self) -> str:
-        """The first line of every attack: where its targets are."""
+        """The first line of every attack, which defines its targets."""
         facts = {"SECRET": str(self.secret), "OUTSIDE": str(self.outside), "HOST": os.getpid(), "APP": str(Path(engine.__file__).parent),
                  "OTHER": str(self.other.folder), "TCP": self.tcp_port, "UDP": self.udp_port, "UNIX": self.unix_path}
         return "; ".join(f"{name} = {value!r}" for name, value in facts.items())

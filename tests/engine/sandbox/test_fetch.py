@@ -1,4 +1,4 @@
-"""What may come into the data folder as Pyodide, and what may not."""
+"""What is accepted into the data folder as Pyodide, and what is refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WHOLE = tuple(f"package/{name}" for name in fetch.FILES)
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """A registry on this machine; what it is given is what Pyodide's pinned checksum is then."""
+    """A registry on this machine; the pinned checksum of Pyodide is replaced by that of the archive it serves."""
     sent = [b""]
 
     class Registry(http.server.BaseHTTPRequestHandler):

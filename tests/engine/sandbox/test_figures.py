@@ -1,4 +1,4 @@
-"""Pictures are files, without a screen."""
+"""Figures are saved as files, without a screen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif("matplotlib" not in " ".join(promised_packages()
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[JailSession]:
-    """One for all: importing pyplot takes a second."""
+    """One session for all tests, since importing pyplot takes a second."""
     with JailSession(Limits()) as opened:
         yield opened
 

@@ -244,8 +244,8 @@ def test_a_forked_child_leaves_the_session_to_its_owner() -> None:
     code = ("import os\nfrom engine.sandbox.jail import JailSession\nfrom engine.sandbox.base import Limits\n"
             "sandbox = JailSession(Limits())\nif os.fork() == 0:\n    del sandbox\n    os._exit(0)\n"
             "os.wait()\nprint(sandbox.run('print(1)'))")
-    told = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
-    assert told.startswith("RunResult(ok=True, stdout='1\\n'")
+    printed = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
+    assert printed.startswith("RunResult(ok=True, stdout='1\\n'")
 
 
 def test_a_host_with_a_thousand_open_files_can_run_programs() -> None:

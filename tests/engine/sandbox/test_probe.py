@@ -136,6 +136,6 @@ def test_the_jail_is_off_if_the_kernel_or_a_container_hides_landlock(call: str, 
             f"hidden = seccomp._when(landlock.{call}, [seccomp._end(seccomp.ERRNO | errno.EPERM)])\n"
             "kernel.prctl('', 38, 1)\nseccomp.install_program([seccomp._load(seccomp.CALL), *hidden, seccomp._end(seccomp.ALLOW)])\n"
             "try: open_sandbox('jail')\nexcept SandboxUnavailable as refusal: print(refusal)\nelse: print('OPEN')")
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
-    assert told.startswith("Programs cannot be run safely on this machine: jail: ")
-    assert lock in told
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
+    assert printed.startswith("Programs cannot be run safely on this machine: jail: ")
+    assert lock in printed

@@ -1,4 +1,4 @@
-"""The filter, run in a small machine of its own: so the one for aarch64 is tested on x86-64, too."""
+"""The filter, run in a small interpreter of BPF, so that the one for aarch64 is tested on x86-64 too."""
 
 from __future__ import annotations
 

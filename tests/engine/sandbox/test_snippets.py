@@ -26,7 +26,7 @@ def runnable() -> list[Program]:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[JailSession]:
-    """One for all: a visitor's programs follow one another in it, too."""
+    """One session for all tests, as a visitor's programs also run one after another in one."""
     with JailSession(Limits()) as opened:
         yield opened
 

@@ -1,4 +1,4 @@
-"""Files as frames: those of a guest arrive, and forged ones end nowhere but in the session's own folder."""
+"""Files as frames: those of a guest arrive, and forged ones never leave the session's own folder."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_invalid_frames_are_refused(folder: SessionFolder, frames: list[tuple[by
 
 
 def received(data: bytes) -> list[PipeFrame]:
-    """What Pipes makes of a process that prints this."""
+    """The frames that Pipes reads from a process that prints this."""
     code = f"import sys; sys.stdout.buffer.write({data!r})"
     with subprocess.Popen([sys.executable, "-I", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         pipes, frames = Pipes(process), list[PipeFrame]()

@@ -1,4 +1,4 @@
-"""Every attack on the wasm tier is refused, and nothing on the host is another than before."""
+"""Every attack on the wasm tier is refused, and nothing on the host has changed."""
 
 from __future__ import annotations
 

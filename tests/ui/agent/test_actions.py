@@ -1,4 +1,4 @@
-"""Actions of the Code agent tab, below the page."""
+"""Actions of the Code agent tab, called without a page."""
 
 from __future__ import annotations
 

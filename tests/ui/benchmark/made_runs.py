@@ -1,4 +1,4 @@
-"""Runs as a benchmark keeps them, for tests of what the page shows of them."""
+"""Runs as a benchmark saves them, for tests of how the page shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the buttons of the Benchmark tab do to a page's session, over the engine's own history."""
+"""What the buttons of the Benchmark tab do to a page's session, with the engine's own history."""
 
 from __future__ import annotations
 

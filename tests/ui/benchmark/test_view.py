@@ -179,7 +179,7 @@ def test_every_point_lies_inside_the_plot() -> None:
 
 
 def places(plot: str) -> list[float]:
-    """Per cent from the left and from the bottom, of everything that is placed."""
+    """Positions of everything in the plot, in per cent from the left and from the bottom."""
     return [float(part.split("%")[0]) for part in plot.replace("bottom:", "left:").split("left:")[1:]]
 
 

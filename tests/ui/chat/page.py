@@ -53,7 +53,7 @@ class ChatPage:
         return self.parts.chats or ""
 
     def follow(self) -> Update:
-        """What the event before showed, once the reply that it began has ended."""
+        """Follow the reply that the last event began to its end; return what that event showed."""
         for _ in replies.grow(self.context, self.session):
             pass
         replies.end(self.context, self.session)
@@ -105,6 +105,6 @@ class ChatPage:
 
 
 def plain(markup: str | None) -> str:
-    """The text of HTML, and nothing of its tags."""
+    """The text of HTML without its tags."""
     return html.unescape(re.sub(r"<[^>]+>", "", markup or "")).strip()
 

@@ -1,4 +1,4 @@
-"""Every button of the chat, and sending, below the page. What only a browser can show is in tests/browser."""
+"""Every button of the chat, and sending, called without a page. What only a browser can show is in tests/browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending and following, where an answer is over before its page has looked at it."""
+"""Sending and following, where an answer has ended before its page reads it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wait_until_over(context: Context, chat_id: str) -> None:
 
 
 def test_an_answer_that_ends_before_the_page_first_reads_it_is_shown_complete(context: Context) -> None:
-    """Read, ended, looked: the page would wait for ever for an end that has been."""
+    """The chat is read, the answer ends, the page asks for it: otherwise it would wait forever for an end that has passed."""
     session = ChatSession(owner=OWNER)
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), [Ask(context.engine.default_options())])
     wait_until_over(context, chat.id)
@@ -66,7 +66,7 @@ def test_two_answers_that_end_before_the_page_first_reads_them_are_shown_side_by
 
 
 def test_an_answer_that_ended_while_its_chat_was_being_read_is_followed_to_its_end(context: Context) -> None:
-    """A page that arrives: read, ended, looked."""
+    """On a page that is being opened: the chat is read, the answer ends, the page asks for it."""
     session = ChatSession(owner=OWNER)
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), [Ask(context.engine.default_options())])
     wait_until_over(context, chat.id)
@@ -77,7 +77,7 @@ def test_an_answer_that_ended_while_its_chat_was_being_read_is_followed_to_its_e
 
 
 def test_after_the_end_of_a_reply_in_another_chat_the_open_chat_is_shown_again(context: Context) -> None:
-    """Two events at once: the one that was made first may be sent last."""
+    """Of two events at the same time, the one that was made first may be sent last."""
     session = ChatSession(owner=OWNER)
     first, second = (context.conversations.send(OWNER, None, None, Question(text), [Ask(context.engine.default_options())])
                      for text in ("First", "Second"))

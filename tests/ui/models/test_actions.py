@@ -1,4 +1,4 @@
-"""What the buttons of the Models tab do to a page's session, over the real library and a stand-in of the hub."""
+"""What the buttons of the Models tab do to a page's session, with the real library and a stand-in for the hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Models tab as HTML: what it says, and that nothing of what others wrote runs."""
+"""The Models tab as HTML: its content, and that nothing written by others runs."""
 
 import re
 from dataclasses import replace
@@ -46,7 +46,7 @@ def saved(folder: Path, model: str) -> SavedModel:
 
 
 def every_page(folder: Path, language: str) -> dict[str, str]:
-    """Everything that the tab can show, with hostile names wherever others choose them."""
+    """Everything that the tab can show, with hostile names wherever other people choose them."""
     hostile = Recommendation(replace(catalog()[0], repo=BAD, name=BAD), Quantization.NF4, fit().choices[2].fit)
     remedies = [Remedy("quantize", "nf4"), Remedy("quantize", "none"), Remedy("context", "2048"), Remedy("sibling", BAD), Remedy("force"),
                 Remedy("token"), Remedy("revision", BAD), Remedy("retry"), Remedy("disk")]

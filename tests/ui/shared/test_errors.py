@@ -23,6 +23,6 @@ def test_an_error_of_the_hub_names_the_model_and_the_next_step(language: str) ->
     ids=["model", "memory", "job"])
 @pytest.mark.parametrize("language", ["tr", "zh"])
 def test_errors_are_shown_in_the_pages_language_with_their_facts(error: EngineError, fact: str, language: str) -> None:
-    told = sentence(error, language)
-    assert fact in told
-    assert told != str(error)
+    shown = sentence(error, language)
+    assert fact in shown
+    assert shown != str(error)

@@ -1,4 +1,4 @@
-"""Long work as lines at the bottom of every tab."""
+"""Jobs as lines at the bottom of every tab."""
 
 import time
 from dataclasses import replace

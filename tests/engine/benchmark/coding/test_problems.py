@@ -1,4 +1,4 @@
-"""Programming problems: the agent's programs, tested where they cannot do harm."""
+"""Programming problems: the agent's programs, tested in a sandbox."""
 
 import json
 

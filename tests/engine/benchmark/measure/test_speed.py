@@ -1,4 +1,4 @@
-"""Speed of the loaded model: exact token counts, honest prompts, the formulas; never the clock itself."""
+"""Speed of the loaded model: exact token counts, uncached prompts, the formulas; no test checks a measured time."""
 
 import threading
 from collections.abc import Callable
@@ -83,13 +83,13 @@ def test_impossible_sizes_are_refused(values: dict[str, int]) -> None:
 def test_stopping_ends_a_measurement(llama_engine: Engine) -> None:
     stop, steps = threading.Event(), list[MeasurementStep]()
 
-    def tell(step: MeasurementStep) -> None:
+    def report(step: MeasurementStep) -> None:
         steps.append(step)
         if step.phase == "write":
             stop.set()
 
     with pytest.raises(JobStopped):
-        measure_speed(llama_engine, SMALL, Control(tell, stop))
+        measure_speed(llama_engine, SMALL, Control(report, stop))
     assert [step.phase for step in steps][-1] == "write"
     assert ask(llama_engine, "hello")[0]
 
@@ -124,11 +124,11 @@ def test_every_visitor_gets_every_reply(llama_engine: Engine) -> None:
 def test_stopping_ends_all_visitors(llama_engine: Engine) -> None:
     stop = threading.Event()
 
-    def tell(step: MeasurementStep) -> None:
+    def report(step: MeasurementStep) -> None:
         stop.set()
 
     with pytest.raises(JobStopped):
-        measure_visitors(llama_engine, VisitorPlan(levels=(2,), prompt_tokens=16, new_tokens=6), Control(tell, stop))
+        measure_visitors(llama_engine, VisitorPlan(levels=(2,), prompt_tokens=16, new_tokens=6), Control(report, stop))
     assert llama_engine.status().running == 0
 
 
@@ -138,12 +138,12 @@ def test_unloading_the_measured_model_ends_the_measurement_with_an_error(new_eng
     engine = new_engine()
     list(engine.load(ModelSpec(str(llama_folder)), LoadOptions(drain="stop")))
 
-    def tell(step: MeasurementStep) -> None:
+    def report(step: MeasurementStep) -> None:
         if step.phase == "write" and step.done == 2:
             threading.Thread(target=engine.unload, args=("stop",), daemon=True).start()
 
     with pytest.raises(EngineBusy):
-        measure_speed(engine, SpeedPlan(prompt_tokens=8, new_tokens=100, repetitions=50, sees_chat=False), Control(tell))
+        measure_speed(engine, SpeedPlan(prompt_tokens=8, new_tokens=100, repetitions=50, sees_chat=False), Control(report))
 
 
 SHAPE = ModelShape(linear_weights=1000, other_weights=300, layers=2, kv_heads=2, head_dim=8, stored_dtype="bfloat16", max_window=512,

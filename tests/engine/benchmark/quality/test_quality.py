@@ -1,4 +1,4 @@
-"""Quality: every number against an independent computation."""
+"""Quality: every number is compared with an independent computation."""
 
 import json
 import math
@@ -101,7 +101,7 @@ def test_scoring_a_text_does_not_change_later_replies(llama_engine: Engine) -> N
 
 
 def choices_task(llama_engine: Engine, count: int) -> str:
-    """Lines whose answer is what the model finds likeliest, but for every fourth."""
+    """Lines whose answer is the choice that the model finds likeliest, except in every fourth."""
     lines = []
     for number in range(count):
         prompt, choices = f"numbers {number} again", ["hello", "dog", "world again"]
@@ -214,7 +214,7 @@ def test_at_most_twenty_tasks_can_be_requested_at_once() -> None:
 
 @pytest.fixture(scope="module")
 def choices_folder(llama_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A task of twenty lines in lm-eval's format; what its data sets library writes stays out of the user's cache."""
+    """A task of twenty lines in lm-eval's format; the files of its data set library stay out of the user's cache."""
     folder = tmp_path_factory.mktemp("harness")
     (folder / "twenty.jsonl").write_text(choices_task(llama_engine, 20))
     (folder / "twenty.yaml").write_text(

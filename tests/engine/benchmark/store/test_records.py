@@ -1,4 +1,4 @@
-"""Runs kept, found, compared, handed out and taken in."""
+"""Runs saved, found, compared, exported and imported."""
 
 import csv
 import io
