@@ -1,7 +1,7 @@
 """The errors that a user can cause or fix, as one tree.
 
 EngineError
-├── InvalidRequest          an option, message or file with an impossible value
+├── InvalidRequest          an option, message or file with an invalid value
 │   └── MessageTooLong      one message larger than the context window
 ├── NoModelLoaded
 ├── EngineBusy              a load is running, or replies did not end within the time limit
@@ -11,7 +11,7 @@ EngineError
 │   ├── TokenRejected       the hub does not recognize the token
 │   ├── HubUnreachable
 │   │   ├── HubOffline      HF_HUB_OFFLINE is set
-│   │   └── RateLimited     too many requests; says when to try again
+│   │   └── RateLimited     too many requests; the text says when to try again
 │   ├── DownloadBroken      the bytes received are not those the hub lists
 │   ├── DownloadStopped     stopped by a person; the part downloaded so far is kept
 │   ├── UnsupportedModel
@@ -27,12 +27,12 @@ EngineError
 ├── StaleChat               another page has changed the chat in the meantime
 ├── ShareNotFound           revoked, or the link is incomplete
 ├── JobNotFound
-├── NotPermitted            on a public page: reserved for the operator, or not possible at the moment
+├── NotPermitted            on a public page: reserved for the operator, or temporarily not allowed
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text
 └── SandboxUnavailable      programs cannot be run safely on this machine
 
-Each text says what is wrong, with which value, and what to do next. No error holds a secret.
+Each message says what is wrong, with which value, and what to do next. No error contains a secret.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def gib(num_bytes: float) -> str:
 
 
 class EngineError(Exception):
-    """Base class. Its text can be shown to a person as it is."""
+    """Base class. Its message can be shown to users unchanged."""
 
 
 class InvalidRequest(EngineError):
@@ -175,7 +175,7 @@ class ChatTemplateFailed(GenerationFailed):
 
 
 class StorageError(EngineError):
-    """`path` is not in the text: on a public page it would show visitors the folders of the machine."""
+    """The message leaves out `path`: on a public page it would reveal the machine's folders to visitors."""
 
     def __init__(self, path: str, detail: str) -> None:
         remedy = "Another program is using it: close that program, then try again." if "locked" in detail else \
@@ -212,7 +212,7 @@ class JobNotFound(EngineError):
 
 
 class NotPermitted(EngineError):
-    """The text says who may do it, or when it will be possible."""
+    """The message says who may do it, or when it will be possible."""
 
 
 class MissingLibrary(EngineError):
@@ -228,7 +228,7 @@ class AttachmentRefused(EngineError):
 
 
 class SandboxUnavailable(EngineError):
-    """`reason`: what this machine lacks, or what a program could do here that it must not."""
+    """`reason`: what this machine lacks, or what a program could do here although it must not."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Programs cannot be run safely on this machine: {reason.rstrip('.')}. The program is shown; run it elsewhere.")

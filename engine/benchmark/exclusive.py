@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 class ExclusiveUse:
     """`with ExclusiveUse(engine, control, why) as control: ...`: the new control carries the reservation.
 
-    After a cancel the previous model is loaded in the background, and the engine stays reserved until then. Otherwise the block ends
-    when that model is loaded. A second exclusive use waits for the end of the first.
+    If the work was cancelled, the block ends at once, the previous model is loaded in the background, and the engine stays reserved
+    until it is loaded. Otherwise the block ends when that model is loaded. A second exclusive use waits for the end of the first.
     """
 
     def __init__(self, engine: Engine, control: Control, why: str, visitors: OthersMessages = "wait") -> None:
@@ -60,9 +60,9 @@ class ExclusiveUse:
                 self._control.on_step(MeasurementStep("restore", note=f"Loading {self._before[0].name}"))
             for _ in engine.load(*self._before, reservation=mine):
                 pass
-        except EngineError as failure:      # the engine's status shows it as well
+        except EngineError as failure:      # the engine's status reports it as well
             log.error("The model from before a measurement could not be loaded again: %s", failure)
-        except JobStopped:     # cancelled during the restore, which goes on
+        except JobStopped:     # cancelled during the restore, which continues
             self._give_back()
         finally:
             engine.admission.release(mine)

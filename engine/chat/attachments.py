@@ -1,6 +1,6 @@
-"""Text from files that a visitor attaches to a message, and the text that a model reads of them.
+"""Reads the text of attached files, and combines it with the message for the model.
 
-A name is only a label here: nothing is opened by it. PDF and Word files go through `documents.py`, in a process of its own.
+A file's name is only a label: no file is opened by it. PDF and Word files are read by `documents.py` in a separate process.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ..storage.records import Attachment
 from .documents import MAX_TEXT_CHARS, Refusal, document_text
 
 MAX_FILE_BYTES = 10_000_000
-MAX_CONTROL_SHARE = 0.01        # of the characters; terminal logs have some, binary data many
-MAX_WORD_CHARS = 40             # longer ones (base64, Chinese, minified code) are cut anywhere
+MAX_CONTROL_SHARE = 0.01        # of all characters; terminal logs have a few, binary data many
+MAX_WORD_CHARS = 40             # longer words (base64, Chinese, minified code) may be cut anywhere
 
-# Read in the encodings of old systems when they are not UTF-8; any other suffix must be UTF-8 or UTF-16.
+# Files with these suffixes may also be in a legacy encoding; all others must be UTF-8 or UTF-16.
 TEXT_SUFFIXES = frozenset(f".{suffix}" for suffix in """
     txt text md markdown rst adoc tex bib log csv tsv json jsonl ndjson ipynb yaml yml toml xml html htm xhtml svg css scss sass less
     ini cfg conf env properties srt vtt po eml py pyi pyx js mjs cjs jsx ts tsx vue svelte java kt kts scala groovy gradle clj
@@ -33,7 +33,7 @@ _WORD = re.compile(rf"\S{{1,{MAX_WORD_CHARS}}}")
 
 
 def read_attachment(name: str, content: bytes) -> str:
-    """The text of a file, with "\\n" at line ends. Blocks up to a minute for PDF and Word files. Raises AttachmentRefused."""
+    """Return the text of a file, with "\\n" at line ends. Blocks up to a minute for PDF and Word files. Raises AttachmentRefused."""
     name = clean_name(name)
     if not content:
         raise AttachmentRefused(name, "it is empty", "Attach a file that has text.")
@@ -48,7 +48,7 @@ def read_attachment(name: str, content: bytes) -> str:
 
 
 def compose(text: str, attachments: Sequence[Attachment]) -> str:
-    """What the model reads: every file as its name and a fenced block, then the message."""
+    """Return what the model reads: each file's name and its text in a fenced block, then the message."""
     blocks = []
     for attachment in attachments:
         longest = max((len(run) for run in re.findall("`+", attachment.text)), default=0)
@@ -59,9 +59,9 @@ def compose(text: str, attachments: Sequence[Attachment]) -> str:
 
 
 def first_part(text: str, max_tokens: int, count: Callable[[str], int]) -> str:
-    """The longest beginning with at most `max_tokens` tokens, cut at the end of a word.
+    """Return the longest beginning of at most `max_tokens` tokens, cut at the end of a word.
 
-    Calls `count` about log2(max_tokens) times, on little more than the result: a word has at least one token, mostly.
+    Calls `count` about log2(max_tokens) times, on texts not much longer than the result, since most words have at least one token.
     """
     ends = [match.end() for match in _WORD.finditer(text)]
     above = max(1, max_tokens)

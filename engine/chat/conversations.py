@@ -1,4 +1,4 @@
-"""Conversations that belong to their owner, not to a page: replies are generated and saved whether a page follows them or not.
+"""Conversations belong to their owner, not to a page: replies are generated and saved with or without an open page.
 
 A page asks for a change (send, edit, regenerate ...), gets the chat as it is now, and follows the replies in progress. It may leave
 at any time; another page, or the same one after a reload, follows the same replies. Text is saved at least every SAVE_S seconds.
@@ -25,14 +25,14 @@ from .reply_in_progress import ReplyInProgress, ReplyProgress
 from .saved_chats import SavedChats
 
 log = logging.getLogger(__name__)
-SAVE_S = 1.0                # of text that a killed process may lose; saving is cheap
-RECENT_S = 5.0              # how long, at least, an ended reply can still be read with `with_ended`
-FOLLOW_S = 0.05             # shortest time between two snapshots: a fast model would spend its time on being watched
+SAVE_S = 1.0                # the most text that a killed process loses, in seconds; saving is cheap
+RECENT_S = 5.0              # minimum time for which an ended reply can still be read with `with_ended`
+FOLLOW_S = 0.05             # shortest time between two snapshots: more of them would slow a fast model down
 MAX_LIVE_OF_OWNER = 4       # in public mode: replies in progress of one visitor
 
 
 class Conversations(SavedChats):
-    """Safe to use from many threads. Everything raises ChatNotFound and StorageError; changes also StaleChat and EngineBusy."""
+    """Safe to use from many threads. All methods raise ChatNotFound and StorageError; changes also raise StaleChat and EngineBusy."""
 
     def __init__(self, engine: Engine, database: Database | None = None) -> None:
         super().__init__(database or engine.database)
@@ -45,9 +45,9 @@ class Conversations(SavedChats):
     # --- asking ---
 
     def send(self, owner: str, chat_id: str | None, version: int | None, question: Question, asks: Sequence[Ask]) -> Chat:
-        """Add a message at the end and begin its answer; with several asks, one version of the answer for each.
+        """Append a message and start its answer; with several asks, one version of the answer for each.
 
-        Without a chat id a new chat is made. Raises InvalidRequest (MessageTooLong) before anything is kept.
+        Without a chat id a new chat is created. Raises InvalidRequest (MessageTooLong) before anything is stored.
         """
         question.check()
         chat = self.store.get(owner, chat_id) if chat_id else None
@@ -61,7 +61,7 @@ class Conversations(SavedChats):
         return self._begin(owner, chat.id, version, message, asks)
 
     def edit(self, owner: str, chat_id: str, version: int, message_id: int, text: str, asks: Sequence[Ask]) -> Chat:
-        """Send another version of a message, and begin its answer."""
+        """Send another version of a message, and start its answer."""
         chat, index = self._find(owner, chat_id, message_id, "user")
         Question(text, chat.path[index].attachments).check()
         message = replace(chat.path[index], id=0, text=text, created=0.0)
@@ -70,14 +70,14 @@ class Conversations(SavedChats):
         return self._begin(owner, chat_id, version, message, asks)
 
     def regenerate(self, owner: str, chat_id: str, version: int, message_id: int, asks: Sequence[Ask]) -> Chat:
-        """Begin another version of an answer."""
+        """Start another version of an answer."""
         chat, index = self._find(owner, chat_id, message_id, "assistant")
         self._require_room(owner, len(asks))
         self._require_fit(chat.path[:index], asks)
         return self._begin(owner, chat_id, version, chat.path[index - 1], asks)
 
     def resume(self, owner: str, chat_id: str, version: int, message_id: int, ask: Ask) -> Chat:
-        """Go on with an answer that was cut, stopped or interrupted."""
+        """Continue an answer that was cut off, stopped or interrupted."""
         chat, index = self._find(owner, chat_id, message_id, "assistant")
         self._require_room(owner, 1)
         if index != len(chat.path) - 1:
@@ -93,11 +93,11 @@ class Conversations(SavedChats):
         return chat
 
     def _begin(self, owner: str, chat_id: str, version: int | None, question: ChatMessage, asks: Sequence[Ask]) -> Chat:
-        """`question` is new (id 0) or already there."""
+        """Start answering `question`, which is new (id 0) or already stored."""
         model = self._engine.spec
         answers = [ChatMessage("assistant", "", state="writing", model=model.name if model else "", options=ask.options,
                                system_prompt=ask.system_prompt) for ask in asks]
-        if not self._replies.reserve(chat_id):      # two pages sent at once
+        if not self._replies.reserve(chat_id):      # two pages sent a message at the same time
             raise _busy()
         try:
             chat, added = self._add(owner, chat_id, version, question, answers)
@@ -109,7 +109,7 @@ class Conversations(SavedChats):
 
     def _add(self, owner: str, chat_id: str, version: int | None, question: ChatMessage,
              answers: Sequence[ChatMessage]) -> tuple[Chat, list[ChatMessage]]:
-        """Keep the question, if it is new, and its answers; the first of them is shown."""
+        """Store the question, if it is new, and its answers; the first of them is shown."""
         if question.id:
             chat = self.store.add(owner, chat_id, version, [replace(answers[0], parent=question.id)])
         else:
@@ -123,7 +123,7 @@ class Conversations(SavedChats):
         return chat, added
 
     def _start(self, owner: str, chat: Chat, answers: list[tuple[ChatMessage, Ask]]) -> None:
-        """The chat's key is reserved."""
+        """Start the replies of a chat whose key is reserved."""
         with self._lock:
             self._asked[owner] = time.monotonic()
         together = [ReplyInProgress(answer) for answer, _ in answers]
@@ -162,7 +162,7 @@ class Conversations(SavedChats):
             raise EngineBusy(f"{len(live)} replies are in progress", "Try again in a minute.")
 
     def _require_fit(self, path: Sequence[ChatMessage], asks: Sequence[Ask]) -> None:
-        """Refuse what the loaded model cannot read while it can still be changed. Raises MessageTooLong, ChatTemplateFailed."""
+        """Check that the loaded model can read the prompt, before anything is stored. Raises MessageTooLong, ChatTemplateFailed."""
         for ask in asks:
             self._engine.check_prompt(prompt_messages(path, ask.system_prompt), ask.options)
 
@@ -174,7 +174,7 @@ class Conversations(SavedChats):
                 return chat, index
         raise InvalidRequest("message", message_id, f"one of the {role}'s messages that this chat shows")
 
-    # --- generating, in a thread of its own ---
+    # --- generating, in a separate thread ---
 
     def _generate(self, reply: ReplyInProgress, messages: list[Message], ask: Ask, stop: StopSignal,
                   changed: Callable[[], None]) -> None:
@@ -187,7 +187,7 @@ class Conversations(SavedChats):
                     if time.monotonic() - saved >= SAVE_S and not reply.snapshot().is_over:
                         self._save(reply)
                         saved = time.monotonic()
-        except Exception as error:      # reaches the pages that follow, and the database
+        except Exception as error:      # reported to the pages that follow, and stored in the database
             if not isinstance(error, EngineError):
                 log.exception("A reply failed unexpectedly")
                 error = GenerationFailed("something unexpected happened; the log of the server has the details.")
@@ -197,7 +197,7 @@ class Conversations(SavedChats):
         try:
             self.store.save_reply(reply.snapshot().message)
             reply.set_save_problem(None)
-        except StorageError as error:       # the reply stays readable; the page says that it is not kept
+        except StorageError as error:       # the reply stays readable; the page reports that it is not saved
             log.error("%s", error)
             reply.set_save_problem(error)
 
@@ -208,7 +208,7 @@ class Conversations(SavedChats):
             self._ended[chat_id] = (now, together)
 
     def _send_queued(self, last: ReplyProgress, owner: str, chat_id: str, ask: Ask) -> None:
-        """After the last reply of a chat has ended by itself."""
+        """Send the queued message after the last reply of a chat has ended by itself."""
         if last.message.state != "done":
             return
         try:
@@ -219,25 +219,25 @@ class Conversations(SavedChats):
                 except EngineError:
                     self.store.queue(owner, chat_id, queued)
                     raise
-        except EngineError as error:        # it stays queued, where the page shows it
+        except EngineError as error:        # it stays queued, and the page shows it there
             log.warning("A queued message could not be sent: %s", error)
 
     def queue(self, owner: str, chat_id: str, text: str) -> bool:
-        """Keep a message until the reply in progress has ended. False if it has ended already: then nothing is kept."""
+        """Queue a message until the reply in progress has ended. False if it has already ended: then nothing is queued."""
         Question(text).check()
         chat = self.store.get(owner, chat_id)
         self.store.queue(owner, chat_id, f"{chat.queued}\n\n{text}" if chat.queued else text)
         if self.is_writing(chat_id):
             return True
-        return not self.store.take_queued(owner, chat_id)       # sent meanwhile by the reply that ended
+        return not self.store.take_queued(owner, chat_id)       # it was sent meanwhile, when the reply ended
 
     def delete(self, owner: str, chat_id: str) -> None:
-        """Stop its replies and delete it; `restore` undoes that."""
+        """Stop the chat's replies and delete it; `restore` undoes this."""
         self.stop(owner, chat_id)
         self.store.delete(owner, chat_id)
 
     def delete_message(self, owner: str, chat_id: str, version: int | None, message_id: int) -> Chat:
-        """Delete a message and what follows it. Raises EngineBusy while a reply is in progress, and StaleChat."""
+        """Delete a message and everything after it. Raises EngineBusy while a reply is in progress, and StaleChat."""
         self._require_idle(chat_id)
         return self.store.delete_message(owner, chat_id, version, message_id)
 
@@ -259,12 +259,12 @@ class Conversations(SavedChats):
     def progress(self, owner: str, chat_id: str, *, with_ended: bool = False) -> tuple[ReplyProgress, ...]:
         """Snapshots of the replies in progress in this chat.
 
-        `with_ended`: or of those that ended a moment ago, for a page that has just asked for them and may come too late.
+        `with_ended`: or of replies that have just ended, for a page that requested them and may read too late.
         """
         tasks = self._replies.get(chat_id)
         if tasks or not with_ended:
             return tuple(task.snapshot() for task in tasks if task.owner == owner)
-        self.store.version(owner, chat_id)     # raises for somebody else's
+        self.store.version(owner, chat_id)     # raises ChatNotFound for a chat of another owner
         with self._lock:
             _, ended = self._ended.get(chat_id, (0.0, []))
         return tuple(reply.snapshot() for reply in ended)
@@ -276,7 +276,7 @@ class Conversations(SavedChats):
             yield from follow(tasks, HEARTBEAT_S, FOLLOW_S)
 
     def stop(self, owner: str, chat_id: str) -> None:
-        """End the replies in progress in this chat. What was generated stays."""
+        """Stop the replies in progress in this chat. The text so far is kept."""
         for task in self._replies.get(chat_id):
             if task.owner == owner:
                 task.stop.set()

@@ -1,10 +1,10 @@
-"""Text of PDF and Word files, read in a process of its own.
+"""Reads the text of PDF and Word files in a separate process.
 
-A visitor's file may be made to hang, to fill the memory or to break the library that reads it. Here that costs one child
-process with a deadline and a memory limit, and the replies being written meanwhile do not share their interpreter with it.
-Not covered: the child may open files and connections, as the app may; the libraries are trusted not to.
+A malicious file can make the library that reads it hang, fill the memory or crash. Here that affects only a child process with
+a time limit and a memory limit, and replies in progress do not share an interpreter with it.
+Not covered: the child can open files and connections as the app can; the libraries are trusted not to.
 
-This file is also the child's program, `python documents.py pdf < file`, so it imports nothing of the engine.
+This file is also the child's program, `python documents.py pdf < file`, so it imports nothing from the engine.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MAX_TEXT_CHARS = 1_000_000
 MAX_PDF_PAGES = 1000
 MAX_UNPACKED_BYTES = 100_000_000
 MAX_XML_BYTES = 30_000_000      # libxml2 needs up to 20 times as much for tiny elements
-MAX_MEMBERS = 5_000             # python-docx looks each part up in a list of all
+MAX_MEMBERS = 5_000             # python-docx searches the list of all parts for each of them
 MAX_MEMORY_BYTES = 2 * 2**30
 TIMEOUT_S = 60.0
 
-_turns = threading.BoundedSemaphore(2)      # more at once only fill the memory
+_turns = threading.BoundedSemaphore(2)      # more processes at once would only use more memory
 
-# Parts of a Word file whose text is not what a reader sees: properties, deleted and moved text, older twins of text boxes.
+# Elements of a Word file whose text a reader does not see: properties, deleted and moved text, compatibility copies of text boxes.
 UNSEEN = {"pPr", "rPr", "tblPr", "trPr", "tcPr", "sectPr", "sdtPr", "del", "moveFrom", "instrText", "Fallback"}
 
 
@@ -49,9 +49,9 @@ BROKE_READER = Refusal("reading it took too much memory, or it is damaged", "Ope
 
 
 def document_text(kind: str, content: bytes, timeout_s: float = TIMEOUT_S) -> str | Refusal:
-    """Read a "pdf" or "docx" in a child process. Blocks, also while others are read.
+    """Read a "pdf" or "docx" file in a child process. Blocks, and waits while two other files are being read.
 
-    The text is as the file has it, cut shortly after MAX_TEXT_CHARS; an empty one is possible.
+    The text is returned as it is in the file, cut shortly after MAX_TEXT_CHARS; it may be empty.
     """
     with _turns:
         try:
@@ -63,19 +63,19 @@ def document_text(kind: str, content: bytes, timeout_s: float = TIMEOUT_S) -> st
             return Refusal(f"no process could be started to read it ({error.strerror})", "Try again later.")
     try:
         found: dict[str, str] = json.loads(child.stdout)
-    except ValueError:          # killed while it wrote, or before
+    except ValueError:          # killed before or while it wrote its result
         return BROKE_READER
     return found["text"] if "text" in found else Refusal(found["why"], found["remedy"])
 
 
 def pdf_text(content: bytes) -> str | Refusal:
-    """Pages with an empty line between them. Raises whatever pypdf does for a broken file."""
+    """Return the text of all pages, separated by empty lines. A damaged file raises any exception of pypdf."""
     from pypdf import PdfReader
     from pypdf.errors import DependencyError
 
     try:
         reader = PdfReader(io.BytesIO(content))
-    except DependencyError:     # a cipher that needs a library of its own
+    except DependencyError:     # a cipher that needs another library
         return ENCRYPTED
     if reader.is_encrypted and not _opens_without_password(reader):
         return ENCRYPTED
@@ -93,19 +93,19 @@ def pdf_text(content: bytes) -> str | Refusal:
 
 
 def _opens_without_password(reader: Any) -> bool:
-    """Whether anybody may read it: many PDFs have only an owner's password, which forbids printing or changing them."""
+    """Whether it can be read without a password: many PDFs have only an owner password, which restricts printing and editing."""
     from pypdf.errors import DependencyError, PdfReadError
 
     try:
         return bool(reader.decrypt(""))
-    except (DependencyError, PdfReadError, NotImplementedError):       # a cipher that needs a library of its own
+    except (DependencyError, PdfReadError, NotImplementedError):       # a cipher that needs another library
         return False
 
 
 def docx_text(content: bytes) -> str | Refusal:
-    """Paragraphs and tables in their order, a table row as one line; no headers, footers and notes.
+    """Return paragraphs and tables in order, each table row as one line, without headers, footers and notes.
 
-    Raises whatever python-docx and lxml do for a broken file.
+    A damaged file raises any exception of python-docx and lxml.
     """
     from docx import Document
 
@@ -122,7 +122,7 @@ def docx_text(content: bytes) -> str | Refusal:
 
 
 def _seen_text(element: Any) -> str:
-    """Text below an lxml element. Not through python-docx's tables: they repeat a cell as often as its span claims."""
+    """Return the text of an lxml element. python-docx's tables are not used: they repeat a cell as often as its span claims."""
     kind = element.tag.rpartition("}")[2]
     match kind:
         case "t":
@@ -149,23 +149,23 @@ READERS: dict[str, Callable[[bytes], str | Refusal]] = {"pdf": pdf_text, "docx":
 
 
 def main() -> None:
-    """Read what stands in the standard input and write JSON: the text, or why there is none."""
+    """Read a file from standard input and write JSON to standard output: its text, or why it has none."""
     _limit_itself()
     try:
         found = READERS[sys.argv[1]](sys.stdin.buffer.read())
     except MemoryError:
         found = BROKE_READER
-    except Exception as error:      # the libraries promise no exception of their own for a broken file
+    except Exception as error:      # the libraries document no exception for a damaged file
         found = Refusal(f"it is damaged ({type(error).__name__})", "Open it where it was made, save it again and attach that.")
     json.dump(asdict(found) if isinstance(found, Refusal) else {"text": found[:MAX_TEXT_CHARS + 1]}, sys.stdout)
 
 
 def _limit_itself() -> None:
-    if sys.platform == "win32":     # has no such limits; the parent's deadline holds there too
+    if sys.platform == "win32":     # has no such limits; the parent's time limit applies there too
         return
     import resource
 
-    limits = {resource.RLIMIT_CPU: int(TIMEOUT_S) + 10}     # should the parent die first
+    limits = {resource.RLIMIT_CPU: int(TIMEOUT_S) + 10}     # in case the parent dies first
     if sys.platform == "linux":
         limits[resource.RLIMIT_AS] = MAX_MEMORY_BYTES
     for which, limit in limits.items():

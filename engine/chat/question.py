@@ -1,4 +1,4 @@
-"""What a person asks and how it is to be answered, and the prompt that the model reads."""
+"""A question, how it is to be answered, and the prompt for the model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Question:
 
 
 def prompt_messages(path: Sequence[ChatMessage], system_prompt: str) -> list[Message]:
-    """What the model reads: without thoughts, and without questions that were never answered."""
+    """Return the messages for the model, without thoughts and without questions that were never answered."""
     messages = [Message("system", system_prompt.strip())] if system_prompt.strip() else []
     for index, message in enumerate(path):
         if message.role == "assistant":

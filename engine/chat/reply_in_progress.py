@@ -12,7 +12,7 @@ from ..storage.records import ChatMessage
 
 @dataclass(frozen=True, slots=True)
 class ReplyProgress:
-    """A snapshot of one reply. `problem`: why it broke; `save_problem`: why it could not be saved."""
+    """A snapshot of one reply. `problem`: why it failed; `save_problem`: why it could not be saved."""
 
     message: ChatMessage
     waiting: Waiting | Prefill | None = None
@@ -29,7 +29,7 @@ class ReplyProgress:
 
 
 class ReplyInProgress:
-    """`message`: the reply when generating, or continuing, began. Safe to use from many threads."""
+    """`message`: the reply as it was when generation started or continued. Safe to use from many threads."""
 
     def __init__(self, message: ChatMessage) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What is kept of an owner's chats: to list, search, read, change, share, export and import."""
+"""The saved chats of an owner: list, search, read, change, share, export and import them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Imported:
 
 
 class SavedChats:
-    """Everything raises StorageError; what names a chat raises ChatNotFound, also for somebody else's.
+    """All methods raise StorageError; those with a chat id raise ChatNotFound, also for a chat of another owner.
 
-    `store` is for programs that write rows themselves; the page uses the methods here.
+    `store` is for programs that write rows themselves; the page uses only these methods.
     """
 
     def __init__(self, database: Database) -> None:
         self.store, self._shares, self._presets = ChatStore(database), ShareStore(database), PresetStore(database)
         try:
             self.store.recover()
-        except StorageError as error:       # every later use reports it to the person who asks
+        except StorageError as error:       # every later use reports it to the user
             log.error("%s", error)
 
     # --- reading ---
@@ -45,21 +45,21 @@ class SavedChats:
         return self.store.get(owner, chat_id)
 
     def version(self, owner: str, chat_id: str) -> int:
-        """Counts the changes of a chat: a page that shows an older one is stale."""
+        """Return the number of changes of a chat: a page that shows an older version is stale."""
         return self.store.version(owner, chat_id)
 
     def list(self, owner: str, limit: int = 100) -> tuple[ChatSummary, ...]:
-        """Pinned ones first, then the latest change first."""
+        """Return the chats, pinned ones first, then the most recently changed."""
         return self.store.list(owner, limit)
 
     def search(self, owner: str, query: str) -> tuple[SearchHit, ...]:
-        """Chats whose title or messages contain the words of `query`."""
+        """Return the chats whose title or messages contain the words of `query`."""
         return self.store.search(owner, query)
 
     # --- changing ---
 
     def copy(self, owner: str, title: str, path: Sequence[ChatMessage]) -> Chat:
-        """A new chat with the messages of `path`: a branch, a copy of a shared chat."""
+        """Create a chat with the messages of `path`: a branch, or a copy of a shared chat."""
         return self.store.copy(owner, title, path)
 
     def rename(self, owner: str, chat_id: str, title: str) -> None:
@@ -69,7 +69,7 @@ class SavedChats:
         self.store.pin(owner, chat_id, is_pinned)
 
     def restore(self, owner: str, chat_id: str) -> Chat:
-        """Undo a deletion of this process or of the last days."""
+        """Undo a deletion. Each start of the process purges those that are older than KEEP_DELETED_S."""
         self.store.restore(owner, chat_id)
         return self.store.get(owner, chat_id)
 
@@ -94,41 +94,41 @@ class SavedChats:
         return to_json([self.store.get(owner, chat_id)])
 
     def export_all(self, owner: str) -> str:
-        """Every chat as JSON, as `import_chats` reads it."""
+        """Return every chat as JSON, in the format that `import_chats` reads."""
         return to_json([self.store.get(owner, each.id) for each in self.store.list(owner, MAX_EXPORTED)])
 
     def import_chats(self, owner: str, text: str) -> Imported:
-        """Chats of an export of this app or of another one. Raises InvalidRequest; then nothing is imported."""
+        """Import the chats of an export of this app or another one. Raises InvalidRequest; then nothing is imported."""
         found = read_file(text)
         return Imported(tuple(self.store.copy(owner, each.title, each.path) for each in found.chats), found.skipped)
 
     # --- shares ---
 
     def share(self, owner: str, chat_id: str) -> Share:
-        """The read-only link of a chat, made at the first call: a copy of its messages as they were then."""
+        """Return the read-only link of a chat, created by the first call: a copy of its messages at that time."""
         chat = self.store.get(owner, chat_id)
         known = self._shares.of_chat(owner, chat.id)
         return known[0] if known else self._shares.add(owner, chat)
 
     def share_again(self, owner: str, chat_id: str) -> Share:
-        """A new link with the messages as they are now; earlier links of this chat end."""
+        """Create a new link with the present messages; earlier links of this chat stop working."""
         chat = self.store.get(owner, chat_id)
         for old in self._shares.of_chat(owner, chat.id):
             self._shares.revoke(owner, old.token)
         return self._shares.add(owner, chat)
 
     def shared(self, token: str) -> Share:
-        """Raises ShareNotFound."""
+        """Return the shared copy. Raises ShareNotFound."""
         return self._shares.get(token)
 
     def revoke(self, owner: str, token: str) -> None:
-        """End a link of this owner."""
+        """Revoke a link of this owner."""
         self._shares.revoke(owner, token)
 
     # --- system prompts to choose from ---
 
     def presets(self, owner: str) -> dict[str, str]:
-        """Text by name."""
+        """Return the text of each prompt by its name."""
         return self._presets.all(owner)
 
     def save_preset(self, owner: str, name: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Downloads as jobs: they go on while no page is open, and can be cancelled and resumed."""
+"""Downloads as jobs: they continue while no page is open, and can be cancelled and resumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .finding import Finder
 from .found_model import FoundModel
 from .permissions import Permissions, Visitor
 
-SHOWN_JOBS, MOST_JOBS = 20, 200     # of the newest 200, most may be other visitors'
+SHOWN_JOBS, MOST_JOBS = 20, 200     # most of the newest 200 may belong to other visitors
 
 
 class Downloads:
@@ -23,7 +23,7 @@ class Downloads:
 
     def start(self, model: FoundModel, visitor: Visitor) -> Job:
         self._permissions.require_offered(model.spec_model, visitor)
-        if model.listing is None:       # so it isn't known whether the model is gated
+        if model.listing is None:       # so it is not known whether the model is gated
             raise model.problem or InvalidRequest("model", model.spec_model, "one of the hub's to be downloaded")
         self._permissions.require_open(model.spec_model, visitor, is_gated=model.listing.is_gated)
         repo, revision = model.spec_model, model.revision
@@ -60,5 +60,5 @@ class Downloads:
 
 
 def _note(now: DownloadProgress) -> str:
-    """Speed and time left, as data that the page puts into words."""
+    """Return speed and time left as data, from which the page makes a sentence."""
     return json.dumps({"file": now.file, "speed": round(now.bytes_per_second), "left_s": now.seconds_left and round(now.seconds_left, 1)})

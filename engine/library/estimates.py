@@ -1,4 +1,4 @@
-"""What this machine can run: its facts, the models that suit it, and whether a given model fits."""
+"""What this machine can run: its hardware, the models that suit it, and whether a given model fits."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Estimates:
         return own if device in ("", "auto", own.kind) else detect(device)
 
     def _free_bytes(self, hardware: Hardware) -> int:
-        """Memory for a new model once the loaded one is gone."""
+        """Return the memory for a new model after the loaded one is unloaded."""
         return hardware.free_bytes() + (self._engine.held_bytes if hardware.kind == self._engine.hardware.kind else 0)
 
     def remedies(self, error: BaseException | None, model: FoundModel, quantization: Quantization, context_tokens: int,

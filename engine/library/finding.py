@@ -1,4 +1,4 @@
-"""From what a visitor typed to a model: built in, in a folder, in the cache, on the hub, or only in the catalog."""
+"""Finds the model that a visitor typed: built in, in a folder, in the cache, on the hub, or only in the catalog."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Finder:
         return self._listed(listing, has_token=bool(self._permissions.hub_token(visitor)))
 
     def _without_hub(self, repo: str, error: LoadError) -> FoundModel | None:
-        """What the disk or the catalog knows of a model about which the hub tells nothing."""
+        """Return what is known from the disk or the catalog about a model that the hub does not describe."""
         entry, stored = entry_of(repo), self._stored(repo)
         if stored is not None and stored.path is not None and stored.is_complete:
             return replace(_in_folder(repo, stored.path, "disk"), revision=stored.sha, entry=entry, problem=error)
@@ -57,7 +57,7 @@ class Finder:
         return self.refreshed(FoundModel(listing.repo, "hub", listing.sha, shape, listing, entry, problem=problem))
 
     def refreshed(self, model: FoundModel) -> FoundModel:
-        """`model` with what is on disk now."""
+        """Return `model` with the files that are on disk now."""
         if model.where in ("builtin", "folder", "catalog"):
             return model
         is_here = self._hub.stored(model.spec_model, model.revision) is not None
@@ -66,7 +66,7 @@ class Finder:
         return replace(model, where="disk" if is_here or saved else "hub", is_on_disk=is_here, partial_bytes=partial, saved=saved)
 
     def _partial_bytes(self, listing: HubListing) -> int:
-        """Bytes of an unfinished download, or of files that an older revision shares with this one."""
+        """Return the bytes of an unfinished download, or of files that an older revision shares with this one."""
         stored = self._stored(listing.repo)
         if stored is None or stored.path is None or not stored.is_complete:
             return stored.size_bytes if stored else 0

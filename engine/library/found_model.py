@@ -19,7 +19,7 @@ Where = Literal["builtin", "folder", "disk", "hub", "catalog"]
 class FoundModel:
     """`spec_model` and `revision` are what ModelSpec takes.
 
-    `problem`: why the hub gave no more information; what is known from the catalog or the disk is still there.
+    `problem`: why the hub gave no more information; facts from the catalog or the disk are still included.
     """
 
     spec_model: str
@@ -29,7 +29,7 @@ class FoundModel:
     listing: HubListing | None = None
     entry: CatalogEntry | None = None
     is_on_disk: bool = False
-    partial_bytes: int = 0          # already here, of what a download needs
+    partial_bytes: int = 0          # bytes on disk, of those that a download needs
     saved: frozenset[Quantization] = frozenset()        # saved in these: they load without the original weights
     problem: EngineError | None = None
 

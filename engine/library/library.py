@@ -1,7 +1,7 @@
 """The models of this machine, from a name to a loaded model: search, find, estimate, download, load, delete.
 
-Every method takes the visitor who asks, and permissions.py decides; nothing of a visitor is kept. Downloads run as jobs, loads in
-the engine.
+Every method takes the visitor who calls it; permissions.py decides what is allowed, and no data of a visitor is kept. Downloads
+run as jobs, loads in the engine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .found_model import FoundModel
 from .permissions import Permissions, Visitor
 from .remedies import Remedy
 
-RECENT_S = 60.0         # public mode: a model that somebody else used within this time is not swapped away
+RECENT_S = 60.0         # public mode: a model that another visitor used within this time is not replaced
 
 
 class Library:
@@ -48,39 +48,39 @@ class Library:
         return self._estimates.machine()
 
     def recommended(self, context_tokens: int = 4096, visitors: int = 1) -> tuple[Recommendation, ...]:
-        """The catalog, with the models that suit this machine best first."""
+        """Return the catalog, sorted by how well the models suit this machine."""
         return self._estimates.recommended(context_tokens, visitors)
 
     def fit(self, model: FoundModel, context_tokens: int, visitors: int, device: str = "") -> ModelFit | None:
-        """Memory and speed in each quantization; None if the model's shape isn't known. `device`: "" for the engine's own."""
+        """Return memory and speed in each quantization; None if the model's shape is not known. `device`: "" for the engine's own."""
         return self._estimates.fit(model, context_tokens, visitors, device)
 
     def remedies(self, error: BaseException | None, model: FoundModel, quantization: Quantization, context_tokens: int,
                  visitors: int, device: str = "") -> tuple[Remedy, ...]:
-        """What may help after `error`; without an error, what may help because the model is too large."""
+        """Return the remedies for `error`; without an error, those for a model that is too large."""
         return self._estimates.remedies(error, model, quantization, context_tokens, visitors, device)
 
     # --- finding ---
 
     def search(self, query: HubQuery, visitor: Visitor) -> HubPage:
-        """Raises InvalidRequest, HubUnreachable (also as HubOffline and RateLimited) and TokenRejected."""
+        """Search the hub. Raises InvalidRequest, HubUnreachable (also as HubOffline and RateLimited) and TokenRejected."""
         return self._hub.search(query, self.permissions.hub_token(visitor))
 
     def find(self, typed: str, visitor: Visitor, revision: str | None = None) -> FoundModel:
-        """A model by repository name, address, folder or "builtin". If the hub fails, what is known without it.
+        """Find a model by repository name, address, folder or "builtin". If the hub fails, return what is known without it.
 
         Raises InvalidRequest, ModelNotFound, UnsupportedModel (a folder without safetensors), and HubUnreachable if nothing is known.
         """
         return self._finder.find(typed, visitor, revision)
 
     def refreshed(self, model: FoundModel) -> FoundModel:
-        """The same model after a download or a deletion."""
+        """Return the same model as it is after a download or a deletion."""
         return self._finder.refreshed(model)
 
     # --- downloads and other jobs ---
 
     def download(self, model: FoundModel, visitor: Visitor) -> Job:
-        """Start or resume a download. Raises NotPermitted, EngineBusy, StorageError, and the reason why the hub tells nothing."""
+        """Start or resume a download. Raises NotPermitted, EngineBusy, StorageError, and the hub's error for this model."""
         return self._downloads.start(model, visitor)
 
     def resume(self, job_id: int, visitor: Visitor) -> Job:
@@ -88,11 +88,11 @@ class Library:
         return self._downloads.resume(job_id, visitor)
 
     def visible_jobs(self, visitor: Visitor) -> tuple[Job, ...]:
-        """Newest first; on a public page everybody sees their own."""
+        """Return the jobs, newest first; on a public page visitors see only their own."""
         return self._downloads.visible_jobs(visitor)
 
     def cancel(self, job_id: int, visitor: Visitor) -> None:
-        """Raises JobNotFound, also for another visitor's job on a public page."""
+        """Cancel a job. Raises JobNotFound, also for another visitor's job on a public page."""
         self._downloads.own_job(job_id, visitor)
         self.jobs.cancel(job_id)
 
@@ -112,7 +112,7 @@ class Library:
         return self._engine.start_loading(model.spec(quantization), options)
 
     def unload(self, visitor: Visitor) -> None:
-        """Raises NotPermitted and EngineBusy."""
+        """Unload the model. Raises NotPermitted and EngineBusy."""
         self.permissions.require_operator(visitor, "unload the model")
         self._engine.unload()
 
@@ -137,17 +137,17 @@ class Library:
         return all_saved(self._engine.settings)
 
     def is_in_use(self, model: str) -> bool:
-        """Whether it is loaded, or unloaded only until the next message."""
+        """Whether the model is loaded, or only unloaded until the next message."""
         spec, status = self._engine.spec, self._engine.status()
         return spec.model == model if spec else status.state == "asleep" and ModelSpec(model).name == status.model
 
     def delete(self, repo: str, visitor: Visitor) -> int:
-        """Returns the bytes freed. Raises NotPermitted, EngineBusy for a model in use, ModelNotFound."""
+        """Delete a model and return the bytes freed. Raises NotPermitted, EngineBusy for a model in use, ModelNotFound."""
         self._require_deletable(repo, visitor)
         return self._hub.delete(repo)
 
     def delete_saved(self, model: str, quantization: Quantization, visitor: Visitor) -> int:
-        """As `delete`, for saved quantized weights."""
+        """Delete saved quantized weights, as `delete` does with a model."""
         self._require_deletable(model, visitor)
         matches = [saved for saved in self.saved() if (saved.model, saved.quantization) == (model, quantization)]
         if not matches:
@@ -156,7 +156,7 @@ class Library:
 
     def _require_deletable(self, model: str, visitor: Visitor) -> None:
         self.permissions.require_operator(visitor, "delete models")
-        if self._engine.status().state == "loading":        # its files are needed, and those of the model that returns if it fails
+        if self._engine.status().state == "loading":        # its files are needed, and those of the previous model if the load fails
             raise EngineBusy("a model is loading")
         if self.is_in_use(model):
             raise EngineBusy(f"{model} is loaded", "Load another model first.")
@@ -164,7 +164,7 @@ class Library:
             raise EngineBusy(f"{model} is being downloaded", "Cancel its download first.")
 
     def _require_unused(self, visitor: Visitor) -> None:
-        """On a public page, a model that others are using is not swapped away. Raises NotPermitted."""
+        """On a public page, refuse to replace a model that others are using. Raises NotPermitted."""
         if self.permissions.is_operator(visitor):
             return
         others = self._conversations.others_active(visitor.owner, RECENT_S) if self._conversations else 0

@@ -1,7 +1,7 @@
-"""Who may do what. On a private page everyone may do everything; on a public one these rules hold.
+"""Permissions. On a private page everyone may do everything; on a public page these rules apply.
 
 Every visitor may search, estimate, and download and load the models that the page offers. Only the operator may load others,
-download gated models, unload, delete, write to the disk and measure. Jobs are seen by who started them and by the operator.
+download gated models, unload, delete, write to the disk and measure. A job is visible to the visitor who started it and to the operator.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks. `token`: the hub token that this visitor typed, used for nobody else. `name`: of a signed-in account, or ""."""
+    """Who makes a request. `token`: the hub token that this visitor typed, never used for others. `name`: of a signed-in account, or ""."""
 
     owner: str = ""
     token: Secret = field(default_factory=lambda: Secret(""))
@@ -36,28 +36,31 @@ class Permissions:
         return self._engine.settings
 
     def is_operator(self, visitor: Visitor) -> bool:
-        """Whether nothing is forbidden to this visitor. Without a named operator nobody is one on a public page."""
+        """Whether this visitor may do everything. On a public page without a named operator, nobody may."""
         settings = self._settings
         return not settings.is_public or bool(settings.operator and visitor.name == settings.operator)
 
     def require_operator(self, visitor: Visitor, action: str) -> None:
-        """`action` completes the sentence of the error: "unload the model". Raises NotPermitted."""
+        """Refuse all but the operator. `action` completes the error's sentence: "unload the model". Raises NotPermitted."""
         if not self.is_operator(visitor):
             raise NotPermitted(f"On this public page only the operator can {action}.")
 
     def require_measuring(self, visitor: Visitor) -> None:
-        """Raises NotPermitted."""
+        """Refuse measurements by visitors of a public page other than the operator. Raises NotPermitted."""
         self.require_operator(visitor, "run measurements, because everyone else has to wait for them")
 
     def require_offered(self, model: str, visitor: Visitor) -> None:
-        """Downloads and loads: the built-in model, the catalog, and what the operator allowed. Raises NotPermitted."""
+        """Refuse downloads and loads of models other than the built-in one, the catalog, and those that the operator allowed.
+
+        Raises NotPermitted.
+        """
         offered = (BUILTIN, *(entry.repo for entry in catalog()), *self._settings.allowed_models)
         if not self.is_operator(visitor) and model not in offered:
             raise NotPermitted(f"{model} is not among the models that this public page offers. Choose one of those, "
                                "or run MindCubes on your own machine.")
 
     def require_open(self, model: str, visitor: Visitor, *, is_gated: bool) -> None:
-        """Downloads: a gated model would be kept for visitors who have no access to it. Raises NotPermitted."""
+        """Refuse downloads of gated models, which would be stored for visitors who have no access to them. Raises NotPermitted."""
         if is_gated and not self.is_operator(visitor):
             raise NotPermitted(f"{model} is gated: on this public page only the operator can download it.")
 
@@ -65,11 +68,11 @@ class Permissions:
         return job.owner == visitor.owner or self.is_operator(visitor)
 
     def require_own(self, job: Job, visitor: Visitor) -> Job:
-        """The job itself. Raises JobNotFound for another visitor's, as if there were none."""
+        """Return the job. Raises JobNotFound for another visitor's job, as if it did not exist."""
         if not self.may_see(job, visitor):
             raise JobNotFound(job.id)
         return job
 
     def hub_token(self, visitor: Visitor) -> Secret | None:
-        """The visitor's own token; without one, the server's token for the operator, and None for everybody else."""
+        """Return the visitor's own token; without one, the server's token for the operator, and None for all others."""
         return visitor.token or (self._settings.hf_token or None if self.is_operator(visitor) else None)

@@ -1,4 +1,4 @@
-"""What may help after a failed load or download, as data. The page shows each remedy as a button."""
+"""Remedies for a failed load or download, as data. The page shows each as a button."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Remedy:
 
 
 def too_large(model: str, quantization: Quantization, fit: ModelFit, *, is_public: bool) -> tuple[Remedy, ...]:
-    """A stronger quantization that fits, a smaller context, a smaller model of the family, and last, loading it anyway."""
+    """Return a stronger quantization that fits, a smaller context, a smaller model of the family, and last, loading it anyway."""
     found = [Remedy("quantize", choice.quantization.value) for choice in reversed(fit.choices)
              if choice.is_supported and _is_stronger(choice.quantization, quantization) and choice.fit.verdict is not Verdict.TOO_LARGE][:1]
     chosen = choice_of(fit, quantization)
@@ -48,7 +48,7 @@ def too_large(model: str, quantization: Quantization, fit: ModelFit, *, is_publi
 
 def remedies(error: BaseException, model: str, quantization: Quantization, fit: ModelFit | None, *, is_public: bool,
              other_revision: str | None = None) -> tuple[Remedy, ...]:
-    """What may help after `error`; empty if the program cannot know."""
+    """Return the remedies for `error`; empty if none is known."""
     match error:
         case NotEnoughMemory() if fit is not None:
             return too_large(model, quantization, fit, is_public=is_public)

@@ -1,4 +1,4 @@
-"""A run of the code agent as it is stored and shown: its tasks, their steps, and what each wrote, printed and created."""
+"""A run of the code agent as it is stored and shown: its tasks, their steps, and the text, output and files of each."""
 
 from __future__ import annotations
 

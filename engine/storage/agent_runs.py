@@ -44,7 +44,7 @@ class AgentRunStore:
                                (run.updated, process, tasks_to_json(run.tasks), run.id))
 
     def get(self, owner: str, run_id: str) -> AgentRun:
-        """A task whose process ended during its work is returned as "interrupted"."""
+        """Return a run. A task whose process ended while it was in progress is returned as "interrupted"."""
         with self._database.transaction() as connection:
             row = connection.execute("SELECT * FROM agent_runs WHERE id = ? AND owner = ?", (run_id, owner)).fetchone()
         if row is None:

@@ -1,4 +1,4 @@
-"""Rows of chats and messages as values, and the tree formed by the messages of a chat."""
+"""Converts rows of chats and messages to values, and builds the tree of a chat's messages."""
 
 from __future__ import annotations
 

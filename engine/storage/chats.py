@@ -1,7 +1,7 @@
-"""Chats in the database: every read and write names the owner, and every change increases the chat's version.
+"""Stores chats in the database: every read and write names the owner, and every change increases the chat's version.
 
-A change based on an older version is refused (StaleChat), so that a page left open never overwrites the changes of another
-one. The text of a reply in progress is saved without a new version, since no page edits it.
+A change based on an older version is refused (StaleChat), so that a page that was left open never overwrites the changes of
+another one. The text of a reply in progress is saved without a new version, since no page edits it.
 """
 
 from __future__ import annotations

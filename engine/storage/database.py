@@ -69,7 +69,7 @@ MIGRATIONS = (
 
 
 class _Connection(sqlite3.Connection):
-    """Replaces half surrogate pairs in every text that is stored or looked for: SQLite refuses them with an error of its own."""
+    """Replaces lone surrogates in every text that is stored or searched for, since SQLite raises an error for them."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         return super().execute(sql, [_valid(value) for value in parameters])
@@ -88,13 +88,13 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "mindcubes.db"
         self._is_ready = False
-        self.notice = ""        # for the page: a damaged file was set aside
+        self.notice = ""        # shown on the page: a damaged file was set aside
 
     @contextmanager
     def transaction(self, *, is_writing: bool = False) -> Iterator[sqlite3.Connection]:
         """Commit at the end, roll back on an exception. Raises StorageError.
 
-        `is_writing`: take the write lock at the beginning, so that what was read remains true until the commit.
+        `is_writing`: take the write lock at the beginning, so that no other process changes what was read before the commit.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""One chat from JSON, as MindCubes or another program writes it. Nothing in it is trusted: what does not fit is refused.
+"""One chat from JSON, as MindCubes or another program writes it. Nothing in it is trusted: invalid values are refused.
 
     messages         {"messages": [{"role", "content"}]}; content is text, or OpenAI's list of text parts
     ShareGPT         {"conversations": [{"from", "value"}]}
@@ -7,8 +7,8 @@
     LibreChat        {"title", "messages": [{"messageId", "parentMessageId", "isCreatedByUser", "text", "content": [parts]}]}
 
 Of the last three, only the text of the chosen branch is read: tool calls, pictures, hidden and empty messages are left out, because
-nobody can repair such a file by hand; what was spoken is read from its transcript. In the other formats they are refused.
-Thoughts, in whatever form they are written, become thoughts.
+nobody can repair such a file by hand; spoken messages are read from their transcript. In the other formats they are refused.
+Thoughts are recognized in every form that these programs write.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROLES: dict[str, Role] = {"user": "user", "human": "user", "assistant": "assista
                           "model": "assistant", "system": "system", "developer": "system"}
 DETAILS = re.compile(r'<details type="reasoning"[^>]*>\s*(?:<summary>.*?</summary>)?(?P<thoughts>.*?)</details>', re.DOTALL)
 THOUGHTS = re.compile(r"\s*(?:<think>|<thinking>|\[THINK\])(?P<thoughts>.*?)(?:</think>|</thinking>|\[/THINK\])", re.DOTALL)
-# Of our own exports. The others have no meaning in another database, or are read apart.
+# Members of our own exports. The others have no meaning in another database, or are read separately.
 OWN_MEMBERS = tuple(field.name for field in fields(ChatMessage) if field.name not in ("id", "parent", "versions", "created", "options"))
 
 
@@ -46,7 +46,7 @@ class Value:
         return InvalidRequest(self.name, strict.show(self.value), expected)
 
     def get(self, key: str) -> Value:
-        """The member `key` of an object; one with value None if there is none."""
+        """Return the member `key` of an object; its value is None if it is missing."""
         return Value(self.members().get(key), f"{key} of {self.name}")
 
     def members(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Value:
 
 
 def read_path(chat: Value, *, is_own: bool) -> tuple[ChatMessage, ...]:
-    """The messages of a chat; a system message becomes the system prompt of the replies after it. Raises InvalidRequest."""
+    """Return the messages of a chat; a system message becomes the system prompt of the replies after it. Raises InvalidRequest."""
     line, prompt = [], ""
     for message in map(_own, chat.get("messages").items("message")) if is_own else _messages(chat):
         if message.role == "system":
@@ -94,7 +94,7 @@ def read_path(chat: Value, *, is_own: bool) -> tuple[ChatMessage, ...]:
 
 
 def read_title(chat: Value) -> str:
-    """The title that was given; empty if there is none. Raises InvalidRequest."""
+    """Return the title; empty if there is none. Raises InvalidRequest."""
     inner = chat.members().get("chat")
     given = chat.get("title").text_or_none() or (Value(inner, chat.name).get("title").text_or_none() if isinstance(inner, dict) else "")
     return " ".join(given.split())
@@ -124,7 +124,7 @@ def _role(value: Value) -> Role:
 
 
 def _message(role: Role, text: str, thoughts: str = "", **more: Any) -> ChatMessage:
-    """A message whose text may hold its thoughts between marks, as programs write them into an answer."""
+    """Create a message; its text may contain thoughts between marks, as other programs write them into an answer."""
     if role != "assistant":
         return ChatMessage(role, text, **more)
     found = DETAILS.search(text) or THOUGHTS.match(text)
@@ -136,7 +136,7 @@ def _message(role: Role, text: str, thoughts: str = "", **more: Any) -> ChatMess
 
 
 def _content(value: Value, *, is_strict: bool = True) -> str:
-    """Text, or the text of OpenAI's parts; of others, pictures among them, only if not `is_strict`. Raises InvalidRequest."""
+    """Return the text, or the text of OpenAI's parts. Other parts, such as pictures, are refused if `is_strict`. Raises InvalidRequest."""
     if not isinstance(value.value, list):
         return value.text()
     parts = value.items("part")
@@ -149,7 +149,7 @@ def _content(value: Value, *, is_strict: bool = True) -> str:
 
 
 def _line(nodes: Value, current: object, parent: str) -> list[Value]:
-    """The nodes of a tree from its root to `current`, or to the last one of the file if `current` is not in the tree."""
+    """Return the nodes from the root to `current`, or to the last node of the file if `current` is not in the tree."""
     tree = nodes.members()
     at = current if isinstance(current, str) and current in tree else next(reversed(tree), None)
     line: dict[str, Value] = {}
@@ -162,10 +162,10 @@ def _line(nodes: Value, current: object, parent: str) -> list[Value]:
 
 
 def _chatgpt(chat: Value) -> Iterator[ChatMessage]:
-    thoughts = ""           # come before their answer, as a message of their own
+    thoughts = ""           # these come before their answer, as a separate message
     for node in _line(chat.get("mapping"), chat.get("current_node").value, "parent"):
         message = node.get("message")
-        if message.value is None or message.get("content").value is None or _is_hidden(message):       # the root among them
+        if message.value is None or message.get("content").value is None or _is_hidden(message):       # such as the root
             continue
         role, content = message.get("author").get("role"), message.get("content")
         if content.get("content_type").value == "thoughts":
@@ -180,13 +180,13 @@ def _chatgpt(chat: Value) -> Iterator[ChatMessage]:
 
 
 def _texts(parts: object, key: str) -> list[str]:
-    """Parts that are text, or objects with a text: the transcript of what was spoken. Pictures and sounds have none."""
+    """Return the parts that are text or objects with a text (the transcript of speech). Pictures and sounds have none."""
     found = [part.get(key) if isinstance(part, dict) else part for part in parts] if isinstance(parts, list) else []
     return [part for part in found if isinstance(part, str)]
 
 
 def _is_hidden(message: Value) -> bool:
-    """Whether ChatGPT never showed it: the profile of its user, or what another answer replaced."""
+    """Whether ChatGPT never showed it: the user's profile, or an answer that another one replaced."""
     metadata = message.get("metadata").value
     return message.get("weight").value == 0 or (isinstance(metadata, dict)
                                                 and metadata.get("is_visually_hidden_from_conversation") is True)
@@ -213,13 +213,13 @@ def _librechat(messages: Sequence[Value], name: str) -> Iterator[ChatMessage]:
 
 
 def _created(value: Value) -> float:
-    """0, for which the database puts the current time, if the value is not a time."""
+    """Return the time, or 0 if the value is not a time; the database replaces 0 with the current time."""
     is_time = isinstance(value.value, (int, float)) and not isinstance(value.value, bool) and 0 < value.value < LAST_TIME
     return float(value.value) if is_time else 0.0
 
 
 def _own(message: Value) -> ChatMessage:
-    """What `message_dict` wrote, without its place in the tree."""
+    """Return a message that `message_dict` wrote, without its position in the tree."""
     members = message.members()
     values = {name: members[name] for name in OWN_MEMBERS if name in members}
     read = strict.read(ChatMessage, {**values, "role": _role(message.get("role"))}, message.name)
@@ -230,7 +230,7 @@ def _own(message: Value) -> ChatMessage:
 def _options(value: Value) -> GenerationOptions | None:
     if value.value is None:
         return None
-    values = {name: member for name, member in value.members().items() if name != "ignores_end"}     # only measurements ignore ends
+    values = {name: member for name, member in value.members().items() if name != "ignores_end"}     # used by measurements only
     for name, member in values.items():
         if member is None and name not in ("seed", "stop"):
             raise value.get(name).wrong("a number")

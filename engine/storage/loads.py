@@ -22,13 +22,13 @@ class LoadHistory:
         self._database = database
 
     def add(self, model: str, quantization: str, device: str, seconds: float, weight_bytes: int) -> None:
-        """Raises StorageError."""
+        """Store the time and memory of a load. Raises StorageError."""
         with self._database.transaction() as connection:
             connection.execute("INSERT INTO loads VALUES (?, ?, ?, ?, ?, ?)",
                                (model, quantization, device, seconds, weight_bytes, time.time()))
 
     def last_seconds(self, model: str, quantization: str, device: str) -> float | None:
-        """Seconds of the latest load of this model here; None if there was none. Raises StorageError."""
+        """Return the seconds that the latest load of this model took here; None if there was none. Raises StorageError."""
         with self._database.transaction() as connection:
             row = connection.execute(
                 "SELECT seconds FROM loads WHERE model = ? AND quantization = ? AND device = ? ORDER BY at DESC LIMIT 1",
@@ -36,13 +36,13 @@ class LoadHistory:
         return None if row is None else float(row[0])
 
     def add_peak(self, model: str, quantization: str, device: str, peak: MeasuredPeak) -> None:
-        """Remember what a load took at its highest, in place of what is known. Raises StorageError."""
+        """Store the peak memory of a load, replacing the previous value. Raises StorageError."""
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO load_peaks VALUES (?, ?, ?, ?, ?, ?, ?)",
                                (model, quantization, device, peak.peak_bytes, peak.context_tokens, peak.visitors, time.time()))
 
     def last_peak(self, model: str, quantization: str, device: str) -> MeasuredPeak | None:
-        """The peak of the latest measured load of this model here; None if there was none. Raises StorageError."""
+        """Return the peak of the latest measured load of this model here; None if there was none. Raises StorageError."""
         with self._database.transaction() as connection:
             row = connection.execute(
                 "SELECT peak_bytes, context_tokens, visitors FROM load_peaks WHERE model = ? AND quantization = ? AND device = ?",

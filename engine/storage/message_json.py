@@ -10,13 +10,13 @@ from .records import Attachment, ChatMessage, MessageState
 
 
 def message_dict(message: ChatMessage) -> dict[str, Any]:
-    """A message as a JSON object without its empty members."""
+    """Return a message as a JSON object without its empty members."""
     values = {name: value for name, value in asdict(message).items() if name != "versions" and value not in ("", (), None, 0, 0.0)}
     return {"text": "", **values}
 
 
 def message_of(values: dict[str, Any]) -> ChatMessage:
-    """The inverse of `message_dict`, for JSON that we wrote ourselves: nothing is checked beyond what the values check."""
+    """Inverse of `message_dict`, for JSON that this app wrote: only the dataclasses themselves check the values."""
     state: MessageState = values.get("state", "done")
     return ChatMessage(**{
         **values, "state": state, "notes": tuple(values.get("notes", ())),

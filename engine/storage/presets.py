@@ -12,7 +12,7 @@ class PresetStore:
         self._database = database
 
     def all(self, owner: str) -> dict[str, str]:
-        """The text of each preset by its name."""
+        """Return the text of each preset by its name."""
         with self._database.transaction() as connection:
             rows = connection.execute("SELECT name, text FROM presets WHERE owner = ? ORDER BY name", (owner,)).fetchall()
         return {row["name"]: row["text"] for row in rows}

@@ -1,7 +1,7 @@
 """Chats and their messages as values; `chats.py` reads and writes them.
 
 A chat is a tree: every message names its parent, and messages with the same parent are versions of each other.
-`Chat.path` is the branch from the first message to the selected last one, which is what a person sees.
+`Chat.path` is the branch from the first message to the selected last one: the messages that the page shows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Background jobs as rows: what they do, their progress and how they ended."""
+"""Stores background jobs as rows: their kind, their progress and how they ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalized words for search: no case, no accents, dotted and dotless i alike, Chinese characters one by one.
+"""Normalizes words for search: no case, no accents, dotted and dotless i alike, Chinese characters one by one.
 
 SQLite's own tokenizer keeps a run of Chinese characters as one word and Turkish ı apart from i, so texts and queries
 are both normalized here first.
@@ -17,7 +17,7 @@ _WORD = re.compile(r"\w+")
 
 
 def fold(text: str) -> str:
-    """Lower case without accents. May be shorter or longer than `text`."""
+    """Return the text in lower case without accents. May be shorter or longer than `text`."""
     plain = unicodedata.normalize("NFKD", text.lower().replace("ı", "i"))
     return "".join(char for char in plain if not unicodedata.combining(char))
 

@@ -19,7 +19,7 @@ class ShareStore:
         self._database = database
 
     def add(self, owner: str, chat: Chat) -> Share:
-        """Copy what the chat shows now. Anyone with the token can read the copy."""
+        """Copy the messages that the chat shows now. Anyone with the token can read the copy."""
         share = Share(secrets.token_urlsafe(18), chat.id, chat.summary.title, time.time(), chat.path)
         with self._database.transaction(is_writing=True) as connection:
             connection.execute("INSERT INTO shares (token, chat, owner, title, created, content) VALUES (?, ?, ?, ?, ?, ?)",
@@ -35,7 +35,7 @@ class ShareStore:
         return tuple(Share(row["token"], row["chat"], row["title"], row["created"]) for row in rows)
 
     def get(self, token: str) -> Share:
-        """Raises ShareNotFound, also after it was revoked."""
+        """Return the shared copy. Raises ShareNotFound, also for a link that was revoked."""
         with self._database.transaction() as connection:
             row = connection.execute("SELECT * FROM shares WHERE token = ?", (token,)).fetchone()
         if row is None:

@@ -1,4 +1,4 @@
-"""Values of our own dataclasses from JSON, read strictly by pydantic: what does not fit is refused with its name."""
+"""Values of our own dataclasses from JSON, read strictly by pydantic: an invalid member is refused by its name."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..messages import MAX_MESSAGE_CHARS
 from ..plain_text import valid_text
 
 T = TypeVar("T")
-Place = tuple[int | str, ...]       # the way to a member: ("attachments", 0, "text")
-SHOWN_CHARS = 60        # of a refused value
-MAX_NUMBER = 1e19       # above every seed, count and time
+Place = tuple[int | str, ...]       # the path to a member: ("attachments", 0, "text")
+SHOWN_CHARS = 60        # of a refused value, in an error message
+MAX_NUMBER = 1e19       # larger than every seed, count and time
 EXPECTED = {"missing": "given", "string_type": "text", "int_type": "a whole number", "int_from_float": "a whole number",
             "float_type": "a number", "bool_type": "true or false", "tuple_type": "a list", "dataclass_type": "an object",
             "sequence_type": "a list", "list_type": "a list"}
 
 
 def read(kind: type[T], value: object, name: str) -> T:
-    """`value`, parsed from JSON, as the dataclass `kind`; unknown members are ignored, those with defaults may be missing or null.
+    """Return `value`, parsed from JSON, as the dataclass `kind`; unknown members are ignored, those with defaults may be missing or null.
 
-    Raises InvalidRequest, which names the first member that does not fit: "text of attachment 1 of `name`".
+    Raises InvalidRequest, which names the first invalid member: "text of attachment 1 of `name`".
     """
     # pydantic takes lists for tuples only from JSON text
     try:

@@ -1,6 +1,6 @@
-"""Export and import of chats: out as Markdown for people or as JSON, in from our JSON and the formats of `formats.py`.
+"""Exports chats as Markdown for people or as JSON, and imports our JSON and the formats of `formats.py`.
 
-Only what is shown is exported: the selected branch of the tree of versions. Ids are left out.
+Only the selected branch of the tree of versions is exported, which is what the page shows. Ids are left out.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def to_markdown(chat: Chat) -> str:
 
 
 def to_json(chats: Sequence[Chat]) -> str:
-    """JSON that `read_chats` reads back with the same messages, except for their ids."""
+    """Return JSON that `read_chats` reads back with the same messages, except for their ids."""
     written = [{"title": chat.summary.title, "created": chat.summary.created, "system_prompt": chat.system_prompt,
                 "messages": [message_dict(replace(message, id=0, parent=None)) for message in chat.path]} for chat in chats]
     return json.dumps({"format": FORMAT, "version": VERSION, "chats": written}, ensure_ascii=False, indent=1)
@@ -67,14 +67,14 @@ class ReadFile:
 
 
 def read_chats(text: str) -> tuple[ImportedChat, ...]:
-    """The chats of a file, as `read_file` reads them."""
+    """Return the chats of a file, as `read_file` reads them."""
     return read_file(text).chats
 
 
 def read_file(text: str) -> ReadFile:
-    """The chats of a file that have messages; at least one. One that cannot be read costs no other.
+    """Return the chats of a file that have messages; at least one. A chat that cannot be read does not affect the others.
 
-    Raises InvalidRequest, which names what is wrong, if there is none.
+    Raises InvalidRequest, which names the problem, if there is no such chat.
     """
     if len(text) > MAX_IMPORT_CHARS:
         raise InvalidRequest("the import", f"{len(text):,} characters", f"at most {MAX_IMPORT_CHARS:,} characters")
@@ -97,9 +97,9 @@ def read_file(text: str) -> ReadFile:
 
 
 def title_of(text: str) -> str:
-    """The beginning of a message as a title, without Markdown marks, at most MAX_TITLE_WORDS_CHARS; empty for a blank message.
+    """Return the beginning of a message as a title, without Markdown marks, at most MAX_TITLE_WORDS_CHARS; empty for a blank message.
 
-    It comes from the first line with words, or else from the first that is not blank.
+    It is taken from the first line with words, otherwise from the first line that is not blank.
     """
     lines = [plain for plain in _plain_lines(text.strip()[:MAX_TITLE_SEARCH_CHARS]) if plain]
     line = next((plain for plain in lines if re.search(r"\w", plain)), lines[0] if lines else "")
@@ -127,7 +127,7 @@ def _date(seconds: float) -> str:
 
 
 def _closed(text: str) -> str:
-    """`text` with its last code block closed if it was cut off, so that the rest of the file is not part of the block."""
+    """Return `text` with its last code block closed if that was cut off; otherwise the rest of the file would be part of the block."""
     opened = ""
     for fence, info in _FENCE.findall(text):
         if not opened:
@@ -138,7 +138,7 @@ def _closed(text: str) -> str:
 
 
 def _chats(parsed: Any) -> tuple[list[Any], bool]:
-    """The unparsed chats of a file, and whether MindCubes wrote it."""
+    """Return the unparsed chats of a file, and whether MindCubes wrote it."""
     match parsed:
         case {"format": "mindcubes-chats"}:
             file = Value(parsed, "the import")
@@ -153,7 +153,7 @@ def _chats(parsed: Any) -> tuple[list[Any], bool]:
 
 
 def _parsed(text: str) -> Any:
-    """The JSON value of a file, or a list of those on its lines. Raises InvalidRequest."""
+    """Return the JSON value of a file, or the list of the values on its lines. Raises InvalidRequest."""
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     try:
         return _json(text, 1)
