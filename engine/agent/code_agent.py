@@ -27,7 +27,7 @@ from .loop import AgentLoop, AgentOptions, CurrentTask, opened_sandbox
 from .window import Window
 from .writer import Writer
 
-WARM_TEMPERATURE = 0.7      # of resume(): a greedy model would write the same reply to the same prompt
+WARM_TEMPERATURE = 0.7      # used by resume(): a greedy model would give the same reply to the same prompt
 
 
 class CodeAgent:
@@ -49,19 +49,19 @@ class CodeAgent:
 
     @property
     def history(self) -> tuple[Exchange, ...]:
-        """Every task so far, including the last: pass it as `history=` to continue in another agent."""
+        """Return every task so far, including the last: pass it as `history=` to continue in another agent."""
         return (*self._past, *([self._work.exchange] if self._work is not None else []))
 
     async def process(self, task: str, files: Sequence[str | Path] = ()) -> str:
-        """The whole result as text: explanation, program, output, and the reason if it stopped. Raises EngineError."""
+        """Return the whole result as text: explanation, program, output, and the reason if it stopped. Raises EngineError."""
         stop = StopSignal()
         try:
             return (await asyncio.to_thread(_last, self.stream(task, files, stop=stop))).full_text
         finally:
-            stop.set()          # matters only if the call was cancelled: its thread would go on working
+            stop.set()          # matters only if the call was cancelled: its thread would continue
 
     def stream(self, task: str, files: Sequence[str | Path] = (), *, stop: StopSignal | None = None) -> Generator[AgentEvent, None, None]:
-        """CurrentTask on a task, or on what comes after one. The last event is Final or Stopped; closing the generator stops everything.
+        """Work on a task, or on a follow-up to one. The last event is Final or Stopped; closing the generator stops everything.
 
         `files` are copied into the sandbox's folder. `stop` and `self.stop()` end generation and program within a second.
         Raises EngineBusy, InvalidRequest (MessageTooLong), AttachmentRefused, and GenerationFailed in all its kinds.
@@ -108,7 +108,7 @@ class CodeAgent:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    # --- inside ---
+    # --- internal ---
 
     def _exclusively(self, prepare: Callable[[], Generator[AgentEvent, None, CurrentTask]], stop: StopSignal | None,
                      generation: GenerationOptions | None = None) -> Generator[AgentEvent, None, None]:
@@ -132,7 +132,7 @@ class CodeAgent:
         return CurrentTask(task, task_text(task, shown), self.options.max_repairs)
 
     def _put(self, files: list[Path]) -> Generator[AgentEvent, None, None]:
-        """Copy into the sandbox's folder. Without a sandbox nothing is copied, since nothing will run; a program is still written."""
+        """Copy files into the sandbox's folder. Without a sandbox nothing is copied, since nothing will run; a program is still written."""
         with suppress(SandboxUnavailable):
             sandbox = yield from opened_sandbox(self._sandbox, self._stop)
             if sandbox is not None:
@@ -143,12 +143,12 @@ class CodeAgent:
         yield from ()
         work = self._work or CurrentTask("", task_text(""), max_repairs)
         if code != work.pending_code:
-            work.prose = ""         # it explained another program
+            work.prose = ""         # it explained the original program
         work.pending_code, work.repairs_left, work.wants_explanation = code, max_repairs, max_repairs > 0
         return work
 
     def _sandbox(self) -> Sandbox:
-        """Raises SandboxUnavailable."""
+        """Return the session, opened at first use. Raises SandboxUnavailable."""
         if self._given_sandbox is not None:
             return self._given_sandbox
         if self._own_sandbox is None:

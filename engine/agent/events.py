@@ -3,7 +3,7 @@
     StepStarted . Thinking* . Writing* . CodeWritten . Running . Stdout* . StepError? . FileProduced* . StepEnded
     ... the next step, and at the end Final (there is an answer) or Stopped (there is none, with the reason)
 
-Waiting comes after every tenth of a second without another event, so that a reader can be stopped at any time.
+Waiting is sent after every tenth of a second without another event, so that a reader can be stopped at any time.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """Part of the model's reasoning, which is never searched for code."""
+    """Part of the model's reasoning, in which no code is looked for."""
 
     text: str
 
@@ -96,7 +96,7 @@ class StepError:
 
 @dataclass(frozen=True, slots=True)
 class FileProduced:
-    """`path` lies in the sandbox's work folder and exists as long as that; `size` in bytes."""
+    """`path` is in the sandbox's work folder and exists as long as that folder; `size` in bytes."""
 
     name: str
     path: str
@@ -129,7 +129,7 @@ class Final:
 
     @property
     def full_text(self) -> str:
-        """Explanation, program and output, for readers who see nothing else of the run."""
+        """Explanation, program and output, for readers who see no other part of the run."""
         return joined(self.prose, block(self.code, "python"), block(self.stdout))
 
 
@@ -137,7 +137,7 @@ class Final:
 class Stopped:
     """No answer. `best`: the last clean run, or the attempt that got furthest; None if no program was written.
 
-    `prose`: what there is of a reply without a complete program. `detail`: a more exact sentence than the reason's.
+    `prose`: the text of a reply without a complete program. `detail`: a sentence that is more specific than the reason's.
     """
 
     reason: StopReason

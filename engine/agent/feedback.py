@@ -1,4 +1,4 @@
-"""Prompts of the agent: one message with all that the model needs, cut to its context window, with every cut announced.
+"""Prompts of the agent: one message with everything that the model needs, cut to its context window, with every cut marked.
 
 A repair is one self-contained message (task, last program, output, error) instead of the end of a growing conversation, so
 nothing is lost when a small window drops older turns. The built-in model was trained on this wording: of 64 broken programs
@@ -30,7 +30,7 @@ PromptText = Callable[[float], str]
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A finished task as the prompt of a follow-up shows it: the model's prose, its last program and the result."""
+    """A finished task as it appears in the prompt of a follow-up: the model's prose, its last program and the result."""
 
     task: str
     prose: str
@@ -116,14 +116,14 @@ def compact_error(error: str, limit: int = ERROR_CHARS) -> str:
 
 
 def error_key(error: str) -> tuple[str, ...]:
-    """Equal for the same error in the same source line, whatever the line's number. For a stop by the sandbox: its first line."""
+    """A key that is equal for the same error in the same source line, whatever its number. For a stop by the sandbox: its first line."""
     lines = compact_error(error).splitlines()
     is_traceback = bool(lines) and lines[0].startswith(("Traceback", "  "))
     return tuple(LINE_NUMBER.sub("line", line).strip() for line in (lines[-2:] if is_traceback else lines[:1]))
 
 
 def fitted(ask: PromptText, history: Sequence[Exchange], window: Window, reply_tokens: int) -> tuple[Message, ...]:
-    """A conversation that leaves `reply_tokens` of the window free, or the smallest possible one.
+    """Return a conversation that leaves `reply_tokens` of the window free, or the smallest possible one.
 
     Dropped in this order: older tasks, most of output and error, the long system prompt, nearly all of output and error.
     """

@@ -14,7 +14,7 @@ PREVIEW_BYTES, PREVIEW_LINES = 2_000, 3
 
 
 def put_file(source: Path, folder: Path) -> None:
-    """Copy into a sandbox's folder under its own name. A file or link that a program left under that name is replaced, never followed.
+    """Copy a file into a sandbox's folder. A file or link that a program left under the same name is replaced, never followed.
 
     Raises AttachmentRefused.
     """
@@ -29,7 +29,7 @@ def put_file(source: Path, folder: Path) -> None:
 
 
 def previews(sources: Iterable[Path]) -> list[tuple[str, str]]:
-    """Names and first lines; "" if a file is not text. Raises AttachmentRefused."""
+    """Return names and first lines; "" for a file that is not text. Raises AttachmentRefused."""
     return [(clean_name(source.name), _first_lines(source)) for source in sources]
 
 

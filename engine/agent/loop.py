@@ -58,7 +58,7 @@ class CurrentTask:
     repairs_left: int
     steps: int = 0
     attempts: list[Attempt] = field(default_factory=list)
-    pending_code: str | None = None         # written but not run yet
+    pending_code: str | None = None         # written but not yet run
     prose: str = ""
     is_done: bool = False                   # it has an answer
     wants_explanation: bool = True                # one more call if a clean program came without prose
@@ -74,7 +74,7 @@ class CurrentTask:
 
     @property
     def exchange(self) -> Exchange:
-        """As a follow-up sees it: with the last program, run or not."""
+        """Return the task as it appears in a follow-up: with the last program, whether it was run or not."""
         unrun = Attempt(self.pending_code, has_run=False) if self.pending_code is not None else None
         return Exchange(self.task, self.prose, unrun or self.last)
 
@@ -116,7 +116,7 @@ class AgentLoop:
             written = yield from self._writer.write(prompt, history, last.code if last and not is_closing else "")
         except MessageTooLong:
             if last is None:
-                raise           # the task itself does not fit: the error says what to do
+                raise           # the task itself does not fit: the error explains what to do
             lost = Final("", "clean_run", last.code, last.stdout) if is_closing else self._stopped("window", work)
             return lost, 0, 0
         outcome = self._outcome_of_explanation(work, last, written) if last and is_closing else self._outcome_of_reply(work, written)
@@ -180,7 +180,7 @@ class AgentLoop:
         if sandbox is None:
             return None
         yield Running(work.steps)
-        sandbox.reset()         # nothing that an earlier attempt left behind may make this program fail, or work
+        sandbox.reset()         # so that this program neither fails nor succeeds because of what an earlier attempt left behind
         is_interrupted = False
         with closing(sandbox.stream(code, self._options.run_timeout_s)) as events:
             for event in events:
@@ -195,7 +195,7 @@ class AgentLoop:
                     case StillRunning(seconds):
                         yield Waiting(0, seconds)
                     case _:
-                        pass        # Restarted: every program is whole
+                        pass        # Restarted: each program is complete in itself
         raise AssertionError("a run ends with its result")
 
     def _outcome_of_run(self, work: CurrentTask) -> Outcome | None:

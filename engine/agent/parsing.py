@@ -18,13 +18,13 @@ from .events import joined
 
 PYTHON = frozenset({"python", "py", "python3", "py3", "ipython"})
 OPENING = re.compile(r"^(?P<lead>[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n]*)$")
-# Behind words, only with a language: three backticks in the middle of a line are more often quoted than opened.
+# After other text in a line, only with a language: three backticks in the middle of a line are usually quoted, not a fence.
 OPENING_BEHIND_WORDS = re.compile(
     r"^(?P<words>[^`\n]*\S[^`\n]*?)(?P<fence>`{3,})[ \t]*(?P<info>(?:python|py|ipython)[23]?)[ \t]*$", re.IGNORECASE)
 # An untagged block needs such a line to be taken as a program: sample output rarely has one.
 STATEMENT = re.compile(
     r"^\s*(import \w|from \w[\w.]* import |def \w+\(|class \w+|for .+ in .+:|while .+:|if .+:|with .+:|try:|print\()", re.MULTILINE)
-# Results of earlier programs begin like this in the prompt; a model that writes it invents a result.
+# Results of earlier programs begin like this in the prompt; if a model writes it, it invents a result.
 IMITATED = re.compile(r"^It (?:printed|failed):[ \t]*$", re.MULTILINE)
 CLOSE_THOUGHT = re.compile(r"</(?:think|thinking|reasoning)>")
 
@@ -103,7 +103,7 @@ def _closing(lines: list[str], opened: int, fence: str) -> tuple[int, str] | Non
     """The line of the fence that closes a block, and the code before the fence on that line.
 
     The first candidate, or a later one if the program compiles only up to there: a program may contain fences itself, in a string
-    that it prints. Some models write a mark of their own behind the fence, or the fence behind the last line of code.
+    that it prints. Some models write a mark after the fence, or the fence after the last line of code.
     """
     mark = re.escape(fence[0])
     pattern = re.compile(rf"^(?P<code>(?:.*[^\s{mark}])?)[ \t]*{mark}{{{len(fence)},}}[ \t]*(?:</?[\w|]+>)?[ \t]*$")
@@ -186,7 +186,7 @@ def compiles(code: str) -> bool:
 
 
 def normalised(code: str) -> str:
-    """Equal for programs that differ only in comments, blank lines and spacing."""
+    """Return a text that is equal for programs that differ only in comments, blank lines and spacing."""
     tree = _tree(code)
     return re.sub(r"\s+", " ", code).strip() if tree is None else ast.unparse(tree)
 

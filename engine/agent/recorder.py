@@ -1,4 +1,4 @@
-"""Turns the events of a task into the run that pages show and the database keeps."""
+"""Turns the events of a task into the run that pages show and the database stores."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .events import (
 )
 from .parsing import parse
 
-MAX_CHARS = 200_000         # of output shown for one step; the sandbox has limits of its own
+MAX_CHARS = 200_000         # of output shown for one step; the sandbox has its own limits
 CUT = "\n…\n"
 
 
 class TaskRecorder:
     """Records the last task of `run`. One thread calls `record`, any thread `snapshot`.
 
-    `keep_file` stores a produced file and returns it as it is kept. `given_code` is a program that a person wrote and gets a
-    step of its own; with `is_approved` it is the program of the last step, which was waiting for approval.
+    `keep_file` stores a produced file and returns the stored one. `given_code` is a program that a person wrote and gets a
+    separate step; with `is_approved` it is the program of the last step, which was waiting for approval.
     """
 
     def __init__(self, run: AgentRun, keep_file: Callable[[FileProduced], KeptFile | None], given_code: str = "", *,
@@ -43,7 +43,7 @@ class TaskRecorder:
         self._step_started = time.monotonic()
 
     def snapshot(self) -> AgentRun:
-        """The run as it is now, with the seconds that its current step has taken so far."""
+        """Return the run as it is now, with the seconds that its current step has taken so far."""
         with self._lock:
             task, run = self._run.last, self._run
             if task.is_over or not task.steps or task.steps[-1].phase == "over":
@@ -68,7 +68,7 @@ class TaskRecorder:
                     self._run = _with_step(self._run, _step_after(task.steps[-1], event, kept))
 
     def fail(self, error: Exception) -> None:
-        """The task ended with an exception."""
+        """Record that the task ended with an exception."""
         with self._lock:
             steps = tuple(replace(step, phase="over") for step in self._run.last.steps)
             self._change(replace(self._run.last, state="failed", reason="error", detail=str(error), steps=steps))
@@ -111,6 +111,6 @@ def _step_after(step: Step, event: AgentEvent, kept: KeptFile | None) -> Step:
 
 
 def _appended(text: str, piece: str) -> str:
-    """With its middle left out once it is too long."""
+    """Return the joined text, without its middle if it is too long."""
     whole = text + piece
     return whole if len(whole) <= MAX_CHARS else whole[:MAX_CHARS // 2] + CUT + whole[-MAX_CHARS // 2 + len(CUT):]

@@ -1,7 +1,7 @@
 """The code agent for many visitors: each run has a thread while the agent works on it, and a sandbox session while it is in use.
 
-A page asks for a change (a task, a program to run, continuing), gets the run as it is now, and then follows it. It may leave at
-any time. Sandbox sessions of unused runs are closed; their files are kept and copied into the next one.
+A page requests a change (a task, a program to run, continuing), gets the run as it is now, and then follows it. It may stop
+following at any time. Sandbox sessions of unused runs are closed; their files are kept and copied into the next one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PUBLIC_RUN_S, LOCAL_RUN_S = 10.0, 60.0              # of one run of a program
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """How the agent is started on a task. `code`: a program that a person gave; `is_new`: a task that has no agent yet."""
+    """How a task is started. `code`: a program that a person gave; `is_new`: a task that has no agent yet."""
 
     begin: Begin
     code: str = ""
@@ -42,7 +42,7 @@ class _Beginning:
 
 
 class AgentSessions:
-    """Safe to use from many threads. Methods about one run raise RunNotFound, all of them StorageError."""
+    """Safe to use from many threads. Methods about one run raise RunNotFound; all methods raise StorageError."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -52,42 +52,42 @@ class AgentSessions:
 
     @property
     def sandbox(self) -> TierReport | None:
-        """The tier in which programs run here; None if there is none. The first call of a process may take 2 s."""
+        """Return the tier in which programs run here; None if there is none. The first call in a process may take 2 s."""
         return best_sandbox(is_public=self._engine.settings.is_public)
 
     @property
     def options(self) -> AgentOptions:
-        """The defaults here: a program may take a minute on one's own machine, 10 seconds on a public page."""
+        """Return the default options: a program may take a minute on a private page, 10 seconds on a public one."""
         return AgentOptions(run_timeout_s=PUBLIC_RUN_S if self._engine.settings.is_public else LOCAL_RUN_S)
 
     # --- reading ---
 
     def list(self, owner: str) -> tuple[AgentRun, ...]:
-        """Newest first, without their tasks."""
+        """Return the runs, newest first, without their tasks."""
         return self._store.list(owner)
 
     def get(self, owner: str, run_id: str) -> AgentRun:
-        """The run as it is now, also while the agent works on it."""
+        """Return the run as it is now, also while the agent works on it."""
         for task in self._working(owner, run_id):
             return task.snapshot()
         return self._store.get(owner, run_id)
 
     def folder(self, run_id: str) -> Path:
-        """Where the run's files are kept; it may not exist yet."""
+        """Return the folder of the run's files; it may not exist yet."""
         return self._store.folder(run_id)
 
     def is_working(self, run_id: str) -> bool:
         return run_id in self._tasks
 
     def follow(self, owner: str, run_id: str) -> Generator[AgentRun, None, None]:
-        """Snapshots of a run, one every FOLLOW_S seconds, until the agent has ended its work. Empty if it does not work on it."""
+        """Yield snapshots of a run, one every FOLLOW_S seconds, until the agent has ended its work. Nothing if no work is in progress."""
         for task in self._working(owner, run_id):
             yield from task.follow(FOLLOW_S, FOLLOW_S)
 
     # --- starting ---
 
     def start(self, owner: str, run_id: str | None, task: str, files: Sequence[Path] = (), options: AgentOptions | None = None) -> AgentRun:
-        """Begin a task, in a new run or after the tasks of one. Raises InvalidRequest, AttachmentRefused, EngineBusy."""
+        """Start a task, in a new run or after the tasks of an existing one. Raises InvalidRequest, AttachmentRefused, EngineBusy."""
         _require_valid(task, files)
         run = self._store.get(owner, run_id) if run_id else None
         self._require_room(owner, run.id if run else "")
@@ -99,7 +99,7 @@ class AgentSessions:
             sources = [self.folder(run.id) / file.name for file in kept]
             return self._begin(owner, run, options, _Beginning(lambda agent, stop: agent.stream(new.text, sources, stop=stop), is_new=True))
         except EngineError:
-            if not run_id:      # nothing has begun: leave no run behind that seems to be at work
+            if not run_id:      # nothing was started: do not leave a run behind that seems to be in progress
                 self._store.delete(owner, run.id)
             raise
 
@@ -115,7 +115,7 @@ class AgentSessions:
         return self._begin(owner, run, options, _Beginning(lambda agent, stop: agent.run(code, max_repairs, stop=stop), code=code))
 
     def resume(self, owner: str, run_id: str, options: AgentOptions | None = None) -> AgentRun:
-        """Continue a task that stopped before its end; from its beginning if its agent is gone. Raises EngineBusy."""
+        """Continue a task that stopped before its end; from its beginning if its agent no longer exists. Raises EngineBusy."""
         run = self._store.get(owner, run_id)
         self._require_room(owner, run.id)
         if not self._workspaces.has_agent(run.id):
@@ -125,7 +125,7 @@ class AgentSessions:
     # --- ending ---
 
     def stop(self, owner: str, run_id: str) -> None:
-        """End tokens and program within a second. What was written stays."""
+        """Stop generation and the program within a second. The text so far is kept."""
         for task in self._working(owner, run_id):
             task.stop.set()
 
@@ -140,14 +140,14 @@ class AgentSessions:
         self._store.delete(owner, run_id)
 
     def close(self, timeout_s: float = 3.0) -> None:
-        """Stop and save everything, for the end of the process."""
+        """Stop and save everything at the end of the process."""
         self._tasks.close(timeout_s)
         self._workspaces.close()
 
-    # --- inside ---
+    # --- internal ---
 
     def _working(self, owner: str, run_id: str) -> tuple[BackgroundTask[AgentRun], ...]:
-        """The task at work on a run of this owner; empty if there is none."""
+        """Return the task in progress on a run of this owner; empty if there is none."""
         return tuple(task for task in self._tasks.get(run_id) if task.owner == owner)
 
     def _begin(self, owner: str, run: AgentRun, options: AgentOptions | None, beginning: _Beginning) -> AgentRun:

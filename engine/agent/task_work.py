@@ -1,4 +1,4 @@
-"""Work on one task of a run: opens its sandbox session, makes its agent, records events and saves them every second."""
+"""Works on one task of a run: opens its sandbox session, creates its agent, records events and saves them every second."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Begin = Callable[[CodeAgent, StopSignal], Generator[AgentEvent, None, None]]
 
 
 class TaskWork:
-    """`is_new`: a new task gets a new agent, since another model may be loaded by now."""
+    """`is_new`: a new task gets a new agent, since another model may have been loaded meanwhile."""
 
     def __init__(self, engine: Engine, store: AgentRunStore, workspaces: Workspaces, run: AgentRun, recorder: TaskRecorder,
                  options: AgentOptions, *, is_new: bool) -> None:
@@ -38,7 +38,7 @@ class TaskWork:
         self._workspace = workspaces.of(run.id)
 
     def as_task(self, owner: str, begin: Begin) -> BackgroundTask[AgentRun]:
-        """The background task that does the work, not started yet. `begin` sets the agent to work."""
+        """Return the background task that does the work, not yet started. `begin` starts the agent."""
         stop = StopSignal()
         task: BackgroundTask[AgentRun] = BackgroundTask(
             lambda: self._work(begin, stop, task.changed), self._recorder.snapshot, stop=stop, owner=owner, name="agent")
@@ -54,7 +54,7 @@ class TaskWork:
                     if time.monotonic() - saved >= SAVE_S:
                         self._save()
                         saved = time.monotonic()
-        except Exception as error:      # shown to the person and kept in the database
+        except Exception as error:      # shown to the user and stored in the database
             if not isinstance(error, EngineError):
                 log.exception("A task of the agent failed unexpectedly")
                 error = GenerationFailed("something unexpected happened; the log of the server says what.")
@@ -66,7 +66,7 @@ class TaskWork:
     def _save(self) -> None:
         try:
             self._store.save(self._recorder.snapshot())
-        except StorageError as error:       # what is shown stays; the next save may succeed
+        except StorageError as error:       # the page still shows the run; the next save may succeed
             log.error("%s", error)
 
     def _agent(self) -> CodeAgent:
@@ -81,7 +81,7 @@ class TaskWork:
         return workspace.agent
 
     def _open_sandbox(self) -> None:
-        """With the run's files in it. Without a sandbox the program is still written, and the last event says why it was not run."""
+        """Open a session with the run's files. Without a sandbox a program is still written, and the last event says why it was not run."""
         self._workspaces.make_room()
         try:
             sandbox = open_sandbox(is_public=self._engine.settings.is_public)
@@ -106,7 +106,7 @@ def _window(engine: Engine) -> Window:
 
 
 def _exchanges(tasks: Sequence[Task]) -> list[Exchange]:
-    """The history of a run that another process worked on."""
+    """Return the history of a run that another process worked on."""
     past = []
     for task in tasks:
         step = task.last_program

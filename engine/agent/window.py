@@ -18,7 +18,7 @@ BYTES_PER_TOKEN = 3         # of code in UTF-8: 3.1 with the built-in model's to
 
 @runtime_checkable
 class TokenCounter(Protocol):
-    """What a provider may offer besides `chat`, so that its window need not be guessed."""
+    """Optional methods of a provider besides `chat`, with which its window need not be guessed."""
 
     @property
     def window_tokens(self) -> int: ...
@@ -46,7 +46,7 @@ class Window:
         return sum(self.count(message.content) + MARKS_TOKENS for message in messages)
 
     def learned(self, messages: Sequence[Message], refusal: MessageTooLong) -> Window:
-        """The window that a refusal reports, with the count scaled to the model's own."""
+        """Return the window that a refusal reports, with the estimated count scaled to the model's own."""
         scale = max(1.0, refusal.tokens / max(1, self.size(messages)))
         count = self.count
         return Window(refusal.window_tokens, lambda text: math.ceil(count(text) * scale), True)

@@ -1,6 +1,6 @@
-"""What a run keeps in memory between two of its tasks: its agent and its sandbox session.
+"""What a run keeps in memory between its tasks: its agent and its sandbox session.
 
-Sessions that have not been used for a while are closed. The run's files are kept elsewhere, and copied into its next session.
+Sessions that have not been used for a while are closed. The run's files are stored separately and copied into its next session.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Workspace:
 
 
 class Workspaces:
-    """By run. Safe to use from many threads; `is_working` tells which runs must not be closed."""
+    """Workspaces by run. Safe to use from many threads; `is_working` returns whether a run is in progress and must not be closed."""
 
     def __init__(self, is_working: Callable[[str], bool]) -> None:
         self._is_working = is_working
@@ -39,7 +39,7 @@ class Workspaces:
         self._workspaces: dict[str, Workspace] = {}
 
     def of(self, run_id: str) -> Workspace:
-        """The run's workspace; an empty one if it has none."""
+        """Return the run's workspace; an empty one if it has none."""
         with self._lock:
             return self._workspaces.setdefault(run_id, Workspace())
 
@@ -49,7 +49,7 @@ class Workspaces:
         return workspace is not None and workspace.agent is not None
 
     def make_room(self) -> None:
-        """Before a session is opened: close idle ones and, at MAX_SESSIONS, the one that has been unused longest."""
+        """Close idle sessions before a new one is opened and, at MAX_SESSIONS, the one that has been unused longest."""
         self.close_idle()
         with self._lock:
             unused = sorted((workspace.last_used, run_id) for run_id, workspace in self._workspaces.items()

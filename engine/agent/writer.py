@@ -39,13 +39,13 @@ class _Call:
 
 
 class Writer:
-    """Calls one provider, and remembers the window size that a refusal reports."""
+    """Calls one provider, and stores the window size that a refusal reports."""
 
     def __init__(self, provider: ChatProvider, options: GenerationOptions, window: Window, stop: StopSignal) -> None:
         self.provider, self.options, self.window, self._stop = provider, options, window, stop
 
     def write(self, prompt: PromptText, history: Sequence[Exchange], program: str = "") -> Generator[AgentEvent, None, WrittenReply]:
-        """`program`: one that the reply will be about as long as. Raises EngineError as the provider does."""
+        """Generate a reply. `program`: a program about as long as the expected reply. Raises EngineError as the provider does."""
         messages = self._messages(prompt, history, program)
         try:
             first = yield from self._call(messages)

@@ -1,4 +1,4 @@
-"""The models on this disk, in the client library's own cache: its layout, its contents, and deletion.
+"""The client library's own cache of models on this disk: its layout, its contents, and deletion.
 
     models--owner--name/blobs/HASH              contents; HASH.incomplete: a download to resume
     models--owner--name/snapshots/COMMIT/FILE   links to blobs, created when all of them are complete
@@ -40,7 +40,7 @@ class StoredModel:
 
 
 def checked_repo(repo: str) -> str:
-    """`repo` itself. Raises InvalidRequest unless it is owner/name by the hub's rules, which exclude "..": it becomes a path."""
+    """Return `repo`. Raises InvalidRequest unless it is owner/name by the hub's rules, which exclude "..", since it becomes a path."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -54,7 +54,7 @@ def checked_repo(repo: str) -> str:
 
 
 def checked_revision(revision: str | None) -> str:
-    """`revision`, or "main". Raises InvalidRequest unless git would take it as a name."""
+    """Return `revision`, or "main". Raises InvalidRequest unless git would accept it as a name."""
     name = revision or "main"
     if not re.fullmatch(r"\w[\w.\-/]{0,199}", name, re.ASCII) or ".." in name or "//" in name or name.endswith((".", "/", ".lock")):
         raise InvalidRequest("revision", name, "a branch, a tag or a commit")
@@ -75,7 +75,7 @@ class HubCache:
         return self.folder(repo) / "snapshots" / sha
 
     def complete(self, repo: str, revision: str | None) -> Path | None:
-        """The snapshot of a revision, if it has its configuration and all its weights."""
+        """Return the snapshot of a revision, if it has its configuration and all its weights."""
         name = checked_revision(revision)
         ref = self.folder(repo) / "refs" / name
         sha = ref.read_text().strip() if ref.is_file() else name
@@ -88,7 +88,7 @@ class HubCache:
         if pointer.exists():
             return
         pointer.parent.mkdir(parents=True, exist_ok=True)
-        pointer.unlink(missing_ok=True)     # a link to a blob that is gone
+        pointer.unlink(missing_ok=True)     # a link to a blob that no longer exists
         try:
             pointer.symlink_to(os.path.relpath(blob, pointer.parent))
         except OSError:
@@ -105,7 +105,7 @@ class HubCache:
 
     @contextmanager
     def owned(self, repo: str) -> Iterator[bool]:
-        """Lock a model's files, if no other thread or process holds the lock; yields whether it is ours."""
+        """Lock a model's files unless another thread or process holds the lock; yields whether the lock was taken."""
         path = self.root / ".locks" / self.folder(repo).name / "download.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
@@ -120,7 +120,7 @@ class HubCache:
             lock.release()
 
     def on_disk(self) -> tuple[StoredModel, ...]:
-        """Every model of the cache, last used first. (scan_cache_dir leaves out incomplete downloads.)"""
+        """Return every model of the cache, last used first. (scan_cache_dir leaves out incomplete downloads.)"""
         folders = self.root.glob(f"{PREFIX}*--*") if self.root.is_dir() else ()
         found = (_stored(folder) for folder in folders if folder.is_dir() and not folder.is_symlink())
         return tuple(sorted((model for model in found if model), key=lambda model: -model.last_used))
@@ -160,7 +160,7 @@ def _stored(folder: Path) -> StoredModel | None:
     snapshots = sorted((path for path in (folder / "snapshots").glob("*") if path.is_dir()), key=lambda path: path.stat().st_mtime)
     size = sum(stat.st_size for stat in blobs) + sum(_size_bytes(path) for path in snapshots)
     if not size:
-        return None     # refused before the first byte
+        return None     # refused before the first byte was downloaded
     newest = next((path for path in reversed(snapshots) if is_complete(path)), snapshots[-1] if snapshots else None)
     return StoredModel(
         repo=folder.name.removeprefix(PREFIX).replace("--", "/", 1), sha=newest.name if newest else "",
@@ -171,7 +171,7 @@ def _stored(folder: Path) -> StoredModel | None:
 
 
 def _size_bytes(folder: Path) -> int:
-    """Bytes of the files in a folder, links not counted."""
+    """Return the bytes of the files in a folder, without links."""
     total = 0
     for path in folder.rglob("*") if folder.is_dir() else ():
         with suppress(OSError):     # deleted meanwhile

@@ -1,7 +1,7 @@
-"""Requests to the model hub: one address, one token, and every failure as an EngineError.
+"""Sends requests to the model hub, with one address and one token, and raises every failure as an EngineError.
 
-Errors of the client library hold the request, and the request holds the token. So they are not even kept as the cause of ours:
-their type or HTTP status is in the text instead.
+Errors of the client library contain the request, and the request contains the token. So they are not even kept as the cause of
+ours; the message has their type or HTTP status instead.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Element = TypeVar("Element")
-LONGEST_WAIT_S = 30.0       # the longest rate limit that is waited for
-TICK_S = 0.1                # the longest delay of a stop
+LONGEST_WAIT_S = 30.0       # a longer rate limit is raised instead of waited for
+TICK_S = 0.1                # the longest time until a stop takes effect
 UNKNOWN_WAIT_S = 300.0      # the hub counts requests in windows of five minutes
 
 
@@ -49,7 +49,7 @@ def is_offline() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class HubClient:
-    """`token`: None for the login of this machine, an empty one for no login. `timeout_s`: the longest silence of the hub."""
+    """`token`: None for the login of this machine, an empty one for no login. `timeout_s`: the longest time without data from the hub."""
 
     endpoint: str
     token: Secret | None
@@ -61,11 +61,11 @@ class HubClient:
         return str(hf_hub_url(repo, path, revision=sha, endpoint=self.endpoint))
 
     def json(self, path: str, subject: str, params: dict[str, Any] | None = None) -> Any:
-        """The response of the API to `path`. `subject`: what an error is about. Raises what `get` raises."""
+        """Return the API's response to `path`. `subject`: what an error is about. Raises what `get` raises."""
         return self.get(f"{self.endpoint}{path}", subject, lambda response: decoded(response.read(), subject), params=params)
 
     def page(self, url: str, subject: str, params: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-        """One page of a list, and the address of the next one: always on this endpoint, so that no other host gets the token.
+        """Return one page of a list, and the address of the next one: always on this endpoint, so that no other host gets the token.
 
         (HfApi.list_models follows any address, and has no time-out.) Raises what `get` raises.
         """
@@ -79,12 +79,12 @@ class HubClient:
         return self.get(url, subject, read, params=params or None)
 
     def read_start(self, url: str, subject: str, num_bytes: int, start: int = 0) -> bytes:
-        """At most `num_bytes` bytes of a file from `start` on; no more is read even if the hub sends more.
+        """Return at most `num_bytes` bytes of a file from `start` on; no more is read even if the hub sends more.
 
         Raises what `get` raises.
         """
         def read(response: Response) -> bytes:
-            skipped = start if response.status_code == 200 else 0       # the range was ignored
+            skipped = start if response.status_code == 200 else 0       # the hub ignored the range
             received = bytearray()
             for chunk in response.iter_bytes():
                 received += chunk
@@ -95,7 +95,7 @@ class HubClient:
         return self.get(url, subject, read, byte_range=f"bytes={start}-{start + num_bytes - 1}")
 
     def model_info(self, repo: str, revision: str | None, *, has_sizes: bool = True) -> ModelInfo:
-        """What the hub lists of a model. `has_sizes`: with the size and the hash of each file. Raises what `get` raises."""
+        """Return what the hub lists about a model. `has_sizes`: with the size and the hash of each file. Raises what `get` raises."""
         from huggingface_hub import HfApi
 
         api = HfApi(self.endpoint, token=self._token(repo))
@@ -109,7 +109,7 @@ class HubClient:
 
     def get(self, url: str, subject: str, use: Callable[[Response], Result], *, params: dict[str, Any] | None = None,
             byte_range: str = "") -> Result:
-        """What `use` makes of the response while it arrives. Waits once if a rate limit ends soon.
+        """Return the result of `use`, which reads the response while it arrives. Waits once if a rate limit ends soon.
 
         Raises HubUnreachable (also as HubOffline and RateLimited), ModelNotFound, ModelAccessDenied, TokenRejected,
         UnsupportedModel for a disabled model, and what `use` raises.
@@ -136,7 +136,7 @@ class HubClient:
         return result
 
     def _once(self, subject: str, call: Callable[[], Result]) -> Result | LoadError:
-        """The result, or the error to raise: raised here, it would keep the library's error as its context."""
+        """Return the result, or the error to raise: if raised here, it would keep the library's error as its context."""
         import httpx2
         from huggingface_hub import errors
 
@@ -170,18 +170,18 @@ class HubClient:
         return RateLimited(subject, _retry_after_s(response.headers)) if status == 429 else HubUnreachable(subject, f"HTTP {status}")
 
     def _token(self, subject: str) -> str | bool | None:
-        """As the client library takes it: False for none. Raises TokenRejected."""
+        """Return the token for the client library, False for none. Raises TokenRejected."""
         if self.token is None:
             return None
         text = self.token.reveal().strip()
-        if text and not re.fullmatch("[!-~]{1,500}", text):     # no header can hold it, and the error would quote it
+        if text and not re.fullmatch("[!-~]{1,500}", text):     # it cannot be sent in a header, and the error would quote it
             raise TokenRejected(subject)
         return text or False
 
 
 def in_background(work: Callable[[Callable[[Element], bool]], None], idle: Element, subject: str,
                   stop: threading.Event) -> Generator[Element, None, None]:
-    """What `work` puts, from a thread of its own, so that a stop takes effect while the network is silent.
+    """Yield what `work` puts, which runs in a separate thread so that a stop takes effect while no data arrives.
 
     The queue is bounded, unlike that of background.in_thread: a slow disk must slow the network down. Yields `idle` after every
     TICK_S of silence. Raises DownloadStopped and what `work` raises.
@@ -224,7 +224,7 @@ def in_background(work: Callable[[Callable[[Element], bool]], None], idle: Eleme
 
 
 def stoppable(stop: threading.Event, subject: str, call: Callable[[], Element]) -> Element:
-    """The result of a call that may block. Raises DownloadStopped if the stop comes first."""
+    """Return the result of a call that may block. Raises DownloadStopped if the stop comes first."""
     def work(put: Callable[[Element | None], bool]) -> None:
         put(call())
 
@@ -232,7 +232,7 @@ def stoppable(stop: threading.Event, subject: str, call: Callable[[], Element]) 
 
 
 def decoded(content: bytes, subject: str) -> Any:
-    """Raises HubUnreachable for anything but JSON, such as the page of a captive portal or a proxy."""
+    """Parse JSON. Raises HubUnreachable for anything else, such as the page of a captive portal or a proxy."""
     try:
         return json.loads(content)
     except ValueError:

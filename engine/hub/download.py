@@ -1,6 +1,6 @@
 """Downloads that can be stopped at any moment and resumed later, even after the program was killed.
 
-The client library keeps nothing of an incomplete file. So the bytes come through its session but are written here, to
+The client library does not keep incomplete files. So the bytes come through its session but are written here, to
 HASH.incomplete in its own cache, and renamed when the file is complete. The snapshot appears as the last step.
 """
 
@@ -38,14 +38,14 @@ class Digest(Protocol):
 
 
 def download(client: HubClient, cache: HubCache, repo: str, revision: str | None, on_progress: OnProgress, stop: threading.Event) -> Path:
-    """The folder of a snapshot with every needed file. Blocks; ends within a fraction of a second once `stop` is set.
+    """Download every needed file and return the snapshot's folder. Blocks; ends within a fraction of a second once `stop` is set.
 
     Raises DownloadStopped, DiskFull, DownloadBroken, UnsupportedModel, InvalidRequest, and what the client raises.
     """
     branch = checked_revision(revision)
     with _alone(cache, repo, stop):
         found = stoppable(stop, repo, lambda: fetch_repository(client, repo, revision))
-        # A renamed model is stored under the name that was asked for: without a network it is found by that name.
+        # A renamed model is stored under the requested name, by which it is found without a network.
         return _Download(client, cache, repo, found, on_progress, stop).run(branch)
 
 
@@ -70,7 +70,7 @@ class _Download:
         return self._cache.snapshot(self._repo, self._found.sha)
 
     def _files(self) -> tuple[HubFile, ...]:
-        """The needed files; fetches the index of the shards to know them. Raises UnsupportedModel."""
+        """Return the needed files, for which the index of the shards is fetched. Raises UnsupportedModel."""
         names: frozenset[str] = frozenset()
         if self._found.is_sharded:
             index = next(file for file in self._found.files if file.path == WEIGHTS_INDEX)
@@ -93,7 +93,7 @@ class _Download:
         return DownloadBroken(self._repo, self._meter.file or "its folder", f"the disk refuses it ({error.strerror})")
 
     def _place(self, file: HubFile) -> Path:
-        """Where the file is or will be: its blob, or its place in the snapshot if blobs cannot be linked."""
+        """Return the path of the file: its blob, or its path in the snapshot if blobs cannot be linked."""
         pointer = self._cache.snapshot(self._repo, self._found.sha) / file.path
         return pointer if pointer.is_file() and not pointer.is_symlink() else self._cache.blob(self._repo, file.etag)
 
@@ -104,7 +104,7 @@ class _Download:
         return min(_size(_partial(place)), file.size_bytes)
 
     def _fetch(self, file: HubFile) -> Path:
-        """The complete file on disk."""
+        """Return the path of the complete file; download it if it is not on disk."""
         if not re.fullmatch("[0-9a-f]{40,64}", file.etag):
             raise HubUnreachable(self._repo, f"it lists {file.path} without its hash")
         place = self._place(file)
@@ -122,7 +122,7 @@ class _Download:
         return place
 
     def _receive(self, partial: Path, file: HubFile) -> Digest:
-        """Append what is missing, and hash everything. Reconnects as long as each connection brings new bytes."""
+        """Append the missing bytes, and hash the whole file. Reconnects as long as each connection brings new bytes."""
         if _size(partial) > file.size_bytes:
             partial.unlink()
         digest, failures = self._begin(partial), 0
@@ -158,7 +158,7 @@ class _Download:
                 self._meter.add(len(chunk))
 
     def _arriving(self, file: HubFile, have: int) -> Generator[bytes, None, None]:
-        """The bytes of a file from `have` on, with empty ones during silence.
+        """Yield the bytes of a file from `have` on, and empty ones while none arrive.
 
         Raises DownloadBroken if the connection breaks or the size is not the listed one, and what the client raises.
         """
@@ -173,7 +173,7 @@ class _Download:
 
 
 def _pour(response: Response, file: HubFile, have: int, put: Callable[[bytes], bool]) -> str:
-    """Put the missing bytes of the file; returns why that failed, or ""."""
+    """Put the missing bytes of the file into the queue; returns why that failed, or ""."""
     import httpx2
 
     position = have if response.status_code == 206 else 0       # 200: the hub ignored the range
@@ -185,7 +185,7 @@ def _pour(response: Response, file: HubFile, have: int, put: Callable[[bytes], b
             missing = chunk[max(0, have - position):]
             position += len(chunk)
             if missing and not put(missing):
-                return ""       # the reader has left
+                return ""       # the reader has stopped
     except httpx2.HTTPError as error:
         return f"the connection broke off ({type(error).__name__})"
     return "" if position >= file.size_bytes else "the hub ended it too early"
@@ -193,7 +193,7 @@ def _pour(response: Response, file: HubFile, have: int, put: Callable[[bytes], b
 
 @contextmanager
 def _alone(cache: HubCache, repo: str, stop: threading.Event) -> Iterator[None]:
-    """One download of a model at a time: a second one waits, then finds all files complete."""
+    """Allow one download of a model at a time: a second one waits, then finds all files complete."""
     try:
         while True:
             with cache.owned(repo) as is_ours:

@@ -1,6 +1,6 @@
 """The model hub: search it, describe and download a model, list and delete what is on disk.
 
-Every call takes the caller's token and keeps it no longer than the call. Nothing here runs code from a repository.
+Every call takes the caller's token and does not keep it after the call. Nothing here runs code from a repository.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Sort = Literal["downloads", "likes", "trending", "date"]
 SORT_KEYS: dict[Sort, str] = {"downloads": "downloads", "likes": "likes", "trending": "trendingScore", "date": "lastModified"}
 PAGE_MODELS = 20
 MOST_PAGES = 50             # the hub's pages have cursors, not numbers: page 50 requests all pages before it
-MOST_HUB_PAGES = 10           # of the hub's pages, for one of ours
+MOST_HUB_PAGES = 10           # pages of the hub that are read for one page here
 EXPAND = ["downloads", "likes", "lastModified", "gated", "safetensors", "tags"]
 THE_LIST = "The list of models"
 HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
@@ -37,7 +37,7 @@ NOT_OWNERS = ("api", "buckets", "collections", "datasets", "docs", "kernels", "m
 
 @dataclass(frozen=True, slots=True)
 class HubQuery:
-    """`licence`: as the hub tags it ("apache-2.0"). `gated`: None for both kinds. `page`: from 0."""
+    """`licence`: the hub's tag ("apache-2.0"). `gated`: None for both kinds. `page`: from 0."""
 
     text: str = ""
     task: str = "text-generation"
@@ -70,13 +70,13 @@ class HubPage:
 
 
 class Hub:
-    """`hub_endpoint`: default the client library's (HF_ENDPOINT). `timeout_s`: the longest silence of the hub."""
+    """`hub_endpoint`: by default that of the client library (HF_ENDPOINT). `timeout_s`: the longest time without data from the hub."""
 
     def __init__(self, settings: Settings, hub_endpoint: str = "", timeout_s: float | None = None) -> None:
         self._settings, self._endpoint, self._timeout_s = settings, hub_endpoint.rstrip("/"), timeout_s
 
     def search(self, query: HubQuery, token: Secret | None = None) -> HubPage:
-        """Models with safetensors weights, PAGE_MODELS a page.
+        """Search models with safetensors weights, PAGE_MODELS per page.
 
         Raises InvalidRequest, HubUnreachable (also as HubOffline and RateLimited) and TokenRejected.
         """
@@ -90,7 +90,7 @@ class Hub:
         return HubPage(tuple(models[first:first + PAGE_MODELS]), len(models) > first + PAGE_MODELS and query.page < MOST_PAGES - 1)
 
     def describe(self, repo: str, revision: str | None = None, token: Secret | None = None) -> HubListing:
-        """Files, licence, card and shape, without downloading weights.
+        """Return files, licence, card and shape of a model, without downloading weights.
 
         Raises InvalidRequest, ModelNotFound, ModelAccessDenied, TokenRejected and HubUnreachable (also as HubOffline and RateLimited).
         """
@@ -98,7 +98,7 @@ class Hub:
 
     def download(self, repo: str, revision: str | None, on_progress: OnProgress, stop: threading.Event,
                  token: Secret | None = None) -> Path:
-        """The folder with everything needed to load the model, named by its commit. Blocks.
+        """Download everything needed to load the model and return its folder, named by the commit. Blocks.
 
         Once `stop` is set it ends within a fraction of a second; the next call resumes from there. Offline, the copy on disk is used.
         Raises DownloadStopped, DownloadBroken, DiskFull, UnsupportedModel and what `describe` raises.
@@ -108,11 +108,11 @@ class Hub:
         return download.download(self._online(token, repo), self._cache(), repo, revision, on_progress, stop)
 
     def stored(self, repo: str, revision: str | None = None) -> Path | None:
-        """The folder of a model that is complete on disk, without asking the hub. Raises InvalidRequest."""
+        """Return the folder of a model that is complete on disk, without a request to the hub. Raises InvalidRequest."""
         return self._cache().complete(repo, revision)
 
     def on_disk(self) -> tuple[StoredModel, ...]:
-        """Every complete or incomplete download, last used first."""
+        """Return every complete or incomplete download, last used first."""
         return self._cache().on_disk()
 
     def delete(self, repo: str) -> int:
@@ -128,7 +128,7 @@ class Hub:
         return HubClient(self._endpoint or str(constants.ENDPOINT), self._token(token), timeout_s)
 
     def _token(self, token: Secret | None) -> Secret | None:
-        """The caller's token; without one the configured one, or the login of this machine, but neither on a public page."""
+        """Return the caller's token; without one, the configured token or the login of this machine, but neither on a public page."""
         if token or self._settings.is_public:
             return token or Secret("")
         return self._settings.hf_token or None
@@ -140,7 +140,7 @@ class Hub:
 
 
 def parse_model_name(text: str, endpoint: str = "") -> str:
-    """owner/name from what was typed or pasted: the name itself, or the address of any page of the model.
+    """Return owner/name from typed or pasted text: the name itself, or the address of any page of the model.
 
     Raises InvalidRequest with the text.
     """
@@ -161,7 +161,7 @@ def _name_in(typed: str, endpoint: str) -> str:
 
 
 def _params(query: HubQuery) -> dict[str, Any]:
-    """The query as the hub's API reads it. Raises InvalidRequest."""
+    """Return the query as parameters of the hub's API. Raises InvalidRequest."""
     if not 0 <= query.page < MOST_PAGES:
         raise InvalidRequest("page", query.page, f"between 0 and {MOST_PAGES - 1}")
     if query.sort not in SORT_KEYS:
@@ -175,7 +175,7 @@ def _params(query: HubQuery) -> dict[str, Any]:
 
 
 def _whole_billions(query: HubQuery) -> str:
-    """The hub's own size filter in whole billions, rounded outwards; `_has_size` does the rest."""
+    """Return the hub's size filter, which takes whole billions, rounded outwards; `_has_size` filters exactly."""
     least = [f"min:{query.min_parameters // 10**9}B"] if query.min_parameters else []
     most = [f"max:{-(-query.max_parameters // 10**9)}B"] if query.max_parameters else []
     return ",".join(least + most)
@@ -188,7 +188,7 @@ def _has_size(model: HubModel, query: HubQuery) -> bool:
 
 
 def _listed(client: HubClient, params: dict[str, Any]) -> Iterator[HubModel]:
-    """Models in the hub's order, from as many of its pages as are read."""
+    """Yield models in the hub's order; its pages are requested as they are needed."""
     url: str | None = f"{client.endpoint}/api/models"
     for _ in range(MOST_HUB_PAGES):
         if url is None:

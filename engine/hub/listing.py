@@ -1,4 +1,4 @@
-"""What the hub lists about one model: files, licence, card, and its shape from headers read with range requests."""
+"""Describes one model on the hub: files, licence, card, and its shape from headers read with range requests."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class HubListing:
 
 
 def describe(client: HubClient, repo: str, revision: str | None = None) -> HubListing:
-    """Everything known without downloading weights. Raises InvalidRequest and what the client raises."""
+    """Return everything known without downloading weights. Raises InvalidRequest and what the client raises."""
     found = fetch_repository(client, repo, revision)
     config, names, has_access = _config(client, found)
     needed = {file.path: file for file in found.needed(names)}
@@ -78,7 +78,7 @@ def _read(client: HubClient, found: Repository, path: str, num_bytes: int = HEAD
 
 
 def _config(client: HubClient, found: Repository) -> tuple[dict[str, Any], frozenset[str], bool]:
-    """config.json, the names of the shards, and whether files may be read at all."""
+    """Return config.json, the names of the shards, and whether files may be read at all."""
     try:
         config = decoded(_read(client, found, "config.json"), found.repo) if "config.json" in found.paths else {}
         names = shard_names(_read(client, found, WEIGHTS_INDEX)) if found.is_sharded else frozenset()
@@ -88,7 +88,7 @@ def _config(client: HubClient, found: Repository) -> tuple[dict[str, Any], froze
 
 
 def _shape(client: HubClient, found: Repository, config: dict[str, Any], needed: Iterable[str]) -> tuple[ModelShape | None, str]:
-    """The shape, or the reason why there is none. One small request per weight file, eight at a time."""
+    """Return the shape, or the reason why there is none. One small request per weight file, eight at a time."""
     names = sorted(path for path in needed if path.endswith(".safetensors"))
     try:
         full = parse_config(config, found.repo).to_dict()
@@ -100,7 +100,7 @@ def _shape(client: HubClient, found: Repository, config: dict[str, Any], needed:
 
 
 def read_header(client: HubClient, found: Repository, path: str) -> list[Tensor]:
-    """The tensors of one weight file on the hub, from its header: 8 bytes of length, then JSON.
+    """Return the tensors of one weight file on the hub, from its header: 8 bytes of length, then JSON.
 
     HfApi.parse_safetensors_file_metadata does the same, but reads the whole file where a server ignores ranges.
     Raises UnsupportedModel if it is not a safetensors file, and what the client raises.
@@ -120,7 +120,7 @@ def read_header(client: HubClient, found: Repository, path: str) -> list[Tensor]
 
 
 def _licence(client: HubClient, found: Repository) -> tuple[str, str]:
-    """Its name, and the page where one reads and accepts it."""
+    """Return the licence's name, and the page on which it is shown and accepted."""
     card = found.info.card_data
     name = card.get("license_name") or card.get("license") if card else None
     tagged = (tag.removeprefix("license:") for tag in found.info.tags or () if tag.startswith("license:"))
@@ -151,7 +151,7 @@ def _has_chat_template(client: HubClient, found: Repository, has_access: bool) -
 
 
 def _safetensors_revision(client: HubClient, found: Repository) -> str | None:
-    """A branch or pull request with the safetensors weights that this revision lacks. (HfApi.list_repo_refs has no time-out.)"""
+    """Return a branch or pull request with the safetensors weights that this revision lacks. (HfApi.list_repo_refs has no time-out.)"""
     refs = client.json(f"/api/models/{found.repo}/refs", found.repo, {"include_prs": 1})
     names = [str(ref["name"]) for ref in refs.get("branches", ())] + [str(ref["ref"]) for ref in refs.get("pullRequests") or ()]
     for name in [name for name in names if name != "main"][:MOST_REFS]:

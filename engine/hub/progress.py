@@ -13,7 +13,7 @@ SPEED_WINDOW_S = 5.0        # speed is the mean over this period
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:
-    """`done_bytes` includes what was on disk before; the speed does not. `seconds_left`: None until there is a speed."""
+    """`done_bytes` includes bytes that were on disk before; the speed does not. `seconds_left`: None until the speed is known."""
 
     done_bytes: int
     total_bytes: int

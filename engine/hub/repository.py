@@ -1,4 +1,4 @@
-"""One revision of a model on the hub: its files, and which of them loading needs."""
+"""One revision of a model on the hub: its files, and which of them are needed to load it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """`repo`: its present name, after any renaming."""
+    """`repo`: its current name, after any renaming."""
 
     repo: str
     sha: str
@@ -48,7 +48,7 @@ class Repository:
         return WEIGHTS not in self.paths and WEIGHTS_INDEX in self.paths
 
     def needed(self, shard_names: Iterable[str]) -> tuple[HubFile, ...]:
-        """What transformers reads: configuration, tokenizer and one set of weights, even if there are several."""
+        """Return the files that transformers reads: configuration, tokenizer and one set of weights, even if there are several."""
         weights = {WEIGHTS} if WEIGHTS in self.paths else {WEIGHTS_INDEX, *shard_names}
         return tuple(replace(file, is_needed=True) for file in self.files if _is_inside(file.path) and (
             file.path in weights or ("/" not in file.path and any(fnmatch(file.path, pattern) for pattern in NEEDED)
@@ -56,7 +56,7 @@ class Repository:
 
 
 def fetch_repository(client: HubClient, repo: str, revision: str | None = None) -> Repository:
-    """Raises InvalidRequest and what the client raises."""
+    """Fetch the list of a revision's files. Raises InvalidRequest and what the client raises."""
     info = client.model_info(checked_repo(repo), checked_revision(revision) if revision else None)
     try:
         files = tuple(HubFile(file.rfilename, file.lfs.size if file.lfs else file.size or 0, False,

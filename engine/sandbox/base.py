@@ -38,14 +38,14 @@ class ProducedFile:
 
 @dataclass(frozen=True, slots=True)
 class StdoutPiece:
-    """Output of the program, including errors and warnings; a few times a second."""
+    """Output of the program, including errors and warnings; sent a few times a second."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class StillRunning:
-    """The program printed nothing for a while. Frequent enough that a reader can be stopped."""
+    """The program printed nothing for a while. Sent often enough that a reader can be stopped."""
 
     seconds: float
 
@@ -83,7 +83,7 @@ class Sandbox(Protocol):
         ...
 
     def run(self, code: str, timeout_s: float = 5.0) -> RunResult:
-        """Blocks for at most `timeout_s` plus the grace period. Raises EngineBusy while another program runs in this session."""
+        """Run a program; blocks for at most `timeout_s` plus the grace period. Raises EngineBusy while another one runs in this session."""
         ...
 
     def stream(self, code: str, timeout_s: float = 5.0) -> Generator[SandboxEvent, None, None]:
@@ -123,7 +123,7 @@ class Tier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TierReport:
-    """The result of a tier's probe in this process. `reason`: why it is off; empty if it is available."""
+    """The result of a tier's probe in this process. `reason`: why the tier is off; empty if it is available."""
 
     tier: str
     is_available: bool

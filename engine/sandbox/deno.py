@@ -40,7 +40,7 @@ OUTPUT, MESSAGE, INTERRUPT, RUN = b"o", b"a", b"i", b"r"
 class DenoGuest:
     """One thread at a time may use it; `close` ends it."""
 
-    keeps_files = False         # files of a killed program were in its memory
+    keeps_files = False         # the files of a killed program are lost with its memory
 
     def __init__(self, files: SessionFolder, limits: Limits, runtime: Runtime) -> None:
         """Block until Python has started. Raises SandboxUnavailable."""
@@ -150,7 +150,7 @@ def readable(runtime: Runtime) -> tuple[Path, ...]:
 
 
 def _spawn(files: SessionFolder, limits: Limits, runtime: Runtime) -> subprocess.Popen[bytes]:
-    """Raises SandboxUnavailable."""
+    """Start the process. Raises SandboxUnavailable."""
     become, environment = command(runtime, limits), {"DENO_DIR": str(files.home / "deno")}
     if sys.platform.startswith("linux"):
         entry = ExecSetup(os.getpid(), (*SYSTEM, *map(str, readable(runtime))), (runtime.deno, *_loaders()),

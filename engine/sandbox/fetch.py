@@ -29,12 +29,12 @@ TIMEOUT_S = 30.0
 
 
 def pyodide_folder(data_dir: Path) -> Path:
-    """Where Pyodide is once it was downloaded; complete if it exists."""
+    """Return the folder of the downloaded Pyodide; complete if it exists."""
     return data_dir / "sandbox" / f"pyodide-{VERSION}"
 
 
 def fetch_pyodide(data_dir: Path) -> Path:
-    """The folder; blocks for a download of 6 MiB if it does not exist. Raises SandboxUnavailable."""
+    """Return the folder; if it does not exist, download 6 MiB first, which blocks. Raises SandboxUnavailable."""
     folder = pyodide_folder(data_dir)
     if folder.is_dir():
         return folder
@@ -87,5 +87,5 @@ def _unpack(tarball: bytes, folder: Path) -> None:
         try:
             coming.rename(folder)
         except OSError:
-            if not folder.is_dir():     # otherwise another process was faster
+            if not folder.is_dir():     # otherwise another process has created it meanwhile
                 raise

@@ -20,7 +20,7 @@ PREFIX, OWNER = "mindcubes-", "owner"       # of every session's folder, and the
 
 
 class Stamp(NamedTuple):
-    """Equal stamps: the same, unchanged file. A guest cannot set times."""
+    """Identifies a file and its contents: equal stamps mean the same, unchanged file. A guest cannot set times."""
 
     inode: int
     num_bytes: int
@@ -47,7 +47,7 @@ class SessionFolder:
             (self.libraries / name).symlink_to(path)
 
     def stamps(self, limits: Limits | None = None, unnamed_bytes: int = 0) -> Stamps:
-        """Every regular file of `work`. `unnamed_bytes`: of deleted but open files, counted as well. Raises LimitExceeded."""
+        """Return every regular file of `work`. `unnamed_bytes`: of deleted but open files, counted as well. Raises LimitExceeded."""
         num_entries, num_bytes = 0, unnamed_bytes
         files: Stamps = {}
         for folder in (self.work, self.home):
@@ -62,13 +62,13 @@ class SessionFolder:
         return files
 
     def produced(self, before: Stamps, limits: Limits) -> tuple[ProducedFile, ...]:
-        """New and changed files since `before`, by name, without names that cannot be shown or sent. Raises LimitExceeded."""
+        """Return new and changed files since `before`, by name, without names that cannot be shown or sent. Raises LimitExceeded."""
         now = self.stamps(limits)
         changed = sorted(name for name, stamp in now.items() if before.get(name) != stamp and name.isprintable())
         return tuple(ProducedFile(name.replace(os.sep, "/"), self.work / name, now[name].num_bytes) for name in changed)
 
     def discard_new(self, before: Stamps) -> None:
-        """After an exceeded limit: keep only unchanged files directly in `work`, and empty `home`."""
+        """Clean up after an exceeded limit: keep only unchanged files directly in `work`, and empty `home`."""
         for folder in (self.home, self.work):
             for entry in _scan(str(folder)):
                 if folder is self.home or _stamp(entry) is None or before.get(entry.name) != _stamp(entry):
@@ -89,7 +89,7 @@ def remove_left_behind() -> int:
 def _is_left_behind(path: Path) -> bool:
     try:
         return not path.is_symlink() and path.stat().st_uid == os.getuid() and not is_alive((path / OWNER).read_text("utf-8"))
-    except (OSError, ValueError):       # another program's, or removed meanwhile
+    except (OSError, ValueError):       # of another program, or removed meanwhile
         return False
 
 
@@ -127,7 +127,7 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _stamp(entry: os.DirEntry[str]) -> Stamp | None:
-    """None if it is not a regular file or no longer exists."""
+    """Return the file's stamp; None if it is not a regular file or no longer exists."""
     try:
         facts = entry.stat(follow_symlinks=False)
     except OSError:

@@ -18,7 +18,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class ProgramEnded:
-    """A program has ended. `error`: "" after a clean run. `nonce`: proves which run the message is about."""
+    """A program has ended. `error`: "" after a clean run. `nonce`: proves to which run the message belongs."""
 
     error: str
     nonce: str
@@ -47,7 +47,7 @@ def parse_message(line: bytes) -> GuestMessage:
 
 
 class Guest(Protocol):
-    """An interpreter in a process of its own that waits for programs. One thread at a time may use it."""
+    """An interpreter in a separate process that waits for programs. One thread at a time may use it."""
 
     num_bytes_printed: int
 

@@ -1,4 +1,4 @@
-"""The jail tier: CPython in a process of its own, confined by the Linux kernel. x86-64 and aarch64.
+"""The jail tier: CPython in a separate process, confined by the Linux kernel. x86-64 and aarch64.
 
 One guest process per session, as the application's user, started with an empty environment in its own process session and folder.
 Before it receives a program it restricts itself, in this order: resource limits, no capabilities, no_new_privs, Landlock (read:
@@ -6,7 +6,7 @@ interpreter and libraries; write: its folder), a seccomp filter. The host checks
 between two programs. docs/sandbox.md lists what is covered, with the command that proves each line.
 
 Known and accepted gaps:
-- The kernel is shared: a bug in the remaining system calls is a way out. A virtual machine is stronger.
+- The kernel is shared: a bug in the remaining system calls allows an escape. A virtual machine is stronger.
 - Size and times of any file whose path a program guesses can be read (stat, readlink); contents and listings cannot. The machine's
   name, the host's process id and the location of the libraries are visible.
 - Threads, and the number and total size of files, are counted 20 times a second, so a bomb may exceed its limit for some 50 ms; a
@@ -15,7 +15,7 @@ Known and accepted gaps:
 - Until it is stopped a program may keep every core busy, at low priority, and observe shared caches (timing attacks).
 - Before Landlock ABI 6 (Linux 6.12) signals to others, before ABI 4 (6.7) TCP, before ABI 3 (6.2) truncation are refused by seccomp alone.
 - Guests end with a host that is killed, but their folders stay in the temporary directory.
-- What a program leaves in the interpreter, the next one in the same session finds: a session belongs to one visitor.
+- The next program in the same session sees what a program leaves in the interpreter: a session belongs to one visitor.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class JailTier:
         return promised_packages().versions
 
     def open(self, limits: Limits) -> Sandbox:
-        """Raises SandboxUnavailable."""
+        """Open a session. Raises SandboxUnavailable."""
         if not sys.platform.startswith("linux") or this_syscall_table() is None:
             raise SandboxUnavailable(f"it needs Linux on {' or '.join(SYSCALL_TABLES)}")
         return JailSession(limits)

@@ -6,7 +6,7 @@ import codecs
 
 
 class KeptOutput:
-    """Accepts bytes in any pieces, also split inside a character; never holds much more than `max_chars`."""
+    """Collects bytes in any pieces, also split inside a character; never holds much more than `max_chars`."""
 
     def __init__(self, max_chars: int) -> None:
         self._half = max_chars // 2
@@ -16,7 +16,7 @@ class KeptOutput:
         self._num_left_out = 0
 
     def add(self, data: bytes, *, is_last: bool = False) -> str:
-        """Returns the part that belongs to the beginning, which is shown at once."""
+        """Add bytes; returns the part that belongs to the beginning, which is shown at once."""
         text = self._decoder.decode(data, is_last)
         shown = text[:self._half - self._num_head_chars]
         if shown:

@@ -1,4 +1,4 @@
-"""What a guest may read: the interpreter, the system's shared libraries, and the packages offered to programs."""
+"""Lists what a guest may read: the interpreter, the system's shared libraries, and the packages offered to programs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def interpreter_paths() -> tuple[str, ...]:
 
 @cache
 def promised_packages() -> Packages:
-    """Those of PROMISED that are installed, with their requirements. Found by metadata; nothing is imported."""
+    """Return the packages of PROMISED that are installed, with their requirements. Found by metadata; nothing is imported."""
     found = _with_requirements(PROMISED)
     versions = tuple(f"{name} {found[name].version}" for name in PROMISED if name in found)
     return Packages(versions, {name: path for part in found.values() for name, path in _top_level(part).items()})

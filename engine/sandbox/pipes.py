@@ -45,11 +45,11 @@ class Pipes:
         self._reader.start()
 
     def send(self, frames: Iterable[PipeFrame]) -> None:
-        """Return at once; the frames are created while they are written."""
+        """Send frames. Returns at once; the frames are created while they are written."""
         self._outgoing.put(frames)
 
     def receive(self, timeout_s: float) -> list[PipeFrame]:
-        """Complete frames, as soon as something arrives. Raises InvalidFrame."""
+        """Return complete frames, as soon as something arrives. Raises InvalidFrame."""
         frames: list[PipeFrame] = []
         for piece in self._pieces(timeout_s):
             self.is_open = self.is_open and bool(piece)
@@ -104,4 +104,4 @@ def _write(pipe: int, outgoing: queue.SimpleQueue[Iterable[PipeFrame] | None]) -
                 while data:
                     data = data[os.write(pipe, data):]
         except OSError:
-            pass        # the process has ended, which the other pipe shows
+            pass        # the process has ended; the other pipe reports that

@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 def prepare_sandboxes(data_dir: Path, *, is_public: bool = False) -> None:
     """Remove what a killed process left behind, then probe the tier used here; for wasm, download Pyodide first.
 
-    Wasm is used on a public page, or where the jail is not available.
+    Wasm is used on a public page, or if the jail is not available.
 
-    Blocks for a second, and some 10 more the first time wasm is needed: call it in a thread. Failures are logged and are the
+    Blocks for a second, and some 10 more the first time wasm is needed: call it in a thread. Failures are logged and become the
     reason in the tier's report.
     """
     try:

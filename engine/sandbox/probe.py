@@ -1,6 +1,6 @@
 """Real escape attempts against every tier before it is used. If one succeeds, or the probe fails, the tier is off.
 
-Each attempt is a program that prints `refused` if it was stopped; the host then checks for itself that nothing happened.
+Each attempt is a program that prints `refused` if it was stopped; the host then checks independently that nothing has changed.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _by_the_kernel(secret: str, host: int) -> tuple[EscapeAttempt, ...]:
 
 
 def _by_javascript(secret: str, host: int) -> tuple[EscapeAttempt, ...]:
-    """In WebAssembly files, processes and signals are emulated: the way out would be JavaScript."""
+    """Escape attempts through JavaScript: in WebAssembly, files, processes and signals are only emulated."""
     return (
         EscapeAttempt("read a file by JavaScript", f"import js; js.Deno.readTextFileSync({secret!r})"),
         EscapeAttempt("read a file by Node's library", f"import js; js.process.getBuiltinModule('node:fs').readFileSync({secret!r})"),
@@ -102,13 +102,13 @@ def _by_javascript(secret: str, host: int) -> tuple[EscapeAttempt, ...]:
 
 
 def _end_of(promise: str, refusal: str = "NotCapable") -> str:
-    """A line that raises StopIteration if the promise resolves to `refusal`, or fails with an error of that name."""
+    """Return a line that raises StopIteration if the promise resolves to `refusal`, or fails with an error of that name."""
     return ("import js; from pyodide.ffi import run_sync; "
             f"next(end for end in [run_sync(js.eval({promise!r} + '.catch(error => error.name)'))] if end != {refusal!r})")
 
 
 def _escape(sandbox: Sandbox) -> str:
-    """What a program could do although it must not, as the end of a sentence; empty if every attempt was refused."""
+    """Return what a program could do although it must not, as the end of a sentence; empty if every attempt was refused."""
     with tempfile.TemporaryDirectory(prefix="mindcubes-probe-") as name:
         outside = Path(name)
         (outside / "secret").write_text("untouched", "utf-8")
@@ -135,7 +135,7 @@ def _is_stopped_softly(sandbox: Sandbox) -> bool:
 
 
 def report_on(tier: Tier) -> TierReport:
-    """Open a session and try to break out of it."""
+    """Open a session and try to escape from it."""
     limits, reason = Limits(), ""
     packages: tuple[str, ...] = ()
     try:
@@ -154,7 +154,7 @@ def report_on(tier: Tier) -> TierReport:
 
 
 def report_of(tier: Tier) -> TierReport:
-    """The result of its probe; the first call in a process probes it."""
+    """Return the result of the tier's probe; the first call in a process probes it."""
     with _probing:
         if tier.name not in _reports:
             _reports[tier.name] = report_on(tier)
@@ -162,7 +162,7 @@ def report_of(tier: Tier) -> TierReport:
 
 
 def probe_sandboxes() -> tuple[TierReport, ...]:
-    """Every tier, the best first. Takes some 3 s once per process."""
+    """Probe every tier, the best first. Takes some 3 s, once per process."""
     return tuple(report_of(tier) for tier in TIERS)
 
 

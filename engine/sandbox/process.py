@@ -24,7 +24,7 @@ from .guest_protocol import GuestMessage, ProtocolViolation, Ready, parse_messag
 from .packages import interpreter
 from .usage import require_within_limits
 
-START_S = 10.0                  # a guest takes 0.05; a machine under load may take longer
+START_S = 10.0                  # a guest takes 0.05 s; a machine under load may take longer
 MAX_MESSAGE_BYTES = 64 << 10     # a real report has at most 4,000 characters
 PIPE_BYTES = 64 << 10           # capacity of a pipe: one read empties it
 BOOT = "import sys; sys.path.append(sys.argv[1]); from guest.loop import main; main()"
@@ -69,7 +69,7 @@ class GuestProcess:
         """Write what is pending, wait for output and messages, and return what arrived."""
         readable = self._wait(timeout_s)
         messages = self._take_messages() if self._messages in readable else []
-        # A message is sent after all output, so that is in the pipe by now.
+        # A message is sent after all output, so all output is in the pipe by now.
         output = self._read(self._output) if self._output in readable or (messages and self._output in self._open) else b""
         self.num_bytes_printed += len(output)
         return output, messages
@@ -78,7 +78,7 @@ class GuestProcess:
         self._process.send_signal(signal.SIGINT)
 
     def freeze(self) -> None:
-        """Suspend it, so that threads that a program left behind do nothing between two programs."""
+        """Suspend the process, so that threads that a program left behind do nothing between two programs."""
         self._process.send_signal(signal.SIGSTOP)
 
     def require_within_limits(self, folder: SessionFolder, limits: Limits) -> None:
@@ -95,7 +95,7 @@ class GuestProcess:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _wait(self, timeout_s: float) -> set[int]:
-        """The pipes that have data or have ended; writes meanwhile. Not `select`, which fails for file descriptors above 1023."""
+        """Return the pipes that have data or have ended; writes meanwhile. Not `select`, which fails for file descriptors above 1023."""
         poller = select.poll()
         for pipe in self._open:
             poller.register(pipe, select.POLLIN)
@@ -129,7 +129,7 @@ class GuestProcess:
         except BlockingIOError:
             pass
         except BrokenPipeError:
-            self._unsent = b""      # the process has ended, which the other pipe shows
+            self._unsent = b""      # the process has ended; the other pipe reports that
 
     def _read(self, pipe: int) -> bytes:
         try:
@@ -149,12 +149,12 @@ class GuestProcess:
 
 @cache
 def starter(host: int) -> ThreadPoolExecutor:
-    """The thread that starts all guests of the process `host`; a forked child gets one of its own."""
+    """Return the thread that starts all guests of the process `host`; a forked child gets another one."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-starter")
 
 
 def _spawn() -> tuple[subprocess.Popen[bytes], int]:
-    """The process, and the pipe for its messages. Raises SandboxUnavailable."""
+    """Start the process; return it and the pipe for its messages. Raises SandboxUnavailable."""
     messages, theirs = os.pipe()
     command = [interpreter(), "-I", "-S", "-X", "utf8", "-c", BOOT, str(Path(__file__).parent), str(theirs)]
     try:

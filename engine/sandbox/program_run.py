@@ -39,12 +39,12 @@ class ProgramRun:
         self._num_interrupts += 1
 
     def close(self) -> None:
-        """Kill it and wait until that is done."""
+        """Kill the program and wait until it has ended."""
         self._num_interrupts += 2
         self.is_over.wait()
 
     def kill(self, reason: str = "") -> None:
-        """Only on the thread of `finish`. Without a reason: it has ended by itself, or the reason is known already."""
+        """Kill the guest; only on the thread of `finish`. Without a reason: it has ended by itself, or the reason is already known."""
         if not self.is_killed:
             how = self._guest.close()
             self.is_killed = True
@@ -52,7 +52,7 @@ class ProgramRun:
             self._reason = f"{reason}; it had to be killed" if reason else f"It ended the Python process ({how})"
 
     def finish(self, code: str, timeout_s: float, *, is_restarted: bool = False) -> RunResult:
-        """Block until the program has ended, at most `timeout_s` plus the grace period. Nothing that the program does raises."""
+        """Block until the program has ended, at most `timeout_s` plus the grace period. Nothing that the program does raises here."""
         self._before = self._folder.stamps()
         started = posted = time.monotonic()
         nonce = os.urandom(NONCE_BYTES)
@@ -74,7 +74,7 @@ class ProgramRun:
         return RunResult(not error, self._output.text, error, files, seconds, self.is_killed, is_restarted)
 
     def _exchange(self, nonce: str) -> str:
-        """The output since the last call. Notices the end of the program, and kills a guest that sends anything else."""
+        """Return the output since the last call. Detects the end of the program, and kills a guest that sends anything else."""
         output, messages = self._guest.exchange(TICK_S)
         if output and not messages and self._guest.num_bytes_printed > FLOOD_BYTES:
             time.sleep(GULP_S)
@@ -128,7 +128,7 @@ class ProgramRun:
             return ()
 
     def _error(self) -> str:
-        """Empty for a program that ended cleanly by itself."""
+        """Return the program's error; empty if it ended cleanly by itself."""
         error = self._ended.error if self._ended else ""
         if not self._reason:
             return error

@@ -33,7 +33,7 @@ class Runtime:
 
 
 def find_runtime(data_dir: Path) -> Runtime:
-    """Makes the snapshot if it is missing: 4 s, once. Downloads nothing. Raises SandboxUnavailable."""
+    """Return the runtime; creates the snapshot if it is missing (4 s, once). Downloads nothing. Raises SandboxUnavailable."""
     deno, folder = _deno(), pyodide_folder(data_dir).resolve()
     if not folder.is_dir():
         raise SandboxUnavailable(f"Pyodide {VERSION} was not fetched yet: `python -m engine.sandbox` does that")
@@ -62,7 +62,7 @@ def _snapshot(deno: str, folder: Path) -> Path | None:
 
 
 def _fingerprint() -> str:
-    """Changes whenever anything in the snapshot, or anything that reads it, changes."""
+    """Return a hash that changes whenever the snapshot's contents, or anything that reads it, changes."""
     try:
         engine = version("deno")
     except PackageNotFoundError:
@@ -74,7 +74,7 @@ def _fingerprint() -> str:
 
 
 def _make_snapshot(deno: str, folder: Path, path: Path) -> None:
-    """Only our own code and Pyodide's runs here. Raises OSError and SubprocessError."""
+    """Create the snapshot. Only our own code and Pyodide's runs here. Raises OSError and SubprocessError."""
     with tempfile.TemporaryDirectory(prefix="coming-", dir=path.parent) as name:
         coming = Path(name).resolve() / "snapshot.bin"
         subprocess.run([
@@ -87,5 +87,5 @@ def _make_snapshot(deno: str, folder: Path, path: Path) -> None:
 
 
 def path_list(*paths: Path) -> str:
-    """As the value of a Deno flag, in which a comma in a path is doubled."""
+    """Return paths as the value of a Deno flag, in which a comma in a path is doubled."""
     return ",".join(str(path).replace(",", ",,") for path in paths)

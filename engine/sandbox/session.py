@@ -21,7 +21,7 @@ Events = queue.SimpleQueue[SandboxEvent | Exception]
 
 
 class SandboxSession:
-    """What the sessions of all tiers have in common. A tier supplies `links` for the folder and `new_guest`."""
+    """The common part of the sessions of all tiers. A tier supplies `links` for the folder and `new_guest`."""
 
     def __init__(self, tier: str, limits: Limits, links: dict[str, str], new_guest: Callable[[SessionFolder, Limits], Guest]) -> None:
         """Start the first guest. Raises SandboxUnavailable."""
@@ -73,7 +73,7 @@ class SandboxSession:
             run.interrupt()
 
     def close(self) -> None:
-        """Kill what runs and delete the folder. The session cannot be used again."""
+        """Kill the running program and delete the folder. The session cannot be used again."""
         with self._lock:
             run, is_first = self._run, self._release.alive
             if run is None:
@@ -89,7 +89,7 @@ class SandboxSession:
         self.close()
 
     def _begin(self, events: Events) -> tuple[ProgramRun, bool]:
-        """The run, and whether the guest was restarted, so that earlier variables are gone. Raises EngineBusy, SandboxUnavailable."""
+        """Return the run, and whether the guest was restarted and has lost its variables. Raises EngineBusy, SandboxUnavailable."""
         with self._lock:
             if not self._release.alive:
                 raise SandboxUnavailable("this session was closed")
@@ -127,7 +127,7 @@ def _follow(run: ProgramRun, events: Events) -> Generator[SandboxEvent, None, No
             if isinstance(event, RunResult):
                 return
     finally:
-        run.interrupt()     # the reader has left; no effect on a run that is over
+        run.interrupt()     # the reader has stopped; no effect on a run that has ended
 
 
 def _release(guests: list[Guest], files: SessionFolder, owner: int) -> None:

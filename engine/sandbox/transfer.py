@@ -1,6 +1,6 @@
 """Transfers files as frames between a session's folder and a guest that has its files in memory only.
 
-Names and contents are untrusted. What an unmodified guest never sends raises InvalidFrame.
+Names and contents are untrusted. A frame that an unmodified guest never sends raises InvalidFrame.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ NAME, DATA, END, GONE = b"n", b"d", b"e", b"x"
 
 
 def changes(folder: SessionFolder, before: Stamps, now: Stamps) -> Iterator[PipeFrame]:
-    """Frames that bring a guest from `before` to `now`. A file is read when its frames are taken, and skipped if it is gone by then."""
+    """Yield the frames that update a guest from `before` to `now`. A file is read when its frames are taken.
+
+    A file that no longer exists by then is skipped.
+    """
     for name in before.keys() - now.keys():
         yield PipeFrame(GONE, _sent(name))
     for name, stamp in now.items():
@@ -48,7 +51,7 @@ class FileReceiver:
         self._is_last = False               # only the last piece may be small: endless tiny pieces would keep the host busy
 
     def take(self, frame: PipeFrame) -> None:
-        """Raises InvalidFrame, and OSError if the host's disk is full."""
+        """Process one frame. Raises InvalidFrame, and OSError if the host's disk is full."""
         kind, payload = frame
         match kind, self._name is not None:
             case b"x", False:
@@ -101,7 +104,7 @@ class FileReceiver:
             raise InvalidFrame from error
 
     def _remove(self, payload: bytes) -> None:
-        """Delete the file and the folders that are empty without it, since a guest reports files only."""
+        """Delete the file and the folders that become empty, since a guest reports files only."""
         self._num_gone += 1
         if self._num_gone > self._limits.num_files:
             raise InvalidFrame
@@ -122,7 +125,7 @@ def _sent(name: str) -> bytes:
 
 
 def _received(payload: bytes) -> str:
-    """A path below the work folder; empty for one that this machine cannot store or a page cannot show. Raises InvalidFrame."""
+    """Return a path below the work folder; empty if this machine cannot store it or a page cannot show it. Raises InvalidFrame."""
     if len(payload) > MAX_NAME_BYTES:
         return ""
     name = payload.decode("utf-8", "replace")

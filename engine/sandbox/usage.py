@@ -10,7 +10,7 @@ from .folder import LimitExceeded, SessionFolder
 
 
 def require_within_limits(pid: int, folder: SessionFolder, limits: Limits) -> None:
-    """Raises LimitExceeded if the guest has exceeded a limit. Takes some 0.1 ms; the call interval decides how far a bomb gets."""
+    """Raises LimitExceeded if the guest has exceeded a limit. Takes some 0.1 ms; a bomb can exceed a limit for one call interval."""
     try:
         # The main thread, those it may start, and one for libraries.
         if os.stat(f"/proc/{pid}/task").st_nlink - 2 > limits.num_threads + 1:
@@ -24,7 +24,7 @@ def require_within_limits(pid: int, folder: SessionFolder, limits: Limits) -> No
 
 
 def _unnamed_bytes(pid: int) -> int:
-    """Size of files that are deleted but still open, which no folder lists."""
+    """Return the size of files that are deleted but still open, which no folder lists."""
     total = 0
     for handle in os.listdir(f"/proc/{pid}/fd"):
         try:

@@ -1,4 +1,4 @@
-"""What ordinary programs expect of their environment but the sandbox lacks. For convenience only: security does not depend on it."""
+"""Provides what ordinary programs expect of their environment but the sandbox lacks. For convenience; security does not depend on it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 THREAD_STACK_BYTES = 2 << 20        # 8 MiB by default, too much for a small address space
-OUTPUT = 1                          # the pipe to the host; 2 leads there too
+OUTPUT = 1                          # the pipe to the host; 2 is the same pipe
 INPUT = builtins.input
 
 
 class NoKeyboard(io.TextIOBase):
-    """Standard input when nobody can type: raises an error that says so instead of waiting."""
+    """Standard input without a keyboard: raises an error that explains this instead of waiting."""
 
     def readable(self) -> bool:
         return True
@@ -30,7 +30,7 @@ class NoKeyboard(io.TextIOBase):
 
 
 def prepare(home: str) -> None:
-    """Once, before the restrictions: environment variables, thread stacks, `exit()`."""
+    """Set environment variables, thread stacks and `exit()`, once, before the restrictions."""
     os.environ.update(
         HOME=home, TMPDIR=home, MPLCONFIGDIR=home, MPLBACKEND="Agg", LANG="C.UTF-8",
         OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1",      # each BLAS thread reserves tens of MiB
@@ -41,13 +41,13 @@ def prepare(home: str) -> None:
 
 
 def tolerate_mode_changes(home: str, work: str) -> None:
-    """Once, in the jail: ignore that the kernel refuses to change modes and times of the program's own files, as `shutil.copy` does."""
+    """Make `shutil.copy` work in the jail: ignore that the kernel refuses to change modes and times of the program's own files. Call once."""
     for name in ("chmod", "chown", "lchown", "utime"):
         setattr(os, name, _ignored_in((home, work), getattr(os, name)))
 
 
 def open_streams() -> tuple[io.TextIOWrapper, io.TextIOWrapper]:
-    """Standard output and error of one program, both to the host, line by line, so that output is visible before a hang."""
+    """Open standard output and error of one program, both to the host, line by line, so that output before a hang is visible."""
     out, err = (io.TextIOWrapper(io.BufferedWriter(io.FileIO(OUTPUT, "w", closefd=False)), "utf-8", "backslashreplace",
                                  line_buffering=True, write_through=is_error) for is_error in (False, True))
     sys.stdout, sys.stderr, sys.stdin = out, err, NoKeyboard()
@@ -56,7 +56,7 @@ def open_streams() -> tuple[io.TextIOWrapper, io.TextIOWrapper]:
 
 
 def reset_interpreter() -> None:
-    """Before each program: undo what the previous one may have done to the interpreter."""
+    """Undo what the previous program may have done to the interpreter."""
     sys.settrace(None)
     sys.setprofile(None)
     sys.setrecursionlimit(1000)
@@ -65,7 +65,7 @@ def reset_interpreter() -> None:
 
 
 def wait_for_threads() -> None:
-    """As at the end of a script: for all but daemon threads. Idle workers of a pool would wait forever."""
+    """Wait for all threads but daemon threads, as at the end of a script. Idle workers of a pool would wait forever."""
     pools: Any = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and not thread.daemon and thread not in pools:
@@ -73,7 +73,7 @@ def wait_for_threads() -> None:
 
 
 def _ignored_in(folders: tuple[str, ...], change: Callable[..., None]) -> Callable[..., None]:
-    """`change`, which the kernel refuses everywhere, without the error for the program's own files: `shutil.copy` needs that."""
+    """Return `change`, which the kernel refuses everywhere, without the error for the program's own files, as `shutil.copy` needs."""
 
     def changed(path: Any, *arguments: Any, **options: Any) -> None:
         try:

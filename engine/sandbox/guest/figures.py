@@ -1,4 +1,4 @@
-"""Figures without a screen: `plt.show()` saves the open figures, and so does the end of a program."""
+"""Saves figures, since there is no screen: `plt.show()` saves the open figures, and so does the end of a program."""
 
 from __future__ import annotations
 

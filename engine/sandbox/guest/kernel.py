@@ -1,4 +1,4 @@
-"""System calls that Python has no function for."""
+"""System calls for which Python has no function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class LockdownFailed(Exception):
 
 
 def syscall(number: int, *arguments: object) -> int:
-    """Raises OSError."""
+    """Make a system call. Raises OSError."""
     result = int(LIBC.syscall(ctypes.c_long(number), *arguments))
     if result < 0:
         code = ctypes.get_errno()
@@ -22,7 +22,7 @@ def syscall(number: int, *arguments: object) -> int:
 
 
 def prctl(lock: str, option: int, *arguments: int) -> None:
-    """Raises LockdownFailed with `lock`, the name of the restriction that the call would have applied."""
+    """Call prctl. Raises LockdownFailed with `lock`, the name of the restriction that the call would have applied."""
     padded = (*arguments, 0, 0, 0, 0)[:4]
     if LIBC.prctl(ctypes.c_int(option), *(ctypes.c_ulong(value) for value in padded)) != 0:
         raise LockdownFailed(f"{lock}: {os.strerror(ctypes.get_errno())}")

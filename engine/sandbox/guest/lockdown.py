@@ -18,7 +18,7 @@ CAPABILITIES_V3 = 0x20080522        # linux/capability.h
 M_ARENA_MAX = -8                    # malloc.h: each further arena reserves 64 MiB of address space per thread
 LIFETIME_CPU_S = 900                # should the host fail to stop a guest, the kernel does
 NICENESS = 10                       # the page and the replies being generated come first
-OTHER_PROCESSES = 512                      # processes that this user may start elsewhere meanwhile
+OTHER_PROCESSES = 512                      # processes that this user may start outside the sandbox meanwhile
 
 
 def lock_down(setup: JailSetup) -> int:

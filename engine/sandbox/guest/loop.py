@@ -1,6 +1,6 @@
 """The guest in the jail: confines itself, then runs programs in one namespace until the host closes the pipe.
 
-The host starts it as `python -I -S`: commands on standard input, output and errors on 1 and 2, messages on a pipe of their own.
+The host starts it as `python -I -S`: commands on standard input, output and errors on 1 and 2, messages on a separate pipe.
 A command is 4 bytes of length, JSON, and a nonce of 16 random bytes. The nonce stays in the pipe until the program has ended and
 authenticates the message about it: a program that forges that message has to find the nonce, which is valid for its own run only.
 """
@@ -47,7 +47,7 @@ class Channel:
         return data
 
 
-# Kept, since a program may replace what its own `os` and `json` hold.
+# Kept, since a program may replace functions in `os` and `json`.
 READ, WRITE, DUMPS = os.read, os.write, json.dumps
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from . import environment, figures, tracebacks
 from .interrupts import Interrupts
 
-CHDIR = os.chdir        # kept, since a program may replace what `os` holds
+CHDIR = os.chdir        # kept, since a program may replace functions in `os`
 
 
 class Programs:
@@ -25,7 +25,7 @@ class Programs:
         tracebacks.show_names_of_programs(work)
 
     def run(self, code: str) -> str:
-        """The program's error; empty after a clean run."""
+        """Run a program and return its error; empty after a clean run."""
         self._count += 1
         CHDIR(self._work)
         environment.reset_interpreter()

@@ -68,12 +68,12 @@ def filter_for(architecture: SyscallTable, pid: int, allowed: tuple[str, ...] = 
 
 
 def install(architecture: SyscallTable, pid: int, allowed: tuple[str, ...] = ()) -> None:
-    """Needs no_new_privs. Applies irrevocably to this thread and all that it starts. Raises LockdownFailed if the kernel has no filters."""
+    """Apply the filter irrevocably to this thread and all it starts. Needs no_new_privs. Raises LockdownFailed if the kernel has no filters."""
     install_program(filter_for(architecture, pid, allowed))
 
 
 def install_program(program: list[Instruction]) -> None:
-    """Raises LockdownFailed."""
+    """Apply a filter program. Raises LockdownFailed."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     memory = ctypes.create_string_buffer(code, len(code))
     head = struct.pack("@HP", len(program), ctypes.addressof(memory))
@@ -115,13 +115,13 @@ def _opened(flags_at: int) -> list[Instruction]:
 
 
 def _only(argument: int, values: tuple[int, ...]) -> list[Instruction]:
-    """Allow these values of an `int` argument (the kernel looks at its lower half only), refuse all others."""
+    """Allow these values of an `int` argument (the kernel reads only its lower half), refuse all others."""
     allowed = [step for value in values for step in ((EQUAL, 0, 1, value), _end(ALLOW))]
     return [_load(_argument(argument)), *allowed, _end(ERRNO | errno.EPERM)]
 
 
 def _when(number: int, body: list[Instruction]) -> list[Instruction]:
-    """Every path through `body` must return, because the call's number is no longer loaded after it."""
+    """Apply `body` to one call. Every path through it must return, because the call's number is no longer loaded after it."""
     return [(EQUAL, 0, len(body), number), *body]
 
 

@@ -46,17 +46,17 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "unshare": (272, 97), "setns": (308, 268),
     "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432),
     "fspick": (433, 433), "mount_setattr": (442, 442),
-    # who one is, and how important
+    # identity and priority
     "setuid": (105, 146), "setgid": (106, 144), "setreuid": (113, 145), "setregid": (114, 143), "setresuid": (117, 147),
     "setresgid": (119, 149), "setgroups": (116, 159), "setfsuid": (122, 151), "setfsgid": (123, 152), "capset": (126, 91),
     "prctl": (157, 167), "personality": (135, 92), "seccomp": (317, 277), "prlimit64": (302, 261), "setpriority": (141, 140),
     "ioprio_set": (251, 30), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "sched_setaffinity": (203, 122),
     "sched_setattr": (314, 274),
-    # memory that no limit counts
+    # memory that no limit covers
     "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195),
     "semget": (64, 190), "semop": (65, 193), "semtimedop": (220, 192), "semctl": (66, 191), "msgget": (68, 186), "msgsnd": (69, 189),
     "msgrcv": (70, 188), "msgctl": (71, 187), "mq_open": (240, 180), "mq_unlink": (241, 181),
-    # wide doors into the kernel that a program of this kind never needs
+    # large parts of the kernel's attack surface that a program of this kind never needs
     "bpf": (321, 280), "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
     "io_setup": (206, 0), "io_submit": (209, 2), "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
     "userfaultfd": (323, 282), "perf_event_open": (298, 241), "lookup_dcookie": (212, 18), "syslog": (103, 116), "acct": (163, 89),
@@ -78,5 +78,5 @@ SYSCALL_TABLES = {"x86_64": _table("x86_64", 0xC000003E, 0), "aarch64": _table("
 
 
 def this_syscall_table() -> SyscallTable | None:
-    """None if there is no table for this machine: then no filter can be built and there is no jail."""
+    """Return the table for this machine, or None: then no filter can be built and there is no jail."""
     return SYSCALL_TABLES.get(platform.machine())

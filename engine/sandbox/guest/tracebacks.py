@@ -1,4 +1,4 @@
-"""Errors of a program as tracebacks of its own lines, without those of libraries."""
+"""Shows errors of a program as tracebacks of its own lines, without those of libraries."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MAX_CHARS = 4_000
 
 
 def remember_source(code: str, number: int) -> str:
-    """The file name to compile program `number` with, so that its lines are shown even if a later program calls into it."""
+    """Return the file name to compile program `number` with; its lines are then shown even if a later program calls its functions."""
     name = f"{NAME}#{number}"
     linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
     return name
 
 
 def show_names_of_programs(work: str) -> None:
-    """Show the programs' names in warnings and in errors of threads too."""
+    """Also show the programs' names in warnings and in errors of threads."""
     format_warning = warnings.formatwarning
 
     def formatwarning(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
@@ -38,19 +38,19 @@ def show_names_of_programs(work: str) -> None:
 
 
 def describe(error: BaseException, work: str) -> str:
-    """The traceback without the frames of libraries and of the guest's loop, cut in the middle if it is long."""
+    """Return the traceback without the frames of libraries and of the guest's loop, cut in the middle if it is long."""
     try:
-        told = traceback.TracebackException.from_exception(error, compact=True)
-        _keep_own_frames(told, work)
-        text = re.sub(rf"{re.escape(NAME)}#\d+", NAME, "".join(told.format())).rstrip()
+        report = traceback.TracebackException.from_exception(error, compact=True)
+        _keep_own_frames(report, work)
+        text = re.sub(rf"{re.escape(NAME)}#\d+", NAME, "".join(report.format())).rstrip()
     except (MemoryError, RecursionError):
         return type(error).__name__
     half = MAX_CHARS // 2
     return text if len(text) <= MAX_CHARS else f"{text[:half]}\n... {len(text) - MAX_CHARS} characters left out ...\n{text[-half:]}"
 
 
-def _keep_own_frames(told: traceback.TracebackException, work: str) -> None:
-    chain: list[traceback.TracebackException | None] = [told]
+def _keep_own_frames(report: traceback.TracebackException, work: str) -> None:
+    chain: list[traceback.TracebackException | None] = [report]
     while chain:
         if (part := chain.pop()) is not None:
             own = [frame for frame in part.stack if frame.filename.startswith((NAME + "#", work))]
