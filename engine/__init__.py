@@ -1,4 +1,4 @@
-"""MindCubes' engine: one loaded model that serves many conversations at once. It knows nothing of pages or HTTP.
+"""MindCubes' engine: one loaded model that serves many conversations at once. It is independent of pages and HTTP.
 
     engine = Engine(Settings.from_env())
     for event in engine.load(ModelSpec("builtin")): ...

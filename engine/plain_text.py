@@ -1,4 +1,4 @@
-"""Text that any file, database or page accepts: file names on one line, no lone surrogates, bytes in whatever encoding they are."""
+"""Makes text acceptable to every file, database and page: file names on one line, no lone surrogates, bytes decoded from any encoding."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_
         codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 # Encodings of old systems. cp1254 is Turkish, and Western European but for six letters of Icelandic.
 OLD_ENCODINGS = ["gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1254", "utf_16_le", "utf_16_be"]
-GOOD_TO_BAD = 10            # in UTF-8 with damage: whole characters beyond ASCII for each bad place; other encodings have almost none
-SAMPLE_BYTES = 200_000      # enough to tell an encoding
+GOOD_TO_BAD = 10            # in damaged UTF-8: valid characters beyond ASCII per invalid place; text in other encodings has almost none
+SAMPLE_BYTES = 200_000      # enough to detect an encoding
 REPLACEMENT = "\ufffd"
 HIDDEN = {"Cc", "Cf", "Cs"}         # Unicode categories: control, format (invisible, right-to-left), half of a surrogate pair
 
 
 def clean_name(name: str) -> str:
-    """A file name fit to be shown: one line, no folders, no control or direction marks, at most MAX_NAME_CHARS."""
+    """Return a file name that can be shown: one line, no folders, no control or direction marks, at most MAX_NAME_CHARS."""
     last = re.split(r"[/\\]", name.rstrip("/\\ "))[-1]
     plain = " ".join("".join(char for char in last if unicodedata.category(char) not in HIDDEN).split())
     if not plain.strip("."):
@@ -31,14 +31,14 @@ def clean_name(name: str) -> str:
 
 
 def valid_text(text: str) -> str:
-    """`text` with lone surrogates, which neither the database nor UTF-8 can hold, replaced."""
+    """Return `text` with lone surrogates replaced, which neither the database nor UTF-8 can represent."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def decode(content: bytes, *, is_text: bool = True) -> tuple[str, str]:
-    """The text of a file, and its encoding: by its mark, else UTF-8, even with some bad bytes, else (`is_text`) the likeliest.
+    """Return the text of a file and its encoding: by its byte order mark, else UTF-8, even if damaged, else (`is_text`) the likeliest.
 
-    Raises UnicodeDecodeError for what is none of them.
+    Raises UnicodeDecodeError if it is none of them.
     """
     for bom, encoding in BOMS.items():
         if content.startswith(bom):

@@ -1,4 +1,4 @@
-"""Work outside any page: tasks in their own threads, followed and stopped from anywhere, and jobs that the database keeps."""
+"""Work independent of any page: tasks in their own threads, followed and stopped from anywhere, and jobs stored in the database."""
 
 from ..storage.runs import Job
 from .jobs import MAX_RUNNING, JobProgress, Jobs, JobStopped, JobWork

@@ -1,4 +1,4 @@
-"""Jobs: background tasks that the database keeps. A page that closes stops nothing; a restart shows what was interrupted."""
+"""Jobs: background tasks that are stored in the database. Closing a page stops no job; after a restart, interrupted jobs are shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class JobStopped(Exception):
 
 
 class JobProgress:
-    """What a job's work reports, and how it learns that it should stop."""
+    """Passed to a job's work: reports its progress, and signals that it should stop."""
 
     def __init__(self, job: Job, store: JobStore) -> None:
         self.stop = StopSignal()
@@ -40,7 +40,7 @@ class JobProgress:
         return self._job
 
     def report(self, done: int, total: int = 0, unit: str = "", note: str = "") -> None:
-        """`done` of `total` `unit`; `note` is a sentence for people. Raises JobStopped once the job was cancelled."""
+        """Report `done` of `total` `unit`; `note` is a sentence for people. Raises JobStopped once the job was cancelled."""
         self._change(done=done, total=total, unit=unit, note=note)
         if self.stop.is_set():
             raise JobStopped
@@ -75,16 +75,16 @@ class Jobs:
         self._tasks: TaskRegistry[int, Job] = TaskRegistry()
         try:
             self._store.interrupt()
-        except StorageError as error:       # starting a job reports it to the person who asked
+        except StorageError as error:       # starting a job reports it to the user
             log.error("Interrupted jobs could not be marked: %s", error)
 
     def start(self, kind: str, title: str, work: JobWork, owner: str = "", facts: str = "") -> Job:
-        """Run `work` in a thread of its own; the text it returns is the job's result.
+        """Run `work` in a separate thread; the text it returns is the job's result.
 
-        The same kind and title runs once at a time: a second call returns the running job. `facts` are kept for a later
+        The same kind and title runs once at a time: a second call returns the running job. `facts` are stored for a later
         `resume`. Raises EngineBusy when this owner has MAX_RUNNING jobs, and StorageError.
         """
-        for task in self._tasks.all():      # cancelled a moment ago: not the one to return
+        for task in self._tasks.all():      # just cancelled, so it is not returned
             if _is_same(task.snapshot(), kind, title) and task.stop.is_set():
                 task.wait(STOPPING_S)
         with self._lock:
@@ -103,7 +103,7 @@ class Jobs:
         return job
 
     def follow(self, job_id: int) -> Generator[Job, None, None]:
-        """The job now, after every change and every HEARTBEAT_S, at last when it is over. Raises JobNotFound."""
+        """Yield the job now, after every change and every HEARTBEAT_S, and when it has ended. Raises JobNotFound."""
         for task in self._tasks.get(job_id):
             yield from task.follow()
             return
@@ -115,7 +115,7 @@ class Jobs:
             yield job
 
     def get(self, job_id: int) -> Job:
-        """Raises JobNotFound."""
+        """Return the job. Raises JobNotFound."""
         for task in self._tasks.get(job_id):
             return task.snapshot()
         job = self._store.get(job_id)
@@ -124,12 +124,12 @@ class Jobs:
         return job
 
     def list(self, kinds: Collection[str] = (), limit: int = 20) -> tuple[Job, ...]:
-        """Newest first, running ones with their progress of this moment."""
+        """Return the jobs, newest first, running ones with their current progress."""
         live = {job.id: job for job in (task.snapshot() for task in self._tasks.all())}
         return tuple(live.get(job.id, job) for job in self._store.list(kinds, limit))
 
     def facts(self, job_id: int) -> str:
-        """What `start` was given to keep."""
+        """Return the `facts` that were passed to `start`."""
         return self._store.facts(job_id)
 
     def cancel(self, job_id: int) -> None:
@@ -138,7 +138,7 @@ class Jobs:
             task.stop.set()
 
     def forget(self, job_id: int) -> None:
-        """Remove a job that is over. Raises InvalidRequest for a running one."""
+        """Delete a job that has ended. Raises InvalidRequest for a running one."""
         if any(job.id == job_id for job in self._running()):
             raise InvalidRequest("job", job_id, "over before it is removed from the list: cancel it first")
         self._store.delete(job_id)
@@ -151,7 +151,7 @@ class Jobs:
         self._tasks.close(timeout_s)
 
     def _running(self) -> tuple[Job, ...]:
-        """Jobs that are not over; the task of one that has just ended may still be registered."""
+        """Return the jobs that have not ended; the task of one that has just ended may still be registered."""
         return tuple(job for job in (task.snapshot() for task in self._tasks.all()) if not job.is_over)
 
 

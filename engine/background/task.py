@@ -1,8 +1,8 @@
-"""Background tasks: work in a daemon thread of its own, followed by any number of readers and stopped by any of them.
+"""Background tasks: work in a separate daemon thread, followed by any number of readers and stopped by any of them.
 
-A reader may leave at any time; the task goes on. Nothing polls: a change, the end and a stop each wake the waiting threads. Readers
-still get the latest snapshot again after `heartbeat_s` of silence, because Gradio delivers a page's Stop only between two
-events of a stream.
+A reader may stop following at any time; the task continues. Nothing polls: a change, the end and a stop each wake the waiting
+threads. Readers still get the latest snapshot again after `heartbeat_s` of silence, because Gradio delivers a page's Stop only
+between two events of a stream.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class StopSignal(threading.Event):
-    """A request to stop, made once and never taken back. It can also wake a thread that waits for something else."""
+    """A request to stop, made once and never withdrawn. It can also wake a thread that waits for something else."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,8 +58,8 @@ class BackgroundTask(Generic[Snapshot]):
     """One piece of work.
 
     `work` runs in the thread and handles its own errors: one that escapes is logged and kept in `error`. `snapshot` returns an
-    immutable picture of the work and is called by readers, so it must be safe to call from any thread; the work calls
-    `changed()` when that picture is another one. `owner` may follow and stop it.
+    immutable description of the work and is called by readers, so it must be safe to call from any thread; the work calls
+    `changed()` when that description has changed. `owner` may follow and stop it.
     """
 
     def __init__(self, work: Callable[[], None], snapshot: Callable[[], Snapshot], *, stop: StopSignal | None = None,
@@ -70,7 +70,7 @@ class BackgroundTask(Generic[Snapshot]):
         self.error: BaseException | None = None
         self._work = work
         self._over = threading.Event()
-        self._wakes: list[Callable[[], None]] = []     # one of each reader
+        self._wakes: list[Callable[[], None]] = []     # one per reader
 
     @property
     def is_over(self) -> bool:
@@ -91,9 +91,9 @@ class BackgroundTask(Generic[Snapshot]):
         return self._over.wait(timeout_s)
 
     def follow(self, heartbeat_s: float = HEARTBEAT_S, min_interval_s: float = 0.0) -> Generator[Snapshot, None, None]:
-        """Snapshots: one at once, then one for every change and every `heartbeat_s`, at last one of the ended task.
+        """Yield snapshots: one at once, one after every change and every `heartbeat_s`, and at last one of the ended task.
 
-        Changes closer than `min_interval_s` share a snapshot. The task's error is not raised.
+        Changes within `min_interval_s` of each other share a snapshot. The task's error is not raised.
         """
         for snapshots in follow([self], heartbeat_s, min_interval_s):
             yield snapshots[0]
@@ -117,7 +117,7 @@ class BackgroundTask(Generic[Snapshot]):
 
 def follow(tasks: Sequence[BackgroundTask[Snapshot]], heartbeat_s: float = HEARTBEAT_S,
            min_interval_s: float = 0.0) -> Generator[tuple[Snapshot, ...], None, None]:
-    """Snapshots of several tasks together, as `BackgroundTask.follow` gives those of one; the last when all are over."""
+    """Yield snapshots of several tasks together, as `BackgroundTask.follow` does for one; the last one when all have ended."""
     woken = threading.Event()
     for task in tasks:
         task._wakes.append(woken.set)
@@ -139,14 +139,14 @@ def follow(tasks: Sequence[BackgroundTask[Snapshot]], heartbeat_s: float = HEART
 
 
 class TaskRegistry(Generic[Key, Snapshot]):
-    """The tasks at work now, by key. A key has one group of tasks at a time, started together."""
+    """The running tasks, by key. A key has one group of tasks at a time, started together."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._groups: dict[Key, tuple[BackgroundTask[Snapshot], ...]] = {}
 
     def reserve(self, key: Key) -> bool:
-        """Keep `key` for a group that is about to start; False if it is taken."""
+        """Reserve `key` for a group that is about to start; False if it is in use."""
         with self._lock:
             if key in self._groups:
                 return False
@@ -154,7 +154,7 @@ class TaskRegistry(Generic[Key, Snapshot]):
             return True
 
     def release(self, key: Key) -> None:
-        """Free a key that was reserved and is not needed after all."""
+        """Free a reserved key that is not needed after all."""
         with self._lock:
             if not self._groups.get(key, (None,)):
                 del self._groups[key]
@@ -190,7 +190,7 @@ class TaskRegistry(Generic[Key, Snapshot]):
         return key in self._groups
 
     def get(self, key: Key) -> tuple[BackgroundTask[Snapshot], ...]:
-        """Empty where nothing is at work."""
+        """Return the running tasks of a key; empty if there are none."""
         return self._groups.get(key, ())
 
     def all(self) -> tuple[BackgroundTask[Snapshot], ...]:
@@ -214,10 +214,10 @@ class _SourceEnded:
 
 def in_thread(source: Callable[[], Iterator[Produced]], stop: StopSignal,
               heartbeat_s: float = HEARTBEAT_S) -> Generator[Produced | None, None, None]:
-    """Read `source()` in a thread of its own: its elements, and None after every `heartbeat_s` of silence.
+    """Iterate over `source()` in a separate thread: yields its elements, and None after every `heartbeat_s` without one.
 
-    Ends early when `stop` is set. The iterator is made, read and closed in that thread; after a stop it is closed at its next
-    element, and ABANDON_S is waited for that. Raises what it raises.
+    Ends early when `stop` is set. The iterator is created, read and closed in that thread; after a stop it is closed at its next
+    element, for which at most ABANDON_S is waited. Raises what it raises.
     """
     received: queue.SimpleQueue[Produced | _SourceEnded | None] = queue.SimpleQueue()
     is_abandoned = threading.Event()
@@ -256,7 +256,7 @@ def _read(source: Callable[[], Iterator[Produced]], received: queue.SimpleQueue[
             if is_abandoned.is_set():
                 break
             received.put(element)
-    except BaseException as error:      # reaches the reader
+    except BaseException as error:      # raised to the reader
         received.put(_SourceEnded(error))
     else:
         received.put(_SourceEnded())

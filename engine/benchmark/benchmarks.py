@@ -1,4 +1,4 @@
-"""Benchmarks as jobs: started here, followed from anywhere, their results kept."""
+"""Benchmarks as jobs: started here, followed from anywhere, their results saved."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class JobStep:
 
 
 class Benchmarks:
-    """Safe to use from many threads. `jobs`: the library's; there is one in a process."""
+    """Safe to use from many threads. `jobs`: those of the library; a process has one Jobs object."""
 
     def __init__(self, engine: Engine, jobs: Jobs) -> None:
         self._engine, self.jobs = engine, jobs

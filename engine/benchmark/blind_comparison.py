@@ -20,7 +20,7 @@ from .measure.loading import load_model
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
 
-START, STEP, SCALE = 1000.0, 32.0, 400.0        # of a rating; the most that one vote moves; a tenfold chance
+START, STEP, SCALE = 1000.0, 32.0, 400.0        # first rating; the most that one vote changes; the difference that means tenfold odds
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Contender:
 
     @property
     def label(self) -> str:
-        """The name that votes are counted for."""
+        """Return the name for which votes are counted."""
         return f"{self.spec.name}, {self.quantization}"
 
 
@@ -108,7 +108,7 @@ def expected(own: float, other: float) -> float:
 
 
 def checked(first: str, second: str, score: float) -> Vote:
-    """Raises InvalidRequest."""
+    """Return the vote. Raises InvalidRequest."""
     if score not in (0, 0.5, 1):
         raise InvalidRequest("score", score, "1, 0.5 or 0")
     if first == second or not first or not second:

@@ -28,7 +28,7 @@ class CellPlan:
 
     @property
     def load_options(self) -> LoadOptions:
-        """A cache for the whole plan: one window per concurrent visitor, each as long as the longest test."""
+        """Return load options with a cache for the whole plan: one window per concurrent visitor, each as long as the longest test."""
         windows = [plan.window_tokens for plan in (self.speed, self.visitors) if plan is not None]
         return LoadOptions(context_tokens=max(MIN_CONTEXT, *windows), visitors=max(self.visitors.levels) if self.visitors else 1)
 
@@ -51,7 +51,7 @@ def measure_loaded(engine: Engine, plan: CellPlan, control: Control | None = Non
 
 
 def latest_load(engine: Engine, spec: ModelSpec) -> tuple[float | None, int | None]:
-    """Seconds and peak bytes of the latest load of this model on this machine; None if unknown."""
+    """Return the seconds and peak bytes of the latest load of this model on this machine; None if unknown."""
     history, known = LoadHistory(engine.database), (spec.model, spec.quantization, engine.hardware.name)
     try:
         peak = history.last_peak(*known)

@@ -84,7 +84,7 @@ def measure_quality(engine: Engine, plan: QualityPlan, control: Control | None =
 
 
 def run_cost(engine: Engine, history: RunHistory, plan: CostPlan, control: Control) -> tuple[str, ...]:
-    """Measure the cost of quantization, one model after the other. Each run is saved as it ends; returns their ids.
+    """Measure the cost of quantization, one model after the other. Each run is saved when it ends; returns their ids.
 
     The previous model is loaded again. Raises JobStopped, StorageError, DiskFull, InvalidRequest, and what `Engine.load` raises.
     """

@@ -1,4 +1,4 @@
-"""A sweep over models, quantizations and contexts, cell by cell. Each cell is saved as it ends; a resumed sweep measures the rest."""
+"""A sweep over models, quantizations and contexts, cell by cell. Each cell is saved when it ends; a resumed sweep measures the rest."""
 
 from __future__ import annotations
 
@@ -129,6 +129,6 @@ def sweep_facts(sweep: str, plan: SweepPlan) -> str:
 
 
 def read_facts(facts: str) -> tuple[str, SweepPlan]:
-    """Raises InvalidRequest."""
+    """Return the sweep's id and plan from a job's facts. Raises InvalidRequest."""
     value = Value(json.loads(facts or "null"), "the sweep")
     return value.get("sweep").text(), read(SweepPlan, value.get("plan"))

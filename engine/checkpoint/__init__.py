@@ -1,1 +1,1 @@
-"""A model's files: which ones there must be, and what config.json and the safetensors headers say. No tensor is read here."""
+"""A model's files: which are required, and what config.json and the safetensors headers contain. No tensor is read here."""

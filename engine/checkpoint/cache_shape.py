@@ -1,4 +1,4 @@
-"""How large the key-value cache of one token is, from config.json: each family names and shares its heads in its own way.
+"""Size of the key-value cache of one token, from config.json: each family names and shares its heads in its own way.
 
 tests/engine/checkpoint/test_cache_shape.py compares it with the caches that real forward passes make.
 """
@@ -26,7 +26,7 @@ class CacheShape:
 
 
 def first_number(config: Mapping[str, Any], *names: str) -> int:
-    """The first of these fields that holds a whole number other than 0; 0 if none does."""
+    """Return the first of these fields with a whole number other than 0; 0 if there is none."""
     return next((config[name] for name in names if isinstance(config.get(name), int) and config[name]), 0)
 
 
@@ -58,7 +58,7 @@ def _kv_heads(config: Mapping[str, Any], heads: int) -> int:
 
 
 def _attention_layers(config: Mapping[str, Any]) -> Sequence[int]:
-    """The positions of the layers that keep keys and values of their own."""
+    """Return the positions of the layers that store their own keys and values."""
     layers = range((first_number(config, *LAYERS) or 1) - first_number(config, "num_kv_shared_layers"))
     kinds = config.get("layer_types") or config.get("layers_block_type")
     if isinstance(kinds, list) and len(kinds) >= len(layers):

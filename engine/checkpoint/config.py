@@ -1,4 +1,4 @@
-"""What a config.json says about whether and how transformers can load the model. Code from a repository is never run."""
+"""Reads from config.json whether and how transformers can load the model. Code from a repository is never run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 QUANTIZED = {"gptq": "GPTQ", "awq": "AWQ", "compressed-tensors": "compressed-tensors", "fp8": "FP8", "fbgemm_fp8": "FP8",
-             "bitsandbytes": "bitsandbytes", "mxfp4": "MXFP4"}      # how people write the methods
-# Which attention kernel a model was saved with says nothing about this machine: transformers chooses one that is installed here.
+             "bitsandbytes": "bitsandbytes", "mxfp4": "MXFP4"}      # names of the methods as they are usually written
+# The attention kernel that a model was saved with is irrelevant on this machine: transformers chooses one that is installed here.
 KERNELS = ("_attn_implementation", "attn_implementation", "_attn_implementation_internal")
-# Fields that change the attention of any architecture, though only some have them: others would get a cache that forgets.
+# Fields that change the attention of any architecture, though only some define them: the cache of others would drop tokens.
 ATTENTION_FIELDS = ("sliding_window", "attention_chunk_size", "layer_types")
 DTYPES = ("dtype", "torch_dtype")
 
@@ -34,7 +34,7 @@ def read_config(folder: Path, model: str, *, may_be_quantized: bool = False) -> 
 
 
 def parse_config(raw: Mapping[str, Any], model: str) -> PretrainedConfig:
-    """A config.json as transformers reads it, with the defaults of its architecture, without what must not apply here.
+    """Return a config.json as transformers reads it, with the defaults of its architecture, without fields that must not apply here.
 
     Raises UnsupportedModel.
     """
@@ -73,7 +73,7 @@ def read_raw_config(folder: Path, model: str) -> dict[str, Any]:
 
 
 def unsupported_reason(config: Mapping[str, Any], *, may_be_quantized: bool = False) -> str:
-    """Why config.json alone rules the model out, or "". Nothing is known of an empty one."""
+    """Return why config.json alone excludes the model, or ""; an empty one excludes nothing."""
     if not config:
         return ""
     kind = config.get("model_type")

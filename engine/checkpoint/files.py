@@ -1,4 +1,4 @@
-"""Which files a model consists of, and whether a folder or a repository has all that loading needs."""
+"""Lists the files of a model, and checks whether a folder or a repository has all files that loading needs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def is_complete(folder: Path) -> bool:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that transformers loads: model.safetensors, else those that the index lists.
+    """Return the safetensors files that transformers loads: model.safetensors, else those that the index lists.
 
-    Others that lie beside them, such as consolidated.safetensors, hold the same weights again in the names of another program.
+    Other files next to them, such as consolidated.safetensors, contain the same weights again under the names of another program.
     """
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
@@ -34,14 +34,14 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def weights_obstacle(folder: Path) -> str:
-    """Why the weight files of a folder cannot be loaded, or ""."""
+    """Return why the weight files of a folder cannot be loaded, or ""."""
     index = folder / WEIGHTS_INDEX
     paths = frozenset(path.name for path in folder.iterdir() if path.is_file())
     return _missing_weights(paths, shard_names(index.read_bytes()) if index.is_file() else frozenset())
 
 
 def shard_names(index: bytes) -> frozenset[str]:
-    """The weight files that an index lists; none if it is not an index."""
+    """Return the weight files that an index lists; none if it is not an index."""
     try:
         return frozenset(str(name) for name in json.loads(index)["weight_map"].values())
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -49,7 +49,7 @@ def shard_names(index: bytes) -> frozenset[str]:
 
 
 def missing_files(paths: frozenset[str], shards: frozenset[str]) -> str:
-    """Why a repository with these files cannot be loaded, or ""."""
+    """Return why a repository with these files cannot be loaded, or ""."""
     if "config.json" not in paths:
         if "adapter_config.json" in paths:
             return "it is an adapter, not a model of its own."

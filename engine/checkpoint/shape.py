@@ -25,7 +25,7 @@ STORED_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """The numbers that a model's memory depends on. Weights are counted in values, not bytes."""
+    """The numbers on which a model's memory depends. Weights are counted in values, not bytes."""
 
     linear_weights: int         # matrices that quantization applies to
     other_weights: int          # embeddings, output head, norms, experts: kept in 16 or 32 bits
@@ -46,7 +46,7 @@ class ModelShape:
 
     @property
     def cache_values_per_token(self) -> int:
-        """Keys and values of one token in all layers; without a record of its own, as in layers of plain attention."""
+        """Keys and values of one token in all layers; if `cache_values` is 0, as for layers of plain attention."""
         return self.cache_values or 2 * self.layers * self.kv_heads * self.head_dim
 
     @property
@@ -60,7 +60,7 @@ class ModelShape:
 
     @property
     def weights_per_token(self) -> tuple[float, float]:
-        """Linear and other weights that are read to generate one token. Of an untied embedding table that is one row."""
+        """Linear and other weights that are read to generate one token. Of an untied embedding table, one row is read."""
         unused = (self.table_weights if self.head_weights else 0) + self.expert_weights * (1 - self.expert_share)
         return self.linear_weights, self.other_weights - unused
 
@@ -84,7 +84,7 @@ def read_tensors(folder: Path, model: str) -> list[Tensor]:
 
 
 def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape:
-    """The shape of a model from its config.json and what its safetensors headers list, wherever those were read."""
+    """Return the shape of a model from its config.json and its safetensors headers, on disk or on the hub."""
     config = cast(Mapping[str, Any], config.get("text_config") or config)
     counts: dict[str, int] = dict.fromkeys(("linear", "table", "head", "expert", "rest"), 0)
     dtypes: dict[str, int] = {}
@@ -114,7 +114,7 @@ def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping
 
 
 def _kind(name: str, sizes: list[int]) -> str:
-    """What a tensor is part of. bitsandbytes quantizes nn.Linear and GPT-2's Conv1D, never the head, tables or merged experts."""
+    """Return the kind of a tensor. bitsandbytes quantizes nn.Linear and GPT-2's Conv1D, never the head, tables or merged experts."""
     if len(sizes) < 2:
         return "rest"
     if any(part in name for part in HEADS):

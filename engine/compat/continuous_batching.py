@@ -1,4 +1,4 @@
-"""What the lanes use of transformers' continuous batching and generate() that transformers does not document, each with the reason.
+"""Undocumented parts of transformers' continuous batching and generate() that the lanes use, each with the reason.
 
 tests/engine/compat/test_transformers.py checks every use against the installed version.
 """
@@ -18,7 +18,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 # PagedAttentionCache: the only way to tell a step of the batched lane from one of generate() inside an attention function.
-# ContinuousBatchingLogitsProcessorList: BatchedSampling takes its place in the manager; FutureRequestState is what it is given.
+# ContinuousBatchingLogitsProcessorList: BatchedSampling replaces it in the manager; FutureRequestState is its argument.
 # OutputRouter, GenerationOutput: results of one request without polling a queue that all requests share.
 # BaseStreamer: token ids from generate(); the documented streamers deliver text.
 # sdpa_attention_forward, sdpa_mask: the library's SDPA attention, for the steps of generate().
@@ -31,7 +31,7 @@ COUNTING = "counting"       # the scheduler_type of CountingScheduler
 
 
 class CountingScheduler(FIFOScheduler):       # type: ignore[misc]
-    """Remembers how many prompt tokens of each request were found in the cache: the library does not report it."""
+    """Records how many prompt tokens of each request were found in the cache, which the library does not report."""
 
     cached_tokens: dict[str, int]
 
@@ -64,17 +64,17 @@ class CountingScheduler(FIFOScheduler):       # type: ignore[misc]
         return tokens
 
 
-SCHEDULER_MAPPING[COUNTING] = CountingScheduler     # the only way to name a scheduler of one's own in a ContinuousBatchingConfig
+SCHEDULER_MAPPING[COUNTING] = CountingScheduler     # the only way to select a custom scheduler in a ContinuousBatchingConfig
 
 
 def replace_parts(manager: Any, processors: ContinuousBatchingLogitsProcessorList, router: OutputRouter) -> None:
-    """Give the manager other logits processors and another router before it starts. It creates its own and takes none as arguments."""
+    """Give the manager other logits processors and another router before it starts. It creates its own and accepts none as arguments."""
     manager.logit_processor = processors
     manager.output_router = router
 
 
 def fatal_error(manager: Any) -> BaseException | None:
-    """What ended the generation thread. The public `is_running` tells only that it has ended."""
+    """The error that ended the generation thread. The public `is_running` only tells that it has ended."""
     error: BaseException | None = manager.background_thread_status.fatal_error
     return error
 

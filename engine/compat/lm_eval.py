@@ -1,4 +1,4 @@
-"""What the engine uses of lm-eval and evaluate that they do not document, each with the reason. Both are optional.
+"""Undocumented parts of lm-eval and evaluate that the engine uses, each with the reason. Both are optional.
 
 tests/engine/compat/test_lm_eval.py checks every use against the installed version.
 """
@@ -12,13 +12,13 @@ from typing import Any
 
 
 def replace_metric_loader(load: Callable[..., Any]) -> None:
-    """Call `load` in place of evaluate.load(), which fetches a metric's source from the Hub and runs it. No setting turns that off."""
+    """Call `load` in place of evaluate.load(), which downloads a metric's source from the Hub and runs it. No setting turns this off."""
     library: Any = import_module("evaluate")
     library.load = load
 
 
 def borrowed_model(model: Any, tokenizer: Any, window_tokens: int, turn: Callable[[], AbstractContextManager[Any]]) -> Any:
-    """lm-eval's HFLM around a loaded model. Each computation runs inside `turn()`: HFLM has no public hook around one."""
+    """lm-eval's HFLM around a loaded model. Each computation runs inside `turn()`: HFLM has no public hook for this."""
     base: Any = import_module("lm_eval.models.huggingface").HFLM
 
     class Borrowed(base):       # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What the engine uses of PyTorch that PyTorch does not document, each with the reason.
+"""Undocumented parts of PyTorch that the engine uses, each with the reason.
 
 tests/engine/compat/test_torch.py checks every use against the installed version.
 """
@@ -9,7 +9,7 @@ import torch
 
 
 def has_bfloat16_kernels() -> bool:
-    """Whether this CPU multiplies matrices in bfloat16. `torch.cpu` has no public question for it."""
+    """Whether this CPU multiplies matrices in bfloat16. `torch.cpu` has no public function for it."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -20,6 +20,6 @@ def pack_weight(weight: torch.Tensor, rows: int) -> torch.Tensor:
 
 
 def packed_linear(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """x W^T + b with a weight of `pack_weight`, which the public `linear` does not take."""
+    """x W^T + b with a weight of `pack_weight`, which the public `linear` does not accept."""
     result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
     return result

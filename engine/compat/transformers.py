@@ -1,4 +1,4 @@
-"""What the engine uses of transformers that transformers does not document, each with the reason.
+"""Undocumented parts of transformers that the engine uses, each with the reason.
 
 Its continuous batching, which takes seconds to import, is in continuous_batching.py. tests/engine/compat/test_transformers.py checks
 every use against the installed version.
@@ -17,12 +17,12 @@ WEIGHTS_BAR = "Loading weights"     # the description of from_pretrained()'s pro
 
 
 def attention_kernel(model: PreTrainedModel) -> str:
-    """The kernel that attention runs on. `set_attn_implementation` sets it, and nothing public reads it."""
+    """The attention kernel in use. `set_attn_implementation` sets it, and no public function returns it."""
     return str(model.config._attn_implementation)
 
 
 def is_stateful(model: PreTrainedModel) -> bool:
-    """Whether the model keeps a recurrent state instead of a key-value cache. The configuration does not tell."""
+    """Whether the model keeps a recurrent state instead of a key-value cache. The configuration does not say."""
     return bool(getattr(model, "_is_stateful", False))
 
 
@@ -32,7 +32,7 @@ def supports_sdpa(model: PreTrainedModel) -> bool:
 
 
 def is_known_architecture(model_type: object) -> bool:
-    """Whether transformers has this architecture. AutoConfig tells only by an error, and only for files on this disk."""
+    """Whether transformers has this architecture. AutoConfig reports it only by an error, and only for files on this disk."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     return model_type in CONFIG_MAPPING_NAMES

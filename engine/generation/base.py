@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from ..messages import GenerationOptions, Prefill, Waiting
 
 Lane = Literal["batched", "single"]
-HEARTBEAT_S = 0.1       # longest silence between two events: a consumer can be stopped only when it gets one
+HEARTBEAT_S = 0.1       # longest time between two events: a consumer can be stopped only when it receives one
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class TokenGenerator(Protocol):
     def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]: ...
 
     def close(self) -> None:
-        """End every reply as stopped and free what the lane holds. The lane cannot be used afterwards."""
+        """End every reply as stopped and free the lane's resources. The lane cannot be used afterwards."""
 
 
 class Pausable(Protocol):

@@ -46,7 +46,7 @@ class _Step:
 
 
 class _QueueRouter(OutputRouter):       # type: ignore[misc]
-    """Passes each result to the queue of its own request, on the generation thread, without polling."""
+    """Passes each result to its request's queue, on the generation thread, without polling."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class BatchedGenerator:
         self._closing.set()
 
     def _next(self, results: queue.SimpleQueue[_Step]) -> _Step | None:
-        """The next result, or None after HEARTBEAT_S. Raises GenerationFailed if the generation thread has ended."""
+        """Return the next result, or None after HEARTBEAT_S. Raises GenerationFailed if the generation thread has ended."""
         try:
             return results.get(timeout=HEARTBEAT_S)
         except queue.Empty:

@@ -21,7 +21,7 @@ from .text import opened_thought
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# For models without a chat template: one plain line for each message, with the name of its role.
+# For models without a chat template: one plain line per message, with the name of its role.
 PLAIN_TEMPLATE = (
     "{%- for message in messages -%}"
     "{{- message['role'] | capitalize + ': ' + message['content'] | trim + '\\n' -}}"
@@ -38,7 +38,7 @@ REMEMBERED_REPLIES = 64
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The prompt as the model gets it. `room`: the most tokens that its reply can have.
+    """The prompt as the model gets it. `room`: the maximum number of tokens of its reply.
 
     `marked`: its text with marks around what looks like control tokens in messages (control_tokens.py).
     """
@@ -73,7 +73,7 @@ class ChatContext:
         self.has_system_role = self._shows([{"role": "system", "content": "system-role-probe"}, *_user("hi")], "system-role-probe")
 
     def fit(self, messages: Sequence[Message], max_new_tokens: int) -> Prompt:
-        """The prompt of the whole conversation, or of as many of its latest turns as fit after the system prompt.
+        """Return the prompt of the whole conversation, or of as many of its latest turns as fit after the system prompt.
 
         If the last message is the assistant's, it is the beginning of the reply, which the model continues.
 
@@ -102,7 +102,7 @@ class ChatContext:
         return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0, notes)
 
     def remember(self, prompt: Prompt, reply_text: str, reply_ids: Sequence[int]) -> None:
-        """Keep the ids of a prompt and its reply for the next turn of that chat."""
+        """Store the ids of a prompt and its reply for the next turn of that chat."""
         with self._lock:
             self._remembered[prompt.marked + self._control.mark(reply_text)] = (*prompt.ids, *reply_ids)
             while len(self._remembered) > REMEMBERED_REPLIES:
@@ -119,7 +119,7 @@ class ChatContext:
         return self._control.encode(text, is_beginning=True, adds_special=not self.has_template)
 
     def _render(self, system: Message | None, turns: Sequence[Message], begun: str = "") -> str:
-        """The text of the prompt, with marks around what looks like control tokens in messages. Raises ChatTemplateFailed."""
+        """Return the text of the prompt, with marks around what looks like control tokens in messages. Raises ChatTemplateFailed."""
         chat = [{"role": message.role, "content": self._control.mark(message.content)} for message in turns]
         rules = self._control.mark(system.content) if system else ""
         if rules and self.has_system_role:
@@ -142,13 +142,13 @@ class ChatContext:
         try:
             return str(self._tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=opens_reply, chat_template=template))
-        except Exception as error:      # a template is a program of its author and may raise anything
+        except Exception as error:      # a template is its author's program and may raise anything
             raise ChatTemplateFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
 
     def turn_end_id(self) -> int | None:
-        """The token that the template writes after an answer, which therefore ends one; None if it writes plain text there.
+        """Return the token that the template writes after an answer, which therefore ends one; None if it writes plain text there.
 
-        Not where an answer has channels: there the same token ends the thoughts before it (gpt-oss).
+        None also if an answer has channels: there the same token ends the thoughts before it (gpt-oss).
         """
         if not self.has_template or "<|channel|>" in self._tokenizer.get_vocab():
             return None
@@ -197,7 +197,7 @@ def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], 
 
 
 def _merged(messages: Sequence[Message]) -> list[Message]:
-    """Neighbours of one role as one message: many templates refuse two in a row, which imported and branched chats have."""
+    """Merge consecutive messages of one role: many templates refuse two in a row, which imported and branched chats may have."""
     merged: list[Message] = []
     for message in messages:
         if merged and merged[-1].role == message.role:

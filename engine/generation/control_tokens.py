@@ -1,4 +1,4 @@
-"""Text of people that looks like a control token stays text: only the chat template writes control tokens.
+"""Keeps text in messages that looks like a control token as text: only the chat template writes control tokens.
 
 transformers can do this too (`apply_chat_template(..., sanitize_control_tokens=True)`), but only for a whole chat at once, and
 through a setting of the tokenizer that every thread shares.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-START, END = "\ue0b0", "\ue0b1"     # around such text while the template runs; private use, taken out of what people write
+START, END = "\ue0b0", "\ue0b1"     # around such text while the template runs; private use characters, removed from messages
 LINE = "\n"
 
 
@@ -39,7 +39,7 @@ class ControlTokens:
             return self._ids(marked, adds_special=adds_special)
         ids: list[int] = []
         for at, piece in enumerate(re.split(f"{START}([^{START}{END}]*){END}", marked)):
-            parts = (piece[:1], piece[1:]) if at % 2 else re.split(f"[{START}{END}]", piece)     # two halves are no token any more
+            parts = (piece[:1], piece[1:]) if at % 2 else re.split(f"[{START}{END}]", piece)     # two halves are no longer a token
             for part in filter(None, parts):
                 if not ids:
                     ids = self._ids(part, adds_special=adds_special and is_beginning)
@@ -48,7 +48,7 @@ class ControlTokens:
         return ids
 
     def _inside(self, text: str) -> list[int]:
-        """The ids of text that something stands before: at the start of a text many tokenizers add a space."""
+        """Return the ids of a text that follows other text: many tokenizers add a space at the start of a text."""
         ids = self._ids(LINE + text)
         return ids[len(self._line_ids):] if ids[:len(self._line_ids)] == self._line_ids else self._ids(text)
 

@@ -1,7 +1,7 @@
-"""The single lane: one reply at a time with generate(), for what the batched lane does not support.
+"""The single lane: one reply at a time with generate(), for options and models that the batched lane does not support.
 
 Keeps the key-value cache of the last reply and reuses the longest common prefix, so that the next turn, an edited message or a
-regenerated reply computes only what is new. Works in short slices of prompt and reply; after each, the batched lane has the model
+regenerated reply computes only what is new. Works in short slices of prompt and reply; after each, the batched lane may use the model
 for as long as the slice took.
 """
 
@@ -172,7 +172,7 @@ class SingleGenerator:
 
     @contextmanager
     def _alone(self, job: _Job) -> Iterator[None]:
-        """Exclusive use of the model until the block ends; afterwards the batched lane has it for as long."""
+        """Exclusive use of the model until the block ends; afterwards the batched lane may use it for as long."""
         if self.other is None:
             yield
             return
@@ -227,7 +227,7 @@ class SingleGenerator:
         try:
             if common < len(known):
                 cache.crop(common - len(known))
-        except RuntimeError:        # a sliding window that has moved on cannot be moved back
+        except RuntimeError:        # a sliding window cannot be moved back
             return DynamicCache(config=self._model.config), 0
         return cache, common
 

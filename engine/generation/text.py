@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 REPLACEMENT = "\ufffd"      # what a decoder returns for an incomplete character
-# Around the thoughts before an answer. Many tokenizers have these as special tokens, which a decoder leaves out.
+# Marks around the thoughts before an answer. In many tokenizers they are special tokens, which a decoder leaves out.
 THOUGHT_MARKS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]"),
                  ("<|START_THINKING|>", "<|END_THINKING|>"), ("<seed:think>", "</seed:think>"),
                  ("<|channel|>analysis<|message|>", "<|end|>"))
-# The answer of gpt-oss comes in a channel of its own, after the one of its thoughts.
+# The answer of gpt-oss is in a separate channel, after that of its thoughts.
 ANSWER_MARKS = ("<|start|>assistant<|channel|>final<|message|>", "<|channel|>final<|message|>")
 CHANNEL_TOKENS = frozenset(("<|channel|>", "<|message|>", "<|start|>", "<|end|>"))
 MARK_TOKENS = frozenset(mark for marks in THOUGHT_MARKS for mark in marks) - CHANNEL_TOKENS
@@ -31,12 +31,12 @@ def mark_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
 
 
 def opened_thought(prompt: str) -> str:
-    """The mark that closes the thoughts which a prompt opens at its end; "" if it opens none."""
+    """Return the mark that closes the thoughts which the end of a prompt opens; "" if it opens none."""
     return next((end for start, end in THOUGHT_MARKS if prompt.rstrip().endswith(start)), "")
 
 
 def closing_mark(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
-    """The mark that may close thoughts which nobody opened; "" if this tokenizer has none, or if the prompt ends with it."""
+    """Return the mark that may close thoughts without an opening mark; "" if this tokenizer has none, or if the prompt ends with it."""
     tokens = mark_tokens(tokenizer).values()
     mark = next((end for _, end in THOUGHT_MARKS if end in tokens and end not in CHANNEL_TOKENS), "")
     return "" if mark and prompt.rstrip().endswith(mark) else mark
@@ -69,7 +69,7 @@ class IncrementalDecoder:
         self._pending.append(token_id)
         try:
             piece = self._stream.step(self._core, token_id)
-        except Exception:       # tokenizers has no type for bytes that can no longer become a character
+        except Exception:       # tokenizers has no exception type for bytes that can no longer become a character
             piece, self._stream = self._decoded_pending(), self._new_stream()
         if piece is None:
             return ""
@@ -116,7 +116,7 @@ class ReasoningSplitter:
     """Separates the thoughts before an answer from it, also those that the prompt opened, or that are never closed.
 
     Only thoughts at the very start of the reply count; a later mark is ordinary text. `close`: the mark that ends thoughts which the
-    prompt opened. `may_close`: one that may end thoughts which nobody opened; a beginning that may be such thoughts is held back.
+    prompt opened. `may_close`: one that may end thoughts without an opening mark; a beginning that may be such thoughts is held back.
     """
 
     def __init__(self, close: str = "", may_close: str = "") -> None:

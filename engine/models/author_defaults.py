@@ -1,4 +1,4 @@
-"""The defaults that a model's author recommends: sampling parameters, and the tokens that end a reply."""
+"""The defaults of a model's author: sampling parameters, and the tokens that end a reply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Tokens that end a reply: the model's own list, and the tokenizer's."""
+    """Return the tokens that end a reply: those of the model and of the tokenizer."""
     config: Any = model.generation_config
     named = config.eos_token_id if config is not None else None
     if named is None:
@@ -29,7 +29,7 @@ def first_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 
 
 def default_options(model: PreTrainedModel) -> GenerationOptions:
-    """The sampling parameters of generation_config.json, without top_k 50, which is only the library's default."""
+    """Return the sampling parameters of generation_config.json, without top_k 50, which is only the library's default."""
     config: Any = model.generation_config
     if config is None:
         return GenerationOptions()

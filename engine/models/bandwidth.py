@@ -8,7 +8,7 @@ from functools import cache
 from ..hardware import Hardware
 
 SAMPLE_BYTES = {"cpu": 64 * 2**20, "mps": 128 * 2**20, "cuda": 512 * 2**20}     # exceeds any last-level cache
-ROUNDS = 4      # the fastest one counts, the others were disturbed; 10 ms each on a CPU
+ROUNDS = 4      # the fastest one counts, as others were disturbed; 10 ms each on a CPU
 
 
 @cache

@@ -22,7 +22,7 @@ CHOICES = {"good_for": ("chat", "code", "reasoning"), "mlp": ("gated", "plain"),
 SMALL_PARAMETERS = 4.5e9        # the largest models that are fast enough on a CPU: nominal 4 B
 CPU_BYTES = 4e9                 # read per token: 2 to 9 tokens/s at the 8 to 35 GB/s measured on small CPUs
 HANDICAP = 0.4                  # of models that are gated or not made for chat: they rank first only if 2.5 times as large as the next
-NOMINAL = 0.1                   # models sold as "7B" have 6.7 to 7.7 billion parameters
+NOMINAL = 0.1                   # models named "7B" have 6.7 to 7.7 billion parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def smaller_sibling(repo: str) -> CatalogEntry | None:
 
 @dataclass(frozen=True, slots=True)
 class SizeAdvice:
-    """Advice for an amount of memory. Bounds are nominal: a "7B" model may have 7.7 billion parameters."""
+    """Advice for an amount of memory. The bounds are nominal: a "7B" model may have 7.7 billion parameters."""
 
     min_parameters: float
     max_parameters: float
@@ -175,7 +175,7 @@ def _handicap(entry: CatalogEntry) -> float:
 
 
 def parse_catalog(text: str) -> tuple[CatalogEntry, ...]:
-    """Raises ValueError with the model and the field that is unknown, missing or of the wrong type."""
+    """Parse catalog.toml. Raises ValueError with the model and the field that is unknown, missing or of the wrong type."""
     entries = {repo: _entry(repo, table) for repo, table in tomllib.loads(text).items()}
     for entry in entries.values():
         sibling = entries.get(entry.sibling)

@@ -1,4 +1,4 @@
-"""A model that may be loaded, and the same model in memory."""
+"""A model that was checked and may be loaded, and the same model in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model that was examined and may be loaded: it is supported here, and it fits."""
+    """A model that passed every check: it is supported here, and it fits."""
 
     spec: ModelSpec
     folder: Path

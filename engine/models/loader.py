@@ -1,4 +1,4 @@
-"""From the name of a model to a model in memory, and back.
+"""Loads a model by its name, and frees its memory.
 
 Safetensors only, never code from a repository. Everything here blocks; progress goes to `report`.
 """
@@ -41,7 +41,7 @@ ONE_THREAD_BYTES = 64 * 2**20
 
 
 def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
-    """The folder of the model, and its commit if it comes from the hub. Downloads what is not on this disk yet.
+    """Return the model's folder, and its commit if it comes from the hub. Downloads files that are not yet on this disk.
 
     Raises InvalidRequest, UnsupportedModel, DiskFull and the errors of the hub: ModelNotFound, ModelAccessDenied, TokenRejected,
     HubUnreachable, DownloadBroken.
@@ -77,7 +77,7 @@ def _download(repo: str, revision: str | None, settings: Settings, report: Repor
 
 
 def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes: int, report: Report) -> Candidate:
-    """Every check that can refuse a load, made before the present model is unloaded.
+    """Make every check that can refuse a load, before the current model is unloaded.
 
     Raises every kind of LoadError, and InvalidRequest.
     """

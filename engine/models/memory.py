@@ -26,7 +26,7 @@ PACKING_BYTES = {Quantization.NONE: 0.0, Quantization.INT8: 11.0, Quantization.N
 # Bytes per prompt token and value of hidden and intermediate size, beside four copies in the compute dtype: INT8 matrix
 # multiplications produce int32, which is scaled in float32 (its backends/default/ops.py).
 PRODUCT_BYTES = {Quantization.NONE: 0, Quantization.INT8: 16, Quantization.NF4: 0}
-TIGHT_SHARE = 0.85      # above this share of free memory a model loads, but leaves little for anything else
+TIGHT_SHARE = 0.85      # above this share of free memory a model can be loaded, but little is left for other programs
 
 
 class Verdict(StrEnum):
@@ -100,7 +100,7 @@ def weight_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardwa
 
 
 def compute_dtype(shape: ModelShape, quantization: Quantization, hardware: Hardware) -> DType:
-    """The dtype that the loader computes in by default."""
+    """Return the dtype in which a loaded model computes by default."""
     if quantization is Quantization.INT8:
         return "float16"
     if quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
@@ -110,7 +110,7 @@ def compute_dtype(shape: ModelShape, quantization: Quantization, hardware: Hardw
 
 def judge(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, dtype: DType, context_tokens: int,
           concurrent: int, free_bytes: int) -> Fit:
-    """Memory of the model with `concurrent` windows of `context_tokens`."""
+    """Return the memory of the model with `concurrent` windows of `context_tokens`."""
     kv = concurrent * kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype])
     imports = IMPORT_BYTES[hardware.kind]
     libraries = imports + LIBRARY_BYTES[hardware.kind] + (PACKER_BYTES if quantization is not Quantization.NONE else 0)

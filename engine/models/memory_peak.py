@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work, measured while it runs."""
+"""Measures the peak memory of a piece of work while it runs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def return_freed_memory() -> None:
     """Make freed blocks of 1 MiB and more return to the system at once, for the rest of this process.
 
     glibc raises that limit up to 32 MiB by itself and keeps smaller blocks: at random 12 to 460 MB of a 4-bit load of 110 M
-    parameters, and 130 to 400 MB of its 8-bit replies. Other C libraries are left as they are.
+    parameters, and 130 to 400 MB of its 8-bit replies. Other C libraries are not changed.
     """
     if sys.platform != "linux":
         return

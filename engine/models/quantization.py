@@ -39,7 +39,7 @@ class Quantization(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuantizationChoice:
-    """One choice as people see it. `reason`: why it is supported or not. The notes name what it costs."""
+    """One choice as it is shown to users. `reason`: why it is supported or not. The notes say what it costs."""
 
     quantization: Quantization
     is_supported: bool

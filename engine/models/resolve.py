@@ -1,6 +1,6 @@
-"""What a model's name stands for: the built-in model, a folder on this machine, or a repository on the hub.
+"""Resolves a model's name to the built-in model, a folder on this machine, or a repository on the hub.
 
-The one place that decides it. It looks at the disk, but asks the hub nothing.
+Only this module decides that. It reads the disk, but makes no request to the hub.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class LocalModel:
 
 @dataclass(frozen=True, slots=True)
 class HubRepo:
-    """A valid owner/name; whether the hub has it is not known yet."""
+    """A valid owner/name; whether it exists on the hub is not yet known."""
 
     name: str
 
 
 def resolve(typed: str, settings: Settings) -> LocalModel | HubRepo:
-    """What `typed` stands for; on a public page it never stands for a folder, except the one that the operator's settings name.
+    """Resolve `typed`; on a public page never to a folder, except the one that the operator's settings name.
 
-    A relative path without a leading dot counts only if that folder has a config.json: owner/name looks the same.
-    Raises ModelNotFound for a path that leads nowhere, and InvalidRequest for a text that is no name at all.
+    A relative path without a leading dot is a folder only if that folder has a config.json, since owner/name looks the same.
+    Raises ModelNotFound for a path that does not exist, and InvalidRequest for a text that is not a name.
     """
     typed = typed.strip()
     if typed.lower() == BUILTIN:
@@ -50,7 +50,7 @@ def _folder(typed: str) -> Path | None:
         folder = Path(typed).expanduser()
         if folder.is_dir() and (is_path or (folder / "config.json").is_file()):
             return folder.resolve()
-    except (OSError, RuntimeError, ValueError):     # no file system takes this name
+    except (OSError, RuntimeError, ValueError):     # no file system accepts this name
         pass
     if is_path:
         raise ModelNotFound(typed, "this machine")
@@ -58,7 +58,7 @@ def _folder(typed: str) -> Path | None:
 
 
 def is_path_like(typed: str) -> bool:
-    """Whether this can only be a path, on any system: no repository's name begins like one."""
+    """Whether this can only be a path, on any system, since no repository's name begins like that."""
     return typed.startswith(PATH_STARTS) or typed[1:3] in (":\\", ":/")
 
 
@@ -68,5 +68,5 @@ def names_a_model(typed: str) -> bool:
 
 
 def may_be_repo(typed: str) -> bool:
-    """Whether the hub may have something of this name, or words for its search."""
+    """Whether this may be a name on the hub, or words for its search."""
     return typed.count("/") == 1 and " " not in typed and not is_path_like(typed)

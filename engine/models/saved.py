@@ -53,10 +53,10 @@ def find_saved(spec: ModelSpec, settings: Settings) -> SavedModel | None:
 
 
 def is_current(saved: SavedModel, settings: Settings) -> bool:
-    """Whether the source is unchanged since the copy was made, or is gone."""
+    """Whether the source is unchanged since the copy was made, or no longer exists."""
     try:
         place = resolve(saved.model, settings)
-    except (ModelNotFound, InvalidRequest):     # a folder that is gone
+    except (ModelNotFound, InvalidRequest):     # a folder that no longer exists
         return True
     if isinstance(place, LocalModel):
         return fingerprint(place.folder, None) == saved.source
@@ -107,14 +107,14 @@ def save(loaded: LoadedModel, settings: Settings) -> SavedModel:
 
 
 def delete_saved(saved: SavedModel) -> int:
-    """Returns the bytes freed."""
+    """Delete a saved model and return the bytes freed."""
     size = saved.size_bytes
     shutil.rmtree(saved.folder)
     return size
 
 
 def _place(spec: ModelSpec, settings: Settings) -> Path:
-    """One folder per model and quantization: a readable name, made unique by a digest."""
+    """Return the folder for a model and quantization: a readable name, made unique by a digest."""
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", spec.model).strip("-.")[-60:]
     digest = hashlib.sha256(f"{spec.model} {spec.revision or ''}".encode()).hexdigest()[:12]
     return settings.data_dir / "quantized" / f"{readable}-{digest}-{spec.quantization.value}"

@@ -1,4 +1,4 @@
-"""The model without its weights, on PyTorch's meta device: what its files must hold, known before anything is given up."""
+"""The model without its weights, on PyTorch's meta device: checks its files before the current model is unloaded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build_skeleton(config: PretrainedConfig, model: str) -> PreTrainedModel:
 
 
 def require_weights(skeleton: PreTrainedModel, config: PretrainedConfig, tensors: Iterable[Tensor], model: str) -> None:
-    """Require that these tensors fill every weight of the model; transformers would set the others to random numbers.
+    """Check that these tensors fill every weight of the model; transformers would set missing ones to random numbers.
 
     transformers itself matches the names, as it does while loading: many families rename, split or merge tensors.
     Raises UnsupportedModel, naming the first weight that has no value or another shape.
@@ -59,7 +59,7 @@ def require_weights(skeleton: PreTrainedModel, config: PretrainedConfig, tensors
 
 
 def require_quantizable(skeleton: PreTrainedModel, quantization: Quantization, hardware: Hardware, model: str) -> None:
-    """Require that bitsandbytes can quantize the layers of this model on this machine. Raises UnsupportedQuantization."""
+    """Check that bitsandbytes can quantize the layers of this model on this machine. Raises UnsupportedQuantization."""
     import torch
 
     kind = skeleton.config.model_type

@@ -1,4 +1,4 @@
-"""The interface of a chat provider: a model on this machine, or a server elsewhere."""
+"""The interface of a chat provider: a model on this machine, or on a remote server."""
 
 from __future__ import annotations
 

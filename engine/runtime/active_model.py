@@ -34,7 +34,7 @@ WARM_UP_TOKENS = 2
 
 
 class ActiveModel:
-    """Created by `load`, freed by `release`. Its users hold a lease (admission.py), which keeps it in memory."""
+    """Created by `load`, freed by `release`. Users of the model hold a lease (admission.py), which keeps it in memory."""
 
     def __init__(self, loaded: LoadedModel, settings: Settings) -> None:
         self.candidate = loaded.candidate
@@ -100,7 +100,7 @@ class ActiveModel:
 
     @property
     def attention(self) -> str:
-        """Name of the attention kernel, transformers' or our own."""
+        """Name of the attention kernel, of transformers or our own."""
         return attention_kernel(self.loaded.model)
 
     def choose_lane(self, options: GenerationOptions) -> tuple[Lane, str]:
@@ -116,7 +116,7 @@ class ActiveModel:
 
     @property
     def options(self) -> LoadOptions:
-        """The options that load it in the same way again."""
+        """The options with which the same load can be repeated."""
         return LoadOptions(self.settings.context_tokens, self.settings.concurrent_replies, self.settings.device)
 
     @property
@@ -212,7 +212,7 @@ class ActiveModel:
                           prompt.notes)
 
     def save_quantized(self) -> SavedModel:
-        """Raises InvalidRequest and DiskFull."""
+        """Save the quantized weights. Raises InvalidRequest and DiskFull."""
         return save(self.loaded, self.settings)
 
     def _warm_up(self) -> None:

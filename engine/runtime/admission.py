@@ -82,7 +82,7 @@ class Admission:
 
     @property
     def model(self) -> ActiveModel | None:
-        """For reading its properties only: using it takes a lease."""
+        """The loaded model, for reading its properties only; using it needs a lease."""
         stay = self._stay
         return stay.model if stay else None
 
@@ -94,14 +94,14 @@ class Admission:
     # --- leases ---
 
     def lease(self) -> Lease:
-        """Raises NoModelLoaded, and EngineBusy while a model is loading or if max_leases is reached."""
+        """Return a lease. Raises NoModelLoaded, and EngineBusy while a model is loading or if max_leases is reached."""
         lease = self._take()
         if lease is None:
             raise EngineBusy("a model is loading")
         return lease
 
     def lease_soon(self, reservation: Reservation | None = None) -> Lease | None:
-        """A lease, or None after at most HEARTBEAT_S while a model is loading or reserved by others; call it again then.
+        """Return a lease, or None after at most HEARTBEAT_S while a model is loading or reserved by others; then call it again.
 
         Raises NoModelLoaded, and EngineBusy if waiting would not help.
         """
@@ -145,7 +145,7 @@ class Admission:
         return reservation.why if reservation else ""
 
     def reserve(self, reservation: Reservation) -> bool:
-        """Start exclusive use; False if another reservation has it."""
+        """Start exclusive use; False if there is another reservation."""
         with self.changed:
             self._reservation = self._reservation or reservation
             return self._reservation is reservation
@@ -184,7 +184,7 @@ class Admission:
         return self.state not in ("loading", "unloading")
 
     def require(self, reservation: Reservation | None) -> None:
-        """Raises EngineBusy while somebody else has exclusive use."""
+        """Raises EngineBusy while another user has exclusive use."""
         held = self._reservation
         if held is not None and held is not reservation:
             raise held.refusal()
@@ -204,7 +204,7 @@ class Admission:
             stay = self._stay
             if self.state != "ready" or stay is None or stay.leases or time.monotonic() - stay.last_used < idle_s:
                 return False
-            stay.is_leaving = True      # a message of this moment waits and wakes the model, instead of being stopped with it
+            stay.is_leaving = True      # a message that arrives now waits and wakes the model, instead of being stopped with it
             self.state, self.asleep = "unloading", (stay.model.spec, stay.model.options)
             return True
 

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class LoadJob:
-    """One load. Any number of readers can follow it; it runs without any, too."""
+    """One load. Any number of readers can follow it; it also runs without readers."""
 
     def __init__(self, spec: ModelSpec, options: LoadOptions, swap: Callable[[ModelSpec, LoadOptions, Report], None],
                  settle: Callable[[BaseException | None], None], *, is_first: bool = False) -> None:

@@ -26,7 +26,7 @@ class Swap:
         self.notice = ""
 
     def run(self, spec: ModelSpec, options: LoadOptions, report: Report) -> None:
-        """Raises InvalidRequest, LoadError and its subclasses; the previous model is loaded then, if it could be restored."""
+        """Replace the model. Raises InvalidRequest, LoadError and its subclasses; the previous model is then loaded again if possible."""
         from .active_model import ActiveModel
 
         settings, previous = options.applied_to(self._settings), self._admission.model

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
     from ...runtime.engine import Engine
 
-# One after the other in one namespace: each may begin with imports from __future__.
+# Run one after another in one namespace: each may begin with imports from __future__.
 RUN_PARTS = ("names = {{'__name__': 'solution'}}\nfor part in {parts!r}:\n"
              "    exec(compile(part, 'solution.py', 'exec', dont_inherit=True), names)\n")
 TEST_S = 10.0           # of one problem's tests
@@ -43,7 +43,7 @@ class Problem:
 
 
 def read_problem(value: Value) -> Problem:
-    """Raises InvalidRequest, which names what is missing."""
+    """Read one problem. Raises InvalidRequest, which names what is missing."""
     entry = value.get("entry_point")
     if not entry.text().isidentifier():
         raise entry.wrong("the name of a function")
@@ -72,7 +72,7 @@ class _Loaded:
 
 
 def run_problems(engine: Engine, active_model: ActiveModel, name: str, problems: Sequence[Problem], control: Control) -> tuple[Score, ...]:
-    """Raises JobStopped, SandboxUnavailable, and what `CodeAgent.stream` raises."""
+    """Score the loaded model on the problems. Raises JobStopped, SandboxUnavailable, and what `CodeAgent.stream` raises."""
     first: list[bool] = []
     last: list[bool] = []
     for number, problem in enumerate(problems):
@@ -84,7 +84,7 @@ def run_problems(engine: Engine, active_model: ActiveModel, name: str, problems:
 
 
 def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, control: Control) -> Iterator[str]:
-    """The programs that the agent writes for a problem, in a sandbox session of its own."""
+    """Return the programs that the agent writes for a problem, in a separate sandbox session."""
     options = AgentOptions(generation=GenerationOptions(max_new_tokens=MAX_TOKENS, temperature=0.0))
     task = f"Complete this Python function. Write the whole function.\n\n```python\n{problem.prompt.rstrip()}\n```"
     with (open_sandbox(is_public=engine.settings.is_public) as sandbox,
@@ -97,7 +97,7 @@ def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, contr
 
 
 def _solution(problem: Problem, code: str) -> tuple[str, ...]:
-    """The prompt and a whole program, or, if the program does not define the function, its continuation of the prompt."""
+    """Return the prompt followed by the whole program or, if that does not define the function, by its continuation of the prompt."""
     try:
         defined = {node.name for node in ast.parse(code).body if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef))}
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -106,7 +106,7 @@ def _solution(problem: Problem, code: str) -> tuple[str, ...]:
         return (f"{problem.prompt.rstrip(chr(10))}\n{code}",)
     try:
         ast.parse(problem.prompt)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):     # its last function has no body, not even a text
+    except (SyntaxError, ValueError, RecursionError, MemoryError):     # its last function has no body, not even a docstring
         return f"{problem.prompt.rstrip()}\n    pass\n", code
     return problem.prompt, code
 
@@ -114,7 +114,7 @@ def _solution(problem: Problem, code: str) -> tuple[str, ...]:
 def passes(problem: Problem, code: str, is_public: bool = False) -> bool:
     """Whether a program passes the tests, in a fresh session. The prompt comes first: its imports and helpers belong to it.
 
-    As in the original harness (github.com/openai/human-eval, execution.py), nothing of it is `__main__`. A random word is printed
+    As in the original harness (github.com/openai/human-eval, execution.py), none of it runs as `__main__`. A random word is printed
     after the tests, so that a program that exits early does not pass.
     """
     word = secrets.token_hex(16)

@@ -1,4 +1,4 @@
-"""How a measurement reports its steps and is told to stop."""
+"""How a measurement reports its steps and is stopped."""
 
 from __future__ import annotations
 

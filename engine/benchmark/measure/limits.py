@@ -35,7 +35,7 @@ class LimitShare:
 
     @property
     def write(self) -> float:
-        """Bandwidth utilisation: 0 to 1, more where weights stay in the processor's cache."""
+        """Bandwidth utilisation: 0 to 1, higher if weights stay in the processor's cache."""
         return self.moved_bytes_per_second / self.copy_bytes_per_second if self.copy_bytes_per_second else 0.0
 
     @property
@@ -69,17 +69,17 @@ class LimitShare:
 def share_of_limit(speed: Speed, shape: ModelShape, weight_bytes: int, dtype: DType, quantization: Quantization,
                    hardware: Hardware) -> LimitShare:
     plan = speed.plan
-    context = max(1, plan.depth_tokens) + plan.new_tokens // 2      # on average while writing
+    context = max(1, plan.depth_tokens) + plan.new_tokens // 2      # on average during generation
     return LimitShare(
         bytes_per_token(shape, weight_bytes, dtype, context) * speed.write.mean, copy_bandwidth(hardware),
         flops_per_token(shape) * speed.prompt.mean, matrix_rate(hardware, dtype), quantization)
 
 
 def bytes_per_token(shape: ModelShape, weight_bytes: int, dtype: DType, context_tokens: int) -> float:
-    """Read to write one token: the weights as they lie in memory, without what a token leaves out, and the cache.
+    """Bytes read to generate one token: the weights as stored in memory, without those that a token does not use, and the cache.
 
     Weight bytes x tokens/s over the copy bandwidth is the field's bandwidth utilisation (gpt-fast); the cache is added because it
-    is read as well. Left out: all but a row of an embedding table beside a head of its own, and experts that are not chosen.
+    is read as well. Left out: all but one row of an embedding table that is not tied to the head, and experts that are not chosen.
     """
     linear, other = shape.weights_per_token
     unused = (shape.parameters - linear - other) * BYTES_PER_VALUE[dtype]
@@ -100,7 +100,7 @@ def matrix_rate(hardware: Hardware, dtype: DType) -> float:
     kind = getattr(torch, dtype)
     left = torch.randn(rows, width, device=hardware.device, dtype=torch.float32).to(kind)
     right = torch.randn(width, width, device=hardware.device, dtype=torch.float32).to(kind)
-    _seconds(left, right, hardware)     # chooses its kernel
+    _seconds(left, right, hardware)     # lets the library choose its kernel
     return 2 * rows * width * width / min(_seconds(left, right, hardware) for _ in range(ROUNDS))
 
 

@@ -1,4 +1,4 @@
-"""Loading a model as a part of a measurement."""
+"""Loads a model as part of a measurement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def load_model(engine: Engine, spec: ModelSpec, options: LoadOptions, control: Control) -> None:
-    """Make it the loaded model. Raises JobStopped, while the load goes on, and what `Engine.load` raises."""
+    """Load a model. Raises JobStopped, in which case the load continues, and what `Engine.load` raises."""
     said = ""
     with closing(engine.load(spec, options, reservation=control.reservation)) as events:   
         for event in events:

@@ -12,7 +12,7 @@ SYLLABLES = "ka ro mi tel dun sha vor lin pe gus ar zo fen bri ta nol".split()
 
 
 def unique_ids(active_model: ActiveModel, count: int) -> list[int]:
-    """`count` random token ids, without special tokens; random, so that no prefix cache shortens the measurement (as in llama-bench)."""
+    """Return `count` random ids, without special tokens: random, so that no prefix cache shortens the measurement (as in llama-bench)."""
     vocabulary, special = active_model.vocabulary
     drawn = random.SystemRandom()
     ids: list[int] = []
@@ -24,7 +24,7 @@ def unique_ids(active_model: ActiveModel, count: int) -> list[int]:
 
 
 def unique_text(active_model: ActiveModel, tokens: int) -> str:
-    """Random words, at most `tokens` tokens of them; the chat template adds its own."""
+    """Return random words of at most `tokens` tokens; the chat template adds its own."""
     drawn = random.SystemRandom()
     words = ["".join(drawn.choices(SYLLABLES, k=3)) for _ in range(max(1, tokens))]
     low, high = 1, len(words)

@@ -36,7 +36,7 @@ class LaneTiming:
 
     @property
     def prompt_rate(self) -> float:
-        """Prompt tokens per second until the first new one: pp of llama-bench, with the drawing of one token."""
+        """Prompt tokens per second until the first new one: pp of llama-bench, including the sampling of one token."""
         return self.prompt_tokens / self.first_s if self.first_s else 0.0
 
     @property
@@ -62,7 +62,7 @@ class ChatTiming:
 
 
 def time_ids(active_model: ActiveModel, prompt_ids: list[int], new_tokens: int, control: Control) -> LaneTiming:
-    """Exactly `new_tokens` after exactly these ids, greedy, through the model's own lane.
+    """Generate exactly `new_tokens` after exactly these ids, greedy, through the model's own lane.
 
     Raises JobStopped, InvalidRequest (they do not fit into the window) and GenerationFailed.
     """
@@ -84,7 +84,7 @@ def time_ids(active_model: ActiveModel, prompt_ids: list[int], new_tokens: int, 
 
 
 def time_chat(engine: Engine, spec: ModelSpec, text: str, new_tokens: int, control: Control) -> ChatTiming:
-    """One message and its reply, as the page sends it. Raises JobStopped and what `Engine.chat` raises."""
+    """Time one message and its reply, as the page sends it. Raises JobStopped and what `Engine.chat` raises."""
     options = GenerationOptions(max_new_tokens=new_tokens, temperature=0.0, ignores_end=True)
     arrivals: list[float] = []
     finished: Finished | None = None
@@ -101,7 +101,7 @@ def time_chat(engine: Engine, spec: ModelSpec, text: str, new_tokens: int, contr
     if finished.reason == "stopped":
         raise _cut_off()
     usage = finished.usage
-    first = arrivals[0] if arrivals else usage.ttft_s       # tokens without visible text are no output
+    first = arrivals[0] if arrivals else usage.ttft_s       # tokens without visible text do not count as output
     last = arrivals[-1] if arrivals else first
     gaps = tuple(after - before for before, after in pairwise(arrivals))
     return ChatTiming(usage.prompt_tokens, usage.new_tokens, first, last, gaps)

@@ -38,7 +38,7 @@ class Samples:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` (0 to 1) of the values lie, interpolated linearly between neighbours; 0 of no values.
+    """The value below which `share` (0 to 1) of the values lie, interpolated linearly between neighbours; 0 if there are no values.
 
     NumPy's default (Hyndman and Fan 1996, definition 7).
     """
@@ -52,7 +52,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def warm_up(measure: Callable[[], float]) -> tuple[float, ...]:
-    """Repeat until two values in a row differ by under 5 % of the later one, at most five times; returns them all."""
+    """Repeat until two values in a row differ by less than 5 % of the later one, at most five times; return all values."""
     values: list[float] = []
     while len(values) < WARM_UP_LIMIT:
         values.append(measure())

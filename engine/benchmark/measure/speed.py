@@ -1,6 +1,6 @@
 """Speed of the loaded model: prompt processing (pp), text generation (tg), and what a visitor sees of it.
 
-pp reads a prompt into an empty window and draws one token; tg writes behind `depth_tokens` tokens that are in the window already.
+pp processes a prompt in an empty window and samples one token; tg generates after `depth_tokens` tokens that are already in the window.
 Both are llama-bench's tests of those names: greedy, ends ignored, every prompt unique, warmed up before anything counts.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...runtime.engine import Engine
 
 MAX_TOKENS, MAX_REPETITIONS = 1_000_000, 100
-TEMPLATE_TOKENS = 256       # room that a visitor's window leaves for the chat template
+TEMPLATE_TOKENS = 256       # reserved in a visitor's window for the chat template
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class SpeedPlan:
 
     @property
     def window_tokens(self) -> int:
-        """The smallest context window that the plan fits in."""
+        """The smallest context window into which the plan fits."""
         chat = self.prompt_tokens + self.new_tokens + TEMPLATE_TOKENS if self.sees_chat else 0
         return max(self.prompt_tokens + 1, max(1, self.depth_tokens) + self.new_tokens, chat)
 
@@ -156,7 +156,7 @@ def chat_view(timings: list[ChatTiming]) -> ChatView:
 
 
 def fitted(plan: SpeedPlan, window_tokens: int) -> SpeedPlan:
-    """The plan, without the visitor's view if the window has room for the tests only."""
+    """Return the plan, without the visitor's view if the window only has room for the tests."""
     return replace(plan, sees_chat=plan.sees_chat and plan.window_tokens <= window_tokens)
 
 

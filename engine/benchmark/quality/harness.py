@@ -35,9 +35,9 @@ def has_harness() -> bool:
 
 
 def checked_names(tasks: Sequence[str]) -> tuple[str, ...]:
-    """The names, each once. Raises InvalidRequest: lm-eval takes other strings for paths and patterns, and never sees one.
+    """Return the names, each once. Raises InvalidRequest for other strings, which lm-eval would read as paths or patterns.
 
-    Whether there is such a task is known only when lm-eval is asked.
+    Whether such a task exists is known only to lm-eval.
     """
     for task in tasks:
         if not NAME.fullmatch(task):
@@ -49,9 +49,9 @@ def checked_names(tasks: Sequence[str]) -> tuple[str, ...]:
 
 def run_harness(engine: Engine, tasks: Sequence[str], control: Control | None = None, *, limit: int | None = None,
                 folder: Path | None = None, few_shots: int | None = None) -> tuple[Score, ...]:
-    """Scores of lm-eval's tasks. `folder`: of task files of one's own, instead of its. Blocking; visitors wait while a batch is computed.
+    """Scores of lm-eval's tasks. `folder`: custom task files instead of lm-eval's. Blocking; visitors wait while a batch is computed.
 
-    Raises MissingLibrary, JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (an unknown task), and EngineError for what fails inside.
+    Raises MissingLibrary, JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (an unknown task), and EngineError if lm-eval fails.
     """
     if not has_harness():
         raise MissingLibrary("lm-eval", HINT)
@@ -70,7 +70,7 @@ def run_harness(engine: Engine, tasks: Sequence[str], control: Control | None = 
                                             task_manager=manager, bootstrap_iters=1_000, log_samples=False)
         except (JobStopped, EngineError):
             raise
-        except Exception as error:      # a library that fetches, parses and runs files of others may raise anything
+        except Exception as error:      # a library that downloads, parses and runs third-party files may raise anything
             raise HarnessFailed(f"{type(error).__name__}: {str(error)[:300]}") from error
     return scores_of(found or {})
 
@@ -86,12 +86,12 @@ class HarnessFailed(EngineError):
 
 
 def _refuse(name: str, *args: Any, **kwargs: Any) -> Any:
-    """Instead of `evaluate.load`, which fetches a metric's source from the Hub and runs it."""
+    """Refuse to load a metric; replaces `evaluate.load`, which downloads its source from the Hub and runs it."""
     raise HarnessFailed(f"the metric {name} is code from the Hub, which MindCubes does not run.")
 
 
 def _adapter(active_model: ActiveModel, control: Control) -> Any:
-    """lm-eval's model around the loaded one, which it uses exclusively only while it computes."""
+    """Return lm-eval's model around the loaded one, which it uses exclusively only while it computes."""
     @contextmanager
     def turn() -> Iterator[None]:
         control.step(MeasurementStep("quality"))
@@ -103,7 +103,7 @@ def _adapter(active_model: ActiveModel, control: Control) -> Any:
 
 
 def scores_of(found: dict[str, Any]) -> tuple[Score, ...]:
-    """lm-eval's result, one score per task and metric that has a standard error or a number of samples."""
+    """Return lm-eval's result: one score per task and metric that has a standard error or a number of samples."""
     scores: list[Score] = []
     for task, values in found.get("results", {}).items():
         samples = int(found.get("n-samples", {}).get(task, {}).get("effective", 0))

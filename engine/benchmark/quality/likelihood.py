@@ -21,7 +21,7 @@ MAX_TEXT_CHARS = 20_000_000
 class TextPlan:
     """How a text is split: windows of `window` tokens, each `stride` after the one before. At most `max_tokens` are read.
 
-    window 0: what the model can read, at most 1,024. stride 0: half a window.
+    window 0: the model's full window, at most 1,024. stride 0: half a window.
     """
 
     window: int = 0
@@ -36,7 +36,7 @@ class TextPlan:
             raise InvalidRequest("stride", self.stride, "at most the window, which has at least 2 tokens")
 
     def sizes(self, active_model: ActiveModel) -> tuple[int, int]:
-        """Window and stride in tokens of the text: tokens that the model expects before every text take room, too."""
+        """Window and stride in tokens of the text: the tokens that the model expects before every text also need room."""
         room = active_model.window_tokens - len(active_model.first_ids)
         if self.window > room:
             raise InvalidRequest("window", self.window, f"at most {room:,}, which this model reads at once")
@@ -58,7 +58,7 @@ class Chunk:
 
 
 def tokens_of(active_model: ActiveModel, text: str, limit: int) -> list[int]:
-    """The first `limit` ids of a text, without special tokens. Raises InvalidRequest for a text of fewer than two."""
+    """Return the first `limit` ids of a text, without special tokens. Raises InvalidRequest for a text of fewer than two."""
     if len(text) > MAX_TEXT_CHARS:
         raise InvalidRequest("text", f"{len(text):,} characters", f"at most {MAX_TEXT_CHARS:,} characters")
     ids = active_model.encode(text)[:limit]
@@ -68,10 +68,10 @@ def tokens_of(active_model: ActiveModel, text: str, limit: int) -> list[int]:
 
 
 def scored(active_model: ActiveModel, ids: Sequence[int], plan: TextPlan, control: Control) -> Iterator[Chunk]:
-    """Every token but the first, once, in order: each after all tokens before it in its window.
+    """Score every token but the first, once, in order: each after all tokens before it in its window.
 
-    The first window scores all its tokens but the first; each further one only those that the window before did not reach, so
-    they see at least window - stride tokens. A begin-of-sequence token, where the model has one, comes before every window.
+    The first window scores all its tokens but the first; each further one only those that the previous window did not reach, so
+    that each follows at least window - stride tokens. A begin-of-sequence token, where the model has one, comes before every window.
     Raises JobStopped.
     """
     import torch
@@ -90,7 +90,7 @@ def log_likelihood(active_model: ActiveModel, context: str, continuation: str, c
     """Sum of the log-probabilities of the tokens of `continuation` after `context`, in nats.
 
     Spaces at the end of the context go to the continuation, and both are tokenized as one text and then cut, as in lm-eval
-    (its TemplateLM._encode_pair). A context that is too long loses its beginning.
+    (its TemplateLM._encode_pair). The beginning of a context that is too long is cut off.
     """
     spaces = len(context) - len(context.rstrip())
     if spaces:

@@ -22,7 +22,7 @@ from .likelihood import Chunk, TextPlan, mean_and_error, scored, tokens_of
 if TYPE_CHECKING:
     from ...runtime.engine import Engine
 
-TEXT = "text"       # what the task of a plain text is called
+TEXT = "text"       # name of the task of a plain text
 COST_TOKENS = 4096  # of one comparison: 2 bytes x vocabulary each on disk, 1.2 GB for a vocabulary of 150,000
 
 
@@ -67,7 +67,7 @@ class Cost:
 
 
 class Reference:
-    """Predictions of one model for one text, kept in float16 in files: 2 bytes x vocabulary per token."""
+    """Predictions of one model for one text, stored in files in float16: 2 bytes x vocabulary per token."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 0
@@ -117,7 +117,7 @@ def compare_quantizations(engine: Engine, model: str, quantizations: tuple[Quant
 
 
 def keep_reference(engine: Engine, text: str, plan: TextPlan, folder: Path, control: Control) -> tuple[Reference, Score]:
-    """Predictions of the loaded model, and its own perplexity. Raises DiskFull before anything is written."""
+    """Return the stored predictions of the loaded model, and its own perplexity. Raises DiskFull before anything is written."""
     reference = Reference(folder)
     losses: list[float] = []
     with engine.using() as active_model:
@@ -132,7 +132,7 @@ def keep_reference(engine: Engine, text: str, plan: TextPlan, folder: Path, cont
 
 
 def measure_cost(engine: Engine, reference: Reference, control: Control) -> Cost:
-    """The loaded model beside the reference. Both sides are rounded to float16, so that equal models have no divergence.
+    """Compare the loaded model with the reference. Both sides are rounded to float16, so that equal models have no divergence.
 
     Raises JobStopped and InvalidRequest (another model, or a smaller window).
     """

@@ -1,7 +1,7 @@
 """Export of runs in llama-bench's format: one row per test, as JSON, CSV or Markdown; and import of our own JSON.
 
-Keys are llama-bench's (n_prompt, n_gen, n_depth, avg_ts, stddev_ts, samples_ts ...) where it has one. The first row of a run
-carries the whole run under "run", which is what an import reads.
+Keys are those of llama-bench (n_prompt, n_gen, n_depth, avg_ts, stddev_ts, samples_ts ...) where it has one. The first row of a run
+contains the whole run under "run", which an import reads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SLOWEST = 1e-9          # tokens per second: a lower value is an error, not a me
 
 
 def rows_of(run: BenchmarkRun) -> list[dict[str, Any]]:
-    """pp, tg, one row per number of visitors and per score. Rates in tokens per second, `_ns` in nanoseconds, sizes in bytes."""
+    """Return a row for pp, tg, each number of visitors and each score. Rates in tokens per second, `_ns` in nanoseconds, sizes in bytes."""
     shared = _shared(run)
     tests = [*(_speed_tests(run.speed) if run.speed else ()), *map(_crowd_test, run.crowds), *map(_score_test, run.scores)]
     return [{**shared, **test} for test in tests]
@@ -98,7 +98,7 @@ def to_csv(runs: Iterable[BenchmarkRun]) -> str:
 
 
 def _safe(value: object) -> object:
-    """A text that a spreadsheet would read as a formula, escaped."""
+    """Escape a text that a spreadsheet would read as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 

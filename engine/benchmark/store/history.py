@@ -15,7 +15,7 @@ from .records import BenchmarkRun, of_row, row_of
 MAX_SHOWN = 1_000
 Format = Literal["json", "csv", "markdown"]
 WRITERS = {"json": to_json, "csv": to_csv, "markdown": to_markdown}
-# Conditions that can change the numbers; other differences do not matter.
+# Conditions that can change the numbers; other differences are not reported.
 CONDITIONS = ("environment", "model")
 
 
@@ -62,35 +62,35 @@ class RunHistory:
         self._store = ResultStore(database)
 
     def add(self, runs: Iterable[BenchmarkRun]) -> int:
-        """Returns the number of new runs."""
+        """Save runs and return the number of new ones."""
         return self._store.add([row_of(run) for run in runs])
 
     def list(self, wanted: ResultFilter | None = None, limit: int = MAX_SHOWN) -> tuple[BenchmarkRun, ...]:
-        """Newest first."""
+        """Return the runs, newest first."""
         return tuple(of_row(row) for row in self._store.list(wanted or ResultFilter(), limit))
 
     def get(self, uid: str) -> BenchmarkRun:
-        """Raises InvalidRequest for an unknown run."""
+        """Return a run. Raises InvalidRequest for an unknown one."""
         row = self._store.get(uid)
         if row is None:
             raise InvalidRequest("run", uid[:64], "one of those that are kept; it may have been deleted")
         return of_row(row)
 
     def some(self, uids: Collection[str]) -> tuple[BenchmarkRun, ...]:
-        """The runs of `uids` that still exist, in that order."""
+        """Return the runs of `uids` that still exist, in that order."""
         rows = (self._store.get(uid) for uid in uids)
         return tuple(of_row(row) for row in rows if row is not None)
 
     def cells(self, sweep: str) -> frozenset[str]:
-        """The measured cells of a sweep."""
+        """Return the measured cells of a sweep."""
         return self._store.cells(sweep)
 
     def delete(self, uids: Collection[str]) -> int:
-        """Returns the number of deleted runs."""
+        """Delete runs and return their number."""
         return self._store.delete(uids)
 
     def export(self, uids: Collection[str], form: Format) -> str:
-        """In llama-bench's format, in the given order. Raises InvalidRequest for an unknown run."""
+        """Export runs in llama-bench's format, in the given order. Raises InvalidRequest for an unknown run."""
         return WRITERS[form](self.get(uid) for uid in uids)
 
     def import_runs(self, text: str, origin: str) -> tuple[BenchmarkRun, ...]:
@@ -100,7 +100,7 @@ class RunHistory:
         return runs
 
     def compare(self, first: str, second: str) -> Comparison:
-        """Raises InvalidRequest for an unknown run."""
+        """Compare two runs. Raises InvalidRequest for an unknown one."""
         return compare(self.get(first), self.get(second))
 
 
@@ -112,7 +112,7 @@ def compare(first: BenchmarkRun, second: BenchmarkRun) -> Comparison:
 
 
 def measurements(run: BenchmarkRun) -> dict[str, tuple[float, str, bool]]:
-    """Every number of a run that can be compared, by name: value, unit, whether higher is better."""
+    """Return every number of a run that can be compared, by name: value, unit, whether higher is better."""
     found: dict[str, tuple[float, str, bool]] = {"weight_bytes": (run.model.weight_bytes, "B", False)}
     if run.load_s is not None:
         found["load_s"] = (run.load_s, "s", False)

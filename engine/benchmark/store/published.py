@@ -1,4 +1,4 @@
-"""Published numbers with their sources, to compare one's own with."""
+"""Published numbers with their sources, for comparison with measured ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Published:
     source: str
 
     def is_of(self, model: str) -> bool:
-        """Whether a model of this name has the same shape: the owner and the fine-tuning do not change it."""
+        """Whether a model of this name has the same shape, which the owner and fine-tuning do not change."""
         return _shape_name(self.model) == _shape_name(model)
 
 

@@ -94,7 +94,7 @@ def facts_of(active_model: ActiveModel) -> ModelFacts:
 
 
 def public_name(spec: ModelSpec) -> str:
-    """The name to record; of a folder only the last part, since exports must not reveal paths of this machine."""
+    """Return the name to record; for a folder only the last part, since exports must not reveal paths of this machine."""
     return spec.model if spec.model == BUILTIN or may_be_repo(spec.model) else spec.name
 
 
@@ -112,7 +112,7 @@ def as_dict(run: BenchmarkRun) -> dict[str, object]:
 
 
 def run_of(value: Value) -> BenchmarkRun:
-    """A run from its JSON. Raises InvalidRequest, which names the invalid member."""
+    """Return a run from its JSON. Raises InvalidRequest, which names the invalid member."""
     version = value.get("version")
     if version.value != VERSION:
         raise version.wrong(f"{VERSION}: a newer MindCubes may have made this file")

@@ -12,11 +12,11 @@ from ...storage.formats import Value
 
 T = TypeVar("T")
 MAX_ITEMS = 10_000      # of one list
-MAX_CHARS = 100_000     # of one text: the answer of a model is the longest
+MAX_CHARS = 100_000     # of one text: the longest is a model's answer
 
 
 def read(kind: type[T], value: Value) -> T:
-    """`value` as the dataclass `kind`; unknown members are ignored, those with defaults may be missing. Raises InvalidRequest."""
+    """Return `value` as the dataclass `kind`; unknown members are ignored, those with defaults may be missing. Raises InvalidRequest."""
     hints, members = get_type_hints(kind), value.members()
     found: dict[str, Any] = {}
     for field in fields(kind):      # type: ignore[arg-type]

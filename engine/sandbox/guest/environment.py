@@ -41,7 +41,7 @@ def prepare(home: str) -> None:
 
 
 def tolerate_mode_changes(home: str, work: str) -> None:
-    """Make `shutil.copy` work in the jail: ignore that the kernel refuses to change modes and times of the program's own files. Call once."""
+    """Once, in the jail: make `shutil.copy` work although the kernel refuses to change modes and times of the program's own files."""
     for name in ("chmod", "chown", "lchown", "utime"):
         setattr(os, name, _ignored_in((home, work), getattr(os, name)))
 

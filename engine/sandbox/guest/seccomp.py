@@ -68,7 +68,7 @@ def filter_for(architecture: SyscallTable, pid: int, allowed: tuple[str, ...] = 
 
 
 def install(architecture: SyscallTable, pid: int, allowed: tuple[str, ...] = ()) -> None:
-    """Apply the filter irrevocably to this thread and all it starts. Needs no_new_privs. Raises LockdownFailed if the kernel has no filters."""
+    """Apply the filter irrevocably to this thread and all it starts. Needs no_new_privs. Raises LockdownFailed if it cannot be applied."""
     install_program(filter_for(architecture, pid, allowed))
 
 
