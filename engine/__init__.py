@@ -34,7 +34,7 @@ from .messages import (
 # Does it fit?
 from .models.estimate import ModelFit, estimate_fit
 
-# Conversations that are kept
+# Saved conversations
 from .chat.attachments import read_attachment
 from .chat.conversations import Conversations
 from .chat.question import Ask, Question

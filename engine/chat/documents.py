@@ -30,7 +30,7 @@ TIMEOUT_S = 60.0
 _turns = threading.BoundedSemaphore(2)      # more processes at once would only use more memory
 
 # Elements of a Word file whose text a reader does not see: properties, deleted and moved text, compatibility copies of text boxes.
-UNSEEN = {"pPr", "rPr", "tblPr", "trPr", "tcPr", "sectPr", "sdtPr", "del", "moveFrom", "instrText", "Fallback"}
+INVISIBLE = {"pPr", "rPr", "tblPr", "trPr", "tcPr", "sectPr", "sdtPr", "del", "moveFrom", "instrText", "Fallback"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Refusal:
 
 ENCRYPTED = Refusal("it is encrypted", "Print it to a new PDF without a password and attach that.")
 SCANNED = Refusal("it has no text, only pictures of pages (a scan)", "Run text recognition (OCR) on it first.")
-NO_WORD_FILE = Refusal("it is no Word file, or it has a password", "Save it as .docx without a password.")
+NOT_WORD_FILE = Refusal("it is not a Word file, or it has a password", "Save it as .docx without a password.")
 TOO_SLOW = Refusal("reading it took too long", "Attach fewer pages, or copy its text into a .txt file.")
 BROKE_READER = Refusal("reading it took too much memory, or it is damaged", "Open it where it was made, save it again and attach that.")
 
@@ -110,7 +110,7 @@ def docx_text(content: bytes) -> str | Refusal:
     from docx import Document
 
     if not zipfile.is_zipfile(io.BytesIO(content)):
-        return NO_WORD_FILE
+        return NOT_WORD_FILE
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
     num_bytes = sum(member.file_size for member in members)
@@ -118,10 +118,10 @@ def docx_text(content: bytes) -> str | Refusal:
     if num_bytes > MAX_UNPACKED_BYTES or xml_bytes > MAX_XML_BYTES or len(members) > MAX_MEMBERS:
         return Refusal(f"it unpacks to {num_bytes / 1e6:,.0f} MB in {len(members):,} parts",
                        "Split it, or save it without its pictures, or as .txt.")
-    return _seen_text(Document(io.BytesIO(content)).element.body).strip()
+    return _visible_text(Document(io.BytesIO(content)).element.body).strip()
 
 
-def _seen_text(element: Any) -> str:
+def _visible_text(element: Any) -> str:
     """Return the text of an lxml element. python-docx's tables are not used: they repeat a cell as often as its span claims."""
     kind = element.tag.rpartition("}")[2]
     match kind:
@@ -133,8 +133,8 @@ def _seen_text(element: Any) -> str:
             return "\n"
         case "noBreakHyphen":
             return "-"
-    inside = "".join(_seen_text(child) for child in element
-                     if isinstance(child.tag, str) and child.tag.rpartition("}")[2] not in UNSEEN)
+    inside = "".join(_visible_text(child) for child in element
+                     if isinstance(child.tag, str) and child.tag.rpartition("}")[2] not in INVISIBLE)
     match kind:
         case "p" | "tbl":
             return inside + "\n"
@@ -150,7 +150,7 @@ READERS: dict[str, Callable[[bytes], str | Refusal]] = {"pdf": pdf_text, "docx":
 
 def main() -> None:
     """Read a file from standard input and write JSON to standard output: its text, or why it has none."""
-    _limit_itself()
+    _limit_own_resources()
     try:
         found = READERS[sys.argv[1]](sys.stdin.buffer.read())
     except MemoryError:
@@ -160,7 +160,7 @@ def main() -> None:
     json.dump(asdict(found) if isinstance(found, Refusal) else {"text": found[:MAX_TEXT_CHARS + 1]}, sys.stdout)
 
 
-def _limit_itself() -> None:
+def _limit_own_resources() -> None:
     if sys.platform == "win32":     # has no such limits; the parent's time limit applies there too
         return
     import resource

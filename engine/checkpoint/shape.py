@@ -76,7 +76,7 @@ def read_shape(folder: Path, config: Mapping[str, Any], model: str) -> ModelShap
 def read_tensors(folder: Path, model: str) -> list[Tensor]:
     """Every tensor in the headers of the weight files of `folder`.
 
-    Raises UnsupportedModel if a file is missing, is cut off or is no safetensors file.
+    Raises UnsupportedModel if a file is missing, is cut off or is not a safetensors file.
     """
     if obstacle := weights_obstacle(folder):
         raise UnsupportedModel(model, obstacle)

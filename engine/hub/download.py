@@ -43,7 +43,7 @@ def download(client: HubClient, cache: HubCache, repo: str, revision: str | None
     Raises DownloadStopped, DiskFull, DownloadBroken, UnsupportedModel, InvalidRequest, and what the client raises.
     """
     branch = checked_revision(revision)
-    with _alone(cache, repo, stop):
+    with _one_at_a_time(cache, repo, stop):
         found = stoppable(stop, repo, lambda: fetch_repository(client, repo, revision))
         # A renamed model is stored under the requested name, by which it is found without a network.
         return _Download(client, cache, repo, found, on_progress, stop).run(branch)
@@ -80,7 +80,7 @@ class _Download:
         return self._found.needed(names)
 
     def _require_disk(self, files: tuple[HubFile, ...]) -> None:
-        self._meter.start(sum(self._bytes_here(file) for file in files), sum(file.size_bytes for file in files))
+        self._meter.start(sum(self._bytes_on_disk(file) for file in files), sum(file.size_bytes for file in files))
         if self._meter.missing_bytes > (free := self._free_bytes()):
             raise DiskFull(self._meter.missing_bytes, free)
 
@@ -97,7 +97,7 @@ class _Download:
         pointer = self._cache.snapshot(self._repo, self._found.sha) / file.path
         return pointer if pointer.is_file() and not pointer.is_symlink() else self._cache.blob(self._repo, file.etag)
 
-    def _bytes_here(self, file: HubFile) -> int:
+    def _bytes_on_disk(self, file: HubFile) -> int:
         place = self._place(file)
         if place.is_file():
             return file.size_bytes if place.stat().st_size == file.size_bytes else 0
@@ -164,7 +164,7 @@ class _Download:
         """
         def read(put: Callable[[bytes], bool]) -> None:
             url = self._client.file_url(self._found.repo, self._found.sha, file.path)
-            why = self._client.get(url, self._repo, lambda response: _pour(response, file, have, put),
+            why = self._client.get(url, self._repo, lambda response: _put_missing(response, file, have, put),
                                    byte_range=f"bytes={have}-" if have else "")
             if why:
                 raise DownloadBroken(self._repo, file.path, why)
@@ -172,7 +172,7 @@ class _Download:
         yield from in_background(read, b"", self._repo, self._stop)
 
 
-def _pour(response: Response, file: HubFile, have: int, put: Callable[[bytes], bool]) -> str:
+def _put_missing(response: Response, file: HubFile, have: int, put: Callable[[bytes], bool]) -> str:
     """Put the missing bytes of the file into the queue; returns why that failed, or ""."""
     import httpx2
 
@@ -192,7 +192,7 @@ def _pour(response: Response, file: HubFile, have: int, put: Callable[[bytes], b
 
 
 @contextmanager
-def _alone(cache: HubCache, repo: str, stop: threading.Event) -> Iterator[None]:
+def _one_at_a_time(cache: HubCache, repo: str, stop: threading.Event) -> Iterator[None]:
     """Allow one download of a model at a time: a second one waits, then finds all files complete."""
     try:
         while True:

@@ -141,7 +141,7 @@ def test_text_is_read(name: str, content: bytes, text: str) -> None:
     ("a.pdf", pages(shown(b"x") + b"[" * 99_999), "damaged"),
     ("a.pdf", pages(zlib.compress(bytes(100_000_000), 9), options=b"/Filter/FlateDecode"), "damaged"),
     ("a.pdf", pdf(b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 1/Kids[2 0 R]>>"), "damaged"),
-    ("a.docx", b"no zip", "no Word file"),
+    ("a.docx", b"no zip", "not a Word file"),
     ("a.docx", unrelated_zip(), "damaged"),
     ("a.docx", with_document(b"<w:p>"), "damaged"),
     ("a.docx", with_document(b"<w:tbl>" * 999 + b"</w:tbl>" * 999), "damaged"),
