@@ -21,7 +21,7 @@ NewAgent = Callable[..., CodeAgent]
 USAGE = Usage(10, 0, 5, 0.0, 0.0)
 
 
-def test_a_bad_call_a_fix_and_an_answer_in_words_are_three_model_calls(new_agent: NewAgent) -> None:
+def test_a_failed_call_a_repair_and_an_explanation_are_three_model_calls(new_agent: NewAgent) -> None:
     model = ScriptedModel(BAD, GOOD, "The answer is 42.")
     final = list(new_agent(model).stream("six times seven"))[-1]
     assert model.calls == 3
@@ -42,7 +42,7 @@ def test_a_reply_without_a_program_is_the_answer(new_agent: NewAgent, sandbox: U
     assert (model.calls, sandbox.ran) == (1, [])
 
 
-def test_a_reply_in_words_after_an_error_is_the_answer(new_agent: NewAgent) -> None:
+def test_a_reply_without_a_program_after_an_error_is_the_answer(new_agent: NewAgent) -> None:
     model = ScriptedModel(BAD, "This cannot be computed.")
     assert list(new_agent(model).stream("x"))[-1] == Final("This cannot be computed.", "answer")
 
@@ -127,7 +127,7 @@ def test_an_earlier_clean_run_is_better_than_a_later_failure(new_agent: NewAgent
     assert stopped.best.stdout == "42\n"
 
 
-def test_an_empty_reply_says_so(new_agent: NewAgent) -> None:
+def test_an_empty_reply_is_reported(new_agent: NewAgent) -> None:
     assert list(new_agent(ScriptedModel("  \n")).stream("x"))[-1] == Stopped("empty_reply")
 
 

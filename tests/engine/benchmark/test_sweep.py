@@ -170,7 +170,7 @@ def test_the_loaded_model_is_measured_as_it_is(benchmarks: Benchmarks, engine: E
     assert engine._active_model is active_model
 
 
-def test_strangers_on_a_public_page_measure_nothing(new_engine: Callable[..., Engine], settings: Settings, tmp_path: Path) -> None:
+def test_anonymous_visitors_of_a_public_page_cannot_measure(new_engine: Callable[..., Engine], settings: Settings, tmp_path: Path) -> None:
     engine = new_engine(made_with=replace(settings, is_public=True, operator="ada", data_dir=tmp_path))
     benchmarks = Benchmarks(engine, Jobs(engine.database))
     with pytest.raises(NotPermitted, match="only the operator"):

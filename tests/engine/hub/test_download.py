@@ -106,7 +106,7 @@ def test_only_the_weights_that_transformers_loads_are_fetched(tmp_path: Path) ->
     assert not stand_in.sent["me/big/consolidated.safetensors"] + stand_in.sent["me/big/original/model.safetensors"]
 
 
-def test_a_stop_is_heard_within_a_second_while_nothing_comes(hub: Hub, stand_in: StandIn, cache: Path) -> None:
+def test_a_stop_takes_effect_within_a_second_while_no_data_arrives(hub: Hub, stand_in: StandIn, cache: Path) -> None:
     stand_in.faults.append(Fault("model.safetensors", then="stall", after=100 * 1024))
     stop, stopped_at = threading.Event(), []
 
@@ -121,7 +121,7 @@ def test_a_stop_is_heard_within_a_second_while_nothing_comes(hub: Hub, stand_in:
     assert [path.stat().st_size for path in partials(cache)] == [100 * 1024]
 
 
-def test_a_stop_is_heard_while_the_hub_does_not_answer(hub: Hub, stand_in: StandIn) -> None:
+def test_a_stop_takes_effect_while_the_hub_does_not_answer(hub: Hub, stand_in: StandIn) -> None:
     stand_in.faults.append(Fault("/api/models/me/tiny", then="stall"))
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()

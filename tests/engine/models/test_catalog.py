@@ -71,7 +71,7 @@ def test_pickled_weights_are_announced() -> None:
 
 
 @pytest.mark.parametrize("language", ["tr", "zh"])
-def test_some_current_small_model_speaks(language: str) -> None:
+def test_some_current_small_model_replies(language: str) -> None:
     assert any(language in entry.languages for entry in catalog() if entry.current and entry.parameters < 2e9)
 
 

@@ -44,7 +44,7 @@ def test_a_chat_comes_back_as_it_was_written(store: ChatStore) -> None:
     assert (again.options, again.system_prompt) == (OPTIONS, "Be kind")
 
 
-def test_nobody_reads_or_changes_somebody_elses_chat(store: ChatStore) -> None:
+def test_a_visitor_cannot_read_or_change_another_visitors_chat(store: ChatStore) -> None:
     chat = filled(store)
     assert store.list(BOB) == ()
     assert store.search(BOB, "hello") == ()

@@ -138,7 +138,7 @@ def test_each_quantization_has_its_row_and_the_chosen_one_is_marked() -> None:
     assert [("is-good" in row, "GiB" in row, "tok/s" in row) for row in rows][2] == (True, True, True)
 
 
-def test_a_quantization_that_is_not_possible_says_so_in_its_row() -> None:
+def test_an_unsupported_quantization_is_marked_in_its_row() -> None:
     rows = view.model_html(FOUND, fit(hardware=ARM), Quantization.NONE, False, "en").split("<tr")[2:]
     assert ["Not supported on this machine" in row for row in rows] == [False, True, True]
 
@@ -181,7 +181,7 @@ def test_a_folder_has_no_page_on_the_hub() -> None:
     assert "href" not in view.model_html(FoundModel("/a/folder", "folder", shape=SHAPE), fit(), Quantization.NONE, False, "en")
 
 
-def test_the_loaded_model_says_so() -> None:
+def test_the_loaded_model_is_marked() -> None:
     assert ">Loaded<" in view.model_html(FOUND, fit(), Quantization.NONE, True, "en")
     assert ">Loaded<" not in view.model_html(FOUND, fit(), Quantization.NONE, False, "en")
 
@@ -237,5 +237,5 @@ def test_what_may_not_be_deleted_has_no_button(tmp_path: Path, loaded: str, may_
     assert page.count('data-do="choose"') == 2
 
 
-def test_an_unfinished_download_says_so() -> None:
+def test_an_unfinished_download_is_marked() -> None:
     assert "incomplete" in view.disk_html([replace(STORED, is_complete=False)], [], "", may_delete=True, language="en")

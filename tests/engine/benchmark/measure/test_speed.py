@@ -165,5 +165,5 @@ def test_what_bounds_a_model_is_named(moved: float, quantization: Quantization, 
     assert f"{moved:.0f}%" in share.sentence
 
 
-def test_options_ignore_no_end_unless_told() -> None:
+def test_options_end_at_the_end_token_by_default() -> None:
     assert GenerationOptions().ignores_end is False

@@ -83,7 +83,7 @@ def test_a_deleted_run_is_gone(history: RunHistory, run: BenchmarkRun) -> None:
         history.get(run.uid)
 
 
-def test_an_export_can_be_taken_in_elsewhere(history: RunHistory, run: BenchmarkRun, tmp_path: Path) -> None:
+def test_an_export_can_be_imported_elsewhere(history: RunHistory, run: BenchmarkRun, tmp_path: Path) -> None:
     history.add([run])
     other = RunHistory(Database(tmp_path / "other"))
     taken = other.import_runs(history.export([run.uid], "json"), "my server")
