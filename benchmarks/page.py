@@ -26,7 +26,7 @@ TOKENS = 1000
 
 
 def endless_copy(folder: Path, window_tokens: int = 0) -> Path:
-    """The built-in model without an end token, and if asked with a longer window than it was trained for."""
+    """The built-in model without a token that ends a reply, and if asked with a longer window than it was trained for."""
     shutil.copytree(BUILTIN, folder)
     if window_tokens:
         path = folder / "config.json"
@@ -38,6 +38,9 @@ def endless_copy(folder: Path, window_tokens: int = 0) -> Path:
         for key in keys:
             content[key] = None
         path.write_text(json.dumps(content), "utf-8")
+    template = folder / "chat_template.jinja"       # a token that it writes after an answer would end a reply
+    end = "('\\n' if message['role'] == 'assistant' else '<|end|>')"
+    template.write_text(template.read_text("utf-8").replace("'<|end|>'", end), "utf-8")
     return folder
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.sandbox.folder import OWNER, PREFIX, SessionFolder, remove_left_behind
+from engine.sandbox.folder import SessionFolder, remove_left_behind
 from engine.storage.chats import ChatStore
 from engine.storage.database import Database
 
@@ -81,7 +81,7 @@ def working(tmp_path: Path) -> subprocess.Popen[str]:
 
 
 def folders(tmp_path: Path) -> list[str]:
-    return [path.name for path in (tmp_path / "tmp").glob(f"{PREFIX}*")]
+    return [path.name for path in (tmp_path / "tmp").glob("mindcubes-*")]
 
 
 def test_a_terminated_app_saves_its_replies_and_leaves_nothing_behind(working: subprocess.Popen[str], tmp_path: Path) -> None:
@@ -113,8 +113,7 @@ def test_after_a_kill_no_process_remains_and_the_next_start_removes_the_folders(
 
 def test_folders_of_other_programs_are_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / f"{PREFIX}other").mkdir()
-    (tmp_path / f"{PREFIX}dead").mkdir()
-    (tmp_path / f"{PREFIX}dead" / OWNER).write_text("1:0")
+    for name in ("mindcubes-other", "mindcubes-1-2", "mindcubes-removed-abc", "mindcubes-4000000-17-dead"):
+        (tmp_path / name).mkdir()
     assert remove_left_behind() == 1
-    assert [path.name for path in tmp_path.iterdir()] == [f"{PREFIX}other"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mindcubes-1-2", "mindcubes-other", "mindcubes-removed-abc"]

@@ -7,6 +7,7 @@ than the stack.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from ..storage.alive import is_alive, this_process
 from .base import Limits, ProducedFile
 
-PREFIX, OWNER = "mindcubes-", "owner"       # of every session's folder, and the file in it that names its process
+OWNED = re.compile(r"mindcubes-(\d+)-(\d+)-\w+")      # the name of a session's folder: with the number and start time of its process
 
 
 class Stamp(NamedTuple):
@@ -38,8 +39,7 @@ class SessionFolder:
     """One session's temporary folder: `work` for programs, `home` for caches, `libraries` to import from."""
 
     def __init__(self, links: dict[str, str]) -> None:
-        self.root = Path(os.path.realpath(tempfile.mkdtemp(prefix=PREFIX)))
-        (self.root / OWNER).write_text(this_process(), "utf-8")
+        self.root = Path(os.path.realpath(tempfile.mkdtemp(prefix=f"mindcubes-{this_process().replace(':', '-')}-")))
         self.work, self.home, self.libraries = (self.root / name for name in ("work", "home", "libraries"))
         for folder in (self.work, self.home, self.libraries):
             folder.mkdir(mode=0o700)
@@ -80,7 +80,7 @@ class SessionFolder:
 
 def remove_left_behind() -> int:
     """Delete the folders of sessions whose process was killed before it could. Returns how many."""
-    found = [path for path in Path(os.path.realpath(tempfile.gettempdir())).glob(f"{PREFIX}*") if _is_left_behind(path)]
+    found = [path for path in Path(os.path.realpath(tempfile.gettempdir())).glob("mindcubes-*") if _is_left_behind(path)]
     for path in found:
         _remove(str(path), path.parent)
     return len(found)
@@ -88,8 +88,10 @@ def remove_left_behind() -> int:
 
 def _is_left_behind(path: Path) -> bool:
     try:
-        return not path.is_symlink() and path.stat().st_uid == os.getuid() and not is_alive((path / OWNER).read_text("utf-8"))
-    except (OSError, ValueError):       # of another program, or removed meanwhile
+        owner = OWNED.fullmatch(path.name)
+        is_ours = owner is not None and not path.is_symlink() and path.stat().st_uid == os.getuid()
+        return is_ours and owner is not None and not is_alive(f"{owner[1]}:{owner[2]}")
+    except OSError:     # removed meanwhile
         return False
 
 

@@ -60,7 +60,7 @@ def output(page: Page, at: int = -1) -> Locator:
     return page.locator("#mc-steps [data-name=output] pre").nth(at)
 
 
-def test_a_failed_program_is_repaired_before_ones_eyes(agent_page: Page, engine: ScriptedEngine) -> None:
+def test_a_failed_program_and_its_repair_are_shown_as_steps(agent_page: Page, engine: ScriptedEngine) -> None:
     engine.script = answer(BAD)
     engine.later = [answer(GOOD)]
     page = agent_page

@@ -67,7 +67,7 @@ def rows(page: Page) -> Locator:
     return page.locator(".mc-history tbody tr")
 
 
-def take_in(page: Page, path: Path) -> None:
+def import_runs(page: Page, path: Path) -> None:
     """Import runs of me/made, and list only those."""
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Import JSON").click()
@@ -211,11 +211,11 @@ def test_two_answers_are_voted_on_blindly(bench_page: Page) -> None:
     expect(page.locator("#mc-bench-ratings")).to_contain_text("1,016")
 
 
-def test_two_runs_are_compared_exported_deleted_and_taken_in_by_another_visitor(visit: Visit, bench_app: str, made: Path,
+def test_two_runs_are_compared_exported_deleted_and_imported_by_another_visitor(visit: Visit, bench_app: str, made: Path,
                                                                                 tmp_path: Path) -> None:
     page = visit(bench_app)
     open_benchmark(page)
-    take_in(page, made)
+    import_runs(page, made)
     compare = page.get_by_role("button", name="Compare two")
     expect(compare).to_be_disabled()
     tick_all(page)
@@ -230,7 +230,7 @@ def test_two_runs_are_compared_exported_deleted_and_taken_in_by_another_visitor(
 
     other = visit(bench_app)
     open_benchmark(other)
-    take_in(other, tmp_path / "laptop.json")
+    import_runs(other, tmp_path / "laptop.json")
     expect(rows(other).filter(has_text="laptop")).to_have_count(2)
 
 
@@ -239,7 +239,7 @@ def test_the_tab_is_accessible_and_fits_its_screen(visit: Visit, bench_app: str,
     page = visit(bench_app, **SCREENS[screen])
     wait_for_model(page)
     open_benchmark(page)
-    take_in(page, made)
+    import_runs(page, made)
     found, too_wide = {}, []
 
     def look(state: str) -> None:

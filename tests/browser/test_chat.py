@@ -74,7 +74,7 @@ def test_two_visitors_at_once_never_see_each_others_text(visit: Visit, app_url: 
     assert [[text.strip() for text in texts] for texts in questions] == [["Say aardvark"], ["Say zeppelin"]]
 
 
-def test_a_message_larger_than_the_window_is_refused_in_words_and_kept(app_page: Page) -> None:
+def test_a_message_larger_than_the_window_is_refused_with_a_reason_and_kept(app_page: Page) -> None:
     page = app_page
     long = "word " * 20_000
     send(page, long)

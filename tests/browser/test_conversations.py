@@ -258,7 +258,7 @@ def test_a_long_chat_shows_its_end_and_the_rest_on_request(visit: Visit, engine:
     expect(page.get_by_role("button", name=re.compile("older messages"))).to_have_count(0)
 
 
-def test_scrolling_up_while_an_answer_grows_is_not_fought(page: Page, engine: ScriptedEngine) -> None:
+def test_scrolling_up_while_an_answer_grows_is_respected(page: Page, engine: ScriptedEngine) -> None:
     paragraphs = [step for index in range(200) for step in (TextDelta(f"Paragraph {index}.\n\n"), 0.04)]
     engine.script = [*paragraphs, Finished("stop", USAGE)]
     send(page, "Hello")

@@ -141,7 +141,7 @@ def test_another_visitor_does_not_get_the_token(visit: Visit, hub_app: str, stan
     assert {request.authorization for request in stand_in.requests} == {""}
 
 
-def test_a_model_that_is_too_large_says_so_and_offers_to_try(models_page: Page) -> None:
+def test_a_model_that_is_too_large_is_marked_so(models_page: Page) -> None:
     page = models_page
     find(page, "me/huge")
     expect(page.locator("#mc-model .mc-table")).to_contain_text("Too large")
@@ -155,7 +155,7 @@ def test_a_model_without_safetensors_offers_the_revision_that_has_them(models_pa
     expect(primary(page)).to_have_text(re.compile("Download"))
 
 
-def test_what_nobody_has_keeps_the_typed_name(models_page: Page) -> None:
+def test_a_search_without_results_keeps_the_typed_name(models_page: Page) -> None:
     page = models_page
     find(page, "zzz-nothing")
     expect(page.locator("#mc-listing")).to_contain_text("No models found")
@@ -172,7 +172,7 @@ def test_a_card_cannot_run_anything(models_page: Page) -> None:
     assert page.evaluate("window.ran") is None
 
 
-def test_models_speak_the_visitors_language(visit: Visit, hub_app: str) -> None:
+def test_the_models_tab_is_in_the_visitors_language(visit: Visit, hub_app: str) -> None:
     page = visit(hub_app, locale="tr-TR")
     page.get_by_role("tab", name="Modeller").click()
     expect(page.locator("#mc-listing")).to_contain_text("Bu makine için önerilenler")

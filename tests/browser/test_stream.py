@@ -44,7 +44,7 @@ def heard(browser: Browser, *, is_begun: bool) -> list[object]:
         page.close()
 
 
-def test_an_event_that_begins_as_the_stream_ends_is_heard_of(browser: Browser) -> None:
+def test_an_event_that_begins_as_the_stream_ends_reaches_the_client(browser: Browser) -> None:
     assert heard(browser, is_begun=True) == [["process_completed", "close_stream"], 2]
 
 

@@ -42,7 +42,7 @@ def drop_file(context: Context, session: BenchmarkSession, click: Click) -> str:
 
 @actions("vote")
 def vote(context: Context, session: BenchmarkSession, click: Click) -> str:
-    """A comparison is voted on once: its job goes with the vote."""
+    """Each comparison gets one vote; its job is hidden with it."""
     job_id, _, score = click.value.partition(" ")
     found = next((job for job in context.library.visible_jobs(context.visitor) if str(job.id) == job_id), None)
     comparison = blind_comparison_of(found) if found else None
@@ -137,7 +137,7 @@ def export(context: Context, session: BenchmarkSession, click: Click) -> str:
 
 
 def _chosen(context: Context, session: BenchmarkSession) -> tuple[str, ...]:
-    """What is ticked, else all that is listed."""
+    """The ticked runs, or all listed ones if none is ticked."""
     chosen = session.ticked or tuple(run.uid for run in context.benchmarks.history.list(session.wanted))
     if not chosen:
         raise PageError("bench.history.nothing")

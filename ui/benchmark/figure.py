@@ -1,6 +1,6 @@
-"""One picture as HTML: points and dashed lines are placed in per cent, so that words keep their size on every screen.
+"""A plot as HTML. Points and lines are positioned in per cent, so text keeps its size on every screen.
 
-Read aloud, it is one sentence with its numbers; a table beside it holds the same.
+Its accessible name is one sentence with the numbers; a table on the page holds the same numbers.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from ..shared.language import number
 
-SPOKEN = 12         # points that are read aloud
+SPOKEN = 12         # points named in the accessible name
 STEPS = (1, 2, 2.5, 5, 10)
-CLOSE = 8.0         # per cent of the height: the marks of lines that are closer share one
+CLOSE = 8.0         # per cent of the height: lines closer than this share one mark
 
 
 @dataclass(frozen=True)
 class Point:
-    """`x` in per cent of the width; `value`, and the `error` on both sides of it, in the unit of the upright axis."""
+    """`x`: per cent of the width. `value` and `error` (plus or minus): in the unit of the y axis."""
 
     x: float
     value: float
@@ -30,7 +30,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Rule:
-    """A dashed line across the picture, and the mark under which it is explained below."""
+    """A dashed horizontal line, and the mark that refers to its explanation below the plot."""
 
     value: float
     title: str
@@ -39,7 +39,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Frame:
-    """What is written around a picture. `labels`: (per cent of the width, words) below it; `legend` is HTML."""
+    """The text around a plot. `labels`: (per cent of the width, text) below the x axis; `legend` is HTML."""
 
     title: str
     axis: str
@@ -48,16 +48,16 @@ class Frame:
 
 
 def scale(largest: float) -> list[float]:
-    """0 to at least `largest`, in three to six round steps."""
+    """Axis ticks from 0 to at least `largest`, in three to six round steps."""
     step = _step(largest)
     return [step * at for at in range(math.ceil(largest / step - 1e-9) + 1)]
 
 
 def scale_between(low: float, high: float) -> list[float]:
-    """Round steps around values whose distance from zero says little; never below zero for values that are not."""
+    """Axis ticks around a range far from zero; not below zero unless `low` is."""
     step = _step(max(high - low, abs(high) / 50) or 1.0)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    if last - first < 2:        # all alike: in the middle
+    if last - first < 2:        # equal values go in the middle
         first, last = first - 1 if low < 0 else max(0, first - 1), last + 1
     return [step * at for at in range(first, last + 1)]
 
@@ -69,13 +69,13 @@ def _step(span: float) -> float:
 
 
 def tick_text(language: str, value: float) -> str:
-    """As few decimals as tell it from its neighbours."""
+    """A tick with the fewest decimals that show its value."""
     return number(language, value, next((digits for digits in range(6) if math.isclose(round(value, digits), value, rel_tol=1e-6)), 6))
 
 
 def figure(points: Sequence[Point], ticks: Sequence[float], frame: Frame, language: str, *, rules: Sequence[Rule] = (),
            is_line: bool = False) -> str:
-    """`ticks`: of the upright axis, from its lower end to its upper one."""
+    """The HTML of a plot. `ticks`: of the y axis, from bottom to top."""
     def height(value: float) -> float:
         return 100 * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
@@ -99,7 +99,7 @@ def _dot(point: Point, low: float, place: float, high: float) -> str:
 
 
 def _rules(placed: Sequence[tuple[float, Rule]]) -> str:
-    """Lines that are close to each other say their marks together, at the lowest of them."""
+    """Dashed lines; those close together share one list of marks, at the lowest of them."""
     groups: list[tuple[float, list[str]]] = []
     for place, rule in sorted(placed, key=lambda each: each[0]):
         if groups and place - groups[-1][0] < CLOSE:

@@ -109,7 +109,7 @@ def build_forms(builder: PageBuilder) -> tuple[Forms, tuple[gr.HTML, ...], gr.HT
 
 
 def _asked(builder: PageBuilder) -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Number]:
-    """A box of its own for each kind of words, so that none is read as another."""
+    """A separate box for each kind of input, so that none is read as another kind."""
     def box(name: str, *properties: str, lines: int = 4, is_shown: bool = False) -> gr.Textbox:
         keys = {"label": f"bench.{name}", **{each: f"bench.{name}.{each}" for each in properties}}
         return builder.labelled(gr.Textbox, keys, lines=lines, max_lines=10, visible=is_shown, elem_id=f"mc-bench-{name}")
@@ -126,7 +126,7 @@ def _contender(builder: PageBuilder, name: str, way: Quantization) -> gr.Dropdow
 
 
 def _size(builder: PageBuilder, name: str, value: int) -> gr.Number:
-    """Without limits here: Gradio would refuse in its own words, over every output."""
+    """No limits here: Gradio would show its own error over every output."""
     return builder.labelled(gr.Number, {"label": f"bench.size.{name}"}, value=value, precision=0, min_width=88, elem_id=f"mc-bench-{name}")
 
 

@@ -1,4 +1,4 @@
-"""What the Benchmark tab shows of a session, output by output."""
+"""What the Benchmark tab shows for a session, one value per component."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class BenchmarkParts:
 
 
 def _published() -> tuple[Published, ...]:
-    """Those that a run of ours has as well."""
+    """Published results of a kind that our own runs have too."""
     return tuple(each for each in published() if each.what == "write_rate")
 
 
 class BenchmarkPanels:
-    """The tab as one session sees it now."""
+    """The current content of the tab for one session."""
 
     def __init__(self, context: Context, session: BenchmarkSession) -> None:
         self._context, self._session = context, session
@@ -66,7 +66,7 @@ class BenchmarkPanels:
         self._history = context.benchmarks.history
         jobs = [job for job in visible(context.library.visible_jobs(context.visitor)) if job.kind in KINDS]
         running = [job for job in jobs if not job.is_over]
-        self._job = next(iter(running[::-1] or jobs), None)     # of several, the oldest is the one that is at work
+        self._job = next(iter(running[::-1] or jobs), None)     # of several, the oldest is running
         self._is_running = bool(running)
         self._stamp = " ".join(f"{job.id}{job.state}{job.done if job.unit == 'cells' else ''}" for job in jobs)
 
@@ -95,7 +95,7 @@ class BenchmarkPanels:
         return {**problems, **{getattr(parts, name): value for name, value in contents.items()}}
 
     def progress(self, parts: BenchmarkParts) -> dict[gr.blocks.Block, Any]:
-        """Only how far the work is, unless something has ended."""
+        """Only the progress line, unless a job has started or ended."""
         return self.values(parts) if self._stamp != self._session.stamp else {parts.now: self._now()}
 
     def models(self) -> list[tuple[str, str]]:
@@ -106,7 +106,7 @@ class BenchmarkPanels:
         return [(quantization_name(each.quantization, self._language), each.quantization.value) for each in choices if each.is_supported]
 
     def contenders(self, choices: Sequence[QuantizationChoice], *chosen: str) -> list[Any]:
-        """For each dropdown: what may be compared here, and what stays chosen of it."""
+        """For each dropdown: the models that can be compared here, keeping the choice if it is still possible."""
         found = [(f"{name} · {way}", f"{quantization} {model}") for name, model in self.models()
                  for way, quantization in self.quantizations(choices)]
         values = [value for _, value in found]
@@ -148,7 +148,7 @@ class BenchmarkPanels:
         return result.failed if result else ()
 
     def _cancel(self) -> Any:
-        """A button of Gradio's: the line beside it is replaced at every step, and would take the focus with it."""
+        """A Gradio button, because the progress line is replaced at every step and would lose the keyboard focus."""
         return gr.update(visible=self._is_running)
 
     @property

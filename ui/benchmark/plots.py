@@ -1,4 +1,4 @@
-"""The pictures of runs: speed against memory, throughput against visitors, quality against weights."""
+"""Plots of runs: speed against memory, throughput against visitors, quality against weight size."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..shared.language import gib, number, rate, text
 from .figure import Frame, Point, Rule, figure, scale, scale_between, tick_text
 
 MAX_POINTS = 300
-MAX_RULES, NEAREST = 6, 3       # numbers of others: of the same models; without any, those nearest in speed
-ABOVE, BELOW = 2.0, 0.04        # how far a line may stretch the scale of one's own, and how low it may lie on it
+MAX_RULES, NEAREST = 6, 3       # published values shown: of the same models, or else those nearest in speed
+ABOVE, BELOW = 2.0, 0.04        # range, relative to the fastest own run, in which a published value is drawn
 MAX_METRICS = 8
 
 
 def crowd_plot(crowds: Sequence[ConcurrencyResult], language: str) -> str:
-    """Throughput against visitors."""
+    """The plot of throughput against the number of visitors."""
     width = 100 / len(crowds)
     points = [Point(width * (at + 0.5), crowd.throughput, text(
         language, "bench.plot.crowd.point", visitors=crowd.visitors, rate=rate(language, crowd.throughput)))
@@ -35,9 +35,9 @@ def crowd_plot(crowds: Sequence[ConcurrencyResult], language: str) -> str:
 # --- speed against memory ---
 
 def history_plot(runs: Sequence[BenchmarkRun], published: Sequence[Published], language: str) -> str:
-    """Writing speed against peak memory: up and to the left is better. "" for fewer than two runs and nothing to lay over one.
+    """The plot of generation speed against peak memory; up and to the left is better. "" for a single run without published values.
 
-    `published`: of others, who did not say how much memory it took: lines across.
+    `published`: values of other people, drawn as horizontal lines because their memory use is not known.
     """
     found = [(run, run.speed) for run in runs if run.speed is not None][:MAX_POINTS]
     if not found or (len(found) < 2 and not published):
@@ -56,7 +56,7 @@ def history_plot(runs: Sequence[BenchmarkRun], published: Sequence[Published], l
 
 
 def beside(runs: Sequence[BenchmarkRun], published: Sequence[Published]) -> list[Published]:
-    """What others measured of the same models, in the same quantization if they did; else what is nearest in speed. Fastest first."""
+    """The published values to show: of the same model and quantization, else of the same model, else nearest in speed. Fastest first."""
     same = [each for each in published if any(each.is_of(run.model.model) for run in runs)]
     like = [each for each in same if any(each.is_of(run.model.model) and each.quantization is run.model.quantization for run in runs)]
     rates = [math.log(run.speed.write.mean) for run in runs if run.speed is not None and run.speed.write.mean > 0]
@@ -65,7 +65,7 @@ def beside(runs: Sequence[BenchmarkRun], published: Sequence[Published]) -> list
 
 
 def _fits(each: Published, own: float) -> bool:
-    """Numbers far beyond one's own would press them to the ground, and are told in words."""
+    """Whether a published value can share the scale of one's own runs; others are listed as text."""
     return BELOW * own <= each.value <= ABOVE * own
 
 
@@ -99,16 +99,16 @@ Metric = tuple[str, str]        # of a task, its name
 
 
 def metrics_of(runs: Sequence[BenchmarkRun]) -> list[Metric]:
-    """What at least two runs share, the most shared first."""
+    """Metrics that at least two runs have, the most common first."""
     counted = Counter(metric for run in runs
                       for metric in {(score.task, score.metric): 0 for score in run.scores if math.isfinite(score.value)})
     return [metric for metric, count in counted.most_common() if count > 1][:MAX_METRICS]
 
 
 def quality_plot(runs: Sequence[BenchmarkRun], shown: BenchmarkRun | None, chosen: str, language: str) -> str:
-    """One score against weight bytes, for all runs that have it; "" where no two share one.
+    """The plot of one metric against weight size, for all runs that have it; "" if no two runs share one.
 
-    `chosen`: the place of a metric among those that are offered; else the one of the run that is `shown` which most runs share.
+    `chosen`: the key of the metric; without it, the most common metric of the run `shown`.
     """
     metrics = metrics_of(runs)
     if not metrics:
@@ -149,7 +149,7 @@ def _scored(run: BenchmarkRun, score: Score, language: str) -> str:
 
 
 def _chooser(metrics: Sequence[Metric], chosen: Metric, language: str) -> str:
-    """Which score is drawn, where there are several."""
+    """Buttons to choose the metric, if there are several."""
     buttons = "".join(action_button(_named(each, language), "metric", _key(each), extra=f' aria-pressed="{str(each == chosen).lower()}"')
                       for each in metrics) if len(metrics) > 1 else ""
     label = html.escape(text(language, "bench.plot.metric"))
@@ -160,7 +160,7 @@ def _chooser(metrics: Sequence[Metric], chosen: Metric, language: str) -> str:
 # --- of both ---
 
 def _across(sizes: Sequence[int], unit: int, language: str) -> tuple[list[float], list[tuple[float, str]]]:
-    """Where each size lies from left to right, in per cent, and the labels below."""
+    """The x position of each size in per cent, and the labels of the axis."""
     ticks = scale(max(sizes) / unit)
     return [100 * size / unit / ticks[-1] for size in sizes], [(100 * tick / ticks[-1], tick_text(language, tick)) for tick in ticks]
 

@@ -16,16 +16,16 @@ from ..shared.language import gib, number, percent, rate, text
 from .plots import model_name, precision
 
 
-def _say(language: str, key: str, **values: object) -> str:
+def _escaped(language: str, key: str, **values: object) -> str:
     return html.escape(text(language, key, **values))
 
 
 def note_html(language: str, *, may_measure: bool) -> str:
-    return f'<p class="mc-note">{_say(language, "bench.note" if may_measure else "bench.note.public")}</p>'
+    return f'<p class="mc-note">{_escaped(language, "bench.note" if may_measure else "bench.note.public")}</p>'
 
 
 def empty_html(language: str) -> str:
-    return (f'<div class="mc-bench-empty"><h2>{_say(language, "bench.empty.title")}</h2><p>{_say(language, "bench.empty.note")}</p>'
+    return (f'<div class="mc-bench-empty"><h2>{_escaped(language, "bench.empty.title")}</h2><p>{_escaped(language, "bench.empty.note")}</p>'
             f'{action_button(text(language, "bench.empty.act"), "first", kind="mc-do mc-primary")}</div>')
 
 
@@ -51,7 +51,7 @@ def _ended(job: Job, failed: Sequence[FailedCell], language: str) -> str:
         language, f"bench.ended.{job.state}", done=job.done, total=job.total) if job.kind == "sweep" else text(
         language, f"bench.ended.{job.state}.all")
     cells = "".join(f"<li>{html.escape(title_text(each.title, language))}: {html.escape(each.error)}</li>" for each in failed)
-    listed = f'<p>{_say(language, "bench.failed", count=len(failed))}</p><ul>{cells}</ul>' if cells else ""
+    listed = f'<p>{_escaped(language, "bench.failed", count=len(failed))}</p><ul>{cells}</ul>' if cells else ""
     can_resume = job.kind == "sweep" and (job.state in RESUMABLE or failed)
     acts = action_button(text(language, "jobs.resume"), "resume", str(job.id), "mc-do mc-primary") if can_resume else ""
     acts += action_button(text(language, "jobs.hide"), "hide", str(job.id))
@@ -83,11 +83,11 @@ def _badges(run: BenchmarkRun, language: str) -> str:
 
 
 def noisy_badge(language: str) -> str:
-    return f' <span class="mc-verdict is-tight" title="{_say(language, "bench.noisy.note")}">{_say(language, "bench.noisy")}</span>'
+    return f' <span class="mc-verdict is-tight" title="{_escaped(language, "bench.noisy.note")}">{_escaped(language, "bench.noisy")}</span>'
 
 
 def smoke_badge(language: str) -> str:
-    return f' <span class="mc-verdict is-tight" title="{_say(language, "bench.smoke.note")}">{_say(language, "bench.smoke")}</span>'
+    return f' <span class="mc-verdict is-tight" title="{_escaped(language, "bench.smoke.note")}">{_escaped(language, "bench.smoke")}</span>'
 
 
 def when(run: BenchmarkRun, zone: timezone) -> str:
@@ -122,7 +122,7 @@ def _speed_table(run: BenchmarkRun, language: str) -> str:
 def _speed_row(name: str, samples: Samples, language: str) -> list[str]:
     spread = percent(language, samples.spread, 1) + (noisy_badge(language) if samples.is_noisy else "")
     every = ", ".join(rate(language, value) for value in samples.values)
-    return [html.escape(name), f'<b>{_say(language, "bench.rate", rate=rate(language, samples.mean))}</b>',
+    return [html.escape(name), f'<b>{_escaped(language, "bench.rate", rate=rate(language, samples.mean))}</b>',
             f"± {rate(language, samples.stdev)}", spread if len(samples.values) > 1 else "–",
             f'<span title="{html.escape(every)}">{len(samples.values)}</span>']
 
@@ -149,7 +149,8 @@ def _numbers(run: BenchmarkRun, language: str) -> str:
     if run.share is not None:
         found += [(name, percent(language, share)) for name, share in (
             ("share_write", run.share.write), ("share_read", run.share.read))]
-    cells = "".join(f'<div><dt>{_say(language, f"bench.number.{name}")}</dt><dd>{html.escape(value)}</dd></div>' for name, value in found)
+    cells = "".join(f'<div><dt>{_escaped(language, f"bench.number.{name}")}</dt><dd>{html.escape(value)}</dd></div>'
+                    for name, value in found)
     return f'<dl class="mc-numbers">{cells}</dl>'
 
 
@@ -160,13 +161,13 @@ def bound(share: LimitShare, language: str) -> str:
 
 
 def _crowd_table(crowds: Sequence[ConcurrencyResult], language: str) -> str:
-    rows = [[number(language, crowd.visitors), _say(language, "bench.rate", rate=rate(language, crowd.throughput)),
+    rows = [[number(language, crowd.visitors), _escaped(language, "bench.rate", rate=rate(language, crowd.throughput)),
              f"{seconds(language, crowd.ttft_p50_s)} / {seconds(language, crowd.ttft_p95_s)}",
              f"{seconds(language, crowd.tpot_p50_s)} / {seconds(language, crowd.tpot_p95_s)}",
              percent(language, crowd.goodput)] for crowd in crowds]
     head = [text(language, f"bench.col.{each}") for each in ("visitors", "throughput", "ttft", "tpot", "goodput")]
     limits = {"ttft": seconds(language, crowds[0].ttft_limit_s), "tpot": seconds(language, crowds[0].tpot_limit_s)}
-    note = _say(language, "bench.goodput.note", **limits)
+    note = _escaped(language, "bench.goodput.note", **limits)
     return _table(head, rows, text(language, "bench.crowd"), language) + f'<p class="mc-note">{note}</p>'
 
 

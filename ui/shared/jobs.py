@@ -1,4 +1,4 @@
-"""Long work, as thin lines at the bottom of every tab: a load, downloads, and what else runs outside any page."""
+"""Long-running work as thin lines at the bottom of every tab: a load, downloads, measurements."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .labels import title_text
 from .language import has_text, number, rate, text
 from .status_bar import stage_text
 
-DONE_S = 60.0               # a measurement that is done is seen in its tab
-SHOWN_S = 600.0             # an ended job stays in sight so long, unless it is put away
+DONE_S = 60.0               # how long a finished measurement is listed; its result is in its tab
+SHOWN_S = 600.0             # how long an ended job is listed, unless it is hidden
 RESUMABLE = ("cancelled", "interrupted", "failed")
 MEASURING = ("speed", "sweep", "quality", "cost", "duel")
 
 
 def visible(jobs: Sequence[Job]) -> list[Job]:
-    """Running ones, and those that ended a short while ago. Interrupted ones stay until somebody decides, or tries again.
+    """Running jobs, and those that ended recently. Interrupted ones stay until they are resumed, hidden or started again.
 
-    `jobs` are sorted newest first: of several tries of the same work, the first is shown.
+    `jobs` are sorted newest first; of several attempts at the same work only the latest is listed.
     """
     now, latest = time.time(), {(job.kind, job.title): job.id for job in reversed(jobs)}
     return [job for job in jobs if latest[job.kind, job.title] == job.id and
@@ -33,7 +33,7 @@ def visible(jobs: Sequence[Job]) -> list[Job]:
 
 
 def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str) -> str:
-    """`swap_to`: the model that is taking the place of another one; "" for none (the empty chat shows a first load)."""
+    """The lines of all jobs. `swap_to`: the model that replaces another one; "" for none (the empty chat shows a first load)."""
     lines = [_load(status, swap_to, language)] if swap_to and status.state in ("loading", "unloading") else []
     lines += [_line(job, language) for job in visible(jobs) if not _is_seen(job)]
     if not lines:
@@ -61,16 +61,16 @@ def _line(job: Job, language: str) -> str:
     bar = "" if job.is_over and not can_resume(job) else f'<progress aria-label="{name}"{numbers}></progress>'
     kind = ' class="is-bad"' if job.state in ("failed", "interrupted") else ""
     detail = html.escape(_detail(job, language))
-    whole = f' title="{detail}"' if job.state == "failed" else ""       # a line shows the beginning
+    whole = f' title="{detail}"' if job.state == "failed" else ""       # the line is cut
     return (f'<div class="mc-job" data-state="{job.state}"><b title="{name}">{name}</b>{bar}<span{kind}{whole}>{detail}</span>'
-            f'{_acts(job, language)}</div>')
+            f'{_buttons(job, language)}</div>')
 
 
 def _detail(job: Job, language: str) -> str:
     if job.state == "failed":
         return job.error
     if job.kind in MEASURING and job.unit != "cells" and job.state == "running":
-        return phase_text(job, language)        # says how far its phase is
+        return phase_text(job, language)        # includes the progress of its phase
     size = f"{disk_size(language, job.done)} / {disk_size(language, job.total)}" if job.unit == "bytes" and job.total else \
         f"{number(language, job.done)} / {number(language, job.total)}" if job.total else ""
     if job.kind in MEASURING and job.state in ("cancelled", "interrupted") and not can_resume(job):
@@ -81,7 +81,7 @@ def _detail(job: Job, language: str) -> str:
 
 
 def _speed(job: Job, language: str) -> list[str]:
-    """Bytes a second and time left, which a download notes as JSON; what a measurement does; other work notes a sentence."""
+    """Speed and time left, which a download notes as JSON; the phase of a measurement; the note of other work."""
     if job.kind in MEASURING:
         return [phase_text(job, language)]
     try:
@@ -101,14 +101,14 @@ def can_resume(job: Job) -> bool:
 
 def job_name(job: Job, language: str) -> str:
     key = f"bench.job.{job.kind}" if job.kind in MEASURING else f"jobs.{job.kind}"
-    title = job.title.removeprefix("blind: ").replace(", none:", ":").removesuffix(", none")        # not quantized: nothing to say
-    if job.kind in ("speed", "sweep", "quality", "cost"):       # of a blind comparison the title is the prompt
+    title = job.title.removeprefix("blind: ").replace(", none:", ":").removesuffix(", none")        # "none" means not quantized
+    if job.kind in ("speed", "sweep", "quality", "cost"):       # the title of a blind comparison is the prompt, which is not translated
         title = title_text(title, language)
     return text(language, key, title=title) if has_text(key) else title
 
 
 def phase_text(job: Job, language: str) -> str:
-    """What a running measurement does now: the cell, the phase, how far, how fast."""
+    """The current step of a measurement: cell, phase, progress, speed."""
     step = benchmark_step(job)
     if step is None:
         return text(language, "bench.phase.wait")
@@ -127,10 +127,10 @@ def duration(language: str, seconds: float) -> str:
     return text(language, "time.hours", hours=minutes // 60, minutes=minutes % 60)
 
 
-def _acts(job: Job, language: str) -> str:
+def _buttons(job: Job, language: str) -> str:
     def button(key: str, name: str) -> str:
         label = text(language, key)
-        tab = ' data-tab="bench"' if job.kind in MEASURING else ""      # whose handlers hear of it
+        tab = ' data-tab="bench"' if job.kind in MEASURING else ""      # the tab whose handlers get the click
         return action_button(label, name, str(job.id), extra=f' aria-label="{html.escape(f"{label} {job.title}")}"{tab}')
 
     if job.state == "running":

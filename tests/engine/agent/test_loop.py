@@ -21,7 +21,7 @@ NewAgent = Callable[..., CodeAgent]
 USAGE = Usage(10, 0, 5, 0.0, 0.0)
 
 
-def test_a_failed_program_a_repair_and_an_explanation_take_three_model_calls(new_agent: NewAgent) -> None:
+def test_a_failed_call_a_repair_and_an_explanation_are_three_model_calls(new_agent: NewAgent) -> None:
     model = ScriptedModel(BAD, GOOD, "The answer is 42.")
     final = list(new_agent(model).stream("six times seven"))[-1]
     assert model.calls == 3

@@ -70,7 +70,7 @@ def test_two_followers_see_the_same_answer_and_one_may_leave(conversations: Conv
         assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
 
 
-def test_visitors_cannot_follow_or_stop_answers_of_others(conversations: Conversations) -> None:
+def test_a_visitor_cannot_follow_or_stop_another_visitors_answer(conversations: Conversations) -> None:
     chat = conversations.send(ANN, None, None, Question("hello"), [LONG])
     assert list(conversations.follow(BOB, chat.id)) == []
     assert conversations.progress(BOB, chat.id) == ()

@@ -133,7 +133,7 @@ def ask_everything(hub: Hub, token: Secret | None) -> None:
     fetch(hub, "me/tiny", token)
 
 
-def test_a_visitors_token_is_sent_but_never_kept(hub: Hub, stand_in: StandIn) -> None:
+def test_a_visitors_token_is_sent_and_not_stored(hub: Hub, stand_in: StandIn) -> None:
     ask_everything(hub, Secret(GOOD_TOKEN))
     assert tokens(stand_in) == {GOOD_TOKEN}
     stand_in.requests.clear()
@@ -142,12 +142,12 @@ def test_a_visitors_token_is_sent_but_never_kept(hub: Hub, stand_in: StandIn) ->
     assert GOOD_TOKEN not in repr(vars(hub))
 
 
-def test_on_a_public_page_the_configured_token_is_not_sent_for_visitors(stand_in: StandIn, tmp_path: Path) -> None:
+def test_on_a_public_page_the_owners_token_is_used_for_the_owner_only(stand_in: StandIn, tmp_path: Path) -> None:
     ask_everything(Hub(Settings(cache_dir=tmp_path, is_public=True, hf_token=Secret("hf_owner")), stand_in.address), None)
     assert tokens(stand_in) == {""}
 
 
-def test_on_a_private_page_the_configured_token_is_sent(stand_in: StandIn, tmp_path: Path) -> None:
+def test_on_a_private_page_the_token_of_the_settings_is_used(stand_in: StandIn, tmp_path: Path) -> None:
     ask_everything(Hub(Settings(cache_dir=tmp_path, hf_token=Secret("hf_owner")), stand_in.address), Secret(""))
     assert tokens(stand_in) == {"hf_owner"}
 

@@ -106,7 +106,7 @@ def test_only_the_weights_that_transformers_loads_are_fetched(tmp_path: Path) ->
     assert not stand_in.sent["me/big/consolidated.safetensors"] + stand_in.sent["me/big/original/model.safetensors"]
 
 
-def test_a_stop_takes_effect_within_a_second_while_no_bytes_arrive(hub: Hub, stand_in: StandIn, cache: Path) -> None:
+def test_a_stop_takes_effect_within_a_second_while_no_data_arrives(hub: Hub, stand_in: StandIn, cache: Path) -> None:
     stand_in.faults.append(Fault("model.safetensors", then="stall", after=100 * 1024))
     stop, stopped_at = threading.Event(), []
 

@@ -134,7 +134,7 @@ def test_the_built_in_model_is_found_without_a_hub(library: Library) -> None:
 
 @pytest.mark.parametrize(("typed", "error"), [
     ("", InvalidRequest), ("two words", InvalidRequest), ("/no/such/folder", ModelNotFound), ("me/unknown", ModelNotFound)])
-def test_a_name_that_exists_nowhere_is_an_error(library: Library, typed: str, error: type[Exception]) -> None:
+def test_a_model_found_nowhere_is_reported(library: Library, typed: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         library.find(typed, ME)
 

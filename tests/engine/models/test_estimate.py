@@ -65,7 +65,7 @@ def test_the_latest_peak_of_a_model_is_remembered(empty: Settings) -> None:
     assert history.last_peak("m", "int8", "cpu") is None
 
 
-def test_unsupported_quantizations_are_marked() -> None:
+def test_what_is_not_possible_here_is_reported() -> None:
     elsewhere = replace(CPU, is_x86_64=False)
     model_fit = estimate_shape(LLAMA_7B, elsewhere, context_tokens=4096, visitors=1, free_bytes=64 * GIB, bandwidth=30e9)
     assert [choice.is_supported for choice in model_fit.choices] == [True, False, False]

@@ -94,7 +94,7 @@ def test_a_loop_in_c_is_killed_half_a_second_after_the_limit(sandbox: JailSessio
     assert "Variables are gone, files are kept." in result.error
 
 
-def test_after_a_kill_the_next_run_starts_afresh_and_reports_it(sandbox: JailSession) -> None:
+def test_after_a_kill_the_next_run_starts_without_variables_and_reports_it(sandbox: JailSession) -> None:
     sandbox.run("kept = 1\nopen('kept.txt', 'w').write('1')")
     sandbox.run("import os\nos._exit(1)")
     first, *_, last = sandbox.stream("import os\nprint(os.listdir('.'), 'kept' in globals())")

@@ -44,7 +44,7 @@ def test_a_saved_chat_is_read_back_unchanged(store: ChatStore) -> None:
     assert (again.options, again.system_prompt) == (OPTIONS, "Be kind")
 
 
-def test_visitors_cannot_read_or_change_chats_of_others(store: ChatStore) -> None:
+def test_a_visitor_cannot_read_or_change_another_visitors_chat(store: ChatStore) -> None:
     chat = filled(store)
     assert store.list(BOB) == ()
     assert store.search(BOB, "hello") == ()

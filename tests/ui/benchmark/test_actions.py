@@ -66,7 +66,7 @@ def session() -> BenchmarkSession:
     return BenchmarkSession()
 
 
-def test_measuring_without_a_model_shows_the_problem_next_to_the_button(context: Context, session: BenchmarkSession) -> None:
+def test_a_measurement_without_a_model_is_refused_below_its_form(context: Context, session: BenchmarkSession) -> None:
     start_speed(context, session, SIZES, [1, 2])
     assert isinstance(session.problems["speed"], NoModelLoaded)
 
@@ -177,14 +177,14 @@ def test_if_nothing_is_selected_all_listed_runs_are_exported(context: Context, s
     assert {row["run_uid"] for row in rows} == {"a1", "b2"}
 
 
-def test_an_export_is_imported_under_its_files_name(context: Context, session: BenchmarkSession, tmp_path: Path) -> None:
+def test_an_export_is_imported_under_the_name_of_its_file(context: Context, session: BenchmarkSession, tmp_path: Path) -> None:
     text = message_of(perform(context, session, click("export-json", "a1")))["text"].replace("a1", "f9")
     (tmp_path / "laptop.json").write_text(text)
     assert import_runs(context, session, str(tmp_path / "laptop.json")) == 1
     assert context.benchmarks.history.get("f9").origin == "laptop"
 
 
-def test_a_file_that_is_not_an_export_is_refused_with_a_sentence(context: Context, session: BenchmarkSession, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_export_is_refused_with_a_reason(context: Context, session: BenchmarkSession, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("[]")
     assert import_runs(context, session, str(tmp_path / "other.json")) == 0
     assert isinstance(session.problems["history"], InvalidRequest)
@@ -219,7 +219,7 @@ def test_a_run_or_job_that_no_longer_exists_is_reported(context: Context, sessio
     assert session.problems
 
 
-def test_a_run_that_was_deleted_on_another_page_is_replaced_by_the_newest(context: Context, session: BenchmarkSession) -> None:
+def test_if_the_shown_run_is_deleted_on_another_page_the_newest_is_shown(context: Context, session: BenchmarkSession) -> None:
     session.shown = "gone"
     contents = panels(context, session)
     assert (session.shown, "2033-05-18" in contents["history"]) == ("", True)
@@ -240,7 +240,7 @@ def test_a_run_of_quality_is_shown_beside_others_of_its_kind(context: Context, s
 @pytest.mark.parametrize(("asked", "first", "second", "why"), [
     (" ", "none builtin", "nf4 builtin", "bench.duel.nothing"), ("Hi", "none builtin", "none builtin", "bench.duel.same"),
     ("Hi", "none ../etc", "nf4 builtin", "error.gone"), ("Hi", "int3 builtin", "nf4 builtin", "error.gone")])
-def test_a_blind_comparison_needs_a_question_and_two_different_models(
+def test_a_blind_comparison_needs_a_prompt_and_two_different_models(
         context: Context, session: BenchmarkSession, asked: str, first: str, second: str, why: str) -> None:
     start_blind_comparison(context, session, asked, first, second)
     assert str(session.problems["duel"]) == why
@@ -253,8 +253,8 @@ def finished_comparison(context: Context) -> int:
     return list(context.library.jobs.follow(job.id))[-1].id
 
 
-def test_a_blind_comparison_names_the_models_after_the_vote_only_and_takes_one_vote(context: Context, session: BenchmarkSession) -> None:
-    job_id = finished_comparison(context)
+def test_a_blind_comparison_names_the_models_only_after_its_one_vote(context: Context, session: BenchmarkSession) -> None:
+    job_id = ended_duel(context)
     before = panels(context, session)["now"]
     assert ("Left is better" in before, "big, none" in before, "<img" in before) == (True, False, False)
     perform(context, session, click("vote", f"{job_id} 1"))

@@ -103,7 +103,7 @@ def test_titles_of_work_follow_the_language_and_leave_names_alone(title: str, ex
     assert (title_text(title, "tr"), title_text(title, "en")) == (expected, title)
 
 
-def test_the_question_of_a_blind_comparison_is_not_translated() -> None:
+def test_the_prompt_of_a_blind_comparison_is_not_translated() -> None:
     job = replace(JOB, kind="duel", title="blind: say it in nf4, none")
     assert "say it in nf4" in job_html(job, (), "tr")
 
@@ -183,7 +183,7 @@ def places(plot: str) -> list[float]:
     return [float(part.split("%")[0]) for part in plot.replace("bottom:", "left:").split("left:")[1:]]
 
 
-def test_one_run_makes_no_plot() -> None:
+def test_a_single_run_is_not_plotted() -> None:
     assert history_plot([run(), quality()], (), "en") == ""
 
 
@@ -197,19 +197,19 @@ def test_a_published_number_applies_to_every_model_with_the_same_shape(model: st
     assert other(1.0, "Llama-3.1-8B").is_of(model) is expected
 
 
-def test_published_numbers_are_overlaid_by_model_and_quantization_first() -> None:
+def test_published_values_of_the_same_model_and_quantization_come_first() -> None:
     mine = run(model=facts("me/Big-8B", Quantization.NF4))
     same = other(50.0, quantization=Quantization.NF4)
     assert beside([mine], [other(100.0), same, other(100.0, "Small-1B")]) == [same]
 
 
-def test_without_the_same_model_the_nearest_in_speed_are_overlaid() -> None:
+def test_without_the_same_model_the_published_values_nearest_in_speed_are_shown() -> None:
     numbers = [other(value, "Other-8B") for value in (1.0, 90.0, 1_000.0, 40.0, 300.0)]
     assert [each.value for each in beside([run()], numbers)] == [300.0, 90.0, 40.0]        # 100 tok/s is ours
 
 
 @pytest.mark.parametrize(("value", "words", "lines"), [(150.0, "", 1), (900.0, "above this chart", 0), (3.0, "below this chart", 0)])
-def test_a_published_number_far_beyond_the_measured_ones_is_stated_but_not_drawn(value: float, words: str, lines: int) -> None:
+def test_a_published_value_far_from_our_own_runs_is_listed_and_not_drawn(value: float, words: str, lines: int) -> None:
     plot = history_plot([run("a"), run("b")], [other(value)], "en")
     assert (plot.count('class="mc-rule"'), words in plot) == (lines, True)
     dots = [float(part.split("bottom:")[1].split("%")[0]) for part in plot.split('class="mc-point is-none" style=')[1:]]
@@ -221,7 +221,7 @@ def test_lines_that_are_close_share_their_mark() -> None:
     assert [part.split(">", 1)[1].split("<")[0] for part in plot.split('class="mc-mark"')[1:]] == ["2, 3", "1"]
 
 
-def test_an_overlaid_number_links_to_its_source() -> None:
+def test_a_published_value_in_a_plot_links_to_its_source() -> None:
     plot = history_plot([run()], [other(90.0)], "en")
     assert ("https://example.org/page\"" in plot, "GPU of others: 90.0 tok/s" in plot) == (True, True)
 
@@ -255,5 +255,5 @@ def test_scores_of_every_size_lie_inside_the_plot(values: tuple[float, float]) -
     assert all(0 <= place <= 100 for place in places(plot))
 
 
-def test_a_score_of_one_run_alone_makes_no_plot() -> None:
+def test_a_score_that_only_one_run_has_is_not_plotted() -> None:
     assert quality_plot([judged("a", 12.0, 2**33), judged("b", 0.5, 2**31, "acc"), judged("c", math.inf, 2**31)], None, "", "en") == ""

@@ -44,7 +44,7 @@ def test_a_finished_answer_shows_its_usage() -> None:
 @pytest.mark.parametrize(("values", "fact"), [
     ({"reason": "length"}, "token limit reached"), ({"state": "stopped"}, "stopped"), ({"state": "interrupted"}, "interrupted"),
     ({"state": "failed", "error": "It <broke>."}, "It &lt;broke&gt;.")])
-def test_an_unfinished_answer_is_marked_and_can_be_continued(values: dict[str, object], fact: str) -> None:
+def test_an_answer_that_was_cut_off_is_marked_and_can_be_continued(values: dict[str, object], fact: str) -> None:
     page = shown(question(), answer(**values))
     assert fact in page
     assert 'data-act="continue"' in page

@@ -22,7 +22,7 @@ def test_an_error_of_the_hub_names_the_model_and_the_next_step(language: str) ->
     (ModelNotFound("me/gone", "the hub"), "me/gone"), (NotEnoughMemory("me/big", 2 * 2**30, 2**30, "…"), "GiB"), (JobNotFound(17), "17")],
     ids=["model", "memory", "job"])
 @pytest.mark.parametrize("language", ["tr", "zh"])
-def test_errors_are_shown_in_the_pages_language_with_their_facts(error: EngineError, fact: str, language: str) -> None:
-    shown = sentence(error, language)
-    assert fact in shown
-    assert shown != str(error)
+def test_errors_are_shown_in_the_page_s_language_with_their_facts(error: EngineError, fact: str, language: str) -> None:
+    told = sentence(error, language)
+    assert fact in told
+    assert told != str(error)

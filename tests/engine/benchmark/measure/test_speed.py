@@ -165,5 +165,5 @@ def test_the_limiting_resource_of_a_model_is_named(moved: float, quantization: Q
     assert f"{moved:.0f}%" in share.sentence
 
 
-def test_options_do_not_ignore_end_tokens_by_default() -> None:
+def test_options_end_at_the_end_token_by_default() -> None:
     assert GenerationOptions().ignores_end is False
