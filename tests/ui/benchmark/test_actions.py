@@ -254,7 +254,7 @@ def finished_comparison(context: Context) -> int:
 
 
 def test_a_blind_comparison_names_the_models_only_after_its_one_vote(context: Context, session: BenchmarkSession) -> None:
-    job_id = ended_duel(context)
+    job_id = finished_comparison(context)
     before = panels(context, session)["now"]
     assert ("Left is better" in before, "big, none" in before, "<img" in before) == (True, False, False)
     perform(context, session, click("vote", f"{job_id} 1"))
