@@ -17,6 +17,13 @@ from engine import Engine, Finished, GenerationOptions, Message, ModelSpec, Reas
 
 from . import tiny_models
 
+# Files that wait for processes of their own. First, so that no worker has one of them left when the others have ended.
+SLOW = ("browser/", "test_app_end.py", "test_docs_python.py", "runtime/test_engine.py", "test_app_start.py", "sandbox/test_wasm.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((at for at, name in enumerate(SLOW) if name in item.path.as_posix()), len(SLOW)))
+
 
 @pytest.fixture(scope="session")
 def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

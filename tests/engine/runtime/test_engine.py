@@ -248,7 +248,7 @@ from engine import Engine, GenerationOptions, ModelSpec, Quantization, Settings
 engine = Engine(Settings(device="cpu", data_dir=Path(sys.argv[1])))
 for i in range(20):
     list(engine.load(ModelSpec("builtin", quantization=list(Quantization)[i % 3])))
-    engine.ask("hello", GenerationOptions(max_new_tokens=32, temperature=0.0))
+    engine.ask("hello", GenerationOptions(max_new_tokens=8, temperature=0.0))
     print(psutil.Process().memory_info().rss, flush=True)
 engine.close()
 """
