@@ -36,7 +36,11 @@ class Writing(Conversations):
     def work(self, engine):
         for _ in engine.latest_load.follow():
             pass
-        self.send("ann", None, None, Question("Tell me everything"), [Ask(GenerationOptions(max_new_tokens=4096, ignores_end=True))])
+        ask = Ask(GenerationOptions(max_new_tokens=4096, ignores_end=True))
+        chat = self.send("ann", None, None, Question("Tell me everything"), [ask])
+        for replies in self.follow("ann", chat.id):
+            if replies[0].message.text:
+                break
         self.sandbox = open_sandbox()
         events = self.sandbox.stream("import time; print('running', flush=True); time.sleep(600)", 600.0)
         next(events)
@@ -72,7 +76,7 @@ def working(tmp_path: Path) -> subprocess.Popen[str]:
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if line.startswith("WORKING"):
+        if {"WORKING", "Open"} <= {line.split(" ")[0].strip() for line in lines}:
             break
     else:
         pytest.fail("".join(lines))
