@@ -25,7 +25,7 @@ from engine import Settings
 from .compat import put_first
 
 OWN_SITES = ("same-origin", "none")         # of Sec-Fetch-Site, which a browser sets and no page can change; "none": a person's own doing
-FILE, FILE_POLICY = "/gradio_api/file=", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+FILES, FILE_POLICY = "/gradio_api/file", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 PRIVATE_PATHS = ("/gradio_api", "/logout")  # never opened by another site's link
 FOREIGN_SITE = "This request comes from another site, which may not use this page."
 UNKNOWN_HOST = ("This page is not known under the name {host!r}. Open it by its address, or name the host in MINDCUBES_ALLOWED_HOSTS.")
@@ -46,7 +46,7 @@ class RequestGuard:
             if reason:
                 await JSONResponse({"error": reason}, 403)(scope, receive, send)
                 return
-        await self._app(scope, receive, harmless_files(send) if scope["type"] == "http" and FILE in scope["path"] else send)
+        await self._app(scope, receive, harmless_files(send) if scope["type"] == "http" and scope["path"].startswith(FILES) else send)
 
 
 def harmless_files(send: Send) -> Send:

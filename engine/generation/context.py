@@ -115,8 +115,8 @@ class ChatContext:
                 self._remembered.move_to_end(known)
                 start = list(self._remembered[known])
         if known is not None:
-            return start + self._control.encode(text[len(known):], is_beginning=False)
-        return self._control.encode(text, is_beginning=True, adds_special=not self.has_template)
+            return start + self._control.encode(text[len(known):])
+        return self._control.encode(text, adds_special=not self.has_template)
 
     def _render(self, system: Message | None, turns: Sequence[Message], begun: str = "") -> str:
         """Return the text of the prompt, with marks around what looks like control tokens in messages. Raises ChatTemplateFailed."""

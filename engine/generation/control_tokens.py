@@ -33,7 +33,7 @@ class ControlTokens:
         text = unmarked(text)
         return self._pattern.sub(f"{START}\\g<0>{END}", text) if self._pattern else text
 
-    def encode(self, marked: str, *, is_beginning: bool, adds_special: bool = False) -> list[int]:
+    def encode(self, marked: str, *, adds_special: bool = False) -> list[int]:
         """The ids of a prompt, or of the rest of one, whose messages were marked. `adds_special`: with the tokenizer's own begin token."""
         if START not in marked and END not in marked:
             return self._ids(marked, adds_special=adds_special)
@@ -42,7 +42,7 @@ class ControlTokens:
             parts = (piece[:1], piece[1:]) if at % 2 else re.split(f"[{START}{END}]", piece)     # two halves are no longer a token
             for part in filter(None, parts):
                 if not ids:
-                    ids = self._ids(part, adds_special=adds_special and is_beginning)
+                    ids = self._ids(part, adds_special=adds_special)
                 else:
                     ids += self._inside(part)
         return ids

@@ -101,11 +101,12 @@ def test_hosts_are_read_from_the_environment() -> None:
     assert Settings.from_env({"MINDCUBES_ALLOWED_HOSTS": "chat.home, box.lan"}).allowed_hosts == ("chat.home", "box.lan")
 
 
-def test_a_file_of_a_run_cannot_run_scripts_of_the_page(served: tuple[ScriptedEngine, str]) -> None:
+@pytest.mark.parametrize(("route", "expected"), [("/gradio_api/file=", 200), ("/gradio_api/file", 403)], ids=["now", "older route"])
+def test_a_file_of_a_run_cannot_run_scripts_of_the_page(served: tuple[ScriptedEngine, str], route: str, expected: int) -> None:
     engine, address = served
     path = engine.settings.data_dir / "agent" / "run" / "page.html"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("<script>alert(1)</script>")
-    status, headers, _ = sent(address, "GET", f"/gradio_api/file={path}")
-    assert status == 200
+    status, headers, _ = sent(address, "GET", f"{route}{path}")
+    assert status == expected
     assert headers["content-security-policy"].startswith("sandbox;")
