@@ -62,7 +62,8 @@ def import_chats(context: Context, session: ChatSession, path: str | None) -> It
         return
     session.turn_to(imported.chats[-1])
     done = browser_message("toast", text=text(context.language, "import.done", count=number(context.language, len(imported.chats))))
-    yield from replies.show(context, session, to_browser=done, **_skipped(context, imported.skipped))
+    skipped = _skipped(context, imported.skipped)       # a toast would lie over the reasons
+    yield from replies.show(context, session, to_browser=None if skipped else done, **skipped)
 
 
 def _skipped(context: Context, reasons: Sequence[str]) -> dict[str, str]:
