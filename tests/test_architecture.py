@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
 # Loaded only when a model is: the page is up before them.
 TOUCH_TENSORS = {"engine/runtime/active_model.py", "engine/generation/batched.py", "engine/generation/single.py",
-                 "engine/generation/sampling.py", "engine/generation/attention.py", "engine/models/packing.py",
+                 "engine/generation/sampling.py", "engine/generation/attention.py", "engine/models/packing.py", "engine/models/linear.py",
                  "engine/compat/continuous_batching.py", "engine/compat/torch.py"}
 
 
