@@ -226,7 +226,7 @@ def measure_load(model: str, data_dir: str) -> dict[str, Any]:
     for _ in engine.load(ModelSpec(BUILTIN, quantization=Quantization.NF4)):
         pass
     engine.unload()
-    saved, started = find_saved(spec, engine.settings), time.perf_counter()
+    saved, started = find_saved(spec, engine.settings, engine.hardware), time.perf_counter()
     with PeakWatch(engine.hardware) as watch:
         for _ in engine.load(spec):
             pass

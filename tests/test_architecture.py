@@ -11,6 +11,8 @@ HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
 # Loaded only when a model is: the page is up before them.
 TOUCH_TENSORS = {"engine/runtime/active_model.py", "engine/generation/batched.py", "engine/generation/single.py",
                  "engine/generation/sampling.py", "engine/generation/attention.py", "engine/models/packing.py", "engine/models/linear.py",
+                 "engine/models/integer.py", "engine/models/integer_model.py", "engine/models/integer_files.py",
+                 "engine/models/rounding.py",
                  "engine/compat/continuous_batching.py", "engine/compat/torch.py"}
 
 

@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> Path:
     return tiny_models.llama(tmp_path / "source")
 
 
-@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.NF4])
+@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.INT4, Quantization.NF4])
 def test_a_saved_model_replies_the_same(new_engine: Callable[..., Engine], own: Settings, source: Path, quantization: Quantization) -> None:
     spec = ModelSpec(str(source), quantization=quantization)
     first = new_engine(spec, own)
@@ -70,7 +70,7 @@ def test_a_damaged_copy_is_reported_and_removed(new_engine: Callable[..., Engine
 
 
 def test_an_unquantized_model_is_not_saved(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
-    with pytest.raises(InvalidRequest, match="int8 or nf4"):
+    with pytest.raises(InvalidRequest, match="int4 or nf4"):
         new_engine(source, own).save_quantized()
 
 
