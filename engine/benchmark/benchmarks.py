@@ -81,8 +81,9 @@ class Benchmarks:
         return self._start("quality", f"{_title(spec)}: {plan.title}", work, visitor)
 
     def start_cost(self, plan: CostPlan, visitor: Visitor) -> Job:
-        """Measure how much quality quantization costs a model. Raises NotPermitted, EngineBusy and StorageError."""
+        """Measure how much quality quantization costs a model. Raises NotPermitted, InvalidRequest, EngineBusy and StorageError."""
         self._require_allowed(visitor)
+        plan = plan.complete(self._engine)
         return self._start("cost", plan.title, lambda control: SweepResult(run_cost(self._engine, self.history, plan, control)), visitor)
 
     def start_blind_comparison(self, prompt: str, contenders: tuple[Contender, Contender], options: GenerationOptions,

@@ -6,6 +6,7 @@ bitsandbytes expands its weights at every step, and PyTorch's kernels read the i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
@@ -27,10 +28,11 @@ class Quantization(StrEnum):
     NF4 = "nf4"
 
     @classmethod
-    def parse(cls, text: str, hardware: Hardware | None = None) -> Quantization:
-        """A quantization by its name, or with `hardware` by its number of bits: 8bit or 4bit. Raises InvalidRequest."""
-        if hardware is not None and (name := text.lower().replace("-", "")) in ("8bit", "4bit"):
-            return cls.INT8 if name == "8bit" else four_bit(hardware)
+    def parse(cls, text: str, hardware: Callable[[], Hardware] | None = None) -> Quantization:
+        """A quantization by its name, or with `hardware` by its bits: 8bit, 4bit. Raises InvalidRequest."""
+        name = text.lower().replace("-", "")
+        if hardware is not None and name in ("8bit", "4bit"):
+            return cls.INT8 if name == "8bit" else four_bit(hardware())
         try:
             return cls(text.lower())
         except ValueError:

@@ -41,7 +41,7 @@ class SavedModel:
     source: str
     shape: ModelShape
     folder: Path
-    kernel: Kernel
+    kernel: Kernel = "bitsandbytes"
     note: str = ""
 
     @property
@@ -148,6 +148,6 @@ def _read(folder: Path) -> SavedModel | None:
     try:
         facts = json.loads((folder / MARKER).read_text("utf-8"))
         return SavedModel(facts["model"], Quantization(facts["quantization"]), facts["source"], ModelShape(**facts["shape"]), folder,
-                          facts.get("kernel", "bitsandbytes"), facts.get("note", ""))      # older copies say neither
+                          facts.get("kernel", "bitsandbytes"), facts.get("note", ""))      # copies of older versions have neither
     except (OSError, ValueError, KeyError, TypeError):      # missing, incomplete, or of an older version
         return None

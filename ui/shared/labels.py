@@ -13,7 +13,7 @@ METRICS = {"perplexity": "perplexity", "KL divergence": "divergence", "same like
            "pass@1 with repairs": "repaired"}
 TASKS = ("text", "pasted")
 # Titles of measurements are lists: "Built-in guide x none, nf4 x 0, 2,048 tokens, pp512 tg128", "Built-in guide, nf4: text".
-QUANTIZATION = re.compile(r"(?<=(?:,|x) )(none|int8|nf4)(?=,|:| x |$)")
+QUANTIZATION = re.compile(r"(?<=(?:,|x) )(none|int8|int4|nf4)(?=,|:| x |$)")
 COUNT = re.compile(r"\b\d{1,3}(?:,\d{3})+\b")
 TOKENS = re.compile(r"(\d) tokens\b")
 CORPUS = re.compile(r"(?<=[:,] )(text|pasted)(?=,|$)")

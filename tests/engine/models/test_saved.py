@@ -1,5 +1,6 @@
 """Quantized weights on disk: the same model, loaded faster; a stale or damaged copy is never used."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -72,6 +73,18 @@ def test_a_damaged_copy_is_reported_and_removed(new_engine: Callable[..., Engine
 def test_an_unquantized_model_is_not_saved(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
     with pytest.raises(InvalidRequest, match="int4 or nf4"):
         new_engine(source, own).save_quantized()
+
+
+def test_a_copy_that_another_kernel_wrote_is_not_used(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
+    """An 8-bit copy of a GPU, or of an older version, on a CPU."""
+    spec = ModelSpec(str(source), quantization=Quantization.INT8)
+    marker = new_engine(spec, own).save_quantized().folder / "mindcubes.json"
+    facts = json.loads(marker.read_text())
+    assert facts.pop("kernel") == "pytorch"
+    marker.write_text(json.dumps(facts))
+    again = new_engine(spec, own)
+    assert again._active_model is not None
+    assert not again._active_model.candidate.is_saved
 
 
 def test_saved_weights_are_listed_with_their_size(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
