@@ -3,7 +3,7 @@
     python -m benchmarks.swap soak [--swaps 30]                     # 4 visitors; about four minutes
     python -m benchmarks.swap saved [--model bench-models/110m]     # made by benchmarks.make_model
 
-soak: one engine goes round three models in none, INT8 and NF4 while every visitor sends the next message as soon as the last
+soak: one engine goes round three models in none, INT8, INT4 and NF4 while every visitor sends the next message as soon as the last
 answer has ended. Running answers have DRAIN_S seconds; one visitor asks for longer ones, one uses the single lane. Exit status 1
 if an answer hung, a message was lost, a swap failed, an old model is still alive, or resident memory grew. That is read after
 every third swap, when the built-in model is in place: what grew is then not the size of another model. The linear algebra of
@@ -41,7 +41,7 @@ from .make_model import make_tokenizer
 MB = 1e6
 STAY_S, DRAIN_S, HANG_S = 3.0, 2.0, 60.0
 CHAT_TURNS, WINDOW = 6, 1024
-SETTLED, GROWTH_BYTES = 6, 50e6     # memory is compared with that after swap 6: INT8 and NF4 have run by then
+SETTLED, GROWTH_BYTES = 6, 50e6     # memory is compared with that after swap 6: every quantization has run by then
 REPEATS = 3
 VISITORS = (        # what each asks for; only the last needs the single lane
     GenerationOptions(max_new_tokens=24, temperature=0.0),
@@ -165,7 +165,7 @@ def soak(count: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="swap-") as folder:
         made = make_small(Path(folder))
         models, quantizations = (BUILTIN, *made), tuple(Quantization)
-        specs = [ModelSpec(models[i % 3], quantization=quantizations[(i + i // 3) % 3]) for i in range(9)]      # every pair once
+        specs = [ModelSpec(models[i % 3], quantization=quantizations[i % 4]) for i in range(12)]      # every pair once
         engine = Engine(Settings(data_dir=Path(folder) / "data", context_tokens=WINDOW, concurrent_replies=len(VISITORS),
                                  drain_timeout_s=DRAIN_S))
         conversations, end = Conversations(engine), threading.Event()
