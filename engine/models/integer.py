@@ -156,7 +156,8 @@ def blocks(rows: int, columns: int, weights: int) -> Iterator[tuple[int, int]]:
 def in_threads(work: Callable[[int, int], None], spans: Iterable[tuple[int, int]]) -> None:
     """Do the work of each block in threads of their own, in each of which PyTorch has one thread.
 
-    Beside other programs, its own threads wait for each other in every small operation: 110 M weights took 68 s, and 11 s so, both at a load of 8.
+    Beside other programs, its own threads wait for each other in every small operation: 110 M weights took 68 s, and 11 s so, both at
+    a load of 8.
     """
     num_threads = torch.get_num_threads()
     with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
