@@ -97,6 +97,7 @@ def test_running_work_shows_the_cell_the_phase_and_the_speed() -> None:
 
 @pytest.mark.parametrize(("title", "expected"), [
     ("Built-in guide x none, nf4 x 0, 2,048 tokens, pp512 tg128", "Built-in guide x 16 bit, NF4 x 0, 2.048 token, pp512 tg128"),
+    ("Built-in guide x int8, int4, nf4", "Built-in guide x INT8, INT4, NF4"),
     ("Built-in guide, int8, 512 tokens", "Built-in guide, INT8, 512 token"), ("Built-in guide, nf4: text", "Built-in guide, NF4: metin"),
     ("Built-in guide: arc_easy, text", "Built-in guide: arc_easy, metin"), ("none-of-text tokens, nf4", "none-of-text tokens, NF4")])
 def test_titles_of_work_follow_the_language_and_leave_names_alone(title: str, expected: str) -> None:
