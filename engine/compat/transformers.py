@@ -1,7 +1,6 @@
 """Undocumented parts of transformers that the engine uses, each with the reason.
 
-Its continuous batching, which takes seconds to import, is in continuous_batching.py. tests/engine/compat/test_transformers.py checks
-every use against the installed version.
+What the generation core uses is in kv_cache.py. tests/engine/compat/test_transformers.py checks every use against the installed version.
 """
 
 from __future__ import annotations
@@ -24,11 +23,6 @@ def attention_kernel(model: PreTrainedModel) -> str:
 def is_stateful(model: PreTrainedModel) -> bool:
     """Whether the model keeps a recurrent state instead of a key-value cache. The configuration does not say."""
     return bool(getattr(model, "_is_stateful", False))
-
-
-def supports_sdpa(model: PreTrainedModel) -> bool:
-    """Whether the architecture runs on SDPA, on which paged attention depends. The public way is to try, and to catch an error."""
-    return bool(getattr(model, "_supports_sdpa", False))
 
 
 def is_known_architecture(model_type: object) -> bool:

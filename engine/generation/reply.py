@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class ReplyRequest:
     messages: tuple[Message, ...]
     options: GenerationOptions
-    notes: tuple[str, ...] = ()
     stop: threading.Event | None = None
+    visitor: str = ""
 
     @property
     def is_stopped(self) -> bool:
@@ -65,7 +65,7 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
     ids: list[int] = []
     shown: list[str] = []
     reason: FinishReason = "stop"
-    with closing(generator.stream(prompt.ids, options)) as events:
+    with closing(generator.stream(prompt.ids, options, request.visitor)) as events:
         for event in events:
             if request.is_stopped:
                 reason = "stopped"
@@ -89,4 +89,4 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
         if reason == "stop":        # without the end-of-turn token, which the template of the next turn writes
             context.remember(prompt, "".join(shown), ids[:-1])
     yield from splitter.flush()
-    yield Finished(reason, meter.usage(prompt), (*prompt.notes, *request.notes))
+    yield Finished(reason, meter.usage(prompt), prompt.notes)

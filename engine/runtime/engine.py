@@ -230,7 +230,7 @@ class Engine:
             state=admission.state, model=spec.name if spec else "", quantization=spec.quantization if spec else Quantization.NONE,
             dtype=model.candidate.dtype if model else "", device=hardware.device if hardware else "",
             hardware=hardware.name if hardware else "", window_tokens=model.window_tokens if model else 0,
-            lane=model.default_lane if model else "", lane_reason=model.lane_reason if model else "",
+            lane=model.lane if model else "", lane_reason=model.lane_reason if model else "",
             used_bytes=hardware.used_bytes() if hardware else 0, total_bytes=hardware.total_bytes if hardware else 0,
             running=admission.num_leases, waiting=model.waiting if model else 0,
             stage=job.latest if job and admission.state == "loading" else None,
