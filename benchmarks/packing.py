@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from engine.models.packing import PackedLinear
+from engine.models.packing import PackedProduct
 
 SHAPES = ((576, 576), (1536, 576), (576, 1536), (2048, 2048), (6144, 2048))
 ROWS = (1, 8, 64, 256)
@@ -33,7 +33,7 @@ def main() -> None:
     with torch.no_grad():
         for out, into in SHAPES:
             plain = [nn.Linear(into, out, bias=False, dtype=torch.bfloat16) for _ in range(max(1, int(TOTAL_BYTES / (out * into * 2))))]
-            packed = [PackedLinear(layer) for layer in plain]
+            packed = [PackedProduct(layer.weight) for layer in plain]
             for rows in ROWS:
                 x = torch.randn(1, rows, into, dtype=torch.bfloat16)
                 before = seconds(lambda x=x, layers=plain: [layer(x) for layer in layers]) / len(plain)       # type: ignore[misc]

@@ -1,8 +1,8 @@
-"""Linear layers whose weights are packed once at load time into the layout that the CPU's matrix kernels read fastest.
+"""Weights that are packed once at load time into the layout that the CPU's bfloat16 kernels read fastest.
 
 PyTorch passes a bfloat16 weight to oneDNN in plain layout at every matrix multiplication; packed weights save the reordering
 (measured by benchmarks/packing.py). For bfloat16 on x86-64 CPUs with bfloat16 arithmetic only; the results are equal up to the
-order of summation. Not for training: a packed layer has no gradient.
+order of summation.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..compat.torch import has_bfloat16_kernels, pack_weight, packed_linear
+from .linear import Product, replace_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -20,27 +21,25 @@ if TYPE_CHECKING:
 ROWS_HINT = 8       # the layout is chosen for this many rows at once; measured equal for 1 to 256
 
 
-class PackedLinear(nn.Module):
-    """y = x W^T + b, with W (out, in) in oneDNN's layout."""
+class PackedProduct(Product):
+    """A bfloat16 weight in oneDNN's layout."""
 
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
-        self._packed = pack_weight(linear.weight.detach(), ROWS_HINT)
-        self.bias = linear.bias
+    kind = "bfloat16 packed"
 
-    @property
-    def weight(self) -> torch.Tensor:
-        """A copy of the weight in plain layout, for code that inspects it."""
-        plain: torch.Tensor = self._packed.to_dense()
-        return plain
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
+        super().__init__(weight.shape[0], weight.shape[1], bias)
+        self._packed = pack_weight(weight.detach(), ROWS_HINT)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return packed_linear(x, self._packed, self.bias)
 
     @property
     def num_bytes(self) -> int:
-        return self.in_features * self.out_features * 2
+        return self.in_features * self.out_features * 2 + self.bias_bytes
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return packed_linear(x, self._packed, self.bias)
+    def dense(self) -> torch.Tensor:
+        plain: torch.Tensor = self._packed.to_dense()
+        return plain
 
 
 def can_pack(model: PreTrainedModel) -> bool:
@@ -53,24 +52,17 @@ def can_pack(model: PreTrainedModel) -> bool:
         try:
             if not has_bfloat16_kernels():
                 return False
-            packed = PackedLinear(plain)(x)
+            packed = PackedProduct(plain.weight, plain.bias)(x)
         except (AttributeError, RuntimeError):      # a build of torch without these kernels
             return False
         return bool(torch.allclose(packed, plain(x), atol=0.05))
 
 
 def pack(model: PreTrainedModel) -> int:
-    """Replace every linear layer, one at a time so that memory never holds two copies; returns the bytes packed.
+    """Replace the linear layers, siblings by one product each; returns the bytes packed, which no parameter counts any more.
 
     A head tied to the embedding stays as it is: packing it would duplicate that weight.
     """
     tied = {id(parameter) for parameter in model.get_input_embeddings().parameters()}
-    packed_bytes = 0
-    for parent in list(model.modules()):
-        for name, layer in list(parent.named_children()):
-            if type(layer) is nn.Linear and layer.weight.dtype == torch.bfloat16 and id(layer.weight) not in tied:
-                replacement = PackedLinear(layer)
-                setattr(parent, name, replacement)
-                packed_bytes += replacement.num_bytes
-                del layer
-    return packed_bytes
+    made = replace_layers(model, PackedProduct, skip=lambda layer: layer.weight.dtype != torch.bfloat16 or id(layer.weight) in tied)
+    return sum(product.num_bytes for product in made)

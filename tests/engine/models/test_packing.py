@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from engine.models.packing import PackedLinear, can_pack, pack
+from engine.models.linear import PackedLinear, Part
+from engine.models.packing import PackedProduct, can_pack, pack
 from tests import tiny_models
 
 
@@ -22,7 +23,10 @@ def test_a_packed_model_gives_the_same_logits(model: torch.nn.Module) -> None:
         plain = model(ids).logits.float()
         assert pack(model) > 0      # type: ignore[arg-type]
         packed = model(ids).logits.float()
-    assert any(isinstance(layer, PackedLinear) for layer in model.modules())
+    layer = model.model.layers[0]
+    assert isinstance(layer.self_attn.q_proj, Part)
+    assert isinstance(layer.self_attn.q_proj.shared.product, PackedProduct)
+    assert isinstance(layer.mlp.down_proj, PackedLinear)
     assert torch.nn.functional.cosine_similarity(plain.flatten(), packed.flatten(), dim=0) > 0.999
 
 
