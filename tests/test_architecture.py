@@ -12,7 +12,7 @@ HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
 TOUCH_TENSORS = {"engine/runtime/active_model.py", "engine/models/packing.py", "engine/models/linear.py", "engine/compat/kv_cache.py",
                  "engine/compat/torch.py"} | {
     f"engine/generation/{name}.py" for name in (
-        "attention", "batched", "lanes", "library_forward", "paged_cache", "proof", "sampling", "single")}
+        "attention", "batched", "decoder", "lanes", "layers", "library_forward", "paged_cache", "proof", "reading", "sampling", "single")}
 
 
 def sources(*folders: str) -> list[Path]:

@@ -25,6 +25,16 @@ def is_stateful(model: PreTrainedModel) -> bool:
     return bool(getattr(model, "_is_stateful", False))
 
 
+def original_context(model: PreTrainedModel) -> int | None:
+    """Tokens from which on LongRoPE rotates differently; None for models without it. Families keep it in different places."""
+    config: Any = model.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") != "longrope":
+        return None
+    return int(rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", 0)
+               or config.max_position_embeddings)
+
+
 def is_known_architecture(model_type: object) -> bool:
     """Whether transformers has this architecture. AutoConfig reports it only by an error, and only for files on this disk."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from ..compat.transformers import is_stateful
+from ..compat.transformers import is_stateful, original_context
 from ..errors import OutOfMemory
 from .base import TokenGenerator
 from .batched import BatchedGenerator, Forward
 from .blocks import BLOCK_TOKENS
+from .decoder import Decoder
 from .library_forward import LibraryForward
 from .paged_cache import PagedCache
 from .proof import Proof, prove
+from .reading import NotUnderstood
+from .sequence import Sequence
 from .single import SingleGenerator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+RootOf = Callable[[Sequence], Hashable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ def open_lane(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
             return _batched(model, options)
         except _Unsuitable as error:
             obstacle = str(error)
-    can_slice = not is_stateful(model) and not _original_context(model)     # LongRoPE rotates a long prompt differently from its beginning
+    can_slice = not is_stateful(model) and not original_context(model)     # LongRoPE rotates a long prompt differently from its beginning
     single = SingleGenerator(model, options.window_tokens, options.end_ids, options.pad_id, can_slice)
     return OpenLane(single, f"single lane, one reply at a time: {obstacle}")
 
@@ -63,41 +70,45 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
     # One more block for every reply: a block that is not full belongs to one reply only.
     num_blocks = math.ceil(options.total_tokens / BLOCK_TOKENS) + options.concurrent
     vocabulary = model.get_input_embeddings().num_embeddings
-    try:
-        cache = PagedCache(model, num_blocks)
-        forward: Forward = LibraryForward(model, cache)
-        proof = prove(forward, model, cache, vocabulary, _limits(model, cache), _root)
-    except (NotImplementedError, TypeError, ValueError, AttributeError, KeyError, IndexError, RuntimeError) as error:
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
-            raise OutOfMemory(str(model.device)) from error
-        raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({str(error)[:200]})") from error
-    if not proof.is_equal:
-        raise _Unsuitable(f"with the paged cache {_model_type(model)} computes something else "
-                          f"(off by {proof.difference:.2g} of the logits' range, {proof.tolerance:g} is allowed)")
-    generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, _root)
-    return OpenLane(generator, "batched lane: replies are generated together and reuse the beginnings they have in common; "
-                               f"{proof.sentence}", proof)
+    reasons = []
+    for build in (_own, _library):
+        try:
+            cache = PagedCache(model, num_blocks)
+            forward, root_of = build(model, cache, options)
+            proof = prove(forward, model, cache, vocabulary, _limits(model, cache), root_of)
+        except (NotUnderstood, NotImplementedError, TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+                raise OutOfMemory(str(model.device)) from error
+            reasons.append(str(error)[:200])
+            continue
+        if proof.is_equal:
+            generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, root_of)
+            return OpenLane(generator, _sentence(build is _own, proof, reasons), proof)
+        reasons.append(f"its logits differ by {proof.difference:.2g} of their range")
+    raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(reasons)})")
 
 
-def _root(sequence: Any) -> str:
-    return ""
+def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
+    decoder = Decoder(model, cache, options.window_tokens)
+    return decoder, decoder.root_of
+
+
+def _library(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
+    if original_context(model):
+        raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
+    return LibraryForward(model, cache), lambda sequence: ""
+
+
+def _sentence(is_own: bool, proof: Proof, reasons: list[str]) -> str:
+    by = "MindCubes' own forward pass" if is_own else f"transformers' forward pass over our cache (not our own: {'; '.join(reasons)})"
+    return f"batched lane: replies are generated together and reuse the beginnings they have in common; {by}, {proof.sentence}"
 
 
 def _limits(model: PreTrainedModel, cache: PagedCache) -> list[int]:
     """Lengths from which on a text is computed differently."""
     windows = {limit for pool in cache.pools if pool is not None for limit in (pool.window, pool.chunk) if limit}
-    original = _original_context(model)
+    original = original_context(model)
     return sorted({*windows, *([original] if original else [])})
-
-
-def _original_context(model: PreTrainedModel) -> int | None:
-    """Tokens from which on LongRoPE rotates differently; None for models without it."""
-    config: Any = model.config.get_text_config()
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") != "longrope":
-        return None
-    return int(rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", 0)
-               or config.max_position_embeddings)
 
 
 def _obstacle(model: PreTrainedModel) -> str | None:
@@ -106,8 +117,6 @@ def _obstacle(model: PreTrainedModel) -> str | None:
         return "paged attention is slow on Apple GPUs"
     if len(set(getattr(model, "hf_device_map", {}).values())) > 1:
         return "its layers are on several devices, but the paged cache is on one"
-    if _original_context(model):
-        return f"{_model_type(model)} rotates long texts differently (LongRoPE)"
     return None
 
 

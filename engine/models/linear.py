@@ -192,9 +192,9 @@ def _fuse(parent: nn.Module, names: Sequence[str], make: Make, skip: Callable[[n
     linears = [layer for layer in layers if type(layer) is nn.Linear and not skip(layer)]
     if len(linears) < len(names) or not _are_alike(linears):
         return None
-    biases = [layer.bias for layer in linears if layer.bias is not None]
+    biases: list[torch.Tensor] = [layer.bias for layer in linears if layer.bias is not None]
     sizes = [layer.out_features for layer in linears]
-    product = make(torch.cat([layer.weight.detach() for layer in linears]), torch.cat(biases) if biases else None)
+    product = make(torch.cat([layer.weight.detach() for layer in linears]), torch.cat([*biases]) if biases else None)
     if product is not None:
         put(parent, names, sizes, product)
     return product
