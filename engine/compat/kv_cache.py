@@ -78,7 +78,8 @@ class _WritingLayer(CacheLayerMixin):       # type: ignore[misc]
         return query_length, 0
 
     def get_seq_length(self) -> int:
-        return 0
+        """The layer serves texts of different lengths. Models ask only if they ignore the positions that they are given."""
+        raise NotImplementedError("it counts positions by the length of its cache")
 
     def get_max_length(self) -> int:
         return -1

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PARTS = {"embed_tokens", "layers", "norm", "rotary_emb"}
+# Settings that change attention only for some values or at some positions, which the proof may not meet.
+UNKNOWN = ("clip_qkv", "llama_4_scaling_beta", "attn_temperature_tuning")
 COMMON = "all layers"       # the kind of a rotary table that does not depend on the layer
 
 
@@ -36,7 +38,10 @@ class Decoder:
         config: Any = model.config.get_text_config()
         if set(dict(base.named_children())) != PARTS or len(base.layers) != len(cache.pools):
             raise NotUnderstood("parts that are arranged in a way of its own")
-        self._device, self._dtype = model.device, model.dtype
+        unknown = [name for name in UNKNOWN if getattr(config, name, None) or (getattr(config, "rope_parameters", None) or {}).get(name)]
+        if unknown:
+            raise NotUnderstood(unknown[0])
+        self._device = model.device
         self._embed: Function = base.embed_tokens
         self._embedding_multiplier = getattr(config, "embedding_multiplier", None)
         kinds = _kinds(base, config)

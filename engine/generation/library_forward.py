@@ -51,6 +51,8 @@ def _attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, 
     if attention_mask is not None or kwargs.get("position_bias") is not None:
         raise NotImplementedError("its attention has a mask or a bias of its own")
     pool = call.written[id(key), id(value)][0]
+    if kwargs.get("sliding_window", pool.window) != pool.window and pool.chunk is None:
+        raise NotImplementedError("its attention has another window than its cache")
     shape = Shape(scaling, kwargs.get("softcap"), kwargs.get("s_aux"))
     attended = attend(query.transpose(1, 2).flatten(0, 1), pool, call.step, shape)
     return attended.view(query.shape[0], query.shape[2], *attended.shape[1:]), None

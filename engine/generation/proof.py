@@ -65,9 +65,10 @@ def prove(forward: Forward, model: PreTrainedModel, cache: PagedCache, vocabular
     finally:
         for text in texts:
             cache.blocks.release(text.table)
-    with torch.no_grad():
-        theirs = model(input_ids=ids.to(model.device), use_cache=False).logits.float()
-    expected = torch.stack([theirs[number, text.num_prompt - 1 + step] for step in range(STEPS + 1) for number, text in enumerate(texts)])
+    with torch.no_grad():       # each text alone, because the length of one could change how the other is computed
+        theirs = [model(input_ids=torch.tensor([text.ids], device=model.device), use_cache=False).logits[0].float() for text in texts]
+    expected = torch.stack([rows[text.num_prompt - 1 + step] for step in range(STEPS + 1)
+                            for rows, text in zip(theirs, texts, strict=True)])
     if not bool(expected.isfinite().any(-1).all()) or bool(expected.isnan().any()):
         raise NotANumber
     fine = expected.isfinite()

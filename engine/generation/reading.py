@@ -21,7 +21,7 @@ NORMS = {       # names of norms -> before attention, after attention, before fe
     ("input_layernorm", "post_attention_layernorm"): (0, None, 1, None),
     ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"): (0, 1, 2, 3),
     ("post_attention_layernorm", "post_feedforward_layernorm"): (None, 0, None, 1),
-    ("input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm"): (0, 1, 2, 3),
+    ("input_layernorm", "post_attention_layernorm", "post_self_attn_layernorm", "post_mlp_layernorm"): (0, 2, 1, 3),
     ("input_layernorm",): (0, None, None, None)}
 FEED_FORWARD = ("mlp", "feed_forward", "block_sparse_moe")
 PROJECTIONS = {"q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj", "q_norm", "k_norm"}
@@ -50,6 +50,8 @@ def read_layer(layer: nn.Module, pool: LayerPool | None, kind: str) -> Layer:
 
 def read_attention(module: Any, pool: LayerPool, kind: str) -> Attention:
     children = dict(module.named_children())
+    if getattr(module, "sliding_window", pool.window) != pool.window or pool.chunk is not None:
+        raise NotUnderstood("attention with another window than its cache")
     unknown = {*children, *dict(module.named_parameters(recurse=False))} - PROJECTIONS - {"sinks", "rotary_emb"}
     if unknown or "o_proj" not in children:
         raise NotUnderstood(f"attention with {', '.join(sorted(unknown)) or 'no output projection'}")
@@ -126,11 +128,15 @@ def read_rotary(model: nn.Module, rotary: nn.Module, kind: str, positions: int, 
     apply = getattr(sys.modules[type(model).__module__], "apply_rotary_pos_emb", None)
     if apply is None or cos.is_complex():
         raise NotUnderstood("positions that are rotated in a way of its own")
-    x = torch.randn(1, 2, positions, cos.shape[-1], dtype=dtype, generator=torch.Generator().manual_seed(0)).to(sample.device)
-    expected = apply(x, x, cos[None], sin[None])[0][0].transpose(0, 1)
-    for candidate in _rotations(cos, sin):
-        if torch.allclose(candidate(x[0].transpose(0, 1)), expected, atol=0.05 if dtype != torch.float32 else 1e-4):
-            return candidate
+    for width, candidates in ((1, _rotations(cos, sin)), (2, _rotations(cos.repeat(1, 2), sin.repeat(1, 2)))):    # or one half is given
+        x = torch.randn(1, 2, positions, width * cos.shape[-1], dtype=dtype, generator=torch.Generator().manual_seed(0)).to(sample.device)
+        try:
+            expected = apply(x, x, cos[None], sin[None])[0][0].transpose(0, 1)
+        except RuntimeError:        # of another width
+            continue
+        for candidate in candidates:
+            if torch.allclose(candidate(x[0].transpose(0, 1)), expected, atol=0.05 if dtype != torch.float32 else 1e-4):
+                return candidate
     raise NotUnderstood("positions that are rotated in a way of its own")
 
 
