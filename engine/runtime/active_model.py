@@ -91,8 +91,8 @@ class ActiveModel:
 
     @property
     def attention(self) -> str:
-        """Name of the attention kernel, of transformers or our own."""
-        return attention_kernel(self.loaded.model)
+        """How attention is computed: over the paged cache, or by a kernel of transformers."""
+        return "paged" if self.lane == "batched" else attention_kernel(self.loaded.model)
 
     @property
     def options(self) -> LoadOptions:

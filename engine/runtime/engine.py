@@ -171,13 +171,13 @@ class Engine:
 
     def chat(self, messages: Sequence[Message] | str, options: GenerationOptions | None = None, *,
              spec: ModelSpec | None = None, stop: threading.Event | None = None,
-             reservation: Reservation | None = None) -> Generator[StreamEvent, None, None]:
+             visitor: str = "", reservation: Reservation | None = None) -> Generator[StreamEvent, None, None]:
         """Stream one reply; the last event is Finished. Closing the generator, or setting `stop`, ends the work within a step.
 
         If the conversation ends with the beginning of a reply, that is continued. `spec`: the model that must reply; EngineBusy if
-        another one is loaded. The reply waits while a model is loading or the engine is reserved. Raises NoModelLoaded, EngineBusy
-        (in public mode also if too many replies are in progress), InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory,
-        ChatTemplateFailed).
+        another one is loaded. `visitor`: whose reply it is; when several wait, visitors take turns. The reply waits while a model is
+        loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (in public mode also if too many replies are in progress),
+        InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, NotANumber, ChatTemplateFailed).
         """
         started = time.monotonic()
         while (lease := self.admission.lease_soon(reservation)) is None:
@@ -188,7 +188,7 @@ class Engine:
         with lease as model:
             _require_spec(model, spec)
             messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
-            with closing(model.chat(messages, options or model.default_options, stop)) as events:
+            with closing(model.chat(messages, options or model.default_options, stop, visitor)) as events:
                 yield from events
 
     def ask(self, text: str, options: GenerationOptions | None = None) -> str:
