@@ -1,12 +1,18 @@
-"""Whether our numbers can be trusted: two runs of a cell agree, and so does a clock of another's making.
+"""Checks the speeds that we measure: against a second measurement, and against times taken by transformers' own code.
 
     python -m benchmarks.make_model bench-models/110m
     python -m benchmarks.agreement [--model bench-models/110m] [--quantization none] [--out docs/benchmarks/agreement.json]
 
-Three ratios for pp and tg each; the mark is 5 % from 1. Again: the whole measurement twice. Manager: our batched lane over a second
-manager of transformers' continuous batching on the same weights, timed by its own result queue. generate(): our single lane over
-transformers' generate(), timed by its streamer; the lane reads a prompt in slices of 256 tokens, generate() in one. Ours and the
-other take turns in one process, so that a machine which slows down slows both; "again" needs a quiet one.
+Prints three ratios of speeds for prompt processing (pp) and token generation (tg). Each should differ from 1 by at most 5 %.
+
+- again: the whole measurement over a second one.
+- manager: our batched lane over a second manager of transformers' continuous batching with the same weights, timed when results
+  arrive in its queue.
+- generate(): our single lane over transformers' generate(), timed by its streamer. Our lane processes a prompt in chunks of 256
+  tokens, generate() in one piece.
+
+For the last two, we and the other take turns in one process, so that a machine that slows down slows both. "again" needs a machine
+with nothing else to do.
 """
 
 from __future__ import annotations
@@ -30,8 +36,8 @@ if TYPE_CHECKING:
     from engine.runtime.active_model import ActiveModel
 
 PP, TG, ROUNDS, WARM_UPS = 512, 128, 7, 2
-MARK = 0.05
-Times = tuple[float, list[float]]           # when the request was made, when each new token came
+TOLERANCE = 0.05
+Times = tuple[float, list[float]]           # when the request was made, and when each new token arrived
 Clock = Callable[[list[int], int], Times]
 
 
@@ -45,7 +51,7 @@ def generate_clock(active_model: ActiveModel) -> Clock:
             self.at: list[float] = []
 
         def put(self, value: torch.Tensor) -> None:
-            self.at.append(time.perf_counter())         # the prompt first, then each token
+            self.at.append(time.perf_counter())         # called with the prompt first, then with each new token
 
         def end(self) -> None:
             return
@@ -80,7 +86,7 @@ def manager_clock(manager: Any) -> Clock:
 
 
 def in_turns(active_model: ActiveModel, clock: Clock) -> tuple[float, float]:
-    """Median rate of ours over median rate of the other: pp, tg."""
+    """Return our median speed over that of `clock`, for pp and for tg. The two are measured in turns."""
     reads, writes = ([], []), ([], [])      # type: tuple[list[float], list[float]], tuple[list[float], list[float]]
     for number in range(WARM_UPS + ROUNDS):
         started, ticks = clock(unique_ids(active_model, PP), 1)
@@ -128,9 +134,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     found = measure(options.model, options.quantization)
-    print(f"| ours over | pp{PP} | tg{TG} | within {MARK:.0%} |\n|---|---|---|---|")
+    print(f"| ours over | pp{PP} | tg{TG} | within {TOLERANCE:.0%} |\n|---|---|---|---|")
     for name, (read, write) in found.items():
-        print(f"| {name} | {read:.3f} | {write:.3f} | {'yes' if max(abs(read - 1), abs(write - 1)) <= MARK else 'no'} |")
+        print(f"| {name} | {read:.3f} | {write:.3f} | {'yes' if max(abs(read - 1), abs(write - 1)) <= TOLERANCE else 'no'} |")
     if options.out:
         options.out.write_text(json.dumps({"model": options.model, "quantization": options.quantization, "ratios": found}, indent=1))
 
