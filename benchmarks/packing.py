@@ -1,8 +1,8 @@
-"""Matrix products with plain and with packed bfloat16 weights on this CPU.
+"""Measures matrix products with plain and with packed bfloat16 weights on this CPU.
 
     python -m benchmarks.packing
 
-Weights of 60 MB in all per shape, so that caches do not hold them. Prints microseconds of one product and the ratio.
+Each shape has weights of 60 MB in all, too many for the CPU caches. Prints the microseconds of one product and the ratio.
 """
 
 from __future__ import annotations
