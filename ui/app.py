@@ -20,9 +20,10 @@ from .chat.options_panel import values_of
 from .chat.session import ChatSession
 from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
 from .chat.welcome import welcome_html
-from .compat import StrictBlocks, slow_down_queue
+from .compat import StrictBlocks, skip_statistics, slow_down_queue
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
+from .page_sessions import MAX_PAGES, small_sessions
 from .request_guard import RequestGuard
 from .shared.context import QUICK, PageBuilder, build_services, changes
 from .shared.errors import shown
@@ -63,13 +64,15 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
             gr.LoginButton(visible=False)       # adds the pages for signing in and out, to which the list of chats links
     page.queue(default_concurrency_limit=MAX_REPLIES)
     slow_down_queue(page)
+    skip_statistics(page)
     return page
 
 
 def launch(page: gr.Blocks, engine: Engine, **address: Any) -> str:
     """Serve the page and return its URL. Requests made by other sites are refused."""
     guard = Middleware(RequestGuard, settings=engine.settings)
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [guard]}, **launch_arguments(engine), **address)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [guard], "lifespan": small_sessions},
+                            **launch_arguments(engine), **address)
     return str(url)
 
 
@@ -80,7 +83,7 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
         "theme": build_theme(), "css_paths": [FOLDER / name for name in STYLES],
         "i18n": I18N, "footer_links": [], "show_error": False,
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
-        "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
+        "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False, "state_session_capacity": MAX_PAGES,
         # Files of the agent's runs. Reading one takes the run's id, which is random and cannot be guessed.
         "allowed_paths": [str(engine.settings.data_dir / "agent")],
     }

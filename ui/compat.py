@@ -6,6 +6,7 @@ tests/ui/test_compat.py checks all of it with the installed version of Gradio.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import gradio as gr
@@ -93,3 +94,12 @@ def slow_down_queue(page: gr.Blocks) -> None:
     """
     page._queue.sleep_when_free = QUEUE_S
     page._queue.progress_update_sleep_when_free = PROGRESS_S
+
+
+def skip_statistics(page: gr.Blocks) -> None:
+    """Keep no record of past events: Gradio keeps 10,000, and sums all of them up with pandas after every event.
+
+    Only its monitoring page shows them, which is off.
+    """
+    page._queue.ANALYTICS_MAX_EVENTS = 1
+    page._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize

@@ -60,8 +60,8 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
     meter = _Meter()
     prompt = context.fit(request.messages, request.options.max_new_tokens)
     options = replace(request.options, max_new_tokens=min(request.options.max_new_tokens, prompt.room))
-    decoder, stops = IncrementalDecoder(tokenizer), StopStrings((*request.options.stop, *context.stops))
-    splitter = ReasoningSplitter(opened_thought(prompt.text), closing_mark(tokenizer, prompt.text))
+    decoder, stops = IncrementalDecoder(tokenizer, context.marks), StopStrings((*request.options.stop, *context.stops))
+    splitter = ReasoningSplitter(opened_thought(prompt.text), closing_mark(context.marks, prompt.text))
     ids: list[int] = []
     shown: list[str] = []
     reason: FinishReason = "stop"
