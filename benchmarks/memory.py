@@ -167,8 +167,8 @@ async def watch(pid: int, counts: Counts, seconds: float) -> None:
         if elapsed <= WARM_S + 1:
             first, before = now, Counts(counts.pages)
     pages = counts.pages - before.pages
-    print(f"after the second minute: RSS {now.rss - first.rss:+,.0f} MiB, not shared {now.own - first.own:+,.0f} MiB with {pages:,} more pages "
-          f"({1024 * (now.own - first.own) / max(1, pages):+.0f} KiB a page)")
+    print(f"after the second minute: RSS {now.rss - first.rss:+,.0f} MiB, not shared {now.own - first.own:+,.0f} MiB "
+          f"with {pages:,} more pages ({1024 * (now.own - first.own) / max(1, pages):+.0f} KiB a page)")
     for failure in counts.failures[:5]:
         print(f"  failure: {failure}")
 
