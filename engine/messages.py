@@ -85,13 +85,14 @@ class GenerationOptions:
 
 
 def _biases(given: object) -> tuple[tuple[int, float], ...]:
-    pairs = tuple(given.items()) if isinstance(given, Mapping) else given
-    if not isinstance(pairs, tuple) or len(pairs) > MAX_BIASES or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+    pairs = list(given.items()) if isinstance(given, Mapping) else given
+    if not isinstance(pairs, (list, tuple)) or len(pairs) > MAX_BIASES or not all(
+            isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
         raise InvalidRequest("logit_bias", given, f"a mapping of at most {MAX_BIASES} token ids to numbers")
     for token, bias in pairs:
         _require("logit_bias (a token id)", token, 0, 2**31 - 1, whole=True)
         _require("logit_bias", bias, -100, 100)
-    return pairs
+    return tuple((token, bias) for token, bias in pairs)
 
 
 def _require(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:

@@ -17,7 +17,8 @@ from transformers.cache_utils import CacheLayerMixin, DummyLayer, LinearAttentio
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Write = Callable[[torch.Tensor, torch.Tensor], None]
+Pair = tuple[torch.Tensor, torch.Tensor]
+Write = Callable[[torch.Tensor, torch.Tensor], Pair]        # stores new keys and values; returns what attention gets
 State = tuple[dict[int, torch.Tensor], dict[int, torch.Tensor]]     # convolution and recurrent states of one layer, by their number
 
 
@@ -58,38 +59,44 @@ def _layer_cache(layer: Any, kind: str) -> LayerCache:
 
 
 class _WritingLayer(CacheLayerMixin):       # type: ignore[misc]
-    """Passes new keys and values on to `write`, and back as they are: attention reads all of them elsewhere."""
+    """Passes new keys and values on to `write`. length: how many are cached, or None if the layer serves texts of different lengths."""
 
     is_compileable = False
     is_sliding = False
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, length: int | None) -> None:
         super().__init__()
-        self._write = write
+        self._write, self._length = write, length
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         return
 
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        self._write(key_states, value_states)
-        return key_states, value_states
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> Pair:
+        if self._length is not None:
+            self._length += key_states.shape[2]
+        return self._write(key_states, value_states)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return query_length, 0
+        return self.get_seq_length() + query_length, 0
 
     def get_seq_length(self) -> int:
-        """The layer serves texts of different lengths. Models ask only if they ignore the positions that they are given."""
-        raise NotImplementedError("it counts positions by the length of its cache")
+        """Models ask for it when they make a mask, or if they ignore the positions that they are given."""
+        if self._length is None:
+            raise NotImplementedError("it counts positions by the length of its cache")
+        return self._length
 
     def get_max_length(self) -> int:
         return -1
 
 
-def writing_cache(layers: list[LayerCache], writes: list[Write | None], states: list[State | None]) -> Cache:
-    """A cache for one call of the model: keys and values go to `writes`, layers with a state continue from `states` (None: begin)."""
+def writing_cache(layers: list[LayerCache], writes: list[Write | None], states: list[State | None], length: int | None) -> Cache:
+    """A cache for one call of the model: keys and values go to `writes`, layers with a state continue from `states` (None: begin).
+
+    length: how many tokens are cached, if the call is about one text.
+    """
     made: list[Any] = []
     for layer, write, state in zip(layers, writes, states, strict=True):
-        made.append(_state_layer(layer.num_states, state) if layer.num_states else _WritingLayer(write) if write else DummyLayer())
+        made.append(_state_layer(layer.num_states, state) if layer.num_states else _WritingLayer(write, length) if write else DummyLayer())
     return Cache(layers=made)
 
 

@@ -71,7 +71,7 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
     num_blocks = math.ceil(options.total_tokens / BLOCK_TOKENS) + options.concurrent
     vocabulary = model.get_input_embeddings().num_embeddings
     reasons = []
-    for build in (_own, _library):
+    for kind, build in (("own", _own), ("library", _library), ("one by one", _one_by_one)):
         try:
             cache = PagedCache(model, num_blocks)
             forward, root_of = build(model, cache, options)
@@ -83,7 +83,7 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
             continue
         if proof.is_equal:
             generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, root_of)
-            return OpenLane(generator, _sentence(build is _own, proof, reasons), proof)
+            return OpenLane(generator, _sentence(kind, proof, reasons), proof)
         reasons.append(f"its logits differ by {proof.difference:.2g} of their range")
     raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(reasons)})")
 
@@ -96,12 +96,21 @@ def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tup
 def _library(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
     if original_context(model):
         raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
-    return LibraryForward(model, cache), lambda sequence: ""
+    return LibraryForward(model, cache, one_by_one=False), lambda sequence: ""
 
 
-def _sentence(is_own: bool, proof: Proof, reasons: list[str]) -> str:
-    by = "MindCubes' own forward pass" if is_own else f"transformers' forward pass over our cache (not our own: {'; '.join(reasons)})"
-    return f"batched lane: replies are generated together and reuse the beginnings they have in common; {by}, {proof.sentence}"
+def _one_by_one(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
+    if original_context(model):
+        raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
+    return LibraryForward(model, cache, one_by_one=True), lambda sequence: ""
+
+
+def _sentence(kind: str, proof: Proof, reasons: list[str]) -> str:
+    by = {"own": "MindCubes' own forward pass", "library": "transformers' forward pass over our cache",
+          "one by one": "transformers' forward pass over our cache, one reply after the other"}[kind]
+    why = f" (not our own: {'; '.join(reasons)})" if reasons else ""
+    how = "take turns" if kind == "one by one" else "are generated together"
+    return f"batched lane: replies {how} and reuse the beginnings they have in common; {by}{why}, {proof.sentence}"
 
 
 def _limits(model: PreTrainedModel, cache: PagedCache) -> list[int]:

@@ -8,13 +8,14 @@ itself, but it needs to understand nothing about the model.
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..compat.kv_cache import State, Write, attention_by, register_attention, states_after, writing_cache
+from ..compat.kv_cache import Pair, State, Write, attention_by, register_attention, states_after, writing_cache
 from .attention import Shape, Step, attend
 from .paged_cache import LayerPool, PagedCache
 from .sequence import Part
@@ -33,9 +34,17 @@ class _Call:
     written: dict[tuple[int, int], tuple[LayerPool, torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
     def write(self, pool: LayerPool) -> Write:
-        def write(keys: torch.Tensor, values: torch.Tensor) -> None:
+        def write(keys: torch.Tensor, values: torch.Tensor) -> Pair:
             pool.write(self.step.slots, *(part.transpose(1, 2).flatten(0, 1) for part in (keys, values)))
             self.written[id(keys), id(values)] = (pool, keys, values)       # holding the tensors keeps their identity unique
+            return keys, values
+        return write
+
+    def write_and_read(self, pool: LayerPool) -> Write:
+        def write(keys: torch.Tensor, values: torch.Tensor) -> Pair:
+            self.write(pool)(keys, values)
+            where = self.step.spans[0].slots(0)
+            return pool.keys[where].transpose(0, 1)[None], pool.values[where].transpose(0, 1)[None]
         return write
 
 
@@ -59,13 +68,14 @@ def _attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, 
 
 
 class LibraryForward:
-    """Computes the logits after the last token of each part that is the last of its reply's tokens."""
+    """Computes the logits after the last token of each part that is the last of its reply's tokens.
 
-    name = "transformers"
+    one_by_one: each reply is a call of its own, with all its keys, for models whose attention is not interchangeable.
+    """
 
-    def __init__(self, model: PreTrainedModel, cache: PagedCache) -> None:
+    def __init__(self, model: PreTrainedModel, cache: PagedCache, *, one_by_one: bool) -> None:
         register_attention(NAME, _attention)
-        self._model, self._cache = model, cache
+        self._model, self._cache, self._one_by_one = model, cache, one_by_one
         self._names = set(inspect.signature(model.forward).parameters)
         if any(layer.keys is None and not layer.num_states for layer in cache.layers):
             self._names.discard("logits_to_keep")       # layers that share keys would compute these tokens only (Gemma 4)
@@ -73,7 +83,8 @@ class LibraryForward:
     def __call__(self, parts: list[Part]) -> torch.Tensor:
         """(parts that are the last, vocabulary), float32."""
         logits: dict[int, torch.Tensor] = {}
-        together = [number for number, part in enumerate(parts) if part.last - part.first == 1 and part.first > 0]
+        together = [] if self._one_by_one else [
+            number for number, part in enumerate(parts) if part.last - part.first == 1 and part.first > 0]
         for numbers in filter(None, (together, *([number] for number in range(len(parts)) if number not in together))):
             for number, row in zip(numbers, self._run([parts[number] for number in numbers]), strict=True):
                 logits[number] = row
@@ -83,25 +94,29 @@ class LibraryForward:
     def _run(self, parts: list[Part]) -> torch.Tensor:
         """parts of the same length; returns (parts, vocabulary)."""
         device = self._model.device
-        step = Step.of([(part.sequence.table, part.first, part.last) for part in parts], device)
-        call = _Call(step)
-        writes = [None if pool is None else call.write(pool) for pool in self._cache.pools]
-        cache = writing_cache(self._cache.layers, writes, self._stacked(parts))
+        call = _Call(Step.of([(part.sequence.table, part.first, part.last) for part in parts], device))
+        write = call.write_and_read if self._one_by_one else call.write
+        cache = writing_cache(self._cache.layers, [None if pool is None else write(pool) for pool in self._cache.pools],
+                              self._stacked(parts), parts[0].first if self._one_by_one else None)
         arguments: dict[str, Any] = {
             "input_ids": torch.tensor([part.ids for part in parts], device=device), "past_key_values": cache, "use_cache": True}
         if "position_ids" in self._names:
             arguments["position_ids"] = torch.tensor([list(range(part.first, part.last)) for part in parts], device=device)
         if "logits_to_keep" in self._names:
             arguments["logits_to_keep"] = 1
-        token = _call.set(call)
-        try:
-            with attention_by(self._model, NAME), torch.no_grad():
-                logits: torch.Tensor = self._model(**arguments).logits[:, -1]
-        finally:
-            _call.reset(token)
+        logits: torch.Tensor = self._logits(arguments, call)
         if self._cache.has_states:
             for row, part in enumerate(parts):
                 part.sequence.states = [_select(state, row) for state in states_after(cache)]
+        return logits
+
+    def _logits(self, arguments: dict[str, Any], call: _Call) -> torch.Tensor:
+        token = _call.set(call)
+        try:
+            with torch.no_grad(), nullcontext() if self._one_by_one else attention_by(self._model, NAME):
+                logits: torch.Tensor = self._model(**arguments).logits[:, -1]
+        finally:
+            _call.reset(token)
         return logits
 
     def _stacked(self, parts: list[Part]) -> list[State | None]:

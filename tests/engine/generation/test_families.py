@@ -19,15 +19,7 @@ from tests.conftest import exhaust
 from tests.families import FAMILIES, LONG_ROPE_AFTER, Family
 
 # Families that cannot generate several replies at once, with the reason.
-SINGLE_LANE = {
-    **dict.fromkeys(("Qwen 3 Next", "Qwen 3.5", "Qwen 3.5 MoE", "Nemotron-H", "Granite 4", "Mamba", "Mamba 2", "Bamba"),
-                    "they keep a recurrent state"),
-    **dict.fromkeys(("LFM2", "LFM2 MoE", "LFM3"), "they keep the state of a convolution"),
-    **dict.fromkeys(("Gemma 2", "gpt-oss", "MPT", "BLOOM", "GPT-J"), "they have no SDPA attention"),
-    **dict.fromkeys(("Falcon", "Falcon 40B", "Falcon RW"), "they compute attention themselves, over the keys of their own step"),
-    **dict.fromkeys(("Gemma 4", "Gemma 4 MoE"), "the heads of their layers differ"),
-    **dict.fromkeys(("DeepSeek V2", "DeepSeek V3"), "they cache something smaller than keys and values"),
-    "Llama 4": "some layers attend within chunks"}
+SINGLE_LANE = dict.fromkeys(("Mamba", "Mamba 2"), "they keep a state only, in a cache of another kind")
 
 
 def tokens(count: int, seed: int) -> list[int]:
