@@ -113,10 +113,11 @@ def main() -> int:
         return 1 if check(problems) else 0
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine(Settings(data_dir=Path(folder)))
-        for _ in engine.load(ModelSpec(options.model, quantization=Quantization(options.quantization))):
+        spec = ModelSpec(options.model, quantization=Quantization(options.quantization))
+        for _ in engine.load(spec):
             pass
-        provider = LocalModelProvider(options.model, load_in_4bit=options.quantization == "nf4",
-                                      load_in_8bit=options.quantization == "int8", engine=engine)
+        provider = LocalModelProvider(options.model, engine=engine)
+        provider.spec = spec
         outcomes = []
         for name, problem, _ in problems:
             outcomes.append(solve(provider, name, problem))

@@ -173,7 +173,7 @@ def rows(made: Made, tokenizer: Any, device: str) -> list[Row]:
     measured = []
     with tempfile.TemporaryDirectory(prefix="fit-") as folder:
         make(made, Path(folder), tokenizer)
-        for quantization in ("none", "int8", "nf4"):
+        for quantization in ("none", "int8", "int4", "nf4"):
             for context in CONTEXTS:
                 command = [sys.executable, "-m", "benchmarks.fit", "--device", device, "--one", folder, quantization, str(context)]
                 run = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -3,9 +3,9 @@
     python -m benchmarks.swap soak [--swaps 30]                     # 4 visitors; about four minutes
     python -m benchmarks.swap saved [--model bench-models/110m]     # made by benchmarks.make_model
 
-soak: one engine loads three models in turn, unquantized and in INT8 and NF4, while each visitor sends a message as soon as the last
+soak: one engine loads three models in turn, unquantized and in INT8, INT4 and NF4, while each visitor sends a message as soon as the last
 reply has ended. At a swap, replies in progress have DRAIN_S seconds to end; one visitor asks for replies that take longer, and one
-uses the single lane. The exit status is 1 if a reply hung, a message was lost, a swap failed, an old model is still in memory, or
+has a penalty and a seed. The exit status is 1 if a reply hung, a message was lost, a swap failed, an old model is still in memory, or
 resident memory grew. Memory is compared when the built-in model is loaded, which is after every third swap, so that the sizes of the
 models do not matter. torch caches compiled code for up to 1,024 shapes (in oneDNN, and again in ideep), which also grows. To see how
 much that is, limit the caches:
@@ -42,9 +42,9 @@ from .make_model import make_tokenizer
 MB = 1e6
 STAY_S, DRAIN_S, HANG_S = 3.0, 2.0, 60.0
 CHAT_TURNS, WINDOW = 6, 1024
-SETTLED, GROWTH_BYTES = 6, 50e6     # memory is compared with that after swap 6: INT8 and NF4 have run by then
+SETTLED, GROWTH_BYTES = 6, 50e6     # memory is compared with that after swap 6: every quantization has run by then
 REPEATS = 3
-VISITORS = (        # the options of each; only the last needs the single lane
+VISITORS = (        # the options of each
     GenerationOptions(max_new_tokens=24, temperature=0.0),
     GenerationOptions(max_new_tokens=64, temperature=0.8),
     GenerationOptions(max_new_tokens=900, temperature=1.0),
@@ -166,7 +166,7 @@ def soak(count: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="swap-") as folder:
         made = make_small(Path(folder))
         models, quantizations = (BUILTIN, *made), tuple(Quantization)
-        specs = [ModelSpec(models[i % 3], quantization=quantizations[(i + i // 3) % 3]) for i in range(9)]      # every combination once
+        specs = [ModelSpec(models[i % 3], quantization=quantizations[i % 4]) for i in range(12)]      # every pair once
         engine = Engine(Settings(data_dir=Path(folder) / "data", context_tokens=WINDOW, concurrent_replies=len(VISITORS),
                                  drain_timeout_s=DRAIN_S))
         conversations, end = Conversations(engine), threading.Event()
@@ -227,7 +227,7 @@ def measure_load(model: str, data_dir: str) -> dict[str, Any]:
     for _ in engine.load(ModelSpec(BUILTIN, quantization=Quantization.NF4)):
         pass
     engine.unload()
-    saved, started = find_saved(spec, engine.settings), time.perf_counter()
+    saved, started = find_saved(spec, engine.settings, engine.hardware), time.perf_counter()
     with PeakWatch(engine.hardware) as watch:
         for _ in engine.load(spec):
             pass

@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m engine.benchmark", description="How fast a model reads and writes on this machine, as llama-bench measures it.")
     parser.add_argument("--model", action="append", required=True, metavar="FOLDER_OR_REPO",
                         help='a folder, owner/name on the hub, or "builtin"; may be given several times')
-    parser.add_argument("--quantization", default="none", help="none, int8, nf4, with commas between them (default: none)")
+    parser.add_argument("--quantization", default="none", help="none, int8, int4, nf4, with commas between them (default: none)")
     parser.add_argument("--pp", type=int, default=512, help="prompt tokens (default: 512)")
     parser.add_argument("--tg", type=int, default=128, help="tokens to write (default: 128)")
     parser.add_argument("--depth", type=int, default=0, help="tokens in the window before tg begins (default: 0)")

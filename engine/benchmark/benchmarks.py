@@ -82,8 +82,9 @@ class Benchmarks:
         return self._start("quality", Subject.of(spec, tasks=plan.tasks), work, visitor)
 
     def start_cost(self, plan: CostPlan, visitor: Visitor) -> Job:
-        """Measure how much quality quantization costs a model. Raises NotPermitted, EngineBusy and StorageError."""
+        """Measure how much quality quantization costs a model. Raises NotPermitted, InvalidRequest, EngineBusy and StorageError."""
         self._require_allowed(visitor)
+        plan = plan.complete(self._engine)
 
         def work(control: Control) -> SweepResult:
             return SweepResult(run_cost(self._engine, self.history, plan, control))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,20 +52,28 @@ class QualityPlan:
 
 @dataclass(frozen=True, slots=True)
 class CostPlan:
-    """The model, the quantizations to compare it with, and the text."""
+    """The model, the quantizations to compare it with, and the text. Without quantizations: all that the machine supports."""
 
     model: str
     text: str
-    quantizations: tuple[Quantization, ...] = (Quantization.INT8, Quantization.NF4)
+    quantizations: tuple[Quantization, ...] = ()
     max_tokens: int = COST_TOKENS
 
     def __post_init__(self) -> None:
-        if Quantization.NONE in self.quantizations or not self.quantizations:
-            raise InvalidRequest("quantizations", self.quantizations, "int8, nf4, or both: the reference is always measured")
+        if Quantization.NONE in self.quantizations:
+            raise InvalidRequest("quantizations", self.quantizations, "int8, int4, nf4: the reference is always measured")
 
     @property
     def subject(self) -> Subject:
         return Subject((ModelSpec(self.model).name,), self.quantizations)
+
+    def complete(self, engine: Engine) -> CostPlan:
+        """The plan with the quantizations to compare. Raises InvalidRequest where there are none."""
+        supported = tuple(choice.quantization for choice in engine.quantization_choices()
+                          if choice.is_supported and choice.quantization is not Quantization.NONE)
+        if not (self.quantizations or supported):
+            raise InvalidRequest("quantizations", "none", "supported by this machine")
+        return replace(self, quantizations=self.quantizations or supported)
 
 
 def measure_quality(engine: Engine, plan: QualityPlan, control: Control | None = None) -> BenchmarkRun:

@@ -100,4 +100,4 @@ def _quantized_reason(config: Mapping[str, Any]) -> str:
     method = str(stored.get("quant_method") or "bitsandbytes") if isinstance(stored, dict) else "an unknown format"
     bits = stored.get("bits") if isinstance(stored, dict) else None
     return (f"it is stored quantized ({QUANTIZED.get(method.lower(), method)}{f', {bits} bits' if isinstance(bits, int) else ''}), "
-            "which cannot be loaded yet. The original model can be loaded, and quantized here as INT8 or NF4.")
+            "which cannot be loaded yet. The original model can be loaded, and quantized here to 8 or 4 bits.")

@@ -62,7 +62,7 @@ class Finder:
             return model
         is_here = self._hub.stored(model.spec_model, model.revision) is not None
         partial = 0 if is_here or model.listing is None else self._partial_bytes(model.listing)
-        saved = frozenset(each for each in Quantization if find_saved(model.spec(each), self._engine.settings))
+        saved = frozenset(each for each in Quantization if find_saved(model.spec(each), self._engine.settings, self._engine.hardware))
         return replace(model, where="disk" if is_here or saved else "hub", is_on_disk=is_here, partial_bytes=partial, saved=saved)
 
     def _partial_bytes(self, listing: HubListing) -> int:

@@ -35,8 +35,10 @@ class Remedy:
 
 def too_large(model: str, quantization: Quantization, fit: ModelFit, *, is_public: bool) -> tuple[Remedy, ...]:
     """Return a stronger quantization that fits, a smaller context, a smaller model of the family, and last, loading it anyway."""
-    found = [Remedy("quantize", choice.quantization.value) for choice in reversed(fit.choices)
-             if choice.is_supported and _is_stronger(choice.quantization, quantization) and choice.fit.verdict is not Verdict.TOO_LARGE][:1]
+    stronger = [choice.quantization for choice in fit.choices if choice.is_supported and choice.fit.verdict is not Verdict.TOO_LARGE
+                and _is_stronger(choice.quantization, quantization)]
+    # Of the fewest bits, the first, which is the faster one on this machine.
+    found = [Remedy("quantize", min(stronger, key=lambda each: each.bits).value)] if stronger else []
     chosen = choice_of(fit, quantization)
     if chosen is not None and USEFUL_CONTEXT <= chosen.largest_context < fit.context_tokens:
         found.append(Remedy("context", str(chosen.largest_context)))

@@ -56,4 +56,4 @@ def largest_window(shape: ModelShape, quantization: Quantization, hardware: Hard
 
 
 def _remedy(quantization: Quantization) -> str:
-    return "Load it in 4-bit, or choose a smaller model." if quantization is not Quantization.NF4 else "Choose a smaller model."
+    return "Load it in 4-bit, or choose a smaller model." if quantization.bits > 4 else "Choose a smaller model."

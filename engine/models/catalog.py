@@ -156,18 +156,20 @@ def _rank(choice: Recommendation, hardware: Hardware) -> tuple[float, ...]:
         return 3, choice.fit.needed_bytes
     standing = 2 if not entry.safetensors else 1 if choice.fit.verdict is Verdict.TIGHT else 0
     if hardware.kind == "cpu":
-        return standing, entry.parameters > SMALL_PARAMETERS, not entry.current, _cpu_distance(entry, hardware)
+        return standing, entry.parameters > SMALL_PARAMETERS, not entry.current, _cpu_distance(choice, hardware)
     is_advised = default_choice(hardware.total_bytes).includes(entry.parameters)
     return standing, not entry.current, not is_advised, -entry.parameters * _handicap(entry)
 
 
-def _cpu_distance(entry: CatalogEntry, hardware: Hardware) -> float:
+def _cpu_distance(choice: Recommendation, hardware: Hardware) -> float:
     """The factor by which a model is too slow or too small for this CPU.
 
-    Speed is bandwidth divided by dequantized bytes: a CPU dequantizes the weights at every step.
+    Speed is bandwidth divided by the bytes of the weights. bitsandbytes dequantizes them at every step.
     """
-    ratio = entry.parameters * BYTES_PER_VALUE[hardware.dtype] / CPU_BYTES
-    return max(ratio, 1 / ratio) / _handicap(entry)
+    is_read = choice.quantization.kernel(hardware) == "pytorch"
+    ratio = choice.entry.parameters * (choice.quantization.bytes_per_weight(hardware) if is_read else BYTES_PER_VALUE[hardware.dtype])
+    ratio /= CPU_BYTES
+    return max(ratio, 1 / ratio) / _handicap(choice.entry)
 
 
 def _handicap(entry: CatalogEntry) -> float:

@@ -20,11 +20,8 @@ from .quantization import Quantization, describe
 from .resolve import LocalModel, resolve
 
 # Share of the copy bandwidth that matrix-vector multiplications reach, and seconds of overhead per layer.
-SPEED_SHARE = {
-    "cpu": {Quantization.NONE: 0.7, Quantization.INT8: 0.2, Quantization.NF4: 0.2},
-    "mps": {Quantization.NONE: 0.7, Quantization.INT8: 0.2, Quantization.NF4: 0.2},
-    "cuda": {Quantization.NONE: 0.7, Quantization.INT8: 0.2, Quantization.NF4: 0.2},
-}
+SPEED_SHARE = {Quantization.NONE: 0.7, Quantization.INT8: 0.2, Quantization.INT4: 0.2, Quantization.NF4: 0.2}
+INTEGER_SHARE = 0.4     # of PyTorch's kernels for integers
 LAYER_S = {"cpu": 1.0e-3, "mps": 0.5e-3, "cuda": 0.3e-3}
 
 
@@ -100,8 +97,10 @@ def tokens_per_second(shape: ModelShape, quantization: Quantization, hardware: H
     wide = BYTES_PER_VALUE[compute_dtype(shape, quantization, hardware)]
     linear, other = shape.weights_per_token
     packed = wide if quantization is Quantization.NONE else quantization.bytes_per_weight(hardware)
-    read = (linear * packed) / SPEED_SHARE[hardware.kind][quantization] + \
-        (other * wide + kv_cache_bytes(shape, window, wide)) / SPEED_SHARE[hardware.kind][Quantization.NONE]
+    is_integer = quantization.kernel(hardware) == "pytorch"
+    head = (shape.head_weights or shape.vocab_size * shape.hidden_size) if is_integer else 0      # in 8 bits then
+    read = (linear * packed + head) / (INTEGER_SHARE if is_integer else SPEED_SHARE[quantization]) + \
+        ((other - head) * wide + kv_cache_bytes(shape, window, wide)) / SPEED_SHARE[Quantization.NONE]
     return 1 / (read / bandwidth + shape.layers * LAYER_S[hardware.kind])
 
 

@@ -147,14 +147,13 @@ class Part(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, part of {self.shared.product.kind}"
 
 
-Make = Callable[[torch.Tensor, torch.Tensor | None], Product | None]
+Make = Callable[[torch.Tensor, torch.Tensor | None], Product]
 
 
 def replace_layers(model: nn.Module, make: Make, skip: Callable[[nn.Linear], bool]) -> list[Product]:
     """Replace the linear layers of `model` by products that `make` builds from weight and bias, siblings by one product.
 
-    `make` returns None for a weight that it cannot build one from: that layer, or these siblings together, stay as they are. Each
-    weight is freed before the next is built, so memory never holds two copies of more than one product. `skip`: layers to keep.
+    Each weight is freed before the next product is built, so memory never holds two copies of more than one. `skip`: layers to keep.
     """
     made: list[Product] = []
     for parent in [module for module in model.modules() if next(module.children(), None) is not None]:
@@ -182,8 +181,7 @@ def _replace(parent: nn.Module, name: str, make: Make, skip: Callable[[nn.Linear
     if type(layer) is not nn.Linear or skip(layer):
         return None
     product = make(layer.weight.detach(), layer.bias)
-    if product is not None:
-        setattr(parent, name, PackedLinear(product))
+    setattr(parent, name, PackedLinear(product))
     return product
 
 
@@ -192,11 +190,10 @@ def _fuse(parent: nn.Module, names: Sequence[str], make: Make, skip: Callable[[n
     linears = [layer for layer in layers if type(layer) is nn.Linear and not skip(layer)]
     if len(linears) < len(names) or not _are_alike(linears):
         return None
-    biases: list[torch.Tensor] = [layer.bias for layer in linears if layer.bias is not None]
+    biases = [layer.bias.detach() for layer in linears if layer.bias is not None]
     sizes = [layer.out_features for layer in linears]
-    product = make(torch.cat([layer.weight.detach() for layer in linears]), torch.cat([*biases]) if biases else None)
-    if product is not None:
-        put(parent, names, sizes, product)
+    product = make(torch.cat([layer.weight.detach() for layer in linears]), torch.cat(biases) if biases else None)
+    put(parent, names, sizes, product)
     return product
 
 

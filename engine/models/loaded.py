@@ -29,6 +29,7 @@ class Candidate:
     dtype_reason: str
     budget: CacheBudget
     is_saved: bool = False      # the weights in the folder are quantized already
+    quantization_note: str = ""     # a sentence: which layers are not quantized, and why
 
 
 @dataclass(slots=True)

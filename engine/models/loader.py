@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from .loaded import Candidate, LoadedModel
 from .quantization import Quantization, bitsandbytes_config, require_supported
 from .resolve import LocalModel, resolve
 from .saved import find_saved, is_current
-from .skeleton import build_skeleton, require_quantizable, require_weights
+from .skeleton import build_skeleton, require_kernels, require_quantizable, require_weights
 from .spec import LoadEvent, ModelSpec, Report
 
 if TYPE_CHECKING:
@@ -82,36 +82,37 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     Raises every kind of LoadError, and InvalidRequest.
     """
     require_supported(spec.quantization, hardware, spec.model)
+    require_kernels(spec.quantization, hardware, spec.model)
     if spec.adapter:
         raise InvalidRequest("adapter", spec.adapter, "left out: adapters cannot be loaded yet")
-    saved = find_saved(spec, settings) if spec.quantization is not Quantization.NONE else None
+    saved = find_saved(spec, settings, hardware) if spec.quantization is not Quantization.NONE else None
     if saved is not None and not is_current(saved, settings):
         saved = None
     folder, sha = (saved.folder, saved.source) if saved else find(spec, settings, report)
     report(LoadEvent("config", note="Reading the configuration"))
     config = read_config(folder, spec.model, may_be_quantized=saved is not None)
-    shape = saved.shape if saved else _checked_shape(folder, config, spec, hardware)
+    shape, note = (saved.shape, saved.note) if saved else _checked_shape(folder, config, spec, hardware)
     dtype, reason = _choose_dtype(spec, shape, hardware)
     budget = plan_cache(shape, spec.quantization, hardware, dtype=dtype, context_tokens=settings.context_tokens,
                         concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
     report(LoadEvent("tokenizer", note="Loading the tokenizer"))
     tokenizer = _load_tokenizer(folder, config, spec.model)
-    return Candidate(spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None)
+    return Candidate(spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None, quantization_note=note)
 
 
-def _checked_shape(folder: Path, config: PretrainedConfig, spec: ModelSpec, hardware: Hardware) -> ModelShape:
-    """The shape of a model whose files hold every weight that its configuration asks for, and whose layers can be quantized."""
+def _checked_shape(folder: Path, config: PretrainedConfig, spec: ModelSpec, hardware: Hardware) -> tuple[ModelShape, str]:
+    """The shape of a model whose files hold every weight that its configuration asks for, and which of its layers cannot be quantized."""
     tensors = read_tensors(folder, spec.model)
     skeleton = build_skeleton(config, spec.model)
     require_weights(skeleton, config, tensors, spec.model)
-    require_quantizable(skeleton, spec.quantization, hardware, spec.model)
-    return shape_of(config.to_dict(), tensors)
+    note = require_quantizable(skeleton, spec.quantization, hardware, spec.model)
+    return shape_of(config.to_dict(), tensors), note
 
 
 def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:
     if spec.dtype != "auto":
         return spec.dtype, "requested"
-    if spec.quantization is Quantization.INT8:
+    if spec.quantization is Quantization.INT8 and spec.quantization.kernel(hardware) == "bitsandbytes":
         return "float16", "bitsandbytes computes 8-bit matrix multiplications in float16"
     if spec.quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
         return "float32", "stored in float32, and kept exact on a CPU"
@@ -123,9 +124,10 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
     spec = candidate.spec
     model: PreTrainedModel | None = None
     try:
+        is_integer = spec.quantization.kernel(hardware) == "pytorch"
         with weights_progress(lambda items: _reported(items, report)):
-            model = _load_weights(candidate, hardware)
-        packed_bytes = _pack(model, candidate)
+            model, packed_bytes = _load_integers(candidate, report) if is_integer else (_load_weights(candidate, hardware), 0)
+        packed_bytes += _pack(model, candidate)
         _choose_threads(int(model.get_memory_footprint()) + packed_bytes, hardware)
     except EngineError:
         raise
@@ -156,9 +158,24 @@ def _load_tokenizer(folder: Path, config: PretrainedConfig, model: str) -> PreTr
     return tokenizer
 
 
+def _load_integers(candidate: Candidate, report: Report) -> tuple[PreTrainedModel, int]:
+    """The model in integers, and their bytes. Weights in 16 bits are mapped from their files, and rounded one layer after the other."""
+    import torch
+
+    from . import integer_files
+    from .integer_model import round_model
+
+    dtype = getattr(torch, candidate.dtype)
+    if candidate.is_saved:
+        return integer_files.read(candidate.folder, candidate.config, dtype)
+    bits, stored = candidate.spec.quantization.bits, candidate.shape.stored_dtype
+    model = _from_files(candidate, dtype=getattr(torch, stored) if stored in ("bfloat16", "float16") else dtype)
+    report_rounded = _at_intervals(lambda done, total: report(LoadEvent("weights", done, total, f"Rounding weights to {bits} bits")))
+    return model, round_model(model, candidate.spec.quantization, dtype, report_rounded)
+
+
 def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
     import torch
-    from transformers import AutoModelForCausalLM
 
     quantization = candidate.spec.quantization
     config = bitsandbytes_config(quantization, hardware)
@@ -168,9 +185,14 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
         device_map = "auto" if hardware.count > 1 else {"": 0}
     elif quantization is not Quantization.NONE or hardware.kind == "mps":
         device_map = {"": hardware.kind}
-    model = AutoModelForCausalLM.from_pretrained(
-        candidate.folder, config=copy.deepcopy(candidate.config), dtype=getattr(torch, candidate.dtype), device_map=device_map,
-        use_safetensors=True, trust_remote_code=False, **asked)
+    return _from_files(candidate, dtype=getattr(torch, candidate.dtype), device_map=device_map, **asked)
+
+
+def _from_files(candidate: Candidate, **options: Any) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False, **options)
     return model.eval()
 
 
@@ -189,13 +211,24 @@ def _choose_threads(weight_bytes: int, hardware: Hardware) -> None:
 
 
 def _reported(items: list[Any], report: Report) -> Iterator[Any]:
-    last = 0.0
+    follow = _at_intervals(lambda done, total: report(LoadEvent("weights", done, total, "Loading weights")))
     for done, item in enumerate(items):
-        if time.monotonic() - last > 0.05:
-            last = time.monotonic()
-            report(LoadEvent("weights", done, len(items), "Loading weights"))
+        follow(done, len(items))
         yield item
-    report(LoadEvent("weights", len(items), len(items), "Loading weights"))
+    follow(len(items), len(items))
+
+
+def _at_intervals(report: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """`report` for the first, the last, and at most every 0.05 s of the calls between them."""
+    last = 0.0
+
+    def follow(done: int, total: int) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last > 0.05:
+            last = time.monotonic()
+            report(done, total)
+
+    return follow
 
 
 def drop_frames(error: BaseException) -> None:

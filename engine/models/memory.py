@@ -22,10 +22,8 @@ PACKER_BYTES = 30 * MIB     # bitsandbytes and accelerate
 EXPERT_BYTES = 110 * MIB    # oneDNN keeps one kernel for each number of tokens that an expert received
 STEP_TOKENS = {"cuda": 2048, "mps": 256, "cpu": 512}        # prompt tokens processed per step (generation/batched.py, single.py)
 # Bytes per value of the largest matrix while bitsandbytes quantizes it: 32-bit copies, codes and the result (its backends/default/ops.py).
-PACKING_BYTES = {Quantization.NONE: 0.0, Quantization.INT8: 11.0, Quantization.NF4: 14.5}
-# Bytes per prompt token and value of hidden and intermediate size, beside four copies in the compute dtype: INT8 matrix
-# multiplications produce int32, which is scaled in float32 (its backends/default/ops.py).
-PRODUCT_BYTES = {Quantization.NONE: 0, Quantization.INT8: 16, Quantization.NF4: 0}
+PACKING_BYTES = {Quantization.INT8: 11.0, Quantization.NF4: 14.5}
+SIBLINGS = 2        # the largest matrices that linear.py joins before they are packed: gate_proj and up_proj
 TIGHT_SHARE = 0.85      # above this share of free memory a model can be loaded, but little is left for other programs
 
 
@@ -93,15 +91,21 @@ def kv_cache_bytes(shape: ModelShape, context_tokens: int, bytes_per_value: floa
 
 
 def weight_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> int:
-    """Size of the loaded weights. Only the matrices of linear layers are quantized."""
+    """Size of the loaded weights. Only the matrices of linear layers are quantized.
+
+    By PyTorch's kernels also the head, to 8 bits and a scale of 16 bits for each row; a tied one as a copy (integer_model.py).
+    """
     wide = BYTES_PER_VALUE[dtype]
     packed = quantization.bytes_per_weight(hardware) if quantization is not Quantization.NONE else wide
-    return math.ceil(shape.linear_weights * packed + shape.other_weights * wide)
+    size = shape.linear_weights * packed + shape.other_weights * wide
+    if quantization.kernel(hardware) == "pytorch":
+        size += (shape.head_weights or shape.vocab_size * shape.hidden_size) + 2 * shape.vocab_size - shape.head_weights * wide
+    return math.ceil(size)
 
 
 def compute_dtype(shape: ModelShape, quantization: Quantization, hardware: Hardware) -> DType:
     """Return the dtype in which a loaded model computes by default."""
-    if quantization is Quantization.INT8:
+    if quantization is Quantization.INT8 and quantization.kernel(hardware) == "bitsandbytes":
         return "float16"
     if quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
         return "float32"
@@ -113,23 +117,37 @@ def judge(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, 
     """Return the memory of the model with `concurrent` windows of `context_tokens`."""
     kv = concurrent * kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype])
     imports = IMPORT_BYTES[hardware.kind]
-    libraries = imports + LIBRARY_BYTES[hardware.kind] + (PACKER_BYTES if quantization is not Quantization.NONE else 0)
+    libraries = imports + LIBRARY_BYTES[hardware.kind] + (PACKER_BYTES if quantization.kernel(hardware) == "bitsandbytes" else 0)
     step = step_bytes(shape, quantization, hardware, dtype, context_tokens * concurrent)
     pages, kept = _file_pages(shape, quantization, hardware, dtype)
     return Fit(
         weight_bytes(shape, quantization, hardware, dtype), kv, libraries + step, free_bytes, import_bytes=imports, step_bytes=step,
-        loading_bytes=libraries + math.ceil(shape.largest_matrix * PACKING_BYTES[quantization]), page_bytes=pages, kept_page_bytes=kept)
+        loading_bytes=libraries + _packing_bytes(shape, quantization, hardware, dtype), page_bytes=pages, kept_page_bytes=kept)
+
+
+def _packing_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> int:
+    """Memory beside the weights while they are packed: copies of the largest matrices."""
+    if quantization.kernel(hardware) == "bitsandbytes":
+        return math.ceil(shape.largest_matrix * PACKING_BYTES[quantization])
+    if hardware.kind != "cpu" or (quantization is Quantization.NONE and dtype != "bfloat16"):
+        return 0
+    joined = SIBLINGS * shape.largest_matrix * BYTES_PER_VALUE[dtype]
+    if quantization is Quantization.NONE or shape.stored_dtype == dtype or shape.stored_dtype != "float32":
+        return joined
+    # Weights stored in 32 bits are not read from the files one by one: all are first converted to 16 bits.
+    return joined + max(0, shape.parameters * BYTES_PER_VALUE[dtype] - weight_bytes(shape, quantization, hardware, dtype))
 
 
 def _file_pages(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> tuple[int, int]:
     """Bytes of the mapped files that were read but are not weights in use: while loading, and afterwards.
 
     safetensors maps the files. Tensors stored in the compute dtype are used in place and keep the whole mapping; all others
-    are copied. On a CPU with bfloat16, linear layers are copied too, into the layout of packing.py.
+    are copied. On a CPU with bfloat16, linear layers are copied too, into the layout of packing.py. Weights in integers leave
+    nothing in the files.
     """
     if hardware.kind != "cpu":
         return 0, 0         # the device's memory counts
-    if shape.stored_dtype != dtype:
+    if shape.stored_dtype != dtype or quantization.kernel(hardware) == "pytorch":
         return shape.stored_bytes, 0
     is_packed = quantization is not Quantization.NONE or dtype == "bfloat16"
     copied = shape.expert_weights + (shape.linear_weights if is_packed else 0)
@@ -140,13 +158,11 @@ def _file_pages(shape: ModelShape, quantization: Quantization, hardware: Hardwar
 def step_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType, cached_tokens: int) -> int:
     """Buffers of one step of prompt processing, with `cached_tokens` in all windows together.
 
-    Activations of one layer: four copies, and the buffers of its quantized matrix multiplications. Keys and values of one
-    layer, gathered from their pages and padded: two copies. One dequantized 4-bit matrix. On a GPU the SDPA mask: step tokens x
-    cached tokens.
+    Activations of one layer: four copies. Keys and values of one layer, gathered from their pages and padded: two copies. One
+    dequantized NF4 matrix; PyTorch's kernels for integers need none. On a GPU the SDPA mask: step tokens x cached tokens.
     """
     wide, tokens = BYTES_PER_VALUE[dtype], STEP_TOKENS[hardware.kind]
-    product = PRODUCT_BYTES[quantization] if hardware.kind == "cpu" else 0
-    activations = tokens * (shape.hidden_size + shape.intermediate_size) * (4 * wide + product)
+    activations = tokens * (shape.hidden_size + shape.intermediate_size) * 4 * wide
     read = 2 * kv_cache_bytes(shape, cached_tokens, wide) // max(1, shape.layers)
     unpacked = shape.largest_matrix * wide if quantization is Quantization.NF4 else 0
     mask = tokens * (cached_tokens + tokens) * wide if hardware.kind == "cuda" and shape.kv_heads else 0

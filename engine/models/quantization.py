@@ -1,11 +1,16 @@
-"""The quantizations none, INT8 and NF4: their memory, their cost, and whether this machine supports them."""
+"""The quantizations none, INT8, INT4 and NF4: their memory, their cost, their kernels, and whether this machine supports them.
+
+8 bits are INT8: on a CPU by PyTorch's kernel, on a GPU by bitsandbytes. 4 bits are INT4 on a CPU and NF4 on a GPU: on a CPU,
+bitsandbytes expands its weights at every step, and PyTorch's kernels read the integers (docs/benchmarks.md). NF4 can be chosen there too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import InvalidRequest, UnsupportedQuantization
 from ..hardware import BYTES_PER_VALUE, Hardware
@@ -13,28 +18,57 @@ from ..hardware import BYTES_PER_VALUE, Hardware
 if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig
 
+Kernel = Literal["none", "pytorch", "bitsandbytes"]     # what multiplies quantized weights
+
 
 class Quantization(StrEnum):
     NONE = "none"
     INT8 = "int8"
+    INT4 = "int4"
     NF4 = "nf4"
 
     @classmethod
-    def parse(cls, text: str) -> Quantization:
+    def parse(cls, text: str, hardware: Callable[[], Hardware] | None = None) -> Quantization:
+        """A quantization by its name, or with `hardware` by its bits: 8bit, 4bit. Raises InvalidRequest."""
+        name = text.lower().replace("-", "")
+        if hardware is not None and name in ("8bit", "4bit"):
+            return cls.INT8 if name == "8bit" else four_bit(hardware())
         try:
             return cls(text.lower())
         except ValueError:
             raise InvalidRequest("quantization", text, "one of " + ", ".join(cls)) from None
 
+    @property
+    def bits(self) -> int:
+        return {Quantization.NONE: 16, Quantization.INT8: 8}.get(self, 4)
+
+    def kernel(self, hardware: Hardware) -> Kernel:
+        if self is Quantization.NONE:
+            return "none"
+        is_pytorch = self is Quantization.INT4 or (self is Quantization.INT8 and hardware.kind == "cpu")
+        return "pytorch" if is_pytorch else "bitsandbytes"
+
     def bytes_per_weight(self, hardware: Hardware) -> float:
         """Bytes per weight of a linear layer.
 
-        INT8: one byte (row scales are negligible). NF4: half a byte plus double-quantized block scales of 64 weights,
-        8 bits per block and 32 bits per 256 blocks: 0.127 more bits per weight (QLoRA, arXiv 2305.14314, section 3).
+        INT8: one byte (row scales are negligible). INT4: half a byte, and a scale and a zero of 16 bits for each 32 weights: 5 bits.
+        NF4: half a byte plus double-quantized block scales of 64 weights, 8 bits per block and 32 bits per 256 blocks: 0.127 more
+        bits per weight (QLoRA, arXiv 2305.14314, section 3).
         """
-        if self is Quantization.NONE:
-            return BYTES_PER_VALUE[hardware.dtype]
-        return 1.0 if self is Quantization.INT8 else (4 + 0.127) / 8
+        match self:
+            case Quantization.NONE:
+                return BYTES_PER_VALUE[hardware.dtype]
+            case Quantization.INT8:
+                return 1.0
+            case Quantization.INT4:
+                return (4 + 2 * 16 / 32) / 8
+            case Quantization.NF4:
+                return (4 + 0.127) / 8
+
+
+def four_bit(hardware: Hardware) -> Quantization:
+    """The 4 bits that are fastest on this hardware."""
+    return Quantization.INT4 if hardware.kind == "cpu" and hardware.is_x86_64 else Quantization.NF4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +90,21 @@ def describe(quantization: Quantization, hardware: Hardware) -> QuantizationChoi
     if quantization is Quantization.NONE:
         return QuantizationChoice(quantization, True, f"{hardware.dtype}: {hardware.dtype_reason}",
                                   f"{BYTES_PER_VALUE[hardware.dtype]} bytes per weight", "The reference for speed and quality.")
-    is_supported, reason = _bitsandbytes_support(hardware)
-    memory = ("half of 16-bit, about 1 % of quality" if quantization is Quantization.INT8
-              else "a quarter of 16-bit, 2 to 3 % of quality")
+    is_supported, reason = _support(quantization, hardware)
+    memory = {8: "half of 16-bit, about 1 % of quality", 4: "a quarter of 16-bit, 2 to 3 % of quality"}[quantization.bits]
+    if quantization is Quantization.INT4:
+        memory = "less than a third of 16-bit, 1 to 3 % of quality"
+    return QuantizationChoice(quantization, is_supported, reason, memory, _speed_note(quantization, hardware))
+
+
+def _speed_note(quantization: Quantization, hardware: Hardware) -> str:
     if hardware.kind == "cpu":
-        speed = "Slower than 16-bit on a CPU: weights are unpacked at every step. It saves memory, not time."
-    elif quantization is Quantization.INT8:
-        speed = "Slower than 16-bit on GPUs (about a third of its speed on large ones). It saves memory, not time."
-    else:
-        speed = "Slower than 16-bit on large GPUs, sometimes faster on small ones. Choose it for memory."
-    return QuantizationChoice(quantization, is_supported, reason, memory, speed)
+        if quantization.kernel(hardware) == "pytorch":
+            return "Faster than 16-bit for one reply: fewer bytes are read for each token. Slower for many replies at once and for prompts."
+        return "Slower than 16-bit on a CPU: weights are unpacked at every step. It saves memory, not time."
+    if quantization is Quantization.INT8:
+        return "Slower than 16-bit on GPUs (about a third of its speed on large ones). It saves memory, not time."
+    return "Slower than 16-bit on large GPUs, sometimes faster on small ones. Choose it for memory."
 
 
 def require_supported(quantization: Quantization, hardware: Hardware, model: str) -> None:
@@ -73,6 +112,15 @@ def require_supported(quantization: Quantization, hardware: Hardware, model: str
     choice = describe(quantization, hardware)
     if not choice.is_supported:
         raise UnsupportedQuantization(model, quantization.upper(), choice.reason)
+
+
+def _support(quantization: Quantization, hardware: Hardware) -> tuple[bool, str]:
+    if quantization.kernel(hardware) == "bitsandbytes":
+        return _bitsandbytes_support(hardware)
+    if hardware.kind == "cpu" and hardware.is_x86_64:
+        return True, "PyTorch's kernels read the integers, where bitsandbytes expands them to 16 or 32 bits at every step"
+    better = " Its 4 bits are NF4." if hardware.kind == "cuda" else ""
+    return False, f"PyTorch's kernels for integers are used on x86-64 CPUs only, and this is {hardware.name}.{better}"
 
 
 def _bitsandbytes_support(hardware: Hardware) -> tuple[bool, str]:
@@ -86,8 +134,8 @@ def _bitsandbytes_support(hardware: Hardware) -> tuple[bool, str]:
 
 
 def bitsandbytes_config(quantization: Quantization, hardware: Hardware) -> BitsAndBytesConfig | None:
-    """None without quantization. NF4 uses double quantization and the device's compute dtype."""
-    if quantization is Quantization.NONE:
+    """None if bitsandbytes has no part in it. NF4 uses double quantization and the device's compute dtype."""
+    if quantization.kernel(hardware) != "bitsandbytes":
         return None
     import torch
     from transformers import BitsAndBytesConfig

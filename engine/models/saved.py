@@ -11,14 +11,19 @@ import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..checkpoint.shape import ModelShape
 from ..errors import DiskFull, InvalidRequest, ModelNotFound
+from ..hardware import Hardware
 from ..settings import BUILTIN, Settings
 from .loaded import LoadedModel
-from .quantization import Quantization
+from .quantization import Kernel, Quantization
 from .resolve import LocalModel, resolve
 from .spec import ModelSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 MARKER = "mindcubes.json"       # written last: a folder without it is incomplete
 SPARE = 1.05                    # tokenizer, configuration, headers
@@ -26,13 +31,18 @@ SPARE = 1.05                    # tokenizer, configuration, headers
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """`source`: the commit, or the fingerprint of the folder, that it was made from. `shape`: of the source, before quantization."""
+    """`source`: the commit, or the fingerprint of the folder, that it was made from. `shape`: of the source, before quantization.
+
+    `kernel`: what can read the weights. `note`: which layers are not quantized.
+    """
 
     model: str
     quantization: Quantization
     source: str
     shape: ModelShape
     folder: Path
+    kernel: Kernel = "bitsandbytes"
+    note: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -47,9 +57,10 @@ def fingerprint(folder: Path, sha: str | None) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def find_saved(spec: ModelSpec, settings: Settings) -> SavedModel | None:
-    """The saved copy of this model in this quantization, whether current or not."""
-    return _read(_place(spec, settings))
+def find_saved(spec: ModelSpec, settings: Settings, hardware: Hardware) -> SavedModel | None:
+    """The saved copy of this model in this quantization, whether current or not, if this hardware can use it."""
+    saved = _read(_place(spec, settings))
+    return saved if saved is not None and saved.kernel == spec.quantization.kernel(hardware) else None
 
 
 def is_current(saved: SavedModel, settings: Settings) -> bool:
@@ -82,7 +93,7 @@ def save(loaded: LoadedModel, settings: Settings) -> SavedModel:
     candidate = loaded.candidate
     spec = candidate.spec
     if spec.quantization is Quantization.NONE or spec.model == BUILTIN:
-        raise InvalidRequest("quantization", spec.quantization.value, "int8 or nf4, and not the built-in model's, to be worth saving")
+        raise InvalidRequest("quantization", spec.quantization.value, "int8, int4 or nf4, and not the built-in model's, to be worth saving")
     place = _place(spec, settings)
     place.parent.mkdir(parents=True, exist_ok=True)
     needed, free = int(loaded.weight_bytes * SPARE), shutil.disk_usage(place.parent).free
@@ -90,20 +101,33 @@ def save(loaded: LoadedModel, settings: Settings) -> SavedModel:
         raise DiskFull(needed, free)
     draft = place.with_name(f"{place.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
-    loaded.model.save_pretrained(draft)
+    kernel = _kernel(loaded.model)
+    if kernel == "pytorch":
+        from .integer_files import write
+
+        write(loaded.model, draft)
+    else:
+        loaded.model.save_pretrained(draft)
     loaded.tokenizer.save_pretrained(draft)
     defaults = candidate.folder / "generation_config.json"      # not part of a loaded model
     (draft / defaults.name).unlink(missing_ok=True)
     if defaults.is_file():
         shutil.copy(defaults, draft)
     facts = {"model": spec.model, "quantization": spec.quantization, "source": fingerprint(candidate.folder, candidate.sha),
-             "shape": asdict(candidate.shape)}
+             "shape": asdict(candidate.shape), "kernel": kernel, "note": candidate.quantization_note}
     (draft / MARKER).write_text(json.dumps(facts, indent=1), "utf-8")
     shutil.rmtree(place, ignore_errors=True)
     draft.rename(place)
     saved = _read(place)
     assert saved is not None, "written a moment ago"
     return saved
+
+
+def _kernel(model: PreTrainedModel) -> Kernel:
+    from .integer import IntegerProduct
+    from .linear import products
+
+    return "pytorch" if any(isinstance(product, IntegerProduct) for product in products(model)) else "bitsandbytes"
 
 
 def delete_saved(saved: SavedModel) -> int:
@@ -123,6 +147,7 @@ def _place(spec: ModelSpec, settings: Settings) -> Path:
 def _read(folder: Path) -> SavedModel | None:
     try:
         facts = json.loads((folder / MARKER).read_text("utf-8"))
-        return SavedModel(facts["model"], Quantization(facts["quantization"]), facts["source"], ModelShape(**facts["shape"]), folder)
+        return SavedModel(facts["model"], Quantization(facts["quantization"]), facts["source"], ModelShape(**facts["shape"]), folder,
+                          facts.get("kernel", "bitsandbytes"), facts.get("note", ""))      # copies of older versions have neither
     except (OSError, ValueError, KeyError, TypeError):      # missing, incomplete, or of an older version
         return None

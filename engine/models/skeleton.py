@@ -62,20 +62,56 @@ def require_weights(skeleton: PreTrainedModel, config: PretrainedConfig, tensors
             model, f"{name} has the shape {list(stored)} in its files, where its config.json asks for {list(expected)}.")
 
 
-def require_quantizable(skeleton: PreTrainedModel, quantization: Quantization, hardware: Hardware, model: str) -> None:
-    """Check that bitsandbytes can quantize the layers of this model on this machine. Raises UnsupportedQuantization."""
-    import torch
+def require_quantizable(skeleton: PreTrainedModel, quantization: Quantization, hardware: Hardware, model: str) -> str:
+    """Check that the layers of this model can be quantized on this machine. Returns which cannot and stay as they are, or "".
 
+    Raises UnsupportedQuantization.
+    """
     kind = skeleton.config.model_type
     if quantization is Quantization.NONE:
-        return
+        return ""
     if kind in NEVER_QUANTIZED:
         raise UnsupportedQuantization(model, quantization.upper(), f"the layers of {kind} models cannot be quantized.")
-    if quantization is not Quantization.NF4 or hardware.kind != "cpu" or not packs_rows_on_cpu():
+    if quantization.kernel(hardware) == "pytorch":
+        return _require_integers(skeleton, quantization, model)
+    if quantization is Quantization.NF4 and hardware.kind == "cpu":
+        _require_rows(skeleton, model)
+    return ""
+
+
+def require_kernels(quantization: Quantization, hardware: Hardware, model: str) -> None:
+    """Check that the kernels of this quantization run on this processor. Raises UnsupportedQuantization."""
+    if quantization.kernel(hardware) == "pytorch":
+        from .integer import has_kernels
+
+        if not has_kernels():
+            raise UnsupportedQuantization(model, quantization.upper(), "this version of PyTorch lacks its kernels for this processor.")
+
+
+def _require_integers(skeleton: PreTrainedModel, quantization: Quantization, model: str) -> str:
+    from .integer_model import SIZES, can_round, linear_layers
+
+    layers = list(linear_layers(skeleton))
+    left = [layer for layer in layers if not can_round(*layer[1:], quantization)]
+    if not layers or len(left) == len(layers):
+        raise UnsupportedQuantization(
+            model, quantization.upper(), f"none of its layers can be rounded: the kernel needs {SIZES[quantization]}.")
+    if not left:
+        return ""
+    name, rows, columns = left[0]
+    return (f"{len(left)} of {len(layers)} linear layers are not quantized, for example {name} with {columns} columns and {rows} rows: "
+            f"the kernel needs {SIZES[quantization]}.")
+
+
+def _require_rows(skeleton: PreTrainedModel, model: str) -> None:
+    """Check the sizes that bitsandbytes needs for NF4 on this processor."""
+    import torch
+
+    if not packs_rows_on_cpu():
         return
     for name, layer in skeleton.named_modules():
         if isinstance(layer, torch.nn.Linear) and (layer.out_features % 32 or layer.in_features % 2) and \
                 layer is not skeleton.get_output_embeddings():
             raise UnsupportedQuantization(
-                model, quantization.upper(), f"bitsandbytes needs an even number of columns and a multiple of 32 rows on this "
+                model, Quantization.NF4.upper(), f"bitsandbytes needs an even number of columns and a multiple of 32 rows on this "
                 f"processor, and {name} has {layer.in_features} columns and {layer.out_features} rows.")

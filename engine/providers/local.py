@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import EngineError, InvalidRequest
 from ..messages import GenerationOptions, Message, StreamEvent, TextDelta
-from ..models.quantization import Quantization
+from ..models.quantization import Quantization, four_bit
 from ..models.spec import ModelSpec, Released
 from ..settings import BUILTIN, Secret, Settings
 
@@ -33,9 +33,9 @@ class LocalModelProvider:
                  engine: Engine | None = None) -> None:
         if load_in_4bit and load_in_8bit:
             raise InvalidRequest("load_in_8bit", True, "False when load_in_4bit is True")
-        quantization = Quantization.NF4 if load_in_4bit else Quantization.INT8 if load_in_8bit else Quantization.NONE
-        self.spec = ModelSpec(model_name, quantization=quantization)
         self._engine = engine or _shared_engine(device, cache_dir, hf_token)
+        quantization = Quantization.INT8 if load_in_8bit else Quantization.NONE
+        self.spec = ModelSpec(model_name, quantization=four_bit(self._engine.hardware) if load_in_4bit else quantization)
 
     @property
     def name(self) -> str:

@@ -101,8 +101,9 @@ class ActiveModel:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        budget = self.candidate.budget
-        return (f"{self.candidate.dtype}: {self.candidate.dtype_reason}.", f"{budget.reason}.")
+        candidate = self.candidate
+        quantized = (candidate.quantization_note,) if candidate.quantization_note else ()
+        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *quantized, f"{candidate.budget.reason}.")
 
     @property
     def held_bytes(self) -> int:

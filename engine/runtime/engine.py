@@ -79,7 +79,7 @@ class Engine:
 
     def default_spec(self) -> ModelSpec:
         """The model named in the settings. Raises InvalidRequest."""
-        return ModelSpec(self.settings.model, quantization=Quantization.parse(self.settings.quantization))
+        return ModelSpec(self.settings.model, quantization=Quantization.parse(self.settings.quantization, lambda: self.hardware))
 
     def default_options(self) -> GenerationOptions:
         """Those recommended by the author of the loaded model, or the general defaults."""

@@ -167,7 +167,7 @@ def _across(sizes: Sequence[int], unit: int, language: str) -> tuple[list[float]
 
 def _legend(runs: Sequence[BenchmarkRun], language: str) -> str:
     return "".join(f'<span><i class="mc-point is-{kind}"></i>{html.escape(name)}</span>' for kind, name in (
-        ("none", text(language, "models.unquantized")), ("int8", "INT8"), ("nf4", "NF4"))
+        ("none", text(language, "models.unquantized")), ("int8", "INT8"), ("int4", "INT4"), ("nf4", "NF4"))
         if any(run.model.quantization.value == kind for run in runs))
 
 

@@ -70,6 +70,8 @@ def share_of_limit(speed: Speed, shape: ModelShape, weight_bytes: int, dtype: DT
                    hardware: Hardware) -> LimitShare:
     plan = speed.plan
     context = max(1, plan.depth_tokens) + plan.new_tokens // 2      # on average during generation
+    if quantization.kernel(hardware) == "pytorch" and not shape.head_weights:       # a copy of the table is the head, and one row is read
+        weight_bytes -= shape.vocab_size * shape.hidden_size * BYTES_PER_VALUE[dtype]
     return LimitShare(
         bytes_per_token(shape, weight_bytes, dtype, context) * speed.write.mean, copy_bandwidth(hardware),
         flops_per_token(shape) * speed.prompt.mean, matrix_rate(hardware, dtype), quantization)

@@ -45,7 +45,17 @@ def offered(repo: str, free_gib: float, quantization: Quantization = Quantizatio
 # --- too large ---
 
 def test_a_model_that_fits_in_4_bits_is_offered_in_4_bits() -> None:
-    assert offered(EIGHT, 10)["quantize"] == "nf4"
+    assert offered(EIGHT, 10)["quantize"] == "int4"
+
+
+def test_the_smaller_kind_of_4_bits_is_offered_where_the_faster_one_does_not_fit() -> None:
+    assert offered(EIGHT, 7)["quantize"] == "nf4"
+    assert offered(EIGHT, 7, Quantization.INT4)["quantize"] == "nf4"
+
+
+def test_a_gpu_is_offered_its_own_4_bits() -> None:
+    gpu = Hardware("cuda", "a GPU", 1, "bfloat16", "", 64 * GIB, True)
+    assert offered(EIGHT, 10, hardware=gpu)["quantize"] == "nf4"
 
 
 def test_4_bits_are_not_offered_where_they_do_not_fit() -> None:
@@ -122,4 +132,4 @@ def test_a_refused_load_offers_the_remedies_of_a_model_that_is_too_large() -> No
     fit = fit_of(EIGHT, 10)
     found = remedies(NotEnoughMemory(EIGHT, 16 * GIB, 10 * GIB, ""), EIGHT, Quantization.NONE, fit, is_public=False)
     assert found == too_large(EIGHT, Quantization.NONE, fit, is_public=False)
-    assert found[0] == Remedy("quantize", "nf4")
+    assert found[0] == Remedy("quantize", "int4")

@@ -9,7 +9,7 @@ from engine.models.memory import Verdict
 from engine.models.quantization import Quantization
 
 GIB = 2**30
-ALL = tuple(Quantization)
+ALL = (Quantization.INT8, Quantization.NF4)      # what bitsandbytes does on GPUs
 GUIDE = ("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "stabilityai/stablelm-2-1_6b", "microsoft/phi-2", "Salesforce/codegen-2B-mono",
          "codellama/CodeLlama-7b-Instruct-hf", "meta-llama/Llama-2-7b-chat-hf", "mistralai/Mistral-7B-Instruct-v0.2",
          "bigcode/starcoder")

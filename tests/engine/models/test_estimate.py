@@ -47,10 +47,10 @@ def test_an_estimate_writes_no_database(llama_folder: Path, empty: Settings) -> 
 
 
 def test_the_measured_peak_of_an_earlier_load_is_shown_and_corrects_the_estimate(llama_folder: Path, empty: Settings) -> None:
-    before = estimate_fit(str(llama_folder), settings=empty, hardware=CPU).choices[2]
+    before = estimate_fit(str(llama_folder), settings=empty, hardware=CPU).choices[-1]
     peak = MeasuredPeak(before.fit.loaded_bytes + 200_000_000, context_tokens=512, visitors=1)
     LoadHistory(Database(empty.data_dir)).add_peak(str(llama_folder), "nf4", CPU.name, peak)
-    none, _, after = estimate_fit(str(llama_folder), settings=empty, hardware=CPU).choices
+    none, *_, after = estimate_fit(str(llama_folder), settings=empty, hardware=CPU).choices
     assert none.measured_peak_bytes is None
     assert after.measured_peak_bytes == peak.peak_bytes
     assert after.fit.total_bytes - before.fit.total_bytes == 200_000_000
@@ -68,7 +68,7 @@ def test_the_latest_peak_of_a_model_is_remembered(empty: Settings) -> None:
 def test_what_is_not_possible_here_is_reported() -> None:
     elsewhere = replace(CPU, is_x86_64=False)
     model_fit = estimate_shape(LLAMA_7B, elsewhere, context_tokens=4096, visitors=1, free_bytes=64 * GIB, bandwidth=30e9)
-    assert [choice.is_supported for choice in model_fit.choices] == [True, False, False]
+    assert [choice.is_supported for choice in model_fit.choices] == [True, False, False, False]
 
 
 def test_twice_the_bandwidth_nearly_doubles_the_speed_of_a_large_model() -> None:

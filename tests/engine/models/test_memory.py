@@ -34,6 +34,16 @@ def test_weights_shrink_as_published() -> None:
     assert weight_bytes(LLAMA_7B, Quantization.NF4, CPU, "bfloat16") / full == pytest.approx(0.29, abs=0.02)
 
 
+def test_integers_are_counted_exactly_with_their_head_in_8_bits() -> None:
+    linear, table = LLAMA_7B.linear_weights, LLAMA_7B.table_weights
+    rest = LLAMA_7B.other_weights - LLAMA_7B.head_weights
+    untied = replace(LLAMA_7B, vocab_size=32_000)
+    assert weight_bytes(untied, Quantization.INT4, CPU, "bfloat16") == linear * 5 / 8 + 2 * rest + table + 2 * 32_000
+    tied = replace(untied, head_weights=0, other_weights=rest)
+    assert weight_bytes(tied, Quantization.INT4, CPU, "bfloat16") == linear * 5 / 8 + 2 * rest + table + 2 * 32_000
+    assert weight_bytes(tied, Quantization.INT8, CPU, "float32") == linear + 4 * rest + table + 2 * 32_000
+
+
 @pytest.mark.parametrize(("free", "verdict"), [(40, Verdict.FITS), (17, Verdict.TIGHT), (10, Verdict.TOO_LARGE)])
 def test_verdicts(free: int, verdict: Verdict) -> None:
     fit = fit_of(free_gib=free)
@@ -52,6 +62,15 @@ def test_weights_that_are_used_where_they_are_mapped_count_once() -> None:
     exact = replace(LLAMA_7B, stored_dtype="float32")
     assert fit_of(exact).page_bytes == 0
     assert fit_of(exact, Quantization.NF4).page_bytes == exact.stored_bytes
+
+
+def test_integers_keep_no_file_pages_and_need_little_more_than_their_weights() -> None:
+    for quantization in (Quantization.INT8, Quantization.INT4):
+        fit = fit_of(replace(LLAMA_7B, stored_dtype="bfloat16"), quantization)
+        assert fit.kept_page_bytes == 0
+        assert fit.loading_bytes - fit.weight_bytes < 300_000_000
+    converted = fit_of(replace(LLAMA_7B, stored_dtype="float32"), Quantization.INT4)
+    assert converted.weight_bytes + converted.loading_bytes > LLAMA_7B.parameters * 2      # all in 16 bits first
 
 
 def test_packing_the_largest_matrix_is_part_of_the_load_peak() -> None:

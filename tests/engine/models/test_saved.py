@@ -1,5 +1,6 @@
 """Quantized weights on disk: the same model, loaded faster; a stale or damaged copy is never used."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +25,7 @@ def source(tmp_path: Path) -> Path:
     return tiny_models.llama(tmp_path / "source")
 
 
-@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.NF4])
+@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.INT4, Quantization.NF4])
 def test_a_saved_model_replies_the_same(new_engine: Callable[..., Engine], own: Settings, source: Path, quantization: Quantization) -> None:
     spec = ModelSpec(str(source), quantization=quantization)
     first = new_engine(spec, own)
@@ -70,8 +71,20 @@ def test_a_damaged_copy_is_reported_and_removed(new_engine: Callable[..., Engine
 
 
 def test_an_unquantized_model_is_not_saved(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
-    with pytest.raises(InvalidRequest, match="int8 or nf4"):
+    with pytest.raises(InvalidRequest, match="int4 or nf4"):
         new_engine(source, own).save_quantized()
+
+
+def test_a_copy_that_another_kernel_wrote_is_not_used(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
+    """An 8-bit copy of a GPU, or of an older version, on a CPU."""
+    spec = ModelSpec(str(source), quantization=Quantization.INT8)
+    marker = new_engine(spec, own).save_quantized().folder / "mindcubes.json"
+    facts = json.loads(marker.read_text())
+    assert facts.pop("kernel") == "pytorch"
+    marker.write_text(json.dumps(facts))
+    again = new_engine(spec, own)
+    assert again._active_model is not None
+    assert not again._active_model.candidate.is_saved
 
 
 def test_saved_weights_are_listed_with_their_size(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:

@@ -19,6 +19,7 @@ from transformers import (
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
+    LlamaForCausalLM,
     LlamaForSequenceClassification,
     LlamaModel,
     MixtralConfig,
@@ -29,6 +30,7 @@ from transformers import (
 )
 
 from engine import ModelSpec, Quantization, Settings
+from engine.compat.bitsandbytes import packs_rows_on_cpu
 from engine.errors import LoadError, UnsupportedModel, UnsupportedQuantization
 from engine.hardware import Hardware, detect
 from engine.models.loader import examine, load
@@ -182,7 +184,25 @@ def test_configuration_fields_that_do_not_apply_here_change_nothing(folder: Path
     assert answers[0].tolist() == answers[1].tolist()
 
 
-@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.NF4])
+@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.INT4, Quantization.NF4])
 def test_layers_that_cannot_be_quantized_are_refused(mamba_folder: Path, quantization: Quantization) -> None:
     with pytest.raises(UnsupportedQuantization, match="mamba"):
         examined(mamba_folder, quantization)
+
+
+def narrow(folder: Path, width: int, inner: int) -> Path:
+    return saved(LlamaForCausalLM(LlamaConfig(**{**SIZES, "hidden_size": width, "intermediate_size": inner})), folder)
+
+
+def test_layers_that_the_kernel_cannot_compute_are_named_in_the_candidate(tmp_path: Path) -> None:
+    folder = narrow(tmp_path / "model", 64, 72)
+    note = examined(folder, Quantization.INT4).quantization_note       # type: ignore[attr-defined]
+    assert "3 of 7 linear layers are not quantized, for example model.layers.0.mlp.gate_proj with 64 columns and 72 rows" in note
+    assert examined(folder, Quantization.NF4 if not packs_rows_on_cpu() else Quantization.NONE).quantization_note == ""   # type: ignore[attr-defined]
+
+
+def test_a_model_of_which_no_layer_can_be_rounded_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedQuantization, match=r"INT4 .* columns in multiples of 32 and rows in multiples of 16"):
+        examined(narrow(tmp_path / "model", 40, 40), Quantization.INT4)
+    with pytest.raises(UnsupportedQuantization, match="columns in multiples of 16"):
+        examined(narrow(tmp_path / "other", 40, 40), Quantization.INT8)

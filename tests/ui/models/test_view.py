@@ -47,7 +47,7 @@ def saved(folder: Path, model: str) -> SavedModel:
 
 def every_page(folder: Path, language: str) -> dict[str, str]:
     """Everything that the tab can show, with hostile names wherever other people choose them."""
-    hostile = Recommendation(replace(catalog()[0], repo=BAD, name=BAD), Quantization.NF4, fit().choices[2].fit)
+    hostile = Recommendation(replace(catalog()[0], repo=BAD, name=BAD), Quantization.NF4, fit().choices[3].fit)
     remedies = [Remedy("quantize", "nf4"), Remedy("quantize", "none"), Remedy("context", "2048"), Remedy("sibling", BAD), Remedy("force"),
                 Remedy("token"), Remedy("revision", BAD), Remedy("retry"), Remedy("disk")]
     released = Released(6 * GIB, 5 * GIB, 0.8)
@@ -133,20 +133,20 @@ def test_a_verdict_is_a_word_a_size_and_a_colour(verdict: Verdict, kind: str, wo
 
 def test_each_quantization_has_its_row_and_the_chosen_one_is_marked() -> None:
     rows = view.model_html(FOUND, fit(), Quantization.NF4, False, "en").split("<tr")[2:]
-    assert [re.search(r'scope="row">([^<]+)', row)[1] for row in rows] == ["16-bit", "INT8", "NF4"]  # type: ignore[index]
-    assert [row.startswith(' class="is-chosen"') for row in rows] == [False, False, True]
-    assert [("is-good" in row, "GiB" in row, "tok/s" in row) for row in rows][2] == (True, True, True)
+    assert [re.search(r'scope="row">([^<]+)', row)[1] for row in rows] == ["16-bit", "INT8", "INT4", "NF4"]  # type: ignore[index]
+    assert [row.startswith(' class="is-chosen"') for row in rows] == [False, False, False, True]
+    assert [("is-good" in row, "GiB" in row, "tok/s" in row) for row in rows][3] == (True, True, True)
 
 
 def test_an_unsupported_quantization_is_marked_in_its_row() -> None:
     rows = view.model_html(FOUND, fit(hardware=ARM), Quantization.NONE, False, "en").split("<tr")[2:]
-    assert ["Not supported on this machine" in row for row in rows] == [False, True, True]
+    assert ["Not supported on this machine" in row for row in rows] == [False, True, True, True]
 
 
 def test_a_model_too_large_for_any_context_has_none() -> None:
     page = view.model_html(FOUND, fit(1), Quantization.NONE, False, "en")
-    assert page.count("Too large") == 3
-    assert page.count("<td>–</td>") == 3
+    assert page.count("Too large") == 4
+    assert page.count("<td>–</td>") == 4
 
 
 def test_a_model_of_unknown_shape_has_no_table() -> None:
