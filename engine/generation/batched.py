@@ -22,6 +22,7 @@ from .sampling import Drawn, draw
 from .scheduler import Scheduler
 from .sequence import Part, Sequence
 from .snapshots import Snapshots, States
+from .threads import ThreadChoice
 
 STEP_TOKENS = {"cpu": 512, "cuda": 2048, "mps": 512}        # prompt tokens of a step: bound its time, and so that of a cancellation
 CLOSE_S = 30.0          # longest wait for a step to end when closing
@@ -31,18 +32,23 @@ Forward = Callable[[list[Part]], torch.Tensor]
 
 
 class BatchedGenerator:
-    """Owns the paged cache and the generation thread. `forward`: logits after each part that is the last of its reply's tokens."""
+    """Owns the paged cache and the generation thread.
+
+    forward: logits after each part that is the last of its reply's tokens, and after each token of its guess. guesses: whether it
+    can read guesses.
+    """
 
     lane: Lane = "batched"
 
     def __init__(self, forward: Forward, cache: PagedCache, window_tokens: int, end_ids: frozenset[int], vocabulary: int, device: str,
-                 root_of: Callable[[Sequence], Hashable] = lambda sequence: "") -> None:
+                 root_of: Callable[[Sequence], Hashable] = lambda sequence: "", *, guesses: bool = False) -> None:
         self.window_tokens = window_tokens
         self._forward: Forward | None = forward
         self._cache: PagedCache | None = cache
         self._end_ids, self._vocabulary, self._device = end_ids, vocabulary, device
         snapshots = Snapshots(MAX_SNAPSHOTS) if cache.has_states else None
-        self._scheduler = Scheduler(cache.blocks, STEP_TOKENS[device], root_of, snapshots)
+        self._scheduler = Scheduler(cache.blocks, STEP_TOKENS[device], root_of, snapshots, guesses=guesses)
+        self._threads = ThreadChoice(torch.get_num_threads()) if device == "cpu" else None
         self._arrivals = itertools.count()
         self._changed = threading.Condition()
         self._arrived: list[Sequence] = []
@@ -141,17 +147,46 @@ class BatchedGenerator:
         parts = self._scheduler.next_step()
         states = [part.sequence.states for part in parts]
         for computed, logits in self._results(parts, states):
+            ready, row = [], 0
             for part in computed:
                 self._scheduler.computed(part)
-            ready = [part.sequence for part in computed if part.is_last]
-            for sequence, drawn in zip(ready, draw(logits, ready) if ready else [], strict=True):
-                self._deliver(sequence, drawn)
+                if part.is_last:
+                    ready.append((part, row))
+                    row += 1 + len(part.guess)
+            self._draw(ready, logits)
+
+    def _timed(self, forward: Forward, parts: list[Part]) -> torch.Tensor:
+        """Compute with the number of threads that steps of this size are fastest with."""
+        if self._threads is None:
+            return forward(parts)
+        torch.set_num_threads(self._threads.begin())
+        started = time.perf_counter()
+        logits = forward(parts)
+        self._threads.end(sum(part.end - part.first for part in parts), time.perf_counter() - started)
+        return logits
+
+    def _draw(self, ready: list[tuple[Part, int]], logits: torch.Tensor) -> None:
+        """Draw the next token of each part, whose logits begin at its row; go on while the tokens are those that were guessed."""
+        depth = 0
+        while ready:
+            drawn = draw(logits[[row + depth for _, row in ready]], [part.sequence for part, _ in ready])
+            confirmed = []
+            for (part, row), each in zip(ready, drawn, strict=True):
+                is_running = self._deliver(part.sequence, each)
+                if not is_running:
+                    continue
+                if depth < len(part.guess) and isinstance(each, Drawn) and each.token == part.guess[depth]:
+                    confirmed.append((part, row))
+                elif part.guess:
+                    self._scheduler.computed(part, depth)
+                    part.sequence.drafts.confirmed(len(part.guess), depth, len(part.sequence.ids))
+            ready, depth = confirmed, depth + 1
 
     def _results(self, parts: list[Part], states: list[States | None]) -> Iterator[tuple[list[Part], torch.Tensor]]:
         """Parts with their logits: all at once, or one by one if that fails, so that the reply at fault is the only one to end."""
         assert self._forward is not None
         try:
-            logits = self._forward(parts) if parts else None
+            logits = self._timed(self._forward, parts) if parts else None
         except Exception as error:
             if len(parts) == 1:
                 self._end(parts[0].sequence, self._typed(error))
@@ -163,14 +198,16 @@ class BatchedGenerator:
         if logits is not None:
             yield parts, logits
 
-    def _deliver(self, sequence: Sequence, drawn: Drawn | NotANumber) -> None:
+    def _deliver(self, sequence: Sequence, drawn: Drawn | NotANumber) -> bool:
+        """Pass the token on. False if it was the last."""
         if isinstance(drawn, NotANumber):
             self._end(sequence, drawn)
-            return
+            return False
         end = sequence.accept(drawn.token)
         sequence.results.put(NewTokens((drawn.token,), sequence.num_cached, () if drawn.score is None else (drawn.score,)))
         if end is not None:
             self._end(sequence, end)
+        return end is None
 
     def _end(self, sequence: Sequence, end: Ended | Exception) -> None:
         self._scheduler.remove(sequence)

@@ -31,8 +31,6 @@ COMMON = "all layers"       # the kind of a rotary table that does not depend on
 class Decoder:
     """Raises NotUnderstood for a model with parts that it does not know."""
 
-    name = "MindCubes"
-
     def __init__(self, model: PreTrainedModel, cache: PagedCache, window_tokens: int) -> None:
         base: Any = model.base_model
         config: Any = model.config.get_text_config()
@@ -62,15 +60,16 @@ class Decoder:
 
     @torch.inference_mode()
     def __call__(self, parts: list[Part]) -> torch.Tensor:
-        """The logits after the last token of each part that is the last of its reply's tokens: (such parts, vocabulary), float32."""
-        step = Step.of([(part.sequence.table, part.first, part.last) for part in parts], self._device)
+        """The logits after the newest token of each reply in the step, and after each token of its guess: (rows, vocabulary), float32."""
+        step = Step.of([(part.sequence.table, part.first, part.end) for part in parts], self._device)
         x = self._embed(torch.tensor([token for part in parts for token in part.ids], device=self._device))
         if self._embedding_multiplier is not None:
             x = x * self._embedding_multiplier
         tables = self._tables(parts)
         for layer in self._layers:
             x = layer(x, step, tables)
-        rows = [span.end - 1 for span, part in zip(step.spans, parts, strict=True) if part.is_last]
+        rows = [row for span, part in zip(step.spans, parts, strict=True) if part.is_last
+                for row in range(span.end - len(part.guess) - 1, span.end)]
         if not rows:
             return x.new_empty(0)
         if len(rows) < len(x):
@@ -79,7 +78,7 @@ class Decoder:
 
     def _tables(self, parts: list[Part]) -> dict[str, Rotary]:
         """The rows of the rotary tables for the tokens of this step."""
-        positions = torch.tensor([position for part in parts for position in range(part.first, part.last)], device=self._device)
+        positions = torch.tensor([position for part in parts for position in range(part.first, part.end)], device=self._device)
         short = [part for part in parts if part.sequence.table.root != "long"]
         if self._short is self._long or not short:
             return {kind: table.at(positions) for kind, table in self._long.items()}
@@ -87,7 +86,7 @@ class Decoder:
             return {kind: table.at(positions) for kind, table in self._short.items()}
         found = {}
         for kind, table in self._long.items():
-            rows = [(self._long if part.sequence.table.root == "long" else self._short)[kind].at(torch.arange(part.first, part.last))
+            rows = [(self._long if part.sequence.table.root == "long" else self._short)[kind].at(torch.arange(part.first, part.end))
                     for part in parts]
             found[kind] = Rotary(torch.cat([row.cos for row in rows]), torch.cat([row.sin for row in rows]), table.in_pairs)
         return found

@@ -82,7 +82,8 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
             reasons.append(str(error)[:200])
             continue
         if proof.is_equal:
-            generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, root_of)
+            generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, root_of,
+                                         guesses=kind == "own")
             return OpenLane(generator, _sentence(kind, proof, reasons), proof)
         reasons.append(f"its logits differ by {proof.difference:.2g} of their range")
     raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(reasons)})")

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 
 from .blocks import BLOCK_TOKENS, BlockPool
+from .drafts import MOST as MOST_GUESSED
+from .drafts import MOST_REPLIES
 from .sequence import Part, Sequence
 from .snapshots import Snapshots
 
@@ -18,11 +20,15 @@ BUSY_SLICE = 128        # prompt tokens of a step while other replies are being 
 
 
 class Scheduler:
-    """Used by the generation thread only. `root_of`: replies share cached prefixes, and go on from their own, while it is equal."""
+    """Used by the generation thread only. root_of: replies share cached prefixes, and go on from their own, while it is equal.
+
+    guesses: whether tokens that may follow are processed with the newest one.
+    """
 
     def __init__(self, blocks: BlockPool, step_tokens: int, root_of: Callable[[Sequence], Hashable],
-                 snapshots: Snapshots | None = None) -> None:
+                 snapshots: Snapshots | None = None, *, guesses: bool = False) -> None:
         self._blocks, self._step_tokens, self._root_of, self._snapshots = blocks, step_tokens, root_of, snapshots
+        self._guesses = guesses
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []       # in the order of arrival
 
@@ -50,11 +56,11 @@ class Scheduler:
             left = self._add_slice(parts, sequence, left)
         return parts
 
-    def computed(self, part: Part) -> None:
-        """The keys and values of the part are in the cache now."""
+    def computed(self, part: Part, confirmed: int = 0) -> None:
+        """The keys and values of the part, and of so many tokens of its guess, are in the cache now."""
         sequence = part.sequence
-        sequence.num_computed = part.last
-        self._blocks.register(sequence.table, sequence.ids, part.last)
+        sequence.num_computed = part.last + confirmed
+        self._blocks.register(sequence.table, sequence.ids, sequence.num_computed)
         if self._snapshots is not None:
             self._snapshots.note(sequence)
 
@@ -68,11 +74,17 @@ class Scheduler:
 
     def _decoding(self) -> list[Part]:
         parts: list[Part] = []
-        for sequence in [each for each in self.running if each.is_decoding]:
+        decoding = [each for each in self.running if each.is_decoding]
+        most = MOST_GUESSED if self._guesses and len(decoding) <= MOST_REPLIES else 0
+        for sequence in decoding:
             while sequence in self.running and not self._blocks.extend(sequence.table, len(sequence.ids)):
                 self._put_back(self.running[-1])
             if sequence in self.running:
-                parts.append(Part(sequence, sequence.num_computed, len(sequence.ids)))
+                left = sequence.options.max_new_tokens - sequence.num_new - 1
+                guess = sequence.drafts.guess(sequence.ids, min(most, left)) if most and left > 0 else []
+                if guess and not self._blocks.extend(sequence.table, len(sequence.ids) + len(guess)):
+                    guess = []
+                parts.append(Part(sequence, sequence.num_computed, len(sequence.ids), tuple(guess)))
         return parts
 
     def _add_slice(self, parts: list[Part], sequence: Sequence, left: int) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..messages import GenerationOptions
 from .base import Ended, NewTokens
 from .blocks import BlockTable
+from .drafts import Drafts
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,7 @@ class Sequence:
     num_cached: int = 0                     # of the prompt: found in the cache
     is_cancelled: bool = False
     states: list[State | None] | None = None        # of layers that keep a state instead of keys
+    drafts: Drafts = field(default_factory=Drafts)
     latest_snapshot: int = -1               # number of the prefix (snapshots.py)
     dice: random.Random = field(init=False)
     seen: torch.Tensor | None = None        # (vocabulary,): the tokens so far, if a penalty needs them
@@ -65,15 +67,20 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The tokens `first` to `last` - 1 of a reply, to be processed in one step."""
+    """The tokens `first` to `last` - 1 of a reply, to be processed in one step, and guesses of what follows them (drafts.py)."""
 
     sequence: Sequence
     first: int
     last: int
+    guess: tuple[int, ...] = ()
+
+    @property
+    def end(self) -> int:
+        return self.last + len(self.guess)
 
     @property
     def ids(self) -> list[int]:
-        return self.sequence.ids[self.first: self.last]
+        return [*self.sequence.ids[self.first: self.last], *self.guess]
 
     @property
     def is_last(self) -> bool:

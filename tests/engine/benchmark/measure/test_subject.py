@@ -16,7 +16,7 @@ NF4 = ModelSpec("me/tiny", quantization=Quantization.NF4)
 @pytest.mark.parametrize(("subject", "title"), [
     (Subject.of(NF4), "tiny, nf4"), (Subject.of(NF4, context_tokens=2048), "tiny, nf4, 2,048 tokens"),
     (Subject.of(NF4, tasks=QualityPlan(text="x", harness_tasks=("arc_easy",)).tasks), "tiny, nf4: text, arc_easy"),
-    (CostPlan("builtin", "x").subject, "Built-in guide x int8, nf4"),
+    (CostPlan("builtin", "x", (Quantization.INT8, Quantization.NF4)).subject, "Built-in guide x int8, nf4"),
     (SweepPlan(("builtin", "me/tiny"), (Quantization.NONE, Quantization.NF4), (0, 2048)).subject,
      "Built-in guide, tiny x none, nf4 x 0, 2,048 tokens, pp512 tg128"),
     (SweepPlan(("builtin",)).subject, "Built-in guide, none, pp512 tg128")])
