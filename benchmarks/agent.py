@@ -1,10 +1,10 @@
-"""The code agent on problems in HumanEval's format: pass@1 of its first program, and of its last after at most two repairs.
+"""Measures the code agent on problems in HumanEval's format: pass@1 of its first program, and of its last after up to two repairs.
 
     python -m benchmarks.agent problems.jsonl [--model builtin] [--quantization none] [--limit 20] [--out result.json]
     python -m benchmarks.agent problems.jsonl --check
 
-A line is {"task_id", "prompt", "entry_point", "test", "canonical_solution"}. The model repairs what its own runs show; the tests
-it never sees: they run afterwards, in a fresh sandbox. `--check` sends the canonical solutions through the same tests instead.
+A line is {"task_id", "prompt", "entry_point", "test", "canonical_solution"}. The model repairs errors that its own runs show. It never
+sees the tests, which run afterwards in a fresh sandbox. `--check` runs the same tests on the canonical solutions instead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPTIONS = AgentOptions(max_repairs=2, generation=GenerationOptions(max_new_token
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One problem. `seconds` of model and programs, without the hidden tests."""
+    """The result for one problem. `seconds`: time of the model and its programs, without the hidden tests."""
 
     name: str
     first: bool
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def read(path: Path) -> list[tuple[str, Problem, str]]:
-    """Name, problem and canonical solution of every line. Raises InvalidRequest."""
+    """Return the name, problem and canonical solution of every line. Raises InvalidRequest."""
     found = []
     for number, line in enumerate(filter(str.strip, path.read_text("utf-8").splitlines()), 1):
         values = json.loads(line)
@@ -74,7 +74,7 @@ def solve(provider: LocalModelProvider, name: str, problem: Problem) -> Outcome:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """Shares with the standard error of a share, sqrt(p (1 - p) / n)."""
+    """Return the results as text, each share with its standard error, sqrt(p (1 - p) / n)."""
     count = len(outcomes)
 
     def share(values: Sequence[bool]) -> str:
@@ -93,7 +93,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 
 
 def check(problems: Sequence[tuple[str, Problem, str]]) -> int:
-    """Send the canonical solutions through the sandbox; how many do not pass."""
+    """Test the canonical solutions in the sandbox, and return how many fail."""
     failed = [name for name, problem, solution in problems if not passes(problem, problem.prompt + solution)]
     print(f"{len(problems) - len(failed)} of {len(problems)} canonical solutions pass" + (f"; not {', '.join(failed)}" if failed else ""))
     return len(failed)
@@ -104,8 +104,8 @@ def main() -> int:
     parser.add_argument("problems", type=Path)
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--quantization", default="none", choices=[each.value for each in Quantization])
-    parser.add_argument("--limit", type=int, help="only the first ones")
-    parser.add_argument("--out", type=Path, help="every outcome, as JSON")
+    parser.add_argument("--limit", type=int, help="use only the first N problems", metavar="N")
+    parser.add_argument("--out", type=Path, help="write the result of every problem here, as JSON")
     parser.add_argument("--check", action="store_true", help="test the canonical solutions, without a model")
     options = parser.parse_args()
     problems = read(options.problems)[:options.limit]

@@ -1,11 +1,11 @@
-"""What the real page in Chromium adds to the engine: long answers, long chats, edits.
+"""Measures how much slower replies are on the real page, in Chromium, than from the engine alone: long ones, long chats, edits.
 
     python -m benchmarks.browser
 
-A copy of the built-in model that knows no end token writes answers of 1,000 and 4,000 tokens. Times are from pressing
-Enter to the footer of the finished answer; the engine's are from a process of its own, in turns with the page's, since a
-machine's speed changes: each ratio is of two answers written one after the other, and their median counts. CPU is that of
-all Chromium processes while the answer streams, in cores.
+A copy of the built-in model without an end token generates replies of 1,000 and 4,000 tokens. A time on the page is from pressing
+Enter until the footer of the finished reply appears. The engine alone runs in a separate process. Since a machine's speed changes,
+the page and the engine take turns: each ratio is of two replies generated one after the other, and the median ratio is reported.
+CPU use is that of all Chromium processes during a reply, in cores.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def chromium_seconds() -> float:
-    """CPU seconds that all Chromium processes have used."""
+    """Return the CPU seconds that all Chromium processes have used."""
     return sum(sum(process.cpu_times()[:2]) for process in psutil.process_iter(["name"]) if "chrom" in (process.info["name"] or ""))
 
 
@@ -45,7 +45,7 @@ def set_tokens(page: Page, tokens: int) -> None:
 
 
 def streamed(page: Page, start: Callable[[], None]) -> tuple[float, float, float]:
-    """Seconds to the first text and to the end of an answer, and cores that the browser used meanwhile."""
+    """Return the seconds to the first text and to the end of a reply, and the cores that the browser used meanwhile."""
     page.evaluate("""() => { window.seen = {}; const began = performance.now();
       const look = () => {
         const last = [...document.querySelectorAll('#mc-conversation .bot-row')].pop();
@@ -70,7 +70,7 @@ def send(page: Page, text: str) -> Callable[[], None]:
 
 
 def answered(page: Page, address: str, tokens: int) -> tuple[float, float]:
-    """Seconds to the end of an answer in a new chat, and cores that the browser used meanwhile."""
+    """Return the seconds to the end of a reply in a new chat, and the cores that the browser used meanwhile."""
     open_page(page, address)
     set_tokens(page, tokens)
     _, end, cores = streamed(page, send(page, QUESTION))
@@ -87,7 +87,7 @@ LONG = [("user" if i % 2 == 0 else "assistant", f"message number {i} " * 8) for 
 
 
 def long_chat(folder: Path, owner_key: str) -> str:
-    """A chat of 200 short messages, of that browser."""
+    """Store a chat of 200 short messages whose owner is that browser, and return its id."""
     import hashlib
 
     store = ChatStore(Database(folder))
@@ -107,8 +107,8 @@ def main() -> None:
                 pairs = [(through_engine(model, QUESTION, tokens, runs=1), answered(page, app.url, tokens)) for _ in range(rounds)]
                 alone, (end, cores) = sorted(pairs, key=lambda pair: pair[1][0] / pair[0])[rounds // 2]
                 every = ", ".join(f"{other / one:.2f}x" for one, (other, _) in pairs)
-                print(f"{tokens:,} tokens: engine {alone:.2f} s, page {end:.2f} s: {end / alone:.2f}x ({every}; mark 1.1), "
-                      f"{end - alone:.2f} s later (mark 0.5), browser {cores:.2f} cores (mark under 1)", flush=True)
+                print(f"{tokens:,} tokens: engine {alone:.2f} s, page {end:.2f} s: {end / alone:.2f}x ({every}; target 1.1), "
+                      f"{end - alone:.2f} s later (target 0.5), browser {cores:.2f} cores (target under 1)", flush=True)
             open_page(page, app.url)
             set_tokens(page, 200)
             first, end, _ = streamed(page, send(page, "hello"))
@@ -119,11 +119,11 @@ def main() -> None:
             page.wait_for_selector("[data-act=cancel-edit]")
             edited, _, _ = streamed(page, send(page, "hello there"))
             print(f"first text: new chat {first:.2f} s; regenerate {again:.2f} s: {again / first:.2f}x; edit {edited:.2f} s: "
-                  f"{edited / first:.2f}x (mark 1.5)")
+                  f"{edited / first:.2f}x (target 1.5)")
             key = page.evaluate("localStorage.getItem('mindcubes_key')")
             open_page(page, f"{app.url}?chat={long_chat(Path(folder) / 'data', key)}")
             set_tokens(page, 200)
-            streamed(page, send(page, "hello"))         # reads what was said before, which the engine then knows
+            streamed(page, send(page, "hello"))         # processes the earlier messages, which are then in the KV cache
             _, long_end, _ = streamed(page, page.get_by_role("button", name="Regenerate").last.click)
             alone, long_alone = (through_engine(model, "hello", 200, before=before) for before in ((), LONG))
             print(f"200 tokens in a chat of 2 messages {end:.2f} s, in one of 200 messages {long_end:.2f} s: {long_end / end:.2f}x; "

@@ -1,10 +1,10 @@
-"""The memory estimate beside what loading and answering really took, for models made on the spot.
+"""Compares the memory estimate with the memory that loading and replies really take, for models with random weights.
 
     python -m benchmarks.fit [--device cuda] [--only NAME] [--out docs/benchmarks/fit.json]
 
-Every row is a fresh process and goes through the engine as the page does: load, then visitors who each fill their window at
-once. Measured: resident memory of the process (on a GPU: memory of the device) at its highest, above what it was before the
-load. File pages of the model count as long as they are resident, as in any measurement of a process.
+Every row is measured in a new process, which uses the engine as the page does: it loads the model, and then several visitors fill
+their context windows at the same time. The measured value is the highest resident memory of the process (on a GPU: memory of the
+device) minus that before the load. Mapped pages of the model's files count while they are resident, as they do for any process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MB = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A model of random weights. `shard`: largest file, in the words of save_pretrained."""
+    """A model to make, with random weights. `shard`: the largest size of a file, as save_pretrained takes it."""
 
     name: str
     family: str
@@ -62,7 +62,7 @@ MODELS = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Bytes; `anonymous`: without mapped file pages, where the system tells them apart."""
+    """The results of one measurement, in bytes. `anonymous`: the memory without mapped files, on systems that report it."""
 
     model: str
     quantization: str
@@ -104,7 +104,7 @@ def make(made: Made, folder: Path, tokenizer: Any) -> None:
 
 
 def _noise(count: int, dtype: Any) -> Any:
-    """Normal with the usual deviation; one million values repeated, because drawing all takes longer than everything else."""
+    """Return normally distributed weights. One million values are repeated, since drawing all of them would take most of the time."""
     import torch
 
     block = torch.randn(min(count, 1_000_003)) * 0.02
@@ -112,7 +112,7 @@ def _noise(count: int, dtype: Any) -> Any:
 
 
 def measure(folder: str, quantization: str, context: int, device: str) -> dict[str, Any]:
-    """One row; runs in a process of its own."""
+    """Measure one row. Runs in a separate process."""
     from engine import Engine, ModelSpec, Quantization, Settings, estimate_fit
     from engine.models.fit.__main__ import as_json
     from engine.models.memory_peak import PeakWatch
@@ -152,13 +152,13 @@ def _ask(engine: Any, text: str) -> Any:
 
 
 def _text(engine: Any, seed: int, tokens: int) -> str:
-    """Words that no other seed shares, as many as fit in `tokens`."""
+    """Return about `tokens` tokens of words that no other seed has."""
     words = [f"ka{seed}ro{i * 7 % 13}mi" for i in range(tokens)]
     return " ".join(words[: int(len(words) * tokens / engine.count_tokens(" ".join(words)) * 0.98)])
 
 
 def _rate(engine: Any, context: int) -> float:
-    """Tokens per second of one more reply in a full window that is in the cache already."""
+    """Return the tokens per second of another reply to a prompt that fills the window and is in the KV cache already."""
     finished = _ask(engine, _text(engine, 0, context - NEW_TOKENS - 40))
     return float(finished.usage.tokens_per_second)
 

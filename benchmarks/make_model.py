@@ -1,9 +1,9 @@
-"""Writes a random-weights model with a real tokenizer, to measure speed without downloading anything.
+"""Writes a model with random weights and a real tokenizer, to measure speed without a download.
 
     python -m benchmarks.make_model bench-models/110m            # Qwen3-like, 110 M parameters, bf16
     python -m benchmarks.make_model bench-models/1b --size 1b    # for a GPU
 
-Random weights say nothing sensible but cost exactly what trained ones cost. The model never ends a reply by itself.
+The replies make no sense, but take exactly as long as those of a trained model. The model never ends a reply by itself.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def make(folder: Path, size: str = "110m", seed: int = 0) -> int:
         model = Qwen3ForCausalLM(config)
     finally:
         torch.set_default_dtype(torch.float32)
-    # Token 1 ends a turn. Its (tied) row is the same as token 0's, which greedy decoding prefers.
+    # Token 1 ends a reply. It never does: its (tied) row equals that of token 0, and of two equal logits greedy decoding takes the first.
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=1, pad_token_id=0)
     with torch.no_grad():
         model.model.embed_tokens.weight[:2] = 0
@@ -49,7 +49,7 @@ def make(folder: Path, size: str = "110m", seed: int = 0) -> int:
 
 
 def make_tokenizer(size: int) -> Any:
-    """Byte-level BPE learned from invented words, with a ChatML template."""
+    """Train a byte-level BPE tokenizer on invented words. Its chat template is ChatML."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

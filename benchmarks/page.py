@@ -1,8 +1,8 @@
-"""What the page adds to the engine: start, first token, and a 1,000-token answer through gradio_client.
+"""Measures the start of the app, its first token, and a reply of 1,000 tokens through gradio_client and from the engine alone.
 
     python -m benchmarks.page
 
-The built-in model ends its replies by itself, so a copy of it that knows no end token writes the long answer.
+The built-in model ends its replies by itself, so a copy of it without an end token generates the long reply.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOKENS = 1000
 
 
 def endless_copy(folder: Path, window_tokens: int = 0) -> Path:
-    """The built-in model without a token that ends a reply, and if asked with a longer window than it was trained for."""
+    """Copy the built-in model without its end token. `window_tokens`: a longer context window than it was trained for."""
     shutil.copytree(BUILTIN, folder)
     if window_tokens:
         path = folder / "config.json"
@@ -38,7 +38,7 @@ def endless_copy(folder: Path, window_tokens: int = 0) -> Path:
         for key in keys:
             content[key] = None
         path.write_text(json.dumps(content), "utf-8")
-    template = folder / "chat_template.jinja"       # a token that it writes after an answer would end a reply
+    template = folder / "chat_template.jinja"       # replies would end with the token that the template writes after them
     end = "('\\n' if message['role'] == 'assistant' else '<|end|>')"
     template.write_text(template.read_text("utf-8").replace("'<|end|>'", end), "utf-8")
     return folder
@@ -59,7 +59,7 @@ class App:
         self.process = subprocess.Popen([sys.executable, "app.py"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def wait(self) -> float:
-        """Seconds from process start to HTTP 200."""
+        """Return the seconds from the start of the process to HTTP 200."""
         while True:
             try:
                 if httpx.get(self.url, timeout=2).status_code == 200:
@@ -78,7 +78,7 @@ class App:
 
 
 def first_token(app: App) -> float:
-    """Seconds from the first message of a fresh process to its first text, model load included."""
+    """Return the seconds from the first message to a new process until the first text, loading the model included."""
     from gradio_client import Client
 
     client = Client(app.url, verbose=False)
@@ -86,7 +86,7 @@ def first_token(app: App) -> float:
     while True:
         try:
             for text in client.submit("hello", api_name="/chat"):
-                if text:        # the endpoint begins with an empty text
+                if text:        # the endpoint sends an empty text first
                     return time.perf_counter() - started
         except Exception as error:
             if time.perf_counter() - started > 60 or "load" not in str(error).lower():
@@ -106,7 +106,7 @@ def through_page(app: App, question: str) -> float:
 
 
 def through_engine(model: Path, question: str, tokens: int = TOKENS, runs: int = 3, before: Sequence[tuple[str, str]] = ()) -> float:
-    """The same reply from the engine alone, in a process of its own: the fastest of `runs` after a short one.
+    """Return the seconds of the same reply from the engine alone, in a separate process: the fastest of `runs`, after a short one.
 
     `before`: (role, text) of the messages before the question.
     """
@@ -134,8 +134,8 @@ def main() -> None:
     options = parser.parse_args()
     app = App("builtin")
     try:
-        print(f"process start to HTTP 200: {app.wait():.2f} s (mark 5)")
-        print(f"first message to first text in a fresh process: {first_token(app):.2f} s (mark 3)")
+        print(f"process start to HTTP 200: {app.wait():.2f} s (target 5)")
+        print(f"first message to first text in a fresh process: {first_token(app):.2f} s (target 3)")
     finally:
         app.close()
     if options.only_start:
@@ -151,8 +151,8 @@ def main() -> None:
             page = min(through_page(app, question) for _ in range(3))
         finally:
             app.close()
-    print(f"{TOKENS} tokens: engine {engine:.2f} s, page {page:.2f} s: {page / engine:.2f}x (mark 1.1), "
-          f"{page - engine:.2f} s later (mark 0.5)")
+    print(f"{TOKENS} tokens: engine {engine:.2f} s, page {page:.2f} s: {page / engine:.2f}x (target 1.1), "
+          f"{page - engine:.2f} s later (target 0.5)")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How fast a session of each sandbox tier opens, and what a step costs: python -m benchmarks.sandbox
+"""Measures how fast a session of each sandbox tier opens, and how long a step takes: python -m benchmarks.sandbox
 
-Cold start: opening a session until its first empty program has run. Warm step: an empty program after that. Memory: what its
-processes hold (proportional set size), after the first program and after `import numpy` where the tier has it.
+Cold start: from opening a session until its first, empty program has run. Warm step: an empty program after that. Memory:
+proportional set size of the session's processes, after the empty programs and after `import numpy`, if the tier has it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def timed(act: Callable[[], object]) -> float:
 
 
 def held_bytes() -> int:
-    """Proportional set size of all children of this process."""
+    """Return the proportional set size of all child processes."""
     total = 0
     for child in psutil.Process(os.getpid()).children(recursive=True):
         try:

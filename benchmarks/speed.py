@@ -1,11 +1,12 @@
-"""Speed of the engine beside `transformers serve`, on the same weights and machine, in one run.
+"""Compares the speed of the engine with that of `transformers serve`, with the same weights on the same machine, in one run.
 
     python -m benchmarks.make_model bench-models/110m
     python -m benchmarks.speed [--model bench-models/110m] [--out docs/benchmarks/speed.json]
 
-Each contender runs alone in its own process: ours as the engine is used by the page (in process), the peer over its
-own HTTP API with streaming. Greedy, fixed lengths, the model never ends a reply. Prompts are unique where a cache must
-not help, and shared where a chat grows. Terms: TTFT is request to first streamed text.
+Each of the two runs alone in a separate process. Our engine is called directly, as by the page; the peer is called through its HTTP
+API with streaming. Decoding is greedy and the model never ends a reply, so all replies have a fixed length. Prompts are unique, so
+that no cache helps, except in the growing chat, whose turns share the earlier messages. TTFT (time to first token) is the time from
+the request to the first streamed text.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Any
 import httpx
 
 Chat = list[dict[str, str]]
-# One streamed reply: yields pieces of text; the length is fixed by the second argument.
+# Streams one reply as pieces of text. The second argument is its length in tokens.
 Stream = Callable[[Chat, int], Iterator[str]]
 NEW_TOKENS, USERS, TURNS, TURN_TOKENS = 96, 8, 6, 64
 REPEATS = 2
@@ -38,7 +39,7 @@ REPEATS = 2
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """tok/s, seconds."""
+    """Results of one engine: rates in tokens per second, times in seconds."""
 
     name: str
     one_user: float
@@ -48,12 +49,12 @@ class Measured:
 
 
 def words(seed: int, count: int) -> str:
-    """Invented words that no other seed shares."""
+    """Return invented words that no other seed has."""
     return " ".join(f"ka{seed}ro{i * 7 % 13}mi" for i in range(count))
 
 
 def timed(stream: Stream, chat: Chat, tokens: int) -> tuple[float, float, str]:
-    """TTFT, whole time, text."""
+    """Return the TTFT, the time of the whole reply, and its text."""
     started, first, pieces = time.perf_counter(), 0.0, []
     for piece in stream(chat, tokens):
         first = first or time.perf_counter() - started
@@ -62,7 +63,7 @@ def timed(stream: Stream, chat: Chat, tokens: int) -> tuple[float, float, str]:
 
 
 def one_user(stream: Stream) -> float:
-    """Tokens a second after the first, mean of the repetitions (llama-bench's tg128)."""
+    """Return the tokens per second after the first token, as the mean of several replies (tg of llama-bench)."""
     rates = []
     for i in range(REPEATS):
         first, whole, _ = timed(stream, [{"role": "user", "content": words(100 + i, 20)}], NEW_TOKENS)
@@ -71,7 +72,7 @@ def one_user(stream: Stream) -> float:
 
 
 def eight_users(stream: Stream) -> tuple[float, float]:
-    """Tokens a second of all together over the whole time, and the slowest first token."""
+    """Return the tokens per second of all users together over the whole time, and the highest TTFT."""
     results: list[tuple[float, float, str]] = []
     threads = [threading.Thread(target=lambda i=i: results.append(
         timed(stream, [{"role": "user", "content": words(200 + i, 20)}], NEW_TOKENS))) for i in range(USERS)]
@@ -84,7 +85,7 @@ def eight_users(stream: Stream) -> tuple[float, float]:
 
 
 def growing_chat(stream: Stream) -> list[float]:
-    """TTFT of each turn of one chat."""
+    """Return the TTFT of each turn of one chat."""
     chat: Chat = []
     ttft = []
     for turn in range(TURNS):
@@ -103,7 +104,7 @@ def measure(name: str, stream: Stream) -> Measured:
 
 
 def ours(model: str, quantization: str, name: str, results: Any) -> None:
-    """Runs in its own process."""
+    """Measure our engine, and put the result into `results`. Runs in a separate process."""
     from engine import Engine, Finished, GenerationOptions, Message, ModelSpec, Quantization, Settings, TextDelta
 
     engine = Engine(Settings(context_tokens=2048))
@@ -124,7 +125,7 @@ def ours(model: str, quantization: str, name: str, results: Any) -> None:
 
 @contextmanager
 def serving(model: str, *flags: str) -> Iterator[str]:
-    """`transformers serve` with this model, until the block ends."""
+    """Run `transformers serve` with this model until the block ends, and yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -186,11 +187,11 @@ def show(rows: list[Measured], title: str) -> None:
         turns = " ".join(f"{value:.2f}" for value in row.turn_ttft)
         print(f"| {row.name} | {row.one_user:.1f} | {row.eight_users:.1f} | {row.eight_slowest_ttft:.2f} | {turns} |")
     mine, default, batching = rows
-    print(f"one user: {mine.one_user / max(default.one_user, batching.one_user):.2f}x the better peer (mark 1.0)")
-    print(f"eight users: {mine.eight_users / default.eight_users:.2f}x the default peer (mark 4), "
-          f"{mine.eight_users / batching.eight_users:.2f}x the batching peer (mark 1.7)")
-    print(f"first token, turn 6 over turn 2: {mine.turn_ttft[5] / mine.turn_ttft[1]:.2f}x (mark 1.5 at most); "
-          f"turn 6, default peer over ours: {default.turn_ttft[5] / mine.turn_ttft[5]:.1f}x (mark 5)")
+    print(f"one user: {mine.one_user / max(default.one_user, batching.one_user):.2f}x the better peer (target 1.0)")
+    print(f"eight users: {mine.eight_users / default.eight_users:.2f}x the default peer (target 4), "
+          f"{mine.eight_users / batching.eight_users:.2f}x the batching peer (target 1.7)")
+    print(f"first token, turn 6 over turn 2: {mine.turn_ttft[5] / mine.turn_ttft[1]:.2f}x (target 1.5 at most); "
+          f"turn 6, default peer over ours: {default.turn_ttft[5] / mine.turn_ttft[5]:.1f}x (target 5)")
 
 
 def main() -> None:

@@ -1,17 +1,18 @@
-"""Swapping models while people chat, and loading a 4-bit model from its saved form.
+"""Tests swapping models during chats, and measures loading a 4-bit model from its saved copy.
 
     python -m benchmarks.swap soak [--swaps 30]                     # 4 visitors; about four minutes
     python -m benchmarks.swap saved [--model bench-models/110m]     # made by benchmarks.make_model
 
-soak: one engine goes round three models in none, INT8, INT4 and NF4 while every visitor sends the next message as soon as the last
-answer has ended. Running answers have DRAIN_S seconds; one visitor asks for longer ones, one uses the single lane. Exit status 1
-if an answer hung, a message was lost, a swap failed, an old model is still alive, or resident memory grew. That is read after
-every third swap, when the built-in model is in place: what grew is then not the size of another model. The linear algebra of
-torch keeps code for up to 1,024 shapes (oneDNN's primitives, and once more ideep's); how much of the growth that is shows
+soak: one engine loads three models in turn, unquantized and in INT8, INT4 and NF4, while each visitor sends a message as soon as the last
+reply has ended. At a swap, replies in progress have DRAIN_S seconds to end; one visitor asks for replies that take longer, and one
+has a penalty and a seed. The exit status is 1 if a reply hung, a message was lost, a swap failed, an old model is still in memory, or
+resident memory grew. Memory is compared when the built-in model is loaded, which is after every third swap, so that the sizes of the
+models do not matter. torch caches compiled code for up to 1,024 shapes (in oneDNN, and again in ideep), which also grows. To see how
+much that is, limit the caches:
 
     ONEDNN_PRIMITIVE_CACHE_CAPACITY=64 LRU_CACHE_CAPACITY=64 MALLOC_ARENA_MAX=2 python -m benchmarks.swap soak
 
-saved: every load is a fresh process that has loaded and unloaded a small model before, so that imports count for neither.
+saved: every load is in a new process that has loaded and unloaded a small model before, so that the time of imports is not counted.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ STAY_S, DRAIN_S, HANG_S = 3.0, 2.0, 60.0
 CHAT_TURNS, WINDOW = 6, 1024
 SETTLED, GROWTH_BYTES = 6, 50e6     # memory is compared with that after swap 6: every quantization has run by then
 REPEATS = 3
-VISITORS = (        # what each asks for; only the last needs the single lane
+VISITORS = (        # the options of each
     GenerationOptions(max_new_tokens=24, temperature=0.0),
     GenerationOptions(max_new_tokens=64, temperature=0.8),
     GenerationOptions(max_new_tokens=900, temperature=1.0),
@@ -53,7 +54,7 @@ VISITORS = (        # what each asks for; only the last needs the single lane
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One message that was accepted, and the answer as its visitor saw it last. Seconds since it was sent; None: no text came."""
+    """An accepted message, and its reply as the visitor saw it last. `first_s`: seconds to the first text; None if none came."""
 
     owner: str
     chat_id: str
@@ -66,7 +67,7 @@ class Sent:
 
 @dataclass(slots=True)
 class Visitor:
-    """A person who writes message after message until told to stop. `has_ended`: it was told, and neither waits nor broke."""
+    """A simulated visitor who sends messages until `end` is set. `has_ended`: it has ended, so it neither hangs nor has failed."""
 
     owner: str
     options: GenerationOptions
@@ -82,7 +83,7 @@ class Visitor:
             is_loading = engine.status().state == "loading"
             try:
                 chat_id = conversations.send(self.owner, chat_id, None, Question(text), [Ask(self.options)]).id
-            except EngineError as error:        # nothing was accepted, and the person knows it: no loss
+            except EngineError as error:        # the message was refused, and the visitor knows it, so it is not lost
                 self.refused[f"{type(error).__name__}: {error}"] += 1
                 continue
             self.sent.append(self._follow(conversations, chat_id, text, is_loading))
@@ -90,9 +91,9 @@ class Visitor:
 
     def _follow(self, conversations: Conversations, chat_id: str, text: str, is_loading: bool) -> Sent:
         started, first = time.monotonic(), None
-        answer = conversations.get(self.owner, chat_id).path[-1]      # an answer that has ended already has no looks
-        for (look,) in conversations.follow(self.owner, chat_id):
-            answer, seconds = look.message, time.monotonic() - started
+        answer = conversations.get(self.owner, chat_id).path[-1]      # following a reply that has ended already yields nothing
+        for (progress,) in conversations.follow(self.owner, chat_id):
+            answer, seconds = progress.message, time.monotonic() - started
             first = seconds if first is None and answer.text else first
             if seconds > HANG_S:
                 conversations.stop(self.owner, chat_id)
@@ -102,7 +103,7 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Swapped:
-    """`drained_s`: of `seconds`, until the old model was gone. `memory` is resident, read when the new one was ready."""
+    """`drained_s`: the part of `seconds` until the old model was unloaded. `memory`: resident memory when the new one was ready."""
 
     name: str
     seconds: float
@@ -113,7 +114,7 @@ class Swapped:
 
 
 def make_small(folder: Path) -> list[str]:
-    """Two models of other families than the built-in one, 9 and 11 million random weights; they never end an answer."""
+    """Make two models of other families than the built-in one, with 9 and 11 million random weights. They never end a reply."""
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig, GPT2Config, LlamaConfig
 
@@ -146,14 +147,14 @@ def swaps(engine: Engine, specs: list[ModelSpec], visitors: list[Visitor], count
 
 
 def is_lost(sent: Sent, conversations: Conversations) -> bool:
-    """Whether the question, or the answer as it was last seen, is missing in the stored chat."""
+    """Whether the message, or its reply as the visitor saw it last, is missing in the stored chat."""
     path = conversations.get(sent.owner, sent.chat_id).path
     answers = [after for message, after in pairwise(path) if message.role == "user" and message.text == sent.text]
     return not sent.is_hung and [(answer.text, answer.state) for answer in answers] != [(sent.answer.text, sent.answer.state)]
 
 
 def num_alive() -> int:
-    """Models that something still holds."""
+    """Return how many models are still in memory."""
     from transformers import GenerationMixin
 
     gc.collect()
@@ -161,7 +162,7 @@ def num_alive() -> int:
 
 
 def soak(count: int) -> bool:
-    """True if nothing went wrong."""
+    """Run the test, and return whether nothing went wrong."""
     with tempfile.TemporaryDirectory(prefix="swap-") as folder:
         made = make_small(Path(folder))
         models, quantizations = (BUILTIN, *made), tuple(Quantization)
@@ -197,13 +198,13 @@ def judge(done: list[Swapped], visitors: list[Visitor], conversations: Conversat
     lost = sum(is_lost(each, conversations) for each in sent)
     failed, growth = sum(bool(swap.problem) for swap in done), done[-1].memory - done[min(SETTLED, len(done)) - 1].memory
     states = Counter(each.answer.state for each in sent)
-    wordless = sum(each.answer.state == "stopped" and not each.answer.text for each in sent)
+    without_text = sum(each.answer.state == "stopped" and not each.answer.text for each in sent)
     loading = [each for each in sent if each.is_during_load]
     waits = sorted(each.first_s for each in loading if each.first_s is not None)
     seconds = [swap.seconds for swap in done]
     print(f"\n{len(done)} swaps: median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s; {failed} failed")
-    print(f"{len(sent)} messages: {states['done']} answers done, {states['stopped']} stopped by a swap ({wordless} before a word), "
-          f"{states['failed']} failed, {hung} hung, {lost} lost")
+    print(f"{len(sent)} messages: {states['done']} answers done, {states['stopped']} stopped by a swap "
+          f"({without_text} before their first text), {states['failed']} failed, {hung} hung, {lost} lost")
     for text, count in Counter(each.answer.error for each in sent if each.answer.state == "failed").items():
         print(f"  failed {count}x: {text}")
     print(f"{len(loading)} of them sent during a load: {len(waits)} got text, median after {statistics.median(waits or [0]):.1f} s, "
@@ -218,7 +219,7 @@ def judge(done: list[Swapped], visitors: list[Visitor], conversations: Conversat
 
 
 def measure_load(model: str, data_dir: str) -> dict[str, Any]:
-    """One NF4 load; runs in a process of its own. Saves the model if there was no saved one."""
+    """Measure one load in NF4. Runs in a separate process. Saves a copy of the model if there is none yet."""
     from engine.models.memory_peak import PeakWatch
     from engine.models.saved import find_saved
 

@@ -19,6 +19,7 @@ EngineError
 │   └── NotEnoughMemory     refused before the current model was unloaded
 ├── GenerationFailed        a reply failed; the next one works
 │   ├── OutOfMemory
+│   ├── NotANumber          the model computed NaN or infinity
 │   └── ChatTemplateFailed
 ├── DiskFull
 ├── StorageError
@@ -166,6 +167,12 @@ class OutOfMemory(GenerationFailed):
     def __init__(self, device: str) -> None:
         super().__init__(f"{device} ran out of memory.",
                          "Start a new chat, ask for fewer tokens, or load a smaller model or a stronger quantization.")
+
+
+class NotANumber(GenerationFailed):
+    def __init__(self) -> None:
+        super().__init__("the model computed a value that is not a number.",
+                         "Its weights may be damaged, or too large for its data type: load it without quantization, or use another model.")
 
 
 class ChatTemplateFailed(GenerationFailed):

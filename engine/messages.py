@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,6 +14,8 @@ Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "stopped"]     # the model ended it, no tokens were left, it was stopped
 MAX_MESSAGE_CHARS = 2_000_000
 MAX_STOP_STRINGS = 8
+MAX_BIASES = 1024
+MAX_TOP_LOGPROBS = 20
 MIN_TEMPERATURE = 1e-3      # below it, logits / temperature overflow float16, and the likeliest token wins anyway
 
 
@@ -36,9 +38,11 @@ class Message:
 class GenerationOptions:
     """How a reply is sampled.
 
-    temperature 0 is greedy; top_k 0, top_p 1, min_p 0 and repetition_penalty 1 are off. A seed makes a sampled reply
-    reproducible. max_new_tokens is an upper bound; the context window may leave room for fewer. With ignores_end, tokens that end
-    a reply are ordinary tokens, so that the reply has exactly max_new_tokens: for measurements.
+    temperature 0 is greedy; top_k 0, top_p 1, min_p 0, repetition_penalty 1, presence_penalty 0 and frequency_penalty 0 are off.
+    logit_bias: what is added to the logits of single tokens, by their ids. A seed makes a sampled reply reproducible.
+    top_logprobs: report the log probability of each token, and of this many likeliest ones. max_new_tokens is an upper bound; the
+    context window may leave room for fewer. With ignores_end, tokens that end a reply are ordinary tokens, so that the reply has
+    exactly max_new_tokens: for measurements.
     """
 
     max_new_tokens: int = 512
@@ -47,6 +51,10 @@ class GenerationOptions:
     top_k: int = 0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] | Sequence[tuple[int, float]] = ()
+    top_logprobs: int | None = None
     stop: Sequence[str] = ()
     seed: int | None = None
     ignores_end: bool = False
@@ -61,6 +69,11 @@ class GenerationOptions:
         _require("top_k", self.top_k, 0, 1_000_000, whole=True)
         _require("min_p", self.min_p, 0, 1)
         _require("repetition_penalty", self.repetition_penalty, 0.1, 5)
+        _require("presence_penalty", self.presence_penalty, -2, 2)
+        _require("frequency_penalty", self.frequency_penalty, -2, 2)
+        if self.top_logprobs is not None:
+            _require("top_logprobs", self.top_logprobs, 0, MAX_TOP_LOGPROBS, whole=True)
+        object.__setattr__(self, "logit_bias", _biases(self.logit_bias))
         if self.seed is not None:
             _require("seed", self.seed, 0, 2**63 - 1, whole=True)
         if len(self.stop) > MAX_STOP_STRINGS or not all(isinstance(text, str) and text for text in self.stop):
@@ -69,6 +82,17 @@ class GenerationOptions:
     @property
     def is_greedy(self) -> bool:
         return self.temperature < MIN_TEMPERATURE or self.top_k == 1 or self.top_p == 0
+
+
+def _biases(given: object) -> tuple[tuple[int, float], ...]:
+    pairs = list(given.items()) if isinstance(given, Mapping) else given
+    if not isinstance(pairs, (list, tuple)) or len(pairs) > MAX_BIASES or not all(
+            isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+        raise InvalidRequest("logit_bias", given, f"a mapping of at most {MAX_BIASES} token ids to numbers")
+    for token, bias in pairs:
+        _require("logit_bias (a token id)", token, 0, 2**31 - 1, whole=True)
+        _require("logit_bias", bias, -100, 100)
+    return tuple((token, bias) for token, bias in pairs)
 
 
 def _require(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:

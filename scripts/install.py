@@ -1,6 +1,6 @@
 """Runs pip install and shows its progress: package, size, elapsed time. The arguments are those of pip install.
 
-In a terminal a single line is updated; elsewhere only packages of LARGE_MB or more get a line. pip's output is shown if it fails.
+In a terminal a single line is updated; elsewhere only packages of LARGE_MB or more get a line. If pip fails, its output is shown.
 Uses the standard library only, since it runs before anything is installed.
 """
 

@@ -1,4 +1,4 @@
-"""Takes the pictures of the README from a running page: python -m scripts.take_pictures http://127.0.0.1:7860 docs/pictures"""
+"""Takes the screenshots of the README from a running app: python -m scripts.take_pictures http://127.0.0.1:7860 docs/pictures"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ask(page: Page, question: str, count: int) -> None:
 
 
 def solve(page: Page) -> None:
-    """A program of the model, then one by a person that draws a plot."""
+    """Run a program that the model writes, and then an edited one that draws a plot."""
     page.locator("[data-tab-id=agent]").first.click()
     page.locator("#mc-approve input").uncheck()
     page.locator("#mc-agent-welcome [data-value=primes]").click()

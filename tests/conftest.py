@@ -9,7 +9,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-os.environ.update(HF_HUB_OFFLINE="1", GRADIO_ANALYTICS_ENABLED="False", TOKENIZERS_PARALLELISM="false")
+# One thread for each process: several test workers share the cores, and threads that wait for each other there take many times longer.
+os.environ.update(HF_HUB_OFFLINE="1", GRADIO_ANALYTICS_ENABLED="False", TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1")
 
 import pytest
 
@@ -43,7 +44,7 @@ def mamba_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def quick_collections() -> None:
     """Keep the libraries out of garbage collection: scanning them took a second each time an engine was closed."""
-    for name in ("torch", "transformers.generation.continuous_batching", "bitsandbytes", "gradio"):
+    for name in ("torch", "transformers", "bitsandbytes", "gradio"):
         with suppress(ImportError):     # not on every machine
             import_module(name)
     gc.collect()

@@ -9,11 +9,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
 # Loaded only when a model is: the page is up before them.
-TOUCH_TENSORS = {"engine/runtime/active_model.py", "engine/generation/batched.py", "engine/generation/single.py",
-                 "engine/generation/sampling.py", "engine/generation/attention.py", "engine/models/packing.py", "engine/models/linear.py",
-                 "engine/models/integer.py", "engine/models/integer_model.py", "engine/models/integer_files.py",
-                 "engine/models/rounding.py",
-                 "engine/compat/continuous_batching.py", "engine/compat/torch.py"}
+TOUCH_TENSORS = {"engine/runtime/active_model.py", "engine/compat/kv_cache.py", "engine/compat/torch.py"} | {
+    f"engine/models/{name}.py" for name in ("packing", "linear", "integer", "integer_model", "integer_files", "rounding")} | {
+    f"engine/generation/{name}.py" for name in (
+        "attention", "batched", "decoder", "lanes", "layers", "library_forward", "paged_cache", "proof", "reading", "sampling", "single")}
 
 
 def sources(*folders: str) -> list[Path]:

@@ -41,13 +41,17 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|pad|>", chat_template=template)
 
 
-def _write(folder: Path, config: Any, template: str | None, dtype: torch.dtype) -> Path:
+def write(folder: Path, config: Any, template: str | None, dtype: torch.dtype = torch.float32, *, factor: float = 4,
+          noise: float = 0) -> Path:
+    """Write a model and its tokenizer. `factor`: of every matrix. `noise`: of vectors, so that a norm or bias left out shows."""
     torch.manual_seed(1)
     model = AutoModelForCausalLM.from_config(config).to(dtype)
     with torch.no_grad():
         for parameter in model.parameters():        # larger than usual: greedy choices are then far apart
             if parameter.ndim >= 2:
-                parameter.mul_(4)
+                parameter.mul_(factor)
+            elif noise:
+                parameter.add_(torch.randn_like(parameter) * noise)
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=1, pad_token_id=0)
     model.save_pretrained(folder)
     tokenizer(template).save_pretrained(folder)
@@ -55,14 +59,14 @@ def _write(folder: Path, config: Any, template: str | None, dtype: torch.dtype) 
 
 
 def llama(folder: Path, *, template: str | None = CHATML, window: int = 512, dtype: torch.dtype = torch.float32, width: int = 64) -> Path:
-    return _write(folder, LlamaConfig(
+    return write(folder, LlamaConfig(
         vocab_size=400, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=window, bos_token_id=None, eos_token_id=1, pad_token_id=0), template, dtype)
 
 
 def sliding(folder: Path, *, window: int = 1024) -> Path:
     """Layers that look back 16 tokens beside layers that see everything."""
-    return _write(folder, Qwen3Config(
+    return write(folder, Qwen3Config(
         vocab_size=400, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
         head_dim=16, max_position_embeddings=window, use_sliding_window=True, sliding_window=16,
         layer_types=["sliding_attention", "full_attention"], bos_token_id=None, eos_token_id=1, pad_token_id=0), CHATML, torch.float32)
@@ -70,13 +74,13 @@ def sliding(folder: Path, *, window: int = 1024) -> Path:
 
 def gpt2(folder: Path) -> Path:
     """Learned positions, another layer type, no chat template."""
-    return _write(folder, GPT2Config(
+    return write(folder, GPT2Config(
         vocab_size=400, n_embd=64, n_layer=2, n_head=2, n_positions=256, bos_token_id=1, eos_token_id=1, pad_token_id=0),
         None, torch.float32)
 
 
 def mamba(folder: Path) -> Path:
     """A recurrent state instead of a key-value cache: the batched lane cannot run it."""
-    return _write(folder, MambaConfig(
+    return write(folder, MambaConfig(
         vocab_size=400, hidden_size=64, state_size=8, num_hidden_layers=2, bos_token_id=1, eos_token_id=1, pad_token_id=0),
         CHATML, torch.float32)

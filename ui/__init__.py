@@ -1,1 +1,1 @@
-"""The page. Knows Gradio and the engine's public names, nothing deeper."""
+"""The page. It uses Gradio and the engine's public names only."""

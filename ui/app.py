@@ -1,4 +1,4 @@
-"""The page as a whole: tabs, and everything that crosses from one part of it to another."""
+"""The page as a whole: its tabs, and what connects one of its parts with another."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from .chat.options_panel import values_of
 from .chat.session import ChatSession
 from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
 from .chat.welcome import welcome_html
-from .compat import StrictBlocks, slow_down_queue
+from .compat import StrictBlocks, skip_statistics, slow_down_queue
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
+from .page_sessions import MAX_PAGES, small_sessions
 from .request_guard import RequestGuard
 from .shared.context import QUICK, PageBuilder, build_services, changes
 from .shared.errors import shown
@@ -33,15 +34,15 @@ from .shared.status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, sta
 from .shared.theme import build_theme
 
 FOLDER = Path(__file__).parent
-# Answers are written by a model: a picture in one must not make the browser call another host.
+# Replies are written by a model: an image in one must not make the browser send a request to another host.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 STYLES = ("static/style.css", "chat/chat.css", "models/models.css", "agent/agent.css", "benchmark/benchmark.css")      # shared rules first
-MAX_THREADS = 4 * MAX_REPLIES       # every waiting step of a handler holds one
+MAX_THREADS = 4 * MAX_REPLIES       # a handler holds one while it waits
 
 
 def build_app(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
               agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
-    """The page over `engine`. What is loaded at the start is up to the caller."""
+    """Build the page that uses `engine`. The caller decides which model is loaded at the start."""
     builder = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks))
     with StrictBlocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
         bar = build_status_bar()
@@ -60,37 +61,40 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
         _follow_language(page, builder, bar, chat, agent)
         gr.api(_chat_endpoint(engine), api_name="chat", concurrency_limit=MAX_REPLIES, concurrency_id="replies")
         if engine.settings.can_sign_in:
-            gr.LoginButton(visible=False)       # brings the pages that the list of chats leads to
+            gr.LoginButton(visible=False)       # adds the pages for signing in and out, to which the list of chats links
     page.queue(default_concurrency_limit=MAX_REPLIES)
     slow_down_queue(page)
+    skip_statistics(page)
     return page
 
 
 def launch(page: gr.Blocks, engine: Engine, **address: Any) -> str:
-    """Serve the page, and return where. Requests of other sites are refused."""
+    """Serve the page and return its URL. Requests made by other sites are refused."""
     guard = Middleware(RequestGuard, settings=engine.settings)
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [guard]}, **launch_arguments(engine), **address)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [guard], "lifespan": small_sessions},
+                            **launch_arguments(engine), **address)
     return str(url)
 
 
 def launch_arguments(engine: Engine) -> dict[str, Any]:
-    """How the page looks and speaks, and which files it may show; the address is up to the caller."""
+    """Return the arguments for the page's style, languages and files. The caller adds the address."""
     scripts = "".join(f"<script>{(FOLDER / 'static' / name).read_text('utf-8')}</script>" for name in ("gradio_workarounds.js", "page.js"))
     return {
         "theme": build_theme(), "css_paths": [FOLDER / name for name in STYLES],
         "i18n": I18N, "footer_links": [], "show_error": False,
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
-        # Files of the agent's runs: readable with a run's id, which is random and cannot be guessed.
+        "state_session_capacity": MAX_PAGES,
+        # Files of the agent's runs. Reading one takes the run's id, which is random and cannot be guessed.
         "allowed_paths": [str(engine.settings.data_dir / "agent")],
     }
 
 
 def _watch_engine(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat: ChatTab) -> None:
-    """Poll the engine and this page's chat; send only what changed since the page last heard."""
+    """Poll the engine and this page's chat. Only what has changed since the last poll is sent."""
     engine, parts, fields = builder.engine, chat.parts, list(chat.options.fields)
     timer = gr.Timer(QUICK_S)
-    seen = gr.State(None)               # the status line that this page shows, and which model it is about
+    seen = gr.State(None)               # the status that this page shows, and the state and model it is about
     adopted = gr.State(None)            # the defaults last put into the options
 
     def look(request: gr.Request, session: ChatSession, seen_now: tuple[str, str] | None, adopted_now: list[Any] | None, wake: int,
@@ -115,22 +119,22 @@ def _watch_engine(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat: C
         return changes(changed)
 
     def adopt(adopted_now: list[Any] | None, values: tuple[Any, ...]) -> dict[gr.blocks.Block, Any]:
-        """Take over a new model's defaults, unless the visitor changed something."""
+        """Show a new model's default options, unless the visitor has changed an option."""
         defaults = values_of(engine.default_options())
         if adopted_now == defaults or (adopted_now is not None and list(values) != adopted_now):
             return {}
         return {adopted: defaults, **dict(zip(fields, defaults, strict=True))}
 
     outputs = [chat.wake, seen, bar.status, parts.welcome, parts.gauge, bar.tools, timer, adopted, *fields]
-    # Through the queue: a gr.State announces its change only to events that went that way.
+    # Through the queue: only then does Gradio trigger the change events of a gr.State.
     gr.on([page.load, timer.tick], look, [chat.session, seen, adopted, chat.wake, *fields], outputs, **{**QUICK, "queue": True})
 
 
 def _watch_jobs(page: gr.Blocks, builder: PageBuilder, strip: gr.HTML, models: ModelsTab) -> None:
-    """Poll what runs outside any page; a change of it wakes the Models tab."""
+    """Poll the jobs and the loaded model. A change updates the Models tab."""
     engine, library = builder.engine, builder.library
     timer, shown = gr.Timer(CALM_S), gr.State("")
-    known = gr.State("")        # which jobs there are and in what state, which model is loaded, in which language that was shown
+    known = gr.State("")        # the jobs and their states, the loaded model, and the language in which they were shown
 
     def look(request: gr.Request, shown_now: str, known_now: str, wake: int) -> Any:
         context, status = builder.context(request), engine.status()
@@ -162,16 +166,19 @@ def _changed_elsewhere(conversations: Conversations, session: ChatSession) -> bo
 
 
 def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat: ChatTab, agent: AgentTab) -> None:
-    """A choice in the status bar changes every text in place: nothing typed or generated is lost."""
+    """A language chosen in the status bar changes every text in place. Nothing typed or generated is lost."""
     engine, parts = builder.engine, chat.parts
     labelled = list(builder.text_updates("en"))
 
     def greet(request: gr.Request) -> Any:
-        """Labels already have the browser's language; choices do not, and an earlier choice of language may differ."""
+        """Translate the page when it is opened.
+
+        Labels have the browser's language already, which may differ from the visitor's choice; items of dropdowns are in English.
+        """
         language = language_of(request)
         return changes(builder.text_updates(language, labels=language != browser_language(request), choices=language != "en"))
 
-    def speak(session: ChatSession, request: gr.Request) -> Any:
+    def change_language(session: ChatSession, request: gr.Request) -> Any:
         context, status = builder.context(request), engine.status()
         language = context.language
         return {bar.status: status_html(status, loading_name(engine), language), bar.tools: tools_html(language),
@@ -179,18 +186,18 @@ def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat
                 parts.gauge: rendering.gauge(session, status.window_tokens, language), parts.chats: view.chats(context, session),
                 parts.head: view.head(context, session), parts.chips: view.chips(context, session), **builder.text_updates(language)}
 
-    def retell(session: ChatSession, request: gr.Request) -> Any:
+    def render_messages(session: ChatSession, request: gr.Request) -> Any:
         return gr.skip() if session.is_writing else rendering.messages(session, language_of(request))
 
     bar.tools.greet(greet, outputs=labelled, **QUICK)
     page.load(None, js="() => mindcubes.greet()", api_visibility="private")
-    spoken = [bar.status, bar.tools, parts.welcome, parts.gauge, parts.chats, parts.head, parts.chips, *labelled]
-    bar.tools.language(speak, chat.session, spoken, **QUICK).then(retell, chat.session, parts.chatbot, **QUICK).then(
-        *agent.respoken, **QUICK)
+    changed = [bar.status, bar.tools, parts.welcome, parts.gauge, parts.chats, parts.head, parts.chips, *labelled]
+    bar.tools.language(change_language, chat.session, changed, **QUICK).then(render_messages, chat.session, parts.chatbot, **QUICK).then(
+        *agent.language_change, **QUICK)
 
 
 def loading_name(engine: Engine) -> str:
-    """The model that is being loaded, or that the settings ask for."""
+    """Return the name of the model that is being loaded, or else of the one that the settings ask for."""
     load = engine.latest_load
     return (load.spec if load else engine.default_spec()).name
 
@@ -204,7 +211,7 @@ def _chat_endpoint(engine: Engine) -> Any:
         options = GenerationOptions(temperature=temperature, max_new_tokens=max_new_tokens)
         system = [Message("system", system_prompt)] if system_prompt.strip() else []
         answer, pace = "", Pace()
-        yield answer        # before the first slow thing, so that a client that goes away is noticed
+        yield answer        # before anything slow, so that Gradio notices a client that disconnects
         with closing(engine.chat([*system, Message("user", message)], options)) as events:
             for event in events:
                 answer += event.text if isinstance(event, TextDelta) else ""

@@ -1,11 +1,12 @@
-"""Everything this page uses of Gradio that Gradio does not document, each with the reason.
+"""Everything that this page uses of Gradio and that Gradio does not document, each with the reason.
 
-tests/ui/test_compat.py checks every line of it against the installed version.
+tests/ui/test_compat.py checks all of it with the installed version of Gradio.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import gradio as gr
@@ -18,24 +19,24 @@ from engine.plain_text import valid_text
 log = logging.getLogger(__name__)
 UNREADABLE = "This request cannot be read: a value is missing, or is not of the kind that its field takes."
 UNEXPECTED = "Something unexpected happened. The log of the app says what."
-QUEUE_S = 0.02          # the latest that a waiting event begins
-PROGRESS_S = 1.0        # nothing here reports progress by Gradio's means
+QUEUE_S = 0.02          # the longest time until a waiting event starts
+PROGRESS_S = 1.0        # nothing here reports progress through Gradio
 
 
 def event_data(event: gr.EventData) -> dict[str, Any]:
     """What JavaScript passed to `trigger(name, data)`.
 
-    Gradio offers it as attributes, which raise for a missing name; here a browser may have sent anything.
+    Gradio offers the data as attributes, and a missing one raises. A browser may have sent anything, so here it is a dictionary.
     """
     data = event._data
     return data if isinstance(data, dict) else {}
 
 
 class StrictBlocks(gr.Blocks):  # type: ignore[misc]
-    """A page whose every failed request gets a sentence.
+    """A page that answers every failed request with a sentence.
 
-    Gradio answers values that its components cannot read, and errors of handlers, with `{"error": null}`, or, with `show_error`, with
-    the text of any exception, paths included.
+    If a component cannot read a value, or a handler raises, Gradio answers with `{"error": null}`, or, with `show_error`, with the
+    text of the exception, which can contain paths.
     """
 
     def validate_inputs(self, block_fn: Any, inputs: Any) -> None:
@@ -46,9 +47,9 @@ class StrictBlocks(gr.Blocks):  # type: ignore[misc]
     async def preprocess_data(self, *arguments: Any, **named: Any) -> Any:
         try:
             return await super().preprocess_data(*arguments, **named)
-        except gr.Error as error:       # a component's own words
+        except gr.Error as error:       # a message that the component wrote itself
             raise gr.Error(error.message, print_exception=False) from error
-        except Exception as error:      # whatever a component raises for values that no page sends
+        except Exception as error:      # any exception of a component, for values that this page never sends
             raise gr.Error(UNREADABLE, print_exception=False) from error
 
     async def process_api(self, *arguments: Any, **named: Any) -> Any:
@@ -64,7 +65,7 @@ class StrictBlocks(gr.Blocks):  # type: ignore[misc]
 
 
 def _answerable(value: Any) -> Any:
-    """A value of a request as an answer can hold it: without half surrogate pairs, and without numbers beyond 64 bits."""
+    """Return a request's value as a response can contain it: without lone surrogates. Raises gr.Error for integers beyond 64 bits."""
     match value:
         case str():
             return valid_text(value)
@@ -78,18 +79,27 @@ def _answerable(value: Any) -> Any:
 
 
 def put_first(app: Starlette, middleware: Middleware) -> None:
-    """Let `middleware` see every request before Gradio's own, one of which lets any origin in.
+    """Let `middleware` see every request before Gradio's own middleware, which allows requests of any origin.
 
-    Gradio adds its own while it launches, outside of those that are given to it; Starlette takes none after that.
+    While it launches, Gradio puts its own middleware before any that is given to it, and Starlette accepts none after that.
     """
     app.user_middleware.insert(0, middleware)
     app.middleware_stack = app.build_middleware_stack()
 
 
 def slow_down_queue(page: gr.Blocks) -> None:
-    """Look for work every 20 ms, and for progress every second.
+    """Make the queue look for events every 20 ms and for progress every second.
 
-    Gradio's own rates (1 and 10 ms, no setting) take Python away from the model that generates: a tenth of its speed on 2 cores.
+    Gradio's own intervals (1 and 10 ms, without a setting) take so much of Python's time that a model generates 10 % slower on 2 cores.
     """
     page._queue.sleep_when_free = QUEUE_S
     page._queue.progress_update_sleep_when_free = PROGRESS_S
+
+
+def skip_statistics(page: gr.Blocks) -> None:
+    """Keep no record of past events: Gradio keeps 10,000, and sums all of them up with pandas after every event.
+
+    Only its monitoring page shows them, which is off.
+    """
+    page._queue.ANALYTICS_MAX_EVENTS = 1
+    page._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize

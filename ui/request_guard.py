@@ -1,12 +1,13 @@
-"""Which requests reach the page: those of its own pages and of programs, never those that another site makes a browser send.
+"""Decides which requests reach the page: those of its own pages and of programs, but none that another site makes a browser send.
 
-Gradio answers any site with its cookies' rights where the host is not called localhost. Here, before Gradio:
+Unless the host is called localhost, Gradio answers requests that any site makes a browser send, with the visitor's cookies. So before
+Gradio sees a request:
 
-- a request that another site caused is refused, unless it opens the page itself (a link, or the frame of a Space);
-- on one's own machine, a host name that is none of this machine is refused: DNS rebinding makes a browser believe that another
-  site's name is this server.
+- one that another site caused is refused, unless it opens the page itself (a link, or the frame of a Space);
+- on a private page, one for a host name that this machine does not have is refused, because of DNS rebinding: an attacker's host
+  name that leads to this server.
 
-Programs send neither Origin nor Sec-Fetch-Site, and no cookies that they were not given: they are let through.
+Programs are let through: they send neither Origin nor Sec-Fetch-Site, and no cookies but those that their user gave them.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from engine import Settings
 
 from .compat import put_first
 
-OWN_SITES = ("same-origin", "none")         # of Sec-Fetch-Site, which a browser sets and no page can change; "none": a person's own doing
+OWN_SITES = ("same-origin", "none")         # values of Sec-Fetch-Site, which only browsers can set; "none": opened by the user
 FILES, FILE_POLICY = "/gradio_api/file", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-PRIVATE_PATHS = ("/gradio_api", "/logout")  # never opened by another site's link
+PRIVATE_PATHS = ("/gradio_api", "/logout")  # not for links on other sites
 FOREIGN_SITE = "This request comes from another site, which may not use this page."
 UNKNOWN_HOST = ("This page is not known under the name {host!r}. Open it by its address, or name the host in MINDCUBES_ALLOWED_HOSTS.")
 
 
 class RequestGuard:
-    """ASGI middleware, which puts itself before Gradio's. `settings`: on a public page every host name is possible."""
+    """ASGI middleware that puts itself before Gradio's. With the settings of a public page, every host name is allowed."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app, self._settings = app, settings
@@ -50,7 +51,7 @@ class RequestGuard:
 
 
 def harmless_files(send: Send) -> Send:
-    """A file that a program wrote is not a page of this server: nothing in it runs, should a browser show it."""
+    """Wrap `send` for a file. A program may have written it, so its headers keep a browser from running scripts in it."""
     async def limited(message: Message) -> None:
         if message["type"] == "http.response.start":
             MutableHeaders(scope=message)["Content-Security-Policy"] = FILE_POLICY
@@ -60,7 +61,7 @@ def harmless_files(send: Send) -> Send:
 
 
 def refusal(method: str, path: str, headers: Mapping[str, str], hosts: Collection[str] | None) -> str:
-    """Why a request is refused, or "". `hosts`: the names of this machine; None for any."""
+    """Return why a request is refused, or "". `hosts`: the names of this machine; None allows any."""
     host = host_name(headers.get("host", ""))
     if hosts is not None and host not in hosts and not is_address(host):
         return UNKNOWN_HOST.format(host=host[:100])
@@ -68,7 +69,7 @@ def refusal(method: str, path: str, headers: Mapping[str, str], hosts: Collectio
 
 
 def is_own(headers: Mapping[str, str]) -> bool:
-    """Whether a page of this server, a person or a program sends the request."""
+    """Whether the request comes from a page of this server, from the user, or from a program."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site in OWN_SITES
@@ -76,12 +77,12 @@ def is_own(headers: Mapping[str, str]) -> bool:
 
 
 def opens_page(method: str, path: str, headers: Mapping[str, str]) -> bool:
-    """Whether it is a link to the page, or the frame that shows it."""
+    """Whether the request opens the page, through a link or in a frame."""
     return method == "GET" and headers.get("sec-fetch-mode") == "navigate" and not path.startswith(PRIVATE_PATHS)
 
 
 def host_name(host: str) -> str:
-    """Without the port."""
+    """Return the host without its port."""
     return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0].lower().rstrip(".")
 
 

@@ -81,8 +81,8 @@ class Jobs:
     def start(self, kind: str, title: str, work: JobWork, owner: str = "", facts: str = "") -> Job:
         """Run `work` in a separate thread; the text it returns is the job's result.
 
-        The same kind and title runs once at a time: a second call returns the running job. `facts` are stored for a later
-        `resume`. Raises EngineBusy when this owner has MAX_RUNNING jobs, and StorageError.
+        The same kind and title runs once at a time: a second call returns the running job. `facts` are stored with the job.
+        Raises EngineBusy when this owner has MAX_RUNNING jobs, and StorageError.
         """
         for task in self._tasks.all():      # just cancelled, so it is not returned
             if _is_same(task.snapshot(), kind, title) and task.stop.is_set():
@@ -127,10 +127,6 @@ class Jobs:
         """Return the jobs, newest first, running ones with their current progress."""
         live = {job.id: job for job in (task.snapshot() for task in self._tasks.all())}
         return tuple(live.get(job.id, job) for job in self._store.list(kinds, limit))
-
-    def facts(self, job_id: int) -> str:
-        """Return the `facts` that were passed to `start`."""
-        return self._store.facts(job_id)
 
     def cancel(self, job_id: int) -> None:
         """Ask a running job to stop at its next report. A job that is over stays as it is."""

@@ -4,6 +4,7 @@ from ..storage.results import ResultFilter
 from .benchmarks import blind_comparison_of
 from .benchmarks import result_of as benchmark_result
 from .benchmarks import step_of as benchmark_step
+from .benchmarks import subject_of as benchmark_subject
 from .blind_comparison import BlindComparison, ComparisonSide, Contender, Rating
 from .cells import CellPlan
 from .measure.limits import LimitShare
@@ -11,6 +12,7 @@ from .measure.load import ConcurrencyResult, VisitorPlan
 from .measure.machine import Environment
 from .measure.samples import Samples
 from .measure.speed import ChatView, Speed, SpeedPlan
+from .measure.subject import Subject
 from .quality.harness import has_harness
 from .quality.tasks import read_task
 from .quality_runs import CostPlan, QualityPlan
@@ -45,10 +47,12 @@ __all__ = [
     "Score",
     "Speed",
     "SpeedPlan",
+    "Subject",
     "SweepPlan",
     "VisitorPlan",
     "benchmark_result",
     "benchmark_step",
+    "benchmark_subject",
     "blind_comparison_of",
     "has_harness",
     "issue_report",

@@ -10,7 +10,6 @@ from ..background import JobProgress, Jobs
 from ..errors import InvalidRequest, NoModelLoaded
 from ..library.permissions import Permissions, Visitor
 from ..messages import GenerationOptions
-from ..models.spec import ModelSpec
 from ..runtime.engine import Engine
 from ..storage.formats import Value
 from ..storage.results import ResultFilter
@@ -20,6 +19,7 @@ from .blind_comparison import BlindComparison, Contender, Rating, checked, ratin
 from .cells import CellPlan, measure_loaded
 from .exclusive import ExclusiveUse
 from .measure.control import Control, MeasurementStep
+from .measure.subject import Subject, subject_facts
 from .quality_runs import CostPlan, QualityPlan, measure_quality, run_cost
 from .store.history import RunHistory
 from .store.records import BenchmarkRun, new_uid
@@ -27,18 +27,19 @@ from .store.strict_json import read
 from .sweep import SweepPlan, SweepResult, read_facts, run_sweep, sweep_facts
 
 JOB_KINDS = ("speed", "sweep", "quality", "cost", "duel")
+SHOWN_CHARS = 40        # of a prompt, as the title of a blind comparison
 
 
 @dataclass(frozen=True, slots=True)
 class JobStep:
-    """The current step of a running measurement. `part`: its cell or model; `note`: what a load reports."""
+    """The current step of a running measurement. `subject`: the cell or model that is measured now; `note`: what a load reports."""
 
-    part: str
     phase: str
     done: int
     total: int
     rate: float
     note: str = ""
+    subject: Subject | None = None
 
 
 class Benchmarks:
@@ -60,7 +61,7 @@ class Benchmarks:
                 run = measure_loaded(self._engine, plan, own)
             self.history.add([run])
             return SweepResult((run.uid,))
-        return self._start("speed", _title(spec), work, visitor)
+        return self._start("speed", Subject.of(spec), work, visitor)
 
     def start_sweep(self, plan: SweepPlan, visitor: Visitor) -> Job:
         """Raises NotPermitted, EngineBusy and StorageError."""
@@ -78,13 +79,16 @@ class Benchmarks:
                 run = measure_quality(self._engine, plan, own)
             self.history.add([run])
             return SweepResult((run.uid,))
-        return self._start("quality", f"{_title(spec)}: {plan.title}", work, visitor)
+        return self._start("quality", Subject.of(spec, tasks=plan.tasks), work, visitor)
 
     def start_cost(self, plan: CostPlan, visitor: Visitor) -> Job:
         """Measure how much quality quantization costs a model. Raises NotPermitted, InvalidRequest, EngineBusy and StorageError."""
         self._require_allowed(visitor)
         plan = plan.complete(self._engine)
-        return self._start("cost", plan.title, lambda control: SweepResult(run_cost(self._engine, self.history, plan, control)), visitor)
+
+        def work(control: Control) -> SweepResult:
+            return SweepResult(run_cost(self._engine, self.history, plan, control))
+        return self._start("cost", plan.subject, work, visitor)
 
     def start_blind_comparison(self, prompt: str, contenders: tuple[Contender, Contender], options: GenerationOptions,
                                visitor: Visitor) -> Job:
@@ -93,8 +97,10 @@ class Benchmarks:
         Raises NotPermitted, EngineBusy and StorageError.
         """
         self._require_allowed(visitor)
-        title = "blind: " + prompt.strip()[:40]
-        return self._start("duel", title, lambda control: run_blind_comparison(self._engine, prompt, contenders, options, control), visitor)
+
+        def run(progress: JobProgress) -> str:
+            return json.dumps(asdict(run_blind_comparison(self._engine, prompt, contenders, options, _control(progress))))
+        return self.jobs.start("duel", prompt.strip()[:SHOWN_CHARS], run, visitor.owner)
 
     def vote(self, comparison: BlindComparison, score: float) -> None:
         """`score` of the left side: 1 if it is better, 0 if the right side is, 0.5 for a tie. Raises InvalidRequest and StorageError."""
@@ -111,19 +117,20 @@ class Benchmarks:
 
     def resume(self, job_id: int, visitor: Visitor) -> Job:
         """Resume a sweep that was cancelled or interrupted, or in which cells failed. Raises JobNotFound and what `start_sweep` raises."""
-        if self.jobs.get(job_id).kind != "sweep":
+        job = self.jobs.get(job_id)
+        if job.kind != "sweep":
             raise InvalidRequest("job", job_id, "a sweep")
-        return self._sweep(*read_facts(self.jobs.facts(job_id)), visitor)
+        return self._sweep(*read_facts(job.facts), visitor)
 
     def plan_of(self, job_id: int) -> SweepPlan:
-        """The plan of a sweep. Raises InvalidRequest for any other job."""
-        return read_facts(self.jobs.facts(job_id))[1]
+        """The plan of a sweep. Raises JobNotFound, and InvalidRequest for any other job."""
+        return read_facts(self.jobs.get(job_id).facts)[1]
 
     def runs_of(self, job_id: int) -> tuple[BenchmarkRun, ...]:
         """The runs that a job has measured so far, also while it is running; newest first. Raises JobNotFound and StorageError."""
         job = self.jobs.get(job_id)
         if job.kind == "sweep":
-            return self.history.list(ResultFilter(sweep=read_facts(self.jobs.facts(job_id))[0]))
+            return self.history.list(ResultFilter(sweep=read_facts(job.facts)[0]))
         found = result_of(job)
         return self.history.some(found.uids) if found else ()
 
@@ -136,13 +143,13 @@ class Benchmarks:
 
         def done() -> int:
             return len(self.history.cells(sweep))
-        return self._start("sweep", plan.title, work, visitor, sweep_facts(sweep, plan), (done, cells))
+        return self._start("sweep", plan.subject, work, visitor, sweep_facts(sweep, plan), (done, cells))
 
-    def _start(self, kind: str, title: str, work: Callable[[Control], SweepResult | BlindComparison], visitor: Visitor, facts: str = "",
+    def _start(self, kind: str, subject: Subject, work: Callable[[Control], SweepResult], visitor: Visitor, facts: str = "",
                count: tuple[Callable[[], int], int] | None = None) -> Job:
         def run(progress: JobProgress) -> str:
             return json.dumps(asdict(work(_control(progress, count))))
-        return self.jobs.start(kind, title, run, visitor.owner, facts)
+        return self.jobs.start(kind, subject.title, run, visitor.owner, facts or subject_facts(subject))
 
     def _require_allowed(self, visitor: Visitor) -> None:
         Permissions(self._engine).require_measuring(visitor)
@@ -164,21 +171,24 @@ def step_of(job: Job) -> JobStep | None:
     return read(JobStep, Value(json.loads(job.note), "the job")) if job.note and job.kind in JOB_KINDS else None
 
 
-def _title(spec: ModelSpec) -> str:
-    return f"{spec.name}, {spec.quantization}"
+def subject_of(job: Job) -> Subject | None:
+    """What a measurement is about; None for any other job, for blind comparisons, and for jobs of earlier versions."""
+    facts = Value(json.loads(job.facts or "{}"), "the job")
+    has_subject = job.kind in JOB_KINDS and "subject" in facts.members()
+    return read(Subject, facts.get("subject")) if has_subject else None
 
 
-def _control(progress: JobProgress, count: tuple[Callable[[], int], int] | None) -> Control:
+def _control(progress: JobProgress, count: tuple[Callable[[], int], int] | None = None) -> Control:
     """Reports steps as the job's progress: cells if there are several, otherwise the phase's steps. Cells and failures go to its log."""
-    now = JobStep("", "cell", 0, 0, 0.0)
+    now = JobStep("cell", 0, 0, 0.0)
 
     def tell(step: MeasurementStep) -> None:
         nonlocal now
-        if step.phase in ("cell", "failed"):
+        if step.phase == "failed":
             progress.add_log_line(step.note)
-        part = step.note if step.phase == "cell" else now.part
-        note = "" if step.phase == "cell" else step.note
-        now = JobStep(part, step.phase, step.done, step.total, round(step.rate, 2), note)
+        if step.subject is not None:
+            progress.add_log_line(step.subject.title)
+        now = JobStep(step.phase, step.done, step.total, round(step.rate, 2), step.note, step.subject or now.subject)
         done, total = (count[0](), count[1]) if count else (step.done, step.total)
         progress.report(done, total, "cells" if count else step.phase, json.dumps(asdict(now)))
     return Control(tell, progress.stop)

@@ -13,6 +13,7 @@ from .cells import latest_load
 from .exclusive import ExclusiveUse
 from .measure.control import Control
 from .measure.machine import environment
+from .measure.subject import Subject
 from .quality.harness import checked_names, run_harness
 from .quality.likelihood import TextPlan
 from .quality.perplexity import COST_TOKENS, compare_quantizations, measure_perplexity
@@ -44,8 +45,9 @@ class QualityPlan:
             raise InvalidRequest("limit", self.limit, "at least 1")
 
     @property
-    def title(self) -> str:
-        return ", ".join([*(["text"] if self.text else []), *([self.task.name] if self.task else []), *self.harness_tasks])
+    def tasks(self) -> tuple[str, ...]:
+        """The names of all tasks. That of a plain text is "text"."""
+        return (*(["text"] if self.text else []), *([self.task.name] if self.task else []), *self.harness_tasks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class CostPlan:
             raise InvalidRequest("quantizations", self.quantizations, "int8, int4, nf4: the reference is always measured")
 
     @property
-    def title(self) -> str:
-        return f"{ModelSpec(self.model).name} x {', '.join(self.quantizations)}"
+    def subject(self) -> Subject:
+        return Subject((ModelSpec(self.model).name,), self.quantizations)
 
     def complete(self, engine: Engine) -> CostPlan:
         """The plan with the quantizations to compare. Raises InvalidRequest where there are none."""
@@ -97,7 +99,7 @@ def run_cost(engine: Engine, history: RunHistory, plan: CostPlan, control: Contr
     The previous model is loaded again. Raises JobStopped, StorageError, DiskFull, InvalidRequest, and what `Engine.load` raises.
     """
     uids: list[str] = []
-    with ExclusiveUse(engine, control, f"quantizations are being compared ({plan.title})") as own:
+    with ExclusiveUse(engine, control, f"quantizations are being compared ({plan.subject.title})") as own:
         text_plan = TextPlan(max_tokens=plan.max_tokens)
         for _, scores in compare_quantizations(engine, plan.model, plan.quantizations, plan.text, own, text_plan):
             run = _run(engine, scores)

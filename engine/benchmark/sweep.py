@@ -17,6 +17,7 @@ from .measure.control import Control, MeasurementStep
 from .measure.load import VisitorPlan
 from .measure.loading import load_model
 from .measure.speed import SpeedPlan
+from .measure.subject import Subject, subject_facts
 from .store.history import RunHistory
 from .store.strict_json import read
 
@@ -35,8 +36,8 @@ class SweepCell:
     context_tokens: int
 
     @property
-    def title(self) -> str:
-        return f"{self.spec.name}, {self.spec.quantization}" + (f", {self.context_tokens:,} tokens" if self.context_tokens else "")
+    def subject(self) -> Subject:
+        return Subject.of(self.spec, context_tokens=self.context_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,9 @@ class SweepPlan:
                      for number, model in enumerate(self.models) for quantization in self.quantizations for context in self.contexts)
 
     @property
-    def title(self) -> str:
-        contexts = f" x {', '.join(f'{each:,}' for each in self.contexts)} tokens" if self.contexts != (0,) else ""
-        sizes = f"pp{self.speed.prompt_tokens} tg{self.speed.new_tokens}"
-        return f"{', '.join(ModelSpec(model).name for model in self.models)} x {', '.join(self.quantizations)}{contexts}, {sizes}"
+    def subject(self) -> Subject:
+        tests = (f"pp{self.speed.prompt_tokens}", f"tg{self.speed.new_tokens}")
+        return Subject(tuple(ModelSpec(model).name for model in self.models), self.quantizations, self.contexts, tests)
 
     @property
     def behaviour(self) -> OthersMessages:
@@ -84,8 +84,11 @@ class SweepPlan:
 
 @dataclass(frozen=True, slots=True)
 class FailedCell:
+    """`subject`: None in results of earlier versions, which have only a title."""
+
     title: str
     error: str
+    subject: Subject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def run_sweep(engine: Engine, history: RunHistory, sweep: str, plan: SweepPlan, 
     uids: list[str] = []
     failed: list[FailedCell] = []
     done = history.cells(sweep)
-    with ExclusiveUse(engine, control, f"a benchmark is running ({plan.title})", plan.behaviour) as own:
+    with ExclusiveUse(engine, control, f"a benchmark is running ({plan.subject.title})", plan.behaviour) as own:
         for cell in plan.cells:
             if cell.key in done:
                 continue
@@ -110,13 +113,13 @@ def run_sweep(engine: Engine, history: RunHistory, sweep: str, plan: SweepPlan, 
             except StorageError:
                 raise
             except EngineError as error:
-                failed.append(FailedCell(cell.title, str(error)))
-                own.step(MeasurementStep("failed", note=f"{cell.title}: {error}"))
+                failed.append(FailedCell(cell.subject.title, str(error), cell.subject))
+                own.step(MeasurementStep("failed", note=f"{cell.subject.title}: {error}"))
     return SweepResult(tuple(uids), tuple(failed))
 
 
 def _one_cell(engine: Engine, history: RunHistory, sweep: str, plan: SweepPlan, cell: SweepCell, control: Control) -> str:
-    control.step(MeasurementStep("cell", note=cell.title))
+    control.step(MeasurementStep("cell", subject=cell.subject))
     todo = plan.cell_plan(cell)
     load_model(engine, cell.spec, todo.load_options, control)
     run = measure_loaded(engine, todo, control, sweep=sweep, cell=cell.key)
@@ -125,7 +128,7 @@ def _one_cell(engine: Engine, history: RunHistory, sweep: str, plan: SweepPlan, 
 
 
 def sweep_facts(sweep: str, plan: SweepPlan) -> str:
-    return json.dumps({"sweep": sweep, "plan": asdict(plan)})
+    return subject_facts(plan.subject, sweep=sweep, plan=asdict(plan))
 
 
 def read_facts(facts: str) -> tuple[str, SweepPlan]:

@@ -141,7 +141,7 @@ class Conversations(SavedChats):
 
         def work() -> None:
             try:
-                self._generate(reply, messages, ask, stop, task.changed)
+                self._generate(owner, reply, messages, ask, stop, task.changed)
             finally:
                 self._save(reply)
                 self._keep_ended(chat_id, together)
@@ -176,11 +176,11 @@ class Conversations(SavedChats):
 
     # --- generating, in a separate thread ---
 
-    def _generate(self, reply: ReplyInProgress, messages: list[Message], ask: Ask, stop: StopSignal,
+    def _generate(self, owner: str, reply: ReplyInProgress, messages: list[Message], ask: Ask, stop: StopSignal,
                   changed: Callable[[], None]) -> None:
         saved = time.monotonic()
         try:
-            with closing(self._engine.chat(messages, ask.options, stop=stop)) as events:
+            with closing(self._engine.chat(messages, ask.options, stop=stop, visitor=owner)) as events:
                 for event in events:
                     reply.add(event)
                     changed()

@@ -62,7 +62,7 @@ def _cleaned(raw: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
 def read_raw_config(folder: Path, model: str) -> dict[str, Any]:
     """config.json as it is written, read without transformers. Raises UnsupportedModel."""
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
+        config = json.loads((folder / "config.json").read_text("utf-8"), object_hook=_special_float)
     except FileNotFoundError as error:
         raise UnsupportedModel(model, "it has no config.json.") from error
     except (OSError, ValueError) as error:
@@ -70,6 +70,11 @@ def read_raw_config(folder: Path, model: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UnsupportedModel(model, "its config.json is not a model's.")
     return config
+
+
+def _special_float(value: dict[str, Any]) -> Any:
+    """transformers writes infinity, which JSON does not have, as {"__float__": "Infinity"}."""
+    return float(value["__float__"]) if value.keys() == {"__float__"} else value
 
 
 def unsupported_reason(config: Mapping[str, Any], *, may_be_quantized: bool = False) -> str:

@@ -1,7 +1,6 @@
 """Undocumented parts of transformers that the engine uses, each with the reason.
 
-Its continuous batching, which takes seconds to import, is in continuous_batching.py. tests/engine/compat/test_transformers.py checks
-every use against the installed version.
+What the generation core uses is in kv_cache.py. tests/engine/compat/test_transformers.py checks every use against the installed version.
 """
 
 from __future__ import annotations
@@ -26,9 +25,14 @@ def is_stateful(model: PreTrainedModel) -> bool:
     return bool(getattr(model, "_is_stateful", False))
 
 
-def supports_sdpa(model: PreTrainedModel) -> bool:
-    """Whether the architecture runs on SDPA, on which paged attention depends. The public way is to try, and to catch an error."""
-    return bool(getattr(model, "_supports_sdpa", False))
+def original_context(model: PreTrainedModel) -> int | None:
+    """Tokens from which on LongRoPE rotates differently; None for models without it. Families keep it in different places."""
+    config: Any = model.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") != "longrope":
+        return None
+    return int(rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", 0)
+               or config.max_position_embeddings)
 
 
 def is_known_architecture(model_type: object) -> bool:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from ..errors import InvalidRequest
 from ..messages import GenerationOptions, Prefill, Waiting
 
 Lane = Literal["batched", "single"]
@@ -14,11 +15,23 @@ HEARTBEAT_S = 0.1       # longest time between two events: a consumer can be sto
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """The log probability of a token, and the likeliest tokens in its place with theirs."""
+
+    log_probability: float
+    likeliest: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NewTokens:
-    """The next ids of the reply, at least one. `cached_tokens`: tokens of the prompt that were reused from the cache."""
+    """The next ids of the reply, at least one. `cached_tokens`: tokens of the prompt that were reused from the cache.
+
+    `scores`: one for each id, if the options ask for log probabilities.
+    """
 
     ids: tuple[int, ...]
     cached_tokens: int
+    scores: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +48,29 @@ class TokenGenerator(Protocol):
     """One way of generating tokens. Safe to call from several threads.
 
     `stream` yields at least every HEARTBEAT_S; closing it stops the work within one step. It raises GenerationFailed and
-    its subclasses. The caller checks that prompt and new tokens together fit into `window_tokens`.
+    its subclasses. The caller checks that prompt and new tokens together fit into `window_tokens`. Visitors take turns.
     """
 
     lane: Lane
     window_tokens: int
 
-    def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]: ...
+    def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "") -> Generator[LaneEvent, None, None]: ...
 
     def close(self) -> None:
         """End every reply as stopped and free the lane's resources. The lane cannot be used afterwards."""
 
-
-class Pausable(Protocol):
-    """A lane that can be paused while another one uses the model."""
+    def paused(self) -> AbstractContextManager[None]:
+        """Exclusive use of the model until the block ends, for work other than replies; running replies wait."""
 
     @property
     def running(self) -> int: ...
 
-    def paused(self) -> AbstractContextManager[None]: ...
+    def begin_closing(self) -> None:
+        """Every reply ends as stopped, within a step."""
+
+
+def require_known(ids: list[int], vocabulary: int) -> None:
+    """Raise InvalidRequest if the model has no embedding for one of the ids."""
+    unknown = next((token for token in ids if not 0 <= token < vocabulary), None)
+    if unknown is not None:
+        raise InvalidRequest("a token of the prompt", unknown, f"one of the {vocabulary:,} that the model knows")

@@ -1,222 +1,219 @@
-"""The batched lane: many replies at once with transformers' continuous batching and a paged cache that shares prefixes.
+"""The batched lane: one thread computes each step for all running replies; each reply has a queue of its own.
 
-One background thread computes each step for all running replies; each reply has its own queue. Not supported: repetition penalty,
-min-p and seeds, which the single lane supports, and models without paged attention.
+An error belongs to the reply that causes it: if a step fails, its replies are computed one by one, and only those that fail end.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import torch
-from transformers import ContinuousBatchingConfig, GenerationConfig
 
-from ..compat import continuous_batching as internals
-from ..compat.continuous_batching import CountingScheduler, GenerationOutput, OutputRouter
-from ..compat.transformers import attention_kernel, is_stateful, supports_sdpa
-from ..errors import GenerationFailed, OutOfMemory
+from ..errors import GenerationFailed, NotANumber, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting
-from .attention import use_per_reply
-from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens
-from .sampling import BatchedSampling, sampling_arguments
+from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, require_known
+from .paged_cache import PagedCache
+from .sampling import Drawn, draw
+from .scheduler import Scheduler
+from .sequence import Part, Sequence
+from .snapshots import Snapshots, States
+from .threads import ThreadChoice
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+STEP_TOKENS = {"cpu": 512, "cuda": 2048, "mps": 512}        # prompt tokens of a step: bound its time, and so that of a cancellation
+CLOSE_S = 30.0          # longest wait for a step to end when closing
+MAX_SNAPSHOTS = 16
 
-PAGE_TOKENS = 16            # prefixes are shared by whole pages: small ones keep the time to first token flat as a chat grows
-CPU_STEP_TOKENS = 512       # prompt tokens per step: bounds the time of a step, and so of a cancellation
-GPU_STEP_TOKENS = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """Result of one step for one request."""
-
-    ids: tuple[int, ...]
-    is_finished: bool
-    error: str | None
-
-
-class _QueueRouter(OutputRouter):       # type: ignore[misc]
-    """Passes each result to its request's queue, on the generation thread, without polling."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.queues: dict[str, queue.SimpleQueue[_Step]] = {}
-        self._sent: dict[str, int] = {}
-
-    def deliver(self, output: GenerationOutput) -> None:
-        waiting = self.queues.get(output.request_id)
-        if waiting is None:
-            return
-        sent = self._sent.get(output.request_id, 0)
-        self._sent[output.request_id] = len(output.generated_tokens)
-        waiting.put(_Step(tuple(output.generated_tokens[sent:]), output.is_finished(), output.error))
-
-    def forget(self, request_id: str) -> None:
-        self.queues.pop(request_id, None)
-        self._sent.pop(request_id, None)
-
-    def deliver_batch(self, outputs: list[GenerationOutput]) -> None:
-        for output in outputs:
-            self.deliver(output)
+Forward = Callable[[list[Part]], torch.Tensor]
 
 
 class BatchedGenerator:
-    """Owns one continuous-batching manager. Must be created in a daemon thread, so that the generation thread is one too."""
+    """Owns the paged cache and the generation thread.
+
+    forward: logits after each part that is the last of its reply's tokens, and after each token of its guess. guesses: whether it
+    can read guesses.
+    """
 
     lane: Lane = "batched"
 
-    def __init__(self, model: PreTrainedModel, window_tokens: int, total_tokens: int, end_ids: frozenset[int],
-                 concurrent: int) -> None:
+    def __init__(self, forward: Forward, cache: PagedCache, window_tokens: int, end_ids: frozenset[int], vocabulary: int, device: str,
+                 root_of: Callable[[Sequence], Hashable] = lambda sequence: "", *, guesses: bool = False) -> None:
         self.window_tokens = window_tokens
-        self._end_ids = end_ids
-        self._device = model.device.type
-        self._closing = threading.Event()
-        self._router = _QueueRouter()
-        self._manager = _create_manager(model, total_tokens, concurrent, self._router)
-        self._manager.start()
-
-    @property
-    def failure(self) -> BaseException | None:
-        """Why the generation thread ended; None while it runs."""
-        error = internals.fatal_error(self._manager)
-        if error is None and not self._closing.is_set() and not self._manager.is_running():
-            return RuntimeError("the generation thread has ended")
-        return error
+        self._forward: Forward | None = forward
+        self._cache: PagedCache | None = cache
+        self._end_ids, self._vocabulary, self._device = end_ids, vocabulary, device
+        snapshots = Snapshots(MAX_SNAPSHOTS) if cache.has_states else None
+        self._scheduler = Scheduler(cache.blocks, STEP_TOKENS[device], root_of, snapshots, guesses=guesses)
+        self._threads = ThreadChoice(torch.get_num_threads()) if device == "cpu" else None
+        self._arrivals = itertools.count()
+        self._changed = threading.Condition()
+        self._arrived: list[Sequence] = []
+        self._streams: set[Sequence] = set()
+        self._pauses, self._is_stepping, self._is_closing = 0, False, False
+        self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
+        self._thread.start()
 
     @property
     def running(self) -> int:
-        return len(self._router.queues)
+        return len(self._streams)
 
-    def stream(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:
-        request_id = uuid4().hex
-        results: queue.SimpleQueue[_Step] = queue.SimpleQueue()
-        self._router.queues[request_id] = results
-        started, is_finished = time.monotonic(), False
-        end_ids = frozenset() if options.ignores_end else self._end_ids
+    def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "") -> Generator[LaneEvent, None, None]:
+        require_known(prompt_ids, self._vocabulary)
+        sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else self._end_ids, visitor,
+                            next(self._arrivals))
+        started = time.monotonic()
+        with self._changed:
+            if self._is_closing:
+                sequence.results.put(Ended("stopped"))
+            self._arrived.append(sequence)
+            self._streams.add(sequence)
+            self._changed.notify_all()
         try:
-            if self._closing.is_set():
-                yield Ended("stopped")
-                return
-            accepted = self._manager.add_request(
-                prompt_ids, request_id=request_id, max_new_tokens=options.max_new_tokens, streaming=True,
-                eos_token_id=sorted(end_ids) or None, **sampling_arguments(options))
-            if accepted is None:
-                raise self._broken()
-            while not is_finished:
-                step = self._next(results)
-                if self._closing.is_set() and (step is None or step.error is not None):
-                    yield Ended("stopped")
-                    return
-                if step is None:
-                    yield self._progress(request_id, len(prompt_ids), time.monotonic() - started)
+            while True:
+                try:
+                    event = sequence.results.get(timeout=HEARTBEAT_S)
+                except queue.Empty:
+                    yield self._progress(sequence, time.monotonic() - started)
                     continue
-                if step.error is not None:
-                    raise _typed(step.error, self._device)
-                is_finished = step.is_finished
-                if step.ids:
-                    yield NewTokens(step.ids, self._cached_tokens(request_id))
-                if is_finished:
-                    yield Ended("stop" if step.ids and step.ids[-1] in end_ids else "length")
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+                if isinstance(event, Ended):
+                    return
         finally:
-            self._router.forget(request_id)
-            scheduler = self._scheduler()
-            if not is_finished:
-                self._manager.cancel_request(request_id)
-            elif scheduler is not None:
-                scheduler.cached_tokens.pop(request_id, None)
+            sequence.is_cancelled = True
+            self._streams.discard(sequence)
+
+    def _progress(self, sequence: Sequence, seconds: float) -> LaneEvent:
+        if sequence.table.blocks and sequence.num_new == 0:
+            return Prefill(min(sequence.num_computed, sequence.num_prompt), sequence.num_prompt)
+        return Waiting(self._scheduler.ahead_of(sequence), seconds)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Exclusive use of the model until the block ends; running replies are paused and then continue."""
-        if self.failure is not None or self._closing.is_set():
+        with self._changed:
+            self._pauses += 1
+            self._changed.wait_for(lambda: not self._is_stepping)
+        try:
             yield
-            return
-        with self._manager.pause():
-            yield
-
-    def close(self) -> None:
-        self._closing.set()
-        if self._manager.is_running():
-            self._manager.stop(block=True, timeout=30, hard_stop=True)
-        internals.free_cache(self._manager)
-        if not self._manager.is_running():
-            internals.free_model(self._manager)     # an unfinished stream, and so this lane, may still be referenced
+        finally:
+            with self._changed:
+                self._pauses -= 1
+                self._changed.notify_all()
 
     def begin_closing(self) -> None:
-        """From now on, a reply that fails ends as stopped."""
-        self._closing.set()
+        """No further step begins, and every reply ends as stopped."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
 
-    def _next(self, results: queue.SimpleQueue[_Step]) -> _Step | None:
-        """Return the next result, or None after HEARTBEAT_S. Raises GenerationFailed if the generation thread has ended."""
+    def close(self) -> None:
+        self.begin_closing()
+        self._thread.join(CLOSE_S)
+        self._forward = self._cache = None      # an unfinished stream, and so this lane, may still be referenced
+
+    # --- the generation thread ---
+
+    def _run(self) -> None:
+        while self._take_work():
+            try:
+                self._step()
+            except Exception as error:      # a mistake of ours: everybody who waits must hear of it, and the next reply works
+                for sequence in (*self._scheduler.running, *self._scheduler.waiting):
+                    self._end(sequence, self._typed(error))
+            finally:
+                with self._changed:
+                    self._is_stepping = False
+                    self._changed.notify_all()
+        for sequence in list(self._streams):
+            sequence.results.put(Ended("stopped"))
+
+    def _take_work(self) -> bool:
+        """Wait until there is something to compute. False when the lane closes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closing or (
+                not self._pauses and (self._arrived or not self._scheduler.is_idle)))
+            self._scheduler.waiting += self._arrived
+            self._arrived.clear()
+            self._is_stepping = not self._is_closing
+            return not self._is_closing
+
+    def _step(self) -> None:
+        parts = self._scheduler.next_step()
+        states = [part.sequence.states for part in parts]
+        for computed, logits in self._results(parts, states):
+            ready, row = [], 0
+            for part in computed:
+                self._scheduler.computed(part)
+                if part.is_last:
+                    ready.append((part, row))
+                    row += 1 + len(part.guess)
+            self._draw(ready, logits)
+
+    def _timed(self, forward: Forward, parts: list[Part]) -> torch.Tensor:
+        """Compute with the number of threads that steps of this size are fastest with."""
+        if self._threads is None:
+            return forward(parts)
+        torch.set_num_threads(self._threads.begin())
+        started = time.perf_counter()
+        logits = forward(parts)
+        self._threads.end(sum(part.end - part.first for part in parts), time.perf_counter() - started)
+        return logits
+
+    def _draw(self, ready: list[tuple[Part, int]], logits: torch.Tensor) -> None:
+        """Draw the next token of each part, whose logits begin at its row; go on while the tokens are those that were guessed."""
+        depth = 0
+        while ready:
+            drawn = draw(logits[[row + depth for _, row in ready]], [part.sequence for part, _ in ready])
+            confirmed = []
+            for (part, row), each in zip(ready, drawn, strict=True):
+                is_running = self._deliver(part.sequence, each)
+                if not is_running:
+                    continue
+                if depth < len(part.guess) and isinstance(each, Drawn) and each.token == part.guess[depth]:
+                    confirmed.append((part, row))
+                elif part.guess:
+                    self._scheduler.computed(part, depth)
+                    part.sequence.drafts.confirmed(len(part.guess), depth, len(part.sequence.ids))
+            ready, depth = confirmed, depth + 1
+
+    def _results(self, parts: list[Part], states: list[States | None]) -> Iterator[tuple[list[Part], torch.Tensor]]:
+        """Parts with their logits: all at once, or one by one if that fails, so that the reply at fault is the only one to end."""
+        assert self._forward is not None
         try:
-            return results.get(timeout=HEARTBEAT_S)
-        except queue.Empty:
-            if not self._closing.is_set() and not self._manager.is_running():
-                raise self._broken() from None
-            return None
+            logits = self._timed(self._forward, parts) if parts else None
+        except Exception as error:
+            if len(parts) == 1:
+                self._end(parts[0].sequence, self._typed(error))
+                return
+            for part, before in zip(parts, states, strict=True):
+                part.sequence.states = before       # some may have moved on before the error
+                yield from self._results([part], [before])
+            return
+        if logits is not None:
+            yield parts, logits
 
-    def _broken(self) -> GenerationFailed:
-        return _typed(str(self.failure or "the generation thread has ended"), self._device)
+    def _deliver(self, sequence: Sequence, drawn: Drawn | NotANumber) -> bool:
+        """Pass the token on. False if it was the last."""
+        if isinstance(drawn, NotANumber):
+            self._end(sequence, drawn)
+            return False
+        end = sequence.accept(drawn.token)
+        sequence.results.put(NewTokens((drawn.token,), sequence.num_cached, () if drawn.score is None else (drawn.score,)))
+        if end is not None:
+            self._end(sequence, end)
+        return end is None
 
-    def _scheduler(self) -> CountingScheduler | None:
-        return internals.scheduler_of(self._manager)
+    def _end(self, sequence: Sequence, end: Ended | Exception) -> None:
+        self._scheduler.remove(sequence)
+        sequence.results.put(end)
 
-    def _cached_tokens(self, request_id: str) -> int:
-        scheduler = self._scheduler()
-        return 0 if scheduler is None else scheduler.cached_tokens.get(request_id, 0)
-
-    def _progress(self, request_id: str, total: int, seconds: float) -> LaneEvent:
-        scheduler = self._scheduler()
-        done = None if scheduler is None else scheduler.prefilled_tokens(request_id)
-        if done is not None:
-            return Prefill(min(done, total), total)
-        return Waiting(0 if scheduler is None else scheduler.queue_position(request_id), seconds)
-
-
-def _create_manager(model: PreTrainedModel, total_tokens: int, concurrent: int, router: OutputRouter) -> Any:
-    neutral = GenerationConfig(do_sample=False, max_new_tokens=None, eos_token_id=-1,    # each request has its own
-                               pad_token_id=model.config.get_text_config().pad_token_id or 0)
-    step_tokens = GPU_STEP_TOKENS if model.device.type == "cuda" else CPU_STEP_TOKENS
-    # One more page for every reply: a page that is not full belongs to one reply only.
-    pages = math.ceil(total_tokens / PAGE_TOKENS) + concurrent
-    config = ContinuousBatchingConfig(
-        page_size=PAGE_TOKENS, num_blocks=pages, max_batch_tokens=step_tokens, scheduler_type=internals.COUNTING,
-        auto_switch_to_flash=False, use_cuda_graph=False, safety_margin=0.0)
-    if attention_kernel(model) not in ("flash_attention_2", "flash_attention_3"):
-        model.set_attn_implementation("sdpa")
-    manager = model.init_continuous_batching(generation_config=neutral, continuous_batching_config=config)
-    internals.replace_parts(manager, BatchedSampling(), router)
-    use_per_reply(model)        # after the manager, which accepts only transformers' own kernels
-    return manager
-
-
-def _typed(detail: str, device: str) -> GenerationFailed:
-    is_memory = "out of memory" in detail.lower() or "can't allocate memory" in detail.lower()
-    return OutOfMemory(device) if is_memory else GenerationFailed(f"{detail[:300]}.")
-
-
-def batched_obstacle(model: PreTrainedModel) -> str | None:
-    """Why this model cannot run in the batched lane, as a clause; None if it can."""
-    config = model.config.get_text_config()
-    if is_stateful(model):
-        return f"{config.model_type} keeps a recurrent state instead of a KV cache"
-    if not supports_sdpa(model) and "flash" not in attention_kernel(model):
-        return f"{config.model_type} has no paged attention"
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if not kinds <= {"full_attention", "sliding_attention"}:
-        return f"{config.model_type} has layers without a KV cache"
-    if len(set(getattr(model, "hf_device_map", {}).values())) > 1:
-        return "its layers are on several devices, but the paged cache is on one"
-    if torch.device(model.device).type == "mps":
-        return "paged attention is slow on Apple GPUs"
-    return None
+    def _typed(self, error: Exception) -> GenerationFailed:
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(error):
+            return OutOfMemory(self._device)
+        return GenerationFailed(f"{type(error).__name__}: {str(error)[:300]}.")

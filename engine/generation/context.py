@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
 from ..messages import Message
 from .control_tokens import ControlTokens, unmarked
-from .text import opened_thought
+from .text import mark_tokens, opened_thought
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -63,6 +63,7 @@ class ChatContext:
         self.window_tokens = window_tokens
         self.has_template = bool(tokenizer.chat_template)
         self.stops = () if self.has_template else PLAIN_STOPS
+        self.marks = mark_tokens(tokenizer)
         self._remembered: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
         self._control = ControlTokens(tokenizer)

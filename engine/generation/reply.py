@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class ReplyRequest:
     messages: tuple[Message, ...]
     options: GenerationOptions
-    notes: tuple[str, ...] = ()
     stop: threading.Event | None = None
+    visitor: str = ""
 
     @property
     def is_stopped(self) -> bool:
@@ -60,12 +60,12 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
     meter = _Meter()
     prompt = context.fit(request.messages, request.options.max_new_tokens)
     options = replace(request.options, max_new_tokens=min(request.options.max_new_tokens, prompt.room))
-    decoder, stops = IncrementalDecoder(tokenizer), StopStrings((*request.options.stop, *context.stops))
-    splitter = ReasoningSplitter(opened_thought(prompt.text), closing_mark(tokenizer, prompt.text))
+    decoder, stops = IncrementalDecoder(tokenizer, context.marks), StopStrings((*request.options.stop, *context.stops))
+    splitter = ReasoningSplitter(opened_thought(prompt.text), closing_mark(context.marks, prompt.text))
     ids: list[int] = []
     shown: list[str] = []
     reason: FinishReason = "stop"
-    with closing(generator.stream(prompt.ids, options)) as events:
+    with closing(generator.stream(prompt.ids, options, request.visitor)) as events:
         for event in events:
             if request.is_stopped:
                 reason = "stopped"
@@ -89,4 +89,4 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
         if reason == "stop":        # without the end-of-turn token, which the template of the next turn writes
             context.remember(prompt, "".join(shown), ids[:-1])
     yield from splitter.flush()
-    yield Finished(reason, meter.usage(prompt), (*prompt.notes, *request.notes))
+    yield Finished(reason, meter.usage(prompt), prompt.notes)

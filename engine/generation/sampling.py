@@ -1,78 +1,109 @@
-"""Sampling in the batched lane: each reply with its own temperature, top-k and top-p, in one pass.
+"""Draws the next token of several replies at once, each by its own options.
 
-Replaces transformers' chain of logits processors, which sorts the vocabulary twice per step even for greedy replies and chooses
-randomly among equal logits. Here, a greedy token is the argmax, as in generate(); a sampled token is the argmax of the logits plus
-Gumbel noise, which is equivalent to sampling from their softmax (Gumbel 1954; Maddison et al., arXiv 1411.0030).
+A reply with a seed has its own source of random numbers and uses one number for each token, so it does not depend on other replies.
+A token is drawn by inverting the cumulative distribution at that number. Penalties follow transformers (repetition) and the OpenAI
+API (presence, frequency: of generated tokens).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import LogitsProcessorList
 
-from ..compat.continuous_batching import ContinuousBatchingLogitsProcessorList, FutureRequestState
-from ..messages import GenerationOptions
+from ..errors import NotANumber
+from .base import Score
 
-ROWS = 3        # temperature and top_p (float32 stored as int32), top_k
-
-
-def sampling_arguments(options: GenerationOptions) -> dict[str, Any]:
-    """The sampling arguments of a request. Temperature 0 means greedy; top_k 0 and top_p 1 mean off."""
-    if options.is_greedy:
-        return {"temperature": 0.0, "top_k": 0, "top_p": 1.0}
-    return {"temperature": float(options.temperature), "top_k": options.top_k, "top_p": float(options.top_p)}
+if TYPE_CHECKING:
+    from .sequence import Sequence
 
 
-class BatchedSampling(ContinuousBatchingLogitsProcessorList):      # type: ignore[misc]
-    """Takes the place of the manager's logits processors. Stateless: the arguments are part of the batch."""
-
-    def __init__(self) -> None:
-        super().__init__(LogitsProcessorList())
-        self.tensors_required = ROWS
-        self.supported_keys = {"temperature": float, "top_k": int, "top_p": float}
-        self.do_processing = True
-
-    def fill_defaults(self, int32_tensor: torch.Tensor) -> None:
-        """int32_tensor: (ROWS, 1). Unused rows of a batch are greedy."""
-        int32_tensor.zero_()
-
-    def prepare_tensor_args(self, requests_in_batch: list[FutureRequestState], arg_storage: torch.Tensor) -> torch.Tensor:
-        """Write the arguments of the requests that get a new token into arg_storage: (ROWS, requests), int32."""
-        kwargs = [request.state.logit_processor_kwargs for request in requests_in_batch if request.has_new_token]
-        rows = torch.stack([
-            torch.tensor([values["temperature"] for values in kwargs], dtype=torch.float32).view(torch.int32),
-            torch.tensor([values["top_p"] for values in kwargs], dtype=torch.float32).view(torch.int32),
-            torch.tensor([values["top_k"] for values in kwargs], dtype=torch.int32)])
-        arg_storage[:, : rows.shape[1]] = rows.to(arg_storage.device)
-        return arg_storage
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, logits_processor_args: torch.Tensor) -> torch.Tensor:
-        """Scores whose argmax is the next token. scores: (requests, vocabulary), fp32."""
-        arguments = logits_processor_args[:, : scores.shape[0]]
-        temperature = arguments[0].view(torch.float32)
-        drawn = temperature > 0
-        if not bool(drawn.any()):
-            return scores
-        top_p, top_k = arguments[1].view(torch.float32)[drawn], arguments[2][drawn]
-        logits = keep_likely(scores[drawn] / temperature[drawn, None], top_k, top_p)
-        noise = -torch.log(torch.empty_like(logits).exponential_().clamp_min(torch.finfo(logits.dtype).tiny))
-        result = scores.clone()
-        result[drawn] = logits + noise
-        return result
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    token: int
+    score: Score | None = None
 
 
-def keep_likely(logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """Minus infinity for tokens outside top-k or the nucleus of top-p. logits: (n, vocabulary); top_k, top_p: (n,)."""
-    if not bool((top_k > 0).any()) and not bool((top_p < 1).any()):
-        return logits
-    ordered, order = torch.sort(logits, dim=-1, descending=True)
-    rank = torch.arange(ordered.shape[-1], device=logits.device)[None]
-    outside_k = (top_k[:, None] > 0) & (rank >= top_k[:, None])
-    ordered = ordered.masked_fill(outside_k, float("-inf"))
-    share = ordered.softmax(-1)
-    before = share.cumsum(-1) - share       # probability of all likelier tokens; 0 for the first, which is always kept
-    outside_p = (before >= top_p[:, None]) & (top_p[:, None] < 1) & (rank > 0)
-    outside = (outside_k | outside_p).scatter(-1, order, outside_k | outside_p)
-    return logits.masked_fill(outside, float("-inf"))
+def draw(logits: torch.Tensor, sequences: list[Sequence]) -> list[Drawn | NotANumber]:
+    """logits: (sequences, vocabulary), float32. A row that is not finite gives an error for its reply only."""
+    is_finite = logits.max(-1).values.isfinite().tolist()      # the largest is NaN if any is
+    if any(needs_counts(sequence) or sequence.options.logit_bias for sequence in sequences):
+        logits = torch.stack([_penalized(row, sequence) for row, sequence in zip(logits, sequences, strict=True)])
+    tokens = logits.argmax(-1)
+    drawn = [number for number, sequence in enumerate(sequences) if not sequence.options.is_greedy and is_finite[number]]
+    if drawn:
+        rows = torch.tensor(drawn, device=logits.device)
+        tokens[rows] = _draw(logits[rows], [sequences[number] for number in drawn])
+    return [Drawn(token, _score(row, token, sequence.options.top_logprobs)) if fine else NotANumber()
+            for token, row, sequence, fine in zip(tokens.tolist(), logits, sequences, is_finite, strict=True)]
+
+
+def needs_counts(sequence: Sequence) -> bool:
+    options = sequence.options
+    return bool(options.repetition_penalty != 1 or options.presence_penalty or options.frequency_penalty)
+
+
+def _penalized(row: torch.Tensor, sequence: Sequence) -> torch.Tensor:
+    """row: (vocabulary,)."""
+    options = sequence.options
+    if needs_counts(sequence):
+        if sequence.seen is None or sequence.counts is None:
+            _count(sequence, row)
+        assert sequence.seen is not None
+        assert sequence.counts is not None
+        if options.repetition_penalty != 1:     # section 4.1 of CTRL (arXiv 1909.05858), over prompt and reply
+            penalty = options.repetition_penalty
+            row = torch.where(sequence.seen, torch.where(row > 0, row / penalty, row * penalty), row)
+        if options.presence_penalty or options.frequency_penalty:
+            row = row - options.presence_penalty * (sequence.counts > 0) - options.frequency_penalty * sequence.counts
+    if options.logit_bias:
+        row = row.clone()
+        for token, bias in dict(options.logit_bias).items():
+            if token < len(row):
+                row[token] += bias
+    return row
+
+
+def _count(sequence: Sequence, row: torch.Tensor) -> None:
+    ids = torch.tensor(sequence.ids, device=row.device).clamp_max(len(row) - 1)     # some models embed more tokens than they generate
+    sequence.seen = torch.zeros_like(row, dtype=torch.bool)
+    sequence.seen[ids] = True
+    generated = ids[sequence.num_prompt:]
+    sequence.counts = torch.zeros_like(row).index_add_(0, generated, torch.ones(len(generated), device=row.device))
+
+
+def _draw(logits: torch.Tensor, sequences: list[Sequence]) -> torch.Tensor:
+    def column(values: list[float]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=logits.device)[:, None]
+
+    options = [sequence.options for sequence in sequences]
+    logits = keep_likely(logits / column([each.temperature for each in options]), column([each.top_k for each in options]),
+                         column([each.top_p for each in options]), column([each.min_p for each in options]))
+    cumulative = logits.softmax(-1).cumsum(-1)
+    numbers = column([sequence.dice.random() for sequence in sequences]) * cumulative[:, -1:]
+    # The first token whose cumulative probability is above the number, so one with probability 0 is never drawn.
+    return torch.searchsorted(cumulative, numbers, right=True).clamp_max(logits.shape[-1] - 1).squeeze(-1)
+
+
+def keep_likely(logits: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, min_p: torch.Tensor) -> torch.Tensor:
+    """Minus infinity outside top-k and the nucleus of top-p, and below min-p of the likeliest. logits: (n, vocabulary), others: (n, 1)."""
+    if bool((top_k > 0).any()) or bool((top_p < 1).any()):
+        ordered, order = torch.sort(logits, dim=-1, descending=True)
+        rank = torch.arange(ordered.shape[-1], device=logits.device)[None]
+        outside = (top_k > 0) & (rank >= top_k)
+        share = ordered.masked_fill(outside, float("-inf")).softmax(-1)
+        before = share.cumsum(-1) - share       # probability of all likelier tokens; 0 for the first, which is always kept
+        outside |= (before >= top_p) & (top_p < 1) & (rank > 0)
+        logits = logits.masked_fill(outside.scatter(-1, order, outside), float("-inf"))
+    if bool((min_p > 0).any()):
+        logits = logits.masked_fill(logits < logits.max(-1, keepdim=True).values + min_p.log(), float("-inf"))
+    return logits
+
+
+def _score(row: torch.Tensor, token: int, count: int | None) -> Score | None:
+    if count is None:
+        return None
+    scores = row.log_softmax(-1)
+    values, ids = scores.topk(count)
+    return Score(float(scores[token]), tuple(zip(ids.tolist(), values.tolist(), strict=True)))

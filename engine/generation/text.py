@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..messages import ReasoningDelta, TextDelta
@@ -24,7 +24,10 @@ CLOSED_ELSEWHERE = 200      # characters of a reply that are held back while the
 
 
 def mark_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
-    """The added tokens that mark thoughts and answers: their text is needed to tell the two apart."""
+    """The added tokens that mark thoughts and answers, by id: their text is needed to tell the two apart.
+
+    Slow for a tokenizer with many added tokens: call it once for each.
+    """
     found = {int(token_id): str(token.content) for token_id, token in tokenizer.added_tokens_decoder.items()}
     wanted = MARK_TOKENS | CHANNEL_TOKENS if "<|channel|>" in found.values() else MARK_TOKENS
     return {token_id: text for token_id, text in found.items() if text in wanted}
@@ -35,22 +38,21 @@ def opened_thought(prompt: str) -> str:
     return next((end for start, end in THOUGHT_MARKS if prompt.rstrip().endswith(start)), "")
 
 
-def closing_mark(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
-    """Return the mark that may close thoughts without an opening mark; "" if this tokenizer has none, or if the prompt ends with it."""
-    tokens = mark_tokens(tokenizer).values()
-    mark = next((end for _, end in THOUGHT_MARKS if end in tokens and end not in CHANNEL_TOKENS), "")
+def closing_mark(marks: Mapping[int, str], prompt: str) -> str:
+    """Return the mark that may close thoughts without an opening mark; "" if there is none in `marks`, or if the prompt ends with it."""
+    mark = next((end for _, end in THOUGHT_MARKS if end in marks.values() and end not in CHANNEL_TOKENS), "")
     return "" if mark and prompt.rstrip().endswith(mark) else mark
 
 
 class IncrementalDecoder:
     """Decodes token ids to text as soon as its characters are complete. O(1) per token (tokenizers' DecodeStream).
 
-    Bytes that form no character become U+FFFD. Special tokens are left out, except `marks`.
+    Bytes that form no character become U+FFFD. Special tokens are left out, except `marks` (of mark_tokens).
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, marks: Mapping[int, str]) -> None:
         self._core = tokenizer.backend_tokenizer
-        self._marks = mark_tokens(tokenizer)
+        self._marks = marks
         self._pending: list[int] = []
         self._stream = self._new_stream()
 

@@ -34,7 +34,8 @@ class Downloads:
         return job
 
     def resume(self, job_id: int, visitor: Visitor) -> Job:
-        job, facts = self.own_job(job_id, visitor), json.loads(self._jobs.facts(job_id) or "{}")
+        job = self.own_job(job_id, visitor)
+        facts = json.loads(job.facts or "{}")
         if job.kind != "download" or not facts.get("repo"):
             raise InvalidRequest("job", job_id, "a download")
         return self.start(self._finder.find(facts["repo"], visitor, facts.get("revision")), visitor)

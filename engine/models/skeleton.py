@@ -30,6 +30,10 @@ def build_skeleton(config: PretrainedConfig, model: str) -> PreTrainedModel:
             skeleton: PreTrainedModel = AutoModelForCausalLM.from_config(copy.deepcopy(config), trust_remote_code=False)
     except Exception as error:      # any failure that a configuration can provoke
         raise UnsupportedModel(model, f"no model can be built from its config.json ({str(error)[:200]}).") from error
+    # gpt_neox has the setting too, and does not use it; the layers of BERT's relatives do.
+    if getattr(config, "is_decoder", None) is False and any(getattr(layer, "is_decoder", None) is False for layer in skeleton.modules()):
+        raise UnsupportedModel(model, f"it is an encoder: its config.json does not set is_decoder, without which {config.model_type} "
+                               "models read each word with those after it, and cannot write text.")
     return skeleton
 
 

@@ -171,13 +171,13 @@ class Engine:
 
     def chat(self, messages: Sequence[Message] | str, options: GenerationOptions | None = None, *,
              spec: ModelSpec | None = None, stop: threading.Event | None = None,
-             reservation: Reservation | None = None) -> Generator[StreamEvent, None, None]:
+             visitor: str = "", reservation: Reservation | None = None) -> Generator[StreamEvent, None, None]:
         """Stream one reply; the last event is Finished. Closing the generator, or setting `stop`, ends the work within a step.
 
         If the conversation ends with the beginning of a reply, that is continued. `spec`: the model that must reply; EngineBusy if
-        another one is loaded. The reply waits while a model is loading or the engine is reserved. Raises NoModelLoaded, EngineBusy
-        (in public mode also if too many replies are in progress), InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory,
-        ChatTemplateFailed).
+        another one is loaded. `visitor`: whose reply it is; when several wait, visitors take turns. The reply waits while a model is
+        loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (in public mode also if too many replies are in progress),
+        InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, NotANumber, ChatTemplateFailed).
         """
         started = time.monotonic()
         while (lease := self.admission.lease_soon(reservation)) is None:
@@ -188,7 +188,7 @@ class Engine:
         with lease as model:
             _require_spec(model, spec)
             messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
-            with closing(model.chat(messages, options or model.default_options, stop)) as events:
+            with closing(model.chat(messages, options or model.default_options, stop, visitor)) as events:
                 yield from events
 
     def ask(self, text: str, options: GenerationOptions | None = None) -> str:
@@ -230,7 +230,7 @@ class Engine:
             state=admission.state, model=spec.name if spec else "", quantization=spec.quantization if spec else Quantization.NONE,
             dtype=model.candidate.dtype if model else "", device=hardware.device if hardware else "",
             hardware=hardware.name if hardware else "", window_tokens=model.window_tokens if model else 0,
-            lane=model.default_lane if model else "", lane_reason=model.lane_reason if model else "",
+            lane=model.lane if model else "", lane_reason=model.lane_reason if model else "",
             used_bytes=hardware.used_bytes() if hardware else 0, total_bytes=hardware.total_bytes if hardware else 0,
             running=admission.num_leases, waiting=model.waiting if model else 0,
             stage=job.latest if job and admission.state == "loading" else None,

@@ -31,7 +31,7 @@ class Swap:
 
         settings, previous = options.applied_to(self._settings), self._admission.model
         hardware = self.hardware if settings.device == self._settings.device else detect(settings.device)
-        if previous and previous.spec == spec and previous.settings == settings and not previous.is_broken:
+        if previous and previous.spec == spec and previous.settings == settings:
             report(LoadEvent("ready", note="It is already loaded"))
             return
         held = previous.held_bytes if previous and hardware.kind == self.hardware.kind else 0

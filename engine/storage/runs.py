@@ -17,7 +17,7 @@ KEPT_JOBS = 200             # finished jobs per kind
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`done` of `total` in `unit` (total 0: unknown). `result`: JSON of this kind of job. Times in seconds since the epoch."""
+    """`done` of `total` in `unit` (total 0: unknown). `result`, `facts`: JSON of this kind of job. Times in seconds since the epoch."""
 
     id: int
     kind: str
@@ -34,6 +34,7 @@ class Job:
     error_kind: str = ""        # the class name of an EngineError
     created: float = 0.0
     updated: float = 0.0
+    facts: str = ""             # what it is about, and what it needs to be started again
 
     @property
     def is_over(self) -> bool:
@@ -45,7 +46,7 @@ class Job:
         return min(1.0, self.done / self.total) if self.total else None
 
 
-FIELDS = "id, kind, title, owner, state, done, total, unit, note, log, result, error, error_kind, created, updated"
+FIELDS = "id, kind, title, owner, state, done, total, unit, note, log, result, error, error_kind, created, updated, facts"
 
 
 class JobStore:
@@ -55,7 +56,6 @@ class JobStore:
         self._database = database
 
     def add(self, kind: str, title: str, owner: str, facts: str) -> Job:
-        """`facts`: what this kind of job needs to be started again."""
         now = time.time()
         with self._database.transaction(is_writing=True) as connection:
             cursor = connection.execute(
@@ -64,7 +64,7 @@ class JobStore:
             connection.execute(
                 "DELETE FROM jobs WHERE kind = ? AND state != 'running' AND id NOT IN "
                 "(SELECT id FROM jobs WHERE kind = ? ORDER BY id DESC LIMIT ?)", (kind, kind, KEPT_JOBS))
-        return Job(int(cursor.lastrowid or 0), kind, title, owner, "running", created=now, updated=now)
+        return Job(int(cursor.lastrowid or 0), kind, title, owner, "running", created=now, updated=now, facts=facts)
 
     def save(self, job: Job) -> None:
         with self._database.transaction(is_writing=True) as connection:
@@ -85,11 +85,6 @@ class JobStore:
         with self._database.transaction() as connection:
             row = connection.execute(f"SELECT {FIELDS} FROM jobs WHERE id = ?", (job_id,)).fetchone()
         return Job(*row) if row else None
-
-    def facts(self, job_id: int) -> str:
-        with self._database.transaction() as connection:
-            row = connection.execute("SELECT facts FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return str(row["facts"]) if row else ""
 
     def delete(self, job_id: int) -> None:
         with self._database.transaction(is_writing=True) as connection:

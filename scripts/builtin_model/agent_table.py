@@ -29,7 +29,7 @@ from .repairs import break_program
 
 
 class Breaking:
-    """A provider whose first reply is a given text; all later ones come from the model."""
+    """A provider whose first reply is a given text. All later replies come from the model."""
 
     def __init__(self, provider: LocalModelProvider, first: str) -> None:
         self._provider, self._first = provider, first
@@ -49,7 +49,7 @@ class Breaking:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`broken`: a program to use as the model's first one, or empty."""
+    """`broken`: a program that replaces the model's first one, or empty."""
 
     kind: str
     turn: Turn
@@ -59,7 +59,7 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Result:
     asked: Asked
-    end: str            # how the loop ended
+    end: str            # why the agent ended
     errors: int         # failed runs
     calls: int
     is_right: bool
@@ -74,7 +74,7 @@ def questions(seed: int) -> Iterator[Asked]:
 
 
 def misspelled(task: Task, rng: random.Random) -> Asked:
-    """A program of this kind that raises a NameError."""
+    """Return a task whose first program is of this kind and raises a NameError."""
     while True:
         turn = corpus.program_turn(task, rng.choice(corpus.LANGUAGES), "heldout", rng)
         assert turn.program is not None
@@ -96,7 +96,7 @@ def ask(provider: LocalModelProvider, asked: Asked) -> Result:
 
 
 def table(results: Sequence[Result]) -> str:
-    """A summary, and a table with a row for each kind."""
+    """Return a summary, and a table with a row for each kind."""
     by_kind: dict[str, dict[str, Result]] = {}
     for result in results:
         name, column = result.asked.kind.split()
@@ -122,7 +122,7 @@ def _cell(result: Result) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=30_000)
-    parser.add_argument("--threads", type=int, default=8, help="tasks at the same time")
+    parser.add_argument("--threads", type=int, default=8, help="number of tasks at the same time")
     parser.add_argument("--out", type=Path, help="write the table here too")
     parser.add_argument("--misses", action="store_true", help="print every task that did not end right")
     options = parser.parse_args()

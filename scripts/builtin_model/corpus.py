@@ -1,7 +1,7 @@
-"""The corpus of the built-in model: short exchanges made from the topics and program tasks of this folder.
+"""The training corpus of the built-in model: short exchanges made from the topics and program tasks of this folder.
 
-Everything is drawn from a seeded generator, so the corpus is reproducible. What the evaluation uses (held-out phrasings,
-openings, endings and values) is never drawn for training.
+All random choices come from a seeded generator, so the corpus is reproducible. The phrasings, openings, endings and values that are
+held out for the evaluation are never used for training.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Topic:
     name: str
     language: Language
     answer: str
-    facts: tuple[tuple[str, ...], ...]      # every fact is required, in any of its forms
+    facts: tuple[tuple[str, ...], ...]      # every fact is required, in one of its forms
     ask: tuple[str, ...]
     heldout: tuple[str, ...]
     slots: dict[str, list[str]]
@@ -50,7 +50,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One exchange. `context`: earlier (question, reply) pairs, which are part of the input but not of the loss."""
+    """One exchange. `context`: earlier (question, reply) pairs, which are input only and not part of the loss."""
 
     question: str
     reply: str
@@ -111,7 +111,7 @@ def repair_turn(task: Task, language: Language, split: Split, rng: random.Random
 
 
 def turns(split: Split, seed: int) -> Iterator[Turn]:
-    """An endless stream of exchanges: 58 % answers, 37 % programs, 5 % repairs."""
+    """Yield exchanges without end: 58 % answers, 37 % programs, 5 % repairs."""
     rng = random.Random(seed)
     topics = load_topics()
     weights = [max(1.0, len(topic.ask) / 20) for topic in topics]
@@ -128,7 +128,7 @@ def turns(split: Split, seed: int) -> Iterator[Turn]:
 
 
 def messages(turn: Turn) -> list[dict[str, str]]:
-    """The exchange as chat messages, without its reply."""
+    """Return the exchange as chat messages, without its reply."""
     pairs = [{"role": role, "content": text}
              for asked, said in turn.context for role, text in (("user", asked), ("assistant", said))]
     return [*pairs, {"role": "user", "content": turn.question}]

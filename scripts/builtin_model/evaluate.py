@@ -2,8 +2,8 @@
 
     python -m scripts.builtin_model.evaluate engine/models/builtin --card
 
-Programs are run and must print exactly what the reference prints; an answer must contain all facts asked for. The
-phrasings, openings, endings and values of these questions are held out from training. Greedy decoding.
+Programs are run and must print exactly what the reference program prints. An answer must contain all required facts. The phrasings,
+openings, endings and values of these questions are held out from training. Decoding is greedy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Result:
 
 
 def questions(per_task: int, per_topic: int, seed: int = 20_000) -> list[Turn]:
-    """Held-out questions about every program task and every topic, in both languages."""
+    """Return held-out questions for every program task and every topic, in both languages."""
     rng = random.Random(seed)
     turns = [corpus.program_turn(task, language, "heldout", rng)
              for task in corpus.TASKS for language in corpus.LANGUAGES for _ in range(per_task)]
@@ -66,7 +66,7 @@ def answer(turns: Sequence[Turn], folder: Path, batch: int = 32) -> list[str]:
 
 
 def printed(code: str) -> str | None:
-    """The output of a program, or None if it fails."""
+    """Return the output of a program, or None if it fails."""
     try:
         done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
-"""Varies the core of a question or request as people type it: openings, endings, typing errors, casing.
+"""Varies a question or request in the ways in which people type it: openings, endings, typing errors, upper and lower case.
 
-Only the fixed words of a template are touched; placeholders such as ``<n>`` are filled afterwards and stay exact.
-Openings and endings marked held out are used by the evaluation alone.
+Only the fixed words of a template are changed. Placeholders such as ``<n>`` are filled in afterwards, so their values stay exact.
+Openings and endings under "heldout" are used by the evaluation only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .programs.task import Phrases, Split
 
 Language = Literal["en", "tr"]
 
-# Requests for a program: (grammatical shape, before, after).
+# Openings and endings of requests for a program: (grammatical shape, text before, text after).
 REQUESTS: dict[Language, dict[Split, tuple[tuple[str, str, str], ...]]] = {
     "en": {
         "train": (
@@ -62,7 +62,7 @@ REQUESTS: dict[Language, dict[Split, tuple[tuple[str, str, str], ...]]] = {
     },
 }
 
-# Questions: (before, after).
+# Openings and endings of questions: (text before, text after).
 QUESTIONS: dict[Language, dict[Split, tuple[tuple[str, str], ...]]] = {
     "en": {
         "train": (
@@ -87,7 +87,7 @@ FILLER = {"en": {"the", "a", "an", "of", "is", "my", "it", "that", "to"}, "tr": 
 
 
 def request(phrases: Phrases, language: Language, split: Split, rng: random.Random) -> str:
-    """A request for a program, with its placeholders not yet filled."""
+    """Return a request for a program, whose placeholders are not filled in yet."""
     shape, before, after = rng.choice(REQUESTS[language][split])
     core = rng.choice(getattr(phrases, shape))
     return finish(before + core + after, language, split, rng, is_question=before.startswith(("can", "could", "how")))
@@ -96,25 +96,25 @@ def request(phrases: Phrases, language: Language, split: Split, rng: random.Rand
 def question(core: str, language: Language, split: Split, rng: random.Random) -> str:
     before, after = rng.choice(QUESTIONS[language][split])
     if split == "train" and rng.random() < 0.4:
-        core = _thinned(core, rng)
+        core = _drop_words(core, rng)
     return finish(before + core + after, language, split, rng, is_question=True)
 
 
-def _thinned(core: str, rng: random.Random) -> str:
-    """A question without some of its words, so that the model does not depend on any single one of them."""
+def _drop_words(core: str, rng: random.Random) -> str:
+    """Return a question without some of its words, so that the model does not depend on any single word."""
     words = core.split(" ")
     kept = [word for word in words if "<" in word or rng.random() > 0.25]
     return " ".join(kept) if len(kept) >= 2 else core
 
 
 def finish(text: str, language: Language, split: Split, rng: random.Random, *, is_question: bool) -> str:
-    """Add typing errors (training only), casing and final punctuation."""
+    """Add typing errors (for training only), upper or lower case, and final punctuation."""
     if split == "train":
         words = text.split(" ")
         if len(words) > 4 and rng.random() < 0.15:
             words = [word for word in words if word not in FILLER[language] or rng.random() < 0.5]
         if rng.random() < 0.2:
-            words = _slip(words, rng)
+            words = _add_typing_errors(words, rng)
         text = " ".join(words)
         if language == "tr" and rng.random() < 0.08:
             text = text.translate(str.maketrans("şğıüöçŞĞİÜÖÇ", "sgiuocSGIUOC"))
@@ -126,13 +126,13 @@ def finish(text: str, language: Language, split: Split, rng: random.Random, *, i
     return text + rng.choice(("", "?", "?", " ?", "!", ".") if is_question else ("", "", ".", "!"))
 
 
-def _slip(words: list[str], rng: random.Random) -> list[str]:
+def _add_typing_errors(words: list[str], rng: random.Random) -> list[str]:
     spots = [i for i, word in enumerate(words) if len(word) > 3 and re.fullmatch(r"[^\W\d_]+", word)]
     for spot in rng.sample(spots, min(len(spots), rng.choice((1, 1, 2)))):
         word, at = words[spot], rng.randrange(1, len(words[spot]) - 1)
         words[spot] = rng.choice((
-            word[:at] + word[at + 1:],                                  # a letter left out
-            word[:at] + word[at] + word[at:],                           # a letter twice
-            word[:at] + word[at + 1] + word[at] + word[at + 2:],        # two letters swapped
+            word[:at] + word[at + 1:],                                  # a letter is left out
+            word[:at] + word[at] + word[at:],                           # a letter is doubled
+            word[:at] + word[at + 1] + word[at] + word[at + 2:],        # two letters are swapped
         ))
     return words

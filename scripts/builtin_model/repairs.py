@@ -1,4 +1,4 @@
-"""Breaks a correct program so that it raises an error, and returns Python's traceback."""
+"""Breaks correct programs so that they raise an error, and returns Python's traceback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEYWORDS = frozenset(
 
 
 def break_program(code: str, rng: random.Random) -> tuple[str, str] | None:
-    """A broken version of `code` and its traceback; None if the random change happens to break nothing."""
+    """Return a broken version of `code` and its traceback; None if the random change does not break it."""
     damage = rng.choice((_misspell, _misspell, _drop_line, _drop_character, _drop_character, _call_missing))
     broken = damage(code, rng)
     if broken is None or broken == code:
@@ -30,7 +30,7 @@ class _Endless(BaseException):
 
 
 def _line_budget(lines: int) -> Any:
-    """A trace function that stops endless programs. It counts lines, not seconds, so that a seed always gives the same result."""
+    """Return a trace function that stops endless programs. It counts lines, not seconds, so that a seed always has the same result."""
     left = lines
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
@@ -44,7 +44,7 @@ def _line_budget(lines: int) -> Any:
 
 
 def run_error(code: str) -> str | None:
-    """The traceback of `code`, reduced to the frames of the program itself; None if it succeeds or never ends."""
+    """Return the traceback of `code` with only the program's own frames; None if it succeeds or does not end."""
     previous = sys.gettrace()
     sys.settrace(_line_budget(20_000))
     try:

@@ -1,8 +1,8 @@
-"""The tokenizer of the built-in model: byte-level BPE over whole words; rare words are spelled letter by letter.
+"""The tokenizer of the built-in model: byte-level BPE with one token for each frequent word; other words are spelled in letters.
 
-The vocabulary holds the 256 bytes, the frequent words of the corpus, and merges for the letters of Turkish and nothing
-between a letter and a word (`ignore_merges`). A name or word that a request brings along is therefore spelled with the
-same tokens wherever it stands, which is what makes copying it exact; digits are always single.
+The vocabulary consists of the 256 bytes, the frequent words of the corpus, and the Turkish letters of two bytes, which are the only
+merges. There are no tokens for parts of words (`ignore_merges`). A name or rare word in a request is therefore made of the same tokens
+wherever it occurs, so the model can copy it exactly. Each digit is a token.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
-# Line breaks with the indentation that follows, words, single digits, operators and other single characters (with a leading space).
+# Line breaks with the indentation that follows, words, single digits, operators, other single characters (with a leading space).
 PATTERN = r"\n[ ]*| ?\p{L}+|\p{N}| ?(?:```|==|!=|<=|>=|\+=|-=|\*=|//|\*\*|[^\s\p{L}\p{N}])|\s"
 SPECIAL = ("<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 CHAT_TEMPLATE = (
@@ -34,7 +34,7 @@ def pre_tokenizer() -> pre_tokenizers.PreTokenizer:
 
 
 def build(texts: Iterable[str], size: int, window: int) -> PreTrainedTokenizerFast:
-    """Learn the vocabulary of `size` entries from `texts`, which must not contain the values of placeholders."""
+    """Build a tokenizer whose vocabulary of `size` entries comes from `texts`, which must not contain the values of placeholders."""
     split = pre_tokenizer()
     counts: Counter[str] = Counter()
     for text in texts:

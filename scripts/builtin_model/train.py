@@ -1,8 +1,8 @@
 """Trains the built-in model from scratch: python -m scripts.builtin_model.train --out engine/models/builtin
 
-A decoder of 4.3 M parameters (Qwen3 architecture) reads rows of several unrelated exchanges, the way a chat grows, and
-learns the replies only. Seeds are fixed. Muon for the matrices, AdamW for the rest; bf16 matrix multiplications, fp32 weights.
-Does not evaluate: see evaluate.py.
+The model is a decoder of 4.3 M parameters with the Qwen3 architecture. A training row has several unrelated exchanges one after the
+other, like a chat, and only the replies are part of the loss. Seeds are fixed. The optimizers are Muon for the matrices and AdamW for
+the other weights; matrix multiplications are in bf16, weights in fp32. evaluate.py evaluates the result.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ VOCABULARY = 3072
 WINDOW = 2048
 TOKENS_PER_STEP = 5120
 SHORT_ROW, LONG_ROW = 256, 2048
-LONG_SHARE, LONG_EVERY = 0.1, 6     # among the last steps, one in six sees rows as long as the window
-# The first tokens of an answer decide its content. Early in training most answers are truncated, so that twice as many
-# questions are seen in the same time; later most are complete. The first tokens of every reply have a higher weight.
+LONG_SHARE, LONG_EVERY = 0.1, 6     # one in six of the last steps has rows as long as the context window
+# The first tokens of an answer decide its content. Early in training most answers are truncated, so that twice as many questions are
+# seen in the same time; later most are complete. The first tokens of every reply have a higher weight in the loss.
 CUT_EARLY, CUT_LATE, CUT_TOKENS = 0.8, 0.2, 12
 EARLY_SHARE = 1 / 3
 FIRST_TOKENS, FIRST_WEIGHT = 4, 3.0
@@ -38,7 +38,7 @@ Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
 def model_config(vocabulary: int) -> Qwen3Config:
-    """Head size 64 and widths that are multiples of 64: what bitsandbytes' 4-bit blocks and paged attention accept."""
+    """Return the configuration. bitsandbytes' 4-bit blocks and paged attention need head size 64 and widths that are multiples of 64."""
     return Qwen3Config(
         vocab_size=vocabulary, hidden_size=256, num_hidden_layers=6, intermediate_size=512, num_attention_heads=4,
         num_key_value_heads=2, head_dim=64, tie_word_embeddings=True, max_position_embeddings=WINDOW,
@@ -46,7 +46,7 @@ def model_config(vocabulary: int) -> Qwen3Config:
 
 
 def vocabulary_texts() -> Iterator[str]:
-    """All fixed texts of the corpus, without the values of placeholders."""
+    """Yield all fixed texts of the corpus, without the values of placeholders."""
     def plain(text: str) -> str:
         return re.sub(r"<\w+>", "1", text)
 
@@ -72,7 +72,7 @@ def vocabulary_texts() -> Iterator[str]:
 
 
 def encode(turn: Turn, tok: PreTrainedTokenizerFast) -> Row:
-    """Token ids of an exchange and the loss weight of each: 0 for the prompt."""
+    """Return the token ids of an exchange and the weight of each in the loss, which is 0 for the prompt."""
     prompt = tok.apply_chat_template(corpus.messages(turn), add_generation_prompt=True, return_dict=True)["input_ids"]
     reply = tok(turn.reply + "<|end|>", add_special_tokens=False)["input_ids"]
     first = min(FIRST_TOKENS, len(reply))
@@ -80,7 +80,7 @@ def encode(turn: Turn, tok: PreTrainedTokenizerFast) -> Row:
 
 
 def rows(tok: PreTrainedTokenizerFast, length: int, seed: int, cut_share: float) -> Iterator[Row]:
-    """Rows of `length` tokens: sometimes a system prompt, then exchanges until the next one does not fit."""
+    """Yield rows of `length` tokens: sometimes a system prompt, then exchanges until the next one does not fit."""
     rng = random.Random(seed)
     ids: list[int] = []
     weights: list[float] = []
@@ -104,14 +104,14 @@ def rows(tok: PreTrainedTokenizerFast, length: int, seed: int, cut_share: float)
 
 
 def batches(tok: PreTrainedTokenizerFast, length: int, seed: int, cut_share: float = CUT_LATE) -> Batches:
-    """Token ids (rows, length) and their weights in the loss, of the same shape."""
+    """Yield token ids of shape (rows, length), and their weights in the loss, of the same shape."""
     stream = rows(tok, length, seed, cut_share)
     while chunk := list(islice(stream, max(1, round(TOKENS_PER_STEP / length)))):
         yield torch.tensor([ids for ids, _ in chunk]), torch.tensor([weights for _, weights in chunk])
 
 
 def rate(step: int, steps: int) -> float:
-    """Fraction of the peak learning rate: 2 % warm-up, constant until a third of the steps, then linear decay to zero."""
+    """Return the fraction of the peak learning rate: 2 % warm-up, constant until a third of the steps, then linear decay to zero."""
     warmup, level = max(1, steps // 50), steps // 3
     if step < warmup:
         return (step + 1) / warmup
@@ -120,7 +120,7 @@ def rate(step: int, steps: int) -> float:
 
 def train(out: Path, steps: int, seed: int = 7, peak: float = 2e-2, adam_peak: float = 4e-3, *,
           resume: Path | None = None, first_step: int = 0) -> None:
-    """Save the model to `out`, regularly and at the end. `resume`: weights to continue from, at `first_step`."""
+    """Train, and save the model to `out` regularly and at the end. `resume`: weights to continue from, at `first_step`."""
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tok = tokenizer.build(vocabulary_texts(), VOCABULARY, WINDOW)

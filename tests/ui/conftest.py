@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import gradio as gr
 import pytest
 
 from ui.app import build_app, launch
@@ -12,12 +13,22 @@ from .scripted_engine import ScriptedEngine
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[tuple[ScriptedEngine, str]]:
-    """A page's engine and address."""
-    engine = ScriptedEngine()
-    page = build_app(engine)  # type: ignore[arg-type]
-    yield engine, launch(page, engine, server_name="127.0.0.1")  # type: ignore[arg-type]
+def scripted() -> ScriptedEngine:
+    return ScriptedEngine()
+
+
+@pytest.fixture(scope="module")
+def launched(scripted: ScriptedEngine) -> Iterator[gr.Blocks]:
+    page = build_app(scripted)  # type: ignore[arg-type]
+    launch(page, scripted, server_name="127.0.0.1")  # type: ignore[arg-type]
+    yield page
     page.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def served(scripted: ScriptedEngine, launched: gr.Blocks) -> tuple[ScriptedEngine, str]:
+    """A page's engine and address."""
+    return scripted, launched.local_url
 
 
 @pytest.fixture

@@ -106,3 +106,15 @@ def test_the_steps_of_a_request_have_these_names_and_arguments() -> None:
     assert "self.validate_inputs(block_fn, inputs)" in inspect.getsource(gr.Blocks.preprocess_data)
     assert "self.preprocess_data(" in inspect.getsource(gr.Blocks.process_api)
     assert "inputs=" in inspect.getsource(route_utils.call_process_api)
+
+
+def test_statistics_of_past_events_are_kept_and_summed_up_only_as_these_say() -> None:
+    with gr.Blocks() as page:
+        pass
+    page.queue()
+    source = inspect.getsource(type(page._queue))
+    assert "len(self.event_analytics) > self.ANALYTICS_MAX_EVENTS" in source
+    assert "self.events_recorded - self.event_count_at_last_cache\n            >= self.ANAYLTICS_CACHE_FREQUENCY" in source
+    compat.skip_statistics(page)
+    page._queue.events_recorded = 10**9
+    assert page._queue.compute_analytics_summary([{"function": "f"}]) == {"functions": {}}

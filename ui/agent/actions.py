@@ -1,6 +1,6 @@
 """Actions of the Code agent tab. Each changes the page's session and returns a message for page.js, or "".
 
-Nothing that comes from the page is trusted: whose run it is, and what may run where, is decided by the engine's AgentSessions.
+Nothing that comes from the page is trusted: the engine's AgentSessions checks who owns a run and decides where its programs run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ perform = action.perform
 
 
 def start(context: Context, session: AgentSession, task: str) -> str:
-    """Begin a task, in a new run or as a follow-up. What fails is shown above the input, and nothing typed is lost."""
+    """Start a task, in a new run or as a follow-up in the current one. An error is shown above the input, which keeps its text."""
     session.problem = None
     if not task.strip():
         session.problem = PageError("agent.nothing")
@@ -53,7 +53,7 @@ def start(context: Context, session: AgentSession, task: str) -> str:
 
 
 def attach(session: AgentSession, paths: list[str]) -> None:
-    """Add files to the next task; a new file replaces an older one of the same name."""
+    """Add files to the next task. A new file replaces an older one of the same name."""
     session.problem = None
     by_name = {path.name: path for path in (*session.uploads, *(Path(path) for path in paths))}
     if len(by_name) > MAX_UPLOADS:
@@ -72,7 +72,7 @@ def _run(session: AgentSession) -> AgentRun:
 
 
 def _address(session: AgentSession) -> str:
-    """Puts the run that is shown into the page's address, so that a reload shows it again."""
+    """Return a message that puts the current run into the page's address, so that a reload shows it again."""
     return browser_message("run", run=session.run.id if session.run else "")
 
 
@@ -113,7 +113,7 @@ def _example(context: Context, session: AgentSession, click: Click) -> str:
 
 @action("approve", "fix")
 def _approve(context: Context, session: AgentSession, click: Click) -> str:
-    """Run a program as it was written or edited, and let the model repair it."""
+    """Run a program, as the model wrote it or as the visitor edited it. If it fails, the model repairs it."""
     run, options = _run(session), _options(context, session)
     session.turn_to(context.agent_sessions.run_code(session.owner, run.id, click.value, options, max_repairs=options.max_repairs))
     return ""
@@ -121,7 +121,7 @@ def _approve(context: Context, session: AgentSession, click: Click) -> str:
 
 @action("run")
 def _run_again(context: Context, session: AgentSession, click: Click) -> str:
-    """Run a program without the model."""
+    """Run a program. If it fails, the model does not repair it."""
     session.turn_to(context.agent_sessions.run_code(session.owner, _run(session).id, click.value, _options(context, session)))
     return ""
 

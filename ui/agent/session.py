@@ -10,15 +10,15 @@ from engine.agent import AgentRun
 
 @dataclass
 class AgentSession:
-    """`run`: as this page last saw it; None while the tab is empty. `following` counts up whenever the page turns to a run."""
+    """`run`: the run as this page last saw it; None while the tab is empty. `following` is counted up whenever the page shows a run."""
 
     owner: str = ""
     run: AgentRun | None = None
     uploads: list[Path] = field(default_factory=list)       # for the next task
     problem: Exception | None = None
-    approve_first: bool = True      # programs of the model wait for approval
+    approve_first: bool = True      # the model's programs wait for the visitor's approval
     following: int = 0
-    must_follow: bool = False       # work has begun that the next event is to follow
+    must_follow: bool = False       # work has started, and the next event must follow it
     is_open: bool = False           # the tab has been opened
 
     def turn_to(self, run: AgentRun | None) -> None:

@@ -1,4 +1,4 @@
-"""The Code agent tab: a task, the steps towards its solution, and the result. Handlers only unpack and pass on."""
+"""The Code agent tab: a task, its steps, and the result. Handlers only unpack their inputs and call `actions` and `view`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUS_JS = """
 mindcubes.agent = detail => trigger('act', detail);
 watch('value', () => mindcubes.receive(element));
 """
-NEWS_JS = "watch('value', () => mindcubes.patch('mc-steps', element)); mindcubes.patch('mc-steps', element);"
+TIMELINE_JS = "watch('value', () => mindcubes.patch('mc-steps', element)); mindcubes.patch('mc-steps', element);"
 Updates = dict[gr.blocks.Block, Any]
 
 
@@ -31,13 +31,14 @@ Updates = dict[gr.blocks.Block, Any]
 class AgentTab:
     """What `ui/app.py` connects to the rest of the page."""
 
-    respoken: tuple[Any, ...]       # a function with its inputs and outputs, for a change of language
+    language_change: tuple[Any, ...]        # the handler for a change of language, with its inputs and outputs
 
 
 @dataclass(frozen=True)
 class Components:
-    """`news`: the current timeline, of which the browser shows what changed. A change of `follow` (which work to follow) and of
-    `ended` (which has ended) is an event.
+    """`timeline` has the whole current timeline, hidden; page.js takes over its changed sections.
+
+    `follow` is set to the session's `following` when work must be followed, `ended` when it has ended; the change is an event.
     """
 
     session: gr.State
@@ -47,7 +48,7 @@ class Components:
     new: gr.Button
     badge: gr.HTML
     welcome: gr.HTML
-    news: gr.HTML
+    timeline: gr.HTML
     problem: gr.HTML
     uploads: gr.HTML
     task: gr.Textbox
@@ -59,8 +60,8 @@ class Components:
 
     @property
     def shown(self) -> list[gr.blocks.Block]:
-        """What an action may change, without the badge."""
-        return [self.news, self.welcome, self.runs, self.problem, self.uploads, self.stop, self.bus]
+        """Every component that an action may change, except the badge."""
+        return [self.timeline, self.welcome, self.runs, self.problem, self.uploads, self.stop, self.bus]
 
 
 def build_agent_tab(builder: PageBuilder, tab: gr.Tab) -> AgentTab:
@@ -81,7 +82,7 @@ def _build_components(builder: PageBuilder) -> Components:
             with gr.Column(elem_classes="mc-agent-scroll", elem_id="mc-agent-scroll"):
                 welcome = _html("agent-welcome")
                 gr.HTML('<div id="mc-steps"></div>', elem_id="mc-steps-box", apply_default_css=False)
-            news = _html("agent-news", NEWS_JS)
+            timeline = _html("agent-timeline", TIMELINE_JS)
             with gr.Column(scale=0, elem_classes="mc-composer"):
                 problem, uploads = _html("agent-problem"), _html("agent-uploads")
                 task = builder.labelled(
@@ -97,7 +98,8 @@ def _build_components(builder: PageBuilder) -> Components:
                     send = builder.labelled(gr.Button, {"value": "agent.send"}, size="sm", min_width=0, variant="primary",
                                            elem_id="mc-agent-send")
     bus = _html("agent-bus", BUS_JS)
-    return Components(session, follow, ended, runs, new, badge, welcome, news, problem, uploads, task, attach, approve, stop, send, bus)
+    return Components(session, follow, ended, runs, new, badge, welcome, timeline, problem, uploads, task, attach, approve, stop, send,
+                      bus)
 
 
 def _html(name: str, js_on_load: str | None = None) -> gr.HTML:
@@ -118,14 +120,14 @@ def _timeline(context: Context, session: AgentSession) -> str:
 
 
 def _shown(components: Components, context: Context, session: AgentSession, message: str = "") -> Updates:
-    """Everything that the session says; `message` is for page.js."""
+    """New values for all components that depend on the session. `message` is for page.js."""
     language, problem = context.language, session.problem
     try:
         runs = view.runs_html(context.agent_sessions.list(session.owner), session.run.id if session.run else "", language)
     except EngineError as error:
         runs, problem = "", problem or error
     return {
-        components.news: _timeline(context, session),
+        components.timeline: _timeline(context, session),
         components.welcome: "" if session.run else view.welcome_html(language, is_builtin=context.is_builtin),
         components.runs: runs,
         components.problem: problem_box(problem, language) if problem else "",
@@ -136,7 +138,7 @@ def _shown(components: Components, context: Context, session: AgentSession, mess
 
 
 def _changed(components: Components, context: Context, session: AgentSession, message: str = "") -> Updates:
-    """The same after an action, which may have begun work to follow."""
+    """The same after an action, which may have started work that the page must follow."""
     return {**_shown(components, context, session, message),
             components.follow: session.following if session.must_follow else gr.skip()}
 
@@ -183,13 +185,16 @@ def _wire_tasks(builder: PageBuilder, components: Components) -> None:
 
 
 def _wire_following(builder: PageBuilder, components: Components) -> None:
-    """Showing work while it goes on, and its end."""
-    news, ended = components.news, components.ended
+    """Show the progress of work, and its end."""
+    timeline, ended = components.timeline, components.ended
 
     def follow(request: gr.Request, session: AgentSession) -> Iterator[Updates]:
-        """Follow the work until it ends or the page turns to another run. Only one output, since each costs at every update."""
+        """Follow the work until it ends or the page shows another run.
+
+        Only the timeline is updated meanwhile, since every output slows down each update.
+        """
         if session.run is None or not session.must_follow:
-            yield {news: gr.skip()}
+            yield {timeline: gr.skip()}
             return
         context, turn, pace = _context(builder, request, session), session.following, Pace()
         session.must_follow = False
@@ -200,14 +205,14 @@ def _wire_following(builder: PageBuilder, components: Components) -> None:
             if pace.is_due():
                 pace.began()
                 page = _timeline(context, session)
-                yield {news: page}
+                yield {timeline: page}
                 pace.ended(len(page))
         yield {ended: session.following if session.following == turn else gr.skip()}
 
     def end(request: gr.Request, session: AgentSession) -> Updates:
         context = _context(builder, request, session)
         if session.run is None or context.agent_sessions.is_working(session.run.id):
-            return {news: gr.skip()}
+            return {timeline: gr.skip()}
         try:
             session.run = context.agent_sessions.get(session.owner, session.run.id)
         except EngineError as error:
@@ -215,30 +220,30 @@ def _wire_following(builder: PageBuilder, components: Components) -> None:
             session.problem = error
         return _shown(components, context, session)
 
-    components.follow.change(follow, components.session, [news, ended], **WORK)
+    components.follow.change(follow, components.session, [timeline, ended], **WORK)
     ended.change(end, components.session, components.shown, **WORK)
 
 
 def _wire_opening(builder: PageBuilder, components: Components, tab: gr.Tab) -> tuple[Callable[..., Updates], gr.State, list[Any]]:
-    """Opening the tab; returns the event of a change of language."""
+    """Wire the opening of the tab. Returns the handler for a change of language, with its inputs and outputs."""
     shown_and_badge = [*components.shown, components.badge]
 
     def arrive(request: gr.Request, session: AgentSession) -> Updates:
-        """The first time in this process the sandboxes are probed now, if that has not been done yet."""
+        """The tab was opened. If the sandboxes have not been probed in this process yet, that happens here."""
         context = _context(builder, request, session)
         is_first, session.is_open = not session.is_open, True
         wanted = str(dict(request.query_params or {}).get("run", ""))
         if is_first and wanted and session.run is None:
             actions.perform(context, session, "open", value=wanted)
         sandbox = context.agent_sessions.sandbox
-        asks = gr.update(value=sandbox is None or sandbox.tier != "wasm") if is_first else gr.skip()
-        return {**_changed(components, context, session), components.badge: _badge(context), components.approve: asks}
+        approve = gr.update(value=sandbox is None or sandbox.tier != "wasm") if is_first else gr.skip()
+        return {**_changed(components, context, session), components.badge: _badge(context), components.approve: approve}
 
-    def respoken(request: gr.Request, session: AgentSession) -> Updates:
+    def change_language(request: gr.Request, session: AgentSession) -> Updates:
         if not session.is_open:
-            return {components.news: gr.skip()}
+            return {components.timeline: gr.skip()}
         context = _context(builder, request, session)
         return {**_shown(components, context, session), components.badge: _badge(context)}
 
     tab.select(arrive, components.session, [*shown_and_badge, components.follow, components.approve], **WORK)
-    return respoken, components.session, shown_and_badge
+    return change_language, components.session, shown_and_badge

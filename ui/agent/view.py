@@ -1,6 +1,7 @@
 """HTML of the Code agent tab: tasks as a timeline of steps, each with its program, output, errors and files.
 
-Every section has a key and a stamp, so that the browser replaces only changed ones and unfolded details stay unfolded.
+Every section of the timeline has a key and a hash of its content, so that the browser replaces only the sections that changed.
+Details that the visitor has opened stay open.
 """
 
 from __future__ import annotations
@@ -26,31 +27,32 @@ from ..shared.language import has_text, number, text
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 READABLE = (".csv", ".txt", ".json", ".md", ".tsv", ".py", ".log", ".xml", ".yaml", ".yml", ".html", ".svg")
 PREVIEW_BYTES, PREVIEW_LINES = 4_000, 12
-MAX_SHOWN = 20_000          # characters of output on the page; the export has more
+MAX_SHOWN = 20_000          # characters of output that the page shows; exports have more
 EXAMPLES = ("plot", "csv", "fibonacci", "primes")
-BUILTIN_EXAMPLES = ("fibonacci", "primes", "celsius")       # kinds of programs that the built-in model was trained for
+BUILTIN_EXAMPLES = ("fibonacci", "primes", "celsius")       # programs of kinds that the built-in model was trained on
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def timeline_html(run: AgentRun | None, language: str, folder: Path | None) -> str:
-    """The timeline as text, from which the browser takes changed sections. `folder`: where the run's files are kept."""
+    """The timeline in a hidden element, from which page.js takes the changed sections. `folder` has the run's files."""
     if run is None:
         return ""
     sections = []
-    for at, task in enumerate(run.tasks):
-        is_last = at == len(run.tasks) - 1
-        sections.append(_section(f"t{at}", "mc-task", _task(task, language, folder)))
+    for index, task in enumerate(run.tasks):
+        is_last = index == len(run.tasks) - 1
+        sections.append(_section(f"t{index}", "mc-task", _task(task, language, folder)))
         previous = ""
-        for place, step in enumerate(task.steps):
-            is_newest = is_last and place == len(task.steps) - 1
-            sections.append(_section(f"t{at}s{place}", "mc-step", _step(step, task, previous, language, folder, is_newest=is_newest)))
+        for step_index, step in enumerate(task.steps):
+            is_newest = is_last and step_index == len(task.steps) - 1
+            content = _step(step, task, previous, language, folder, is_newest=is_newest)
+            sections.append(_section(f"t{index}s{step_index}", "mc-step", content))
             previous = step.code or previous
         if task.is_over:
-            sections.append(_section(f"t{at}e", "mc-outcome", _outcome(task, language, is_last=is_last)))
+            sections.append(_section(f"t{index}e", "mc-outcome", _outcome(task, language, is_last=is_last)))
         elif not task.steps:
             waiting = html.escape(text(language, "agent.starting"))
-            sections.append(_section(f"t{at}e", "mc-outcome", f'<p class="mc-note" role="status">{waiting}</p>'))
-    return f'<div hidden data-news="{html.escape("".join(sections))}"></div>'
+            sections.append(_section(f"t{index}e", "mc-outcome", f'<p class="mc-note" role="status">{waiting}</p>'))
+    return f'<div hidden data-timeline="{html.escape("".join(sections))}"></div>'
 
 
 def _section(key: str, kind: str, body: str) -> str:
@@ -93,7 +95,7 @@ def _step(step: Step, task: Task, previous: str, language: str, folder: Path | N
 def _step_head(step: Step, task: Task, language: str, *, is_newest: bool) -> str:
     title = text(language, "agent.step.given" if step.is_given else "agent.step", number=number(language, step.number))
     is_live = is_newest and not task.is_over
-    # Counting seconds would send the whole section again, so they are shown only when the step is over.
+    # Seconds that count up would change the whole section each time, so they are shown only when the step is over.
     facts = [] if is_live else [_seconds(step.seconds, language)]
     if step.tokens:
         facts.append(text(language, "usage.tokens", count=number(language, step.tokens)))
@@ -118,7 +120,7 @@ def _program(code: str) -> str:
 
 
 def _changes(previous: str, code: str, language: str) -> str:
-    """Differences from the previous attempt."""
+    """The differences from the previous program."""
     if not previous or previous == code:
         return ""
     lines = list(difflib.unified_diff(previous.splitlines(), code.splitlines(), n=2, lineterm=""))[2:]
@@ -182,12 +184,12 @@ def _note(sentence: str) -> str:
 # --- files ---
 
 def _chip(file: KeptFile, language: str, folder: Path | None) -> str:
-    """A file to download: pictures are shown, text files with their first lines."""
+    """A link to download a file. A picture is shown as well, and the first lines of a text file."""
     name, size = html.escape(file.name), html.escape(_size(file.num_bytes, language))
     if folder is None:
         return f'<span class="mc-file">{name} · {size}</span>'
     path = folder.joinpath(*file.name.split("/"))
-    # Time of the last change, so that a rewritten file does not come from the browser's cache.
+    # The time of the last change, so that the browser does not take a rewritten file from its cache.
     version = int(path.stat().st_mtime * 1000) if path.is_file() else 0
     address = html.escape(f"gradio_api/file={quote(str(path))}?v={version}")
     link = f'<a class="mc-file" href="{address}" download="{html.escape(path.name)}">{name} · {size}</a>'
@@ -230,7 +232,7 @@ def welcome_html(language: str, *, is_builtin: bool) -> str:
 
 
 def badge_html(report: TierReport | None, run_s: float, language: str) -> str:
-    """The tier in which programs run, with its limits and packages; or the reasons if there is none."""
+    """The sandbox tier in which programs run, with its limits and packages, or the reasons why there is none."""
     label = html.escape(text(language, "agent.runs"))
     drawer = f'<button type="button" class="mc-runs-drawer" data-drawer="mc-agent-side" aria-label="{label}">☰</button>'
     if report is None:
@@ -263,5 +265,6 @@ def runs_html(runs: Sequence[AgentRun], current: str, language: str) -> str:
 def uploads_html(uploads: Sequence[Path], language: str) -> str:
     remove = html.escape(text(language, "attach.remove"))
     chips = "".join(f'<div class="mc-tag"><span>{html.escape(path.name)} · {_size(path.stat().st_size, language)}</span>'
-                    f'<button type="button" data-agent="drop" data-value="{at}">{remove}</button></div>' for at, path in enumerate(uploads))
+                    f'<button type="button" data-agent="drop" data-value="{index}">{remove}</button></div>'
+                    for index, path in enumerate(uploads))
     return f'<div class="mc-tags">{chips}</div>' if chips else ""

@@ -11,7 +11,7 @@ from engine.benchmark import BenchmarkRun, ConcurrencyResult, FailedCell, LimitS
 
 from ..shared.html import action_button
 from ..shared.jobs import RESUMABLE, job_name, phase_text
-from ..shared.labels import metric_text, task_text, title_text
+from ..shared.labels import metric_text, subject_text, task_text
 from ..shared.language import gib, number, percent, rate, text
 from .plots import model_name, precision
 
@@ -50,13 +50,17 @@ def _ended(job: Job, failed: Sequence[FailedCell], language: str) -> str:
     words = job.error if job.state == "failed" else "" if job.state == "done" else text(
         language, f"bench.ended.{job.state}", done=job.done, total=job.total) if job.kind == "sweep" else text(
         language, f"bench.ended.{job.state}.all")
-    cells = "".join(f"<li>{html.escape(title_text(each.title, language))}: {html.escape(each.error)}</li>" for each in failed)
+    cells = "".join(f"<li>{html.escape(_cell(each, language))}: {html.escape(each.error)}</li>" for each in failed)
     listed = f'<p>{_escaped(language, "bench.failed", count=len(failed))}</p><ul>{cells}</ul>' if cells else ""
     can_resume = job.kind == "sweep" and (job.state in RESUMABLE or failed)
     acts = action_button(text(language, "jobs.resume"), "resume", str(job.id), "mc-do mc-primary") if can_resume else ""
     acts += action_button(text(language, "jobs.hide"), "hide", str(job.id))
     said = f'<span class="{"is-bad" if job.state == "failed" else ""}">{html.escape(words)}</span>' if words else ""
     return f'{said}{listed}<div class="mc-remedies">{acts}</div>'
+
+
+def _cell(cell: FailedCell, language: str) -> str:
+    return subject_text(cell.subject, language) if cell.subject else cell.title
 
 
 # --- one run ---

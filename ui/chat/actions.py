@@ -1,4 +1,4 @@
-"""Every button of the conversation and of the list of chats. Each changes the session and yields what the page shows."""
+"""All buttons of the conversation and of the list of chats. Each changes the session and yields updates of the page."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .chat_click import ChatClick
 from .session import ChatSession
 from .view import Update
 
-KEEP_UNDO = frozenset({"undo", "open", "older", "more-chats", "prompt"})      # after these an earlier deletion can still be undone
+KEEP_UNDO = frozenset({"undo", "open", "older", "more-chats", "prompt"})      # these actions keep the chance to undo a deletion
 MAX_VALUE_CHARS = 1_000_000
 actions: Actions[ChatSession, Iterator[Update]] = Actions(max_value_chars=MAX_VALUE_CHARS)
 actions.include(list_actions.actions, message_actions.actions, file_actions.actions, sharing_actions.actions)
 
 
 def perform(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
-    """Do what a button asks for; an error becomes a sentence."""
+    """Run the action of a button. An error is shown as a sentence."""
     try:
         if click.name not in KEEP_UNDO:
             session.undo = None

@@ -1,4 +1,4 @@
-"""Files on the way into a message: read by the engine, counted, and held back where they are too long."""
+"""Files for the next message: the engine reads them and counts their tokens; too long ones wait for a decision."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from engine.errors import AttachmentRefused, EngineBusy, NoModelLoaded
 from ..shared.context import Context
 from .session import ChatSession
 
-CHARS_PER_TOKEN = 4         # until a model is there to count
+CHARS_PER_TOKEN = 4         # an estimate, while no model is loaded whose tokenizer could count
 MAX_FILES = 20
 
 
 def attach_files(context: Context, session: ChatSession, paths: Sequence[str]) -> None:
-    """`paths` are what Gradio made of an upload. Raises AttachmentRefused; files before the refused one are attached."""
+    """Attach uploaded files, which Gradio stored at `paths`. Raises AttachmentRefused; files before the refused one are attached."""
     for path in map(Path, paths):
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
@@ -25,7 +25,7 @@ def attach_files(context: Context, session: ChatSession, paths: Sequence[str]) -
 
 
 def attach_text(context: Context, session: ChatSession, name: str, content: str) -> None:
-    """Longer than half the window: a person decides what to do with it."""
+    """Attach a text. If it is longer than half the context window, the visitor decides what to do with it."""
     if not content.strip():
         return
     if len(session.attachments) + len(session.too_long) >= MAX_FILES:

@@ -1,4 +1,4 @@
-"""What every button of the chat starts from."""
+"""What the actions of the chat share: the click, the shown chat, and showing another one."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from .view import Update
 
 @dataclass(frozen=True)
 class ChatClick(Click):
-    """`target`: a chat, a message or a place in a list, as text. `ask`: what the options panel holds."""
+    """`target`: the id of a chat or a message, or an index in a list, as text. `ask`: the values of the options panel."""
 
     ask: AskInput = field(default_factory=AskInput)
 
 
 def shown_chat(session: ChatSession) -> Chat:
-    """The chat as this page last saw it. Raises PageError where none is shown."""
+    """The chat as this page last saw it. Raises PageError if none is shown."""
     if session.chat is None:
         raise PageError("error.gone")
     return session.chat
 
 
 def turn_to(context: Context, session: ChatSession, chat: Chat | None, **changes: Any) -> Iterator[Update]:
-    """Show another chat, and follow a reply in progress there."""
+    """Show another chat, and follow its reply if one is in progress."""
     session.turn_to(chat)
     yield from replies.show(context, session, **changes)

@@ -29,13 +29,13 @@ def new_chat(context: Context, session: ChatSession, click: ChatClick) -> Iterat
 @actions("rename")
 def rename_chat(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
     context.conversations.rename(session.owner, click.target, click.value)
-    yield _listed(context, session)
+    yield _list_changed(context, session)
 
 
 @actions("pin", "unpin")
 def pin_chat(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
     context.conversations.pin(session.owner, click.target, click.name == "pin")
-    yield _listed(context, session)
+    yield _list_changed(context, session)
 
 
 @actions("delete")
@@ -57,8 +57,8 @@ def more_chats(context: Context, session: ChatSession, click: ChatClick) -> Iter
     yield Update(chats=view.chats(context, session))
 
 
-def _listed(context: Context, session: ChatSession) -> Update:
-    """After a chat was renamed, or pinned."""
+def _list_changed(context: Context, session: ChatSession) -> Update:
+    """The list and the heading, after a chat was renamed or pinned."""
     if session.chat is not None:
         summary = context.conversations.get(session.owner, session.chat.id).summary
         session.chat = replace(session.chat, summary=replace(session.chat.summary, title=summary.title))

@@ -1,4 +1,4 @@
-"""Buttons of messages: versions, edit, regenerate, continue, delete, branch, the queued message."""
+"""Buttons of messages: switch versions, edit, regenerate, continue, delete, branch, and take back the queued message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page shows when it is opened, woken by another page's change, or given a file of chats."""
+"""What a page shows when it is opened, when another page has changed its chat, and when a file of chats is imported."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from .session import ChatSession
 from .view import Update
 
 MAX_IMPORT_BYTES = 50_000_000
-MAX_REASONS = 5         # that are shown, of a file in which many chats cannot be read
+MAX_REASONS = 5         # reasons shown, if many chats of a file cannot be read
 
 
 def arrive(context: Context, session: ChatSession, address: Mapping[str, Any]) -> Iterator[Update]:
-    """A page was opened or reloaded: show the chat or the share that its address names, and follow a reply in progress there."""
+    """A page was opened or reloaded: show the chat or the shared chat that its address names, and follow its reply in progress."""
     try:
         if address.get("share"):
             session.turn_to(None, context.conversations.shared(str(address["share"])))
         elif address.get("chat"):
             session.turn_to(context.conversations.get(session.owner, str(address["chat"])))
-    except EngineError as error:        # not there, or the database cannot be read: a new chat is still possible
+    except EngineError as error:        # it does not exist, or the database cannot be read: show an empty page with the reason
         yield view.whole(context, session, problem=problem_box(error, context.language), system_prompt=None)
         return
     yield from replies.show(context, session, **({} if session.chat else {"system_prompt": None}))
 
 
 def look_again(context: Context, session: ChatSession) -> Iterator[Update]:
-    """This chat was changed on another page, or a queued message is being answered."""
+    """Another page changed this chat, or the reply to a queued message has started: show the chat again."""
     if session.chat is None or session.is_following:
         yield Update()
         return
@@ -62,12 +62,12 @@ def import_chats(context: Context, session: ChatSession, path: str | None) -> It
         return
     session.turn_to(imported.chats[-1])
     done = browser_message("toast", text=text(context.language, "import.done", count=number(context.language, len(imported.chats))))
-    skipped = _skipped(context, imported.skipped)       # a toast would lie over the reasons
+    skipped = _skipped(context, imported.skipped)       # a toast would cover the reasons
     yield from replies.show(context, session, to_browser=None if skipped else done, **skipped)
 
 
 def _skipped(context: Context, reasons: Sequence[str]) -> dict[str, str]:
-    """The chats of a file that could not be read, each with its reason."""
+    """How many chats of a file could not be read, and why. Empty if all could."""
     if not reasons:
         return {}
     count, shown = number(context.language, len(reasons)), " ".join(reasons[:MAX_REASONS])

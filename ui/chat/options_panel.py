@@ -1,4 +1,4 @@
-"""The options of a reply: system prompts and presets, the model's own defaults, and a second answer to compare with."""
+"""The options of a reply: system prompt and presets, sampling options with the model's defaults, and a second reply to compare."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAVE_JS = """(name, prompt) => mindcubes.ask(document.querySelector('#mc-preset-
 
 @dataclass(frozen=True)
 class OptionsPanel:
-    """`fields` are in the order that `read` takes and `values_of` returns; `asked` is everything an answer depends on."""
+    """`fields` have the order of the values that `read` takes and `values_of` returns. `asked`: all inputs on which a reply depends."""
 
     system_prompt: gr.Textbox
     presets: gr.Dropdown
@@ -65,14 +65,14 @@ def build_options_panel(builder: PageBuilder, page: gr.Blocks) -> OptionsPanel:
 
 def _wire_presets(builder: PageBuilder, presets: gr.Dropdown, system_prompt: gr.Textbox, save: gr.Button,
                   forget: gr.Button) -> Callable[..., Any]:
-    """Returns what fills the list when a page is opened."""
+    """Returns the handler that fills the list when a page is opened."""
     conversations = builder.conversations
 
     def listed(request: gr.Request, chosen: str | None = None) -> Any:
         language = language_of(request)
         try:
             own = [(name, f"own {name}") for name in conversations.presets(owner_of(request))]
-        except EngineError:         # the list of chats says what is wrong with the database
+        except EngineError:         # the list of chats shows what is wrong with the database
             own = []
         return gr.update(choices=[*((text(language, f"preset.{name}"), name) for name in PRESETS), *own], value=chosen)
 
@@ -96,7 +96,7 @@ def _wire_presets(builder: PageBuilder, presets: gr.Dropdown, system_prompt: gr.
         conversations.delete_preset(owner_of(request), chosen.removeprefix("own "))
         return listed(request)
 
-    named = gr.Textbox(visible=False)       # what page.js asked for
+    named = gr.Textbox(visible=False)       # the name, for which page.js asks in a dialog
     presets.input(choose, presets, system_prompt, **QUICK)
     save.click(keep, [named, system_prompt], presets, js=SAVE_JS, **QUICK)
     forget.click(drop, presets, presets, **QUICK)
@@ -111,7 +111,7 @@ def _slider(builder: PageBuilder, name: str, value: float, key: str = "", **prop
 
 
 def read(values: Sequence[Any]) -> GenerationOptions:
-    """The options as the engine takes them. Raises InvalidRequest."""
+    """Return the values of `fields` as options for the engine. Raises InvalidRequest."""
     numbers = dict(zip(RANGES, values, strict=False))
     stop, seed = (value or "" for value in values[len(RANGES):])
     if seed.strip() and not seed.strip().isdecimal():
@@ -121,6 +121,6 @@ def read(values: Sequence[Any]) -> GenerationOptions:
 
 
 def values_of(options: GenerationOptions) -> list[Any]:
-    """What the fields show for `options`."""
+    """Return the values of `fields` for `options`."""
     seed = "" if options.seed is None else str(options.seed)
     return [*(getattr(options, name) for name in RANGES), "\n".join(options.stop), seed]

@@ -1,8 +1,8 @@
-"""A conversation as the value of Gradio's Chatbot.
+"""Renders a conversation as the value of Gradio's Chatbot.
 
-A reply in progress must cost the page little. Gradio sends only what was appended, so updates are rare (shared/pace.py),
-everything but the growing text stays unchanged between two of them, and a long chat shows only its latest messages until
-older ones are asked for.
+Updating the page during a reply must be cheap. Gradio sends only the text that was appended since the last update; therefore
+nothing but that text changes between two updates. Updates are limited in number (shared/pace.py), and a long chat shows only its
+latest messages until the visitor asks for older ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.chat import ChatMessage, ReplyProgress
 from ..shared.language import number, text
 from .session import ChatSession
 
-SHOWN_MESSAGES = 30         # of a long chat, until more are asked for
+SHOWN_MESSAGES = 30         # of a long chat, until the visitor asks for older ones
 MORE_MESSAGES = 100
 
 
@@ -88,23 +88,23 @@ def _text(content: str) -> dict[str, str]:
 
 
 def _html(content: str) -> dict[str, Any]:
-    """A gr.HTML inside a message, in the form in which Gradio sends it."""
+    """A gr.HTML component inside a message, as Gradio serializes it."""
     return {"type": "component", "component": "html", "value": content, "constructor_args": {},
             "props": {"html_template": "${value}", "css_template": "", "js_on_load": "", "apply_default_css": False,
                       "show_label": False, "visible": True}}
 
 
 def _act(action: str, target: int | str, label: str, extra: str = "") -> str:
-    """A button that page.js turns into an event of the page."""
+    """A button. page.js sends its clicks to the server as events."""
     return f'<button type="button" data-act="{action}" data-id="{target}" {extra}>{html.escape(label)}</button>'
 
 
 def _footer(message: ChatMessage, reply: ReplyProgress | None, language: str, is_last: bool, is_frozen: bool) -> str:
-    """The lines under an answer: what it cost and its buttons, or what it is waiting for."""
+    """The lines under a reply: its numbers and buttons, or, while it is generated, what happens now."""
     if message.state == "writing":
         return f'<div class="mc-foot" role="status">{html.escape(_progress(message, reply, language))}</div>'
     known = _facts(message, language)
-    if is_frozen and message.options:       # a reader of a shared conversation has no options panel
+    if is_frozen and message.options:       # a shared chat is shown without the options panel
         known.append(f"{text(language, 'options.temperature')} {number(language, message.options.temperature, 2)}")
     facts = "".join(f"<span>{html.escape(fact)}</span>" for fact in known)
     acts = []
@@ -129,7 +129,7 @@ def _footer(message: ChatMessage, reply: ReplyProgress | None, language: str, is
 
 
 def _versions(message: ChatMessage, language: str) -> str:
-    """‹ 2 / 3 ›"""
+    """The buttons that switch between versions: ‹ 2 / 3 ›"""
     if len(message.versions) < 2:
         return ""
     at = message.versions.index(message.id) if message.id in message.versions else 0
@@ -156,7 +156,7 @@ def _progress(message: ChatMessage, reply: ReplyProgress | None, language: str) 
 
 
 def _facts(message: ChatMessage, language: str) -> list[str]:
-    """What is known about an ended answer, each with its unit."""
+    """The numbers of an ended reply, each with its unit."""
     usage = message.usage
     facts = [message.model] if message.model else []
     if usage is not None and (usage.new_tokens or message.state == "done"):
@@ -174,7 +174,7 @@ def _facts(message: ChatMessage, language: str) -> list[str]:
 
 
 def _dropped(path: Sequence[ChatMessage]) -> tuple[int, int, int] | None:
-    """Where the model's memory of this chat begins: (index of the first message it still reads, messages left out, their tokens)."""
+    """Which messages no longer fit into the context window: (index of the first that does, number left out, their tokens)."""
     usage = next((message.usage for message in reversed(path) if message.usage), None)
     if usage is None or not usage.dropped_messages:
         return None
@@ -195,7 +195,7 @@ def _more(hidden: int, language: str) -> str:
 
 
 def gauge(session: ChatSession, window_tokens: int, language: str) -> str:
-    """The context line: how much of the window the last exchange took, and what it leaves for the next message."""
+    """The context gauge: how much of the context window the last exchange took, and how much is left for the next message."""
     if not window_tokens:
         return ""
     usage = next((message.usage for message in reversed(session.path) if message.usage), None)

@@ -1,7 +1,7 @@
-"""Sending, and following the replies that the engine generates: what the page changes after each of their events.
+"""Sends messages, and follows the replies that the engine generates.
 
-A reply belongs to its chat: it is generated and saved whether this page follows it or not, and any page of its owner may stop
-it. Errors become sentences, and typed text stays in its box.
+A reply belongs to its chat: it is generated and saved whether this page follows it or not, and any page of the chat's owner may
+stop it. Errors are shown as sentences, and typed text stays in the message box.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .view import Update
 
 @dataclass(frozen=True)
 class AskInput:
-    """What the options panel holds. `second_*`: for another reply side by side."""
+    """The values of the options panel. `second_*`: options of the second reply, which is shown side by side with the first."""
 
     system_prompt: str = ""
     values: tuple[Any, ...] = ()
@@ -36,7 +36,7 @@ class AskInput:
     second_temperature: float = 0.0
 
     def asks(self) -> list[Ask]:
-        """Raises InvalidRequest."""
+        """One ask for each reply: two if a comparison is wanted. Raises InvalidRequest."""
         options = read(self.values)
         first = Ask(options, self.system_prompt.strip())
         if not self.is_pair:
@@ -45,7 +45,7 @@ class AskInput:
 
 
 def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> Iterator[Update]:
-    """Reply to `line`; queue it while a reply is in progress; save a new version of a message if one is being edited."""
+    """Send `line` and start the reply. During a reply it is queued; during an edit it is a new version of the edited message."""
     chat = session.chat
     try:
         if session.share:
@@ -74,7 +74,7 @@ def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> It
 
 
 def _queue(context: Context, session: ChatSession, chat: Chat, line: str) -> bool:
-    """Keep `line` for the end of the reply. False if it has ended meanwhile."""
+    """Queue `line` until the reply in progress has ended. False if it has ended already."""
     if session.attachments:
         raise PageError("error.queue_no_files")
     if not context.conversations.queue(session.owner, chat.id, line):
@@ -84,47 +84,47 @@ def _queue(context: Context, session: ChatSession, chat: Chat, line: str) -> boo
 
 
 def show_begun(context: Context, session: ChatSession, chat: Chat, **changes: Any) -> Iterator[Update]:
-    """Show a chat whose reply has just begun."""
+    """Show a chat whose reply has just started."""
     session.turn_to(chat)
     replies = context.conversations.progress(session.owner, chat.id, with_ended=True)
     if len(replies) == 1 and replies[0].is_over:
-        replies = ()      # shown by its end, with its buttons; of two, either can be kept at once
-    yield _followed(context, session, replies, **{"system_prompt": None, "options": None, "is_writing": True, **changes})
+        replies = ()      # `end` shows it, with its buttons; two ended replies stay side by side until one is kept
+    yield _shown(context, session, replies, **{"system_prompt": None, "options": None, "is_writing": True, **changes})
 
 
 def show(context: Context, session: ChatSession, **changes: Any) -> Iterator[Update]:
-    """Show the session's chat; if a reply is in progress there, the next event follows it.
+    """Show the session's chat. If a reply is in progress there, the next event follows it.
 
-    A reply may end between reading the chat and asking for its progress: then there is none, and the chat that was read still
-    calls it "writing". Following it finds its end.
+    A reply may end after the chat was read and before its progress is queried. Then no reply is in progress, but the chat, as it
+    was read, still has a message in state "writing". It is followed as well, which finds its end at once.
     """
     replies = context.conversations.progress(session.owner, session.chat.id) if session.chat else ()
-    yield _followed(context, session, replies, **changes)
+    yield _shown(context, session, replies, **changes)
 
 
-def _followed(context: Context, session: ChatSession, replies: tuple[ReplyProgress, ...], **changes: Any) -> Update:
+def _shown(context: Context, session: ChatSession, replies: tuple[ReplyProgress, ...], **changes: Any) -> Update:
     session.replies = replies
     session.pair = tuple(reply.message.id for reply in session.replies) if len(session.replies) > 1 else ()
-    session.is_following = session.must_follow = bool(session.replies) or _is_open(session.chat)
+    session.is_following = session.must_follow = bool(session.replies) or _has_open_reply(session.chat)
     return view.whole(context, session, **changes)
 
 
-def _is_open(chat: Chat | None) -> bool:
+def _has_open_reply(chat: Chat | None) -> bool:
     return chat is not None and any(message.state == "writing" for message in chat.path)
 
 
 def newest(context: Context, session: ChatSession, error: StaleChat) -> Update:
-    """The chat as another page changed it, and the reason."""
+    """Show the chat as another page has changed it, and why the action was refused."""
     assert session.chat is not None
     session.turn_to(context.conversations.get(session.owner, session.chat.id))
     return view.whole(context, session, problem=problem_box(error, context.language), system_prompt=None, options=None)
 
 
 def grow(context: Context, session: ChatSession) -> Iterator[None]:
-    """Follow the replies in progress until they end or the page turns to another chat; yields when the page should be updated.
+    """Follow the replies in progress until they end or the page shows another chat. Yields when the page should be updated.
 
-    An event of its own, with only the conversation as output: Gradio renders every other output again at each update, even one
-    that is skipped, and that costs several times as much as the reply itself.
+    This is a separate event that has only the conversation as output: at each update Gradio renders every output again, even a
+    skipped one, and rendering the others takes several times as long as rendering the reply.
     """
     if session.chat is None or not session.must_follow:
         return
@@ -133,7 +133,7 @@ def grow(context: Context, session: ChatSession) -> Iterator[None]:
     try:
         for replies in context.conversations.follow(session.owner, chat_id):
             if session.following != turn:
-                yield       # an update on its way may arrive after the page turned
+                yield       # an earlier update may have arrived after the page showed another chat
                 return
             session.replies = replies
             if pace.is_due() and session.is_writing:
@@ -147,9 +147,10 @@ def grow(context: Context, session: ChatSession) -> Iterator[None]:
 
 
 def end(context: Context, session: ChatSession) -> tuple[Update, bool] | None:
-    """The chat as it was saved, and whether another reply has begun there (to a queued message); None if nothing ended.
+    """Show the chat as it was saved after its replies ended. None if no reply has ended.
 
-    If it could not be saved, the page keeps what it shows, with the reason.
+    The second value says whether another reply, to a queued message, has started. If a reply could not be saved, the page keeps
+    its text and shows the reason.
     """
     if session.chat is None or not session.must_end:
         return None
@@ -170,9 +171,10 @@ def end(context: Context, session: ChatSession) -> tuple[Update, bool] | None:
 
 
 def again(context: Context, session: ChatSession, update: Update) -> Iterator[Update]:
-    """The page once more, if it has turned to another chat since `update` was made: two events may answer in any order.
+    """Render the page again if it has shown another chat since `update` was made.
 
-    Call it after `update` was sent.
+    Two events that run at the same time may end in any order, so an older one could overwrite the page. Call this after `update`
+    was sent.
     """
     while update.turn is not None and session.following != update.turn:
         update = view.whole(context, session, problem=None, system_prompt=None, options=None)
@@ -180,7 +182,7 @@ def again(context: Context, session: ChatSession, update: Update) -> Iterator[Up
 
 
 def view_prompt(context: Context, session: ChatSession, ask: AskInput) -> PromptView:
-    """Exactly what the model read last, or with an empty chat what it would read first. Raises EngineError."""
+    """The exact prompt of the last reply; for an empty chat, that of its first message. Raises EngineError."""
     first = ask.asks()[0]
     path = list(session.path)
     while path and path[-1].role != "user":

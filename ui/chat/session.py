@@ -1,4 +1,4 @@
-"""What one open page knows, kept between two of its events. Lives in gr.State; never shared."""
+"""State of one page's Chat tab. Kept in gr.State, never shared between pages."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from engine.chat import Attachment, Chat, ChatMessage, ReplyProgress, Share
 class ChatSession:
     """`chat`: the chat as this page last saw it, None for the empty page. `replies`: snapshots of its replies in progress.
 
-    `following` counts up whenever the page turns to another chat, so that a handler that still follows the earlier one notices
-    and ends.
+    `following` is counted up whenever the page shows another chat, so that a handler that follows the earlier one notices and ends.
     """
 
     owner: str = ""
@@ -21,20 +20,20 @@ class ChatSession:
     replies: tuple[ReplyProgress, ...] = ()
     following: int = 0
     is_following: bool = False
-    must_follow: bool = False                           # a reply has begun that the next event is to follow
-    must_end: bool = False                              # it has ended, and the event after that shows the end
+    must_follow: bool = False                           # a reply has started, and the next event must follow it
+    must_end: bool = False                              # it has ended, and the next event must show the end
     editing: int | None = None                          # the message whose new version is being written
     pair: tuple[int, ...] = ()                          # versions shown side by side, until one is kept
     attachments: list[Attachment] = field(default_factory=list)
     too_long: list[Attachment] = field(default_factory=list)     # waiting for a decision
-    undo: tuple[str, str, int] | None = None            # what can be brought back: (kind, chat id, message id)
-    num_older: int = 0                                  # older messages that were asked for, beyond the usual number
+    undo: tuple[str, str, int] | None = None            # what can be restored: (kind, chat id, message id)
+    num_older: int = 0                                  # older messages shown beyond the usual number
     list_size: int = 0
     query: str = ""
 
     @property
     def path(self) -> tuple[ChatMessage, ...]:
-        """The messages to show: those being written as they are now."""
+        """The messages to show. Those in progress have their current text."""
         if self.share:
             return self.share.path
         if self.chat is None:
@@ -48,7 +47,7 @@ class ChatSession:
         return any(not reply.is_over for reply in self.replies)
 
     def turn_to(self, chat: Chat | None, share: Share | None = None) -> None:
-        """Show something else."""
+        """Show another chat or a shared one, or the same chat after a change; None for the empty page."""
         is_same = self.chat is not None and chat is not None and chat.id == self.chat.id
         self.chat, self.share = chat, share
         self.replies = ()

@@ -1,4 +1,4 @@
-"""Buttons that hand out a chat: export, share, and the prompt that the model reads."""
+"""Buttons that export or share a chat, and the one that shows the prompt that the model reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of chats: by day, searched, renamed, pinned, deleted. Its buttons are events that page.js sends."""
+"""The list of chats by day, with search and with buttons to open, rename, pin and delete. page.js sends their clicks as events."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..shared.language import text
 from ..shared.visitor import Account
 from .session import ChatSession
 
-WORDS = ("ok", "cancel", "close", "copy", "copied", "wrap")      # for page.js
-LISTED = 100        # chats shown before more are asked for
-# The list comes with many events, and answers to two quick keystrokes in any order: one made for another text is asked for again.
+WORDS = ("ok", "cancel", "close", "copy", "copied", "wrap")      # texts of dialogs and buttons that page.js makes
+LISTED = 100        # chats shown until the visitor asks for more
+# Many events update the list, and the results of two quick keystrokes may arrive in any order: a list for another text is requested again.
 LIST_JS = """
 let asking;
 const ask = (tries, wait) => {
@@ -54,7 +54,7 @@ def build_sidebar(builder: PageBuilder) -> Sidebar:
 
 
 def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: ChatSession, language: str, zone: timezone) -> str:
-    """Chats under the day of their last change; search results with the matching words marked."""
+    """Chats grouped by the day of their last change, or search results with the matching words marked."""
     current = session.chat.id if session.chat else ""
     hits = [each for each in found if isinstance(each, SearchHit)]
     summaries = [each for each in found if isinstance(each, ChatSummary)]
@@ -75,7 +75,7 @@ def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: ChatS
 
 
 def sign_html(account: Account | None, language: str) -> str:
-    """Signing in and out: pages of Gradio's own, which lead to Hugging Face and back."""
+    """The link to sign in or out. It leads to one of Gradio's own pages, which redirects to Hugging Face and back."""
     if account is not None:
         label = html.escape(text(language, "sign.out", name=account.name))
         return f'<a class="mc-wide-act" href="logout?_target_url=/">{label}</a>'

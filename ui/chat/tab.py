@@ -1,4 +1,4 @@
-"""The chat: the list of chats, one conversation, and the message box. Handlers only unpack and pass on."""
+"""The Chat tab: the list of chats, one conversation, and the message box. Handlers only unpack their inputs and call other modules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .session import ChatSession
 from .sidebar import Sidebar, build_sidebar
 from .view import ChatParts, Update
 
-MAX_REPLIES = 64        # handlers at once; the engine has its own, stricter limit in public mode
+MAX_REPLIES = 64        # handlers that run at the same time; in public mode the engine has a lower limit of its own
 WELCOME_JS = """
 element.addEventListener('click', event => {
   const example = event.target.closest('[data-example]');
@@ -41,7 +41,7 @@ REPLY: dict[str, Any] = {**SILENT, "concurrency_limit": MAX_REPLIES, "concurrenc
 
 @dataclass(frozen=True)
 class Composer:
-    """The message box and everything around it."""
+    """The message box, and the buttons and notes around it."""
 
     problem: gr.HTML
     chips: gr.HTML
@@ -58,13 +58,13 @@ class ChatTab:
 
     page: gr.Blocks
     session: gr.State
-    wake: gr.State                  # counted up when another page changed this page's chat, or a queued message is answered
+    wake: gr.State                  # counted up when another page changed the chat, or the reply to a queued message has started
     parts: ChatParts
     side: Sidebar
     options: OptionsPanel
     composer: Composer
-    follow: gr.State                # these two count the replies to follow and those that have ended: a change of them is an event
-    ended: gr.State
+    follow: gr.State                # set to the session's `following` when a reply must be followed; the change is an event
+    ended: gr.State                 # the same when the reply has ended
 
 
 def build_chat_tab(builder: PageBuilder, page: gr.Blocks) -> ChatTab:
@@ -84,8 +84,8 @@ def build_chat_tab(builder: PageBuilder, page: gr.Blocks) -> ChatTab:
     parts = ChatParts(chatbot, composer.problem, composer.gauge, composer.stop, welcome, side.chats, head, composer.chips, pair, left,
                       right, bus, options.system_prompt, options.fields)
     tab = ChatTab(page, session, wake, parts, side, options, composer, gr.State(0), gr.State(0))
-    # The browser renders everything that an event names as an output again, changed or not: following and ending a reply are
-    # events of their own, with few outputs.
+    # The browser renders every output of an event again, changed or not. Following a reply and ending it are therefore separate
+    # events with few outputs.
     for wire in (_wire_messages, _wire_buttons, _wire_following, _wire_files, _wire_search):
         wire(builder, tab)
     return tab
@@ -137,8 +137,8 @@ def _wire_messages(builder: PageBuilder, tab: ChatTab) -> None:
         if session.chat:
             builder.conversations.stop(session.owner, session.chat.id)
 
-    gr.on([composer.send.click, composer.message.submit], send, [composer.message, tab.session, *inputs], _begins(tab), **REPLY)
-    tab.parts.welcome.example(send_example, [tab.session, *inputs], _begins(tab), **REPLY)
+    gr.on([composer.send.click, composer.message.submit], send, [composer.message, tab.session, *inputs], _reply_outputs(tab), **REPLY)
+    tab.parts.welcome.example(send_example, [tab.session, *inputs], _reply_outputs(tab), **REPLY)
     composer.stop.click(stop, tab.session, **QUICK)
 
 
@@ -151,8 +151,8 @@ def _wire_buttons(builder: PageBuilder, tab: ChatTab) -> None:
         context = builder.context(request)
         yield from _shown(tab, context, session, actions.perform(context, session, ChatClick("new")))
 
-    tab.parts.bus.act(act, [tab.session, *tab.options.asked], _begins(tab), **REPLY)
-    tab.side.new.click(new, tab.session, _begins(tab), **REPLY)
+    tab.parts.bus.act(act, [tab.session, *tab.options.asked], _reply_outputs(tab), **REPLY)
+    tab.side.new.click(new, tab.session, _reply_outputs(tab), **REPLY)
 
 
 def _wire_following(builder: PageBuilder, tab: ChatTab) -> None:
@@ -184,8 +184,8 @@ def _wire_following(builder: PageBuilder, tab: ChatTab) -> None:
         for newer in replies.again(context, session, update):
             yield newer.values(parts)
 
-    tab.page.load(arrive, tab.session, _begins(tab), **REPLY)
-    tab.wake.change(look_again, tab.session, _begins(tab), **REPLY)
+    tab.page.load(arrive, tab.session, _reply_outputs(tab), **REPLY)
+    tab.wake.change(look_again, tab.session, _reply_outputs(tab), **REPLY)
     tab.follow.change(grow, tab.session, [parts.chatbot, parts.left, parts.right, tab.ended], **REPLY)
     tab.ended.change(end, [tab.session, tab.wake], [*parts.all, tab.wake], **REPLY)
 
@@ -206,7 +206,7 @@ def _wire_files(builder: PageBuilder, tab: ChatTab) -> None:
         yield from _shown(tab, context, session, opening.import_chats(context, session, path))
 
     composer.attach.upload(attach, [composer.attach, tab.session], [parts.chips, parts.problem], **busy(composer.message))
-    tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], _begins(tab), **REPLY)
+    tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], _reply_outputs(tab), **REPLY)
 
 
 def _wire_search(builder: PageBuilder, tab: ChatTab) -> None:
@@ -219,8 +219,8 @@ def _wire_search(builder: PageBuilder, tab: ChatTab) -> None:
         asked(search, [tab.side.search, tab.session], tab.side.chats, trigger_mode="always_last", **QUICK)
 
 
-def _begins(tab: ChatTab) -> list[gr.blocks.Block]:
-    """Outputs of an event after which a reply may have to be followed."""
+def _reply_outputs(tab: ChatTab) -> list[gr.blocks.Block]:
+    """The outputs of an event that may start a reply, which the page must then follow."""
     return [*tab.parts.all, tab.follow]
 
 
@@ -238,6 +238,6 @@ def _ask(values: tuple[Any, ...]) -> AskInput:
 
 
 def _click(event: gr.EventData, values: tuple[Any, ...]) -> ChatClick:
-    """From {act, id, value}, which page.js sends for a button."""
+    """Make a click of {act, id, value}, which page.js sends for a button."""
     data = event_data(event)
     return ChatClick(str(data.get("act") or ""), str(data.get("id") or ""), str(data.get("value") or ""), _ask(values))

@@ -1,4 +1,4 @@
-"""What a page shows of its session, part by part."""
+"""What the Chat tab shows for its session, one function for each part."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .welcome import welcome_html
 
 @dataclass(frozen=True)
 class ChatParts:
-    """The components that an update may change."""
+    """The components that an update can change."""
 
     chatbot: gr.Chatbot
     problem: gr.HTML
@@ -50,10 +50,10 @@ class ChatParts:
 
 @dataclass(frozen=True)
 class Update:
-    """One change of the page; None leaves a part as it is."""
+    """One update of the page. A part that is None is left unchanged."""
 
     messages: list[dict[str, Any]] | None = None
-    line: str | None = None             # a new text for the message box; page.js sets it: an output would undo what is typed meanwhile
+    line: str | None = None             # new text of the message box; page.js sets it, since an output would undo what is typed meanwhile
     problem: str | None = None
     gauge: str | None = None
     is_writing: bool | None = None
@@ -61,14 +61,14 @@ class Update:
     chats: str | None = None
     head: str | None = None
     chips: str | None = None
-    pair: tuple[list[dict[str, Any]], list[dict[str, Any]]] | None = None      # empty lists: no longer side by side
+    pair: tuple[list[dict[str, Any]], list[dict[str, Any]]] | None = None      # the two replies side by side; empty lists hide them
     to_browser: str | None = None             # a message to the browser (browser_message)
     system_prompt: str | None = None
     options: GenerationOptions | None = None
     turn: int | None = None             # `following` of the session when the whole page was rendered
 
     def values(self, parts: ChatParts) -> dict[gr.blocks.Block, Any]:
-        """New values by component."""
+        """Return the new value of each component that changes."""
         simple = {parts.chatbot: self.messages, parts.problem: self.problem, parts.gauge: self.gauge, parts.welcome: self.welcome,
                   parts.chats: self.chats, parts.head: self.head, parts.chips: self.chips,
                   parts.bus: self.to_browser if self.line is None else browser_message("line", text=self.line),
@@ -85,7 +85,7 @@ class Update:
 
 
 def whole(context: Context, session: ChatSession, **changes: Any) -> Update:
-    """Everything, for a page that turned to another chat."""
+    """An update of all parts, for a page that shows another chat."""
     turn, chat = session.following, session.chat
     status = context.engine.status()
     options = chat.options if chat and chat.options else None
@@ -98,7 +98,7 @@ def whole(context: Context, session: ChatSession, **changes: Any) -> Update:
 
 
 def chats(context: Context, session: ChatSession) -> str:
-    """The list of chats, or what a search found. A database that cannot be read shows its reason there."""
+    """The list of chats or the search results. If the database cannot be read, the reason is shown there."""
     conversations = context.conversations
     sign = sign_html(context.account, context.language) if context.engine.settings.can_sign_in else ""
     try:
@@ -111,7 +111,7 @@ def chats(context: Context, session: ChatSession) -> str:
 
 
 def head(context: Context, session: ChatSession) -> str:
-    """The line above the conversation; page.js keeps the address of the page in step with it."""
+    """The line above the conversation. page.js reads the ids in it and puts them into the page's address."""
     def say(key: str, **values: object) -> str:
         return html.escape(text(context.language, key, **values))
 
@@ -134,7 +134,7 @@ def head(context: Context, session: ChatSession) -> str:
 
 
 def chips(context: Context, session: ChatSession) -> str:
-    """What belongs to the next message: files, a queued message, an edit in progress, something to undo."""
+    """The tags above the message box: attached files, a queued message, an edit in progress, a deletion that can be undone."""
     def say(key: str, **values: object) -> str:
         return html.escape(text(context.language, key, **values))
 
@@ -162,11 +162,9 @@ def _file(each: Attachment, language: str) -> str:
 
 
 def pair(context: Context, session: ChatSession) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The two replies side by side, while both are in progress and until one is kept."""
+    """The two replies side by side, from their start until one is kept. Empty lists if there are not two."""
     replies = [reply for reply in session.replies if reply.message.id in session.pair]
     if len(replies) < 2:
         return [], []
     left, right = (rendering.single(reply, context.language) for reply in replies[:2])
     return left, right
-
-

@@ -1,4 +1,4 @@
-"""The empty page: what to do first, how far the model is, or why there is none."""
+"""The empty page: example questions, the progress of loading the model, or why no model is loaded."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The buttons of the Models tab, one function each. They change the page's session.
+"""Actions of the Models tab, one function for each button. Each changes the page's session.
 
-What a visitor may do is decided in the engine's library.
+The engine's library decides what a visitor may do.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ actions: Actions[ModelsSession, None] = Actions(on_error=_show_problem, max_valu
 
 
 def perform(context: Context, session: ModelsSession, name: Any, value: Any = "") -> None:
-    """Run an action; an error is shown with the model it is about."""
+    """Run an action. An error is shown with the model that it is about."""
     session.problem = None
     actions.perform(with_token(context, session), session, name, value=value)
 
 
 def with_token(context: Context, session: ModelsSession) -> Context:
-    """The same context with the hub token that was typed on this page, if there is one."""
+    """Return the context with the Hugging Face token that was entered on this page, if there is one."""
     return replace(context, visitor=replace(context.visitor, token=session.token or context.visitor.token))
 
 
@@ -50,9 +50,9 @@ def _model(session: ModelsSession) -> FoundModel:
 # --- finding ---
 
 def search(context: Context, session: ModelsSession, typed: str, query: HubQuery) -> None:
-    """Open the model if `typed` is a name, an address or a folder; search the hub for anything else, and also for a name it lacks.
+    """Open the model that `typed` names by its repository, address or folder. Search the hub for any other text.
 
-    Without a text and without filters, show the recommended models.
+    A repository name that the hub does not have is searched for as well. Without text and filters, show the recommended models.
     """
     context, typed = with_token(context, session), typed.strip()[:MAX_TYPED]
     session.problem, session.asked = None, typed
@@ -60,7 +60,7 @@ def search(context: Context, session: ModelsSession, typed: str, query: HubQuery
         session.query, session.found = None, []
         return
     if names_a_model(typed):
-        if not session.found:       # "nothing found" was about an earlier search
+        if not session.found:       # an earlier search found nothing, which is shown no longer
             session.query = None
         session.problem = _failure(lambda: _open(context, session, typed))
         if not isinstance(session.problem, (ModelNotFound, InvalidRequest)) or not may_be_repo(typed):
@@ -78,7 +78,7 @@ def _failure(step: Callable[[], None]) -> EngineError | None:
 
 
 def _open(context: Context, session: ModelsSession, typed: str, revision: str | None = None) -> None:
-    """Show one model. If it cannot be found, the model shown before goes too."""
+    """Show one model. If it cannot be found, the model that was shown before is removed."""
     try:
         model = context.library.find(typed, context.visitor, revision)
     except EngineError:
@@ -86,11 +86,14 @@ def _open(context: Context, session: ModelsSession, typed: str, revision: str | 
             session.model = None
         raise
     session.model, session.problem = model, None
-    session.quantization = _advised(context, session, model)
+    session.quantization = _recommended_quantization(context, session, model)
 
 
-def _advised(context: Context, session: ModelsSession, model: FoundModel) -> Quantization:
-    """The weakest quantization that fits comfortably, else the strongest. Only saved ones count if only they are on disk."""
+def _recommended_quantization(context: Context, session: ModelsSession, model: FoundModel) -> Quantization:
+    """Return the highest precision that fits comfortably, else the highest that barely fits, else the lowest.
+
+    If only quantized copies of the model are on disk, only their precisions count.
+    """
     fit = context.library.fit(model, session.context, session.visitors, session.device)
     is_only_saved = model.saved and not model.can_load
     choices = [choice for choice in fit.choices if choice.is_supported
@@ -130,7 +133,7 @@ def _all(context: Context, session: ModelsSession, click: Click) -> None:
 
 
 def use_token(context: Context, session: ModelsSession, typed: str) -> None:
-    """Keep a hub token for this page, in memory only; an empty one clears it."""
+    """Keep a Hugging Face token for this page, in memory only. An empty one deletes it."""
     typed = typed.strip()
     if len(typed) > MAX_TOKEN or any(char.isspace() for char in typed):
         session.problem = PageError("token.bad")
@@ -145,7 +148,7 @@ def _again(context: Context, session: ModelsSession, click: Click) -> None:
 
 
 def _try_again(context: Context, session: ModelsSession) -> None:
-    """Repeat the search and reopen the model: with another token, or after the hub failed."""
+    """Repeat the search and open the model again, with a new token or after the hub failed."""
     model, is_empty = session.model, session.query is not None and not session.found
     if model is None and not names_a_model(session.asked) and not is_empty:
         raise PageError("error.gone")
@@ -237,7 +240,7 @@ def _remedy(context: Context, session: ModelsSession, click: Click) -> None:
 
 
 def needs_token(session: ModelsSession) -> bool:
-    """Whether to ask for a token: the hub says of private models that they do not exist."""
+    """Whether to show the field for a token. For private models the hub answers without one that they do not exist."""
     trouble = session.trouble
     is_hidden = isinstance(trouble, ModelNotFound) and session.model is None and may_be_repo(trouble.model)
     return bool(session.token) or is_hidden or isinstance(trouble, (ModelAccessDenied, TokenRejected))

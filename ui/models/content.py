@@ -1,4 +1,4 @@
-"""What the Models tab shows of a session, as a value for each component."""
+"""What the Models tab shows for a session, as a value for each component."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .session import CONTEXTS, ModelsSession
 
 @dataclass(frozen=True)
 class PrimaryButton:
-    """What the large button does now: the name of an action ("" for none: it is hidden), its value, and the label."""
+    """The large button: its action, the action's value, and its label. Without an action the button is hidden."""
 
     action: str = ""
     value: str = ""
@@ -32,7 +32,7 @@ class PrimaryButton:
 
 
 class TabContent:
-    """The tab as one session sees it now."""
+    """The content of the tab for one session, as it is now."""
 
     def __init__(self, context: Context, session: ModelsSession) -> None:
         self._library, self._engine, self._session, self._language = context.library, context.engine, session, context.language
@@ -46,7 +46,7 @@ class TabContent:
         self._jobs = self._library.visible_jobs(self._visitor)
 
     def values(self, models: ModelsTab) -> dict[gr.blocks.Block, Any]:
-        """A value for each component but the token's, which only its own handler empties."""
+        """Return a value for each component except the field for the token, which only its own handler clears."""
         detail, model = models.detail, self._session.model
         selected = model.spec_model if model else ""
         card = model.listing.card if model and model.listing else ""
@@ -119,7 +119,7 @@ class TabContent:
 
     def _load_button(self) -> PrimaryButton:
         if self._is_too_large():
-            return PrimaryButton()      # the problem beside it offers remedies, one of which is to load it anyway
+            return PrimaryButton()      # the message shown offers remedies, one of which is to load it anyway
         key = "load.again" if self._is_same else "load.swap" if self._status.state in ("ready", "asleep") else "load.load"
         return PrimaryButton("load", "", text(self._language, key))
 
@@ -140,7 +140,7 @@ class TabContent:
         return choice is not None and choice.fit.verdict is Verdict.TOO_LARGE
 
     def _failed_load(self) -> Exception | None:
-        """The error of the latest load, if it was of this model with the options chosen now."""
+        """The error of the latest load, if it was a load of this model with the options that are chosen now."""
         load, session = self._engine.latest_load, self._session
         if load is None or session.model is None or self._status.state == "loading":
             return None

@@ -37,7 +37,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class LoadControls:
-    """How to load the shown model."""
+    """The options with which the shown model is loaded, and the buttons."""
 
     box: gr.Column
     quantization: gr.Radio
@@ -56,7 +56,7 @@ class LoadControls:
 
 @dataclass(frozen=True)
 class Detail:
-    """The shown model."""
+    """The components that show one model."""
 
     about: gr.HTML
     problem: gr.HTML
@@ -70,7 +70,7 @@ class Detail:
 
 @dataclass(frozen=True)
 class ModelsTab:
-    """`wake` is counted up when a job or the model in use has changed."""
+    """`wake` is counted up when a job or the loaded model has changed."""
 
     session: gr.State
     wake: gr.State
@@ -103,7 +103,7 @@ def build_parts(builder: PageBuilder) -> ModelsTab:
 
 
 def html_part(name: str) -> gr.HTML:
-    """HTML whose buttons trigger actions."""
+    """An HTML component whose buttons trigger actions."""
     return gr.HTML("", elem_id=f"mc-{name}", apply_default_css=False, js_on_load=ACTION_JS)
 
 

@@ -1,4 +1,4 @@
-"""What one page's Models tab remembers: the search, the shown model, and the options to load it with."""
+"""State of one page's Models tab: the search, the shown model, and the options to load it with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_CHATS = 64
 
 @dataclass
 class ModelsSession:
-    """Kept in the page's gr.State, so in memory only. `token`: what this visitor typed."""
+    """Kept in the page's gr.State, so only in memory. `token` is the one that the visitor entered here."""
 
     token: Secret = field(default_factory=lambda: Secret(""))
     query: HubQuery | None = None
@@ -27,11 +27,11 @@ class ModelsSession:
     quantization: Quantization = Quantization.NONE
     context_tokens: int = 4096
     visitors: int = 2
-    device: str = ""            # "": the engine's
+    device: str = ""            # "": the engine's choice
     stops_replies: bool = False
     problem: Exception | None = None
     is_open: bool = False       # whether the tab has been opened
-    asked: str = ""             # what was typed or chosen last, to try again
+    asked: str = ""             # what was entered or chosen last, for another attempt
 
     @property
     def context(self) -> int:
@@ -41,16 +41,16 @@ class ModelsSession:
 
     @property
     def trouble(self) -> Exception | None:
-        """The latest failure, else the reason why the model cannot be downloaded or loaded. A model on disk needs no hub."""
+        """The latest error, else the reason why the model cannot be downloaded or loaded. A model on disk needs no hub."""
         if self.problem is not None or self.model is None:
             return self.problem
         can_load = self.model.can_load_as(self.quantization) and not isinstance(self.model.problem, UnsupportedModel)
         return None if can_load else self.model.problem
 
     def choose_options(self, quantization: str, context: int, visitors: float | None, device: str | None, stops_replies: bool) -> None:
-        """Take over the values of the components; those that they do not offer are ignored."""
+        """Store the values of the components. Values that the components do not offer are ignored."""
         self.quantization = Quantization(quantization) if quantization in list(Quantization) else self.quantization
-        if context and int(context) != self.context:        # a model with a small window shows less than was chosen before
+        if context and int(context) != self.context:        # otherwise a model with a small context window would overwrite the choice
             self.context_tokens = int(context)
         self.device = device or ""
         self.visitors = max(1, min(MAX_CHATS, int(visitors))) if visitors else self.visitors

@@ -1,4 +1,4 @@
-"""The Models tab: find a model, see whether it fits, download it, load it. Handlers translate between components and actions."""
+"""The Models tab: find a model, see whether it fits, download it, load it. Handlers connect the components with the actions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def build_models_tab(builder: PageBuilder, tab: gr.Tab, strip: gr.HTML) -> Model
 
 
 def jobs_strip() -> gr.HTML:
-    """The lines of running jobs, below the tabs so that they are visible from each of them."""
+    """The component with the lines of jobs. It is below the tabs, so that it is visible in each of them."""
     return html_part("jobs")
 
 
@@ -42,7 +42,7 @@ def _content(builder: PageBuilder, session: ModelsSession, request: gr.Request) 
 
 
 def _loading(models: ModelsTab, name: str, request: gr.Request) -> dict[gr.blocks.Block, Any]:
-    """The detail view while the hub is asked about a model."""
+    """What is shown while the hub is queried for a model."""
     return {models.detail.about: view.loading_html(name[:MAX_SHOWN_NAME], language_of(request))}
 
 
@@ -61,7 +61,7 @@ def _wire_search(builder: PageBuilder, models: ModelsTab) -> None:
 
 
 def _query(task: str, size: str, licence: str, gated: str, sort: str) -> HubQuery:
-    """The filters as a query; values that the dropdowns do not offer are ignored."""
+    """Return the filters as a query. Values that the dropdowns do not offer are ignored."""
     smallest, largest = SIZES.get(size, (None, None))
     return HubQuery(
         task=task if task in TASKS else TASKS[0], min_parameters=smallest, max_parameters=largest,

@@ -1,4 +1,4 @@
-"""The Models tab as HTML: this machine, recommended models and search results, one model in detail, models on disk."""
+"""HTML of the Models tab: this machine, recommended models and search results, one model in detail, and models on disk."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def parameters(language: str, count: int | None) -> str:
 
 
 def verdict_chip(verdict: Verdict, num_bytes: int, language: str, quantization: Quantization | None = None) -> str:
-    """The verdict as a coloured word, with the memory it is about."""
+    """The verdict as a coloured word, with the memory that is needed."""
     parts = [text(language, f"verdict.{verdict.name.lower()}"), gib(language, num_bytes)]
     if quantization is not None:
         parts.append(quantization_name(quantization, language))
@@ -101,7 +101,7 @@ def loading_html(name: str, language: str) -> str:
 
 def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is_loaded: bool, language: str,
                released: Released | None = None) -> str:
-    """`released`: the memory that the previous model gave back, shown with the loaded one."""
+    """`released`: the memory that unloading the previous model freed; shown with the loaded model."""
     title = model.name if model.where in ("builtin", "folder") else model.spec_model
     state = f' <span class="mc-verdict is-good">{_text(language, "models.loaded")}</span>' if is_loaded else ""
     parts = [f"<h2>{html.escape(title)}{state}</h2>"]
@@ -176,7 +176,7 @@ def _files(model: FoundModel, language: str) -> str:
 
 
 def problem_html(sentence: str, remedies: Sequence[Remedy], language: str, licence_url: str = "") -> str:
-    """`licence_url`: the page where one requests access. A token is entered elsewhere, so its remedy has no button."""
+    """`licence_url`: the page where a visitor requests access. The remedy "token" has no button: a token has its own field."""
     buttons = [_remedy(remedy, language) for remedy in remedies if remedy.kind != "token"]
     if licence_url.startswith(("https://", "http://")):
         buttons.append(f'<a class="mc-do" href="{html.escape(licence_url)}" target="_blank" rel="noopener noreferrer">'

@@ -1,7 +1,7 @@
-"""Actions: the buttons that a tab draws in its HTML, each one function found by its name.
+"""Actions: the buttons in the HTML of a tab. Each is one function, registered under a name.
 
-A click reaches the server as a name, a target and a value. They come from the browser, so nothing in them is trusted: an unknown
-name is refused, values are cut to a length, and what a visitor may do is decided in the engine.
+A click reaches the server as a name, a target and a value. They come from the browser, so they are not trusted: an unknown name is
+refused, values are cut to a maximum length, and the engine decides what a visitor may do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_NUMBER_DIGITS = 18      # SQLite's integers have 64 bits
 
 @dataclass(frozen=True)
 class Click:
-    """What a button asks for. `target`: what it is about, such as the id of a chat; `value`: what was typed or chosen."""
+    """A click on a button. `target`: what it is about, such as the id of a chat. `value`: what was typed or chosen."""
 
     name: str
     target: str = ""
@@ -31,12 +31,12 @@ class Click:
 
     @property
     def number(self) -> int:
-        """`target` as a message id or a position in a list. Raises PageError."""
+        """`target` as the id of a message or an index in a list. Raises PageError."""
         return whole_number(self.target)
 
 
 def whole_number(typed: str) -> int:
-    """Raises PageError for anything but a whole number that the database can hold."""
+    """Return `typed` as a whole number. Raises PageError if it is none, or one that the database cannot store."""
     if not typed.isdecimal() or len(typed) > MAX_NUMBER_DIGITS:
         raise PageError("error.gone")
     return int(typed)
@@ -45,8 +45,8 @@ def whole_number(typed: str) -> int:
 class Actions(Generic[Session, Result]):
     """The actions of one tab.
 
-    An action is a function (context, session, click) -> Result. `on_error` makes the result of `perform` for one that raised
-    PageError or EngineError; `run` raises them. `before` is called with the session and the name of a known action before it runs.
+    An action is a function (context, session, click) -> Result. If one raises PageError or EngineError, `perform` returns what
+    `on_error` makes of the error, while `run` lets it through. `before` is called with the session and the name before an action runs.
     """
 
     def __init__(self, on_error: Callable[[Context, Session, Exception], Result] | None = None,
@@ -65,12 +65,12 @@ class Actions(Generic[Session, Result]):
         return register
 
     def include(self, *others: Actions[Session, Result]) -> None:
-        """Take over the actions of other subjects of the same tab."""
+        """Add the actions that are defined in other modules of the same tab."""
         for other in others:
             self._actions.update(other._actions)
 
     def run(self, context: Context, session: Session, click: Any) -> Result:
-        """Run the action of a `Click`. Raises PageError for an unknown name, and what the action raises."""
+        """Run the action of `click`. Raises PageError if the name is unknown, and the errors of the action."""
         action = self._actions.get(click.name)
         if action is None:
             raise PageError("error.gone")
@@ -80,7 +80,7 @@ class Actions(Generic[Session, Result]):
         return action(context, session, replace(click, target=click.target[:limit], value=click.value[:limit]))
 
     def perform(self, context: Context, session: Session, name: Any, target: Any = "", value: Any = "") -> Result:
-        """Run the action `name`. PageError and EngineError become a result; anything else is a bug and is raised."""
+        """Run the action `name`. With `on_error`, PageError and EngineError become a result; any other error is a bug and is raised."""
         try:
             return self.run(context, session, Click(str(name), _text(target), _text(value)))
         except (PageError, EngineError) as error:

@@ -1,4 +1,4 @@
-"""What the tabs have in common: the services behind the page, the builder of its labelled components, and the context of a handler."""
+"""What all tabs use: the services behind the page, the builder of its labelled components, and the context of a handler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.library import Visitor
 from .language import I18N, language_of, text
 from .visitor import Account, account_of, visitor_of, zone_of
 
-# Options of this page's events. SILENT: without Gradio's progress display; each part shows its own.
+# Options of this page's events. SILENT: without Gradio's progress display, since each part of the page shows its own.
 SILENT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 QUICK: dict[str, Any] = {**SILENT, "queue": False}
 
@@ -23,18 +23,18 @@ Block = TypeVar("Block", bound=gr.blocks.Block)
 
 
 def busy(component: gr.blocks.Block) -> dict[str, Any]:
-    """Options of an event that shows Gradio's minimal progress display on `component`."""
+    """Return the options of an event that shows Gradio's minimal progress display on `component`."""
     return {**SILENT, "show_progress": "minimal", "show_progress_on": [component]}
 
 
 def changes(values: dict[gr.blocks.Block, Any]) -> Any:
-    """What a handler returns to change components: `values` by component. Gradio would take an empty dictionary for a value."""
+    """Return `values` (by component) as the result of a handler. An empty dictionary would be a value to Gradio, so it is replaced."""
     return values or gr.skip()
 
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of the engine that the page works with; one of each in a process."""
+    """The parts of the engine that the page uses. A process has one of each."""
 
     engine: Engine
     conversations: Conversations
@@ -51,7 +51,7 @@ class Services:
 
 def build_services(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
                    agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> Services:
-    """The services over `engine`; what is not given is created."""
+    """Return the services that use `engine`. Those that are not given are created."""
     conversations = conversations or Conversations(engine)
     library = library or Library(engine, conversations)
     return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs))
@@ -59,9 +59,9 @@ def build_services(engine: Engine, conversations: Conversations | None = None, l
 
 @dataclass(frozen=True)
 class Context(Services):
-    """What a handler works with: the services, and who asks, in which language and time zone.
+    """What a handler needs: the services, the visitor, and the visitor's language and time zone.
 
-    `account`: the visitor's Hugging Face account, on a Space where one can sign in.
+    `account`: the visitor's Hugging Face account, on a Space where visitors can sign in.
     """
 
     visitor: Visitor = field(default_factory=Visitor)
@@ -77,7 +77,7 @@ class Context(Services):
 
 @dataclass(frozen=True)
 class PageBuilder:
-    """Creates components that carry texts, and keeps them so that a change of language reaches each.
+    """Creates components with texts, and remembers them so that a change of language can update each.
 
     `labels` and `choices` are filled while the page is built and only read afterwards.
     """
@@ -127,7 +127,7 @@ class PageBuilder:
         return dropdown
 
     def text_updates(self, language: str, *, labels: bool = True, choices: bool = True) -> dict[gr.blocks.Block, dict[str, Any]]:
-        """The texts of the components in `language`, one update for each component."""
+        """Return an update for each component with its texts in `language`."""
         changes: dict[gr.blocks.Block, dict[str, Any]] = {}
         if labels:
             for block, keys in self.labels:

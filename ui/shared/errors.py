@@ -1,4 +1,4 @@
-"""Errors as sentences in the visitor's language: the only place where the page turns an exception into text."""
+"""Turns errors into sentences in the visitor's language. No other module of the page turns an exception into text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class PageError(Exception):
-    """A request that the page itself refuses. Its text is the key of a sentence, `values` are put into it."""
+    """A request that the page itself refuses. `key` is the key of a sentence, and `values` are filled into it."""
 
     def __init__(self, key: str, **values: object) -> None:
         super().__init__(key)
@@ -28,7 +28,7 @@ class PageError(Exception):
 
 
 def sentence(error: Exception, language: str) -> str:
-    """The text that the visitor reads. An error that is not ours is logged and becomes a general sentence."""
+    """Return the text for the visitor. An unexpected error is logged, and its text is a general sentence."""
     if isinstance(error, PageError):
         return text(language, str(error), **error.values)
     if not isinstance(error, EngineError):
@@ -41,7 +41,7 @@ def sentence(error: Exception, language: str) -> str:
 
 
 def _fact(error: EngineError, name: str, value: object, language: str) -> object:
-    """An error's value as the language writes it; the unit is in its name."""
+    """Return an error's value as the language writes it. Its unit is the ending of its name."""
     if name.endswith("_bytes") and isinstance(value, int):
         return gib(language, value)
     is_count = isinstance(error, MessageTooLong) or name.endswith("_s")
@@ -49,7 +49,7 @@ def _fact(error: EngineError, name: str, value: object, language: str) -> object
 
 
 def shown(handler: Handler) -> Handler:
-    """Decorator for handlers that show no errors themselves: EngineError becomes gr.Error with the same sentence."""
+    """Decorator for handlers that do not show errors themselves: raises gr.Error with the sentence of an EngineError."""
     if inspect.isgeneratorfunction(handler):
         @functools.wraps(handler)
         def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Pieces of HTML that more than one tab shows: buttons, problems, sizes, and messages to page.js."""
+"""HTML that more than one tab uses: buttons, error boxes, sizes, and messages to page.js."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ element.addEventListener('click', event => {
 
 
 def action_button(label: str, name: str, value: str = "", kind: str = "", extra: str = "") -> str:
-    """A button whose click is an event of the tab. `label` is plain text."""
+    """Return a button whose click is an event of the tab. `label` is plain text."""
     return (f'<button type="button" class="{kind or "mc-do"}" data-do="{name}" data-value="{html.escape(value)}"{extra}>'
             f'{html.escape(label)}</button>')
 
 
 def browser_message(kind: str, **content: Any) -> str:
-    """A message to the browser, which page.js carries out once: a download, a dialog."""
+    """Return a message to page.js, which acts on it once: it starts a download, opens a dialog, and the like."""
     message = html.escape(json.dumps({"id": secrets.token_hex(4), "kind": kind, **content}))
     return f'<div hidden data-message="{message}"></div>'
 
@@ -48,7 +48,7 @@ def freed(released: Released, language: str) -> str:
 
 
 def disk_size(language: str, num_bytes: int) -> str:
-    """A size on disk, in decimal units as disks are sold."""
+    """Return a size on disk. The units are decimal, as for the capacity of disks."""
     return f"{number(language, num_bytes / 1e9, 1)} GB" if num_bytes >= 0.95e9 else megabytes(language, num_bytes)
 
 

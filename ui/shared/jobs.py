@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from engine import Status
 from engine.background import Job
-from engine.benchmark import benchmark_step
+from engine.benchmark import benchmark_step, benchmark_subject
 
 from .html import action_button, disk_size, freed
-from .labels import title_text
+from .labels import subject_text
 from .language import has_text, number, rate, text
 from .status_bar import stage_text
 
@@ -101,10 +101,14 @@ def can_resume(job: Job) -> bool:
 
 def job_name(job: Job, language: str) -> str:
     key = f"bench.job.{job.kind}" if job.kind in MEASURING else f"jobs.{job.kind}"
-    title = job.title.removeprefix("blind: ").replace(", none:", ":").removesuffix(", none")        # "none" means not quantized
-    if job.kind in ("speed", "sweep", "quality", "cost"):       # the title of a blind comparison is the prompt, which is not translated
-        title = title_text(title, language)
+    title = _title(job, language)
     return text(language, key, title=title) if has_text(key) else title
+
+
+def _title(job: Job, language: str) -> str:
+    """What the job is about. A job without a subject has a name or a prompt as its title, which is not translated."""
+    subject = benchmark_subject(job)
+    return subject_text(subject, language) if subject else job.title
 
 
 def phase_text(job: Job, language: str) -> str:
@@ -114,7 +118,8 @@ def phase_text(job: Job, language: str) -> str:
         return text(language, "bench.phase.wait")
     count = f" {number(language, step.done)} / {number(language, step.total)}" if step.total and step.phase != "load" else ""
     fast = text(language, "bench.rate", rate=rate(language, step.rate)) if step.rate else ""
-    return " · ".join(filter(None, (title_text(step.part, language), text(language, f"bench.phase.{step.phase}") + count, fast)))
+    part = subject_text(step.subject, language) if step.subject else ""
+    return " · ".join(filter(None, (part, text(language, f"bench.phase.{step.phase}") + count, fast)))
 
 
 def duration(language: str, seconds: float) -> str:
@@ -131,7 +136,7 @@ def _buttons(job: Job, language: str) -> str:
     def button(key: str, name: str) -> str:
         label = text(language, key)
         tab = ' data-tab="bench"' if job.kind in MEASURING else ""      # the tab whose handlers get the click
-        return action_button(label, name, str(job.id), extra=f' aria-label="{html.escape(f"{label} {job.title}")}"{tab}')
+        return action_button(label, name, str(job.id), extra=f' aria-label="{html.escape(f"{label} {_title(job, language)}")}"{tab}')
 
     if job.state == "running":
         return button("jobs.cancel", "cancel") if job.kind in ("download", *MEASURING) else ""

@@ -1,17 +1,17 @@
-"""How often a page is updated while text arrives."""
+"""How often a page is updated while a reply is generated."""
 
 from __future__ import annotations
 
 import time
 
-UPDATE_S = 0.1              # the shortest time between two updates of a page; at half of it a small model on 2 cores is much slower
-LONG_UPDATE_S = 0.25        # the longest, for replies that take the browser a while to lay out
-CHARS_PER_S = 50_000        # how fast a page lays out a reply, on a small machine
-SERVER_SHARE = 4            # after an update that took the server x seconds, the next one waits 4x
+UPDATE_S = 0.1              # the shortest time between two updates of a page; half of it slows a small model on 2 cores down a lot
+LONG_UPDATE_S = 0.25        # the longest, for long replies, which the browser lays out slowly
+CHARS_PER_S = 50_000        # how fast the browser lays out a reply on a small machine
+SERVER_SHARE = 4            # after an update that took the server x seconds, the next one comes 4x seconds later
 
 
 class Pace:
-    """Says when the next update is due. `began` and `ended` bracket the update itself."""
+    """Decides when the next update is due. Call `began` before each update and `ended` after it."""
 
     def __init__(self) -> None:
         self._due = 0.0

@@ -1,4 +1,4 @@
-"""The status bar: the model in use, its precision and device, memory, running and waiting replies; theme and language."""
+"""The status bar: the loaded model, its precision and device, memory, running and waiting replies, theme and language."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def tools_html(language: str) -> str:
 
 
 def status_html(status: Status, asked_model: str, language: str) -> str:
-    """The part of the bar that changes. `asked_model`: the name of the model that the settings ask for."""
+    """The part of the bar that changes. `asked_model`: the name of the model that is being loaded, or that the settings ask for."""
     parts = [_model(status, asked_model, language)]
     if status.total_bytes:
         parts.append(_memory(status, language))
@@ -102,9 +102,8 @@ def _lane(status: Status, language: str) -> str:
 
 
 def stage_text(stage: LoadEvent | None, language: str) -> str:
-    """One step of a load as text, with its numbers where they are known."""
+    """One step of loading as text, with its numbers if they are known."""
     if stage is None:
         return text(language, "stage.start")
     label = text(language, f"stage.{stage.stage}")
     return f"{label} {number(language, stage.done)} / {number(language, stage.total)}" if stage.total else label
-

@@ -1,4 +1,4 @@
-"""The theme: one accent colour, cool greys, hairlines instead of shadows, the system's own fonts, a light and a dark variant."""
+"""The theme: one accent colour, cool greys, thin lines instead of shadows, system fonts, and a light and a dark variant."""
 
 from __future__ import annotations
 

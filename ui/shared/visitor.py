@@ -1,4 +1,4 @@
-"""Who the visitor is, and in which time zone: read from the page's cookies and the sign-in session."""
+"""The visitor's identity and time zone, read from the page's cookies and the sign-in session."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import gradio as gr
 from engine import Secret
 from engine.library import Visitor
 
-KEY_COOKIE, ZONE_COOKIE = "mindcubes_key", "mindcubes_zone"      # made by page.js
+KEY_COOKIE, ZONE_COOKIE = "mindcubes_key", "mindcubes_zone"      # set by page.js
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class Account:
-    """A Hugging Face account, signed in on a Space. `token` may read what its owner allowed this Space to read."""
+    """A Hugging Face account that signed in on a Space. `token` can read what the account allowed this Space to read."""
 
     name: str
     token: Secret
 
 
 def account_of(request: gr.Request | None) -> Account | None:
-    """The account that signed in; None for a visitor without one, and when the sign-in has expired.
+    """Return the account that signed in; None if none did, or if the sign-in has expired.
 
-    From the session that Gradio's sign-in keeps in a signed cookie.
+    It is read from the session that Gradio's sign-in keeps in a signed cookie.
     """
     scope = getattr(getattr(request, "request", None), "scope", None) or {}
     info = (scope.get("session") or {}).get("oauth_info")
@@ -38,7 +38,7 @@ def account_of(request: gr.Request | None) -> Account | None:
 
 
 def visitor_of(request: gr.Request | None) -> Visitor:
-    """The visitor as the engine knows them: named by the account, else by the login of this app."""
+    """Return the visitor for the engine. The name is that of the account, else that of the login to this app."""
     account = account_of(request)
     if account is not None:
         return Visitor(owner_of(request), account.token, account.name)
@@ -46,9 +46,10 @@ def visitor_of(request: gr.Request | None) -> Visitor:
 
 
 def owner_of(request: gr.Request | None) -> str:
-    """The owner of this visitor's chats: the account, the signed-in name, the random key kept by the browser, or this page only.
+    """Return the owner of this visitor's chats.
 
-    Hashed, so that reading the database gives nobody access to chats.
+    It is the account, else the name of the login, else the random key that the browser keeps, else the page alone. It is hashed, so
+    that nobody who reads the database can act as an owner.
     """
     account, username = account_of(request), getattr(request, "username", None)
     key = ((request.cookies or {}) if request else {}).get(KEY_COOKIE, "")
@@ -64,7 +65,7 @@ def owner_of(request: gr.Request | None) -> str:
 
 
 def zone_of(request: gr.Request | None) -> timezone:
-    """The visitor's offset from UTC, for days and times."""
+    """Return the visitor's offset from UTC, for dates and times."""
     minutes = ((request.cookies or {}) if request else {}).get(ZONE_COOKIE, "")
     known = re.fullmatch(r"-?\d{1,3}", minutes) and abs(int(minutes)) <= 14 * 60
     return timezone(timedelta(minutes=int(minutes))) if known else UTC

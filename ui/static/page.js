@@ -1,7 +1,7 @@
-/* What only the browser can do: cookies, theme and language, keys, copying, drawers, dialogs, downloads, drafts. */
+/* What only the browser can do: cookies, theme and language, keyboard, copying, drawers, dialogs, downloads, drafts. */
 window.mindcubes = (() => {
   const LANGUAGE = 'mindcubes_language', THEME = 'mindcubes_theme', KEY = 'mindcubes_key', ZONE = 'mindcubes_zone';
-  const LONG_PASTE = 4000;        // characters; a longer one becomes an attachment
+  const LONG_PASTE = 4000;        // characters; longer pasted text becomes an attachment
   const stored = name => { try { return localStorage.getItem(name); } catch { return null; } };
   const store = (name, value) => { try { value ? localStorage.setItem(name, value) : localStorage.removeItem(name); } catch { /* private window */ } };
   const $ = id => document.getElementById(id);
@@ -12,27 +12,27 @@ window.mindcubes = (() => {
     return element;
   };
 
-  // --- visitor, time zone and language: cookies for the server, and in local storage, which is kept longer ---
-  function bake(name, value) {
+  // --- visitor, time zone and language: in cookies for the server, and in local storage, which browsers keep longer ---
+  function setCookie(name, value) {
     const rule = location.protocol === 'https:' ? 'SameSite=None; Secure; Partitioned' : 'SameSite=Lax';
     document.cookie = `${name}=${value}; path=/; max-age=31536000; ${rule}`;
   }
   function rememberLanguage(language) {
-    bake(LANGUAGE, language);
+    setCookie(LANGUAGE, language);
     store(LANGUAGE, language);
     document.documentElement.lang = language;
   }
   if (stored(LANGUAGE)) rememberLanguage(stored(LANGUAGE));
-  function isAllEnglish() {       // the language of the page before the server knows of a choice
-    const first = navigator.languages[0]?.slice(0, 2).toLowerCase(), own = ['tr', 'zh'].includes(first) ? first : 'en';
-    return own === 'en' && (cookie(LANGUAGE) || own) === 'en';
+  function isAllEnglish() {       // whether the page is in English before the server has answered, and stays so
+    const first = navigator.languages[0]?.slice(0, 2).toLowerCase(), preset = ['tr', 'zh'].includes(first) ? first : 'en';
+    return preset === 'en' && (cookie(LANGUAGE) || preset) === 'en';
   }
   const cookie = name => document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]*)`))?.[1];
-  const fresh = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('');
-  const key = stored(KEY) || cookie(KEY) || fresh();
-  bake(KEY, key);
+  const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('');
+  const key = stored(KEY) || cookie(KEY) || randomKey();
+  setCookie(KEY, key);
   store(KEY, key);
-  bake(ZONE, -new Date().getTimezoneOffset());
+  setCookie(ZONE, -new Date().getTimezoneOffset());
 
   if (stored(THEME) && !new URL(location.href).searchParams.has('__theme')) showTheme(stored(THEME) === 'dark');
   function showTheme(isDark) {
@@ -50,7 +50,7 @@ window.mindcubes = (() => {
     if (url.href !== location.href) history.replaceState(null, '', url);
   }
 
-  // --- the address names the chat that is shown, so that a reload finds it; its draft comes back with it ---
+  // --- the address names the chat that is shown, so that a reload shows it again, with the draft of the next message ---
   let place = null;
   function arrived() {
     const now = $('mc-place');
@@ -74,7 +74,7 @@ window.mindcubes = (() => {
     box.dispatchEvent(new Event('input', {bubbles: true}));
   }
   document.addEventListener('input', event => { if (event.target === line()) store(draftName(), line().value); });
-  let sentFrom = '';       // the draft that is sent: the first message of a chat changes its name before the answer arrives
+  let sentFrom = '';       // the name of the draft that was sent: the first message of a chat changes it before the server answers
   const sending = () => { sentFrom = draftName(); toEnd(); };
 
   // --- drawers ---
@@ -113,7 +113,7 @@ window.mindcubes = (() => {
       input.select();
     });
   }
-  async function confirmed(button) {       // the question names what will be deleted
+  async function confirmed(button) {       // asks first, if the button has a question
     if (!button.dataset.confirm) return true;
     const box = dialog(button.dataset.confirm, [], [make('button', {type: 'submit', value: 'cancel', textContent: word('cancel')}),
       make('button', {type: 'submit', value: 'ok', textContent: button.textContent, className: 'mc-primary'})]);
@@ -122,7 +122,7 @@ window.mindcubes = (() => {
   const closer = () => make('button', {type: 'submit', textContent: word('close')});
   const receivers = {
     line({text}) { write(text); },
-    sent({text}) {      // keeps what was typed after it
+    sent({text}) {      // removes the sent text from the message box, and keeps what was typed after it
       if (!line()?.value.startsWith(text)) return;
       write(line().value.slice(text.length));
       if (sentFrom !== draftName()) store(sentFrom, '');
@@ -191,7 +191,7 @@ window.mindcubes = (() => {
     return button;
   }
 
-  // --- the end of the conversation stays in view unless the visitor has scrolled away from it ---
+  // --- the page scrolls along with the end of the conversation, unless the visitor has scrolled away from it ---
   const NEAR_END = 80;        // px
   const log = () => document.querySelector('#mc-conversation [role=log]');
   let isAtEnd = true;
@@ -207,14 +207,14 @@ window.mindcubes = (() => {
     if (shown) shown.scrollTop = shown.scrollHeight;
   }
 
-  // --- what Gradio's chatbot lacks: languages of code blocks, wrapping, one announcement per reply ---
-  function dress() {
+  // --- what Gradio's chatbot lacks: languages of code blocks, a button to wrap lines, one screen reader announcement per reply ---
+  function completeMessages() {
     for (const pre of document.querySelectorAll('.mc-conversation pre:not([data-language])')) {
       pre.dataset.language = pre.querySelector('code')?.className.match(/language-(\w+)/)?.[1] || '';
       pre.append(make('button', {type: 'button', className: 'mc-wrap', textContent: '⤶', title: word('wrap'), ariaLabel: word('wrap')}));
     }
     for (const log of document.querySelectorAll('.mc-conversation [role=log]')) log.setAttribute('aria-live', 'off');
-    // A button inside a button, without a name: the outer one does the same.
+    // Gradio puts a button without a name inside another button that does the same: disable the inner one and name it.
     for (const arrow of document.querySelectorAll('.mc-conversation .thought-group .title button:enabled')) {
       Object.assign(arrow, {disabled: true, ariaLabel: arrow.closest('.title').innerText.trim() || '›'});
     }
@@ -223,11 +223,11 @@ window.mindcubes = (() => {
     $('mc-said').textContent = [...document.querySelectorAll('#mc-conversation [data-testid=bot] .prose')].pop()?.innerText || '';
   }
   const isWriting = () => !!document.querySelector('#mc-conversation .mc-foot[role=status]');
-  let dressing = 0, wasWriting = false;
+  let completing = 0, wasWriting = false;
   new MutationObserver(() => {
-    if (isAtEnd) toEnd();       // at once: by the next frame, the scroll event that growth causes would be taken for the visitor's
+    if (isAtEnd) toEnd();       // at once: in the next frame, the scroll event caused by new text would look like one of the visitor's
     wasWriting ||= isWriting();
-    dressing ||= setTimeout(() => { dressing = 0; dress(); }, 250);
+    completing ||= setTimeout(() => { completing = 0; completeMessages(); }, 250);
   }).observe(document.documentElement, {childList: true, subtree: true});
 
   // --- events ---
@@ -260,26 +260,26 @@ window.mindcubes = (() => {
     if (name === 'open') toggleSide(false);
   }
 
-  // --- the agent's timeline: only what changed is replaced, so that what is unfolded or scrolled stays as it is ---
+  // --- the agent's timeline: only changed sections are replaced, so that open details and scroll positions stay ---
   const task = () => document.querySelector('#mc-task textarea');
   function patch(id, source) {
-    const target = $(id), box = make('template', {innerHTML: source.querySelector('[data-news]')?.dataset.news ?? ''});
+    const target = $(id), box = make('template', {innerHTML: source.querySelector('[data-timeline]')?.dataset.timeline ?? ''});
     if (!target) return;
-    const news = [...box.content.children], old = new Map([...target.children].map(section => [section.dataset.key, section]));
+    const sections = [...box.content.children], old = new Map([...target.children].map(section => [section.dataset.key, section]));
     for (const section of target.querySelectorAll(':scope > section')) {
-      if (!news.some(each => each.dataset.key === section.dataset.key)) section.remove();
+      if (!sections.some(each => each.dataset.key === section.dataset.key)) section.remove();
     }
-    news.forEach((section, at) => {
+    sections.forEach((section, index) => {
       const before = old.get(section.dataset.key);
       if (before?.dataset.stamp !== section.dataset.stamp) {
         for (const part of before?.querySelectorAll('details[data-name]') ?? []) {
           const same = section.querySelector(`details[data-name="${CSS.escape(part.dataset.name)}"]`);
           if (same) same.open = part.open;
         }
-        before ? before.replaceWith(section) : target.insertBefore(section, target.children[at] ?? null);
-      } else if (target.children[at] !== before) target.insertBefore(before, target.children[at] ?? null);
+        before ? before.replaceWith(section) : target.insertBefore(section, target.children[index] ?? null);
+      } else if (target.children[index] !== before) target.insertBefore(before, target.children[index] ?? null);
     });
-    if (isAtLastStep && news.length) toLastStep();
+    if (isAtLastStep && sections.length) toLastStep();
   }
   let isAtLastStep = true;
   function toLastStep() {
@@ -289,7 +289,7 @@ window.mindcubes = (() => {
   document.addEventListener('scroll', ({target}) => {
     if (target.id === 'mc-agent-scroll') isAtLastStep = target.scrollHeight - target.scrollTop - target.clientHeight < NEAR_END;
   }, true);
-  document.addEventListener('load', ({target}) => { if (isAtLastStep && target.closest?.('#mc-steps')) toLastStep(); }, true);     // an image
+  document.addEventListener('load', ({target}) => { if (isAtLastStep && target.closest?.('#mc-steps')) toLastStep(); }, true);     // an image has loaded
   async function agentAct(button) {
     const name = button.dataset.agent, program = button.closest('[data-name=code]');
     if (!await confirmed(button)) return;

@@ -8,19 +8,24 @@ from typing import Literal
 
 from ...background import JobStopped, StopSignal
 from ...runtime.admission import Reservation
+from .subject import Subject
 
 MeasurementPhase = Literal["cell", "failed", "load", "warm-up", "prompt", "write", "chat", "visitors", "quality", "restore"]
 
 
 @dataclass(frozen=True, slots=True)
 class MeasurementStep:
-    """`done` of `total` within a phase. `rate`: tokens per second of the latest repetition, 0 if there is none."""
+    """`done` of `total` within a phase. `rate`: tokens per second of the latest repetition, 0 if there is none.
+
+    `subject`: in the phase "cell", the cell that begins.
+    """
 
     phase: MeasurementPhase
     done: int = 0
     total: int = 0
     rate: float = 0.0
     note: str = ""
+    subject: Subject | None = None
 
 
 def _silent(step: MeasurementStep) -> None:

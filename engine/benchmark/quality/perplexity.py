@@ -16,6 +16,7 @@ from ...models.quantization import Quantization
 from ...models.spec import LoadOptions, ModelSpec
 from ..measure.control import Control, MeasurementStep
 from ..measure.loading import load_model
+from ..measure.subject import Subject
 from ..store.scores import Score
 from .likelihood import Chunk, TextPlan, mean_and_error, scored, tokens_of
 
@@ -105,13 +106,13 @@ def compare_quantizations(engine: Engine, model: str, quantizations: tuple[Quant
     plan = plan or TextPlan(max_tokens=COST_TOKENS)
     options = LoadOptions(visitors=1)
     with reference_folder() as folder:
-        control.step(MeasurementStep("cell", note=ModelSpec(model).name))
+        control.step(MeasurementStep("cell", subject=Subject.of(ModelSpec(model))))
         load_model(engine, ModelSpec(model), options, control)
         reference, score = keep_reference(engine, text, plan, folder, control)
         yield Quantization.NONE, (score,)
         for quantization in quantizations:
             spec = ModelSpec(model, quantization=quantization)
-            control.step(MeasurementStep("cell", note=f"{spec.name}, {quantization}"))
+            control.step(MeasurementStep("cell", subject=Subject.of(spec)))
             load_model(engine, spec, options, control)
             yield quantization, measure_cost(engine, reference, control).scores
 

@@ -89,7 +89,7 @@ def facts_of(active_model: ActiveModel) -> ModelFacts:
     candidate = active_model.candidate
     return ModelFacts(
         public_name(candidate.spec), candidate.sha or "", candidate.shape.parameters, active_model.weight_bytes, candidate.dtype,
-        candidate.spec.quantization, active_model.attention, active_model.default_lane, active_model.window_tokens,
+        candidate.spec.quantization, active_model.attention, active_model.lane, active_model.window_tokens,
         candidate.budget.total_tokens)
 
 

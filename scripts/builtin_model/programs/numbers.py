@@ -51,7 +51,7 @@ def either(*samplers: Sampler) -> Sampler:
 
 
 def position(rng: random.Random) -> str:
-    """A position whose English ordinal ends in ``th``."""
+    """Return a position whose English ordinal ends in ``th``."""
     return str(rng.choice([n for n in range(4, 61) if n % 10 not in (1, 2, 3) or n in (11, 12, 13)]))
 
 

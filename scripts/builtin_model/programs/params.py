@@ -36,7 +36,7 @@ def choice(*values: str) -> Sampler:
 
 
 def numbers(count_low: int = 4, count_high: int = 7, low: int = 1, high: int = 99) -> Sampler:
-    """A list such as ``3, 17, 8`` without the brackets."""
+    """Return a sampler of lists such as ``3, 17, 8``, without brackets."""
     return lambda rng: ", ".join(str(rng.randint(low, high)) for _ in range(rng.randint(count_low, count_high)))
 
 
@@ -47,7 +47,7 @@ def invented_word(rng: random.Random) -> str:
 
 
 def word(rng: random.Random) -> str:
-    """A lower-case word: real ones for sense, invented ones so that copying is learned rather than the words."""
+    """Return a lower-case word: a real one, or an invented one, with which the model learns to copy words instead of knowing them."""
     kind = rng.random()
     if kind < 0.35:
         return rng.choice(REAL_WORDS)
@@ -74,5 +74,5 @@ def letter(rng: random.Random) -> str:
 
 
 def words(low: int = 3, high: int = 5) -> Sampler:
-    """Comma-separated words without quotes or brackets: ``pear, plum, fig``; code splits them: ``"<ws>".split(", ")``."""
+    """Return a sampler of words such as ``pear, plum, fig``. Programs split them: ``"<ws>".split(", ")``."""
     return lambda rng: ", ".join(word(rng) for _ in range(rng.randint(low, high)))

@@ -1,7 +1,7 @@
-"""What one kind of program is: how people ask for it, in two languages, and the program that answers.
+"""One kind of program: how people ask for it in two languages, and the program that is the answer.
 
-A placeholder such as ``<n>`` stands in requests and code alike; a sampler draws its value. One value in eight,
-chosen by its checksum, is kept for the evaluation and never drawn while training.
+Requests and code contain placeholders such as ``<n>``, whose values are drawn by samplers. One value in eight, chosen by its checksum,
+is held out for the evaluation and never used for training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Sampler = Callable[[random.Random], str]
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """Requests of one language in three grammatical shapes, each completed by openings and endings elsewhere.
+    """Requests in one language, in three grammatical shapes. phrasing.py completes them with openings and endings.
 
     en: ``does`` "prints the first <n> primes", ``do`` "print the first <n> primes", ``thing`` "the first <n> primes".
     tr: ``does`` "ilk <n> asal sayıyı yazdıran", ``do`` "ilk <n> asal sayıyı yazdır", ``thing`` "ilk <n> asal sayı".
@@ -45,7 +45,7 @@ def is_heldout(value: str) -> bool:
 
 
 def draw(task: Task, rng: random.Random, split: Split) -> dict[str, str]:
-    """Values for every placeholder of the task; in the held-out split at least one was never trained on."""
+    """Return a value for every placeholder of the task. In the held-out split, at least one is a held-out value."""
     if not task.params:
         return {}
     while True:

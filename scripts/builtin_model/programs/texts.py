@@ -1,4 +1,4 @@
-"""Small programs about text, lists and drawing with characters."""
+"""Programs about text, lists and drawing with characters."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def _phrases(actions: str, things: str, inflect: Callable[[str], str]) -> Phrases:
-    """A line each; the verbs of an action bear a star, ``print* <w>``, and are inflected for the shape ``does``."""
+    """Make phrases of texts with one phrase on each line. Verbs are marked with a star, ``print* <w>``, and inflected for ``does``."""
     do = tuple(line.replace("*", "") for line in _lines(actions))
     does = tuple(re.sub(r"(\w+)\*", lambda match: inflect(match[1]), line) for line in _lines(actions))
     return Phrases(does=does, do=do, thing=_lines(things))

@@ -15,6 +15,7 @@ from engine.benchmark.cells import CellPlan
 from engine.benchmark.exclusive import ExclusiveUse
 from engine.benchmark.measure.control import Control
 from engine.benchmark.measure.speed import SpeedPlan
+from engine.benchmark.measure.subject import Subject
 from engine.benchmark.sweep import SweepPlan, read_facts, sweep_facts
 from engine.errors import EngineBusy, InvalidRequest, NotPermitted
 from engine.library import Visitor
@@ -82,6 +83,7 @@ def test_a_failed_cell_does_not_affect_the_others(
     assert result is not None
     assert len(result.uids) == 1
     assert "no model with this name" in result.failed[0].error
+    assert result.failed[0].subject == plan.cells[0].subject
     assert engine.spec == ModelSpec(str(gpt2_folder))
 
 
@@ -92,6 +94,7 @@ def test_cancelling_is_quick_and_restores_the_previous_model(
     for now in benchmarks.jobs.follow(job.id):
         step = step_of(now)
         if step and step.phase == "write":
+            assert step.subject == Subject.of(ModelSpec(str(llama_folder)))
             break
     benchmarks.jobs.cancel(job.id)
     asked = time.monotonic()

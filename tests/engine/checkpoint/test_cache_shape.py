@@ -6,22 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PretrainedConfig
+from transformers import AutoModelForCausalLM
 
 from engine.checkpoint.cache_shape import cache_shape
+from tests.families import HEAD_DIM, LATENT, MAMBA, tiny_config
 
-# What families call the same things; each takes those that it knows.
-SIZES = {**dict.fromkeys(("hidden_size", "n_embd", "d_model", "word_embed_proj_dim"), 64),
-         **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 4),
-         **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads"), 4),
-         **dict.fromkeys(("intermediate_size", "ffn_dim", "n_positions", "max_position_embeddings"), 64),
-         **dict.fromkeys(("num_local_experts", "num_experts", "n_routed_experts"), 4),
-         **dict.fromkeys(("num_experts_per_tok", "num_key_value_heads", "top_k"), 2), **dict.fromkeys(("topk_group", "n_group"), 1),
-         "moe_intermediate_size": 32, "rotary_dim": 16, "vocab_size": 99, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-LATENT = {"num_key_value_heads": 4, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16, "kv_lora_rank": 8,
-          "q_lora_rank": 8, "head_dim": 8}
-MAMBA = {"mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 8}
-HEAD_DIM = {"head_dim": 16}
 FAMILIES: dict[str, dict[str, Any]] = {
     **{name: {} for name in (
         "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "gpt2", "gpt_neox", "gptj", "gpt_bigcode", "bloom", "opt", "mpt", "xglm",
@@ -42,15 +31,9 @@ SPECIAL = {"falcon with many key-value heads": ("falcon", {"new_decoder_architec
                **HEAD_DIM, "num_kv_shared_layers": 2, "layer_types": ["sliding_attention", "full_attention"] * 2})}
 
 
-def tiny_config(family: str, changes: dict[str, Any]) -> PretrainedConfig:
-    kind = CONFIG_MAPPING[family]
-    known = kind().to_dict()
-    return kind(**{**{name: size for name, size in SIZES.items() if name in known}, **changes})
-
-
 @pytest.mark.parametrize(("family", "changes"), [*FAMILIES.items(), *SPECIAL.values()], ids=[*FAMILIES, *SPECIAL])
 def test_the_cache_size_of_every_family_matches_a_forward_pass(family: str, changes: dict[str, Any]) -> None:
-    config = tiny_config(family, changes)
+    config = tiny_config(family, changes, layers=4)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():
         cache = model(torch.ones(1, 8, dtype=torch.long), use_cache=True).past_key_values

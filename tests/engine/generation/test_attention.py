@@ -1,4 +1,4 @@
-"""Attention per reply compared with transformers' generate(), with replies of different lengths in the same step."""
+"""Attention over the paged cache compared with attention over the same keys in one piece, and with transformers' generate()."""
 
 import threading
 from collections.abc import Callable
@@ -8,12 +8,63 @@ import pytest
 import torch
 
 from engine import Engine, Settings
-from engine.generation.attention import NAME, make_plan
+from engine.generation.attention import Shape, Step, attend
+from engine.generation.blocks import BLOCK_TOKENS, BlockTable
+from engine.generation.paged_cache import LayerPool
 from tests import tiny_models
 from tests.engine.generation.test_batched import lane_ids, reference
 
+HEADS, KV_HEADS, DIM = 4, 2, 8
 # One word, a few, more than the sliding window, and more than one step of prompt tokens (512).
 QUESTIONS = ["hello", "the quick brown fox", "again " * 40, "hello world " * 290]
+
+
+def expected(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, window: int | None, chunk: int | None,
+             shape: Shape) -> torch.Tensor:
+    """One query and head after the other, in double precision. keys, values: (length, key-value heads, dim)."""
+    length, result = len(keys), torch.empty(len(queries), HEADS, DIM)
+    for row in range(len(queries)):
+        position = length - len(queries) + row
+        first = max(0, position - window + 1) if window else position // chunk * chunk if chunk else 0
+        for head in range(HEADS):
+            group = head * KV_HEADS // HEADS
+            scores = (keys[first: position + 1, group].double() @ queries[row, head].double()) * (shape.scale or DIM ** -0.5)
+            if shape.softcap:
+                scores = (scores / shape.softcap).tanh() * shape.softcap
+            if shape.sinks is not None:
+                scores = torch.cat([scores, shape.sinks[head: head + 1].double()])
+            weights = scores.softmax(-1)[: position + 1 - first]
+            result[row, head] = (weights @ values[first: position + 1, group].double()).float()
+    return result
+
+
+@pytest.mark.parametrize("shape", [Shape(), Shape(scale=0.3), Shape(softcap=2.0), Shape(sinks=torch.tensor([0.5, -1.0, 2.0, 0.0]))],
+                         ids=["plain", "scale", "softcap", "sinks"])
+@pytest.mark.parametrize(("window", "chunk"), [(None, None), (5, None), (None, 8)], ids=["full", "window", "chunk"])
+@pytest.mark.parametrize("is_run", [True, False], ids=["consecutive", "scattered"])
+def test_attention_of_a_mixed_step_equals_that_of_each_reply(shape: Shape, window: int | None, chunk: int | None, is_run: bool) -> None:
+    torch.manual_seed(0)
+    pool = LayerPool(torch.zeros(12 * BLOCK_TOKENS, KV_HEADS, DIM), torch.zeros(12 * BLOCK_TOKENS, KV_HEADS, DIM), window, chunk)
+    tables = [BlockTable() for _ in range(3)]
+    for table, blocks in zip(tables, ([0, 1, 2], [4, 5], [7]) if is_run else ([9, 0, 4], [2, 1], [7]), strict=True):
+        for block in blocks:
+            table.append(block)
+    assert all(table.is_run for table in tables) == is_run
+    bounds = [(40, 41), (17, 25), (0, 9)]       # one decodes, one continues its prompt, one begins
+    keys, values = (torch.randn(3, 48, KV_HEADS, DIM) for _ in range(2))
+    for number, (first, last) in enumerate(bounds):     # what is cached already, and the step
+        for begin, end in ((0, first), (first, last)):
+            if end > begin:
+                slots = Step.of([(tables[number], begin, end)], torch.device("cpu")).slots
+                pool.write(slots, keys[number, begin:end], values[number, begin:end])
+    queries = torch.randn(sum(last - first for first, last in bounds), HEADS, DIM)
+    step = Step.of([(table, *bound) for table, bound in zip(tables, bounds, strict=True)], torch.device("cpu"))
+    result, begin = attend(queries, pool, step, shape), 0
+    for number, (first, last) in enumerate(bounds):
+        end = begin + last - first
+        wanted = expected(queries[begin:end], keys[number, :last], values[number, :last], window, chunk, shape)
+        assert torch.allclose(result[begin:end], wanted, atol=1e-5)
+        begin = end
 
 
 @pytest.fixture(scope="module", params=["full", "sliding"])
@@ -25,8 +76,6 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_replies_of_all_lengths_together_equal_generate_alone(
         folder: Path, new_engine: Callable[..., Engine], settings: Settings) -> None:
     engine = new_engine(folder)
-    assert engine._active_model is not None
-    assert engine._active_model.loaded.model.config._attn_implementation == NAME
     results: dict[str, list[int]] = {}
     threads = [threading.Thread(target=lambda q=question: results.update({q: lane_ids(engine, q, 48)})) for question in QUESTIONS]
     for thread in threads:
@@ -34,19 +83,3 @@ def test_replies_of_all_lengths_together_equal_generate_alone(
     for thread in threads:
         thread.join()
     assert results == {question: reference(folder, question, 48) for question in QUESTIONS}
-
-
-def test_a_plan_restricts_each_reply_to_its_own_keys() -> None:
-    lengths, queries = [40, 3, 30, 7], [1, 1, 1, 5]
-    key_bounds, query_bounds = [0, 40, 43, 73, 80], [0, 1, 2, 3, 8]
-    plan = make_plan(torch.tensor(query_bounds), key_bounds, torch.arange(80) + 1000, None)
-    seen: dict[int, set[int]] = {}
-    for group in plan.groups:
-        keys = plan.read_index[group.keys].view(-1, group.num_keys) - 1000
-        for row, places in zip(group.queries, keys, strict=True):
-            index = next(i for i in range(4) if query_bounds[i] <= int(row[0]) < query_bounds[i + 1])
-            seen[index] = set(places.tolist())
-            assert len(row) == queries[index]
-    assert seen == {i: set(range(key_bounds[i], key_bounds[i] + lengths[i])) for i in range(4)}
-    padded = sum(group.num_keys * len(group.queries) for group in plan.groups)
-    assert padded <= 2 * sum(lengths)       # a long reply does not make short ones expensive

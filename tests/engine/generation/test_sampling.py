@@ -1,44 +1,93 @@
+"""The distribution of drawn tokens, and the options that change it."""
+
+import math
+
+import pytest
 import torch
 
-from engine.generation.sampling import BatchedSampling, keep_likely
+from engine import GenerationOptions
+from engine.errors import NotANumber
+from engine.generation.sampling import Drawn, draw, keep_likely
+from engine.generation.sequence import Sequence
 
 LOGITS = torch.tensor([0.1, 0.2, 0.4, 0.3]).log()
 
 
-def draw(temperature: float, top_k: int, top_p: float, count: int = 4000) -> torch.Tensor:
-    """Frequency of each token among `count` replies with the same arguments."""
-    torch.manual_seed(0)
-    arguments = torch.stack([
-        torch.full((count,), temperature).view(torch.int32), torch.full((count,), top_p).view(torch.int32),
-        torch.full((count,), top_k, dtype=torch.int32)])
-    scores = BatchedSampling()(torch.zeros(count, dtype=torch.long), LOGITS.repeat(count, 1), arguments)
-    return torch.bincount(scores.argmax(-1), minlength=4) / count
+def sequence(ids: tuple[int, ...] = (0,), num_prompt: int = 1, **options: object) -> Sequence:
+    return Sequence(list(ids), num_prompt, GenerationOptions(**{"temperature": 1.0, **options}), frozenset())
 
 
-def test_temperature_one_samples_from_the_softmax() -> None:
-    assert torch.allclose(draw(1.0, 0, 1.0), LOGITS.exp(), atol=0.03)
+def shares(count: int = 4000, **options: object) -> torch.Tensor:
+    """How often each token is drawn by `count` replies with the same options, as a share."""
+    drawn = draw(LOGITS.repeat(count, 1), [sequence(seed=number, **options) for number in range(count)])
+    return torch.bincount(torch.tensor([each.token for each in drawn if isinstance(each, Drawn)]), minlength=4) / count
 
 
-def test_a_low_temperature_sharpens_the_distribution() -> None:
-    assert torch.allclose(draw(0.5, 0, 1.0), (LOGITS * 2).softmax(-1), atol=0.03)
+def greedy(row: list[float], **options: object) -> Drawn | NotANumber:
+    ids = options.pop("ids", (0,))
+    return draw(torch.tensor([row]), [sequence(ids, **{"temperature": 0.0, **options})])[0]     # type: ignore[arg-type]
 
 
-def test_temperature_zero_is_greedy() -> None:
-    assert draw(0.0, 0, 1.0).tolist() == [0, 0, 1, 0]
+@pytest.mark.parametrize(("options", "expected"), [
+    ({}, LOGITS.exp()), ({"temperature": 0.5}, (LOGITS * 2).softmax(-1)), ({"temperature": 0.0}, torch.tensor([0.0, 0, 1, 0])),
+    ({"top_k": 2}, torch.tensor([0, 0, 4 / 7, 3 / 7])), ({"top_p": 0.65}, torch.tensor([0, 0, 4 / 7, 3 / 7])),
+    ({"top_k": 10**6}, LOGITS.exp()), ({"min_p": 0.6}, torch.tensor([0, 0, 4 / 7, 3 / 7])),
+    ({"logit_bias": {3: -100.0}}, torch.tensor([1 / 7, 2 / 7, 4 / 7, 0]))], ids=str)
+def test_tokens_are_drawn_from_the_distribution_that_the_options_describe(options: dict[str, object], expected: torch.Tensor) -> None:
+    assert torch.allclose(shares(**options), expected, atol=0.03)
 
 
-def test_top_k_keeps_the_k_most_likely_tokens() -> None:
-    assert torch.allclose(draw(1.0, 2, 1.0), torch.tensor([0, 0, 4 / 7, 3 / 7]), atol=0.03)
+def test_each_row_has_its_own_options() -> None:
+    def column(*values: float) -> torch.Tensor:
+        return torch.tensor(values)[:, None]
+
+    kept = keep_likely(LOGITS.repeat(3, 1), column(1, 0, 0), column(1, 1, 1), column(0, 0, 0.9))
+    assert torch.isfinite(kept).sum(-1).tolist() == [1, 4, 1]
 
 
-def test_top_p_keeps_the_smallest_nucleus() -> None:
-    assert torch.allclose(draw(1.0, 0, 0.65), torch.tensor([0, 0, 4 / 7, 3 / 7]), atol=0.03)
+def test_a_seed_draws_the_same_tokens_whatever_else_is_drawn() -> None:
+    def tokens(number_of_others: int) -> list[int]:
+        seeded, found = sequence(seed=7), []
+        for _ in range(30):
+            others = [sequence() for _ in range(number_of_others)]
+            drawn = draw(LOGITS.repeat(number_of_others + 1, 1), [*others, seeded])[-1]
+            assert isinstance(drawn, Drawn)
+            found.append(drawn.token)
+        return found
+
+    assert tokens(0) == tokens(5)
 
 
-def test_top_k_larger_than_the_vocabulary_has_no_effect() -> None:
-    assert torch.allclose(draw(1.0, 10**6, 1.0), LOGITS.exp(), atol=0.03)
+def test_penalties_lower_tokens_that_were_used() -> None:
+    assert greedy([2.0, 1.9, 0.0], ids=(0,), repetition_penalty=1.2) == Drawn(1)
+    assert greedy([2.0, 1.9, 0.0], ids=(0,), presence_penalty=0.5) == Drawn(0)          # of the prompt: not counted
+    assert greedy([2.0, 1.9, 0.0], ids=(5, 0), presence_penalty=0.5) == Drawn(1)
+    assert greedy([2.0, 1.5, 0.0], ids=(5, 0), frequency_penalty=0.3) == Drawn(0)
+    assert greedy([2.0, 1.5, 0.0], ids=(5, 0, 0), frequency_penalty=0.3) == Drawn(1)
 
 
-def test_rows_have_their_own_arguments() -> None:
-    kept = keep_likely(LOGITS.repeat(2, 1), torch.tensor([1, 0]), torch.tensor([1.0, 1.0]))
-    assert torch.isfinite(kept).sum(-1).tolist() == [1, 4]
+def test_a_penalty_counts_the_tokens_that_are_drawn_later() -> None:
+    one = sequence(temperature=0.0, presence_penalty=1.0)
+    found = []
+    for _ in range(3):
+        drawn = draw(torch.tensor([[2.0, 1.5, 1.2]]), [one])[0]
+        assert isinstance(drawn, Drawn)
+        one.accept(drawn.token)
+        found.append(drawn.token)
+    assert found == [0, 1, 2]
+
+
+@pytest.mark.parametrize("row", [[math.nan, 1.0, 2.0], [math.inf, 0.0, 0.0], [-math.inf] * 3])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_row_that_is_not_finite_is_an_error_of_its_reply_only(row: list[float], temperature: float) -> None:
+    drawn = draw(torch.tensor([row, [0.0, 9.0, 0.0]]), [sequence(temperature=temperature), sequence(temperature=0.0)])
+    assert isinstance(drawn[0], NotANumber)
+    assert drawn[1] == Drawn(1)
+
+
+def test_log_probabilities_are_those_of_the_softmax() -> None:
+    drawn = greedy(LOGITS.tolist(), top_logprobs=2)
+    assert isinstance(drawn, Drawn)
+    assert drawn.score is not None
+    assert drawn.score.log_probability == pytest.approx(math.log(0.4), abs=1e-5)
+    assert [token for token, _ in drawn.score.likeliest] == [2, 3]

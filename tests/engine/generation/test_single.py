@@ -1,16 +1,15 @@
-"""The single lane: options that cannot be batched, and a recurrent model."""
+"""The single lane: generate(), one reply at a time."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from engine import Engine, Finished, GenerationOptions, Message, TextDelta
-from tests.conftest import ask, exhaust
-
-SINGLE = {"repetition_penalty": 1.3}
+from engine import Engine, GenerationOptions
+from engine.generation.base import NewTokens
+from engine.generation.single import SingleGenerator
+from tests.conftest import ask
 
 
 def reference(folder: Path, question: str, **options: object) -> str:
@@ -22,66 +21,40 @@ def reference(folder: Path, question: str, **options: object) -> str:
     return str(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
 
 
-def test_repetition_penalty_equals_generate_across_slices(llama_engine: Engine, llama_folder: Path) -> None:
-    text, finished = ask(llama_engine, "hello world", max_new_tokens=80, **SINGLE)
-    assert text == reference(llama_folder, "hello world", **SINGLE)
-    assert any("single lane" in note and "repetition penalty" in note for note in finished.notes)
+def one_at_a_time(folder: Path) -> SingleGenerator:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return SingleGenerator(model, 512, frozenset(), 0, can_slice=True)
 
 
-def test_the_next_turn_reuses_the_cache(llama_engine: Engine) -> None:
-    first, _ = ask(llama_engine, "hello world again", **SINGLE)
-    messages = [Message("user", "hello world again"), Message("assistant", first), Message("user", "more")]
-    last = exhaust(llama_engine.chat(messages, GenerationOptions(max_new_tokens=8, temperature=0.0, **SINGLE)))[-1]
-    assert isinstance(last, Finished)
-    assert last.usage.cached_tokens > 10
+def ids_of(lane: SingleGenerator, prompt: list[int], **options: object) -> tuple[list[int], int]:
+    """The new tokens, and how many of the prompt were cached."""
+    tokens = [event for event in lane.stream(prompt, GenerationOptions(**{"temperature": 0.0, "max_new_tokens": 40, **options}))
+              if isinstance(event, NewTokens)]
+    return [token for each in tokens for token in each.ids], tokens[0].cached_tokens
 
 
-def test_an_edited_message_reuses_the_common_prefix_and_gets_the_right_reply(llama_engine: Engine, llama_folder: Path) -> None:
-    beginning = "the quick brown fox jumps over the lazy dog and "
-    ask(llama_engine, beginning + "hello", **SINGLE)
-    text, finished = ask(llama_engine, beginning + "world", max_new_tokens=80, **SINGLE)
-    assert finished.usage.cached_tokens > 10
-    assert text == reference(llama_folder, beginning + "world", **SINGLE)
+def test_a_reply_equals_generate_with_the_cache_of_another_one(llama_folder: Path) -> None:
+    lane, prompt = one_at_a_time(llama_folder), list(range(5, 60))
+    ids_of(lane, [*prompt, 7, 8, 9])
+    again, cached = ids_of(lane, [*prompt, 70], repetition_penalty=1.3)
+    assert cached == len(prompt)
+    model = AutoModelForCausalLM.from_pretrained(llama_folder, dtype=torch.float32).eval()
+    expected = model.generate(torch.tensor([[*prompt, 70]]), max_new_tokens=40, do_sample=False, repetition_penalty=1.3, eos_token_id=None)
+    assert again == expected[0, len(prompt) + 1:].tolist()
 
 
-def test_a_seed_repeats_a_sampled_reply(llama_engine: Engine) -> None:
-    options = {"temperature": 1.5, "max_new_tokens": 70}
-    first, second, other = (ask(llama_engine, "hello", seed=seed, **options)[0] for seed in (5, 5, 6))
+def test_a_seed_repeats_a_sampled_reply(llama_folder: Path) -> None:
+    lane = one_at_a_time(llama_folder)
+    first, second, other = (ids_of(lane, [5, 6, 7], temperature=1.5, seed=seed)[0] for seed in (5, 5, 6))
     assert first == second != other
 
 
-def test_a_seed_repeats_its_reply_beside_other_replies(llama_engine: Engine) -> None:
-    options = {"temperature": 1.5, "max_new_tokens": 70, "seed": 5}
-    alone, _ = ask(llama_engine, "hello", **options)
-    other = threading.Thread(target=ask, args=(llama_engine, "noise"), kwargs={"temperature": 2.0, "max_new_tokens": 300})
-    other.start()
-    beside, _ = ask(llama_engine, "hello", **options)
-    other.join()
-    assert beside == alone
-
-
-def test_min_p_runs_in_the_single_lane_with_a_note(llama_engine: Engine) -> None:
-    _, finished = ask(llama_engine, "hello", temperature=1.0, min_p=0.2)
-    assert any("min-p" in note for note in finished.notes)
-
-
-def test_a_batched_reply_continues_correctly_after_a_pause(llama_engine: Engine) -> None:
-    expected, _ = ask(llama_engine, "hello world", max_new_tokens=200)
-    results: list[str] = []
-    batched = threading.Thread(target=lambda: results.append(ask(llama_engine, "hello world", max_new_tokens=200)[0]))
-    batched.start()
-    ask(llama_engine, "other", max_new_tokens=100, **SINGLE)
-    batched.join()
-    assert results == [expected]
-
-
-def test_closing_stops_the_single_lane(llama_engine: Engine) -> None:
-    events = llama_engine.chat([Message("user", "hello")], GenerationOptions(max_new_tokens=400, temperature=0.0, **SINGLE))
-    next(event for event in events if isinstance(event, TextDelta))
-    events.close()      # type: ignore[attr-defined]
-    _, finished = ask(llama_engine, "next", **SINGLE)
-    assert finished.usage.new_tokens > 0
-    assert finished.usage.ttft_s < 5
+def test_closing_a_stream_stops_its_reply(llama_folder: Path) -> None:
+    lane = one_at_a_time(llama_folder)
+    events = lane.stream([5, 6, 7], GenerationOptions(max_new_tokens=400, temperature=0.0))
+    next(event for event in events if isinstance(event, NewTokens))
+    events.close()
+    assert len(ids_of(lane, [5, 6, 7])[0]) == 40
 
 
 def test_a_recurrent_model_runs_in_the_single_lane_with_the_reason(new_engine: Callable[..., Engine], mamba_folder: Path) -> None:

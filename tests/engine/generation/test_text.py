@@ -2,7 +2,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
-from engine.generation.text import IncrementalDecoder, ReasoningSplitter, StopStrings, closing_mark, opened_thought
+from engine.generation.text import IncrementalDecoder, ReasoningSplitter, StopStrings, closing_mark, mark_tokens, opened_thought
 from engine.messages import ReasoningDelta, TextDelta
 from tests import tiny_models
 
@@ -17,7 +17,7 @@ def split(pieces: list[str], is_open: bool = False, may_close: str = "") -> tupl
 @pytest.mark.parametrize("text", ["dünya ağaç", "你好，世界", "👩‍🚀 ok", "plain"])
 def test_decoding_shows_whole_characters_only_and_loses_none(text: str) -> None:
     tokenizer = tiny_models.tokenizer()
-    decoder = IncrementalDecoder(tokenizer)
+    decoder = IncrementalDecoder(tokenizer, mark_tokens(tokenizer))
     pieces = [decoder.feed([token_id]) for token_id in tokenizer(text)["input_ids"]]
     assert all("\ufffd" not in piece for piece in pieces)
     assert "".join(pieces) + decoder.flush() == text
@@ -25,7 +25,7 @@ def test_decoding_shows_whole_characters_only_and_loses_none(text: str) -> None:
 
 def test_an_incomplete_character_at_the_end_is_not_shown() -> None:
     tokenizer = tiny_models.tokenizer()
-    decoder = IncrementalDecoder(tokenizer)
+    decoder = IncrementalDecoder(tokenizer, mark_tokens(tokenizer))
     ids = tokenizer("ok 🚀")["input_ids"]
     shown = decoder.feed(ids[:-1]) + decoder.flush()
     assert shown.strip() == "ok"
@@ -95,16 +95,16 @@ def test_a_prompt_that_opens_thoughts_names_their_end(prompt: str, mark: str) ->
 @pytest.mark.parametrize(("prompt", "mark"), [("assistant\n", "</think>"), ("assistant\n<think>\n\n</think>\n\n", "")])
 def test_thoughts_may_be_closed_unless_the_prompt_closed_them(prompt: str, mark: str) -> None:
     tokenizer = tiny_models.tokenizer()
-    assert closing_mark(tokenizer, prompt) == ""
+    assert closing_mark(mark_tokens(tokenizer), prompt) == ""
     tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
-    assert closing_mark(tokenizer, prompt) == mark
+    assert closing_mark(mark_tokens(tokenizer), prompt) == mark
 
 
 def test_special_tokens_are_left_out_except_marks_of_thoughts() -> None:
     tokenizer = tiny_models.tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
     ids = tokenizer("<|im_start|>ok<think>hm</think>yes<|im_end|>")["input_ids"]
-    assert IncrementalDecoder(tokenizer).feed(ids) == "ok<think>hm</think>yes"
+    assert IncrementalDecoder(tokenizer, mark_tokens(tokenizer)).feed(ids) == "ok<think>hm</think>yes"
 
 
 def byte_fallback_tokenizer() -> PreTrainedTokenizerFast:
@@ -121,5 +121,5 @@ def byte_fallback_tokenizer() -> PreTrainedTokenizerFast:
     ids=["stray", "never valid", "a character", "cut by a letter", "cut by the end"])
 def test_bytes_that_form_no_character_are_replaced(tokens: list[str], text: str) -> None:
     tokenizer = byte_fallback_tokenizer()
-    decoder = IncrementalDecoder(tokenizer)
+    decoder = IncrementalDecoder(tokenizer, mark_tokens(tokenizer))
     assert decoder.feed(tokenizer.convert_tokens_to_ids(tokens)) + decoder.flush() == text

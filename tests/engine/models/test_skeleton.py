@@ -15,6 +15,9 @@ from transformers import (
     BartForConditionalGeneration,
     BertConfig,
     BertForMaskedLM,
+    BertLMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
@@ -101,6 +104,18 @@ SEQ2SEQ = {"vocab_size": 400, "d_model": 64, "encoder_layers": 1, "decoder_layer
 def test_models_of_another_task_are_refused(tmp_path: Path, make: Callable[[], PreTrainedModel]) -> None:
     with pytest.raises(UnsupportedModel, match=r"another task|not a causal language model"):
         examined(saved(make(), tmp_path / "model"))
+
+
+def test_an_encoder_with_a_head_for_text_is_refused_and_a_decoder_is_not(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModel, match="does not set is_decoder"):
+        examined(saved(BertLMHeadModel(BertConfig(**SIZES)), tmp_path / "encoder"))
+    examined(saved(BertLMHeadModel(BertConfig(**SIZES, is_decoder=True)), tmp_path / "decoder"))
+
+
+def test_a_decoder_whose_config_has_an_is_decoder_that_it_does_not_use_is_accepted(tmp_path: Path) -> None:
+    model = GPTNeoXForCausalLM(GPTNeoXConfig(**SIZES))
+    assert model.config.is_decoder is False
+    examined(saved(model, tmp_path / "model"))
 
 
 # --- files ---

@@ -5,32 +5,35 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC
 from typing import get_args
 
 import pytest
 
-from engine import Quantization
+from engine import ModelSpec, Quantization
 from engine.background import Job
-from engine.benchmark import BenchmarkRun, FailedCell, Published, Score, published
+from engine.benchmark import BenchmarkRun, FailedCell, Published, Score, Subject, SweepPlan, published
 from engine.benchmark.measure.control import MeasurementPhase
 from engine.benchmark.measure.limits import BoundKey
 from engine.benchmark.store.history import compare, measurements
+from engine.benchmark.sweep import sweep_facts
 from engine.storage.runs import JobState
 from ui.benchmark.history import comparison_html, history_html, measurement, report_html
 from ui.benchmark.plots import beside, crowd_plot, history_plot, quality_plot
 from ui.benchmark.view import job_html, result_html
 from ui.shared.jobs import DONE_S, strip_html
-from ui.shared.labels import title_text
 from ui.shared.language import LANGUAGES, has_text
 
 from ..scripted_engine import READY
 from .made_runs import BAD, MACHINE, UNEVEN, crowd, facts, quality, run, score, speed
 
 CROWDS = (crowd(1, 30.0), crowd(2, 50.0), crowd(8, 120.0))
-STEP = json.dumps({"part": "Built-in guide, nf4", "phase": "write", "done": 2, "total": 5, "rate": 31.25, "note": ""})
-JOB = Job(7, "sweep", "Built-in guide x none, nf4", "me", "running", done=1, total=3, unit="cells", note=STEP, updated=time.time() + 3600)
+CELL = Subject.of(ModelSpec(quantization=Quantization.NF4))
+STEP = json.dumps({"phase": "write", "done": 2, "total": 5, "rate": 31.25, "note": "", "subject": asdict(CELL)})
+FACTS = sweep_facts("5", SweepPlan(("builtin",), (Quantization.NONE, Quantization.NF4)))
+JOB = Job(7, "sweep", "Built-in guide x none, nf4", "me", "running", done=1, total=3, unit="cells", note=STEP, updated=time.time() + 3600,
+          facts=FACTS)
 
 
 def history(*runs: object, **changes: object) -> str:
@@ -90,22 +93,26 @@ def test_a_measurement_of_every_state_is_shown_in_every_language(kind: str, stat
 
 
 def test_running_work_shows_the_cell_the_phase_and_the_speed() -> None:
-    expected = "Built-in guide, nf4 · Token generation 2 / 5 · 31.2 tok/s"
+    expected = "Built-in guide, NF4 · Token generation 2 / 5 · 31.2 tok/s"
     assert f"1 / 3 combinations · {expected}" in job_html(JOB, (), "en")
     assert expected in strip_html([JOB], READY, "", "en")
 
 
-@pytest.mark.parametrize(("title", "expected"), [
-    ("Built-in guide x none, nf4 x 0, 2,048 tokens, pp512 tg128", "Built-in guide x 16 bit, NF4 x 0, 2.048 token, pp512 tg128"),
-    ("Built-in guide x int8, int4, nf4", "Built-in guide x INT8, INT4, NF4"),
-    ("Built-in guide, int8, 512 tokens", "Built-in guide, INT8, 512 token"), ("Built-in guide, nf4: text", "Built-in guide, NF4: metin"),
-    ("Built-in guide: arc_easy, text", "Built-in guide: arc_easy, metin"), ("none-of-text tokens, nf4", "none-of-text tokens, NF4")])
-def test_titles_of_work_follow_the_language_and_leave_names_alone(title: str, expected: str) -> None:
-    assert (title_text(title, "tr"), title_text(title, "en")) == (expected, title)
+@pytest.mark.parametrize("shown", [strip_html([JOB], READY, "", "tr"), job_html(JOB, (), "tr")])
+def test_a_title_follows_the_language(shown: str) -> None:
+    assert "Tarama: Built-in guide x 16 bit, NF4, pp512 tg128" in shown
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_job_of_an_earlier_version_shows_its_title_as_it_is(language: str) -> None:
+    old = replace(JOB, facts='{"sweep": "5", "plan": {}}', note='{"part": "x", "phase": "write", "done": 2, "total": 5, "rate": 1.0}')
+    assert "Built-in guide x none, nf4" in strip_html([old], READY, "", language)
+    failed = job_html(replace(old, state="done", note=""), (FailedCell("tiny, none", "It broke."),), language)
+    assert "tiny, none: It broke." in failed
 
 
 def test_the_prompt_of_a_blind_comparison_is_not_translated() -> None:
-    job = replace(JOB, kind="duel", title="blind: say it in nf4, none")
+    job = replace(JOB, kind="duel", title="say it in nf4, none", facts="")
     assert "say it in nf4" in job_html(job, (), "tr")
 
 
@@ -122,8 +129,8 @@ def test_a_finished_measurement_soon_leaves_the_strip() -> None:
 
 
 def test_a_finished_sweep_names_the_cells_that_failed_and_offers_them_again() -> None:
-    shown = job_html(replace(JOB, state="done"), (FailedCell("big, none", BAD),), "en")
-    assert ("big, none" in shown, "Resume" in shown, "<img" in shown) == (True, True, False)
+    shown = job_html(replace(JOB, state="done"), (FailedCell("tiny, nf4", BAD, CELL),), "en")
+    assert ("Built-in guide, NF4: " in shown, "Resume" in shown, "<img" in shown) == (True, True, False)
 
 
 # --- history ---

@@ -1,0 +1,134 @@
+"""Chooses how the loaded model generates: in the batched lane if its forward pass is proven equal, else one reply at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..compat.transformers import is_stateful, original_context
+from ..errors import OutOfMemory
+from .base import TokenGenerator
+from .batched import BatchedGenerator, Forward
+from .blocks import BLOCK_TOKENS
+from .decoder import Decoder
+from .library_forward import LibraryForward
+from .paged_cache import PagedCache
+from .proof import Proof, prove
+from .reading import NotUnderstood
+from .sequence import Sequence
+from .single import SingleGenerator
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+RootOf = Callable[[Sequence], Hashable]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneOptions:
+    """`total_tokens`: of the cache, for all replies together."""
+
+    window_tokens: int
+    total_tokens: int
+    concurrent: int
+    end_ids: frozenset[int]
+    pad_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLane:
+    """`reason`: a sentence that says which lane it is, and why. `proof`: of the batched lane."""
+
+    generator: TokenGenerator
+    reason: str
+    proof: Proof | None = None
+
+
+def open_lane(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
+    """Raises NotANumber if the model computes no numbers, and OutOfMemory."""
+    obstacle = _obstacle(model)
+    if obstacle is None:
+        try:
+            return _batched(model, options)
+        except _Unsuitable as error:
+            obstacle = str(error)
+    can_slice = not is_stateful(model) and not original_context(model)     # LongRoPE rotates a long prompt differently from its beginning
+    single = SingleGenerator(model, options.window_tokens, options.end_ids, options.pad_id, can_slice)
+    return OpenLane(single, f"single lane, one reply at a time: {obstacle}")
+
+
+class _Unsuitable(Exception):
+    """The model cannot run in the batched lane; the message is a clause."""
+
+
+def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
+    # One more block for every reply: a block that is not full belongs to one reply only.
+    num_blocks = math.ceil(options.total_tokens / BLOCK_TOKENS) + options.concurrent
+    vocabulary = model.get_input_embeddings().num_embeddings
+    reasons = []
+    for kind, build in (("own", _own), ("library", _library), ("one by one", _one_by_one)):
+        try:
+            cache = PagedCache(model, num_blocks)
+            forward, root_of = build(model, cache, options)
+            proof = prove(forward, model, cache, vocabulary, _limits(model, cache), root_of)
+        except (NotUnderstood, NotImplementedError, TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+                raise OutOfMemory(str(model.device)) from error
+            reasons.append(str(error)[:200])
+            continue
+        if proof.is_equal:
+            generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, root_of,
+                                         guesses=kind == "own")
+            return OpenLane(generator, _sentence(kind, proof, reasons), proof)
+        reasons.append(f"its logits differ by {proof.difference:.2g} of their range")
+    raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(reasons)})")
+
+
+def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
+    decoder = Decoder(model, cache, options.window_tokens)
+    return decoder, decoder.root_of
+
+
+def _library(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
+    if original_context(model):
+        raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
+    return LibraryForward(model, cache, one_by_one=False), lambda sequence: ""
+
+
+def _one_by_one(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
+    if original_context(model):
+        raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
+    return LibraryForward(model, cache, one_by_one=True), lambda sequence: ""
+
+
+def _sentence(kind: str, proof: Proof, reasons: list[str]) -> str:
+    by = {"own": "MindCubes' own forward pass", "library": "transformers' forward pass over our cache",
+          "one by one": "transformers' forward pass over our cache, one reply after the other"}[kind]
+    why = f" (not our own: {'; '.join(reasons)})" if reasons else ""
+    how = "take turns" if kind == "one by one" else "are generated together"
+    return f"batched lane: replies {how} and reuse the beginnings they have in common; {by}{why}, {proof.sentence}"
+
+
+def _limits(model: PreTrainedModel, cache: PagedCache) -> list[int]:
+    """Lengths from which on a text is computed differently."""
+    windows = {limit for pool in cache.pools if pool is not None for limit in (pool.window, pool.chunk) if limit}
+    original = original_context(model)
+    return sorted({*windows, *([original] if original else [])})
+
+
+def _obstacle(model: PreTrainedModel) -> str | None:
+    """Why this model cannot run in the batched lane, as a clause; None if it may."""
+    if torch.device(model.device).type == "mps":
+        return "paged attention is slow on Apple GPUs"
+    if len(set(getattr(model, "hf_device_map", {}).values())) > 1:
+        return "its layers are on several devices, but the paged cache is on one"
+    return None
+
+
+def _model_type(model: PreTrainedModel) -> str:
+    return str(model.config.get_text_config().model_type)

@@ -1,0 +1,128 @@
+"""Chooses what the next step processes: one token of every reply that is being generated, and a bounded slice of new prompts.
+
+A reply begins when the cache has room for its prompt. If the cache is full while replies grow, the latest one gives its blocks back
+and is computed again later. Visitors take turns: whoever has fewer replies running goes first, then whoever came first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+
+from .blocks import BLOCK_TOKENS, BlockPool
+from .drafts import MOST as MOST_GUESSED
+from .drafts import MOST_REPLIES
+from .sequence import Part, Sequence
+from .snapshots import Snapshots
+
+MAX_RUNNING = 256
+BUSY_SLICE = 128        # prompt tokens of a step while other replies are being generated: bounds the gap between their tokens
+
+
+class Scheduler:
+    """Used by the generation thread only. root_of: replies share cached prefixes, and go on from their own, while it is equal.
+
+    guesses: whether tokens that may follow are processed with the newest one.
+    """
+
+    def __init__(self, blocks: BlockPool, step_tokens: int, root_of: Callable[[Sequence], Hashable],
+                 snapshots: Snapshots | None = None, *, guesses: bool = False) -> None:
+        self._blocks, self._step_tokens, self._root_of, self._snapshots = blocks, step_tokens, root_of, snapshots
+        self._guesses = guesses
+        self.waiting: list[Sequence] = []
+        self.running: list[Sequence] = []       # in the order of arrival
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.waiting and not self.running
+
+    def ahead_of(self, sequence: Sequence) -> int:
+        """How many replies wait in front of it."""
+        return sum(other.arrival < sequence.arrival for other in list(self.waiting))
+
+    def next_step(self) -> list[Part]:
+        for sequence in [each for each in (*self.running, *self.waiting) if each.is_cancelled]:
+            self.remove(sequence)
+        for sequence in [each for each in self.running if self._root_of(each) != each.table.root]:
+            self._put_back(sequence)
+        parts = self._decoding()
+        left = min(BUSY_SLICE, self._step_tokens) if parts else self._step_tokens
+        for sequence in [each for each in self.running if not each.is_decoding]:
+            left = self._add_slice(parts, sequence, left)
+        while left > 0 and self.waiting and len(self.running) < MAX_RUNNING:
+            sequence = self._next_in_turn()
+            if not self._begin(sequence):
+                break
+            left = self._add_slice(parts, sequence, left)
+        return parts
+
+    def computed(self, part: Part, confirmed: int = 0) -> None:
+        """The keys and values of the part, and of so many tokens of its guess, are in the cache now."""
+        sequence = part.sequence
+        sequence.num_computed = part.last + confirmed
+        self._blocks.register(sequence.table, sequence.ids, sequence.num_computed)
+        if self._snapshots is not None:
+            self._snapshots.note(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """The reply is over."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+        else:
+            self.waiting.remove(sequence)
+        self._release(sequence)
+
+    def _decoding(self) -> list[Part]:
+        parts: list[Part] = []
+        decoding = [each for each in self.running if each.is_decoding]
+        most = MOST_GUESSED if self._guesses and len(decoding) <= MOST_REPLIES else 0
+        for sequence in decoding:
+            while sequence in self.running and not self._blocks.extend(sequence.table, len(sequence.ids)):
+                self._put_back(self.running[-1])
+            if sequence in self.running:
+                left = sequence.options.max_new_tokens - sequence.num_new - 1
+                guess = sequence.drafts.guess(sequence.ids, min(most, left)) if most and left > 0 else []
+                if guess and not self._blocks.extend(sequence.table, len(sequence.ids) + len(guess)):
+                    guess = []
+                parts.append(Part(sequence, sequence.num_computed, len(sequence.ids), tuple(guess)))
+        return parts
+
+    def _add_slice(self, parts: list[Part], sequence: Sequence, left: int) -> int:
+        if left <= 0:
+            return 0
+        last = min(len(sequence.ids), sequence.num_computed + left)
+        if self._snapshots is not None and last == len(sequence.ids) and sequence.num_computed < (last - 1) // BLOCK_TOKENS * BLOCK_TOKENS:
+            last = (last - 1) // BLOCK_TOKENS * BLOCK_TOKENS     # states are kept at the end of blocks
+        parts.append(Part(sequence, sequence.num_computed, last))
+        return left - (last - sequence.num_computed)
+
+    def _next_in_turn(self) -> Sequence:
+        active = Counter(sequence.visitor for sequence in self.running)
+        return min(self.waiting, key=lambda sequence: (active[sequence.visitor], sequence.arrival))
+
+    def _begin(self, sequence: Sequence) -> bool:
+        """Give it the blocks of its prompt, known ones first. False if there are too few."""
+        sequence.table.root = self._root_of(sequence)
+        known = self._blocks.share(sequence.table, sequence.ids[:-1])      # at least one token must be processed to get the next
+        if self._snapshots is not None:
+            known, sequence.states = self._snapshots.find(sequence.table)
+            self._blocks.shorten(sequence.table, known)
+        if not self._blocks.extend(sequence.table, len(sequence.ids)):
+            self._release(sequence)
+            return False
+        sequence.num_computed = known
+        sequence.num_cached = max(sequence.num_cached, min(known, sequence.num_prompt)) if sequence.num_new == 0 else sequence.num_cached
+        self.waiting.remove(sequence)
+        self.running.append(sequence)
+        self.running.sort(key=lambda each: each.arrival)
+        return True
+
+    def _put_back(self, sequence: Sequence) -> None:
+        """Take the blocks of a running reply; it begins again when there is room."""
+        self.running.remove(sequence)
+        self._release(sequence)
+        self.waiting.append(sequence)
+
+    def _release(self, sequence: Sequence) -> None:
+        self._blocks.release(sequence.table)
+        sequence.num_computed, sequence.states = 0, None

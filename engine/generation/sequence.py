@@ -1,0 +1,88 @@
+"""One reply in progress: its tokens, its blocks, and what its reader waits for."""
+
+from __future__ import annotations
+
+import queue
+import random
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..messages import GenerationOptions
+from .base import Ended, NewTokens
+from .blocks import BlockTable
+from .drafts import Drafts
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..compat.kv_cache import State
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """`ids`: the prompt and the tokens generated so far. The keys and values of the first `num_computed` are in the cache."""
+
+    ids: list[int]
+    num_prompt: int
+    options: GenerationOptions
+    end_ids: frozenset[int]
+    visitor: Hashable = ""
+    arrival: int = 0
+    results: queue.SimpleQueue[NewTokens | Ended | Exception] = field(default_factory=queue.SimpleQueue)
+    table: BlockTable = field(default_factory=BlockTable)
+    num_computed: int = 0
+    num_cached: int = 0                     # of the prompt: found in the cache
+    is_cancelled: bool = False
+    states: list[State | None] | None = None        # of layers that keep a state instead of keys
+    drafts: Drafts = field(default_factory=Drafts)
+    latest_snapshot: int = -1               # number of the prefix (snapshots.py)
+    dice: random.Random = field(init=False)
+    seen: torch.Tensor | None = None        # (vocabulary,): the tokens so far, if a penalty needs them
+    counts: torch.Tensor | None = None      # (vocabulary,): how often each was generated
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.options.seed)    # without a seed: from the system
+
+    @property
+    def num_new(self) -> int:
+        return len(self.ids) - self.num_prompt
+
+    @property
+    def is_decoding(self) -> bool:
+        """Only the newest token is missing in the cache."""
+        return self.num_computed > 0 and self.num_computed == len(self.ids) - 1
+
+    def accept(self, token: int) -> Ended | None:
+        """Add the next token; returns the end if this was the last."""
+        self.ids.append(token)
+        if self.seen is not None:
+            self.seen[token] = True
+        if self.counts is not None:
+            self.counts[token] += 1
+        if token in self.end_ids:
+            return Ended("stop")
+        return Ended("length") if self.num_new >= self.options.max_new_tokens else None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The tokens `first` to `last` - 1 of a reply, to be processed in one step, and guesses of what follows them (drafts.py)."""
+
+    sequence: Sequence
+    first: int
+    last: int
+    guess: tuple[int, ...] = ()
+
+    @property
+    def end(self) -> int:
+        return self.last + len(self.guess)
+
+    @property
+    def ids(self) -> list[int]:
+        return [*self.sequence.ids[self.first: self.last], *self.guess]
+
+    @property
+    def is_last(self) -> bool:
+        """After it, the next token can be drawn."""
+        return self.last == len(self.sequence.ids)

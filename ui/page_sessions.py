@@ -1,0 +1,59 @@
+"""What Gradio keeps of every open page, without what this app never reads of it.
+
+Gradio keeps 10,000 pages, open or closed, each with a description of all its components for links that restore a page: about
+1 MiB and, on two busy cores, up to a second of work for every visitor. Such links are not used here. How many pages are kept is a
+setting of `launch` (MAX_PAGES). tests/ui/test_page_sessions.py checks what is overridden against the installed version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+from gradio.routes import App
+from gradio.state_holder import SessionState, StateHolder
+
+MAX_PAGES = 1_000       # of these, the page that was silent for longest is forgotten; an open one asks every few seconds
+
+
+class PageSession(SessionState):  # type: ignore[misc]
+    """The state of one page."""
+
+    def __init__(self, blocks: gr.Blocks) -> None:
+        super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks={}))      # describes the components in `blocks`
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        block = self.blocks_config.blocks.get(key)
+        if isinstance(block, gr.State):
+            self._state_ttl[key] = (block.time_to_live, datetime.now())
+            self.state_data[key] = value
+        else:
+            self.blocks_config.blocks[key] = value
+
+    def _update_config(self, key: int) -> None:
+        pass
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        pass
+
+
+class PageSessions(StateHolder):  # type: ignore[misc]
+    """The pages by the name that each chose for itself."""
+
+    def __getitem__(self, name: str) -> SessionState:
+        if name not in self.session_data:
+            self.session_data[name] = PageSession(self.blocks)
+        return super().__getitem__(name)
+
+
+@asynccontextmanager
+async def small_sessions(app: App) -> AsyncIterator[None]:
+    """Let `app` keep its pages in this way, from its start: for the `lifespan` of a launch."""
+    sessions = PageSessions()
+    sessions.set_blocks(app.get_blocks())
+    app.state_holder = sessions
+    yield
