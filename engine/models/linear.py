@@ -22,6 +22,7 @@ class Product(ABC):
     """y = x W^T + b for x (..., in) and W (out, in); the result has the dtype of x."""
 
     kind: str       # how the weight is stored, for people
+    rounds_to: torch.dtype | None = None        # what it rounds x to, if that is not the dtype of x
 
     def __init__(self, out_features: int, in_features: int, bias: torch.Tensor | None) -> None:
         self.out_features, self.in_features = out_features, in_features
