@@ -49,7 +49,7 @@ def test_quantized_weights_are_smaller(new_engine: Callable[..., Engine]) -> Non
         engine = new_engine(ModelSpec("builtin", quantization=quantization))
         active_model = engine._active_model
         assert active_model is not None
-        assert active_model.default_lane == "batched", active_model.lane_reason
+        assert active_model.lane == "batched", active_model.lane_reason
         sizes.append(active_model.weight_bytes)
         engine.unload()
     assert sizes == sorted(sizes, reverse=True)
