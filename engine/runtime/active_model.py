@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from transformers import GenerationConfig
 
@@ -125,6 +126,17 @@ class ActiveModel:
             raise InvalidRequest("tokens", f"{len(prompt_ids):,} in the prompt and {options.max_new_tokens:,} to generate",
                                  f"at least one in the prompt, and together at most the {self.window_tokens:,} of the context window")
         return self._lane.generator.stream(prompt_ids, options)
+
+    def add_adapter(self, name: str, folder: Path) -> None:
+        """Load a LoRA adapter of peft's file format, for replies that name it in their options. Raises InvalidRequest."""
+        adapters = self._lane.adapters
+        if adapters is None:
+            raise InvalidRequest("adapter", name, "left out: adapters need MindCubes' own forward pass, which does not run this model")
+        adapters.add(name, folder)
+
+    def remove_adapter(self, name: str) -> None:
+        if self._lane.adapters is not None:
+            self._lane.adapters.remove(name)
 
     @contextmanager
     def alone(self) -> Iterator[LoadedModel]:
