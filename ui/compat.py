@@ -47,13 +47,15 @@ class StrictBlocks(gr.Blocks):  # type: ignore[misc]
 
     async def preprocess_data(self, *arguments: Any, **named: Any) -> Any:
         try:
-            return await super().preprocess_data(*arguments, **named)
+            values = await super().preprocess_data(*arguments, **named)
         except gr.Error as error:       # a component's own words
             raise gr.Error(error.message, print_exception=False) from error
         except PageError:
             raise
         except Exception as error:      # whatever a component raises for values that no page sends
             raise PageError("error.unreadable") from error
+        block_fn = named["block_fn"] if "block_fn" in named else arguments[0]
+        return [_present(block, value) for block, value in zip(block_fn.inputs, values, strict=True)]
 
     async def process_api(self, *arguments: Any, **named: Any) -> Any:
         request = named.get("request")
@@ -69,6 +71,15 @@ class StrictBlocks(gr.Blocks):  # type: ignore[misc]
         except Exception as error:
             log.error("unexpected error", exc_info=error)
             raise gr.Error(text(language, "error.failed"), title=text(language, "error.title"), print_exception=False) from error
+
+
+def _present(block: gr.blocks.Block, value: Any) -> Any:
+    """A component's value for a handler. Components let null through, for which handlers would need a check each."""
+    if value is None and isinstance(block, gr.Textbox):
+        return ""
+    if value is None and isinstance(block, gr.UploadButton):
+        raise PageError("error.unreadable")
+    return value
 
 
 def _answerable(value: Any) -> Any:
