@@ -83,7 +83,8 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
         "theme": build_theme(), "css_paths": [FOLDER / name for name in STYLES],
         "i18n": I18N, "footer_links": [], "show_error": False,
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
-        "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False, "state_session_capacity": MAX_PAGES,
+        "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
+        "state_session_capacity": MAX_PAGES,
         # Files of the agent's runs: readable with a run's id, which is random and cannot be guessed.
         "allowed_paths": [str(engine.settings.data_dir / "agent")],
     }

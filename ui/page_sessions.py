@@ -64,7 +64,9 @@ class PageSessions(StateHolder):  # type: ignore[misc]
             if len(self.session_data) > self.capacity:
                 forgotten, _ = self.session_data.popitem(last=False)
                 self.time_last_used.pop(forgotten, None)
-                self.blocks._queue.pending_event_ids_session.pop(forgotten, None)       # one that left during an event stays there
+                queue = self.blocks._queue      # where one that left during an event stays, with what it was to be told
+                queue.pending_event_ids_session.pop(forgotten, None)
+                queue.pending_messages_per_session.pop(forgotten, None)
 
 
 @asynccontextmanager

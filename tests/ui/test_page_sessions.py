@@ -67,9 +67,11 @@ def test_of_too_many_pages_the_one_that_was_silent_for_longest_is_forgotten(sess
 def test_a_forgotten_page_that_left_during_an_event_leaves_nothing_in_the_queue(page: gr.Blocks, sessions: PageSessions) -> None:
     waiting = page._queue.pending_event_ids_session
     waiting |= {"first": {"an event"}, "fourth": set()}
+    page._queue.pending_messages_per_session |= {"first": ["news"], "fourth": []}
     for name in ("first", "second", "third", "fourth"):
         sessions[name]
     assert waiting == {"fourth": set()}
+    assert page._queue.pending_messages_per_session == {"fourth": []}
 
 
 def test_pages_share_a_component_that_was_updated_in_the_same_way(page: gr.Blocks, sessions: PageSessions) -> None:

@@ -26,8 +26,8 @@ ODD: dict[str, Any] = {
     "a file": {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "a list of nothing": [None], "no text": ""}
 SHORT = {name: value for name, value in ODD.items() if name != "long text"}
 # What JavaScript passes on with an event.
-DETAILS = [None, 5, "x", [], {}, {"act": None, "id": None, "value": None}, {"text": None}, {"do": [1], "value": {}}, {"do": "x", "value": 1e99},
-           {"act": "open", "id": 10**17}, {"act": "edit", "id": "9" * 20}, {"act": "encoding", "id": "-1"}]
+DETAILS = [None, 5, "x", [], {}, {"act": None, "id": None, "value": None}, {"text": None}, {"do": [1], "value": {}},
+           {"do": "x", "value": 1e99}, {"act": "open", "id": 10**17}, {"act": "edit", "id": "9" * 20}, {"act": "encoding", "id": "-1"}]
 
 
 @pytest.fixture(scope="module")
