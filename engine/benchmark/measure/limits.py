@@ -70,21 +70,22 @@ def share_of_limit(speed: Speed, shape: ModelShape, weight_bytes: int, dtype: DT
                    hardware: Hardware) -> LimitShare:
     plan = speed.plan
     context = max(1, plan.depth_tokens) + plan.new_tokens // 2      # on average during generation
-    if quantization.kernel(hardware) == "pytorch" and not shape.head_weights:       # a copy of the table is the head, and one row is read
-        weight_bytes -= shape.vocab_size * shape.hidden_size * BYTES_PER_VALUE[dtype]
+    moved = bytes_per_token(shape, weight_bytes, dtype, context, has_own_head=quantization.kernel(hardware) == "pytorch")
     return LimitShare(
-        bytes_per_token(shape, weight_bytes, dtype, context) * speed.write.mean, copy_bandwidth(hardware),
+        moved * speed.write.mean, copy_bandwidth(hardware),
         flops_per_token(shape) * speed.prompt.mean, matrix_rate(hardware, dtype), quantization)
 
 
-def bytes_per_token(shape: ModelShape, weight_bytes: int, dtype: DType, context_tokens: int) -> float:
+def bytes_per_token(shape: ModelShape, weight_bytes: int, dtype: DType, context_tokens: int, *, has_own_head: bool = False) -> float:
     """Bytes read to generate one token: the weights as stored in memory, without those that a token does not use, and the cache.
 
     Weight bytes x tokens/s over the copy bandwidth is the field's bandwidth utilisation (gpt-fast); the cache is added because it
     is read as well. Left out: all but one row of an embedding table that is not tied to the head, and experts that are not chosen.
+    `has_own_head`: a tied head is a copy of its own, so the table is not read for it.
     """
     linear, other = shape.weights_per_token
-    unused = (shape.parameters - linear - other) * BYTES_PER_VALUE[dtype]
+    table = shape.vocab_size * shape.hidden_size if has_own_head and not shape.head_weights else 0
+    unused = (shape.parameters - linear - other + table) * BYTES_PER_VALUE[dtype]
     return max(0.0, weight_bytes - unused) + kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype])
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,12 @@ def test_a_token_reads_the_weights_it_uses_and_the_cache() -> None:
     # 2600 bytes of weights without the table of 200 x 2, and 2 x 2 layers x 2 heads x 8 x 10 tokens x 2 bytes of cache
     assert bytes_per_token(SHAPE, 2600, "bfloat16", 10) == 2600 - 400 + 1280
     assert flops_per_token(SHAPE) == 2000
+
+
+def test_the_table_is_not_read_where_a_tied_head_is_a_copy() -> None:
+    tied = replace(SHAPE, other_weights=200, head_weights=0, vocab_size=20, hidden_size=10)
+    assert bytes_per_token(tied, 1600, "bfloat16", 10) == 1600 + 1280
+    assert bytes_per_token(tied, 1600, "bfloat16", 10, has_own_head=True) == 1600 - 400 + 1280
 
 
 @pytest.mark.parametrize(("moved", "quantization", "bound"), [
