@@ -48,6 +48,7 @@ class BatchedGenerator:
         self._forward: Forward | None = forward
         self._adapters = adapters
         self._cache: PagedCache | None = cache
+        self._blocks = cache.blocks
         self._end_ids, self._vocabulary, self._device = end_ids, vocabulary, device
         snapshots = Snapshots(MAX_SNAPSHOTS) if cache.has_states else None
         self._scheduler = Scheduler(cache.blocks, STEP_TOKENS[device], root_of, snapshots, guesses=guesses)
@@ -63,6 +64,11 @@ class BatchedGenerator:
     @property
     def running(self) -> int:
         return len(self._streams)
+
+    @property
+    def cache_use(self) -> tuple[int, int]:
+        """Blocks that replies hold now, and all blocks. Those that are only remembered for later prompts count as free."""
+        return self._blocks.num_blocks - self._blocks.num_free, self._blocks.num_blocks
 
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "") -> Generator[LaneEvent, None, None]:
         require_known(prompt_ids, self._vocabulary)

@@ -87,6 +87,10 @@ class SingleGenerator:
     def running(self) -> int:
         return self._running
 
+    @property
+    def cache_use(self) -> tuple[int, int]:
+        return 0, 0
+
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "") -> Generator[LaneEvent, None, None]:
         assert self._model is not None
         require_known(prompt_ids, self._model.get_input_embeddings().num_embeddings)

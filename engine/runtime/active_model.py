@@ -179,6 +179,11 @@ class ActiveModel:
         """Replies that wait for the only one that can be generated at once."""
         return max(0, self._lane.generator.running - 1) if self.lane == "single" else 0
 
+    @property
+    def cache_use(self) -> tuple[int, int]:
+        """Blocks of the paged cache that replies hold now, and all blocks; (0, 0) in the single lane."""
+        return self._lane.generator.cache_use
+
     def stop_lanes(self) -> None:
         """Stop all replies. Each ends within a step."""
         self._lane.generator.begin_closing()
