@@ -14,6 +14,7 @@ import torch
 
 from ..errors import NotANumber
 from ..messages import GenerationOptions
+from ..models.linear import products
 from .batched import Forward
 from .paged_cache import PagedCache
 from .sequence import Part, Sequence
@@ -75,8 +76,8 @@ def prove(forward: Forward, model: PreTrainedModel, cache: PagedCache, vocabular
     spread = (expected[fine].max() - expected[fine].min()).clamp_min(1e-6)
     difference = float((ours.to(expected.device) - expected)[fine].abs().max() / spread)
     uncrossed = max((limit for limit in limits if limit not in crossed), default=None)
-    return Proof(difference if difference == difference else float("inf"), TOLERANCE.get(model.dtype, 0.05),
-                 time.monotonic() - started, uncrossed)
+    tolerance = TOLERANCE[torch.bfloat16 if any(product.rounds_inputs for product in products(model)) else model.dtype]
+    return Proof(difference if difference == difference else float("inf"), tolerance, time.monotonic() - started, uncrossed)
 
 
 def _forward_in_parts(forward: Forward, texts: list[Sequence], cache: PagedCache, root_of: Callable[[Sequence], Hashable]) -> torch.Tensor:
