@@ -38,25 +38,25 @@ class Made:
     shard: str = "50GB"
 
 
-def _decoder(hidden: int, layers: int, intermediate: int, heads: int, kv_heads: int, vocabulary: int, is_tied: bool,
-             **more: Any) -> dict[str, Any]:
+def decoder(hidden: int, layers: int, intermediate: int, heads: int, kv_heads: int, vocabulary: int, is_tied: bool,
+            **more: Any) -> dict[str, Any]:
     return {"hidden_size": hidden, "num_hidden_layers": layers, "intermediate_size": intermediate, "num_attention_heads": heads,
             "num_key_value_heads": kv_heads, "head_dim": 64, "vocab_size": vocabulary, "tie_word_embeddings": is_tied, **more}
 
 
 MODELS = (
-    Made("llama 22M bf16", "llama", "bfloat16", _decoder(384, 8, 1024, 6, 6, 8192, True)),
+    Made("llama 22M bf16", "llama", "bfloat16", decoder(384, 8, 1024, 6, 6, 8192, True)),
     Made("gpt2 124M f32", "gpt2", "float32", {"n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257}),
-    Made("qwen3 110M bf16", "qwen3", "bfloat16", _decoder(576, 30, 1536, 9, 3, 8192, True)),
-    Made("qwen3 150M f16, big untied vocabulary", "qwen3", "float16", _decoder(512, 16, 2048, 8, 4, 64000, False)),
-    Made("llama 160M f32", "llama", "float32", _decoder(768, 14, 2560, 12, 4, 16384, False)),
+    Made("qwen3 110M bf16", "qwen3", "bfloat16", decoder(576, 30, 1536, 9, 3, 8192, True)),
+    Made("qwen3 150M f16, big untied vocabulary", "qwen3", "float16", decoder(512, 16, 2048, 8, 4, 64000, False)),
+    Made("llama 160M f32", "llama", "float32", decoder(768, 14, 2560, 12, 4, 16384, False)),
     Made("gpt_neox 160M f16", "gpt_neox", "float16", {
         "hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072, "num_attention_heads": 12, "vocab_size": 32000}),
-    Made("gemma3 200M bf16, big tied vocabulary", "gemma3_text", "bfloat16", _decoder(
+    Made("gemma3 200M bf16, big tied vocabulary", "gemma3_text", "bfloat16", decoder(
         640, 16, 2560, 10, 2, 160000, True, sliding_window=512)),
-    Made("mixtral 190M bf16", "mixtral", "bfloat16", _decoder(512, 8, 1408, 8, 4, 8192, False, num_local_experts=8, num_experts_per_tok=2)),
-    Made("qwen3 350M bf16, 7 files", "qwen3", "bfloat16", _decoder(1024, 24, 3072, 16, 8, 32000, True), "100MB"),
-    Made("llama 700M bf16, 4 files", "llama", "bfloat16", _decoder(1536, 20, 5120, 24, 8, 32000, False), "400MB"),
+    Made("mixtral 190M bf16", "mixtral", "bfloat16", decoder(512, 8, 1408, 8, 4, 8192, False, num_local_experts=8, num_experts_per_tok=2)),
+    Made("qwen3 350M bf16, 7 files", "qwen3", "bfloat16", decoder(1024, 24, 3072, 16, 8, 32000, True), "100MB"),
+    Made("llama 700M bf16, 4 files", "llama", "bfloat16", decoder(1536, 20, 5120, 24, 8, 32000, False), "400MB"),
 )
 
 
@@ -84,7 +84,8 @@ class Row:
         return abs(self.difference) <= max(TOLERANCE_BYTES, TOLERANCE_SHARE * self.peak)
 
 
-def make(made: Made, folder: Path, tokenizer: Any) -> None:
+def make(made: Made, folder: Path, tokenizer: Any, device: str = "cpu") -> None:
+    """Write the model and the tokenizer into `folder`. Its weights are drawn on `device`, and nothing stays there."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
@@ -93,11 +94,16 @@ def make(made: Made, folder: Path, tokenizer: Any) -> None:
         "max_position_embeddings": 4096, "bos_token_id": None, "eos_token_id": 1, "pad_token_id": 0, **made.sizes})
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, made.dtype))
-    model = model.to_empty(device="cpu")
+    model = model.to_empty(device=device)
     model.tie_weights()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.fill_(1.0) if parameter.ndim < 2 else parameter.view(-1).copy_(_noise(parameter.numel(), parameter.dtype))
+            if parameter.ndim < 2:
+                parameter.fill_(1.0)
+            elif device == "cpu":
+                parameter.view(-1).copy_(_noise(parameter.numel(), parameter.dtype))
+            else:
+                parameter.normal_(std=0.02)
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=1, pad_token_id=0)
     model.save_pretrained(folder, max_shard_size=made.shard)
     tokenizer.save_pretrained(folder)

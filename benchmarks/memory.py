@@ -158,17 +158,17 @@ async def come_and_go(url: str, counts: Counts, until: float) -> None:
 
 async def watch(pid: int, counts: Counts, seconds: float) -> None:
     """Print a line every LINE_S, and at the end what was added after WARM_S."""
-    started, first, before = time.monotonic(), Memory.of(pid), Counts()
+    started, first, before = time.monotonic(), Memory.of(pid), 0
     while (elapsed := time.monotonic() - started) < seconds:
         await asyncio.sleep(min(LINE_S, seconds - elapsed))
         elapsed, now = time.monotonic() - started, Memory.of(pid)
         print(f"{elapsed / 60:4.1f} min: RSS {now.rss:,.0f} MiB, PSS {now.pss:,.0f}, not shared {now.own:,.0f}; {counts.pages:,} pages, "
               f"{counts.messages:,} messages, {len(counts.failures)} failures", flush=True)
         if elapsed <= WARM_S + 1:
-            first, before = now, Counts(counts.pages)
-    pages = counts.pages - before.pages
-    print(f"after the second minute: RSS {now.rss - first.rss:+,.0f} MiB, not shared {now.own - first.own:+,.0f} MiB "
-          f"with {pages:,} more pages ({1024 * (now.own - first.own) / max(1, pages):+.0f} KiB a page)")
+            first, before = now, counts.pages
+    pages, own = counts.pages - before, now.own - first.own
+    print(f"after the second minute: RSS {now.rss - first.rss:+,.0f} MiB, not shared {own:+,.0f} MiB with {pages:,} more pages "
+          f"({1024 * own / max(1, pages):+.0f} KiB a page)")
     for failure in counts.failures[:5]:
         print(f"  failure: {failure}")
 

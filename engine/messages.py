@@ -40,7 +40,8 @@ class GenerationOptions:
 
     temperature 0 is greedy; top_k 0, top_p 1, min_p 0, repetition_penalty 1, presence_penalty 0 and frequency_penalty 0 are off.
     logit_bias: what is added to the logits of single tokens, by their ids. A seed makes a sampled reply reproducible.
-    top_logprobs: report the log probability of each token, and of this many likeliest ones. max_new_tokens is an upper bound; the
+    top_logprobs: report the log probability of each token, and of this many likeliest ones. adapter: the name of a loaded LoRA adapter
+    that changes the reply. max_new_tokens is an upper bound; the
     context window may leave room for fewer. With ignores_end, tokens that end a reply are ordinary tokens, so that the reply has
     exactly max_new_tokens: for measurements.
     """
@@ -55,6 +56,7 @@ class GenerationOptions:
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] | Sequence[tuple[int, float]] = ()
     top_logprobs: int | None = None
+    adapter: str = ""
     stop: Sequence[str] = ()
     seed: int | None = None
     ignores_end: bool = False
@@ -73,6 +75,8 @@ class GenerationOptions:
         _require("frequency_penalty", self.frequency_penalty, -2, 2)
         if self.top_logprobs is not None:
             _require("top_logprobs", self.top_logprobs, 0, MAX_TOP_LOGPROBS, whole=True)
+        if not isinstance(self.adapter, str):
+            raise InvalidRequest("adapter", self.adapter, "the name of a loaded adapter")
         object.__setattr__(self, "logit_bias", _biases(self.logit_bias))
         if self.seed is not None:
             _require("seed", self.seed, 0, 2**63 - 1, whole=True)

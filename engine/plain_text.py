@@ -12,6 +12,9 @@ BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_
         codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 # Encodings of old systems. cp1254 is Turkish, and Western European but for six letters of Icelandic.
 OLD_ENCODINGS = ["gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1254", "utf_16_le", "utf_16_be"]
+# What a person can choose where the guess is wrong.
+ENCODINGS = ("utf-8", "cp1254", "cp1252", "cp1250", "cp1251", "cp1253", "cp1256", "gb18030", "big5", "shift_jis", "euc_kr", "utf-16-le",
+             "utf-16-be")
 GOOD_TO_BAD = 10            # in damaged UTF-8: valid characters beyond ASCII per invalid place; text in other encodings has almost none
 SAMPLE_BYTES = 200_000      # enough to detect an encoding
 REPLACEMENT = "\ufffd"
@@ -54,7 +57,7 @@ def decode(content: bytes, *, is_text: bool = True) -> tuple[str, str]:
         if not encoding:
             raise
         try:
-            return content.decode(encoding, "replace"), encoding
+            return content.decode(encoding, "replace"), codecs.lookup(encoding).name
         except LookupError:
             raise error from None
 

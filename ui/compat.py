@@ -16,9 +16,10 @@ from starlette.middleware import Middleware
 
 from engine.plain_text import valid_text
 
+from .shared.errors import PageError, sentence
+from .shared.language import language_of, text
+
 log = logging.getLogger(__name__)
-UNREADABLE = "This request cannot be read: a value is missing, or is not of the kind that its field takes."
-UNEXPECTED = "Something unexpected happened. The log of the app says what."
 QUEUE_S = 0.02          # the longest time until a waiting event starts
 PROGRESS_S = 1.0        # nothing here reports progress through Gradio
 
@@ -42,26 +43,43 @@ class StrictBlocks(gr.Blocks):  # type: ignore[misc]
     def validate_inputs(self, block_fn: Any, inputs: Any) -> None:
         needed = len(block_fn.inputs)
         if not isinstance(inputs, list) or len(inputs) < needed:
-            raise gr.Error(f"This request needs {needed} values, and has {len(inputs) if isinstance(inputs, list) else 'none'}.")
+            raise PageError("error.values", needed=needed, given=len(inputs) if isinstance(inputs, list) else 0)
 
     async def preprocess_data(self, *arguments: Any, **named: Any) -> Any:
         try:
-            return await super().preprocess_data(*arguments, **named)
+            values = await super().preprocess_data(*arguments, **named)
         except gr.Error as error:       # a message that the component wrote itself
             raise gr.Error(error.message, print_exception=False) from error
+        except PageError:
+            raise
         except Exception as error:      # any exception of a component, for values that this page never sends
-            raise gr.Error(UNREADABLE, print_exception=False) from error
+            raise PageError("error.unreadable") from error
+        block_fn = named["block_fn"] if "block_fn" in named else arguments[0]
+        return [_present(block, value) for block, value in zip(block_fn.inputs, values, strict=True)]
 
     async def process_api(self, *arguments: Any, **named: Any) -> Any:
-        if isinstance(named.get("inputs"), list):
-            named["inputs"] = _answerable(named["inputs"])
+        request = named.get("request")
+        language = language_of(request[0] if isinstance(request, list) else request)
         try:
+            if isinstance(named.get("inputs"), list):
+                named["inputs"] = _answerable(named["inputs"])
             return await super().process_api(*arguments, **named)
         except (gr.Error, HTTPException):
             raise
+        except PageError as error:
+            raise gr.Error(sentence(error, language), title=text(language, "error.title"), print_exception=False) from error
         except Exception as error:
             log.error("unexpected error", exc_info=error)
-            raise gr.Error(UNEXPECTED, print_exception=False) from error
+            raise gr.Error(text(language, "error.failed"), title=text(language, "error.title"), print_exception=False) from error
+
+
+def _present(block: gr.blocks.Block, value: Any) -> Any:
+    """A component's value for a handler. Components let null through, for which handlers would need a check each."""
+    if value is None and isinstance(block, gr.Textbox):
+        return ""
+    if value is None and isinstance(block, gr.UploadButton):
+        raise PageError("error.unreadable")
+    return value
 
 
 def _answerable(value: Any) -> Any:
@@ -74,7 +92,7 @@ def _answerable(value: Any) -> Any:
         case dict():
             return {_answerable(name): _answerable(each) for name, each in value.items()}
         case int() if not -2**63 <= value < 2**63:
-            raise gr.Error(UNREADABLE, print_exception=False)
+            raise PageError("error.unreadable")
     return value
 
 

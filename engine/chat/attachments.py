@@ -9,10 +9,11 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from ..errors import AttachmentRefused
-from ..plain_text import clean_name, decode, valid_text
+from ..errors import AttachmentRefused, InvalidRequest
+from ..plain_text import BOMS, ENCODINGS, clean_name, decode, valid_text
 from ..storage.records import Attachment
 from .documents import MAX_TEXT_CHARS, Refusal, document_text
 
@@ -32,19 +33,36 @@ NO_TEXT = "Attach a PDF, a Word file (.docx) or a text file."
 _WORD = re.compile(rf"\S{{1,{MAX_WORD_CHARS}}}")
 
 
+@dataclass(frozen=True, slots=True)
+class FileText:
+    """The text of a file, with "\\n" at line ends. `guess`: its encoding (Python's name) if nothing in the file tells it, else ""."""
+
+    text: str
+    guess: str = ""
+
+
 def read_attachment(name: str, content: bytes) -> str:
     """Return the text of a file, with "\\n" at line ends. Blocks up to a minute for PDF and Word files. Raises AttachmentRefused."""
+    return read_file(name, content).text
+
+
+def read_file(name: str, content: bytes, encoding: str = "") -> FileText:
+    """As `read_attachment`. `encoding`: one of ENCODINGS that a person chose instead of the guess.
+
+    Raises AttachmentRefused, and InvalidRequest for another encoding.
+    """
     name = clean_name(name)
     if not content:
         raise AttachmentRefused(name, "it is empty", "Attach a file that has text.")
     if len(content) > MAX_FILE_BYTES:
         raise AttachmentRefused(name, f"it has {len(content):,} bytes", f"Attach at most {MAX_FILE_BYTES / 1e6:.0f} MB at once.")
-    text = valid_text(_text_of(name, content)).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    found = _decoded(content, encoding) if encoding else _text_of(name, content)
+    text = valid_text(found.text).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.strip():
         raise AttachmentRefused(name, "it has no text", "Attach a file that has text.")
     if len(text) > MAX_TEXT_CHARS:
         raise AttachmentRefused(name, f"its text has more than {MAX_TEXT_CHARS:,} characters", "Attach the part that matters.")
-    return text
+    return FileText(text, found.guess)
 
 
 def compose(text: str, attachments: Sequence[Attachment]) -> str:
@@ -74,18 +92,24 @@ def first_part(text: str, max_tokens: int, count: Callable[[str], int]) -> str:
     return text[:ends[fitting - 1]] if fitting else ""
 
 
-def _text_of(name: str, content: bytes) -> str:
+def _decoded(content: bytes, encoding: str) -> FileText:
+    if encoding not in ENCODINGS:
+        raise InvalidRequest("encoding", encoding, f"one of {', '.join(ENCODINGS)}")
+    return FileText(content.decode(encoding, "replace"), encoding)
+
+
+def _text_of(name: str, content: bytes) -> FileText:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix == ".docx" or suffix == ".pdf" or content.startswith(b"%PDF-"):
         found = document_text("docx" if suffix == ".docx" else "pdf", content)
         if isinstance(found, Refusal):
             raise AttachmentRefused(name, found.why, found.remedy)
-        return found
+        return FileText(found)
     try:
-        text, _ = decode(content, is_text=suffix in TEXT_SUFFIXES)
+        text, encoding = decode(content, is_text=suffix in TEXT_SUFFIXES)
     except UnicodeDecodeError as error:
         raise AttachmentRefused(name, "it is not text, or in an unknown encoding", NO_TEXT) from error
     controls = sum(times for char, times in Counter(text).items() if char < " " and char not in "\t\n\r\f\v\b\x1b")
     if "\0" in text or controls > MAX_CONTROL_SHARE * len(text):
         raise AttachmentRefused(name, "it is not text", NO_TEXT)
-    return text
+    return FileText(text, "" if encoding == "utf-8" or content.startswith(tuple(BOMS)) else encoding)

@@ -27,6 +27,7 @@ from .saved_chats import SavedChats
 log = logging.getLogger(__name__)
 SAVE_S = 1.0                # the most text that a killed process loses, in seconds; saving is cheap
 RECENT_S = 5.0              # minimum time for which an ended reply can still be read with `with_ended`
+ASKED_S = 600.0             # for how long it is known who asked for a reply
 FOLLOW_S = 0.05             # shortest time between two snapshots: more of them would slow a fast model down
 MAX_LIVE_OF_OWNER = 4       # in public mode: replies in progress of one visitor
 
@@ -124,8 +125,9 @@ class Conversations(SavedChats):
 
     def _start(self, owner: str, chat: Chat, answers: list[tuple[ChatMessage, Ask]]) -> None:
         """Start the replies of a chat whose key is reserved."""
+        now = time.monotonic()
         with self._lock:
-            self._asked[owner] = time.monotonic()
+            self._asked = {other: asked for other, asked in self._asked.items() if now - asked < ASKED_S} | {owner: now}
         together = [ReplyInProgress(answer) for answer, _ in answers]
         asks: dict[BackgroundTask[ReplyProgress], Ask] = {}
         for reply, (answer, ask) in zip(together, answers, strict=True):
@@ -242,7 +244,7 @@ class Conversations(SavedChats):
         return self.store.delete_message(owner, chat_id, version, message_id)
 
     def others_active(self, owner: str, within_s: float) -> int:
-        """How many other owners have a reply in progress, or asked for one in the last `within_s` seconds."""
+        """How many other owners have a reply in progress, or asked for one in the last `within_s` seconds (at most ASKED_S)."""
         now = time.monotonic()
         live = {reply.owner for reply in self._replies.all()}
         with self._lock:

@@ -65,6 +65,10 @@ class TokenGenerator(Protocol):
     @property
     def running(self) -> int: ...
 
+    @property
+    def cache_use(self) -> tuple[int, int]:
+        """Blocks of the cache that replies hold now, and all blocks. (0, 0) without blocks."""
+
     def begin_closing(self) -> None:
         """Every reply ends as stopped, within a step."""
 

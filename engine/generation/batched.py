@@ -16,6 +16,7 @@ import torch
 
 from ..errors import GenerationFailed, NotANumber, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting
+from .adapters import Adapters, require_adapter
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, require_known
 from .paged_cache import PagedCache
 from .sampling import Drawn, draw
@@ -41,10 +42,13 @@ class BatchedGenerator:
     lane: Lane = "batched"
 
     def __init__(self, forward: Forward, cache: PagedCache, window_tokens: int, end_ids: frozenset[int], vocabulary: int, device: str,
-                 root_of: Callable[[Sequence], Hashable] = lambda sequence: "", *, guesses: bool = False) -> None:
+                 root_of: Callable[[Sequence], Hashable] = lambda sequence: "", *, guesses: bool = False,
+                 adapters: Adapters | None = None) -> None:
         self.window_tokens = window_tokens
         self._forward: Forward | None = forward
+        self._adapters = adapters
         self._cache: PagedCache | None = cache
+        self._blocks = cache.blocks
         self._end_ids, self._vocabulary, self._device = end_ids, vocabulary, device
         snapshots = Snapshots(MAX_SNAPSHOTS) if cache.has_states else None
         self._scheduler = Scheduler(cache.blocks, STEP_TOKENS[device], root_of, snapshots, guesses=guesses)
@@ -61,8 +65,14 @@ class BatchedGenerator:
     def running(self) -> int:
         return len(self._streams)
 
+    @property
+    def cache_use(self) -> tuple[int, int]:
+        """Blocks that replies hold now, and all blocks. Those that are only remembered for later prompts count as free."""
+        return self._blocks.num_blocks - self._blocks.num_free, self._blocks.num_blocks
+
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "") -> Generator[LaneEvent, None, None]:
         require_known(prompt_ids, self._vocabulary)
+        require_adapter(options.adapter, self._adapters)
         sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else self._end_ids, visitor,
                             next(self._arrivals))
         started = time.monotonic()

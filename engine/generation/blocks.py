@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 BLOCK_TOKENS = 16       # prefixes are shared by whole blocks: small ones keep the time to first token flat as a chat grows
 
@@ -25,7 +26,7 @@ class BlockTable:
     `prefixes`: for each full block that was registered, the number of the prefix that ends with it.
     """
 
-    root: Hashable = ""
+    root: Any = ""
     blocks: list[int] = field(default_factory=list)
     prefixes: list[int] = field(default_factory=list)
     is_run: bool = True     # the blocks follow each other in memory

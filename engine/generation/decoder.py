@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..compat.transformers import original_context
+from .adapters import Adapters
 from .attention import Step
 from .layers import Function, Layer, Rotary
 from .paged_cache import PagedCache
@@ -43,8 +44,9 @@ class Decoder:
         self._embed: Function = base.embed_tokens
         self._embedding_multiplier = getattr(config, "embedding_multiplier", None)
         kinds = _kinds(base, config)
+        self.adapters = Adapters(model)
         self._layers: list[Layer] = [
-            read_layer(layer, pool, kind) for layer, pool, kind in zip(base.layers, cache.pools, kinds, strict=True)]
+            read_layer(layer, pool, kind, self.adapters) for layer, pool, kind in zip(base.layers, cache.pools, kinds, strict=True)]
         self._norm = read_norm(base.norm)
         self._head: Function = model.get_output_embeddings()
         self._finish = _finish(config)
@@ -54,9 +56,9 @@ class Decoder:
         self._short = tables if self._original is None or self._original >= window_tokens else {
             kind: read_rotary(base, base.rotary_emb, kind, self._original, model.dtype) for kind in tables}
 
-    def root_of(self, sequence: Sequence) -> str:
-        """LongRoPE rotates all tokens of a text differently once it is longer than the original context."""
-        return "long" if self._original is not None and len(sequence.ids) > self._original else ""
+    def root_of(self, sequence: Sequence) -> tuple[int, bool]:
+        """The adapter, and whether LongRoPE rotates all tokens differently because the text is longer than the original context."""
+        return self.adapters.number(sequence.options.adapter), self._original is not None and len(sequence.ids) > self._original
 
     @torch.inference_mode()
     def __call__(self, parts: list[Part]) -> torch.Tensor:
@@ -65,6 +67,8 @@ class Decoder:
         x = self._embed(torch.tensor([token for part in parts for token in part.ids], device=self._device))
         if self._embedding_multiplier is not None:
             x = x * self._embedding_multiplier
+        self.adapters.use([(slice(span.begin, span.end), part.sequence.options.adapter)
+                           for span, part in zip(step.spans, parts, strict=True)])
         tables = self._tables(parts)
         for layer in self._layers:
             x = layer(x, step, tables)
@@ -79,15 +83,15 @@ class Decoder:
     def _tables(self, parts: list[Part]) -> dict[str, Rotary]:
         """The rows of the rotary tables for the tokens of this step."""
         positions = torch.tensor([position for part in parts for position in range(part.first, part.end)], device=self._device)
-        short = [part for part in parts if part.sequence.table.root != "long"]
-        if self._short is self._long or not short:
+        is_long = [part.sequence.table.root[1] for part in parts]
+        if self._short is self._long or all(is_long):
             return {kind: table.at(positions) for kind, table in self._long.items()}
-        if len(short) == len(parts):
+        if not any(is_long):
             return {kind: table.at(positions) for kind, table in self._short.items()}
         found = {}
         for kind, table in self._long.items():
-            rows = [(self._long if part.sequence.table.root == "long" else self._short)[kind].at(torch.arange(part.first, part.end))
-                    for part in parts]
+            rows = [(self._long if each else self._short)[kind].at(torch.arange(part.first, part.end))
+                    for each, part in zip(is_long, parts, strict=True)]
             found[kind] = Rotary(torch.cat([row.cos for row in rows]), torch.cat([row.sin for row in rows]), table.in_pairs)
         return found
 

@@ -11,6 +11,7 @@ import torch
 
 from ..compat.transformers import is_stateful, original_context
 from ..errors import OutOfMemory
+from .adapters import Adapters
 from .base import TokenGenerator
 from .batched import BatchedGenerator, Forward
 from .blocks import BLOCK_TOKENS
@@ -42,11 +43,12 @@ class LaneOptions:
 
 @dataclass(frozen=True, slots=True)
 class OpenLane:
-    """`reason`: a sentence that says which lane it is, and why. `proof`: of the batched lane."""
+    """reason: a sentence that says which lane it is, and why. proof: of the batched lane. adapters: None if replies cannot have any."""
 
     generator: TokenGenerator
     reason: str
     proof: Proof | None = None
+    adapters: Adapters | None = None
 
 
 def open_lane(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
@@ -82,9 +84,10 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
             reasons.append(str(error)[:200])
             continue
         if proof.is_equal:
+            adapters = forward.adapters if isinstance(forward, Decoder) else None
             generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, root_of,
-                                         guesses=kind == "own")
-            return OpenLane(generator, _sentence(kind, proof, reasons), proof)
+                                         guesses=kind == "own", adapters=adapters)
+            return OpenLane(generator, _sentence(kind, proof, reasons), proof, adapters)
         reasons.append(f"its logits differ by {proof.difference:.2g} of their range")
     raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(reasons)})")
 

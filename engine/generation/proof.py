@@ -76,12 +76,8 @@ def prove(forward: Forward, model: PreTrainedModel, cache: PagedCache, vocabular
     spread = (expected[fine].max() - expected[fine].min()).clamp_min(1e-6)
     difference = float((ours.to(expected.device) - expected)[fine].abs().max() / spread)
     uncrossed = max((limit for limit in limits if limit not in crossed), default=None)
-    return Proof(difference if difference == difference else float("inf"), _tolerance(model), time.monotonic() - started, uncrossed)
-
-
-def _tolerance(model: PreTrainedModel) -> float:
-    """That of the fewest bits in which the model computes. Products of integers take bfloat16, whatever the rest is computed in."""
-    return max(TOLERANCE.get(dtype, 0.05) for dtype in (model.dtype, *(each.rounds_to for each in products(model))) if dtype is not None)
+    tolerance = TOLERANCE[torch.bfloat16 if any(product.rounds_inputs for product in products(model)) else model.dtype]
+    return Proof(difference if difference == difference else float("inf"), tolerance, time.monotonic() - started, uncrossed)
 
 
 def _forward_in_parts(forward: Forward, texts: list[Sequence], cache: PagedCache, root_of: Callable[[Sequence], Hashable]) -> torch.Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..models.linear import Part
+from .adapters import Adapters
 from .attention import Shape
 from .layers import Attention, Function, GatedFeedForward, Layer, RmsNorm, Rotary
 from .paged_cache import LayerPool
@@ -32,7 +32,7 @@ class NotUnderstood(Exception):
     """The model has a part that is not known here; the message names it."""
 
 
-def read_layer(layer: nn.Module, pool: LayerPool | None, kind: str) -> Layer:
+def read_layer(layer: nn.Module, pool: LayerPool | None, kind: str, adapters: Adapters) -> Layer:
     """kind: of the rotary table. Raises NotUnderstood."""
     if pool is None:
         raise NotUnderstood("a layer without keys")
@@ -44,11 +44,11 @@ def read_layer(layer: nn.Module, pool: LayerPool | None, kind: str) -> Layer:
     if names not in NORMS or set(children) != {*names, feed_forward, "self_attn"}:
         raise NotUnderstood(f"a layer of {', '.join(children)}")
     first, second, third, fourth = (None if place is None else read_norm(children[names[place]]) for place in NORMS[names])
-    return Layer(read_attention(children["self_attn"], pool, kind), read_feed_forward(children[feed_forward]), first, second, third, fourth,
-                 is_parallel=len(names) == 1, multiplier=getattr(layer, "residual_multiplier", None))
+    return Layer(read_attention(children["self_attn"], pool, kind, adapters), read_feed_forward(children[feed_forward], adapters),
+                 first, second, third, fourth, is_parallel=len(names) == 1, multiplier=getattr(layer, "residual_multiplier", None))
 
 
-def read_attention(module: Any, pool: LayerPool, kind: str) -> Attention:
+def read_attention(module: Any, pool: LayerPool, kind: str, adapters: Adapters) -> Attention:
     children = dict(module.named_children())
     if getattr(module, "sliding_window", pool.window) != pool.window or pool.chunk is not None:
         raise NotUnderstood("attention with another window than its cache")
@@ -56,28 +56,25 @@ def read_attention(module: Any, pool: LayerPool, kind: str) -> Attention:
     if unknown or "o_proj" not in children:
         raise NotUnderstood(f"attention with {', '.join(sorted(unknown)) or 'no output projection'}")
     dim, kv_heads, value_dim = pool.keys.shape[-1], pool.keys.shape[1], pool.values.shape[-1]
-    if "qkv_proj" in children:
-        qkv, width = _called(children["qkv_proj"]), children["qkv_proj"].out_features
-    else:
-        parts = [children[name] for name in ("q_proj", "k_proj", "v_proj") if name in children]
-        qkv, width = joint(parts), sum(part.out_features for part in parts)
+    parts = [children[name] for name in ("qkv_proj", "q_proj", "k_proj", "v_proj") if name in children]
+    width = sum(part.out_features for part in parts)
     heads = (width - kv_heads * (dim + value_dim)) // dim
     if dim != value_dim or (heads + 2 * kv_heads) * dim != width or heads * dim != children["o_proj"].in_features:
         raise NotUnderstood("projections of another width than the heads")
     query_norm, key_norm = (read_norm(children[name]) if name in children else None for name in ("q_norm", "k_norm"))
     shape = Shape(getattr(module, "scaling", None), getattr(module, "attn_logit_softcapping", None), getattr(module, "sinks", None))
     norms_whole = isinstance(query_norm, RmsNorm) and query_norm.weight.shape[-1] != dim
-    return Attention(qkv, _called(children["o_proj"]), heads, kv_heads, dim, pool, shape,
+    return Attention(adapters.projection(*parts), adapters.projection(children["o_proj"]), heads, kv_heads, dim, pool, shape,
                      kind if getattr(module, "use_rope", True) else None, query_norm, key_norm, norms_whole)
 
 
-def read_feed_forward(module: Any) -> Function:
+def read_feed_forward(module: Any, adapters: Adapters) -> Function:
     children = {name: child for name, child in module.named_children() if not isinstance(child, IGNORED)}
     activation = children.pop("act_fn", None) or children.pop("activation_fn", None) or getattr(module, "act_fn", None)
-    if set(children) == {"gate_proj", "up_proj", "down_proj"} and activation is not None:
-        return GatedFeedForward(joint([children["gate_proj"], children["up_proj"]]), activation, _called(children["down_proj"]))
-    if set(children) == {"gate_up_proj", "down_proj"} and activation is not None:
-        return GatedFeedForward(_called(children["gate_up_proj"]), activation, _called(children["down_proj"]))
+    inputs = next((names for names in (("gate_proj", "up_proj"), ("gate_up_proj",)) if set(children) == {*names, "down_proj"}), None)
+    if inputs is not None and activation is not None:
+        return GatedFeedForward(adapters.projection(*(children[name] for name in inputs)), activation,
+                                adapters.projection(children["down_proj"]))
 
     def call(x: torch.Tensor) -> torch.Tensor:
         result = module(x[None])
@@ -98,16 +95,6 @@ def read_norm(module: Any) -> Function:
         if norm(x).dtype == expected.dtype and torch.allclose(norm(x), expected, rtol=2e-2 if x.dtype != torch.float32 else 1e-5):
             return norm
     return _called(module)
-
-
-def joint(modules: list[Any]) -> Function:
-    """One function for modules that read the same input: their results side by side."""
-    shared = {id(module.shared): module.shared for module in modules if isinstance(module, Part)}
-    if len(shared) == 1 and len(modules) == sum(isinstance(module, Part) for module in modules):
-        product: Function = next(iter(shared.values())).product
-        return product
-    functions = [_called(module) for module in modules]
-    return lambda x: torch.cat([function(x) for function in functions], dim=-1)
 
 
 def _called(module: Any) -> Function:

@@ -19,6 +19,7 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessor, Logits
 
 from ..errors import GenerationFailed, NotANumber, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting
+from .adapters import require_adapter
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, require_known
 from .sampling import draw
 from .sequence import Sequence
@@ -86,9 +87,14 @@ class SingleGenerator:
     def running(self) -> int:
         return self._running
 
+    @property
+    def cache_use(self) -> tuple[int, int]:
+        return 0, 0
+
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "") -> Generator[LaneEvent, None, None]:
         assert self._model is not None
         require_known(prompt_ids, self._model.get_input_embeddings().num_embeddings)
+        require_adapter(options.adapter, None)
         end_ids = frozenset() if options.ignores_end else self._end_ids
         job = _Job(Sequence(list(prompt_ids), len(prompt_ids), options, end_ids))
         started = time.monotonic()

@@ -27,7 +27,7 @@ class IntegerProduct(Product):
     """Shared by both widths. `few_rows`: up to so many, the kernel for integers is faster (measured by benchmarks/packing.py)."""
 
     few_rows: int
-    rounds_to = torch.bfloat16
+    rounds_inputs = True
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.reshape(-1, self.in_features).contiguous()

@@ -21,8 +21,8 @@ SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("w1", "w3
 class Product(ABC):
     """y = x W^T + b for x (..., in) and W (out, in); the result has the dtype of x."""
 
-    kind: str       # how the weight is stored, for people
-    rounds_to: torch.dtype | None = None        # what it rounds x to, if that is not the dtype of x
+    kind: str               # how the weight is stored, for people
+    rounds_inputs = False   # to bfloat16 where few rows are multiplied, so results depend a little on how many there are
 
     def __init__(self, out_features: int, in_features: int, bias: torch.Tensor | None) -> None:
         self.out_features, self.in_features = out_features, in_features

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from transformers import GenerationConfig
 
@@ -126,6 +127,17 @@ class ActiveModel:
                                  f"at least one in the prompt, and together at most the {self.window_tokens:,} of the context window")
         return self._lane.generator.stream(prompt_ids, options)
 
+    def add_adapter(self, name: str, folder: Path) -> None:
+        """Load a LoRA adapter of peft's file format, for replies that name it in their options. Raises InvalidRequest."""
+        adapters = self._lane.adapters
+        if adapters is None:
+            raise InvalidRequest("adapter", name, "left out: adapters need MindCubes' own forward pass, which does not run this model")
+        adapters.add(name, folder)
+
+    def remove_adapter(self, name: str) -> None:
+        if self._lane.adapters is not None:
+            self._lane.adapters.remove(name)
+
     @contextmanager
     def alone(self) -> Iterator[LoadedModel]:
         """Exclusive use of the model until the block ends, for work other than replies. Running replies are paused: keep it short."""
@@ -166,6 +178,11 @@ class ActiveModel:
     def waiting(self) -> int:
         """Replies that wait for the only one that can be generated at once."""
         return max(0, self._lane.generator.running - 1) if self.lane == "single" else 0
+
+    @property
+    def cache_use(self) -> tuple[int, int]:
+        """Blocks of the paged cache that replies hold now, and all blocks; (0, 0) in the single lane."""
+        return self._lane.generator.cache_use
 
     def stop_lanes(self) -> None:
         """Stop all replies. Each ends within a step."""

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
-from tests.ui.conftest import address, engine, served  # noqa: F401  the same fixtures
+from tests.ui.conftest import address, engine, launched, page_engine, served  # noqa: F401  the same fixtures
 from tests.ui.scripted_engine import ScriptedEngine
 
 ROOT = Path(__file__).parent.parent.parent

@@ -71,6 +71,19 @@ def test_a_text_file_goes_with_the_message_and_the_model_reads_it(page: Page, en
     assert content.endswith("What does it do?")
 
 
+def test_a_guessed_encoding_is_changed_with_the_keyboard(page: Page, engine: ScriptedEngine) -> None:
+    attach(page, {**NOTES, "buffer": "Öğle uykusu, ağaç\n".encode("cp1254")})
+    encoding = page.get_by_label("Encoding of notes.txt")
+    expect(encoding).to_have_value("cp1254")
+    expect(tags(page)).to_contain_text("Öğle uykusu, ağaç")
+    encoding.focus()
+    page.keyboard.press("ArrowDown")
+    expect(tags(page)).to_contain_text("Öðle uykusu, aðaç")
+    expect(encoding).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(tags(page)).to_contain_text("Öğle uykusu, ağaç")
+
+
 def test_a_long_paste_becomes_a_file(page: Page, engine: ScriptedEngine) -> None:
     engine.script = answer("Words")
     page.evaluate("navigator.clipboard.writeText('word '.repeat(900))")

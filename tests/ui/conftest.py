@@ -13,22 +13,22 @@ from .scripted_engine import ScriptedEngine
 
 
 @pytest.fixture(scope="module")
-def scripted() -> ScriptedEngine:
+def page_engine() -> ScriptedEngine:
     return ScriptedEngine()
 
 
 @pytest.fixture(scope="module")
-def launched(scripted: ScriptedEngine) -> Iterator[gr.Blocks]:
-    page = build_app(scripted)  # type: ignore[arg-type]
-    launch(page, scripted, server_name="127.0.0.1")  # type: ignore[arg-type]
+def launched(page_engine: ScriptedEngine) -> Iterator[gr.Blocks]:
+    page = build_app(page_engine)  # type: ignore[arg-type]
+    launch(page, page_engine, server_name="127.0.0.1")  # type: ignore[arg-type]
     yield page
     page.close(verbose=False)
 
 
 @pytest.fixture(scope="module")
-def served(scripted: ScriptedEngine, launched: gr.Blocks) -> tuple[ScriptedEngine, str]:
+def served(page_engine: ScriptedEngine, launched: gr.Blocks) -> tuple[ScriptedEngine, str]:
     """A page's engine and address."""
-    return scripted, launched.local_url
+    return page_engine, launched.local_url
 
 
 @pytest.fixture

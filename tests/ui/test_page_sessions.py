@@ -20,6 +20,7 @@ def page() -> gr.Blocks:
     with gr.Blocks() as page:
         gr.State([])
         gr.Textbox("words")
+    page.queue()
     page.state_session_capacity = 3
     return page
 
@@ -63,6 +64,25 @@ def test_of_too_many_pages_the_one_that_was_silent_for_longest_is_forgotten(sess
     assert set(sessions.time_last_used) == {"third", "first", "fourth"}
 
 
+def test_a_forgotten_page_that_left_during_an_event_leaves_nothing_in_the_queue(page: gr.Blocks, sessions: PageSessions) -> None:
+    waiting = page._queue.pending_event_ids_session
+    waiting |= {"first": {"an event"}, "fourth": set()}
+    page._queue.pending_messages_per_session |= {"first": ["news"], "fourth": []}
+    for name in ("first", "second", "third", "fourth"):
+        sessions[name]
+    assert waiting == {"fourth": set()}
+    assert page._queue.pending_messages_per_session == {"fourth": []}
+
+
+def test_pages_share_a_component_that_was_updated_in_the_same_way(page: gr.Blocks, sessions: PageSessions) -> None:
+    _, box = parts(page)
+    for name, label in (("first", "Ad"), ("second", "Ad"), ("third", "名称")):
+        sessions[name][box._id] = gr.Textbox(label=label, render=False)
+    shown = [sessions[name][box._id] for name in ("first", "second", "third")]
+    assert [each.label for each in shown] == ["Ad", "Ad", "名称"]
+    assert shown[0] is shown[1]
+
+
 def test_the_launched_app_keeps_pages_so(served: tuple[ScriptedEngine, str], launched: gr.Blocks) -> None:
     _, address = served
     number = next(each["id"] for each in endpoints(address) if not each["inputs"])
@@ -75,5 +95,7 @@ def test_the_launched_app_keeps_pages_so(served: tuple[ScriptedEngine, str], lau
 
 def test_gradio_still_has_what_is_overridden() -> None:
     assert all(hasattr(SessionState, name) for name in ("__setitem__", "_update_config", "_update_value_in_config"))
+    assert "self.session_data.popitem(last=False)" in inspect.getsource(StateHolder.update)
+    assert "self.update(session_id)" in inspect.getsource(StateHolder.__getitem__)
     assert "SessionState(self.blocks)" in inspect.getsource(StateHolder.__getitem__)
     assert "self.state_holder = StateHolder()" in inspect.getsource(routes.App.__init__)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.chat import MAX_FILE_BYTES, Attachment, clean_name, read_attachment
+from engine.chat import MAX_FILE_BYTES, Attachment, clean_name, read_file
 from engine.errors import AttachmentRefused, EngineBusy, NoModelLoaded
 
 from ..shared.context import Context
-from .session import ChatSession
+from .session import AttachedFile, ChatSession
 
 CHARS_PER_TOKEN = 4         # an estimate, while no model is loaded whose tokenizer could count
 MAX_FILES = 20
@@ -21,19 +21,46 @@ def attach_files(context: Context, session: ChatSession, paths: Sequence[str]) -
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise AttachmentRefused(clean_name(path.name), f"it has {size / 1e6:.1f} MB", f"Attach at most {MAX_FILE_BYTES / 1e6:.0f} MB.")
-        attach_text(context, session, clean_name(path.name), read_attachment(path.name, path.read_bytes()))
+        content = path.read_bytes()
+        _require_room(session, clean_name(path.name))
+        _add(context, session, _read(context, path.name, content))
 
 
 def attach_text(context: Context, session: ChatSession, name: str, content: str) -> None:
     """Attach a text. If it is longer than half the context window, the visitor decides what to do with it."""
     if not content.strip():
         return
+    _require_room(session, name)
+    _add(context, session, AttachedFile(_counted(context, name, content)))
+
+
+def choose_encoding(context: Context, session: ChatSession, files: list[AttachedFile], index: int, encoding: str) -> None:
+    """Read one of `files`, which is a list of the session, in another encoding. Raises AttachmentRefused and InvalidRequest."""
+    before = files[index]
+    if before.content:
+        read = _read(context, before.attachment.name, before.content, encoding)
+        files.pop(index)
+        _add(context, session, read, index)
+
+
+def _read(context: Context, name: str, content: bytes, encoding: str = "") -> AttachedFile:
+    found = read_file(name, content, encoding)
+    return AttachedFile(_counted(context, clean_name(name), found.text), found.guess, content if found.guess else b"")
+
+
+def _require_room(session: ChatSession, name: str) -> None:
     if len(session.attachments) + len(session.too_long) >= MAX_FILES:
         raise AttachmentRefused(name, f"there are {MAX_FILES} files already", "Remove one first.")
-    window = context.engine.status().window_tokens
+
+
+def _counted(context: Context, name: str, text: str) -> Attachment:
     try:
-        tokens = context.engine.count_tokens(content)
+        return Attachment(name, text, context.engine.count_tokens(text))
     except (NoModelLoaded, EngineBusy):
-        tokens = len(content) // CHARS_PER_TOKEN
-    is_too_long = window and tokens > window // 2
-    (session.too_long if is_too_long else session.attachments).append(Attachment(name, content, tokens))
+        return Attachment(name, text, len(text) // CHARS_PER_TOKEN)
+
+
+def _add(context: Context, session: ChatSession, file: AttachedFile, index: int = MAX_FILES) -> None:
+    window = context.engine.status().window_tokens
+    is_too_long = window and file.attachment.tokens > window // 2
+    (session.too_long if is_too_long else session.attachments).insert(index, file)

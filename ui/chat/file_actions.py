@@ -11,9 +11,9 @@ from ..shared.context import Context
 from ..shared.errors import PageError
 from ..shared.language import text
 from . import view
-from .attachments import attach_text
+from .attachments import attach_text, choose_encoding
 from .chat_click import ChatClick
-from .session import ChatSession
+from .session import AttachedFile, ChatSession
 from .view import Update
 
 actions: Actions[ChatSession, Iterator[Update]] = Actions()
@@ -37,9 +37,18 @@ def detach(context: Context, session: ChatSession, click: ChatClick) -> Iterator
 def attach_first_part(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
     if click.number >= len(session.too_long):
         raise PageError("error.gone")
-    whole = session.too_long[click.number]
+    whole = session.too_long[click.number].attachment
     room = context.engine.status().window_tokens // 2
     part = first_part(whole.text, room, context.engine.count_tokens)
     session.too_long.pop(click.number)
-    session.attachments.append(Attachment(whole.name, part, context.engine.count_tokens(part)))
+    session.attachments.append(AttachedFile(Attachment(whole.name, part, context.engine.count_tokens(part))))
+    yield Update(chips=view.chips(context, session), problem="")
+
+
+@actions("encoding", "encoding-of-long")
+def read_again(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
+    files = session.attachments if click.name == "encoding" else session.too_long
+    if click.number >= len(files):
+        raise PageError("error.gone")
+    choose_encoding(context, session, files, click.number, click.value)
     yield Update(chips=view.chips(context, session), problem="")

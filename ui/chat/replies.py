@@ -60,7 +60,7 @@ def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> It
         if chat and session.editing:
             changed = context.conversations.edit(session.owner, chat.id, chat.version, session.editing, line, ask.asks())
         else:
-            question = Question(line, tuple(session.attachments))
+            question = Question(line, tuple(file.attachment for file in session.attachments))
             changed = context.conversations.send(session.owner, chat.id if chat else None, chat.version if chat else None,
                                                  question, ask.asks())
     except StaleChat as error:

@@ -7,6 +7,15 @@ from dataclasses import dataclass, field, replace
 from engine.chat import Attachment, Chat, ChatMessage, ReplyProgress, Share
 
 
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file for the next message. `encoding`, `content`: only where the encoding was guessed, so that another can be chosen."""
+
+    attachment: Attachment
+    encoding: str = ""
+    content: bytes = b""
+
+
 @dataclass
 class ChatSession:
     """`chat`: the chat as this page last saw it, None for the empty page. `replies`: snapshots of its replies in progress.
@@ -24,8 +33,8 @@ class ChatSession:
     must_end: bool = False                              # it has ended, and the next event must show the end
     editing: int | None = None                          # the message whose new version is being written
     pair: tuple[int, ...] = ()                          # versions shown side by side, until one is kept
-    attachments: list[Attachment] = field(default_factory=list)
-    too_long: list[Attachment] = field(default_factory=list)     # waiting for a decision
+    attachments: list[AttachedFile] = field(default_factory=list)
+    too_long: list[AttachedFile] = field(default_factory=list)     # waiting for a decision
     undo: tuple[str, str, int] | None = None            # what can be restored: (kind, chat id, message id)
     num_older: int = 0                                  # older messages shown beyond the usual number
     list_size: int = 0

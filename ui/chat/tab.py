@@ -131,7 +131,7 @@ def _wire_messages(builder: PageBuilder, tab: ChatTab) -> None:
         yield from _shown(tab, context, session, replies.send(context, session, line, _ask(values)))
 
     def send_example(event: gr.EventData, request: gr.Request, session: ChatSession, *values: Any) -> Iterator[Any]:
-        yield from send(request, str(event.text), session, *values)
+        yield from send(request, str(event_data(event).get("text") or ""), session, *values)
 
     def stop(session: ChatSession) -> None:
         if session.chat:

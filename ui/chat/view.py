@@ -9,14 +9,14 @@ from typing import Any
 import gradio as gr
 
 from engine import GenerationOptions
-from engine.chat import Attachment
 from engine.errors import StorageError
 
 from ..shared.context import Context
 from ..shared.errors import sentence
 from ..shared.html import browser_message
-from ..shared.language import number, text
+from ..shared.language import text
 from . import rendering
+from .file_chips import describe, encodings
 from .options_panel import values_of
 from .session import ChatSession
 from .sidebar import LISTED, list_html, sign_html
@@ -138,27 +138,29 @@ def chips(context: Context, session: ChatSession) -> str:
     def say(key: str, **values: object) -> str:
         return html.escape(text(context.language, key, **values))
 
-    def chip(words: str, *acts: tuple[str, object, str], kind: str = "") -> str:
-        buttons = "".join(f'<button type="button" data-act="{act}" data-id="{target}">{say(key)}</button>' for act, target, key in acts)
-        return f'<div class="mc-tag {kind}"><span>{words}</span>{buttons}</div>'
-
     shown = []
     if session.undo:
-        shown.append(chip(say(f"undo.{session.undo[0]}"), ("undo", 0, "undo")))
+        shown.append(_chip(say(f"undo.{session.undo[0]}"), _act("undo", 0, say("undo"))))
     if session.editing:
-        shown.append(chip(say("chat.editing"), ("cancel-edit", 0, "dialog.cancel")))
+        shown.append(_chip(say("chat.editing"), _act("cancel-edit", 0, say("dialog.cancel"))))
     if session.chat and session.chat.queued:
-        shown.append(chip(say("chat.queued", text=session.chat.queued[:80]), ("unqueue", 0, "chat.unqueue")))
-    for index, each in enumerate(session.attachments):
-        shown.append(chip(_file(each, context.language), ("detach", index, "attach.remove")))
-    for index, each in enumerate(session.too_long):
-        shown.append(chip(f"{_file(each, context.language)} — {say('attach.too_long')}", ("first-part", index, "attach.first_part"),
-                          ("drop", index, "attach.remove"), kind="is-bad"))
+        shown.append(_chip(say("chat.queued", text=session.chat.queued[:80]), _act("unqueue", 0, say("chat.unqueue"))))
+    for index, file in enumerate(session.attachments):
+        shown.append(_chip(describe(file, context.language), encodings(file, "encoding", index, context.language),
+                           _act("detach", index, say("attach.remove"))))
+    for index, file in enumerate(session.too_long):
+        shown.append(_chip(describe(file, context.language, text(context.language, "attach.too_long")),
+                           encodings(file, "encoding-of-long", index, context.language),
+                           _act("first-part", index, say("attach.first_part")), _act("drop", index, say("attach.remove")), kind="is-bad"))
     return f'<div class="mc-tags">{"".join(shown)}</div>' if shown else ""
 
 
-def _file(each: Attachment, language: str) -> str:
-    return html.escape(f"{each.name} · {text(language, 'usage.tokens', count=number(language, each.tokens))}")
+def _chip(words: str, *parts: str, kind: str = "") -> str:
+    return f'<div class="mc-tag {kind}"><span>{words}</span>{"".join(parts)}</div>'
+
+
+def _act(name: str, target: object, words: str) -> str:
+    return f'<button type="button" data-act="{name}" data-id="{target}">{words}</button>'
 
 
 def pair(context: Context, session: ChatSession) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -253,12 +253,22 @@ window.mindcubes = (() => {
   });
   async function act(button) {
     const {act: name, id, ask: question, value: before} = button.dataset;
-    const value = question ? await ask(question, before) : null;
+    const value = question ? await ask(question, before) : button.value || null;
     if (question && !value) return;
     mindcubes.bus({act: name, id, value});
     if (name === 'edit' || name === 'unqueue') setTimeout(() => line().focus(), 200);
     if (name === 'open') toggleSide(false);
   }
+
+  document.addEventListener('change', ({target: list}) => {
+    if (!list.matches?.('select[data-act]')) return;
+    act(list);
+    new MutationObserver((_, drawing) => {      // its chip is drawn again: the focus goes on in the new one
+      if (list.isConnected) return;
+      drawing.disconnect();
+      if (document.activeElement === document.body) document.querySelector(`.mc-tag select[data-id="${list.dataset.id}"]`)?.focus();
+    }).observe($('mc-chips'), {childList: true, subtree: true});
+  });
 
   // --- the agent's timeline: only changed sections are replaced, so that open details and scroll positions stay ---
   const task = () => document.querySelector('#mc-task textarea');

@@ -7,9 +7,9 @@ import docx
 import pytest
 from docx.oxml import OxmlElement
 
-from engine.chat.attachments import MAX_FILE_BYTES, compose, first_part, read_attachment
+from engine.chat.attachments import MAX_FILE_BYTES, compose, first_part, read_attachment, read_file
 from engine.chat.documents import MAX_PDF_PAGES, MAX_TEXT_CHARS, TOO_SLOW, document_text
-from engine.errors import AttachmentRefused
+from engine.errors import AttachmentRefused, InvalidRequest
 from engine.plain_text import clean_name
 from engine.storage.records import Attachment
 
@@ -119,6 +119,27 @@ def identified(value: object) -> str:
 ], ids=identified)
 def test_text_is_read(name: str, content: bytes, text: str) -> None:
     assert read_attachment(name, content) == text
+
+
+@pytest.mark.parametrize(("content", "guess"), [
+    (TURKISH.encode("cp1254"), "cp1254"), (CHINESE.encode("gb18030"), "gb18030"), (CHINESE.encode("utf-16-le"), "utf-16-le"),
+    (TURKISH.encode(), ""), (TURKISH.encode() + b"\xc3", ""), (b"plain", ""), (TURKISH.encode("utf-8-sig"), ""),
+    (("\ufeff" + TURKISH).encode("utf-16-le"), ""), (("\ufeff" + TURKISH).encode("utf-32-be"), "")], ids=identified)
+def test_an_encoding_is_named_where_it_was_guessed(content: bytes, guess: str) -> None:
+    assert read_file("a.txt", content).guess == guess
+
+
+@pytest.mark.parametrize(("encoding", "text"), [
+    ("cp1254", "Şu ağaç"), ("cp1252", "Þu aðaç"), ("utf-8", "\ufffdu a\ufffda\ufffd"), ("gb18030", "辵 a餫\ufffd")])
+def test_a_chosen_encoding_is_used_instead_of_the_guess(encoding: str, text: str) -> None:
+    found = read_file("a.txt", "Şu ağaç".encode("cp1254"), encoding)
+    assert (found.text, found.guess) == (text, encoding)
+
+
+@pytest.mark.parametrize("encoding", ["rot13", "idna", "no such"])
+def test_an_encoding_that_is_not_offered_is_refused(encoding: str) -> None:
+    with pytest.raises(InvalidRequest, match="encoding"):
+        read_file("a.txt", b"text", encoding)
 
 
 @pytest.mark.parametrize(("name", "content", "why"), [

@@ -145,6 +145,19 @@ def test_greedy_and_sampled_replies_can_run_together(llama_engine: Engine) -> No
     assert results == [expected]
 
 
+def test_a_reply_holds_blocks_until_it_ends(llama_engine: Engine) -> None:
+    options = GenerationOptions(max_new_tokens=400, temperature=0.0, ignores_end=True)
+    with llama_engine.using() as active_model:
+        with closing(active_model.stream_ids([5, 6, 7], options)) as events:
+            next(event for event in events if isinstance(event, NewTokens))
+            held, every = active_model.cache_use
+            assert 0 < held < every
+        deadline = time.monotonic() + 10
+        while active_model.cache_use != (0, every) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert active_model.cache_use == (0, every)
+
+
 def test_a_stop_string_ends_the_reply(llama_engine: Engine) -> None:
     whole, _ = ask(llama_engine, "hello world")
     stop = whole[len(whole) // 2:][:3]

@@ -265,6 +265,45 @@ def test_a_binary_file_is_refused_by_name(page: ChatPage, tmp_path: Path) -> Non
     assert not page.parts.chips
 
 
+def test_a_guessed_encoding_is_shown_and_can_be_changed_there_and_back(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:
+    attach(page, tmp_path / "notes.txt", "Öğle uykusu, ağaç".encode("cp1254"))
+    assert chosen_encodings(page) == ["cp1254"]
+    assert "notes.txt · 3 tokens · Öğle uykusu, ağaç" in plain(page.parts.chips)
+    page.click("encoding", 0, "cp1252")
+    assert chosen_encodings(page) == ["cp1252"]
+    page.click("encoding", 0, "cp1254")
+    page.send("Read it")
+    assert "Öğle uykusu, ağaç" in engine.asked[0][0][-1].content
+
+
+def test_a_file_in_utf_8_shows_no_encoding(page: ChatPage, tmp_path: Path) -> None:
+    attach(page, tmp_path / "notes.txt", "Öğle uykusu, ağaç".encode())
+    assert chosen_encodings(page) == []
+
+
+def test_another_encoding_is_counted_again_and_may_be_too_long(page: ChatPage, tmp_path: Path) -> None:
+    attach(page, tmp_path / "first.txt", b"plain")
+    attach(page, tmp_path / "notes.txt", "ağaç\xa0".encode("cp1254") * 3_000)
+    assert "first.txt" in plain(page.parts.chips)
+    before = [file.attachment.tokens for file in (*page.session.attachments, *page.session.too_long)]
+    page.click("encoding-of-long", 0, "gb18030")
+    after = [file.attachment.tokens for file in (*page.session.attachments, *page.session.too_long)]
+    assert len(after) == 2
+    assert before != after
+
+
+@pytest.mark.parametrize(("act", "index", "encoding"), [("encoding", 0, "rot13"), ("encoding", 9, "cp1252"), ("encoding", 0, "")])
+def test_an_encoding_or_a_file_that_was_not_offered_changes_nothing(
+        page: ChatPage, tmp_path: Path, act: str, index: int, encoding: str) -> None:
+    attach(page, tmp_path / "notes.txt", "Öğle uykusu, ağaç".encode("cp1254"))
+    page.click(act, index, encoding)
+    assert chosen_encodings(page) == ["cp1254"]
+
+
+def chosen_encodings(page: ChatPage) -> list[str]:
+    return re.findall(r'<option value="([^"]*)" selected>', page.parts.chips or "")
+
+
 def test_a_long_paste_becomes_a_file(page: ChatPage, engine: ScriptedEngine) -> None:
     page.click("attach-text", value="word " * 900)
     assert "pasted text.txt · 900 tokens" in plain(page.parts.chips)
