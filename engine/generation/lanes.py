@@ -22,6 +22,7 @@ from .proof import Proof, prove
 from .reading import NotUnderstood
 from .sequence import Sequence
 from .single import SingleGenerator
+from .threads import fastest_now
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -77,7 +78,8 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
         try:
             cache = PagedCache(model, num_blocks)
             forward, root_of = build(model, cache, options)
-            proof = prove(forward, model, cache, vocabulary, _limits(model, cache), root_of)
+            with fastest_now(torch.get_num_threads()):
+                proof = prove(forward, model, cache, vocabulary, _limits(model, cache), root_of)
         except (NotUnderstood, NotImplementedError, TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
             if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
                 raise OutOfMemory(str(model.device)) from error

@@ -3,21 +3,50 @@
 On a quiet machine more threads are faster. When other programs use the cores, threads wait at each barrier for one that the system has
 put aside: two threads were measured up to ten times slower than one. Step times tell, so the number follows them both ways: a step
 that suddenly takes long is followed by one with fewer threads, and now and then another number is tried, less often while that does
-not pay. No clock is read here; time is the sum of the steps.
+not pay.
 """
 
 from __future__ import annotations
 
 import statistics
+import time
 from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 
 SUDDENLY = 2.0          # a step that takes this many times the usual: neighbours have come
 FIRST_TRY_S, LONGEST_PAUSE_S = 1.0, 30.0        # of computing, between two tries of another number
 REMEMBERED = 5          # steps of each number and size
+PROBE_SIZE = 512
+
+
+@contextmanager
+def fastest_now(most: int) -> Iterator[None]:
+    """Compute the block with as many threads as multiply small matrices fastest at this moment: for work done once, such as the proof."""
+    before = torch.get_num_threads()
+    counts = (1, most) if most > 1 else (most,)
+    torch.set_num_threads(min(counts, key=_product_s))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _product_s(count: int) -> float:
+    """The median time of a product that takes about a millisecond."""
+    torch.set_num_threads(count)
+    x, times = torch.ones(PROBE_SIZE, PROBE_SIZE), []
+    for _ in range(REMEMBERED):
+        started = time.perf_counter()
+        torch.mm(x, x)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 class ThreadChoice:
-    """For steps of one model. `most`: the largest number of threads; 1 leaves nothing to choose."""
+    """For steps of one model. most: the largest number of threads; 1 leaves nothing to choose. Time is the sum of the steps."""
 
     def __init__(self, most: int) -> None:
         powers = [1 << power for power in range(most.bit_length()) if 1 << power < most]

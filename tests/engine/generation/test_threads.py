@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-from engine.generation.threads import ThreadChoice
+import torch
+
+from engine.generation.threads import ThreadChoice, fastest_now
 
 QUIET = {1: 0.035, 2: 0.020}
 BUSY = {1: 0.045, 2: 0.300}
@@ -56,3 +58,10 @@ def test_steps_of_other_sizes_are_not_compared() -> None:
 
 def test_one_thread_leaves_nothing_to_choose() -> None:
     assert set(run(ThreadChoice(1), 60, lambda count: 0.02)) == {1}
+
+
+def test_the_number_of_threads_is_restored_after_work_done_once() -> None:
+    before = torch.get_num_threads()
+    with fastest_now(4):
+        assert torch.get_num_threads() in (1, 4)
+    assert torch.get_num_threads() == before
