@@ -36,14 +36,14 @@ class BatchedGenerator:
     """Owns the paged cache and the generation thread.
 
     forward: logits after each part that is the last of its reply's tokens, and after each token of its guess. guesses: whether it
-    can read guesses.
+    can read guesses. anew_after: see Scheduler.
     """
 
     lane: Lane = "batched"
 
     def __init__(self, forward: Forward, cache: PagedCache, window_tokens: int, end_ids: frozenset[int], vocabulary: int, device: str,
                  root_of: Callable[[Sequence], Hashable] = lambda sequence: "", *, guesses: bool = False,
-                 adapters: Adapters | None = None) -> None:
+                 anew_after: int | None = None, adapters: Adapters | None = None) -> None:
         self.window_tokens = window_tokens
         self._forward: Forward | None = forward
         self._adapters = adapters
@@ -51,7 +51,7 @@ class BatchedGenerator:
         self._blocks = cache.blocks
         self._end_ids, self._vocabulary, self._device = end_ids, vocabulary, device
         snapshots = Snapshots(MAX_SNAPSHOTS) if cache.has_states else None
-        self._scheduler = Scheduler(cache.blocks, STEP_TOKENS[device], root_of, snapshots, guesses=guesses)
+        self._scheduler = Scheduler(cache.blocks, STEP_TOKENS[device], root_of, snapshots, guesses=guesses, anew_after=anew_after)
         self._threads = ThreadChoice(torch.get_num_threads()) if device == "cpu" else None
         self._arrivals = itertools.count()
         self._changed = threading.Condition()

@@ -22,13 +22,14 @@ BUSY_SLICE = 128        # prompt tokens of a step while other replies are being 
 class Scheduler:
     """Used by the generation thread only. root_of: replies share cached prefixes, and go on from their own, while it is equal.
 
-    guesses: whether tokens that may follow are processed with the newest one.
+    guesses: whether tokens that may follow are processed with the newest one. anew_after: the length after which the root of a reply
+    changes by itself; a guess ends there, because what follows is computed with other positions.
     """
 
     def __init__(self, blocks: BlockPool, step_tokens: int, root_of: Callable[[Sequence], Hashable],
-                 snapshots: Snapshots | None = None, *, guesses: bool = False) -> None:
+                 snapshots: Snapshots | None = None, *, guesses: bool = False, anew_after: int | None = None) -> None:
         self._blocks, self._step_tokens, self._root_of, self._snapshots = blocks, step_tokens, root_of, snapshots
-        self._guesses = guesses
+        self._guesses, self._anew_after = guesses, anew_after
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []       # in the order of arrival
 
@@ -80,12 +81,17 @@ class Scheduler:
             while sequence in self.running and not self._blocks.extend(sequence.table, len(sequence.ids)):
                 self._put_back(self.running[-1])
             if sequence in self.running:
-                left = sequence.options.max_new_tokens - sequence.num_new - 1
-                guess = sequence.drafts.guess(sequence.ids, min(most, left)) if most and left > 0 else []
+                guess = self._guess(sequence, most)
                 if guess and not self._blocks.extend(sequence.table, len(sequence.ids) + len(guess)):
                     guess = []
                 parts.append(Part(sequence, sequence.num_computed, len(sequence.ids), tuple(guess)))
         return parts
+
+    def _guess(self, sequence: Sequence, most: int) -> list[int]:
+        most = min(most, sequence.options.max_new_tokens - sequence.num_new - 1)
+        if self._anew_after is not None and len(sequence.ids) <= self._anew_after:
+            most = min(most, self._anew_after - len(sequence.ids))
+        return sequence.drafts.guess(sequence.ids, most) if most > 0 else []
 
     def _add_slice(self, parts: list[Part], sequence: Sequence, left: int) -> int:
         if left <= 0:

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from engine import GenerationOptions
 from engine.generation.base import NewTokens
@@ -12,6 +12,7 @@ from engine.generation.batched import BatchedGenerator
 from engine.generation.drafts import MOST, Drafts
 from engine.generation.lanes import LaneOptions, open_lane
 from engine.generation.sequence import Part
+from tests.families import FAMILIES, LONG_ROPE_AFTER
 
 PROMPT = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 
@@ -83,5 +84,18 @@ def test_several_repeating_replies_at_once_equal_each_alone(llama_folder: Path) 
         thread.join()
     assert [together[number] for number in range(3)] == alone
     assert generator._cache is not None
+    assert sum(guesses) > 0
+    generator.close()
+
+
+def test_a_guess_does_not_cross_the_length_after_which_a_text_is_rotated_anew(tmp_path: Path) -> None:
+    family = next(each for each in FAMILIES if each.name == "Phi 3 LongRoPE")
+    generator, guesses = lane(family.write(tmp_path / "model"))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32).eval()
+    model.generation_config = GenerationConfig()
+    for period in range(4, 12):         # a reply that repeats its prompt is guessed, here across the limit
+        prompt = (list(range(20, 20 + period)) * 16)[: LONG_ROPE_AFTER - 8]
+        expected = model.generate(torch.tensor([prompt]), max_new_tokens=24, do_sample=False, pad_token_id=0)
+        assert tokens(generator, prompt, max_new_tokens=24) == expected[0, len(prompt):].tolist()
     assert sum(guesses) > 0
     generator.close()
