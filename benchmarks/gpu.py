@@ -169,7 +169,7 @@ def place_for(size_bytes: int) -> str | None:
 
 def size_of(made: Made) -> int:
     """Bytes of its weights in 16 bits."""
-    sizes = made.sizes
+    sizes: dict[str, int] = made.sizes
     query, key = sizes["num_attention_heads"] * sizes["head_dim"], sizes["num_key_value_heads"] * sizes["head_dim"]
     layer = sizes["hidden_size"] * (2 * query + 2 * key + 3 * sizes["intermediate_size"])
     tables = sizes["vocab_size"] * sizes["hidden_size"] * (1 if sizes["tie_word_embeddings"] else 2)

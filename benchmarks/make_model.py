@@ -1,7 +1,7 @@
 """Writes a model with random weights and a real tokenizer, to measure speed without a download.
 
     python -m benchmarks.make_model bench-models/110m            # Qwen3-like, 110 M parameters, bf16
-    python -m benchmarks.make_model bench-models/1b --size 1b    # for a GPU
+    python -m benchmarks.make_model bench-models/1b --size 1b    # for a GPU; tiny: to test the other scripts
 
 The replies make no sense, but take exactly as long as those of a trained model. The model never ends a reply by itself.
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 SIZES: dict[str, dict[str, Any]] = {
+    "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+             "head_dim": 32, "intermediate_size": 128},
     "110m": {"hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
              "head_dim": 64, "intermediate_size": 1536},
     "1b": {"hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 16, "num_key_value_heads": 8,

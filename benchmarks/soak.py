@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 import tempfile
 import threading
@@ -137,7 +138,7 @@ class Soak:
     def _watch_memory(self) -> None:
         line_s = min(LINE_S, self.seconds / 6)
         while not self.is_over.is_set():
-            memory, spec = Memory.of("self"), self.engine.spec
+            memory, spec = Memory.of(os.getpid()), self.engine.spec
             self.memory.append((self.elapsed, spec, memory))
             replies = sum(visitor.counts.total() - visitor.counts["tokens"] for visitor in self.visitors)
             name = f"{spec.name}, {spec.quantization}" if spec else "loading"
@@ -149,13 +150,15 @@ class Soak:
 
     def report(self, peak_bytes: int, estimate_bytes: int) -> None:
         counts = sum((visitor.counts for visitor in self.visitors), self.counts)
-        tokens, late = counts.pop("tokens", 0), counts.pop("late", 0)
+        tokens, late = counts.pop("tokens", 0), Counter(state for visitor in self.visitors for state in visitor.late)
         print("\n| | |\n|---|---|")
         for name, count in sorted(counts.items()):
             print(f"| {name} | {count:,} |")
         print(f"| tokens | {tokens:,} |")
         gap = max(visitor.longest_gap_s for visitor in self.visitors)
-        print(f"| longest time without an event | {gap:.2f} s; {late} above {GAP_S:.0f} s |")
+        print(f"| longest time without an event | {gap:.2f} s; {late.total()} above {GAP_S:.0f} s |")
+        for state, count in late.items():
+            print(f"| of these while the engine was {state} | {count} |")
         print("\n| repeated alone | replies | different |\n|---|---|---|")
         for kind in sorted(kind for kind in self.compared if not kind.endswith("different")):
             different = self.compared[f"{kind}: different"]
@@ -165,7 +168,7 @@ class Soak:
         growth = self._growth()
         print(f"\nmemory with the first model after the second minute: {'not measured' if growth is None else f'{growth:+,.0f} MiB'}; "
               f"peak above the start {peak_bytes / MIB:,.0f} MiB, estimated {estimate_bytes / MIB:,.0f} MiB")
-        self._judge(late, growth, peak_bytes / estimate_bytes)
+        self._judge(late.total(), growth, peak_bytes / estimate_bytes)
 
     def _judge(self, late: int, growth: float | None, share: float) -> None:
         errors = Counter(error for visitor in self.visitors for error in visitor.errors)

@@ -1,12 +1,15 @@
-"""Compares the speed of the engine with that of `transformers serve`, with the same weights on the same machine, in one run.
+"""Compares the speed of the engine with that of other programs, with the same weights on the same machine, in one run.
 
     python -m benchmarks.make_model bench-models/110m
-    python -m benchmarks.speed [--model bench-models/110m] [--out docs/benchmarks/speed.json]
+    python -m benchmarks.speed [--model bench-models/110m] [--short] [--busy] [--out docs/benchmarks/speed.json]
 
-Each of the two runs alone in a separate process. Our engine is called directly, as by the page; the peer is called through its HTTP
-API with streaming. Decoding is greedy and the model never ends a reply, so all replies have a fixed length. Prompts are unique, so
-that no cache helps, except in the growing chat, whose turns share the earlier messages. TTFT (time to first token) is the time from
-the request to the first streamed text.
+The others (peers.py): `transformers serve` in both of its modes, and llama.cpp. Each program runs alone in a process of its own. Our
+engine is called directly, as by the page; the others over HTTP with streaming, and llama.cpp in its process too. Decoding is greedy
+and the model never ends a reply, so all replies have a fixed length. Prompts are unique, so that no cache helps, except in the growing
+chat, whose turns share the earlier messages. TTFT (time to first token) is the time from the request to the first streamed text.
+
+Ours is also measured with eight replies of which one or all have a penalty, or a seed. `--busy` measures instead, beside two programs
+that do nothing but count, how ours compares with a fixed number of threads.
 """
 
 from __future__ import annotations
@@ -14,43 +17,66 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import platform
-import socket
+import queue
 import statistics
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
+from engine import Quantization
+from engine.hardware import Hardware, detect
 
-Chat = list[dict[str, str]]
-# Streams one reply as pieces of text. The second argument is its length in tokens.
-Stream = Callable[[Chat, int], Iterator[str]]
-NEW_TOKENS, USERS, TURNS, TURN_TOKENS = 96, 8, 6, 64
-REPEATS = 2
+from .peers import WINDOW, Absent, Chat, Stream, gguf_of, llama_bench, llama_server, transformers_serve
+
+USERS, TURNS = 8, 6
+PENALTY, SEED = {"repetition_penalty": 1.2, "presence_penalty": 0.5}, {"temperature": 0.8, "seed": 1}
+# What differs in the eight replies: (name, options, for how many of them)
+VARIANTS = (("penalties for one", PENALTY, 1), ("penalties for all", PENALTY, USERS), ("a seed for one", SEED, 1),
+            ("a seed for all", SEED, USERS))
+BUSY_PROGRAMS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """In tokens; `prompt_words`: of the prompt whose reading is timed, about 3.5 tokens each."""
+
+    new: int = 96
+    turn: int = 64
+    prompt_words: int = 150
+    repeats: int = 2
+
+
+SHORT = Lengths(12, 8, 40, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Results of one engine: rates in tokens per second, times in seconds."""
+    """Results of one program: rates in tokens per second, times in seconds. None: not measured.
+
+    `variants`: rate of eight users over that of eight plain ones.
+    """
 
     name: str
     one_user: float
-    eight_users: float
-    eight_slowest_ttft: float
-    turn_ttft: list[float]
+    prompt_s: float
+    eight_users: float | None = None
+    eight_slowest_ttft: float | None = None
+    turn_ttft: list[float] = field(default_factory=list)
+    variants: dict[str, float] = field(default_factory=dict)
 
 
 def words(seed: int, count: int) -> str:
     """Return invented words that no other seed has."""
     return " ".join(f"ka{seed}ro{i * 7 % 13}mi" for i in range(count))
+
+
+def asked(seed: int, count: int) -> Chat:
+    return [{"role": "user", "content": words(seed, count)}]
 
 
 def timed(stream: Stream, chat: Chat, tokens: int) -> tuple[float, float, str]:
@@ -62,156 +88,212 @@ def timed(stream: Stream, chat: Chat, tokens: int) -> tuple[float, float, str]:
     return first, time.perf_counter() - started, "".join(pieces)
 
 
-def one_user(stream: Stream) -> float:
+def one_user(stream: Stream, lengths: Lengths) -> float:
     """Return the tokens per second after the first token, as the mean of several replies (tg of llama-bench)."""
     rates = []
-    for i in range(REPEATS):
-        first, whole, _ = timed(stream, [{"role": "user", "content": words(100 + i, 20)}], NEW_TOKENS)
-        rates.append((NEW_TOKENS - 1) / (whole - first))
+    for i in range(lengths.repeats):
+        first, whole, _ = timed(stream, asked(100 + i, 20), lengths.new)
+        rates.append((lengths.new - 1) / (whole - first))
     return statistics.mean(rates)
 
 
-def eight_users(stream: Stream) -> tuple[float, float]:
+def reading(stream: Stream, lengths: Lengths) -> float:
+    """Return the TTFT of a long prompt: pp of llama-bench, but for one token, and as a time."""
+    return min(timed(stream, asked(150 + i, lengths.prompt_words), 2)[0] for i in range(lengths.repeats + 1))
+
+
+def eight_users(streams: Sequence[Stream], lengths: Lengths, seed: int = 200) -> tuple[float, float]:
     """Return the tokens per second of all users together over the whole time, and the highest TTFT."""
     results: list[tuple[float, float, str]] = []
-    threads = [threading.Thread(target=lambda i=i: results.append(
-        timed(stream, [{"role": "user", "content": words(200 + i, 20)}], NEW_TOKENS))) for i in range(USERS)]
+    threads = [threading.Thread(target=lambda i=i, stream=stream: results.append(timed(stream, asked(seed + i, 20), lengths.new)))
+               for i, stream in enumerate(streams)]
     started = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return USERS * NEW_TOKENS / (time.perf_counter() - started), max(first for first, _, _ in results)
+    return len(streams) * lengths.new / (time.perf_counter() - started), max(first for first, _, _ in results)
 
 
-def growing_chat(stream: Stream) -> list[float]:
+def growing_chat(stream: Stream, lengths: Lengths) -> list[float]:
     """Return the TTFT of each turn of one chat."""
     chat: Chat = []
     ttft = []
     for turn in range(TURNS):
-        chat.append({"role": "user", "content": words(300 + turn, 12)})
-        first, _, text = timed(stream, chat, TURN_TOKENS)
+        chat += asked(300 + turn, 12)
+        first, _, text = timed(stream, chat, lengths.turn)
         ttft.append(first)
         chat.append({"role": "assistant", "content": text})
     return ttft
 
 
-def measure(name: str, stream: Stream) -> Measured:
-    timed(stream, [{"role": "user", "content": "warm up"}], 16)
-    single = one_user(stream)
-    together, slowest = eight_users(stream)
-    return Measured(name, single, together, slowest, growing_chat(stream))
+def measure(name: str, stream: Stream, lengths: Lengths, variant: Callable[[dict[str, Any]], Stream] | None = None) -> Measured:
+    timed(stream, asked(0, 3), 16)
+    eight_users([stream] * USERS, replace(lengths, new=4), 50)
+    single, prompt_s = one_user(stream, lengths), reading(stream, lengths)
+    together, slowest = eight_users([stream] * USERS, lengths)
+    turns = growing_chat(stream, lengths)
+    variants = {}
+    for number, (kind, options, count) in enumerate(VARIANTS):
+        if variant is None:
+            break
+        plain, _ = eight_users([stream] * USERS, lengths, 400 + 20 * number)        # again, because the machine's speed varies
+        mixed = [variant(options)] * count + [stream] * (USERS - count)
+        variants[kind] = eight_users(mixed, lengths, 410 + 20 * number)[0] / plain
+    return Measured(name, single, prompt_s, together, slowest, turns, variants)
 
 
-def ours(model: str, quantization: str, name: str, results: Any) -> None:
-    """Measure our engine, and put the result into `results`. Runs in a separate process."""
-    from engine import Engine, Finished, GenerationOptions, Message, ModelSpec, Quantization, Settings, TextDelta
+def ours(model: str, quantization: str, lengths: Lengths, threads: int, results: Any) -> None:
+    """Measure our engine in this process, and put the result into `results`. threads: 0 for as many as it chooses."""
+    from engine import Engine, Finished, GenerationOptions, Message, ModelSpec, Settings, TextDelta
+    from engine.models import loader
 
-    engine = Engine(Settings(context_tokens=2048))
+    if threads:
+        assert hasattr(loader, "ONE_THREAD_BYTES")
+        loader.ONE_THREAD_BYTES = 2**62 if threads == 1 else 0
+    engine = Engine(Settings(context_tokens=WINDOW))
     for _ in engine.load(ModelSpec(model, quantization=Quantization.parse(quantization))):
         pass
 
-    def stream(chat: Chat, tokens: int) -> Iterator[str]:
-        messages = [Message(turn["role"], turn["content"]) for turn in chat]       # type: ignore[arg-type]
-        for event in engine.chat(messages, GenerationOptions(max_new_tokens=tokens, temperature=0.0)):
-            if isinstance(event, TextDelta):
-                yield event.text
-            elif isinstance(event, Finished):
-                assert event.usage.new_tokens == tokens, event
+    def variant(options: dict[str, Any]) -> Stream:
+        def stream(chat: Chat, tokens: int) -> Iterator[str]:
+            messages = [Message(turn["role"], turn["content"]) for turn in chat]       # type: ignore[arg-type]
+            given = {"max_new_tokens": tokens, "temperature": 0.0, "ignores_end": True, **options}
+            for event in engine.chat(messages, GenerationOptions(**given)):
+                if isinstance(event, TextDelta):
+                    yield event.text
+                elif isinstance(event, Finished):
+                    assert event.usage.new_tokens == tokens, event
+        return stream
 
-    results.put(measure(name, stream))
+    name = f"MindCubes, {threads} thread{'s' * (threads > 1)}" if threads else "MindCubes"
+    results.put(measure(name, variant({}), lengths, None if threads else variant))
     engine.close()
 
 
-@contextmanager
-def serving(model: str, *flags: str) -> Iterator[str]:
-    """Run `transformers serve` with this model until the block ends, and yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "transformers"), "serve", model, "--port", str(port), *flags]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               env={**os.environ, "HF_HUB_OFFLINE": "1"})
-    try:
-        for _ in range(600):
-            if process.poll() is not None:
-                raise RuntimeError(f"the peer ended at its start: {' '.join(command)}")
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/health", timeout=1).raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def peer(model: str, name: str, *flags: str) -> Measured:
-    with serving(str(Path(model).resolve()), *flags) as address, httpx.Client(timeout=600) as client:
-
-        def stream(chat: Chat, tokens: int) -> Iterator[str]:
-            body = {"model": str(Path(model).resolve()), "messages": chat, "stream": True, "max_tokens": tokens, "temperature": 0.0,
-                    "generation_config": json.dumps({"do_sample": False, "max_new_tokens": tokens})}
-            with client.stream("POST", f"{address}/v1/chat/completions", json=body) as response:
-                if response.status_code != 200:
-                    raise RuntimeError(response.read().decode()[:500])
-                for line in response.iter_lines():
-                    if line.startswith("data: ") and line != "data: [DONE]":
-                        choices = json.loads(line[6:]).get("choices") or [{}]
-                        text = (choices[0].get("delta") or {}).get("content")
-                        if text:
-                            yield text
-
-        return measure(name, stream)
-
-
-def in_process(model: str, quantization: str, name: str) -> Measured:
+def in_process(function: Callable[..., None], *arguments: Any) -> Measured:
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
-    process = context.Process(target=ours, args=(model, quantization, name, results))
+    process = context.Process(target=function, args=(*arguments, results))
     process.start()
-    measured: Measured = results.get(timeout=900)
+    while True:
+        try:
+            measured: Measured = results.get(timeout=1)
+            break
+        except queue.Empty:
+            if not process.is_alive():
+                raise SystemExit(f"{function.__name__} ended without a result") from None
     process.join(30)
     process.kill()
     return measured
 
 
-def show(rows: list[Measured], title: str) -> None:
-    print(f"\n{title}\n| | one user, tok/s | eight users, tok/s | slowest first token, s | first token of turns 1-{TURNS}, s |")
-    print("|---|---|---|---|---|")
+def llama(gguf: Path, lengths: Lengths, prompt_tokens: int, results: Any) -> None:
+    read, written = llama_bench(gguf, prompt_tokens, lengths.new, lengths.repeats)
+    results.put(Measured("llama.cpp, in its process", written, prompt_tokens / read))
+
+
+def peers(model: str, is_4bit: bool, lengths: Lengths) -> Iterator[Measured]:
+    flags = ("--quantization", "bnb-4bit") if is_4bit else ()
+
+    def served(name: str, serving: AbstractContextManager[Stream]) -> Measured:
+        with serving as stream:
+            return measure(name, stream, lengths)
+
+    runs: dict[str, Callable[[str], Measured]] = {
+        "transformers serve": lambda name: served(name, transformers_serve(model, *flags)),
+        "transformers serve, batching": lambda name: served(name, transformers_serve(model, "--continuous-batching", *flags)),
+        "llama.cpp, its server": lambda name: served(name, llama_server(gguf_of(model, is_4bit))),
+        "llama.cpp": lambda name: in_process(llama, gguf_of(model, is_4bit), lengths, num_tokens(model, lengths))}
+    for name, run in runs.items():
+        try:
+            yield run(name)
+        except Absent as absent:
+            print(f"{name} is left out: {absent}", flush=True)
+
+
+def num_tokens(model: str, lengths: Lengths) -> int:
+    """Tokens of the prompt whose reading is timed."""
+    from transformers import AutoTokenizer
+
+    return len(AutoTokenizer.from_pretrained(model).apply_chat_template(
+        asked(150, lengths.prompt_words), add_generation_prompt=True, return_dict=True)["input_ids"])
+
+
+def show(rows: Sequence[Measured], title: str, prompt_tokens: int) -> None:
+    print(f"\n{title}\n| | one user, tok/s | eight users, tok/s | prompt of {prompt_tokens}, tok/s | slowest first token, s | "
+          f"first token of turns 1-{TURNS}, s |\n|---|---|---|---|---|---|")
     for row in rows:
         turns = " ".join(f"{value:.2f}" for value in row.turn_ttft)
-        print(f"| {row.name} | {row.one_user:.1f} | {row.eight_users:.1f} | {row.eight_slowest_ttft:.2f} | {turns} |")
-    mine, default, batching = rows
-    print(f"one user: {mine.one_user / max(default.one_user, batching.one_user):.2f}x the better peer (target 1.0)")
-    print(f"eight users: {mine.eight_users / default.eight_users:.2f}x the default peer (target 4), "
-          f"{mine.eight_users / batching.eight_users:.2f}x the batching peer (target 1.7)")
-    print(f"first token, turn 6 over turn 2: {mine.turn_ttft[5] / mine.turn_ttft[1]:.2f}x (target 1.5 at most); "
-          f"turn 6, default peer over ours: {default.turn_ttft[5] / mine.turn_ttft[5]:.1f}x (target 5)")
+        print(f"| {row.name} | {row.one_user:.1f} | {_text(row.eight_users, '.1f')} | {prompt_tokens / row.prompt_s:.0f} | "
+              f"{_text(row.eight_slowest_ttft, '.2f')} | {turns} |")
+    mine = rows[0]
+    print(f"\n| {mine.name} over | one user | eight users | prompt | slowest first token, sooner | first token of turn 6, sooner |\n"
+          "|---|---|---|---|---|---|")
+    for row in rows[1:]:
+        print(f"| {row.name} | {mine.one_user / row.one_user:.2f}x | {_ratio(mine.eight_users, row.eight_users)} | "
+              f"{row.prompt_s / mine.prompt_s:.2f}x | {_ratio(row.eight_slowest_ttft, mine.eight_slowest_ttft)} | "
+              f"{_ratio(row.turn_ttft[-1], mine.turn_ttft[-1]) if row.turn_ttft else ''} |")
+    print(f"\nfirst token, turn 6 over turn 2: {mine.turn_ttft[5] / mine.turn_ttft[1]:.2f}x (target: at most 1.5x); "
+          f"eight users over one: {_ratio(mine.eight_users, mine.one_user)}")
+    for kind, share in mine.variants.items():
+        print(f"eight users, {kind}: {share:.2f}x the speed without")
+
+
+def _ratio(one: float | None, other: float | None) -> str:
+    return f"{one / other:.2f}x" if one and other else ""
+
+
+def _text(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Other programs that keep a core busy each, until the block ends."""
+    processes = [multiprocessing.get_context("spawn").Process(target=_count, daemon=True) for _ in range(count)]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def _count() -> None:
+    number = 0
+    while True:
+        number += 1
+
+
+def measure_kinds(model: str, lengths: Lengths, hardware: Hardware) -> dict[str, list[Measured]]:
+    kinds = [each for each in Quantization if each is Quantization.NONE or each.bytes_per_weight(hardware) < 1]
+    tables = {}
+    for kind in kinds:
+        tables[str(kind)] = [in_process(ours, model, kind, lengths, 0), *peers(model, kind is not Quantization.NONE, lengths)]
+        show(tables[str(kind)], "not quantized" if kind is Quantization.NONE else kind.upper(), num_tokens(model, lengths))
+    print("\nTargets: one user 1.0x the better mode of transformers serve; eight users 4x its default mode and 1.7x its batching mode; "
+          "first token of turn 6 5x sooner than its default mode.")
+    return tables
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="bench-models/110m")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--skip-nf4", action="store_true")
+    parser.add_argument("--short", action="store_true", help="few tokens, to test this script")
+    parser.add_argument("--busy", action="store_true", help="beside two busy programs, against fixed numbers of threads")
     options = parser.parse_args()
-    tables = {"bf16": [in_process(options.model, "none", "MindCubes"), peer(options.model, "transformers serve"),
-                       peer(options.model, "transformers serve, batching", "--continuous-batching")]}
-    show(tables["bf16"], "bf16")
-    if not options.skip_nf4:
-        nf4 = ("--quantization", "bnb-4bit")
-        tables["nf4"] = [in_process(options.model, "nf4", "MindCubes, NF4"), peer(options.model, "transformers serve, 4-bit", *nf4),
-                         peer(options.model, "transformers serve, 4-bit, batching", "--continuous-batching", *nf4)]
-        show(tables["nf4"], "NF4")
+    lengths, hardware = SHORT if options.short else Lengths(), detect()
+    if options.busy:
+        with busy(BUSY_PROGRAMS):
+            tables = {"busy": [in_process(ours, options.model, "none", lengths, threads) for threads in (0, 1, hardware.cores)]}
+        show(tables["busy"], f"beside {BUSY_PROGRAMS} busy programs", num_tokens(options.model, lengths))
+    else:
+        tables = measure_kinds(options.model, lengths, hardware)
     if options.out:
-        from engine.hardware import detect
-
-        machine = {"machine": detect().name, "python": platform.python_version(), "at": time.strftime("%Y-%m-%d")}
+        machine = {"machine": hardware.name, "python": platform.python_version(), "at": time.strftime("%Y-%m-%d")}
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps({**machine, **{k: [asdict(row) for row in rows] for k, rows in tables.items()}}, indent=1))
 

@@ -95,13 +95,17 @@ class Gate:
 
 
 class Visitor(threading.Thread):
-    """Sends one request after the other until the gate's end. `counts`: how its replies ended, and how many tokens they had."""
+    """Sends one request after the other until the gate's end. `counts`: how its replies ended, and how many tokens they had.
+
+    `late`: what the engine was doing whenever a stream had yielded nothing for GAP_S.
+    """
 
     def __init__(self, number: int, engine: Engine, gate: Gate, shared: list[str]) -> None:
         super().__init__(name=f"visitor {number}", daemon=True)
         self._engine, self._gate, self._shared, self._random = engine, gate, shared, Random(number)
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
+        self.late: list[str] = []
         self.longest_gap_s = 0.0
         self.kept: deque[Reply] = deque(maxlen=KEPT)
 
@@ -128,7 +132,9 @@ class Visitor(threading.Thread):
 
     def _note(self, seconds: float) -> None:
         self.longest_gap_s = max(self.longest_gap_s, seconds)
-        self.counts["late"] += seconds > GAP_S
+        if seconds > GAP_S:
+            status = self._engine.status()
+            self.late.append(f"{status.state} {status.stage.stage if status.stage else ''}".strip())
 
     def _request(self) -> Request:
         options, text = self._options(), self._text()
@@ -170,7 +176,8 @@ def _read(request: Request, stream: Generator[Any, None, None], most: int | None
     text: list[str] = []
     ids: list[int] = []
     scores: list[Score] = []
-    reason, count, num_tokens, last = None, 0, 0, time.monotonic()
+    reason: Any = None
+    count, num_tokens, last = 0, 0, time.monotonic()
     with closing(stream) as events:
         for event in events:
             note(time.monotonic() - last)
