@@ -165,14 +165,15 @@ class BatchedGenerator:
                     row += 1 + len(part.guess)
             self._draw(ready, logits)
 
-    def _timed(self, forward: Forward, parts: list[Part]) -> torch.Tensor:
+    def _with_threads(self, forward: Forward, parts: list[Part]) -> torch.Tensor:
         """Compute with the number of threads that steps of this size are fastest with."""
         if self._threads is None:
             return forward(parts)
-        torch.set_num_threads(self._threads.begin())
+        tokens = sum(part.end - part.first for part in parts)
+        torch.set_num_threads(self._threads.begin(tokens))
         started = time.perf_counter()
         logits = forward(parts)
-        self._threads.end(sum(part.end - part.first for part in parts), time.perf_counter() - started)
+        self._threads.end(tokens, time.perf_counter() - started)
         return logits
 
     def _draw(self, ready: list[tuple[Part, int]], logits: torch.Tensor) -> None:
@@ -196,7 +197,9 @@ class BatchedGenerator:
         """Parts with their logits: all at once, or one by one if that fails, so that the reply at fault is the only one to end."""
         assert self._forward is not None
         try:
-            logits = self._timed(self._forward, parts) if parts else None
+            started = time.perf_counter()
+            logits = self._with_threads(self._forward, parts) if parts else None
+            self._scheduler.took(parts, time.perf_counter() - started)
         except Exception as error:
             if len(parts) == 1:
                 self._end(parts[0].sequence, self._typed(error))

@@ -16,7 +16,9 @@ from .sequence import Part, Sequence
 from .snapshots import Snapshots
 
 MAX_RUNNING = 256
-BUSY_SLICE = 128        # prompt tokens of a step while other replies are being generated: bounds the gap between their tokens
+FIRST_SLICE = 128       # prompt tokens of a step while it is not known how fast this model reads
+SMALLEST_SLICE = 16
+IDLE_S, BUSY_S = 1.0, 0.4       # how long prompts may take in one step: bounds a cancellation, and the gap between tokens of other replies
 
 
 class Scheduler:
@@ -30,6 +32,7 @@ class Scheduler:
                  snapshots: Snapshots | None = None, *, guesses: bool = False, anew_after: int | None = None) -> None:
         self._blocks, self._step_tokens, self._root_of, self._snapshots = blocks, step_tokens, root_of, snapshots
         self._guesses, self._anew_after = guesses, anew_after
+        self._prompt_rate: float | None = None      # tokens per second
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []       # in the order of arrival
 
@@ -47,7 +50,7 @@ class Scheduler:
         for sequence in [each for each in self.running if self._root_of(each) != each.table.root]:
             self._put_back(sequence)
         parts = self._decoding()
-        left = min(BUSY_SLICE, self._step_tokens) if parts else self._step_tokens
+        left = self._slice_tokens(BUSY_S if parts else IDLE_S)
         for sequence in [each for each in self.running if not each.is_decoding]:
             left = self._add_slice(parts, sequence, left)
         while left > 0 and self.waiting and len(self.running) < MAX_RUNNING:
@@ -56,6 +59,13 @@ class Scheduler:
                 break
             left = self._add_slice(parts, sequence, left)
         return parts
+
+    def took(self, parts: list[Part], seconds: float) -> None:
+        """Learn from a step how fast prompts are read."""
+        tokens = sum(part.last - part.first for part in parts)
+        if tokens >= SMALLEST_SLICE and seconds > 0:
+            rate = tokens / seconds
+            self._prompt_rate = rate if self._prompt_rate is None else (self._prompt_rate + rate) / 2
 
     def computed(self, part: Part, confirmed: int = 0) -> None:
         """The keys and values of the part, and of so many tokens of its guess, are in the cache now."""
@@ -72,6 +82,11 @@ class Scheduler:
         else:
             self.waiting.remove(sequence)
         self._release(sequence)
+
+    def _slice_tokens(self, seconds: float) -> int:
+        if self._prompt_rate is None:
+            return min(FIRST_SLICE, self._step_tokens)
+        return max(SMALLEST_SLICE, min(self._step_tokens, int(self._prompt_rate * seconds)))
 
     def _decoding(self) -> list[Part]:
         parts: list[Part] = []

@@ -13,6 +13,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 
@@ -51,45 +52,57 @@ class ThreadChoice:
     def __init__(self, most: int) -> None:
         powers = [1 << power for power in range(most.bit_length()) if 1 << power < most]
         self._counts = [*powers, most]
-        self.count = most
-        self._times: dict[int, dict[int, deque[float]]] = defaultdict(lambda: defaultdict(lambda: deque(maxlen=REMEMBERED)))
-        self._computed_s, self._next_try_s, self._pause_s = 0.0, FIRST_TRY_S, FIRST_TRY_S
-        self._trial: int | None = None
+        self._sizes: dict[int, _Size] = defaultdict(lambda: _Size(most))
 
-    def begin(self) -> int:
-        """The number of threads for the next step."""
-        return self._trial or self.count
+    def begin(self, tokens: int) -> int:
+        """The number of threads for the next step, of so many tokens."""
+        size = self._sizes[tokens.bit_length()]
+        return size.trial or size.count
 
     def end(self, tokens: int, seconds: float) -> None:
-        """The step of so many tokens took so long."""
-        if len(self._counts) == 1:
-            return
-        size = tokens.bit_length()      # steps of about the same size are compared
-        used, times = self.begin(), self._times[size]
-        self._computed_s += seconds
-        is_sudden = len(times[used]) == REMEMBERED and seconds > SUDDENLY * statistics.median(times[used])
+        """That step took so long."""
+        if len(self._counts) > 1:
+            self._sizes[tokens.bit_length()].end(seconds, self._counts)
+
+
+@dataclass(slots=True)
+class _Size:
+    """Steps of about the same number of tokens. trial: the number of threads that is being tried, if one is."""
+
+    count: int
+    trial: int | None = None
+    times: dict[int, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=REMEMBERED)))
+    computed_s: float = 0.0
+    next_try_s: float = FIRST_TRY_S
+    pause_s: float = FIRST_TRY_S
+
+    def end(self, seconds: float, counts: list[int]) -> None:
+        used = self.trial or self.count
+        known = self.times[used]
+        self.computed_s += seconds
+        is_sudden = len(known) == REMEMBERED and seconds > SUDDENLY * statistics.median(known)
         if is_sudden:
-            times[used].clear()
-        times[used].append(seconds)
-        if self._trial is not None:
-            self._judge(times)
+            known.clear()
+        known.append(seconds)
+        if self.trial is not None:
+            self._judge(seconds)
         elif is_sudden and used > 1:
-            self._trial = self._counts[self._counts.index(used) - 1]
-        elif self._computed_s >= self._next_try_s and len(times[used]) == REMEMBERED:
-            self._trial = self._neighbour(used)
+            self.trial = counts[counts.index(used) - 1]
+        elif self.computed_s >= self.next_try_s and len(known) == REMEMBERED:
+            self.trial = self._neighbour(counts)
 
-    def _judge(self, times: dict[int, deque[float]]) -> None:
+    def _judge(self, seconds: float) -> None:
         """Keep the number that was tried if it was faster."""
-        tried, self._trial = self._trial, None
-        assert tried is not None
-        if not times[self.count] or times[tried][-1] < statistics.median(times[self.count]):
-            self.count, self._pause_s = tried, FIRST_TRY_S
+        usual, tried = self.times[self.count], self.trial
+        self.trial = None
+        if tried is not None and (not usual or seconds < statistics.median(usual)):
+            self.count, self.pause_s = tried, FIRST_TRY_S
         else:
-            self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)
-        self._next_try_s = self._computed_s + self._pause_s
+            self.pause_s = min(LONGEST_PAUSE_S, 2 * self.pause_s)
+        self.next_try_s = self.computed_s + self.pause_s
 
-    def _neighbour(self, used: int) -> int:
+    def _neighbour(self, counts: list[int]) -> int:
         """One step down and one up, in turns."""
-        at = self._counts.index(used)
-        near = [self._counts[place] for place in (at - 1, at + 1) if 0 <= place < len(self._counts)]
-        return near[int(self._computed_s / FIRST_TRY_S) % len(near)]
+        at = counts.index(self.count)
+        near = [counts[place] for place in (at - 1, at + 1) if 0 <= place < len(counts)]
+        return near[int(self.computed_s / FIRST_TRY_S) % len(near)]

@@ -2,10 +2,11 @@
 
 from engine import GenerationOptions
 from engine.generation.blocks import BLOCK_TOKENS, BlockPool
-from engine.generation.scheduler import BUSY_SLICE, Scheduler
+from engine.generation.scheduler import BUSY_S, SMALLEST_SLICE, Scheduler
 from engine.generation.sequence import Part, Sequence
 
-STEP = 512
+STEP, RATE = 512, 500       # most prompt tokens of a step, and how many are read in a second
+SLICE = int(BUSY_S * RATE)
 
 
 def sequence(arrival: int, tokens: int = 20, visitor: str = "") -> Sequence:
@@ -22,6 +23,7 @@ def scheduler(num_blocks: int = 256, *waiting: Sequence) -> Scheduler:
 def run(made: Scheduler) -> list[tuple[int, int, int]]:
     """One step: the arrival of each part's reply, and its first and last position."""
     parts: list[Part] = made.next_step()
+    made.took(parts, sum(part.last - part.first for part in parts) / RATE)
     for part in parts:
         made.computed(part)
         if part.is_last:
@@ -33,16 +35,26 @@ def test_a_step_mixes_decoding_replies_with_a_bounded_slice_of_a_prompt() -> Non
     made = scheduler(256, sequence(0))
     assert run(made) == [(0, 0, 20)]
     made.waiting.append(sequence(1, 600))
-    assert run(made) == [(0, 20, 21), (1, 0, BUSY_SLICE)]
-    assert run(made) == [(0, 21, 22), (1, BUSY_SLICE, 2 * BUSY_SLICE)]
+    assert run(made) == [(0, 20, 21), (1, 0, SLICE)]
+    assert run(made) == [(0, 21, 22), (1, SLICE, 2 * SLICE)]
 
 
 def test_prompts_fill_a_step_while_nothing_is_decoded() -> None:
-    assert run(scheduler(256, sequence(0, 300), sequence(1, 300))) == [(0, 0, 300), (1, 0, STEP - 300)]
+    made = scheduler(256, sequence(9, 20))
+    run(made)
+    made.remove(made.running[0])
+    made.waiting += [sequence(0, 300), sequence(1, 300)]
+    assert run(made) == [(0, 0, 300), (1, 0, RATE - 300)]
+
+
+def test_a_slow_model_reads_prompts_in_small_slices() -> None:
+    made = scheduler(256, sequence(0, 100))
+    made.took([Part(sequence(5, 100), 0, 100)], 50.0)
+    assert run(made) == [(0, 0, SMALLEST_SLICE)]
 
 
 def test_visitors_take_turns() -> None:
-    made = scheduler(256, *(sequence(i, 200, "busy") for i in range(4)), sequence(4, 200, "other"))
+    made = scheduler(256, *(sequence(i, 50, "busy") for i in range(4)), sequence(4, 50, "other"))
     assert [arrival for arrival, _, _ in run(made)] == [0, 4, 1]
 
 
