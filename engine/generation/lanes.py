@@ -77,7 +77,7 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
         try:
             cache = PagedCache(model, num_blocks)
             forward, root_of = build(model, cache, options)
-            proof = prove(forward, model, cache, vocabulary, _limits(model, cache), root_of)
+            proof = prove(forward, model, cache, vocabulary, _limits(model, cache), root_of, options.window_tokens)
         except (NotUnderstood, NotImplementedError, TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
             if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
                 raise OutOfMemory(str(model.device)) from error
