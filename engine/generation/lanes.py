@@ -72,10 +72,11 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
     # One more block for every reply: a block that is not full belongs to one reply only.
     num_blocks = math.ceil(options.total_tokens / BLOCK_TOKENS) + options.concurrent
     vocabulary = model.get_input_embeddings().num_embeddings
-    reasons = []
+    reasons: list[str] = []
+    cache: PagedCache | None = None     # one for all attempts: it may be as large as what is left of the memory
     for kind, build in (("own", _own), ("library", _library), ("one by one", _one_by_one)):
         try:
-            cache = PagedCache(model, num_blocks)
+            cache = cache or PagedCache(model, num_blocks)
             forward, root_of = build(model, cache, options)
             proof = prove(forward, model, cache, vocabulary, _limits(model, cache), root_of, options.window_tokens)
         except (NotUnderstood, NotImplementedError, TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
