@@ -90,7 +90,7 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
                                          guesses=kind == "own", anew_after=original_context(model), adapters=adapters)
             return OpenLane(generator, _sentence(kind, proof, reasons), proof, adapters)
         reasons.append(f"its logits differ by {proof.difference:.2g} of their range")
-    raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(reasons)})")
+    raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(dict.fromkeys(reasons))})")
 
 
 def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
@@ -113,7 +113,7 @@ def _one_by_one(model: PreTrainedModel, cache: PagedCache, options: LaneOptions)
 def _sentence(kind: str, proof: Proof, reasons: list[str]) -> str:
     by = {"own": "MindCubes' own forward pass", "library": "transformers' forward pass over our cache",
           "one by one": "transformers' forward pass over our cache, one reply after the other"}[kind]
-    why = f" (not our own: {'; '.join(reasons)})" if reasons else ""
+    why = f" (not our own: {'; '.join(dict.fromkeys(reasons))})" if reasons else ""
     how = "take turns" if kind == "one by one" else "are generated together"
     return f"batched lane: replies {how} and reuse the beginnings they have in common; {by}{why}, {proof.sentence}"
 
