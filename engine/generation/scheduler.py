@@ -73,6 +73,11 @@ class Scheduler:
             self.waiting.remove(sequence)
         self._release(sequence)
 
+    def close(self) -> None:
+        """Forget all replies and what they hold, and the forward pass, which `root_of` may belong to."""
+        self.waiting, self.running, self._snapshots = [], [], None
+        self._root_of = lambda sequence: ""
+
     def _decoding(self) -> list[Part]:
         parts: list[Part] = []
         decoding = [each for each in self.running if each.is_decoding]
