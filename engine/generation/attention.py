@@ -14,6 +14,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from .blocks import BLOCK_TOKENS, BlockTable
 from .paged_cache import LayerPool
 
+MOST_SCORES = 2**22     # in memory at once: 16 MiB in float32, a few times; more is also slower, because it leaves the caches
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -121,8 +123,15 @@ def _mask(count: int, num_keys: int, first: int, pool: LayerPool) -> torch.Tenso
 
 def _explicit(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None, shape: Shape) -> torch.Tensor:
     """Attention in single operations, for what the fused kernel lacks. queries: (tokens, kv heads, group, dim); returns the same shape."""
+    rows = max(1, MOST_SCORES // (keys.shape[0] * keys.shape[1] * queries.shape[2]))
+    if len(queries) > rows:
+        assert mask is not None
+        return torch.cat([_explicit(queries[begin: begin + rows], keys, values, mask[begin: begin + rows], shape)
+                          for begin in range(0, len(queries), rows)])
     scale = shape.scale if shape.scale is not None else queries.shape[-1] ** -0.5
-    scores = torch.matmul(queries.permute(1, 2, 0, 3), keys[:, None].transpose(-1, -2)) * scale       # (kv heads, group, tokens, keys)
+    (count, kv_heads, group, dim), num_keys = queries.shape, keys.shape[1]
+    packed = queries.permute(1, 2, 0, 3).reshape(kv_heads, group * count, dim)      # so that keys are not copied for each of a group
+    scores = torch.bmm(packed, keys.transpose(1, 2)).view(kv_heads, group, count, num_keys) * scale
     if shape.softcap is not None:
         scores = torch.tanh(scores / shape.softcap) * shape.softcap
     if mask is not None:
@@ -130,5 +139,5 @@ def _explicit(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, m
     if shape.sinks is not None:
         sinks = shape.sinks.to(scores.dtype).view(*scores.shape[:2], 1, 1).expand(*scores.shape[:3], 1)
         scores = torch.cat([scores, sinks], dim=-1)
-    weights = scores.softmax(-1, dtype=torch.float32).to(values.dtype)[..., : keys.shape[1]]
-    return torch.matmul(weights, values[:, None]).permute(2, 0, 1, 3)
+    weights = scores.softmax(-1, dtype=torch.float32).to(values.dtype)[..., :num_keys]
+    return torch.bmm(weights.reshape(kv_heads, group * count, num_keys), values).view(kv_heads, group, count, -1).permute(2, 0, 1, 3)
