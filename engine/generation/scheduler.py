@@ -1,7 +1,8 @@
 """Chooses what the next step processes: one token of every reply that is being generated, and a bounded slice of new prompts.
 
-A reply begins when the cache has room for its prompt. If the cache is full while replies grow, the latest one gives its blocks back
-and is computed again later. Visitors take turns: whoever has fewer replies running goes first, then whoever came first.
+A reply begins when the cache has room for its prompt. If the cache is full while replies grow, the latest one of the visitor with most
+gives its blocks back and is computed again later. Visitors take turns: whoever has fewer replies running goes first, then whoever came
+first.
 """
 
 from __future__ import annotations
@@ -79,24 +80,25 @@ class Scheduler:
         self._root_of = lambda sequence: ""
 
     def _decoding(self) -> list[Part]:
-        parts: list[Part] = []
+        for sequence in [each for each in self.running if each.is_decoding]:
+            while sequence in self.running and not self._blocks.extend(sequence.table, len(sequence.ids)):
+                self._put_back(self._first_to_give_way())
         decoding = [each for each in self.running if each.is_decoding]
         most = MOST_GUESSED if self._guesses and len(decoding) <= MOST_REPLIES else 0
-        for sequence in decoding:
-            while sequence in self.running and not self._blocks.extend(sequence.table, len(sequence.ids)):
-                self._put_back(self.running[-1])
-            if sequence in self.running:
-                guess = self._guess(sequence, most)
-                if guess and not self._blocks.extend(sequence.table, len(sequence.ids) + len(guess)):
-                    guess = []
-                parts.append(Part(sequence, sequence.num_computed, len(sequence.ids), tuple(guess)))
-        return parts
+        return [Part(each, each.num_computed, len(each.ids), tuple(self._guess(each, most))) for each in decoding]
+
+    def _first_to_give_way(self) -> Sequence:
+        """The latest reply of the visitor with most. The earliest of all is never chosen unless it is alone, so one always goes on."""
+        active = Counter(sequence.visitor for sequence in self.running)
+        return max(self.running, key=lambda sequence: (active[sequence.visitor], sequence.arrival))
 
     def _guess(self, sequence: Sequence, most: int) -> list[int]:
+        """Tokens that may follow, if there are blocks for them that nobody needs now."""
         most = min(most, sequence.options.max_new_tokens - sequence.num_new - 1)
         if self._anew_after is not None and len(sequence.ids) <= self._anew_after:
             most = min(most, self._anew_after - len(sequence.ids))
-        return sequence.drafts.guess(sequence.ids, most) if most > 0 else []
+        guess = sequence.drafts.guess(sequence.ids, most) if most > 0 else []
+        return guess if guess and self._blocks.extend(sequence.table, len(sequence.ids) + len(guess)) else []
 
     def _add_slice(self, parts: list[Part], sequence: Sequence, left: int) -> int:
         if left <= 0:

@@ -79,6 +79,17 @@ def test_the_latest_reply_gives_way_when_the_cache_is_full_and_is_computed_again
     assert second.ids[: len(tokens)] == tokens
 
 
+def test_the_visitor_with_most_replies_gives_way_when_the_cache_is_full() -> None:
+    busy, other = [sequence(number, 2 * BLOCK_TOKENS, "busy") for number in range(3)], sequence(3, 2 * BLOCK_TOKENS, "other")
+    made = scheduler(9, *busy, other)
+    for _ in range(BLOCK_TOKENS):
+        run(made)
+    assert made.running == [busy[0], busy[1], other]
+    for _ in range(BLOCK_TOKENS):
+        run(made)
+    assert made.running == [busy[0], other]
+
+
 def test_a_reply_whose_root_changes_is_computed_again() -> None:
     made = Scheduler(BlockPool(64), STEP, lambda sequence: len(sequence.ids) > 21)
     made.waiting.append(sequence(0))
