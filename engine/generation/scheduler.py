@@ -48,14 +48,7 @@ class Scheduler:
         for sequence in [each for each in self.running if self._root_of(each) != each.table.root]:
             self._put_back(sequence)
         parts = self._decoding()
-        left = min(BUSY_SLICE, self._step_tokens) if parts else self._step_tokens
-        for sequence in [each for each in self.running if not each.is_decoding]:
-            left = self._add_slice(parts, sequence, left)
-        while left > 0 and self.waiting and len(self.running) < MAX_RUNNING:
-            sequence = self._next_in_turn()
-            if not self._begin(sequence):
-                break
-            left = self._add_slice(parts, sequence, left)
+        self._add_prompts(parts, min(BUSY_SLICE, self._step_tokens) if parts else self._step_tokens)
         return parts
 
     def computed(self, part: Part, confirmed: int = 0) -> None:
@@ -100,7 +93,25 @@ class Scheduler:
         guess = sequence.drafts.guess(sequence.ids, most) if most > 0 else []
         return guess if guess and self._blocks.extend(sequence.table, len(sequence.ids) + len(guess)) else []
 
+    def _add_prompts(self, parts: list[Part], tokens: int) -> None:
+        """Slices of so many tokens. A prompt that takes several steps leaves half of each to others, if there are others."""
+        reading = [each for each in self.running if not each.is_decoding]
+        long = next((each for each in reading if len(each.ids) - each.num_computed > tokens), None)
+        kept = 0 if long is None else tokens - tokens // 2
+        left = tokens - kept
+        for sequence in reading:
+            if sequence is not long:
+                left = self._add_slice(parts, sequence, left)
+        while left > 0 and self.waiting and len(self.running) < MAX_RUNNING:
+            sequence = self._next_in_turn()
+            if not self._begin(sequence):
+                break
+            left = self._add_slice(parts, sequence, left)
+        if long is not None:
+            self._add_slice(parts, long, left + kept)
+
     def _add_slice(self, parts: list[Part], sequence: Sequence, left: int) -> int:
+        """A slice of its prompt, if any is left of the step; returns what is left then."""
         if left <= 0:
             return 0
         last = min(len(sequence.ids), sequence.num_computed + left)

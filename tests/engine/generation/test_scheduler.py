@@ -41,6 +41,14 @@ def test_prompts_fill_a_step_while_nothing_is_decoded() -> None:
     assert run(scheduler(256, sequence(0, 300), sequence(1, 300))) == [(0, 0, 300), (1, 0, STEP - 300)]
 
 
+def test_a_short_prompt_does_not_wait_for_a_long_one() -> None:
+    made = scheduler(256, sequence(0, 2000))
+    assert run(made) == [(0, 0, STEP)]
+    made.waiting += [sequence(1, 50), sequence(2, 1000)]
+    assert run(made) == [(1, 0, 50), (2, 0, STEP // 2 - 50), (0, STEP, STEP + STEP // 2)]
+    assert run(made) == [(1, 50, 51), (2, 206, 206 + BUSY_SLICE // 2), (0, 768, 768 + BUSY_SLICE // 2)]
+
+
 def test_visitors_take_turns() -> None:
     made = scheduler(256, *(sequence(i, 200, "busy") for i in range(4)), sequence(4, 200, "other"))
     assert [arrival for arrival, _, _ in run(made)] == [0, 4, 1]
