@@ -26,13 +26,6 @@ class Span:
     length: int
     table: BlockTable
 
-    def slots(self, first: int) -> slice | torch.Tensor:
-        """Where the keys from position `first` on are."""
-        blocks = self.table.blocks
-        if self.table.is_run:
-            return slice(blocks[0] * BLOCK_TOKENS + first, blocks[0] * BLOCK_TOKENS + self.length)
-        return slots_of(self.table, first, self.length)
-
 
 def slots_of(table: BlockTable, first: int, last: int) -> torch.Tensor:
     """The slots of positions first to last - 1."""
@@ -53,10 +46,14 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The tokens that are processed together: `slots` (tokens,), where their keys are written, and the replies they belong to."""
+    """The tokens that are processed together: `slots` (tokens,), where their keys are written, and the replies they belong to.
+
+    places, masks: what is made for the first layer of a kind and used by all: `place` and _mask.
+    """
 
     slots: torch.Tensor
     spans: tuple[Span, ...]
+    places: dict[tuple[int, int], slice | torch.Tensor] = field(default_factory=dict)
     masks: dict[tuple[int, int | None, int | None], torch.Tensor | None] = field(default_factory=dict)
 
     @classmethod
@@ -68,6 +65,15 @@ class Step:
             begin += last - first
         slots = torch.cat([slots_of(table, first, last) for table, first, last in parts])
         return cls(slots.to(device), tuple(spans))
+
+    def place(self, number: int, first: int) -> slice | torch.Tensor:
+        """Where the keys of a span from position `first` on are: a slice if its blocks follow each other."""
+        if (number, first) not in self.places:
+            span = self.spans[number]
+            begin = span.table.blocks[0] * BLOCK_TOKENS
+            self.places[number, first] = (slice(begin + first, begin + span.length) if span.table.is_run
+                                          else slots_of(span.table, first, span.length).to(self.slots.device))
+        return self.places[number, first]
 
 
 def attend(queries: torch.Tensor, pool: LayerPool, step: Step, shape: Shape) -> torch.Tensor:
@@ -81,7 +87,7 @@ def attend(queries: torch.Tensor, pool: LayerPool, step: Step, shape: Shape) -> 
 def _attend(queries: torch.Tensor, pool: LayerPool, step: Step, number: int, shape: Shape) -> torch.Tensor:
     span, (count, heads, dim) = step.spans[number], queries.shape
     first = _first_key(span.length - count, pool)
-    where = span.slots(first)
+    where = step.place(number, first)
     keys, values = pool.keys[where].transpose(0, 1), pool.values[where].transpose(0, 1)     # (key-value heads, keys, dim)
     kv_heads, num_keys = keys.shape[:2]
     mask = None
