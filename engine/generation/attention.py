@@ -14,6 +14,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from .blocks import BLOCK_TOKENS, BlockTable
 from .paged_cache import LayerPool
 
+MOST_SCORES = 2**22     # in memory at once: 16 MiB in float32, a few times; more is also slower, because it leaves the caches
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -23,13 +25,6 @@ class Span:
     end: int
     length: int
     table: BlockTable
-
-    def slots(self, first: int) -> slice | torch.Tensor:
-        """Where the keys from position `first` on are."""
-        blocks = self.table.blocks
-        if self.table.is_run:
-            return slice(blocks[0] * BLOCK_TOKENS + first, blocks[0] * BLOCK_TOKENS + self.length)
-        return slots_of(self.table, first, self.length)
 
 
 def slots_of(table: BlockTable, first: int, last: int) -> torch.Tensor:
@@ -51,10 +46,14 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The tokens that are processed together: `slots` (tokens,), where their keys are written, and the replies they belong to."""
+    """The tokens that are processed together: `slots` (tokens,), where their keys are written, and the replies they belong to.
+
+    places, masks: what is made for the first layer of a kind and used by all: `place` and _mask.
+    """
 
     slots: torch.Tensor
     spans: tuple[Span, ...]
+    places: dict[tuple[int, int], slice | torch.Tensor] = field(default_factory=dict)
     masks: dict[tuple[int, int | None, int | None], torch.Tensor | None] = field(default_factory=dict)
 
     @classmethod
@@ -66,6 +65,15 @@ class Step:
             begin += last - first
         slots = torch.cat([slots_of(table, first, last) for table, first, last in parts])
         return cls(slots.to(device), tuple(spans))
+
+    def place(self, number: int, first: int) -> slice | torch.Tensor:
+        """Where the keys of a span from position `first` on are: a slice if its blocks follow each other."""
+        if (number, first) not in self.places:
+            span = self.spans[number]
+            begin = span.table.blocks[0] * BLOCK_TOKENS
+            self.places[number, first] = (slice(begin + first, begin + span.length) if span.table.is_run
+                                          else slots_of(span.table, first, span.length).to(self.slots.device))
+        return self.places[number, first]
 
 
 def attend(queries: torch.Tensor, pool: LayerPool, step: Step, shape: Shape) -> torch.Tensor:
@@ -79,7 +87,7 @@ def attend(queries: torch.Tensor, pool: LayerPool, step: Step, shape: Shape) -> 
 def _attend(queries: torch.Tensor, pool: LayerPool, step: Step, number: int, shape: Shape) -> torch.Tensor:
     span, (count, heads, dim) = step.spans[number], queries.shape
     first = _first_key(span.length - count, pool)
-    where = span.slots(first)
+    where = step.place(number, first)
     keys, values = pool.keys[where].transpose(0, 1), pool.values[where].transpose(0, 1)     # (key-value heads, keys, dim)
     kv_heads, num_keys = keys.shape[:2]
     mask = None
@@ -121,8 +129,15 @@ def _mask(count: int, num_keys: int, first: int, pool: LayerPool) -> torch.Tenso
 
 def _explicit(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None, shape: Shape) -> torch.Tensor:
     """Attention in single operations, for what the fused kernel lacks. queries: (tokens, kv heads, group, dim); returns the same shape."""
+    rows = max(1, MOST_SCORES // (keys.shape[0] * keys.shape[1] * queries.shape[2]))
+    if len(queries) > rows:
+        assert mask is not None
+        return torch.cat([_explicit(queries[begin: begin + rows], keys, values, mask[begin: begin + rows], shape)
+                          for begin in range(0, len(queries), rows)])
     scale = shape.scale if shape.scale is not None else queries.shape[-1] ** -0.5
-    scores = torch.matmul(queries.permute(1, 2, 0, 3), keys[:, None].transpose(-1, -2)) * scale       # (kv heads, group, tokens, keys)
+    (count, kv_heads, group, dim), num_keys = queries.shape, keys.shape[1]
+    packed = queries.permute(1, 2, 0, 3).reshape(kv_heads, group * count, dim)      # so that keys are not copied for each of a group
+    scores = torch.bmm(packed, keys.transpose(1, 2)).view(kv_heads, group, count, num_keys) * scale
     if shape.softcap is not None:
         scores = torch.tanh(scores / shape.softcap) * shape.softcap
     if mask is not None:
@@ -130,5 +145,5 @@ def _explicit(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, m
     if shape.sinks is not None:
         sinks = shape.sinks.to(scores.dtype).view(*scores.shape[:2], 1, 1).expand(*scores.shape[:3], 1)
         scores = torch.cat([scores, sinks], dim=-1)
-    weights = scores.softmax(-1, dtype=torch.float32).to(values.dtype)[..., : keys.shape[1]]
-    return torch.matmul(weights, values[:, None]).permute(2, 0, 1, 3)
+    weights = scores.softmax(-1, dtype=torch.float32).to(values.dtype)[..., :num_keys]
+    return torch.bmm(weights.reshape(kv_heads, group * count, num_keys), values).view(kv_heads, group, count, -1).permute(2, 0, 1, 3)

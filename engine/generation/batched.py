@@ -140,7 +140,9 @@ class BatchedGenerator:
                 with self._changed:
                     self._is_stepping = False
                     self._changed.notify_all()
+        self._scheduler.close()
         for sequence in list(self._streams):
+            sequence.states = None
             sequence.results.put(Ended("stopped"))
 
     def _take_work(self) -> bool:

@@ -17,7 +17,7 @@ from .adapters import Adapters
 from .attention import Step
 from .layers import Function, Layer, Rotary
 from .paged_cache import PagedCache
-from .reading import NotUnderstood, read_layer, read_norm, read_rotary
+from .reading import NotUnderstood, is_rotated, read_layer, read_norm, read_rotary
 from .sequence import Part, Sequence
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Decoder:
         self._device = model.device
         self._embed: Function = base.embed_tokens
         self._embedding_multiplier = getattr(config, "embedding_multiplier", None)
-        kinds = _kinds(base, config)
+        kinds = _kinds(base, config, model.dtype)
         self.adapters = Adapters(model)
         self._layers: list[Layer] = [
             read_layer(layer, pool, kind, self.adapters) for layer, pool, kind in zip(base.layers, cache.pools, kinds, strict=True)]
@@ -51,7 +51,7 @@ class Decoder:
         self._head: Function = model.get_output_embeddings()
         self._finish = _finish(config)
         self._original = original_context(model)
-        tables = {kind: read_rotary(base, base.rotary_emb, kind, window_tokens, model.dtype) for kind in set(kinds)}
+        tables = {kind: read_rotary(base, base.rotary_emb, kind, window_tokens, model.dtype) for kind in {*kinds} if kind}
         self._long = tables
         self._short = tables if self._original is None or self._original >= window_tokens else {
             kind: read_rotary(base, base.rotary_emb, kind, self._original, model.dtype) for kind in tables}
@@ -96,10 +96,13 @@ class Decoder:
         return found
 
 
-def _kinds(base: Any, config: Any) -> list[str]:
-    """Which rotary table each layer uses."""
+def _kinds(base: Any, config: Any, dtype: torch.dtype) -> list[str | None]:
+    """Which rotary table each layer uses; None for a layer without positions."""
     has_several = "layer_type" in inspect.signature(base.rotary_emb.forward).parameters
-    return list(config.layer_types) if has_several else [COMMON] * len(base.layers)
+    kinds = list(config.layer_types) if has_several else [COMMON] * len(base.layers)
+    sample = torch.randn(1, 4, config.hidden_size, generator=torch.Generator().manual_seed(0)).to(base.embed_tokens.weight.device, dtype)
+    return [kind if "self_attn" not in dict(layer.named_children()) or is_rotated(layer.self_attn, base.rotary_emb, kind, sample) else None
+            for layer, kind in zip(base.layers, kinds, strict=True)]
 
 
 def _finish(config: Any) -> Callable[[torch.Tensor], torch.Tensor]:

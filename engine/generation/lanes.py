@@ -73,13 +73,14 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
     # One more block for every reply: a block that is not full belongs to one reply only.
     num_blocks = math.ceil(options.total_tokens / BLOCK_TOKENS) + options.concurrent
     vocabulary = model.get_input_embeddings().num_embeddings
-    reasons = []
+    reasons: list[str] = []
+    cache: PagedCache | None = None     # one for all attempts: it may be as large as what is left of the memory
     for kind, build in (("own", _own), ("library", _library), ("one by one", _one_by_one)):
         try:
-            cache = PagedCache(model, num_blocks)
+            cache = cache or PagedCache(model, num_blocks)
             forward, root_of = build(model, cache, options)
             with fastest_now(torch.get_num_threads()):
-                proof = prove(forward, model, cache, vocabulary, _limits(model, cache), root_of)
+                proof = prove(forward, model, cache, vocabulary, _limits(model, cache), root_of, options.window_tokens)
         except (NotUnderstood, NotImplementedError, TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
             if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
                 raise OutOfMemory(str(model.device)) from error
@@ -91,7 +92,7 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
                                          guesses=kind == "own", anew_after=original_context(model), adapters=adapters)
             return OpenLane(generator, _sentence(kind, proof, reasons), proof, adapters)
         reasons.append(f"its logits differ by {proof.difference:.2g} of their range")
-    raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(reasons)})")
+    raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(dict.fromkeys(reasons))})")
 
 
 def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
@@ -114,7 +115,7 @@ def _one_by_one(model: PreTrainedModel, cache: PagedCache, options: LaneOptions)
 def _sentence(kind: str, proof: Proof, reasons: list[str]) -> str:
     by = {"own": "MindCubes' own forward pass", "library": "transformers' forward pass over our cache",
           "one by one": "transformers' forward pass over our cache, one reply after the other"}[kind]
-    why = f" (not our own: {'; '.join(reasons)})" if reasons else ""
+    why = f" (not our own: {'; '.join(dict.fromkeys(reasons))})" if reasons else ""
     how = "take turns" if kind == "one by one" else "are generated together"
     return f"batched lane: replies {how} and reuse the beginnings they have in common; {by}{why}, {proof.sentence}"
 

@@ -43,7 +43,7 @@ class _Call:
     def write_and_read(self, pool: LayerPool) -> Write:
         def write(keys: torch.Tensor, values: torch.Tensor) -> Pair:
             self.write(pool)(keys, values)
-            where = self.step.spans[0].slots(0)
+            where = self.step.place(0, 0)
             return pool.keys[where].transpose(0, 1)[None], pool.values[where].transpose(0, 1)[None]
         return write
 

@@ -51,10 +51,13 @@ class Proof:
 
 
 def prove(forward: Forward, model: PreTrainedModel, cache: PagedCache, vocabulary: int, limits: list[int],
-          root_of: Callable[[Sequence], Hashable]) -> Proof:
-    """limits: lengths from which on a text is computed differently. Raises NotANumber, and what `forward` raises."""
+          root_of: Callable[[Sequence], Hashable], window_tokens: int) -> Proof:
+    """limits: lengths from which on a text is computed differently. window_tokens: the longest text that `forward` can compute.
+
+    Raises NotANumber, and what `forward` raises.
+    """
     started = time.monotonic()
-    room = min(LONGEST, cache.blocks.num_blocks * 8)        # half of the cache
+    room = min(LONGEST, window_tokens, cache.blocks.num_blocks * 8)        # half of the cache
     crossed = [limit for limit in limits if limit + LONG + STEPS <= room]
     length = max([LONG, *(limit + LONG // 2 for limit in crossed)])
     ids = torch.randint(0, vocabulary, (2, length + STEPS), generator=torch.Generator().manual_seed(0))
@@ -75,7 +78,7 @@ def prove(forward: Forward, model: PreTrainedModel, cache: PagedCache, vocabular
     fine = expected.isfinite()
     spread = (expected[fine].max() - expected[fine].min()).clamp_min(1e-6)
     difference = float((ours.to(expected.device) - expected)[fine].abs().max() / spread)
-    uncrossed = max((limit for limit in limits if limit not in crossed), default=None)
+    uncrossed = max((limit for limit in limits if limit not in crossed and limit < window_tokens), default=None)
     tolerance = TOLERANCE[torch.bfloat16 if any(product.rounds_inputs for product in products(model)) else model.dtype]
     return Proof(difference if difference == difference else float("inf"), tolerance, time.monotonic() - started, uncrossed)
 

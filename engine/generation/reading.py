@@ -32,8 +32,8 @@ class NotUnderstood(Exception):
     """The model has a part that is not known here; the message names it."""
 
 
-def read_layer(layer: nn.Module, pool: LayerPool | None, kind: str, adapters: Adapters) -> Layer:
-    """kind: of the rotary table. Raises NotUnderstood."""
+def read_layer(layer: nn.Module, pool: LayerPool | None, kind: str | None, adapters: Adapters) -> Layer:
+    """kind: of the rotary table; None for a layer without positions. Raises NotUnderstood."""
     if pool is None:
         raise NotUnderstood("a layer without keys")
     children = {name: child for name, child in layer.named_children() if not isinstance(child, IGNORED)}
@@ -48,7 +48,7 @@ def read_layer(layer: nn.Module, pool: LayerPool | None, kind: str, adapters: Ad
                  first, second, third, fourth, is_parallel=len(names) == 1, multiplier=getattr(layer, "residual_multiplier", None))
 
 
-def read_attention(module: Any, pool: LayerPool, kind: str, adapters: Adapters) -> Attention:
+def read_attention(module: Any, pool: LayerPool, kind: str | None, adapters: Adapters) -> Attention:
     children = dict(module.named_children())
     if getattr(module, "sliding_window", pool.window) != pool.window or pool.chunk is not None:
         raise NotUnderstood("attention with another window than its cache")
@@ -65,7 +65,7 @@ def read_attention(module: Any, pool: LayerPool, kind: str, adapters: Adapters) 
     shape = Shape(getattr(module, "scaling", None), getattr(module, "attn_logit_softcapping", None), getattr(module, "sinks", None))
     norms_whole = isinstance(query_norm, RmsNorm) and query_norm.weight.shape[-1] != dim
     return Attention(adapters.projection(*parts), adapters.projection(children["o_proj"]), heads, kv_heads, dim, pool, shape,
-                     kind if getattr(module, "use_rope", True) else None, query_norm, key_norm, norms_whole)
+                     kind, query_norm, key_norm, norms_whole)
 
 
 def read_feed_forward(module: Any, adapters: Adapters) -> Function:
@@ -106,12 +106,7 @@ def _called(module: Any) -> Function:
 def read_rotary(model: nn.Module, rotary: nn.Module, kind: str, positions: int, dtype: torch.dtype) -> Rotary:
     """The table of the first `positions` positions, in the way in which the model's own function applies it. Raises NotUnderstood."""
     sample = torch.zeros(1, 1, dtype=dtype, device=next(model.parameters()).device)
-    where = torch.arange(positions, device=sample.device)[None]
-    named = {"layer_type": kind} if "layer_type" in inspect.signature(rotary.forward).parameters else {}
-    table = rotary(sample, where, **named)
-    if not isinstance(table, tuple) or table[0].shape[1] != positions:
-        raise NotUnderstood("positions that are not rotary")
-    cos, sin = (part[0].to(dtype) for part in table)
+    cos, sin = (part[0].to(dtype) for part in _table(rotary, kind, positions, sample))
     apply = getattr(sys.modules[type(model).__module__], "apply_rotary_pos_emb", None)
     if apply is None or cos.is_complex():
         raise NotUnderstood("positions that are rotated in a way of its own")
@@ -125,6 +120,32 @@ def read_rotary(model: nn.Module, rotary: nn.Module, kind: str, positions: int, 
             if torch.allclose(candidate(x[0].transpose(0, 1)), expected, atol=0.05 if dtype != torch.float32 else 1e-4):
                 return candidate
     raise NotUnderstood("positions that are rotated in a way of its own")
+
+
+def _table(rotary: nn.Module, kind: str, positions: int, sample: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(1, positions, rotated dimensions), on the device and in the dtype of `sample`: cosines and sines."""
+    where = torch.arange(positions, device=sample.device)[None]
+    named = {"layer_type": kind} if "layer_type" in inspect.signature(rotary.forward).parameters else {}
+    table = rotary(sample, where, **named)
+    if not isinstance(table, tuple) or table[0].shape[1] != positions:
+        raise NotUnderstood("positions that are not rotary")
+    return table
+
+
+@torch.no_grad()
+def is_rotated(attention: nn.Module, rotary: nn.Module, kind: str, sample: torch.Tensor) -> bool:
+    """Whether a layer's attention uses the positions that it is given. sample: some input, (1, tokens, hidden). Raises NotUnderstood.
+
+    Some families have layers without positions (Cohere 2, SmolLM3), and no common name for them. The proof alone may not notice one that
+    is rotated by mistake: over its short texts, the difference can be smaller than what is allowed for rounding to 16 bits.
+    """
+    cos, sin = _table(rotary, kind, sample.shape[1], sample)
+    try:
+        given, none = (attention(hidden_states=sample, position_embeddings=each, attention_mask=None)[0]
+                       for each in ((cos, sin), (torch.ones_like(cos), torch.zeros_like(sin))))
+    except (TypeError, RuntimeError) as error:
+        raise NotUnderstood("attention that is called in a way of its own") from error
+    return not torch.equal(given, none)
 
 
 def _rotations(cos: torch.Tensor, sin: torch.Tensor) -> list[Rotary]:

@@ -81,7 +81,9 @@ def _draw(logits: torch.Tensor, sequences: list[Sequence]) -> torch.Tensor:
     logits = keep_likely(logits / column([each.temperature for each in options]), column([each.top_k for each in options]),
                          column([each.top_p for each in options]), column([each.min_p for each in options]))
     cumulative = logits.softmax(-1).cumsum(-1)
-    numbers = column([sequence.dice.random() for sequence in sequences]) * cumulative[:, -1:]
+    total = cumulative[:, -1:]
+    numbers = column([sequence.dice.random() for sequence in sequences]) * total
+    numbers = numbers.minimum(total.nextafter(torch.zeros_like(total)))      # in 32 bits, a number just below 1 is 1
     # The first token whose cumulative probability is above the number, so one with probability 0 is never drawn.
     return torch.searchsorted(cumulative, numbers, right=True).clamp_max(logits.shape[-1] - 1).squeeze(-1)
 

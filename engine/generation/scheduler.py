@@ -1,7 +1,8 @@
 """Chooses what the next step processes: one token of every reply that is being generated, and a bounded slice of new prompts.
 
-A reply begins when the cache has room for its prompt. If the cache is full while replies grow, the latest one gives its blocks back
-and is computed again later. Visitors take turns: whoever has fewer replies running goes first, then whoever came first.
+A reply begins when the cache has room for its prompt. If the cache is full while replies grow, the latest one of the visitor with most
+gives its blocks back and is computed again later. Visitors take turns: whoever has fewer replies running goes first, then whoever came
+first.
 """
 
 from __future__ import annotations
@@ -50,14 +51,7 @@ class Scheduler:
         for sequence in [each for each in self.running if self._root_of(each) != each.table.root]:
             self._put_back(sequence)
         parts = self._decoding()
-        left = self._slice_tokens(BUSY_S if parts else IDLE_S)
-        for sequence in [each for each in self.running if not each.is_decoding]:
-            left = self._add_slice(parts, sequence, left)
-        while left > 0 and self.waiting and len(self.running) < MAX_RUNNING:
-            sequence = self._next_in_turn()
-            if not self._begin(sequence):
-                break
-            left = self._add_slice(parts, sequence, left)
+        self._add_prompts(parts, self._slice_tokens(BUSY_S if parts else IDLE_S))
         return parts
 
     def took(self, parts: list[Part], seconds: float) -> None:
@@ -88,27 +82,51 @@ class Scheduler:
             return min(FIRST_SLICE, self._step_tokens)
         return max(SMALLEST_SLICE, min(self._step_tokens, int(self._prompt_rate * seconds)))
 
+    def close(self) -> None:
+        """Forget all replies and what they hold, and the forward pass, which `root_of` may belong to."""
+        self.waiting, self.running, self._snapshots = [], [], None
+        self._root_of = lambda sequence: ""
+
     def _decoding(self) -> list[Part]:
-        parts: list[Part] = []
+        for sequence in [each for each in self.running if each.is_decoding]:
+            while sequence in self.running and not self._blocks.extend(sequence.table, len(sequence.ids)):
+                self._put_back(self._first_to_give_way())
         decoding = [each for each in self.running if each.is_decoding]
         most = MOST_GUESSED if self._guesses and len(decoding) <= MOST_REPLIES else 0
-        for sequence in decoding:
-            while sequence in self.running and not self._blocks.extend(sequence.table, len(sequence.ids)):
-                self._put_back(self.running[-1])
-            if sequence in self.running:
-                guess = self._guess(sequence, most)
-                if guess and not self._blocks.extend(sequence.table, len(sequence.ids) + len(guess)):
-                    guess = []
-                parts.append(Part(sequence, sequence.num_computed, len(sequence.ids), tuple(guess)))
-        return parts
+        return [Part(each, each.num_computed, len(each.ids), tuple(self._guess(each, most))) for each in decoding]
+
+    def _first_to_give_way(self) -> Sequence:
+        """The latest reply of the visitor with most. The earliest of all is never chosen unless it is alone, so one always goes on."""
+        active = Counter(sequence.visitor for sequence in self.running)
+        return max(self.running, key=lambda sequence: (active[sequence.visitor], sequence.arrival))
 
     def _guess(self, sequence: Sequence, most: int) -> list[int]:
+        """Tokens that may follow, if there are blocks for them that nobody needs now."""
         most = min(most, sequence.options.max_new_tokens - sequence.num_new - 1)
         if self._anew_after is not None and len(sequence.ids) <= self._anew_after:
             most = min(most, self._anew_after - len(sequence.ids))
-        return sequence.drafts.guess(sequence.ids, most) if most > 0 else []
+        guess = sequence.drafts.guess(sequence.ids, most) if most > 0 else []
+        return guess if guess and self._blocks.extend(sequence.table, len(sequence.ids) + len(guess)) else []
+
+    def _add_prompts(self, parts: list[Part], tokens: int) -> None:
+        """Slices of so many tokens. A prompt that takes several steps leaves half of each to others, if there are others."""
+        reading = [each for each in self.running if not each.is_decoding]
+        long = next((each for each in reading if len(each.ids) - each.num_computed > tokens), None)
+        kept = 0 if long is None else tokens - tokens // 2
+        left = tokens - kept
+        for sequence in reading:
+            if sequence is not long:
+                left = self._add_slice(parts, sequence, left)
+        while left > 0 and self.waiting and len(self.running) < MAX_RUNNING:
+            sequence = self._next_in_turn()
+            if not self._begin(sequence):
+                break
+            left = self._add_slice(parts, sequence, left)
+        if long is not None:
+            self._add_slice(parts, long, left + kept)
 
     def _add_slice(self, parts: list[Part], sequence: Sequence, left: int) -> int:
+        """A slice of its prompt, if any is left of the step; returns what is left then."""
         if left <= 0:
             return 0
         last = min(len(sequence.ids), sequence.num_computed + left)

@@ -3,11 +3,14 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from engine import Engine, Settings
+from engine.generation import attention
 from engine.generation.attention import Shape, Step, attend
 from engine.generation.blocks import BLOCK_TOKENS, BlockTable
 from engine.generation.paged_cache import LayerPool
@@ -65,6 +68,32 @@ def test_attention_of_a_mixed_step_equals_that_of_each_reply(shape: Shape, windo
         wanted = expected(queries[begin:end], keys[number, :last], values[number, :last], window, chunk, shape)
         assert torch.allclose(result[begin:end], wanted, atol=1e-5)
         begin = end
+
+
+class Largest(TorchFunctionMode):
+    """The largest number of values in a result."""
+
+    values = 0
+
+    def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.values = max(self.values, result.numel())
+        return result
+
+
+def test_scores_of_a_long_text_are_not_all_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, shape = 20 * BLOCK_TOKENS, Shape(sinks=torch.zeros(HEADS))
+    pool = LayerPool(torch.randn(tokens, KV_HEADS, DIM), torch.randn(tokens, KV_HEADS, DIM), None, None)
+    table, queries = BlockTable(), torch.randn(100, HEADS, DIM)
+    for block in range(20):
+        table.append(block)
+    whole = attend(queries, pool, Step.of([(table, tokens - 100, tokens)], torch.device("cpu")), shape)
+    monkeypatch.setattr(attention, "MOST_SCORES", 10 * HEADS * tokens)
+    with Largest() as largest:
+        result = attend(queries, pool, Step.of([(table, tokens - 100, tokens)], torch.device("cpu")), shape)
+    assert torch.allclose(result, whole, atol=1e-6)
+    assert largest.values < 50 * HEADS * tokens
 
 
 @pytest.fixture(scope="module", params=["full", "sliding"])

@@ -1,6 +1,7 @@
 """The distribution of drawn tokens, and the options that change it."""
 
 import math
+import random
 
 import pytest
 import torch
@@ -56,6 +57,17 @@ def test_a_seed_draws_the_same_tokens_whatever_else_is_drawn() -> None:
         return found
 
     assert tokens(0) == tokens(5)
+
+
+class Highest(random.Random):
+    def random(self) -> float:
+        return 1 - 2**-53       # the largest that Python draws
+
+
+def test_a_token_without_probability_is_never_drawn() -> None:
+    one = sequence(top_k=2)
+    one.dice = Highest()
+    assert draw(torch.tensor([[0.0, 2.0, 1.0, -1.0, -2.0]]), [one]) == [Drawn(2)]
 
 
 def test_penalties_lower_tokens_that_were_used() -> None:

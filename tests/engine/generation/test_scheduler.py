@@ -5,7 +5,7 @@ from engine.generation.blocks import BLOCK_TOKENS, BlockPool
 from engine.generation.scheduler import BUSY_S, SMALLEST_SLICE, Scheduler
 from engine.generation.sequence import Part, Sequence
 
-STEP, RATE = 512, 500       # most prompt tokens of a step, and how many are read in a second
+STEP, RATE = 512, 640       # most prompt tokens of a step, and how many are read in a second
 SLICE = int(BUSY_S * RATE)
 
 
@@ -44,13 +44,22 @@ def test_prompts_fill_a_step_while_nothing_is_decoded() -> None:
     run(made)
     made.remove(made.running[0])
     made.waiting += [sequence(0, 300), sequence(1, 300)]
-    assert run(made) == [(0, 0, 300), (1, 0, RATE - 300)]
+    assert run(made) == [(0, 0, 300), (1, 0, STEP - 300)]
 
 
 def test_a_slow_model_reads_prompts_in_small_slices() -> None:
     made = scheduler(256, sequence(0, 100))
     made.took([Part(sequence(5, 100), 0, 100)], 50.0)
     assert run(made) == [(0, 0, SMALLEST_SLICE)]
+
+
+def test_a_short_prompt_does_not_wait_for_a_long_one() -> None:
+    made = scheduler(256, sequence(0, 2000))
+    made.took([Part(sequence(5, RATE), 0, RATE)], 1.0)
+    assert run(made) == [(0, 0, STEP)]
+    made.waiting += [sequence(1, 50), sequence(2, 1000)]
+    assert run(made) == [(1, 0, 50), (2, 0, STEP // 2 - 50), (0, STEP, STEP + STEP // 2)]
+    assert run(made) == [(1, 50, 51), (2, 206, 206 + SLICE // 2), (0, 768, 768 + SLICE // 2)]
 
 
 def test_visitors_take_turns() -> None:
@@ -89,6 +98,17 @@ def test_the_latest_reply_gives_way_when_the_cache_is_full_and_is_computed_again
     assert first_again[0] == 1
     assert first_again[2] == len(tokens)
     assert second.ids[: len(tokens)] == tokens
+
+
+def test_the_visitor_with_most_replies_gives_way_when_the_cache_is_full() -> None:
+    busy, other = [sequence(number, 2 * BLOCK_TOKENS, "busy") for number in range(3)], sequence(3, 2 * BLOCK_TOKENS, "other")
+    made = scheduler(9, *busy, other)
+    for _ in range(BLOCK_TOKENS):
+        run(made)
+    assert made.running == [busy[0], busy[1], other]
+    for _ in range(BLOCK_TOKENS):
+        run(made)
+    assert made.running == [busy[0], other]
 
 
 def test_a_reply_whose_root_changes_is_computed_again() -> None:
