@@ -5,7 +5,7 @@
 
 soak: one engine loads three models in turn, unquantized and in INT8 and NF4, while each visitor sends a message as soon as the last
 reply has ended. At a swap, replies in progress have DRAIN_S seconds to end; one visitor asks for replies that take longer, and one
-uses the single lane. The exit status is 1 if a reply hung, a message was lost, a swap failed, an old model is still in memory, or
+has a penalty. The exit status is 1 if a reply hung, a message was lost, a swap failed, an old model is still in memory, or
 resident memory grew. Memory is compared when the built-in model is loaded, which is after every third swap, so that the sizes of the
 models do not matter. torch caches compiled code for up to 1,024 shapes (in oneDNN, and again in ideep), which also grows. To see how
 much that is, limit the caches:
@@ -44,7 +44,7 @@ STAY_S, DRAIN_S, HANG_S = 3.0, 2.0, 60.0
 CHAT_TURNS, WINDOW = 6, 1024
 SETTLED, GROWTH_BYTES = 6, 50e6     # memory is compared with that after swap 6: INT8 and NF4 have run by then
 REPEATS = 3
-VISITORS = (        # the options of each; only the last needs the single lane
+VISITORS = (        # the options of each
     GenerationOptions(max_new_tokens=24, temperature=0.0),
     GenerationOptions(max_new_tokens=64, temperature=0.8),
     GenerationOptions(max_new_tokens=900, temperature=1.0),
