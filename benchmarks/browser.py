@@ -27,6 +27,7 @@ from engine.storage.records import ChatMessage
 from .page import App, endless_copy, through_engine
 
 QUESTION = "tell me everything"
+ROUNDS = ((1_000, 5), (4_000, 3))       # tokens of a reply, and how often
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -103,7 +104,7 @@ def main() -> None:
         try:
             app.wait()
             page = browser.new_page(viewport={"width": 1280, "height": 800})
-            for tokens, rounds in ((1_000, 5), (4_000, 3)):
+            for tokens, rounds in ROUNDS:
                 pairs = [(through_engine(model, QUESTION, tokens, runs=1), answered(page, app.url, tokens)) for _ in range(rounds)]
                 alone, (end, cores) = sorted(pairs, key=lambda pair: pair[1][0] / pair[0])[rounds // 2]
                 every = ", ".join(f"{other / one:.2f}x" for one, (other, _) in pairs)
