@@ -6,6 +6,7 @@ Where a window or the original context is short enough, the texts cross it.
 
 from __future__ import annotations
 
+import inspect
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -69,10 +70,12 @@ def prove(forward: Forward, model: PreTrainedModel, cache: PagedCache, vocabular
     finally:
         for text in texts:
             cache.blocks.release(text.table)
+    # The logits of all tokens would take more memory than a small model with a large vocabulary.
+    kept = {"logits_to_keep": STEPS + 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
     with torch.no_grad():       # each text alone, because the length of one could change how the other is computed
-        theirs = [model(input_ids=torch.tensor([text.ids], device=model.device), use_cache=False).logits[0].float() for text in texts]
-    expected = torch.stack([rows[text.num_prompt - 1 + step] for step in range(STEPS + 1)
-                            for rows, text in zip(theirs, texts, strict=True)])
+        theirs = [model(input_ids=torch.tensor([text.ids], device=model.device), use_cache=False, **kept).logits[0, -STEPS - 1:].float()
+                  for text in texts]
+    expected = torch.stack([rows[step] for step in range(STEPS + 1) for rows in theirs])
     if not bool(expected.isfinite().any(-1).all()) or bool(expected.isnan().any()):
         raise NotANumber
     fine = expected.isfinite()
