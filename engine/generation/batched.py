@@ -14,20 +14,19 @@ from contextlib import contextmanager
 
 import torch
 
-from ..errors import GenerationFailed, NotANumber, OutOfMemory
+from ..errors import GenerationFailed, InvalidRequest, NotANumber, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting
 from .adapters import Adapters, require_adapter
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, require_known
 from .paged_cache import PagedCache
 from .sampling import Drawn, draw
-from .scheduler import Scheduler
+from .scheduler import MAX_RUNNING, Scheduler
 from .sequence import Part, Sequence
 from .snapshots import Snapshots, States
 from .threads import ThreadChoice
 
 STEP_TOKENS = {"cpu": 512, "cuda": 2048, "mps": 512}        # prompt tokens of a step: bound its time, and so that of a cancellation
 CLOSE_S = 30.0          # longest wait for a step to end when closing
-MAX_SNAPSHOTS = 16
 
 Forward = Callable[[list[Part]], torch.Tensor]
 
@@ -36,22 +35,23 @@ class BatchedGenerator:
     """Owns the paged cache and the generation thread.
 
     forward: logits after each part that is the last of its reply's tokens, and after each token of its guess. guesses: whether it
-    can read guesses. anew_after: see Scheduler.
+    can read guesses. anew_after: see Scheduler. max_states: replies at once of a model that keeps a state for each.
     """
 
     lane: Lane = "batched"
 
     def __init__(self, forward: Forward, cache: PagedCache, window_tokens: int, end_ids: frozenset[int], vocabulary: int, device: str,
                  root_of: Callable[[Sequence], Hashable] = lambda sequence: "", *, guesses: bool = False,
-                 anew_after: int | None = None, adapters: Adapters | None = None) -> None:
+                 anew_after: int | None = None, adapters: Adapters | None = None, max_states: int = 8) -> None:
         self.window_tokens = window_tokens
         self._forward: Forward | None = forward
         self._adapters = adapters
         self._cache: PagedCache | None = cache
         self._blocks = cache.blocks
         self._end_ids, self._vocabulary, self._device = end_ids, vocabulary, device
-        snapshots = Snapshots(MAX_SNAPSHOTS) if cache.has_states else None
-        self._scheduler = Scheduler(cache.blocks, STEP_TOKENS[device], root_of, snapshots, guesses=guesses, anew_after=anew_after)
+        snapshots, max_running = (Snapshots(2 * max_states), max_states) if cache.has_states else (None, MAX_RUNNING)
+        self._scheduler = Scheduler(cache.blocks, STEP_TOKENS[device], root_of, snapshots, guesses=guesses, anew_after=anew_after,
+                                    max_running=max_running)
         self._threads = ThreadChoice(torch.get_num_threads()) if device == "cpu" else None
         self._arrivals = itertools.count()
         self._changed = threading.Condition()
@@ -71,6 +71,8 @@ class BatchedGenerator:
         return self._blocks.num_blocks - self._blocks.num_free, self._blocks.num_blocks
 
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "") -> Generator[LaneEvent, None, None]:
+        if not 0 < len(prompt_ids) < self.window_tokens:
+            raise InvalidRequest("prompt", f"{len(prompt_ids):,} tokens", f"1 to {self.window_tokens - 1:,} tokens")
         require_known(prompt_ids, self._vocabulary)
         require_adapter(options.adapter, self._adapters)
         sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else self._end_ids, visitor,

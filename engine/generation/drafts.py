@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 NGRAM = 3
 MOST = 7                # tokens guessed at once
+LOOKED_BACK = 8192      # tokens of a prompt that are searched
 REST_TOKENS = 24        # after guesses that did not pay, so many tokens without one; twice as many each time
 MOST_REPLIES = 4        # with more at once, a step has no time to spare for guesses
 
@@ -29,7 +30,7 @@ class Drafts:
 
     def guess(self, ids: Values[int], most: int) -> list[int]:
         """The tokens that may follow, at most `most`; often none."""
-        for end in range(max(self.read, NGRAM), len(ids)):
+        for end in range(max(self.read, NGRAM, len(ids) - LOOKED_BACK), len(ids)):
             self.places[tuple(ids[end - NGRAM: end])] = end
         self.read = max(self.read, len(ids))
         if len(ids) < self.rest_until or len(ids) < NGRAM:

@@ -89,7 +89,8 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
         if proof.is_equal:
             adapters = forward.adapters if isinstance(forward, Decoder) else None
             generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, root_of,
-                                         guesses=kind == "own", anew_after=original_context(model), adapters=adapters)
+                                         guesses=kind == "own", anew_after=original_context(model), adapters=adapters,
+                                         max_states=options.concurrent)
             return OpenLane(generator, _sentence(kind, proof, reasons), proof, adapters)
         reasons.append(f"its logits differ by {proof.difference:.2g} of their range")
     raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(dict.fromkeys(reasons))})")

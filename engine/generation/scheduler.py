@@ -30,9 +30,10 @@ class Scheduler:
     """
 
     def __init__(self, blocks: BlockPool, step_tokens: int, root_of: Callable[[Sequence], Hashable],
-                 snapshots: Snapshots | None = None, *, guesses: bool = False, anew_after: int | None = None) -> None:
+                 snapshots: Snapshots | None = None, *, guesses: bool = False, anew_after: int | None = None,
+                 max_running: int = MAX_RUNNING) -> None:
         self._blocks, self._step_tokens, self._root_of, self._snapshots = blocks, step_tokens, root_of, snapshots
-        self._guesses, self._anew_after = guesses, anew_after
+        self._guesses, self._anew_after, self._max_running = guesses, anew_after, max_running
         self._prompt_rate: float | None = None      # tokens per second
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []       # in the order of arrival
@@ -117,7 +118,7 @@ class Scheduler:
         for sequence in reading:
             if sequence is not long:
                 left = self._add_slice(parts, sequence, left)
-        while left > 0 and self.waiting and len(self.running) < MAX_RUNNING:
+        while left > 0 and self.waiting and len(self.running) < self._max_running:
             sequence = self._next_in_turn()
             if not self._begin(sequence):
                 break
