@@ -204,13 +204,14 @@ def main() -> None:
     parser.add_argument("--model", default="bench-models/110m")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--visitors", type=int, default=32)
+    parser.add_argument("--dtype", default="auto", choices=("auto", "bfloat16", "float16", "float32"), help="of the first model")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         settings = Settings(data_dir=Path(folder) / "data", context_tokens=WINDOW, concurrent_replies=FULL_WINDOWS, drain_timeout_s=5)
         engine = Engine(settings)
         supported = [choice.quantization for choice in engine.quantization_choices() if choice.is_supported]
         others = [ModelSpec(options.model, quantization=each) for each in supported if each is not Quantization.NONE]
-        specs = [ModelSpec(options.model), *others, *(ModelSpec(path) for path in make_small(Path(folder)))]
+        specs = [ModelSpec(options.model, dtype=options.dtype), *others, *(ModelSpec(path) for path in make_small(Path(folder)))]
         fits = {(spec.model, choice.quantization): choice.fit for spec in specs for choice in estimate_fit(
             spec.model, context_tokens=WINDOW, visitors=FULL_WINDOWS, settings=settings, hardware=engine.hardware).choices}
         used = [fits[spec.model, spec.quantization] for spec in specs]      # make_small has imported what a load imports
