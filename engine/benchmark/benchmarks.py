@@ -11,6 +11,7 @@ from ..errors import InvalidRequest, NoModelLoaded
 from ..library.permissions import Permissions, Visitor
 from ..messages import GenerationOptions
 from ..runtime.engine import Engine
+from ..storage import strict
 from ..storage.formats import Value
 from ..storage.results import ResultFilter
 from ..storage.runs import Job
@@ -23,7 +24,6 @@ from .measure.subject import Subject, subject_facts
 from .quality_runs import CostPlan, QualityPlan, measure_quality, run_cost
 from .store.history import RunHistory
 from .store.records import BenchmarkRun, new_uid
-from .store.strict_json import read
 from .sweep import SweepPlan, SweepResult, read_facts, run_sweep, sweep_facts
 
 JOB_KINDS = ("speed", "sweep", "quality", "cost", "duel")
@@ -158,24 +158,24 @@ class Benchmarks:
 def result_of(job: Job) -> SweepResult | None:
     """The result of a finished measurement; None for any other job."""
     is_measured = job.state == "done" and job.kind in JOB_KINDS and job.kind != "duel"
-    return read(SweepResult, Value(json.loads(job.result), "the job")) if is_measured else None
+    return strict.read(SweepResult, json.loads(job.result), "the job") if is_measured else None
 
 
 def blind_comparison_of(job: Job) -> BlindComparison | None:
     """The two replies of a finished blind comparison; None for any other job."""
-    return read(BlindComparison, Value(json.loads(job.result), "the job")) if job.state == "done" and job.kind == "duel" else None
+    return strict.read(BlindComparison, json.loads(job.result), "the job") if job.state == "done" and job.kind == "duel" else None
 
 
 def step_of(job: Job) -> JobStep | None:
     """The current step of a running measurement; None before it starts and after it ends."""
-    return read(JobStep, Value(json.loads(job.note), "the job")) if job.note and job.kind in JOB_KINDS else None
+    return strict.read(JobStep, json.loads(job.note), "the job") if job.note and job.kind in JOB_KINDS else None
 
 
 def subject_of(job: Job) -> Subject | None:
     """What a measurement is about; None for any other job, for blind comparisons, and for jobs of earlier versions."""
     facts = Value(json.loads(job.facts or "{}"), "the job")
     has_subject = job.kind in JOB_KINDS and "subject" in facts.members()
-    return read(Subject, facts.get("subject")) if has_subject else None
+    return strict.read(Subject, facts.get("subject").value, "the job") if has_subject else None
 
 
 def _control(progress: JobProgress, count: tuple[Callable[[], int], int] | None = None) -> Control:

@@ -10,6 +10,7 @@ from ..errors import EngineError, InvalidRequest, StorageError
 from ..models.quantization import Quantization
 from ..models.spec import ModelSpec
 from ..runtime.admission import OthersMessages
+from ..storage import strict
 from ..storage.formats import Value
 from .cells import CellPlan, measure_loaded
 from .exclusive import ExclusiveUse
@@ -19,7 +20,6 @@ from .measure.loading import load_model
 from .measure.speed import SpeedPlan
 from .measure.subject import Subject, subject_facts
 from .store.history import RunHistory
-from .store.strict_json import read
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
@@ -134,4 +134,4 @@ def sweep_facts(sweep: str, plan: SweepPlan) -> str:
 def read_facts(facts: str) -> tuple[str, SweepPlan]:
     """Return the sweep's id and plan from a job's facts. Raises InvalidRequest."""
     value = Value(json.loads(facts or "null"), "the sweep")
-    return value.get("sweep").text(), read(SweepPlan, value.get("plan"))
+    return value.get("sweep").text(), strict.read(SweepPlan, value.get("plan").value, "the sweep")

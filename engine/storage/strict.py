@@ -17,19 +17,20 @@ T = TypeVar("T")
 Place = tuple[int | str, ...]       # the path to a member: ("attachments", 0, "text")
 SHOWN_CHARS = 60        # of a refused value, in an error message
 MAX_NUMBER = 1e19       # larger than every seed, count and time
+MAX_ITEMS = 10_000      # of one list
 EXPECTED = {"missing": "given", "string_type": "text", "int_type": "a whole number", "int_from_float": "a whole number",
             "float_type": "a number", "bool_type": "true or false", "tuple_type": "a list", "dataclass_type": "an object",
             "sequence_type": "a list", "list_type": "a list"}
 
 
-def read(kind: type[T], value: object, name: str) -> T:
+def read(kind: type[T], value: object, name: str, max_chars: int = MAX_MESSAGE_CHARS) -> T:
     """Return `value`, parsed from JSON, as the dataclass `kind`; unknown members are ignored, those with defaults may be missing or null.
 
-    Raises InvalidRequest, which names the first invalid member: "text of attachment 1 of `name`".
+    max_chars: of one text. Raises InvalidRequest, which names the first invalid member: "text of attachment 1 of `name`".
     """
     # pydantic takes lists for tuples only from JSON text
     try:
-        text = valid_text(json.dumps(_without_nulls(value, (), name), ensure_ascii=False))
+        text = valid_text(json.dumps(_without_nulls(value, (), name, max_chars), ensure_ascii=False))
     except RecursionError as error:
         raise InvalidRequest(name, "values inside values, hundreds deep", "JSON without such deep nesting") from error
     try:
@@ -63,17 +64,19 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _without_nulls(value: Any, place: Place, name: str) -> Any:
-    """`value` without the members that are null. Raises InvalidRequest for a number or text beyond all limits, NaN among them."""
+def _without_nulls(value: Any, place: Place, name: str, max_chars: int) -> Any:
+    """`value` without the members that are null. Raises InvalidRequest for a number, text or list beyond all limits, NaN among them."""
     match value:
         case dict():
-            return {key: _without_nulls(member, (*place, key), name) for key, member in value.items() if member is not None}
+            return {key: _without_nulls(member, (*place, key), name, max_chars) for key, member in value.items() if member is not None}
+        case list() if len(value) > MAX_ITEMS:
+            raise InvalidRequest(_name(place, name), f"{len(value):,} entries", f"at most {MAX_ITEMS:,}")
         case list():
-            return [_without_nulls(member, (*place, at), name) for at, member in enumerate(value)]
+            return [_without_nulls(member, (*place, at), name, max_chars) for at, member in enumerate(value)]
         case int() | float() if not -MAX_NUMBER < value < MAX_NUMBER:
             raise InvalidRequest(_name(place, name), show(value), f"a number below {MAX_NUMBER:g}")
-        case str() if len(value) > MAX_MESSAGE_CHARS:
-            raise InvalidRequest(_name(place, name), f"{len(value):,} characters", f"at most {MAX_MESSAGE_CHARS:,} characters")
+        case str() if len(value) > max_chars:
+            raise InvalidRequest(_name(place, name), f"{len(value):,} characters", f"at most {max_chars:,} characters")
     return value
 
 

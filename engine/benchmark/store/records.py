@@ -13,6 +13,7 @@ from ...models.quantization import Quantization
 from ...models.resolve import may_be_repo
 from ...models.spec import ModelSpec
 from ...settings import BUILTIN
+from ...storage import strict
 from ...storage.formats import Value
 from ...storage.results import ResultRow
 from ..measure.limits import LimitShare
@@ -20,12 +21,12 @@ from ..measure.load import ConcurrencyResult
 from ..measure.machine import Environment
 from ..measure.speed import Speed
 from .scores import Score
-from .strict_json import read
 
 if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
 
 RunKind = Literal["speed", "quality"]
+MAX_TEXT_CHARS = 100_000        # the longest text is a model's answer
 VERSION = 1
 LAST_SECOND = 2**32     # the year 2106
 
@@ -116,7 +117,7 @@ def run_of(value: Value) -> BenchmarkRun:
     version = value.get("version")
     if version.value != VERSION:
         raise version.wrong(f"{VERSION}: a newer MindCubes may have made this file")
-    run = read(BenchmarkRun, value)
+    run = strict.read(BenchmarkRun, value.value, value.name, MAX_TEXT_CHARS)
     if not run.uid or len(run.uid) > 64 or not run.uid.isalnum():
         raise InvalidRequest(f"uid of {value.name}", run.uid[:64], "up to 64 letters and digits")
     if not 0 <= run.at < LAST_SECOND:
