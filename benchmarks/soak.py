@@ -38,7 +38,7 @@ from .traffic import GAP_S, Gate, Reply, Visitor, replay, words
 WINDOW, FULL_WINDOWS = 1024, 6
 HANG_S, IDLE_S = 120.0, 5.0         # until all replies have ended; until their blocks are free
 COMPARE_S = 15.0                    # time for repeating replies before a swap
-TIE = {"none": 0.1, "int8": 0.5, "nf4": 0.2}     # difference of two log probabilities
+TIE = {"none": 0.1, "int8": 0.5, "int4": 0.2, "nf4": 0.2}       # difference of two log probabilities
 MOST_DIFFERENT = 0.25               # share of the seeded replies
 WARM_S, LINE_S = 120.0, 30.0        # memory is compared with that after WARM_S: by then every part has run
 GROWTH_MIB, ABOVE_ESTIMATE = 100, 1.1       # most that memory may grow; most of the estimate that may be used

@@ -23,7 +23,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from typing import Any
 from engine import Quantization
 from engine.hardware import Hardware, detect
 
+from .busy import busy, fix_threads
 from .peers import WINDOW, Absent, Chat, Stream, gguf_of, llama_bench, llama_server, transformers_serve
 
 USERS, TURNS = 8, 6
@@ -146,11 +147,9 @@ def measure(name: str, stream: Stream, lengths: Lengths, variant: Callable[[dict
 def ours(model: str, quantization: str, lengths: Lengths, threads: int, results: Any) -> None:
     """Measure our engine in this process, and put the result into `results`. threads: 0 for as many as it chooses."""
     from engine import Engine, Finished, GenerationOptions, Message, ModelSpec, Settings, TextDelta
-    from engine.models import loader
 
     if threads:
-        assert hasattr(loader, "ONE_THREAD_BYTES")
-        loader.ONE_THREAD_BYTES = 2**62 if threads == 1 else 0
+        fix_threads(threads)
     engine = Engine(Settings(context_tokens=WINDOW))
     for _ in engine.load(ModelSpec(model, quantization=Quantization.parse(quantization))):
         pass
@@ -246,25 +245,6 @@ def _ratio(one: float | None, other: float | None) -> str:
 
 def _text(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-@contextmanager
-def busy(count: int) -> Iterator[None]:
-    """Other programs that keep a core busy each, until the block ends."""
-    processes = [multiprocessing.get_context("spawn").Process(target=_count, daemon=True) for _ in range(count)]
-    for process in processes:
-        process.start()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-
-
-def _count() -> None:
-    number = 0
-    while True:
-        number += 1
 
 
 def measure_kinds(model: str, lengths: Lengths, hardware: Hardware) -> dict[str, list[Measured]]:

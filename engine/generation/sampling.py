@@ -70,7 +70,7 @@ def _count(sequence: Sequence, row: torch.Tensor) -> None:
     sequence.seen = torch.zeros_like(row, dtype=torch.bool)
     sequence.seen[ids] = True
     generated = ids[sequence.num_prompt:]
-    sequence.counts = torch.zeros_like(row).index_add_(0, generated, torch.ones(len(generated), device=row.device))
+    sequence.counts = torch.zeros_like(row).index_add_(0, generated, torch.ones_like(generated, dtype=row.dtype))
 
 
 def _draw(logits: torch.Tensor, sequences: list[Sequence]) -> torch.Tensor:

@@ -27,7 +27,9 @@ def build_skeleton(config: PretrainedConfig, model: str) -> PreTrainedModel:
 
     try:
         with torch.device("meta"):
-            skeleton: PreTrainedModel = AutoModelForCausalLM.from_config(copy.deepcopy(config), trust_remote_code=False)
+            # In float32, because transformers makes another dtype the default of all threads, and replies continue meanwhile.
+            skeleton: PreTrainedModel = AutoModelForCausalLM.from_config(
+                copy.deepcopy(config), dtype=torch.float32, trust_remote_code=False)
     except Exception as error:      # any failure that a configuration can provoke
         raise UnsupportedModel(model, f"no model can be built from its config.json ({str(error)[:200]}).") from error
     # gpt_neox has the setting too, and does not use it; the layers of BERT's relatives do.

@@ -29,6 +29,15 @@ def greedy(row: list[float], **options: object) -> Drawn | NotANumber:
     return draw(torch.tensor([row]), [sequence(ids, **{"temperature": 0.0, **options})])[0]     # type: ignore[arg-type]
 
 
+def test_penalties_do_not_depend_on_the_default_dtype_which_a_load_changes_meanwhile() -> None:
+    logits, reply = torch.tensor([[1.0, 2.0, 3.0]]), sequence((0, 2), temperature=0.0, presence_penalty=2.0)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        assert draw(logits, [reply]) == [Drawn(1)]
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.parametrize(("options", "expected"), [
     ({}, LOGITS.exp()), ({"temperature": 0.5}, (LOGITS * 2).softmax(-1)), ({"temperature": 0.0}, torch.tensor([0.0, 0, 1, 0])),
     ({"top_k": 2}, torch.tensor([0, 0, 4 / 7, 3 / 7])), ({"top_p": 0.65}, torch.tensor([0, 0, 4 / 7, 3 / 7])),

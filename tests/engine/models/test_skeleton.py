@@ -206,3 +206,11 @@ def test_a_model_of_which_no_layer_can_be_rounded_is_refused(tmp_path: Path) -> 
         examined(narrow(tmp_path / "model", 40, 40), Quantization.INT4)
     with pytest.raises(UnsupportedQuantization, match="columns in multiples of 16"):
         examined(narrow(tmp_path / "other", 40, 40), Quantization.INT8)
+
+
+def test_examining_a_model_leaves_the_default_dtype_of_torch_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replies of the current model continue meanwhile, and the default is the same for all threads."""
+    folder, changed = tiny_models.llama(tmp_path / "bf16", dtype=torch.bfloat16), []
+    monkeypatch.setattr(torch, "set_default_dtype", lambda dtype, change=torch.set_default_dtype: (changed.append(dtype), change(dtype)))
+    examined(folder)
+    assert set(changed) <= {torch.float32}
