@@ -52,10 +52,12 @@ def measure(page: Page) -> None:
         for name, value in (("prompt", 256), ("new", 64), ("repetitions", 3)):
             page.locator(f"#mc-bench-{name} input").fill(str(value))
         page.locator("#mc-bench-sweep-box button").first.click()
-        for box in page.locator("#mc-bench-quantizations input").all():
+        boxes = page.locator("#mc-bench-quantizations input")
+        boxes.first.wait_for()      # they are made when the section opens
+        for box in boxes.all():
             box.check()
         page.locator("#mc-bench-sweep").click()
-        page.wait_for_function("document.querySelectorAll('.mc-history tbody tr').length >= 3", timeout=300_000)
+        page.wait_for_function("document.querySelectorAll('.mc-history tbody tr').length >= 4", timeout=300_000)
         page.wait_for_selector(".mc-now progress", state="detached")
         page.locator("#mc-bench-sweep-box button").first.click()
     page.evaluate("scrollTo(0, 0)")
