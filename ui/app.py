@@ -20,10 +20,9 @@ from .chat.options_panel import values_of
 from .chat.session import ChatSession
 from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
 from .chat.welcome import welcome_html
-from .compat import StrictBlocks, skip_statistics, slow_down_queue
+from .compat import MAX_PAGES, StrictBlocks, skip_statistics, slow_down_queue, small_sessions
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
-from .page_sessions import MAX_PAGES, small_sessions
 from .request_guard import RequestGuard
 from .shared.context import QUICK, PageBuilder, build_services, changes
 from .shared.errors import shown

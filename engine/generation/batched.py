@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ..errors import GenerationFailed, InvalidRequest, NotANumber, OutOfMemory
+from ..errors import GenerationFailed, InvalidRequest, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting
 from .adapters import Adapters, require_adapter
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, require_known
@@ -184,7 +184,7 @@ class BatchedGenerator:
         """Draw the next token of each part, whose logits begin at its row; go on while the tokens are those that were guessed."""
         depth = 0
         while ready:
-            drawn = draw(logits[[row + depth for _, row in ready]], [part.sequence for part, _ in ready])
+            drawn = self._drawn(logits[[row + depth for _, row in ready]], [part.sequence for part, _ in ready])
             confirmed = []
             for (part, row), each in zip(ready, drawn, strict=True):
                 is_running = self._deliver(part.sequence, each)
@@ -196,6 +196,15 @@ class BatchedGenerator:
                     self._scheduler.computed(part, depth)
                     part.sequence.drafts.confirmed(len(part.guess), depth, len(part.sequence.ids))
             ready, depth = confirmed, depth + 1
+
+    def _drawn(self, logits: torch.Tensor, sequences: list[Sequence]) -> list[Drawn | GenerationFailed]:
+        """The next token of each reply: all at once, or one by one if that fails."""
+        try:
+            return [*draw(logits, sequences)]
+        except Exception as error:
+            if len(sequences) == 1:
+                return [self._typed(error)]
+            return [each for row, sequence in zip(logits, sequences, strict=True) for each in self._drawn(row[None], [sequence])]
 
     def _results(self, parts: list[Part], states: list[States | None]) -> Iterator[tuple[list[Part], torch.Tensor]]:
         """Parts with their logits: all at once, or one by one if that fails, so that the reply at fault is the only one to end."""
@@ -215,9 +224,9 @@ class BatchedGenerator:
         if logits is not None:
             yield parts, logits
 
-    def _deliver(self, sequence: Sequence, drawn: Drawn | NotANumber) -> bool:
+    def _deliver(self, sequence: Sequence, drawn: Drawn | GenerationFailed) -> bool:
         """Pass the token on. False if it was the last."""
-        if isinstance(drawn, NotANumber):
+        if isinstance(drawn, GenerationFailed):
             self._end(sequence, drawn)
             return False
         end = sequence.accept(drawn.token)

@@ -27,10 +27,11 @@ class Drawn:
 
 def draw(logits: torch.Tensor, sequences: list[Sequence]) -> list[Drawn | NotANumber]:
     """logits: (sequences, vocabulary), float32. A row that is not finite gives an error for its reply only."""
-    is_finite = logits.max(-1).values.isfinite().tolist()      # the largest is NaN if any is
+    largest, tokens = logits.max(-1)
+    is_finite = largest.isfinite().tolist()     # the largest is NaN if any is
     if any(needs_counts(sequence) or sequence.options.logit_bias for sequence in sequences):
         logits = torch.stack([_penalized(row, sequence) for row, sequence in zip(logits, sequences, strict=True)])
-    tokens = logits.argmax(-1)
+        tokens = logits.argmax(-1)
     drawn = [number for number, sequence in enumerate(sequences) if not sequence.options.is_greedy and is_finite[number]]
     if drawn:
         rows = torch.tensor(drawn, device=logits.device)
@@ -82,7 +83,7 @@ def _draw(logits: torch.Tensor, sequences: list[Sequence]) -> torch.Tensor:
                          column([each.top_p for each in options]), column([each.min_p for each in options]))
     cumulative = logits.softmax(-1).cumsum(-1)
     total = cumulative[:, -1:]
-    numbers = column([sequence.dice.random() for sequence in sequences]) * total
+    numbers = column([sequence.next_number() for sequence in sequences]) * total
     numbers = numbers.minimum(total.nextafter(torch.zeros_like(total)))      # in 32 bits, a number just below 1 is 1
     # The first token whose cumulative probability is above the number, so one with probability 0 is never drawn.
     return torch.searchsorted(cumulative, numbers, right=True).clamp_max(logits.shape[-1] - 1).squeeze(-1)
@@ -107,5 +108,5 @@ def _score(row: torch.Tensor, token: int, count: int | None) -> Score | None:
     if count is None:
         return None
     scores = row.log_softmax(-1)
-    values, ids = scores.topk(count)
+    values, ids = scores.topk(min(count, len(row)))
     return Score(float(scores[token]), tuple(zip(ids.tolist(), values.tolist(), strict=True)))

@@ -151,7 +151,8 @@ class Scheduler:
             self._release(sequence)
             return False
         sequence.num_computed = known
-        sequence.num_cached = max(sequence.num_cached, min(known, sequence.num_prompt)) if sequence.num_new == 0 else sequence.num_cached
+        if sequence.num_new == 0:       # later it would find what it computed itself
+            sequence.num_cached = known
         self.waiting.remove(sequence)
         self.running.append(sequence)
         self.running.sort(key=lambda each: each.arrival)

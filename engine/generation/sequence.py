@@ -38,11 +38,18 @@ class Sequence:
     drafts: Drafts = field(default_factory=Drafts)
     latest_snapshot: int = -1               # number of the prefix (snapshots.py)
     dice: random.Random = field(init=False)
+    number: float | None = None             # drawn for the next token, until that is accepted
     seen: torch.Tensor | None = None        # (vocabulary,): the tokens so far, if a penalty needs them
     counts: torch.Tensor | None = None      # (vocabulary,): how often each was generated
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.options.seed)    # without a seed: from the system
+
+    def next_number(self) -> float:
+        """From 0 to below 1, for the next token: the same until a token is accepted, so that drawing can be repeated."""
+        if self.number is None:
+            self.number = self.dice.random()
+        return self.number
 
     @property
     def num_new(self) -> int:
@@ -56,6 +63,7 @@ class Sequence:
     def accept(self, token: int) -> Ended | None:
         """Add the next token; returns the end if this was the last."""
         self.ids.append(token)
+        self.number = None
         if self.seen is not None:
             self.seen[token] = True
         if self.counts is not None:

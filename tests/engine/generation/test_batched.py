@@ -14,6 +14,8 @@ from engine import Engine, Finished, GenerationOptions, Message, TextDelta, Wait
 from engine.errors import GenerationFailed, InvalidRequest, OutOfMemory
 from engine.generation.base import NewTokens
 from engine.generation.batched import BatchedGenerator
+from engine.generation.sampling import draw
+from engine.generation.sequence import Sequence
 from tests.conftest import ask
 
 QUESTIONS = [f"hello world number {i} " + "again " * (i * 3) for i in range(9)]
@@ -214,6 +216,18 @@ def test_an_error_of_one_reply_leaves_the_others_running(new_engine: Callable[..
                 pass
         neighbour.join()
     assert results == [alone]
+
+
+def test_a_reply_whose_token_cannot_be_drawn_fails_alone(llama_engine: Engine) -> None:
+    def reply(seed: int) -> Sequence:
+        return Sequence([1], 1, GenerationOptions(temperature=1.0, seed=seed, repetition_penalty=1.1), frozenset())
+
+    fine, odd, logits = reply(5), reply(6), torch.randn(2, 50)
+    expected = draw(logits[:1], [reply(5)])
+    odd.seen = odd.counts = torch.zeros(3)      # of another vocabulary
+    drawn = lane_of(llama_engine)._drawn(logits, [fine, odd])
+    assert drawn[:1] == expected
+    assert isinstance(drawn[1], GenerationFailed)
 
 
 def test_a_token_that_the_model_does_not_know_is_refused_by_its_number(llama_engine: Engine) -> None:

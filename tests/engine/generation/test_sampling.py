@@ -112,3 +112,19 @@ def test_log_probabilities_are_those_of_the_softmax() -> None:
     assert drawn.score is not None
     assert drawn.score.log_probability == pytest.approx(math.log(0.4), abs=1e-5)
     assert [token for token, _ in drawn.score.likeliest] == [2, 3]
+
+
+def test_more_log_probabilities_than_tokens_are_those_of_all_tokens() -> None:
+    drawn = greedy(LOGITS.tolist(), top_logprobs=20)
+    assert isinstance(drawn, Drawn)
+    assert drawn.score is not None
+    assert len(drawn.score.likeliest) == len(LOGITS)
+
+
+def test_drawing_again_before_the_token_is_accepted_gives_the_same_token() -> None:
+    one, logits = sequence(seed=3), torch.zeros(1, 1000)
+    first, again = draw(logits, [one]), draw(logits, [one])
+    assert first == again
+    assert isinstance(first[0], Drawn)
+    one.accept(first[0].token)
+    assert draw(logits, [one]) != first

@@ -2,7 +2,7 @@
 
 Gradio keeps 10,000 pages, open or closed, each with a description of all its components, for links that restore a page, and with a
 new component for each that was ever updated: 1 MiB for every visitor. Such links are not used here, and most pages get the same
-updates. How many pages are kept is a setting of `launch` (MAX_PAGES). tests/ui/test_page_sessions.py checks what is overridden
+updates. How many pages are kept is a setting of `launch` (MAX_PAGES). tests/ui/compat/test_page_sessions.py checks what is overridden
 against the installed version.
 """
 
@@ -38,10 +38,10 @@ class PageSession(SessionState):  # type: ignore[misc]
             self.blocks_config.blocks[key] = self._shared.setdefault(f"{key} {value.constructor_args!r}", value)
 
     def _update_config(self, key: int) -> None:
-        pass
+        """Nothing: Gradio would describe the component again, in what is kept for links that restore a page."""
 
     def _update_value_in_config(self, key: int, value: Any) -> None:
-        pass
+        """Nothing, for the same reason."""
 
 
 class PageSessions(StateHolder):  # type: ignore[misc]

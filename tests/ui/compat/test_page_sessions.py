@@ -9,7 +9,7 @@ import pytest
 from gradio import routes
 from gradio.state_holder import SessionState, StateHolder
 
-from ui.page_sessions import MAX_PAGES, PageSession, PageSessions
+from ui.compat.page_sessions import MAX_PAGES, PageSession, PageSessions
 
 from .scripted_engine import ScriptedEngine
 from .test_requests import endpoints, sent

@@ -1,7 +1,4 @@
-"""Everything that this page uses of Gradio and that Gradio does not document, each with the reason.
-
-tests/ui/test_compat.py checks all of it with the installed version of Gradio.
-"""
+"""Undocumented parts of Gradio's events, requests and queue that the page uses, each with the reason."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from starlette.middleware import Middleware
 
 from engine.plain_text import valid_text
 
-from .shared.errors import PageError, sentence
-from .shared.language import language_of, text
+from ..shared.errors import PageError, sentence
+from ..shared.language import language_of, text
 
 log = logging.getLogger(__name__)
 QUEUE_S = 0.02          # the longest time until a waiting event starts
