@@ -1,4 +1,4 @@
-"""The internals of Gradio that ui/compat/blocks.py and gradio_workarounds.js use still exist. If a test fails, read the new version's source."""
+"""The internals of Gradio that ui/compat and gradio_workarounds.js use still exist. If a test fails, read the new version's source."""
 
 from __future__ import annotations
 

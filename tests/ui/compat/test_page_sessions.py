@@ -11,8 +11,8 @@ from gradio.state_holder import SessionState, StateHolder
 
 from ui.compat.page_sessions import MAX_PAGES, PageSession, PageSessions
 
-from .scripted_engine import ScriptedEngine
-from .test_requests import endpoints, sent
+from ..scripted_engine import ScriptedEngine
+from ..test_requests import endpoints, sent
 
 
 @pytest.fixture
