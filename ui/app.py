@@ -169,7 +169,7 @@ def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat
     engine, parts = builder.engine, chat.parts
     labelled = list(builder.text_updates("en"))
 
-    def greet(request: gr.Request) -> Any:
+    def translate(request: gr.Request) -> Any:
         """Translate the page when it is opened.
 
         Labels have the browser's language already, which may differ from the visitor's choice; items of dropdowns are in English.
@@ -188,8 +188,8 @@ def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat
     def render_messages(session: ChatSession, request: gr.Request) -> Any:
         return gr.skip() if session.is_writing else rendering.messages(session, language_of(request))
 
-    bar.tools.greet(greet, outputs=labelled, **QUICK)
-    page.load(None, js="() => mindcubes.greet()", api_visibility="private")
+    bar.tools.translate(translate, outputs=labelled, **QUICK)
+    page.load(None, js="() => mindcubes.translate()", api_visibility="private")
     changed = [bar.status, bar.tools, parts.welcome, parts.gauge, parts.chats, parts.head, parts.chips, *labelled]
     bar.tools.language(change_language, chat.session, changed, **QUICK).then(render_messages, chat.session, parts.chatbot, **QUICK).then(
         *agent.language_change, **QUICK)

@@ -48,7 +48,7 @@ def start(context: Context, session: AgentSession, task: str) -> str:
         session.problem = error
         return ""
     session.uploads = []
-    session.turn_to(run)
+    session.show_run(run)
     return browser_message("asked", run=run.id, text=task)
 
 
@@ -85,13 +85,13 @@ def _drop(context: Context, session: AgentSession, click: Click) -> str:
 
 @action("open")
 def _open(context: Context, session: AgentSession, click: Click) -> str:
-    session.turn_to(context.agent_sessions.get(session.owner, click.value))
+    session.show_run(context.agent_sessions.get(session.owner, click.value))
     return _address(session)
 
 
 @action("new")
 def _new(context: Context, session: AgentSession, click: Click) -> str:
-    session.turn_to(None)
+    session.show_run(None)
     session.uploads = []
     return _address(session)
 
@@ -100,7 +100,7 @@ def _new(context: Context, session: AgentSession, click: Click) -> str:
 def _delete(context: Context, session: AgentSession, click: Click) -> str:
     context.agent_sessions.delete(session.owner, click.value)
     if session.run is not None and session.run.id == click.value:
-        session.turn_to(None)
+        session.show_run(None)
     return _address(session)
 
 
@@ -115,20 +115,20 @@ def _example(context: Context, session: AgentSession, click: Click) -> str:
 def _approve(context: Context, session: AgentSession, click: Click) -> str:
     """Run a program, as the model wrote it or as the visitor edited it. If it fails, the model repairs it."""
     run, options = _run(session), _options(context, session)
-    session.turn_to(context.agent_sessions.run_code(session.owner, run.id, click.value, options, max_repairs=options.max_repairs))
+    session.show_run(context.agent_sessions.run_code(session.owner, run.id, click.value, options, max_repairs=options.max_repairs))
     return ""
 
 
 @action("run")
 def _run_again(context: Context, session: AgentSession, click: Click) -> str:
     """Run a program. If it fails, the model does not repair it."""
-    session.turn_to(context.agent_sessions.run_code(session.owner, _run(session).id, click.value, _options(context, session)))
+    session.show_run(context.agent_sessions.run_code(session.owner, _run(session).id, click.value, _options(context, session)))
     return ""
 
 
 @action("continue")
 def _continue(context: Context, session: AgentSession, click: Click) -> str:
-    session.turn_to(context.agent_sessions.resume(session.owner, _run(session).id, _options(context, session)))
+    session.show_run(context.agent_sessions.resume(session.owner, _run(session).id, _options(context, session)))
     return ""
 
 

@@ -21,7 +21,7 @@ class AgentSession:
     must_follow: bool = False       # work has started, and the next event must follow it
     is_open: bool = False           # the tab has been opened
 
-    def turn_to(self, run: AgentRun | None) -> None:
+    def show_run(self, run: AgentRun | None) -> None:
         self.run, self.problem = run, None
         self.following += 1
         self.must_follow = run is not None and run.is_working

@@ -216,7 +216,7 @@ def _wire_following(builder: PageBuilder, components: Components) -> None:
         try:
             session.run = context.agent_sessions.get(session.owner, session.run.id)
         except EngineError as error:
-            session.turn_to(None)
+            session.show_run(None)
             session.problem = error
         return _shown(components, context, session)
 

@@ -31,7 +31,7 @@ def shown_chat(session: ChatSession) -> Chat:
     return session.chat
 
 
-def turn_to(context: Context, session: ChatSession, chat: Chat | None, **changes: Any) -> Iterator[Update]:
+def show_chat(context: Context, session: ChatSession, chat: Chat | None, **changes: Any) -> Iterator[Update]:
     """Show another chat, and follow its reply if one is in progress."""
-    session.turn_to(chat)
+    session.show_chat(chat)
     yield from replies.show(context, session, **changes)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..shared.actions import Actions
 from ..shared.context import Context
 from . import view
-from .chat_click import ChatClick, turn_to
+from .chat_click import ChatClick, show_chat
 from .session import ChatSession
 from .sidebar import LISTED
 from .view import Update
@@ -18,12 +18,12 @@ actions: Actions[ChatSession, Iterator[Update]] = Actions()
 
 @actions("open")
 def open_chat(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
-    yield from turn_to(context, session, context.conversations.get(session.owner, click.target))
+    yield from show_chat(context, session, context.conversations.get(session.owner, click.target))
 
 
 @actions("new")
 def new_chat(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
-    yield from turn_to(context, session, None)
+    yield from show_chat(context, session, None)
 
 
 @actions("rename")
@@ -43,7 +43,7 @@ def delete_chat(context: Context, session: ChatSession, click: ChatClick) -> Ite
     context.conversations.delete(session.owner, click.target)
     is_here = session.chat is not None and session.chat.id == click.target
     if is_here:
-        session.turn_to(None)
+        session.show_chat(None)
     session.undo = ("chat", click.target, 0)
     if is_here:
         yield view.whole(context, session)

@@ -10,7 +10,7 @@ from ..shared.context import Context
 from ..shared.errors import PageError
 from ..shared.language import text
 from . import replies, view
-from .chat_click import ChatClick, shown_chat, turn_to
+from .chat_click import ChatClick, show_chat, shown_chat
 from .rendering import MORE_MESSAGES, messages
 from .session import ChatSession
 from .view import Update
@@ -21,7 +21,7 @@ actions: Actions[ChatSession, Iterator[Update]] = Actions()
 @actions("version", "keep")
 def version(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
     chat = shown_chat(session)
-    yield from turn_to(context, session, context.conversations.select(session.owner, chat.id, chat.version, click.number))
+    yield from show_chat(context, session, context.conversations.select(session.owner, chat.id, chat.version, click.number))
 
 
 @actions("edit")
@@ -59,7 +59,7 @@ def delete_message(context: Context, session: ChatSession, click: ChatClick) -> 
     if context.conversations.is_writing(chat.id):
         raise PageError("error.busy")
     shorter = context.conversations.delete_message(session.owner, chat.id, chat.version, click.number)
-    session.turn_to(shorter)
+    session.show_chat(shorter)
     session.undo = ("message", chat.id, click.number)
     yield view.whole(context, session)
 
@@ -74,7 +74,7 @@ def undo(context: Context, session: ChatSession, click: ChatClick) -> Iterator[U
         restored = context.conversations.restore(session.owner, chat_id)
     else:
         restored = context.conversations.restore_message(session.owner, chat_id, shown_chat(session).version, message_id)
-    yield from turn_to(context, session, restored)
+    yield from show_chat(context, session, restored)
 
 
 @actions("branch")
@@ -84,7 +84,7 @@ def branch(context: Context, session: ChatSession, click: ChatClick) -> Iterator
     if end is None:
         raise PageError("error.gone")
     title = text(context.language, "chat.branch.name", title=chat.summary.title)
-    yield from turn_to(context, session, context.conversations.copy(session.owner, title, chat.path[:end + 1]))
+    yield from show_chat(context, session, context.conversations.copy(session.owner, title, chat.path[:end + 1]))
 
 
 @actions("older")

@@ -23,16 +23,16 @@ def arrive(context: Context, session: ChatSession, address: Mapping[str, Any]) -
     """A page was opened or reloaded: show the chat or the shared chat that its address names, and follow its reply in progress."""
     try:
         if address.get("share"):
-            session.turn_to(None, context.conversations.shared(str(address["share"])))
+            session.show_chat(None, context.conversations.shared(str(address["share"])))
         elif address.get("chat"):
-            session.turn_to(context.conversations.get(session.owner, str(address["chat"])))
+            session.show_chat(context.conversations.get(session.owner, str(address["chat"])))
     except EngineError as error:        # it does not exist, or the database cannot be read: show an empty page with the reason
         yield view.whole(context, session, problem=problem_box(error, context.language), system_prompt=None)
         return
     yield from replies.show(context, session, **({} if session.chat else {"system_prompt": None}))
 
 
-def look_again(context: Context, session: ChatSession) -> Iterator[Update]:
+def show_again(context: Context, session: ChatSession) -> Iterator[Update]:
     """Another page changed this chat, or the reply to a queued message has started: show the chat again."""
     if session.chat is None or session.is_following:
         yield Update()
@@ -40,10 +40,10 @@ def look_again(context: Context, session: ChatSession) -> Iterator[Update]:
     try:
         chat = context.conversations.get(session.owner, session.chat.id)
     except EngineError:
-        session.turn_to(None)
+        session.show_chat(None)
         yield view.whole(context, session)
         return
-    session.turn_to(chat)
+    session.show_chat(chat)
     yield from replies.show(context, session, system_prompt=None, options=None)
 
 
@@ -60,7 +60,7 @@ def import_chats(context: Context, session: ChatSession, path: str | None) -> It
     except (PageError, EngineError) as error:
         yield Update(problem=problem_box(error, context.language))
         return
-    session.turn_to(imported.chats[-1])
+    session.show_chat(imported.chats[-1])
     done = browser_message("toast", text=text(context.language, "import.done", count=number(context.language, len(imported.chats))))
     skipped = _skipped(context, imported.skipped)       # a toast would cover the reasons
     yield from replies.show(context, session, to_browser=None if skipped else done, **skipped)

@@ -85,7 +85,7 @@ def _queue(context: Context, session: ChatSession, chat: Chat, line: str) -> boo
 
 def show_begun(context: Context, session: ChatSession, chat: Chat, **changes: Any) -> Iterator[Update]:
     """Show a chat whose reply has just started."""
-    session.turn_to(chat)
+    session.show_chat(chat)
     replies = context.conversations.progress(session.owner, chat.id, with_ended=True)
     if len(replies) == 1 and replies[0].is_over:
         replies = ()      # `end` shows it, with its buttons; two ended replies stay side by side until one is kept
@@ -116,11 +116,11 @@ def _has_open_reply(chat: Chat | None) -> bool:
 def newest(context: Context, session: ChatSession, error: StaleChat) -> Update:
     """Show the chat as another page has changed it, and why the action was refused."""
     assert session.chat is not None
-    session.turn_to(context.conversations.get(session.owner, session.chat.id))
+    session.show_chat(context.conversations.get(session.owner, session.chat.id))
     return view.whole(context, session, problem=problem_box(error, context.language), system_prompt=None, options=None)
 
 
-def grow(context: Context, session: ChatSession) -> Iterator[None]:
+def follow_replies(context: Context, session: ChatSession) -> Iterator[None]:
     """Follow the replies in progress until they end or the page shows another chat. Yields when the page should be updated.
 
     This is a separate event that has only the conversation as output: at each update Gradio renders every output again, even a
@@ -163,7 +163,7 @@ def end(context: Context, session: ChatSession) -> tuple[Update, bool] | None:
             session.chat = chat
             session.replies = session.replies if session.pair else ()
     except ChatNotFound:        # deleted on another page
-        session.turn_to(None)
+        session.show_chat(None)
     except EngineError as error:
         problems.append(error)
     shown = problem_box(problems[0], context.language) if problems else ""

@@ -55,7 +55,7 @@ class ChatSession:
     def is_writing(self) -> bool:
         return any(not reply.is_over for reply in self.replies)
 
-    def turn_to(self, chat: Chat | None, share: Share | None = None) -> None:
+    def show_chat(self, chat: Chat | None, share: Share | None = None) -> None:
         """Show another chat or a shared one, or the same chat after a change; None for the empty page."""
         is_same = self.chat is not None and chat is not None and chat.id == self.chat.id
         self.chat, self.share = chat, share

@@ -10,7 +10,7 @@ from ..shared.errors import PageError
 from ..shared.html import browser_message
 from ..shared.language import number, text
 from . import replies
-from .chat_click import ChatClick, shown_chat, turn_to
+from .chat_click import ChatClick, show_chat, shown_chat
 from .session import ChatSession
 from .view import Update
 
@@ -69,4 +69,4 @@ def revoke(context: Context, session: ChatSession, click: ChatClick) -> Iterator
 def copy_share(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
     if session.share is None:
         raise PageError("error.gone")
-    yield from turn_to(context, session, context.conversations.copy(session.owner, session.share.title, session.share.path))
+    yield from show_chat(context, session, context.conversations.copy(session.owner, session.share.title, session.share.path))

@@ -162,13 +162,13 @@ def _wire_following(builder: PageBuilder, tab: ChatTab) -> None:
         context = builder.context(request)
         yield from _shown(tab, context, session, opening.arrive(context, session, dict(request.query_params or {})))
 
-    def look_again(request: gr.Request, session: ChatSession) -> Iterator[Any]:
+    def show_again(request: gr.Request, session: ChatSession) -> Iterator[Any]:
         context = builder.context(request)
-        yield from _shown(tab, context, session, opening.look_again(context, session))
+        yield from _shown(tab, context, session, opening.show_again(context, session))
 
-    def grow(request: gr.Request, session: ChatSession) -> Iterator[Any]:
+    def follow_replies(request: gr.Request, session: ChatSession) -> Iterator[Any]:
         context = builder.context(request)
-        for _ in replies.grow(context, session):
+        for _ in replies.follow_replies(context, session):
             left, right = view.pair(context, session)
             yield {parts.chatbot: messages(session, context.language), parts.left: left, parts.right: right}
         yield changes({tab.ended: session.following} if session.must_end else {})
@@ -185,8 +185,8 @@ def _wire_following(builder: PageBuilder, tab: ChatTab) -> None:
             yield newer.values(parts)
 
     tab.page.load(arrive, tab.session, _reply_outputs(tab), **REPLY)
-    tab.wake.change(look_again, tab.session, _reply_outputs(tab), **REPLY)
-    tab.follow.change(grow, tab.session, [parts.chatbot, parts.left, parts.right, tab.ended], **REPLY)
+    tab.wake.change(show_again, tab.session, _reply_outputs(tab), **REPLY)
+    tab.follow.change(follow_replies, tab.session, [parts.chatbot, parts.left, parts.right, tab.ended], **REPLY)
     tab.ended.change(end, [tab.session, tab.wake], [*parts.all, tab.wake], **REPLY)
 
 

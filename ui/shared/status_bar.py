@@ -19,7 +19,7 @@ element.addEventListener('change', event => {
   mindcubes.rememberLanguage(event.target.value);
   trigger('language');
 });
-mindcubes.greet = () => mindcubes.isAllEnglish() || trigger('greet');
+mindcubes.translate = () => mindcubes.isAllEnglish() || trigger('translate');
 """
 
 

@@ -338,5 +338,5 @@ window.mindcubes = (() => {
     else if ($('mc-agent-stop')?.offsetParent) $('mc-agent-stop').click();
     else if ($('mc-options')?.classList.contains('is-open')) toggleOptions(false);
   });
-  return {rememberLanguage, isAllEnglish, greet: () => {}, toggleOptions, arrived, receive, ask, confirmed, patch, bus: () => {}, agent: () => {}};
+  return {rememberLanguage, isAllEnglish, translate: () => {}, toggleOptions, arrived, receive, ask, confirmed, patch, bus: () => {}, agent: () => {}};
 })();

@@ -54,7 +54,7 @@ class ChatPage:
 
     def follow(self) -> Update:
         """Follow the reply that the last event began to its end; return what that event showed."""
-        for _ in replies.grow(self.context, self.session):
+        for _ in replies.follow_replies(self.context, self.session):
             pass
         replies.end(self.context, self.session)
         return self.last

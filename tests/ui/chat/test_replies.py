@@ -39,7 +39,7 @@ def test_an_answer_that_ends_before_the_page_first_reads_it_is_shown_complete(co
 
     assert len(list(replies.show_begun(context, session, chat))) == 1
     assert session.must_follow
-    assert list(replies.grow(context, session)) == []
+    assert list(replies.follow_replies(context, session)) == []
     assert session.must_end
     ended = replies.end(context, session)
 
@@ -60,7 +60,7 @@ def test_two_answers_that_end_before_the_page_first_reads_them_are_shown_side_by
     update = next(iter(replies.show_begun(context, session, chat)))
     assert update.pair is not None
     assert [len(side) for side in update.pair] == [1, 1]
-    list(replies.grow(context, session))
+    list(replies.follow_replies(context, session))
     assert replies.end(context, session) is not None
     assert session.pair == chat.path[-1].versions
 
@@ -70,7 +70,7 @@ def test_an_answer_that_ended_while_its_chat_was_being_read_is_followed_to_its_e
     session = ChatSession(owner=OWNER)
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), [Ask(context.engine.default_options())])
     wait_until_over(context, chat.id)
-    session.turn_to(chat)
+    session.show_chat(chat)
     assert len(list(replies.show(context, session))) == 1
     assert session.replies == ()
     assert session.must_follow
@@ -84,12 +84,12 @@ def test_after_the_end_of_a_reply_in_another_chat_the_open_chat_is_shown_again(c
     for chat in (first, second):
         wait_until_over(context, chat.id)
     list(replies.show_begun(context, session, first))
-    list(replies.grow(context, session))
+    list(replies.follow_replies(context, session))
     ended = replies.end(context, session)
     assert ended is not None
     assert list(replies.again(context, session, ended[0])) == []
 
-    session.turn_to(context.conversations.get(OWNER, second.id))
+    session.show_chat(context.conversations.get(OWNER, second.id))
     newer = list(replies.again(context, session, ended[0]))
     assert ["Second" in str(update.messages) for update in newer] == [True]
     assert "First" not in str(newer[0].messages)
@@ -99,7 +99,7 @@ def test_a_chat_without_a_reply_in_progress_is_not_followed(context: Context) ->
     session = ChatSession(owner=OWNER)
     chat = context.conversations.send(OWNER, None, None, Question("Hello"), [Ask(context.engine.default_options())])
     wait_until_over(context, chat.id)
-    session.turn_to(context.conversations.get(OWNER, chat.id))
+    session.show_chat(context.conversations.get(OWNER, chat.id))
     assert len(list(replies.show(context, session))) == 1
     assert not session.must_follow
     assert not session.is_following
