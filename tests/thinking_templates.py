@@ -50,6 +50,7 @@ KEEPS = (
     "{%- for m in messages -%}{{- '<|im_start|>' + m['role'] + '\\n' -}}"
     "{%- if m.reasoning_content -%}{{- '<think>\\n' + m.reasoning_content + '\\n</think>\\n\\n' -}}{%- endif -%}"
     "{{- m['content'] + '<|im_end|>\\n' -}}{%- endfor -%}" + OPENS + "{%- endif -%}")
+KEEPS_OPEN = KEEPS.removesuffix("{%- endif -%}") + "{{- '<think>\\n' -}}{%- endif -%}"
 # Gemma 4.
 CHANNEL = (
     "{{- '<|turn>system\\n<|think|><turn|>\\n' if enable_thinking is defined and enable_thinking else '' -}}"

@@ -220,5 +220,5 @@ def test_sampling_of_the_catalog_is_checked() -> None:
     sampling = "without_thinking = {temperature = 0.7, top_p = 0.8, top_k = 20, min_p = 0.0}"
     entry, = parse_catalog(f"{MODEL}{sampling}\n")
     assert entry.without_thinking == Sampling(0.7, 0.8, 20, 0.0)
-    with pytest.raises(ValueError, match="top_k is 2.5"):
+    with pytest.raises(ValueError, match=r"top_k is 2\.5"):
         parse_catalog(MODEL + sampling.replace("20", "2.5"))
