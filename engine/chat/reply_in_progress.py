@@ -45,17 +45,23 @@ class ReplyInProgress:
             match event:
                 case TextDelta(text):
                     self._text.append(text)
+                    self._measure()
+                    self._first_thought = None
                 case ReasoningDelta(text):
                     self._thoughts.append(text)
-                    now = time.monotonic()
-                    self._first_thought = self._first_thought or now
-                    self._thought_s = self._earlier_s + now - self._first_thought
+                    self._first_thought = self._first_thought or time.monotonic()
+                    self._measure()
                 case Waiting() | Prefill():
                     self._waiting = event
                 case Finished(reason, usage, notes):
                     self._thought_tokens += usage.reasoning_tokens
                     self._latest = replace(self._latest, message=replace(
                         self._latest.message, state="stopped" if reason == "stopped" else "done", reason=reason, usage=usage, notes=notes))
+
+    def _measure(self) -> None:
+        """The thoughts last until now."""
+        if self._first_thought is not None:
+            self._thought_s = self._earlier_s + time.monotonic() - self._first_thought
 
     def fail(self, error: Exception) -> None:
         with self._lock:

@@ -37,6 +37,13 @@ BUS_JS = """
 mindcubes.bus = detail => trigger('act', detail);
 watch('value', () => mindcubes.receive(element));
 """
+# Gradio changes the list in place, and a list from which a person has chosen no longer follows its markup.
+THINKING_JS = """
+watch('value', () => {
+  const chosen = element.querySelector('option[selected]');
+  if (chosen) chosen.selected = true;
+});
+"""
 REPLY: dict[str, Any] = {**SILENT, "concurrency_limit": MAX_REPLIES, "concurrency_id": "replies", "trigger_mode": "multiple"}
 
 
@@ -111,7 +118,7 @@ def _build_composer(builder: PageBuilder) -> Composer:
                                      min_width=0)
             toggle = _button(builder, "options-toggle", "options.title")
             toggle.click(None, js="() => mindcubes.toggleOptions()", api_visibility="private")
-            thinking, gauge = _html("thinking"), _html("gauge")
+            thinking, gauge = _html("thinking", THINKING_JS), _html("gauge")
             stop = _button(builder, "stop", "chat.stop", variant="stop", visible=False)
             send = _button(builder, "send", "chat.send", variant="primary")
     return Composer(problem, chips, message, attach, thinking, gauge, send, stop)

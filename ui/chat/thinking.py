@@ -32,7 +32,7 @@ def thinking_html(thinking: Thinking, effort: Effort | None, language: str) -> s
         for each in thinking.efforts)
     label, info = (html.escape(text(language, key)) for key in ("thinking.title", "thinking.info"))
     return (f'<label class="mc-think" title="{info}"><span>{label}</span>'
-            f'<select data-act="think" data-id="0">{options}</select></label>{limitable}')
+            f'<select data-act="think" data-id="0" aria-label="{label}">{options}</select></label>{limitable}')
 
 
 def _name(effort: Effort, is_switch: bool, language: str) -> str:
