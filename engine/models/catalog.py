@@ -16,7 +16,6 @@ from .memory import Fit, Verdict, judge
 from .quantization import Quantization
 
 GROUPS = ("about", "use")       # inline tables that keep the lines of catalog.toml short
-KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool, "tuple[str, ...]": list}
 CHOICES = {"good_for": ("chat", "code", "reasoning"), "mlp": ("gated", "plain"), "stored_dtype": ("bfloat16", "float16", "float32")}
 
 SMALL_PARAMETERS = 4.5e9        # the largest models that are fast enough on a CPU: nominal 4 B
@@ -55,6 +54,16 @@ class Architecture:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """Sampling parameters that an author recommends, with the names of GenerationOptions."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogEntry:
     """One recommended model. catalog.toml explains the fields."""
 
@@ -74,6 +83,7 @@ class CatalogEntry:
     stored_dtype: str = "bfloat16"
     sibling: str = ""
     note: str = ""
+    without_thinking: Sampling | None = None
 
     @property
     def shape(self) -> ModelShape:
@@ -82,6 +92,10 @@ class CatalogEntry:
             linear_weights=sizes.linear_weights, other_weights=sizes.other_weights, layers=sizes.layers, kv_heads=sizes.kv_heads,
             head_dim=sizes.head_dim, stored_dtype=self.stored_dtype, max_window=self.context, hidden_size=sizes.hidden_size,
             vocab_size=sizes.vocab_size)
+
+
+KINDS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "tuple[str, ...]": list, "Architecture": Architecture,
+                          "Sampling | None": Sampling}
 
 
 @cache
@@ -191,10 +205,12 @@ def _entry(repo: str, table: Mapping[str, Any]) -> CatalogEntry:
     for group in GROUPS:
         facts |= table.get(group, {})
     architecture = _build(Architecture, facts.pop("architecture", {}), repo)
+    if "without_thinking" in facts:
+        facts["without_thinking"] = _build(Sampling, facts["without_thinking"], repo)
     return _build(CatalogEntry, {**facts, "repo": repo, "architecture": architecture}, repo)
 
 
-Record = TypeVar("Record", Architecture, CatalogEntry)
+Record = TypeVar("Record", Architecture, Sampling, CatalogEntry)
 
 
 def _build(kind: type[Record], values: Mapping[str, Any], repo: str) -> Record:
@@ -204,7 +220,7 @@ def _build(kind: type[Record], values: Mapping[str, Any], repo: str) -> Record:
     if missing := sorted(name for name, field in known.items() if field.default is MISSING and name not in values):
         raise _wrong(repo, f"missing field {', '.join(missing)}")
     for name, value in values.items():
-        expected = KINDS.get(str(known[name].type), Architecture)
+        expected = KINDS[str(known[name].type)]
         if type(value) is not expected:
             raise _wrong(repo, f"{name} is {value!r}, which is not of type {expected.__name__}")
         if name in CHOICES and (wrong := set(value if isinstance(value, list) else [value]) - set(CHOICES[name])):

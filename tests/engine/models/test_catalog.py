@@ -4,7 +4,19 @@ from dataclasses import replace
 import pytest
 
 from engine.hardware import Hardware
-from engine.models.catalog import CatalogEntry, Recommendation, catalog, default_choice, entry_of, parse_catalog, recommend, smaller_sibling
+from engine.messages import GenerationOptions, Thinking
+from engine.models.author_defaults import for_effort
+from engine.models.catalog import (
+    CatalogEntry,
+    Recommendation,
+    Sampling,
+    catalog,
+    default_choice,
+    entry_of,
+    parse_catalog,
+    recommend,
+    smaller_sibling,
+)
 from engine.models.memory import Verdict
 from engine.models.quantization import Quantization
 
@@ -192,3 +204,21 @@ def test_a_table_is_read_as_written() -> None:
 def test_a_mistake_is_refused_by_name(old: str, new: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=f"maker/model: .*{complaint}"):
         parse_catalog(MODEL.replace(old, new, 1))
+
+
+def test_sampling_without_thoughts_is_that_of_the_catalog() -> None:
+    authors, choice = GenerationOptions(temperature=0.6, top_p=0.95, top_k=20), Thinking(("none", "medium"), "medium", has_thoughts=True)
+    qwen = entry_of("Qwen/Qwen3-0.6B")
+    direct = for_effort(authors, qwen, "none", choice)
+    assert (direct.temperature, direct.top_p, direct.top_k, direct.reasoning_effort) == (0.7, 0.8, 20, "none")
+    assert for_effort(authors, qwen, "medium", choice) == replace(authors, reasoning_effort="medium")
+    assert for_effort(authors, qwen, None, choice) == authors
+    assert for_effort(authors, None, "none", choice) == replace(authors, reasoning_effort="none")
+
+
+def test_sampling_of_the_catalog_is_checked() -> None:
+    sampling = "without_thinking = {temperature = 0.7, top_p = 0.8, top_k = 20, min_p = 0.0}"
+    entry, = parse_catalog(f"{MODEL}{sampling}\n")
+    assert entry.without_thinking == Sampling(0.7, 0.8, 20, 0.0)
+    with pytest.raises(ValueError, match=r"top_k is 2\.5"):
+        parse_catalog(MODEL + sampling.replace("20", "2.5"))
