@@ -144,6 +144,14 @@ def test_a_reply_goes_on_after_its_thoughts_or_within_them(template: str, though
     assert bool(prompt.open_thought) == (not answer)
 
 
+@pytest.mark.parametrize(("template", "effort", "end"), [
+    (templates.SWITCH, "none", "assistant\n<think>\n\n</think>\n\n"), (tiny_models.CHATML, None, "assistant\n")])
+def test_thoughts_do_not_go_on_where_the_model_is_asked_for_none_or_has_none(template: str, effort: Effort | None, end: str) -> None:
+    prompt = context(template).fit([*HI, Message("assistant", "", "a wave")], 32, effort)
+    assert prompt.text.endswith(end)
+    assert (prompt.open_thought, prompt.has_thoughts) == ("", False)
+
+
 @pytest.mark.parametrize(("efforts", "asked", "nearest"), [
     (("none", "medium"), "xhigh", "medium"), (("none", "medium"), "none", "none"), (("none", "high"), "minimal", "high"),
     (("low", "high"), "none", "low"), (("low", "high"), "medium", "low"), ((), "high", None), (("low", "high"), None, None)])
