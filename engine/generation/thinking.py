@@ -142,7 +142,10 @@ class _Texts:
             if self.differ({name: off}, {name: on}):
                 return Wording({name: off}), Wording({name: on})
         without, with_thoughts = (Wording(word=word) for word in WORDS)
-        return (without, with_thoughts) if self.of(without) != self.of(with_thoughts) else None
+        if self.of(without) == self.of(with_thoughts):
+            return None
+        is_usual = self.of(with_thoughts) == self.of(Wording())
+        return without, Wording() if is_usual else with_thoughts        # without a word of ours, a person's own applies
 
     def levels(self, on: Wording) -> dict[Effort, Wording]:
         """Return how to ask for each level; empty if the template has none. Values that are rendered alike are one level."""

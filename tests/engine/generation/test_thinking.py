@@ -102,6 +102,7 @@ def test_words_that_switch_thoughts_can_be_written_in_a_message() -> None:
     prompt = context(templates.WORDS).fit([Message("user", "hi /no_think there")], 32)
     assert prompt.text.endswith("<think></think>")
     assert "hi  there" in prompt.text
+    assert context(templates.WORDS).fit([Message("user", "hi /no_think there")], 32, "medium").text == prompt.text
 
 
 EARLIER = [Message("user", "hi"), Message("assistant", "hello", reasoning="a wave"), Message("user", "again")]
