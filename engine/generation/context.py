@@ -119,7 +119,7 @@ class ChatContext:
             raise ChatTemplateFailed("it rendered no text")
         if len(ids) > self.window_tokens - MIN_REPLY_TOKENS:
             raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
-        is_in_thoughts = begun is not None and not begun.content
+        is_in_thoughts = begun is not None and not begun.content and text.endswith(self._control.mark(begun.reasoning))
         return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0, notes,
                       self.thinking.end if is_in_thoughts else opened_thought(unmarked(text)), is_in_thoughts, tuple(pictures.values()))
 
