@@ -57,7 +57,9 @@ class VisionFamily:
         model = AutoModelForImageTextToText.from_config(config)
         with torch.no_grad():
             for parameter in model.parameters():        # larger than usual: greedy choices are then far apart
-                if parameter.ndim >= 2:
+                if not parameter.any() and parameter.ndim >= 2:     # Gemma's projection: pictures would all be the same
+                    parameter.normal_(0, 0.3)
+                elif parameter.ndim >= 2:
                     parameter.mul_(4)
         model.generation_config = GenerationConfig(do_sample=False, eos_token_id=1, pad_token_id=0)
         model.save_pretrained(folder)
