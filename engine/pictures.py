@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000     # before anything is decoded: 150 MB in memory
 MAX_SIDE = 2048             # larger ones are made smaller; models read at most about this much
-QUALITY = 90                # of JPEG
+MAX_KEPT_BYTES = 1_000_000  # chats keep pictures in base64, as text
+QUALITIES = (90, 75, 50)    # of JPEG: the first with which it is small enough
 REMEDY = "Attach a PNG, JPEG, WebP or GIF picture."
 
 
@@ -47,6 +49,19 @@ class Picture:
         return Image.open(io.BytesIO(self.content)).convert("RGB")
 
 
+def to_base64(picture: Picture) -> str:
+    return base64.b64encode(picture.content).decode("ascii")
+
+
+def from_base64(name: str, text: str) -> Picture:
+    """A picture that `to_base64` wrote, its file not decoded."""
+    from PIL import Image
+
+    content = base64.b64decode(text)
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        return Picture(name, content, opened.width, opened.height)
+
+
 def is_picture(content: bytes) -> bool:
     """Whether a file begins as one of FORMATS."""
     return content.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")) or (
@@ -72,12 +87,15 @@ def read_picture(name: str, content: bytes) -> Picture:
             Image.DecompressionBombError) as error:     # what damaged files make Pillow raise
         raise AttachmentRefused(name, "it is damaged, or not a picture of a known kind", REMEDY) from error
     image.thumbnail((MAX_SIDE, MAX_SIDE))
+    kinds = [*([] if is_photo else [("PNG", 0)]), *(("JPEG", quality) for quality in QUALITIES)]
+    file = next(found for kind in kinds if len(found := _file(image, *kind)) <= MAX_KEPT_BYTES or kind == kinds[-1])
+    return Picture(name, file, image.width, image.height)
+
+
+def _file(image: Image, kind: str, quality: int) -> bytes:
     file = io.BytesIO()
-    if is_photo:
-        image.save(file, "JPEG", quality=QUALITY)
-    else:
-        image.save(file, "PNG")
-    return Picture(name, file.getvalue(), image.width, image.height)
+    image.save(file, kind, quality=quality)
+    return file.getvalue()
 
 
 def picture_of(pixels: Any, name: str = "picture.png") -> Picture:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ..errors import AttachmentRefused, InvalidRequest
+from ..pictures import Picture, from_base64
 from ..plain_text import BOMS, ENCODINGS, clean_name, decode, valid_text
 from ..storage.records import Attachment
 from .documents import MAX_TEXT_CHARS, Refusal, document_text
@@ -65,10 +66,16 @@ def read_file(name: str, content: bytes, encoding: str = "") -> FileText:
     return FileText(text, found.guess)
 
 
+def pictures_of(attachments: Sequence[Attachment]) -> list[Picture]:
+    return [from_base64(attachment.name, attachment.picture) for attachment in attachments if attachment.picture]
+
+
 def compose(text: str, attachments: Sequence[Attachment]) -> str:
-    """Return what the model reads: each file's name and its text in a fenced block, then the message."""
+    """Return the text that the model reads: each file's name and its text in a fenced block, then the message. Without pictures."""
     blocks = []
     for attachment in attachments:
+        if attachment.picture:
+            continue
         longest = max((len(run) for run in re.findall("`+", attachment.text)), default=0)
         fence = "`" * max(3, longest + 1)
         end = "" if attachment.text.endswith("\n") else "\n"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import InvalidRequest
-from ..messages import GenerationOptions, Message
+from ..messages import MAX_PICTURES, GenerationOptions, Message
 from ..storage.records import Attachment, ChatMessage
-from .attachments import compose
+from .attachments import compose, pictures_of
 
 MAX_ATTACHMENTS = 20
 
@@ -33,6 +33,8 @@ class Question:
             raise InvalidRequest("message", "", "some text")
         if len(self.attachments) > MAX_ATTACHMENTS:
             raise InvalidRequest("attachments", len(self.attachments), f"at most {MAX_ATTACHMENTS}")
+        if (pictures := sum(bool(attachment.picture) for attachment in self.attachments)) > MAX_PICTURES:
+            raise InvalidRequest("pictures", pictures, f"at most {MAX_PICTURES} in a message")
 
 
 def prompt_messages(path: Sequence[ChatMessage], system_prompt: str) -> list[Message]:
@@ -43,5 +45,5 @@ def prompt_messages(path: Sequence[ChatMessage], system_prompt: str) -> list[Mes
             if message.text:
                 messages.append(Message("assistant", message.text, message.thoughts))
         elif index == len(path) - 1 or path[index + 1].text:
-            messages.append(Message("user", compose(message.text, message.attachments)))
+            messages.append(Message("user", compose(message.text, message.attachments), pictures=pictures_of(message.attachments)))
     return messages

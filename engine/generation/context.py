@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
 from ..messages import Effort, Message
+from ..pictures import Picture
 from .control_tokens import DIGEST, PICTURE, START, ControlTokens, unmarked
 from .pictures import PictureReader, PictureTokens
 from .text import mark_tokens, opened_thought
@@ -141,12 +142,13 @@ class ChatContext:
 
     def _read_pictures(self, turns: Sequence[Message]) -> dict[str, PictureTokens]:
         """The pictures of these messages, by their digests. Raises InvalidRequest if the model reads none, and GenerationFailed."""
-        pictures = [picture for message in turns for picture in message.pictures]
-        if not pictures:
-            return {}
+        return {picture.digest: self.read_picture(picture) for message in turns for picture in message.pictures}
+
+    def read_picture(self, picture: Picture) -> PictureTokens:
+        """Raises InvalidRequest if the model reads no pictures, and GenerationFailed."""
         if isinstance(self.reader, str):
-            raise InvalidRequest("pictures", len(pictures), f"left out: this model cannot read pictures, because {self.reader}")
-        return {picture.digest: self.reader.read(picture) for picture in pictures}
+            raise InvalidRequest("picture", picture.name, f"left out: this model cannot read pictures, because {self.reader}")
+        return self.reader.read(picture)
 
     def _tokenize(self, text: str, pictures: Mapping[str, PictureTokens] = NO_PICTURES) -> list[int]:
         with self._lock:

@@ -25,6 +25,7 @@ from ..models.loader import collect, drop_frames, load
 from ..models.memory import kv_cache_bytes
 from ..models.saved import SavedModel, save
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
+from ..pictures import Picture
 from ..plain_text import valid_text
 from ..settings import Settings
 
@@ -166,6 +167,9 @@ class ActiveModel:
 
     def count_tokens(self, text: str) -> int:
         return len(self.encode(text))
+
+    def count_picture_tokens(self, picture: Picture) -> int:
+        return len(self.context.read_picture(picture).ids)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of the text alone, without template and special tokens. `first_ids` are those that the model expects before a text."""

@@ -16,6 +16,7 @@ from ..messages import Effort, Finished, GenerationOptions, Message, PromptView,
 from ..models.quantization import Quantization, QuantizationChoice, choices
 from ..models.saved import SavedModel
 from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
+from ..pictures import Picture
 from ..settings import Settings
 from ..storage.database import Database
 from ..storage.loads import LoadHistory
@@ -199,6 +200,14 @@ class Engine:
         """Length of a text in tokens of the loaded model. Raises NoModelLoaded and EngineBusy."""
         with self.using() as active_model:
             return active_model.count_tokens(text)
+
+    def count_picture_tokens(self, picture: Picture) -> int:
+        """Tokens that a picture takes in the prompt. The loaded model sees it for that, and remembers what it saw.
+
+        Raises InvalidRequest if it cannot read pictures, GenerationFailed, NoModelLoaded and EngineBusy.
+        """
+        with self.using() as active_model:
+            return active_model.count_picture_tokens(picture)
 
     def view_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> PromptView:
         """The prompt that the model would get. Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NoModelLoaded, EngineBusy."""

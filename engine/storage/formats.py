@@ -13,17 +13,19 @@ Thoughts are recognized in every form that these programs write.
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ..errors import InvalidRequest
+from ..errors import AttachmentRefused, InvalidRequest
 from ..messages import MAX_MESSAGE_CHARS, GenerationOptions, Role
+from ..pictures import read_picture, to_base64
 from ..plain_text import clean_name, valid_text
 from . import strict
-from .records import ChatMessage
+from .records import Attachment, ChatMessage
 
 MAX_MESSAGES = 2_000
 LAST_TIME = 4_102_444_800       # the year 2100: later ones are not seconds
@@ -224,7 +226,19 @@ def _own(message: Value) -> ChatMessage:
     values = {name: members[name] for name in OWN_MEMBERS if name in members}
     read = strict.read(ChatMessage, {**values, "role": _role(message.get("role"))}, message.name)
     return replace(read, created=_created(message.get("created")), options=_options(message.get("options")),
-                   attachments=tuple(replace(each, name=clean_name(each.name)) for each in read.attachments))
+                   attachments=tuple(_attachment(each, message) for each in read.attachments))
+
+
+def _attachment(read: Attachment, message: Value) -> Attachment:
+    """Pictures are read anew: the file may hold anything."""
+    name = clean_name(read.name)
+    if not read.picture:
+        return replace(read, name=name)
+    try:
+        picture = read_picture(name, base64.b64decode(read.picture, validate=True))
+    except (ValueError, AttachmentRefused) as error:
+        raise InvalidRequest(f"a picture of {message.name}", name, "a picture that can be read") from error
+    return Attachment(name, "", read.tokens, to_base64(picture))
 
 
 def _options(value: Value) -> GenerationOptions | None:

@@ -17,11 +17,12 @@ MessageState = Literal["writing", "done", "stopped", "interrupted", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file attached to a message. `text`: what the model reads of it."""
+    """A file attached to a message. `text`: what the model reads of it; of a picture, `picture`: its file in base64 (pictures.py)."""
 
     name: str
     text: str
     tokens: int = 0
+    picture: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.chat import MAX_FILE_BYTES, Attachment, clean_name, read_file
-from engine.errors import AttachmentRefused, EngineBusy, NoModelLoaded
+from engine.errors import AttachmentRefused, EngineBusy, InvalidRequest, NoModelLoaded
+from engine.pictures import Picture, is_picture, read_picture, to_base64
 
 from ..shared.context import Context
+from ..shared.language import text
 from .session import AttachedFile, ChatSession
 
 CHARS_PER_TOKEN = 4         # an estimate, while no model is loaded whose tokenizer could count
@@ -44,6 +46,8 @@ def choose_encoding(context: Context, session: ChatSession, files: list[Attached
 
 
 def _read(context: Context, name: str, content: bytes, encoding: str = "") -> AttachedFile:
+    if is_picture(content):
+        return AttachedFile(_seen(context, read_picture(name, content)))
     found = read_file(name, content, encoding)
     return AttachedFile(_counted(context, clean_name(name), found.text), found.guess, content if found.guess else b"")
 
@@ -53,11 +57,23 @@ def _require_room(session: ChatSession, name: str) -> None:
         raise AttachmentRefused(name, f"there are {MAX_FILES} files already", "Remove one first.")
 
 
-def _counted(context: Context, name: str, text: str) -> Attachment:
+def _counted(context: Context, name: str, content: str) -> Attachment:
     try:
-        return Attachment(name, text, context.engine.count_tokens(text))
+        return Attachment(name, content, context.engine.count_tokens(content))
     except (NoModelLoaded, EngineBusy):
-        return Attachment(name, text, len(text) // CHARS_PER_TOKEN)
+        return Attachment(name, content, len(content) // CHARS_PER_TOKEN)
+
+
+def _seen(context: Context, picture: Picture) -> Attachment:
+    """Raises AttachmentRefused if the loaded model cannot read pictures."""
+    try:
+        tokens = context.engine.count_picture_tokens(picture)
+    except InvalidRequest as error:
+        raise AttachmentRefused(picture.name, text(context.language, "attach.no_pictures"),
+                                text(context.language, "attach.other_model")) from error
+    except (NoModelLoaded, EngineBusy):
+        tokens = 0
+    return Attachment(picture.name, "", tokens, to_base64(picture))
 
 
 def _add(context: Context, session: ChatSession, file: AttachedFile, index: int = MAX_FILES) -> None:

@@ -8,6 +8,7 @@ import re
 from engine.chat import ENCODINGS
 
 from ..shared.language import number, text
+from .pictures import small
 from .session import AttachedFile
 
 SAMPLE_CHARS = 24
@@ -18,7 +19,8 @@ def describe(file: AttachedFile, language: str, problem: str = "") -> str:
     attachment = file.attachment
     words = f"{attachment.name} · {text(language, 'usage.tokens', count=number(language, attachment.tokens))}{problem and f' — {problem}'}"
     sample = sample_of(attachment.text) if file.encoding else ""
-    return html.escape(words) + (f" · <q>{html.escape(sample)}</q>" if sample else "")
+    picture = small(attachment) if attachment.picture else ""
+    return picture + html.escape(words) + (f" · <q>{html.escape(sample)}</q>" if sample else "")
 
 
 def sample_of(content: str) -> str:

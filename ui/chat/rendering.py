@@ -15,6 +15,7 @@ from engine import Prefill, Waiting
 from engine.chat import ChatMessage, ReplyProgress
 
 from ..shared.language import number, text
+from .pictures import small
 from .session import ChatSession
 
 SHOWN_MESSAGES = 30         # of a long chat, until the visitor asks for older ones
@@ -57,8 +58,9 @@ def single(reply: ReplyProgress, language: str) -> list[dict[str, Any]]:
 
 def _message(message: ChatMessage, language: str, is_frozen: bool) -> list[dict[str, Any]]:
     files = "".join(f"<span>{html.escape(each.name)} · {text(language, 'usage.tokens', count=number(language, each.tokens))}</span>"
-                    for each in message.attachments)
-    content = [_html(f'<div class="mc-files">{files}</div>')] if files else []
+                    for each in message.attachments if not each.picture)
+    shown = "".join(small(each) for each in message.attachments if each.picture)
+    content = [_html(f'<div class="mc-files">{shown}{files}</div>')] if message.attachments else []
     if message.text:
         content.append(_text(message.text))
     if not is_frozen:

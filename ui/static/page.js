@@ -322,7 +322,21 @@ window.mindcubes = (() => {
       tab.click();
     }, 100);
   }
+  // Files that were pasted or dropped are uploaded as if they had been chosen with the button.
+  const upload = files => {
+    const input = document.querySelector('#mc-attach input[type=file]') || $('mc-attach')?.parentElement?.querySelector('input[type=file]');
+    if (!input || !files?.length) return false;
+    input.files = files;
+    input.dispatchEvent(new Event('change', {bubbles: true}));
+    return true;
+  };
+  const isComposer = target => Boolean(target.closest?.('.mc-composer'));
+  document.addEventListener('dragover', event => { if (isComposer(event.target) && event.dataTransfer?.types.includes('Files')) event.preventDefault(); });
+  document.addEventListener('drop', event => {
+    if (isComposer(event.target) && event.dataTransfer?.files.length) { event.preventDefault(); upload(event.dataTransfer.files); }
+  });
   document.addEventListener('paste', event => {
+    if (event.target === line() && event.clipboardData?.files.length && upload(event.clipboardData.files)) { event.preventDefault(); return; }
     const text = event.clipboardData?.getData('text/plain') || '';
     if (event.target !== line() || text.length < LONG_PASTE) return;
     event.preventDefault();
