@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from engine.errors import gib
@@ -64,20 +64,30 @@ def _first(kind: DeviceKind, size: int, *, use: str = "chat", language: str = ""
 
 
 def _facts() -> Iterator[str]:
+    columns = ("model", "parameters", "since", "context", "licence", "for", "reads", "languages", "sampling", "source")
     yield "## Catalog\n"
-    yield "Parameters: all, and those that are read for one token where they are fewer. Sampling: what the author recommends, by mode; where"
-    yield "nothing is given, the model's generation_config.json counts. Languages as its card claims; of hundreds the widely spoken ones.\n"
-    yield "| model | parameters | since | context | licence | for | reads | languages | sampling | source |\n|---|---|---|---|---|---|---|---|---|---|"
+    yield "Parameters: all, and those that are read for one token where they are far fewer. Sampling: what the author recommends, by"
+    yield "mode; where nothing is given, the model's generation_config.json counts. Languages: as its card claims; of hundreds the widely"
+    yield "spoken ones.\n"
+    yield _row(columns)
+    yield "|---" * len(columns) + "|"
     for entry in catalog():
         sampling = "; ".join(f"{mode}: {_sampling(values)}" for mode, values in entry.sampling.items())
         licence = entry.licence + (" (gated)" if entry.gated else "")
-        yield (f"| {_link(entry)} | {_parameters(entry)} | {entry.released} | {entry.context:,} | {licence} | {', '.join(entry.good_for)} | "
-               f"{', '.join(entry.reads)} | {', '.join(entry.languages)} | {sampling} | {entry.source or ('the guide' if entry.guide else '')} |")
+        source = entry.source or ("the guide" if entry.guide else "")
+        yield _row((_link(entry), _parameters(entry), entry.released, f"{entry.context:,}", licence, ", ".join(entry.good_for),
+                    ", ".join(entry.reads), ", ".join(entry.languages), sampling, source))
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _parameters(entry: CatalogEntry) -> str:
     count, active = parameters("en", entry.parameters), parameters("en", entry.active_parameters)
-    return f"about {count}" if entry.shape is None else f"{count}, {active} read" if entry.active_parameters < 0.8 * entry.parameters else count
+    if entry.shape is None:
+        return f"about {count}"
+    return f"{count}, {active} read" if entry.active_parameters < 0.8 * entry.parameters else count
 
 
 def _sampling(values: Sampling) -> str:

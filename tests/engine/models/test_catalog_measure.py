@@ -13,7 +13,8 @@ from transformers import CONFIG_MAPPING
 
 from engine.models import catalog as package
 from engine.models.catalog import CatalogEntry, catalog
-from engine.models.catalog.measure import measured_shape, number, shape_line, with_field, with_line
+from engine.models.catalog.edit import number, shape_line, with_field, with_line, without_line
+from engine.models.catalog.measure import measured_shape
 from engine.models.skeleton import build_skeleton
 
 FAMILIES = (("Qwen/Qwen3", "qwen3"), ("Qwen/Qwen2.5", "qwen2"), ("deepseek-ai/DeepSeek-R1-Distill-Qwen", "qwen2"),
@@ -74,6 +75,8 @@ def test_a_line_is_replaced_or_added_in_its_own_table() -> None:
     assert tomllib.loads(added) == {"me/one": {**tomllib.loads(TEXT)["me/one"], "note": "n"},
                                     "me/two": {"about": {"parameters": 7}, "shape": {"layers": 3}}}
     assert "# more" in added
+    assert tomllib.loads(without_line(added, "me/one", "shape"))["me/one"].keys() == {"about", "note"}
+    assert without_line(added, "me/one", "config") == added
 
 
 def test_a_field_is_replaced_in_its_own_table() -> None:
