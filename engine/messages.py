@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from .errors import InvalidRequest
 from .plain_text import valid_text
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "stopped"]     # the model ended it, no tokens were left, it was stopped
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]       # the values of the OpenAI API's reasoning_effort
+EFFORTS: tuple[Effort, ...] = get_args(Effort)      # from none to most
 MAX_MESSAGE_CHARS = 2_000_000
 MAX_STOP_STRINGS = 8
 MAX_BIASES = 1024
@@ -21,17 +23,24 @@ MIN_TEMPERATURE = 1e-3      # below it, logits / temperature overflow float16, a
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """`reasoning`: the thoughts before an assistant's answer; the chat template decides whether the model reads them again."""
+
     role: Role
     content: str
+    reasoning: str = ""
 
     def __post_init__(self) -> None:
         if self.role not in ("system", "user", "assistant"):
             raise InvalidRequest("role", self.role, "system, user or assistant")
-        if not isinstance(self.content, str):
-            raise InvalidRequest("content", type(self.content).__name__, "text")
-        if len(self.content) > MAX_MESSAGE_CHARS:
-            raise InvalidRequest("content", f"{len(self.content):,} characters", f"at most {MAX_MESSAGE_CHARS:,} characters")
-        object.__setattr__(self, "content", valid_text(self.content))
+        for name in ("content", "reasoning"):
+            text = getattr(self, name)
+            if not isinstance(text, str):
+                raise InvalidRequest(name, type(text).__name__, "text")
+            if len(text) > MAX_MESSAGE_CHARS:
+                raise InvalidRequest(name, f"{len(text):,} characters", f"at most {MAX_MESSAGE_CHARS:,} characters")
+            object.__setattr__(self, name, valid_text(text))
+        if self.reasoning and self.role != "assistant":
+            raise InvalidRequest("reasoning", f"in a message of the {self.role}", "only before an answer of the assistant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +50,10 @@ class GenerationOptions:
     temperature 0 is greedy; top_k 0, top_p 1, min_p 0, repetition_penalty 1, presence_penalty 0 and frequency_penalty 0 are off.
     logit_bias: what is added to the logits of single tokens, by their ids. A seed makes a sampled reply reproducible.
     top_logprobs: report the log probability of each token, and of this many likeliest ones. adapter: the name of a loaded LoRA adapter
-    that changes the reply. max_new_tokens is an upper bound; the
-    context window may leave room for fewer. With ignores_end, tokens that end a reply are ordinary tokens, so that the reply has
-    exactly max_new_tokens: for measurements.
+    that changes the reply. max_new_tokens is an upper bound; the context window may leave room for fewer. reasoning_effort: how much
+    the model thinks before it answers; None is its author's default, and a model with only a switch thinks for every value but "none".
+    reasoning_budget: after so many tokens its thoughts are ended, and it answers; they count for max_new_tokens too. With ignores_end,
+    tokens that end a reply are ordinary tokens, so that the reply has exactly max_new_tokens: for measurements.
     """
 
     max_new_tokens: int = 512
@@ -59,6 +69,8 @@ class GenerationOptions:
     adapter: str = ""
     stop: Sequence[str] = ()
     seed: int | None = None
+    reasoning_effort: Effort | None = None
+    reasoning_budget: int | None = None
     ignores_end: bool = False
 
     def __post_init__(self) -> None:
@@ -77,6 +89,10 @@ class GenerationOptions:
             _require("top_logprobs", self.top_logprobs, 0, MAX_TOP_LOGPROBS, whole=True)
         if not isinstance(self.adapter, str):
             raise InvalidRequest("adapter", self.adapter, "the name of a loaded adapter")
+        if self.reasoning_effort not in (None, *EFFORTS):
+            raise InvalidRequest("reasoning_effort", self.reasoning_effort, f"one of {', '.join(EFFORTS)}")
+        if self.reasoning_budget is not None:
+            _require("reasoning_budget", self.reasoning_budget, 0, 1_000_000, whole=True)
         object.__setattr__(self, "logit_bias", _biases(self.logit_bias))
         if self.seed is not None:
             _require("seed", self.seed, 0, 2**63 - 1, whole=True)
@@ -106,8 +122,31 @@ def _require(name: str, value: object, low: float, high: float, *, whole: bool =
 
 
 @dataclass(frozen=True, slots=True)
+class Thinking:
+    """What a model's chat template offers about the thoughts before an answer.
+
+    efforts: what can be chosen, from none to most; empty if there is no choice. A mere switch offers none and medium. default: what
+    applies if nothing is chosen, if that is known. has_thoughts: whether the model may write thoughts at all.
+    """
+
+    efforts: tuple[Effort, ...] = ()
+    default: Effort | None = None
+    has_thoughts: bool = False
+
+    def nearest(self, effort: Effort | None) -> Effort | None:
+        """Return the offered effort that is closest to `effort`, a thinking one if possible for a thinking one; None if none is offered."""
+        if effort is None or not self.efforts or effort in self.efforts:
+            return effort if self.efforts else None
+        thinking = tuple(each for each in self.efforts if each != "none" or effort == "none")
+        return min(thinking or self.efforts, key=lambda each: abs(EFFORTS.index(each) - EFFORTS.index(effort)))
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts and speed of one reply. `dropped_*`: older turns left out of the prompt because they did not fit."""
+    """Token counts and speed of one reply. `dropped_*`: older turns left out of the prompt because they did not fit.
+
+    `reasoning_*`: the thoughts, which are among the new tokens; their seconds begin with the first token.
+    """
 
     prompt_tokens: int
     cached_tokens: int
@@ -116,6 +155,8 @@ class Usage:
     tokens_per_second: float
     dropped_messages: int = 0
     dropped_tokens: int = 0
+    reasoning_tokens: int = 0
+    reasoning_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

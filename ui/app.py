@@ -19,6 +19,7 @@ from .chat import rendering, view
 from .chat.options_panel import values_of
 from .chat.session import ChatSession
 from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
+from .chat.thinking import thinking_html
 from .chat.welcome import welcome_html
 from .compat import MAX_PAGES, StrictBlocks, skip_statistics, slow_down_queue, small_sessions
 from .models.parts import ModelsTab
@@ -94,10 +95,8 @@ def _watch_engine(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat: C
     engine, parts, fields = builder.engine, chat.parts, list(chat.options.fields)
     timer = gr.Timer(QUICK_S)
     seen = gr.State(None)               # the status that this page shows, and the state and model it is about
-    adopted = gr.State(None)            # the defaults last put into the options
 
-    def look(request: gr.Request, session: ChatSession, seen_now: tuple[str, str] | None, adopted_now: list[Any] | None, wake: int,
-             *values: Any) -> Any:
+    def look(request: gr.Request, session: ChatSession, seen_now: tuple[str, str] | None, wake: int, *values: Any) -> Any:
         status, context = engine.status(), builder.context(request)
         line = status_html(status, loading_name(engine), context.language)
         about = f"{status.state} {status.model} {status.error}"
@@ -112,21 +111,22 @@ def _watch_engine(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat: C
             if is_new:
                 changed[parts.gauge] = rendering.gauge(session, status.window_tokens, context.language)
                 changed[timer] = gr.Timer(CALM_S if status.state in ("ready", "asleep") else QUICK_S)
-                changed |= adopt(adopted_now, values)
+                changed |= {parts.thinking: thinking_html(status.thinking, session.effort, context.language), **adopt(session, values)}
         if seen_now is None:
             changed[bar.tools] = tools_html(context.language)
         return changes(changed)
 
-    def adopt(adopted_now: list[Any] | None, values: tuple[Any, ...]) -> dict[gr.blocks.Block, Any]:
+    def adopt(session: ChatSession, values: tuple[Any, ...]) -> dict[gr.blocks.Block, Any]:
         """Show a new model's default options, unless the visitor has changed an option."""
-        defaults = values_of(engine.default_options())
-        if adopted_now == defaults or (adopted_now is not None and list(values) != adopted_now):
+        defaults = values_of(engine.default_options(session.effort))
+        if session.adopted == defaults or (session.adopted is not None and list(values) != session.adopted):
             return {}
-        return {adopted: defaults, **dict(zip(fields, defaults, strict=True))}
+        session.adopted = defaults
+        return dict(zip(fields, defaults, strict=True))
 
-    outputs = [chat.wake, seen, bar.status, parts.welcome, parts.gauge, bar.tools, timer, adopted, *fields]
+    outputs = [chat.wake, seen, bar.status, parts.welcome, parts.gauge, parts.thinking, bar.tools, timer, *fields]
     # Through the queue: only then does Gradio trigger the change events of a gr.State.
-    gr.on([page.load, timer.tick], look, [chat.session, seen, adopted, chat.wake, *fields], outputs, **{**QUICK, "queue": True})
+    gr.on([page.load, timer.tick], look, [chat.session, seen, chat.wake, *fields], outputs, **{**QUICK, "queue": True})
 
 
 def _watch_jobs(page: gr.Blocks, builder: PageBuilder, strip: gr.HTML, models: ModelsTab) -> None:
@@ -182,7 +182,8 @@ def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat
         language = context.language
         return {bar.status: status_html(status, loading_name(engine), language), bar.tools: tools_html(language),
                 parts.welcome: "" if session.path else welcome_html(status, language),
-                parts.gauge: rendering.gauge(session, status.window_tokens, language), parts.chats: view.chats(context, session),
+                parts.gauge: rendering.gauge(session, status.window_tokens, language),
+                parts.thinking: thinking_html(status.thinking, session.effort, language), parts.chats: view.chats(context, session),
                 parts.head: view.head(context, session), parts.chips: view.chips(context, session), **builder.text_updates(language)}
 
     def render_messages(session: ChatSession, request: gr.Request) -> Any:
@@ -190,7 +191,7 @@ def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat
 
     bar.tools.translate(translate, outputs=labelled, **QUICK)
     page.load(None, js="() => mindcubes.translate()", api_visibility="private")
-    changed = [bar.status, bar.tools, parts.welcome, parts.gauge, parts.chats, parts.head, parts.chips, *labelled]
+    changed = [bar.status, bar.tools, parts.welcome, parts.gauge, parts.thinking, parts.chats, parts.head, parts.chips, *labelled]
     bar.tools.language(change_language, chat.session, changed, **QUICK).then(render_messages, chat.session, parts.chatbot, **QUICK).then(
         *agent.language_change, **QUICK)
 

@@ -132,8 +132,8 @@ class Conversations(SavedChats):
         asks: dict[BackgroundTask[ReplyProgress], Ask] = {}
         for reply, (answer, ask) in zip(together, answers, strict=True):
             messages = prompt_messages(chat.path[:-1], ask.system_prompt)
-            if answer.text:
-                messages.append(Message("assistant", answer.text))
+            if answer.text or answer.thoughts:
+                messages.append(Message("assistant", answer.text, answer.thoughts))
             asks[self._task(owner, chat.id, reply, messages, ask, together)] = ask
         self._replies.start(chat.id, *asks, on_end=lambda last: self._send_queued(last.snapshot(), owner, chat.id, asks[last]))
 

@@ -36,12 +36,12 @@ class Question:
 
 
 def prompt_messages(path: Sequence[ChatMessage], system_prompt: str) -> list[Message]:
-    """Return the messages for the model, without thoughts and without questions that were never answered."""
+    """Return the messages for the model, without questions that were never answered. Its chat template decides about thoughts."""
     messages = [Message("system", system_prompt.strip())] if system_prompt.strip() else []
     for index, message in enumerate(path):
         if message.role == "assistant":
             if message.text:
-                messages.append(Message("assistant", message.text))
+                messages.append(Message("assistant", message.text, message.thoughts))
         elif index == len(path) - 1 or path[index + 1].text:
             messages.append(Message("user", compose(message.text, message.attachments)))
     return messages

@@ -35,25 +35,33 @@ class ReplyInProgress:
         self._lock = threading.Lock()
         self._latest = ReplyProgress(message)
         self._text, self._thoughts = [message.text], [message.thoughts]
-        self._started = time.monotonic()
-        self._thought_s = 0.0
-        self._earlier_thought_s = message.thought_s
+        self._first_thought: float | None = None        # when it came
+        self._thought_s, self._thought_tokens = message.thought_s, message.thought_tokens
+        self._earlier_s = message.thought_s
         self._waiting: Waiting | Prefill | None = None
 
     def add(self, event: StreamEvent) -> None:
         with self._lock:
-            seconds = time.monotonic() - self._started
             match event:
                 case TextDelta(text):
                     self._text.append(text)
+                    self._measure()
+                    self._first_thought = None
                 case ReasoningDelta(text):
                     self._thoughts.append(text)
-                    self._thought_s = seconds
+                    self._first_thought = self._first_thought or time.monotonic()
+                    self._measure()
                 case Waiting() | Prefill():
                     self._waiting = event
                 case Finished(reason, usage, notes):
+                    self._thought_tokens += usage.reasoning_tokens
                     self._latest = replace(self._latest, message=replace(
                         self._latest.message, state="stopped" if reason == "stopped" else "done", reason=reason, usage=usage, notes=notes))
+
+    def _measure(self) -> None:
+        """The thoughts last until now."""
+        if self._first_thought is not None:
+            self._thought_s = self._earlier_s + time.monotonic() - self._first_thought
 
     def fail(self, error: Exception) -> None:
         with self._lock:
@@ -67,5 +75,5 @@ class ReplyInProgress:
     def snapshot(self) -> ReplyProgress:
         with self._lock:
             message = replace(self._latest.message, text="".join(self._text), thoughts="".join(self._thoughts),
-                              thought_s=self._earlier_thought_s + self._thought_s)
+                              thought_s=self._thought_s, thought_tokens=self._thought_tokens)
             return replace(self._latest, message=message, waiting=self._waiting)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..compat.transformers import is_causal_architecture, is_causal_class, is_known_architecture
+from ..compat.transformers import is_causal_architecture, is_causal_class, is_known_architecture, reads_pictures
 from ..errors import UnsupportedModel
 
 if TYPE_CHECKING:
@@ -84,12 +84,19 @@ def unsupported_reason(config: Mapping[str, Any], *, may_be_quantized: bool = Fa
     kind = config.get("model_type")
     if not is_known_architecture(kind):
         return f"its architecture ({kind}) is unknown to transformers, or needs code from the repository, which is never run."
-    if not is_causal_architecture(kind):
+    if not is_causal_architecture(kind) and not _continues_text_beside_pictures(config):
         return f"{kind} is not a causal language model."
     classes = config.get("architectures")
     if isinstance(classes, list) and classes and not any(is_causal_class(name, kind) for name in classes):
         return f"it was trained for another task ({classes[0]}) and has no output for text."
     return "" if may_be_quantized else _quantized_reason(config)
+
+
+def _continues_text_beside_pictures(config: Mapping[str, Any]) -> bool:
+    """Whether it is a causal language model with a part that reads pictures, not one that translates a picture to text."""
+    inner = config.get("text_config")
+    return (reads_pictures(config.get("model_type")) and isinstance(inner, dict)
+            and not any(part.get("is_encoder_decoder") for part in (config, inner)))
 
 
 def _quantized_reason(config: Mapping[str, Any]) -> str:

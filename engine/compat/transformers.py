@@ -49,6 +49,13 @@ def is_causal_architecture(model_type: object) -> bool:
     return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 
+def reads_pictures(model_type: object) -> bool:
+    """Whether transformers has a model of it that reads pictures and text and writes text; from the names, as above."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    return model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
 def is_causal_class(name: object, model_type: object) -> bool:
     """Whether a class that config.json names generates text: a causal language model, or one that also reads pictures.
 

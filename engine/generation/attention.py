@@ -1,7 +1,7 @@
 """Attention over the paged KV cache, computed for each reply over its own keys and values only.
 
-Keys in consecutive slots are read in place; others are copied together first. A reply that generates one token uses its query heads
-as the queries of their key-value head, so keys are not repeated.
+Keys in consecutive slots are read in place; others are copied together first, a run at a time where there are few. A reply that
+generates one token uses its query heads as the queries of their key-value head, so keys are not repeated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from torch.nn.functional import scaled_dot_product_attention
 from .blocks import BLOCK_TOKENS, BlockTable
 from .paged_cache import LayerPool
 
+MOST_RUNS = 16          # of consecutive slots: more are copied faster one by one
 MOST_SCORES = 2**22     # in memory at once: 16 MiB in float32, a few times; more is also slower, because it leaves the caches
+
+
+Place = tuple[slice, ...] | torch.Tensor      # runs of slots, or every slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,12 @@ class Shape:
 class Step:
     """The tokens that are processed together: `slots` (tokens,), where their keys are written, and the replies they belong to.
 
-    places, masks: what is made for the first layer of a kind and used by all: `place` and _mask.
+    places, masks: what is made for the first layer of a kind and used by all: where the keys of a span are, and _mask.
     """
 
     slots: torch.Tensor
     spans: tuple[Span, ...]
-    places: dict[tuple[int, int], slice | torch.Tensor] = field(default_factory=dict)
+    places: dict[tuple[int, int], Place] = field(default_factory=dict)
     masks: dict[tuple[int, int | None, int | None], torch.Tensor | None] = field(default_factory=dict)
 
     @classmethod
@@ -66,14 +70,33 @@ class Step:
         slots = torch.cat([slots_of(table, first, last) for table, first, last in parts])
         return cls(slots.to(device), tuple(spans))
 
-    def place(self, number: int, first: int) -> slice | torch.Tensor:
-        """Where the keys of a span from position `first` on are: a slice if its blocks follow each other."""
+    def read(self, pool: LayerPool, number: int, first: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The keys and values of a span from position `first` on: (key-value heads, keys, dim)."""
         if (number, first) not in self.places:
             span = self.spans[number]
-            begin = span.table.blocks[0] * BLOCK_TOKENS
-            self.places[number, first] = (slice(begin + first, begin + span.length) if span.table.is_run
-                                          else slots_of(span.table, first, span.length).to(self.slots.device))
-        return self.places[number, first]
+            runs = _runs_of(span.table, first, span.length)
+            self.places[number, first] = runs if len(runs) <= MOST_RUNS else slots_of(span.table, first, span.length).to(self.slots.device)
+        place = self.places[number, first]
+        return _read(pool.keys, place).transpose(0, 1), _read(pool.values, place).transpose(0, 1)
+
+
+def _runs_of(table: BlockTable, first: int, last: int) -> tuple[slice, ...]:
+    """The slots of positions first to last - 1, as runs of consecutive ones."""
+    runs, position, at = [], 0, 0       # of the beginning of the run; `at`: the number of its first block
+    for count in table.runs:
+        begin, end = max(first, position), min(last, position + count * BLOCK_TOKENS)
+        if begin < end:
+            offset = table.blocks[at] * BLOCK_TOKENS - position
+            runs.append(slice(begin + offset, end + offset))
+        position, at = position + count * BLOCK_TOKENS, at + count
+    return tuple(runs)
+
+
+def _read(slots: torch.Tensor, place: Place) -> torch.Tensor:
+    """slots: (slots of the pool, heads, dim). Returns those of the place, in place if they follow each other."""
+    if isinstance(place, torch.Tensor):
+        return slots[place]
+    return slots[place[0]] if len(place) == 1 else torch.cat([slots[run] for run in place])
 
 
 def attend(queries: torch.Tensor, pool: LayerPool, step: Step, shape: Shape) -> torch.Tensor:
@@ -87,8 +110,7 @@ def attend(queries: torch.Tensor, pool: LayerPool, step: Step, shape: Shape) -> 
 def _attend(queries: torch.Tensor, pool: LayerPool, step: Step, number: int, shape: Shape) -> torch.Tensor:
     span, (count, heads, dim) = step.spans[number], queries.shape
     first = _first_key(span.length - count, pool)
-    where = step.place(number, first)
-    keys, values = pool.keys[where].transpose(0, 1), pool.values[where].transpose(0, 1)     # (key-value heads, keys, dim)
+    keys, values = step.read(pool, number, first)
     kv_heads, num_keys = keys.shape[:2]
     mask = None
     if count > 1:

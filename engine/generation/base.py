@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from ..errors import InvalidRequest
 from ..messages import GenerationOptions, Prefill, Waiting
+from .thought_limit import ThoughtLimit
 
 Lane = Literal["batched", "single"]
 HEARTBEAT_S = 0.1       # longest time between two events: a consumer can be stopped only when it receives one
@@ -49,12 +50,14 @@ class TokenGenerator(Protocol):
 
     `stream` yields at least every HEARTBEAT_S; closing it stops the work within one step. It raises GenerationFailed and
     its subclasses. The caller checks that prompt and new tokens together fit into `window_tokens`. Visitors take turns.
+    `thoughts`: ends the thoughts of this reply.
     """
 
     lane: Lane
     window_tokens: int
 
-    def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "") -> Generator[LaneEvent, None, None]: ...
+    def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "",
+               thoughts: ThoughtLimit | None = None) -> Generator[LaneEvent, None, None]: ...
 
     def close(self) -> None:
         """End every reply as stopped and free the lane's resources. The lane cannot be used afterwards."""

@@ -23,6 +23,7 @@ from .sampling import Drawn, draw
 from .scheduler import MAX_RUNNING, Scheduler
 from .sequence import Part, Sequence
 from .snapshots import Snapshots, States
+from .thought_limit import ThoughtLimit
 from .threads import ThreadChoice
 
 STEP_TOKENS = {"cpu": 512, "cuda": 2048, "mps": 512}        # prompt tokens of a step: bound its time, and so that of a cancellation
@@ -70,13 +71,14 @@ class BatchedGenerator:
         """Blocks that replies hold now, and all blocks. Those that are only remembered for later prompts count as free."""
         return self._blocks.num_blocks - self._blocks.num_free, self._blocks.num_blocks
 
-    def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "") -> Generator[LaneEvent, None, None]:
+    def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "",
+               thoughts: ThoughtLimit | None = None) -> Generator[LaneEvent, None, None]:
         if not 0 < len(prompt_ids) < self.window_tokens:
             raise InvalidRequest("prompt", f"{len(prompt_ids):,} tokens", f"1 to {self.window_tokens - 1:,} tokens")
         require_known(prompt_ids, self._vocabulary)
         require_adapter(options.adapter, self._adapters)
         sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else self._end_ids, visitor,
-                            next(self._arrivals))
+                            next(self._arrivals), thoughts)
         started = time.monotonic()
         with self._changed:
             if self._is_closing:

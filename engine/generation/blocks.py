@@ -2,19 +2,19 @@
 
 A block holds the keys and values of BLOCK_TOKENS tokens in all layers. Full blocks are shared: a reply that begins with the same
 tokens as an earlier one refers to its blocks instead of computing them again. A block without a reply keeps its contents until it is
-needed; then the one unused for longest goes first. Blocks of one reply follow each other in memory where possible, because attention
-reads consecutive blocks without copying them.
+needed; those unused for longest go first. Blocks of one reply follow each other in memory where possible, because attention reads
+consecutive blocks without copying them: a reply gets a run of blocks, and room behind it to grow into.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 BLOCK_TOKENS = 16       # prefixes are shared by whole blocks: small ones keep the time to first token flat as a chat grows
+GROWTH = 16             # blocks: room that a reply gets behind its prompt where there is some
 
 Key = tuple[Hashable, tuple[int, ...]]      # what precedes the block (the number of its prefix, or a root), and its own token ids
 
@@ -23,17 +23,30 @@ Key = tuple[Hashable, tuple[int, ...]]      # what precedes the block (the numbe
 class BlockTable:
     """The blocks of one reply, in order. `root`: replies share blocks only if it is equal (the adapter, the rotary table).
 
-    `prefixes`: for each full block that was registered, the number of the prefix that ends with it.
+    `prefixes`: for each full block that was registered, the number of the prefix that ends with it. `runs`: how many blocks follow each
+    other in memory, from the first on. `since`: a block that was released later is not taken only because it follows.
     """
 
     root: Any = ""
     blocks: list[int] = field(default_factory=list)
     prefixes: list[int] = field(default_factory=list)
-    is_run: bool = True     # the blocks follow each other in memory
+    runs: list[int] = field(default_factory=list)
+    since: int = -1
 
     def append(self, block: int) -> None:
-        self.is_run = not self.blocks or (self.is_run and block == self.blocks[-1] + 1)
+        if self.blocks and block == self.blocks[-1] + 1:
+            self.runs[-1] += 1
+        else:
+            self.runs.append(1)
         self.blocks.append(block)
+
+    def cut(self, keep: int) -> None:
+        """Leave the first `keep` blocks."""
+        blocks = self.blocks[:keep]
+        self.blocks, self.runs = [], []
+        del self.prefixes[keep:]
+        for block in blocks:
+            self.append(block)
 
     @property
     def capacity(self) -> int:
@@ -47,8 +60,8 @@ class BlockPool:
     def __init__(self, num_blocks: int) -> None:
         self.num_blocks = num_blocks
         self._users = [0] * num_blocks
-        self._empty = set(range(num_blocks))                    # neither used nor remembered
-        self._unused: OrderedDict[int, None] = OrderedDict()    # remembered, without a reply; oldest first
+        self._released: dict[int, int] = dict.fromkeys(range(num_blocks), -1)     # blocks without a reply, and when: -1 if empty
+        self._time = 0              # counts releases
         self._known: dict[Key, tuple[int, int]] = {}            # prefix -> (block, number of the prefix)
         self._keys: dict[int, Key] = {}                         # block -> its entry in _known
         self._next_prefix = 0
@@ -56,7 +69,7 @@ class BlockPool:
     @property
     def num_free(self) -> int:
         """Blocks that a reply could get now."""
-        return len(self._empty) + len(self._unused)
+        return len(self._released)
 
     def num_missing(self, table: BlockTable, tokens: int) -> int:
         """Blocks that `table` lacks for so many tokens."""
@@ -70,7 +83,8 @@ class BlockPool:
             if found is None:
                 break
             block, before = found
-            self._use(block)
+            self._users[block] += 1
+            self._released.pop(block, None)
             table.append(block)
             table.prefixes.append(found[1])
         return table.capacity
@@ -80,12 +94,14 @@ class BlockPool:
         missing = self.num_missing(table, tokens)
         if missing > self.num_free:
             return False
-        while len(self._empty) < missing:
-            self._forget(next(iter(self._unused)))
         for left in range(missing, 0, -1):
-            following = table.blocks[-1] + 1 if table.blocks else -1
-            block = following if following in self._empty else self._place_for(left)
-            self._empty.remove(block)
+            block = table.blocks[-1] + 1 if table.blocks else -1
+            if self._released.get(block, self._time) > table.since:        # in use, or of a later reply
+                block = self._place_for(left)
+                table.since = self._time - 1
+            del self._released[block]
+            if block in self._keys:
+                del self._known[self._keys.pop(block)]
             self._users[block] = 1
             table.append(block)
         return True
@@ -112,28 +128,48 @@ class BlockPool:
         for block in reversed(table.blocks[keep:]):     # the end of a reply is forgotten before its beginning, which others may share
             self._users[block] -= 1
             if self._users[block] == 0:
-                if block in self._keys:
-                    self._unused[block] = None
-                else:
-                    self._empty.add(block)
-        del table.blocks[keep:], table.prefixes[keep:]
-        table.is_run = all(after == before + 1 for before, after in pairwise(table.blocks))
-
-    def _use(self, block: int) -> None:
-        self._users[block] += 1
-        self._unused.pop(block, None)
-
-    def _forget(self, block: int) -> None:
-        del self._unused[block]
-        del self._known[self._keys.pop(block)]
-        self._empty.add(block)
+                self._released[block] = self._time if block in self._keys else -1
+                self._time += 1
+        table.cut(keep)
 
     def _place_for(self, count: int) -> int:
-        """Where to begin `count` blocks: in the middle of the longest run of empty blocks, so that the reply before it can grow too."""
+        """Where to begin `count` blocks.
+
+        In the middle of the longest run of empty blocks, so that the reply before it can grow too; if none is long enough, where the
+        blocks have been unused for longest.
+        """
         begin, length, run = 0, 0, 0
         for block in range(self.num_blocks):
-            run = run + 1 if block in self._empty else 0
+            run = run + 1 if self._released.get(block) == -1 else 0
             if run > length:
                 begin, length = block - run + 1, run
-        middle = length // 2 if begin else 0
-        return begin + max(0, min(middle, length - count))
+        if length >= count:
+            middle = length // 2 if begin else 0
+            return begin + max(0, min(middle, length - count))
+        size, found = count + GROWTH, None
+        while found is None:
+            found = self._oldest_run(size)
+            size = count if size > count else size // 2
+        return found
+
+    def _oldest_run(self, size: int) -> int | None:
+        """The beginning of so many blocks without a reply, the latest released of which was released first."""
+        best, oldest = None, self._time
+        latest: deque[tuple[int, int]] = deque()        # (when released, block), falling: the first is the latest of the run
+        begin = 0
+        for block in range(self.num_blocks):
+            when = self._released.get(block)
+            if when is None:
+                latest.clear()
+                begin = block + 1
+                continue
+            while latest and latest[-1][0] <= when:
+                latest.pop()
+            latest.append((when, block))
+            if block - begin + 1 > size:
+                begin += 1
+                if latest[0][1] < begin:
+                    latest.popleft()
+            if block - begin + 1 == size and latest[0][0] < oldest:
+                best, oldest = begin, latest[0][0]
+        return best

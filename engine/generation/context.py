@@ -9,14 +9,16 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
-from ..messages import Message
+from ..messages import Effort, Message
 from .control_tokens import ControlTokens, unmarked
 from .text import mark_tokens, opened_thought
+from .thinking import WORDS, Wording, read_thinking, thoughts_before
+from .thought_limit import ThoughtLimit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,13 +36,16 @@ MERGED_NOTE = "This model's chat template has no system role, so the system prom
 MIN_REPLY_TOKENS = 16
 REPLY_SHARE = 4             # a quarter of the window is kept free for the reply before older turns are dropped
 REMEMBERED_REPLIES = 64
+AS_USUAL = Wording()
+NO_VARIABLES: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """The prompt as the model gets it. `room`: the maximum number of tokens of its reply.
 
-    `marked`: its text with marks around what looks like control tokens in messages (control_tokens.py).
+    `marked`: its text with marks around what looks like control tokens in messages (control_tokens.py). `open_thought`: the mark that
+    closes the thoughts with which it ends; "" if it does not end within thoughts. `has_thoughts`: whether it contains their beginning.
     """
 
     ids: list[int]
@@ -49,6 +54,8 @@ class Prompt:
     dropped_messages: int
     dropped_tokens: int
     notes: tuple[str, ...]
+    open_thought: str = ""
+    has_thoughts: bool = False
 
     @property
     def text(self) -> str:
@@ -72,11 +79,13 @@ class ChatContext:
             self._reads_parts = True
             self._reads_parts = self._shows(_user("probe-of-text"), "probe-of-text")
         self.has_system_role = self._shows([{"role": "system", "content": "system-role-probe"}, *_user("hi")], "system-role-probe")
+        self.thinking = read_thinking(self._apply, str(tokenizer.chat_template or ""), self.marks.values())
 
-    def fit(self, messages: Sequence[Message], max_new_tokens: int) -> Prompt:
+    def fit(self, messages: Sequence[Message], max_new_tokens: int, effort: Effort | None = None, budget: int | None = None) -> Prompt:
         """Return the prompt of the whole conversation, or of as many of its latest turns as fit after the system prompt.
 
-        If the last message is the assistant's, it is the beginning of the reply, which the model continues.
+        If the last message is the assistant's, it is the beginning of the reply, which the model continues. effort, budget:
+        of its thoughts (GenerationOptions).
 
         Raises InvalidRequest, MessageTooLong (with its token count) and ChatTemplateFailed.
         """
@@ -84,23 +93,36 @@ class ChatContext:
         notes: tuple[str, ...] = () if self.has_template else (NO_TEMPLATE_NOTE,)
         if system and not self.has_system_role:
             notes += (MERGED_NOTE,)
+        notes += self.thinking.notes(effort)
+        asked = self.thinking.wording(effort, budget)
         starts = [i for i, message in enumerate(turns) if message.role == "user"]
-        text = self._render(system, turns, begun)
+        text = self._render(system, turns, begun, asked)
         ids = self._tokenize(text)
         whole, first = len(ids), 0
         target = self.window_tokens - min(max_new_tokens, self.window_tokens // REPLY_SHARE)
         if whole > target:
             # Fewer turns are never longer, so search for the first start from which the rest fits.
             sizes = starts[1:]
-            found = bisect_left(sizes, True, key=lambda i: len(self._tokenize(self._render(system, turns[i:], begun))) <= target)
+            found = bisect_left(sizes, True, key=lambda i: len(self._tokenize(self._render(system, turns[i:], begun, asked))) <= target)
             first = sizes[min(found, len(sizes) - 1)] if sizes else 0
-            text = self._render(system, turns[first:], begun)
+            text = self._render(system, turns[first:], begun, asked)
             ids = self._tokenize(text)
         if not ids:
             raise ChatTemplateFailed("it rendered no text")
         if len(ids) > self.window_tokens - MIN_REPLY_TOKENS:
             raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
-        return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0, notes)
+        is_in_thoughts = begun is not None and not begun.content
+        return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0, notes,
+                      self.thinking.end if is_in_thoughts else opened_thought(unmarked(text)), is_in_thoughts)
+
+    def limit(self, prompt: Prompt, budget: int | None) -> ThoughtLimit | None:
+        """Return what ends the thoughts of the reply to `prompt` after so many tokens; None without a budget, or without thoughts."""
+        thinking = self.thinking
+        if budget is None or not thinking.end:
+            return None
+        decode = self._tokenizer.backend_tokenizer.decode
+        return ThoughtLimit(budget, thinking.start, thinking.end, self._control.encode_after(thinking.after),
+                            lambda ids: str(decode(ids, skip_special_tokens=False)), is_open=bool(prompt.open_thought))
 
     def remember(self, prompt: Prompt, reply_text: str, reply_ids: Sequence[int]) -> None:
         """Store the ids of a prompt and its reply for the next turn of that chat."""
@@ -119,30 +141,33 @@ class ChatContext:
             return start + self._control.encode(text[len(known):])
         return self._control.encode(text, adds_special=not self.has_template)
 
-    def _render(self, system: Message | None, turns: Sequence[Message], begun: str = "") -> str:
+    def _render(self, system: Message | None, turns: Sequence[Message], begun: Message | None = None, asked: Wording = AS_USUAL) -> str:
         """Return the text of the prompt, with marks around what looks like control tokens in messages. Raises ChatTemplateFailed."""
-        chat = [{"role": message.role, "content": self._control.mark(message.content)} for message in turns]
+        mark = self._control.mark
+        chat = [{"role": message.role, "content": mark(message.content),
+                 **(thoughts_before(mark(message.reasoning)) if message.reasoning else {})} for message in turns]
         rules = self._control.mark(system.content) if system else ""
         if rules and self.has_system_role:
             chat = [{"role": "system", "content": rules}, *chat]
         elif rules:
             first = next(i for i, message in enumerate(chat) if message["role"] == "user")
             chat[first] = {"role": "user", "content": f"{rules}\n\n{chat[first]['content']}"}
-        text = self._apply(chat)
-        left_out = next((message for message in chat if message["role"] == "user" and not _is_in(message["content"], text)), None)
+        if asked.word:
+            chat[-1] = {**chat[-1], "content": f"{chat[-1]['content']} {asked.word}"}
+        text = self._apply(chat, asked.variables)
+        words = WORDS if self.thinking.reads_words else ()
+        left_out = next((message for message in chat if message["role"] == "user" and not _is_in(message["content"], text, words)), None)
         if left_out is not None:
             raise ChatTemplateFailed(f"it left out the message “{unmarked(left_out['content'])[:80]}”")
-        if begun and (mark := opened_thought(text)):
-            text += f"\n{mark}\n\n"       # reasoning is not part of the prompt: the answer continues after it
-        return text + self._control.mark(begun)
+        return text if begun is None else text + self.thinking.begun(text, mark(begun.reasoning), mark(begun.content))
 
-    def _apply(self, chat: list[dict[str, str]], *, opens_reply: bool = True) -> str:
+    def _apply(self, chat: list[dict[str, str]], variables: Mapping[str, Any] = NO_VARIABLES, *, opens_reply: bool = True) -> str:
         template = None if self.has_template else PLAIN_TEMPLATE
         messages = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in chat] \
             if self._reads_parts else chat
         try:
             return str(self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=opens_reply, chat_template=template))
+                messages, tokenize=False, add_generation_prompt=opens_reply, chat_template=template, **variables))
         except Exception as error:      # a template is its author's program and may raise anything
             raise ChatTemplateFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
 
@@ -172,12 +197,14 @@ def _user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
-def _is_in(content: str, text: str) -> bool:
-    """Whether a message is in the rendered prompt; templates may trim it."""
+def _is_in(content: str, text: str, words: Sequence[str]) -> bool:
+    """Whether a message is in the rendered prompt; templates may trim it, and remove `words`."""
+    for word in words:
+        content, text = content.replace(word, ""), text.replace(word, "")
     return content in text or content.strip() in text or unmarked(content).strip() in unmarked(text)
 
 
-def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], str]:
+def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], Message | None]:
     """The system prompt, the turns after it, and the beginning of a reply to the last of them.
 
     Raises InvalidRequest if there is nothing to reply to.
@@ -186,7 +213,8 @@ def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], 
     turns = _merged(messages[1 if system else 0:])
     if any(message.role == "system" for message in turns):
         raise InvalidRequest("messages", "a later system message", "at most one system message, the first")
-    begun = turns.pop().content if turns and turns[-1].role == "assistant" else ""
+    begun = turns.pop() if turns and turns[-1].role == "assistant" else None
+    begun = begun if begun and (begun.content or begun.reasoning) else None
     while turns and turns[0].role != "user":
         turns = turns[1:]
     if not turns or turns[-1].role != "user":
@@ -202,7 +230,8 @@ def _merged(messages: Sequence[Message]) -> list[Message]:
     merged: list[Message] = []
     for message in messages:
         if merged and merged[-1].role == message.role:
-            merged[-1] = Message(message.role, f"{merged[-1].content}\n\n{message.content}".strip())
+            merged[-1] = Message(message.role, f"{merged[-1].content}\n\n{message.content}".strip(),
+                                 f"{merged[-1].reasoning}\n\n{message.reasoning}".strip())
         else:
             merged.append(message)
     return merged

@@ -44,11 +44,11 @@ class ControlTokens:
                 if not ids:
                     ids = self._ids(part, adds_special=adds_special)
                 else:
-                    ids += self._inside(part)
+                    ids += self.encode_after(part)
         return ids
 
-    def _inside(self, text: str) -> list[int]:
-        """Return the ids of a text that follows other text: many tokenizers add a space at the start of a text."""
+    def encode_after(self, text: str) -> list[int]:
+        """Return the ids of an unmarked text that follows other text: many tokenizers add a space at the start of a text."""
         ids = self._ids(LINE + text)
         return ids[len(self._line_ids):] if ids[:len(self._line_ids)] == self._line_ids else self._ids(text)
 

@@ -33,7 +33,7 @@ class Decoder:
     """Raises NotUnderstood for a model with parts that it does not know."""
 
     def __init__(self, model: PreTrainedModel, cache: PagedCache, window_tokens: int) -> None:
-        base: Any = model.base_model
+        base: Any = model.get_decoder()      # without the part that reads pictures, if there is one
         config: Any = model.config.get_text_config()
         if set(dict(base.named_children())) != PARTS or len(base.layers) != len(cache.pools):
             raise NotUnderstood("parts that are arranged in a way of its own")

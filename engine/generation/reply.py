@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..messages import Finished, FinishReason, GenerationOptions, Message, StreamEvent, Usage
 from .base import Ended, NewTokens, TokenGenerator
 from .context import ChatContext, Prompt
-from .text import IncrementalDecoder, ReasoningSplitter, StopStrings, closing_mark, opened_thought
+from .text import IncrementalDecoder, ReasoningSplitter, StopStrings, closing_mark
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -36,7 +36,8 @@ class _Meter:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.first_at = self.last_at = 0.0
-        self.new_tokens = self.first_tokens = self.cached_tokens = 0
+        self.new_tokens = self.first_tokens = self.cached_tokens = self.thought_tokens = 0
+        self.thought_s = 0.0
 
     def count(self, tokens: NewTokens) -> None:
         self.last_at = time.monotonic()
@@ -44,11 +45,16 @@ class _Meter:
             self.first_at, self.first_tokens, self.cached_tokens = self.last_at, len(tokens.ids), tokens.cached_tokens
         self.new_tokens += len(tokens.ids)
 
+    def thought(self) -> None:
+        """All tokens so far belong to the thoughts."""
+        self.thought_tokens, self.thought_s = self.new_tokens, self.last_at - self.first_at
+
     def usage(self, prompt: Prompt) -> Usage:
         decoding = self.last_at - self.first_at
         rate = (self.new_tokens - self.first_tokens) / decoding if decoding > 0 else 0.0
         ttft = (self.first_at or time.monotonic()) - self.started
-        return Usage(len(prompt.ids), self.cached_tokens, self.new_tokens, ttft, rate, prompt.dropped_messages, prompt.dropped_tokens)
+        return Usage(len(prompt.ids), self.cached_tokens, self.new_tokens, ttft, rate, prompt.dropped_messages, prompt.dropped_tokens,
+                     self.thought_tokens, self.thought_s)
 
 
 def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGenerator,
@@ -58,14 +64,16 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
     Raises InvalidRequest, GenerationFailed, and their subclasses.
     """
     meter = _Meter()
-    prompt = context.fit(request.messages, request.options.max_new_tokens)
-    options = replace(request.options, max_new_tokens=min(request.options.max_new_tokens, prompt.room))
-    decoder, stops = IncrementalDecoder(tokenizer, context.marks), StopStrings((*request.options.stop, *context.stops))
-    splitter = ReasoningSplitter(opened_thought(prompt.text), closing_mark(context.marks, prompt.text))
+    asked = request.options
+    prompt = context.fit(request.messages, asked.max_new_tokens, asked.reasoning_effort, asked.reasoning_budget)
+    options = replace(asked, max_new_tokens=min(asked.max_new_tokens, prompt.room))
+    decoder, stops = IncrementalDecoder(tokenizer, context.marks), StopStrings((*asked.stop, *context.stops))
+    splitter = ReasoningSplitter(prompt.open_thought, closing_mark(context.marks, prompt.text), goes_on=prompt.has_thoughts)
+    limit = context.limit(prompt, asked.reasoning_budget)
     ids: list[int] = []
     shown: list[str] = []
     reason: FinishReason = "stop"
-    with closing(generator.stream(prompt.ids, options, request.visitor)) as events:
+    with closing(generator.stream(prompt.ids, options, request.visitor, limit)) as events:
         for event in events:
             if request.is_stopped:
                 reason = "stopped"
@@ -75,7 +83,10 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
                 ids += event.ids
                 text = stops.feed(decoder.feed(event.ids))
                 shown.append(text)
+                was_thinking = splitter.is_thinking
                 yield from splitter.feed(text)
+                if was_thinking or splitter.is_thinking:
+                    meter.thought()
                 if stops.is_hit:
                     break
             elif isinstance(event, Ended):

@@ -26,7 +26,10 @@ class Drawn:
 
 
 def draw(logits: torch.Tensor, sequences: list[Sequence]) -> list[Drawn | NotANumber]:
-    """logits: (sequences, vocabulary), float32. A row that is not finite gives an error for its reply only."""
+    """logits: (sequences, vocabulary), float32. A row that is not finite gives an error for its reply only.
+
+    A token that a reply requires next is taken instead of the drawn one, with its score.
+    """
     largest, tokens = logits.max(-1)
     is_finite = largest.isfinite().tolist()     # the largest is NaN if any is
     if any(needs_counts(sequence) or sequence.options.logit_bias for sequence in sequences):
@@ -36,8 +39,9 @@ def draw(logits: torch.Tensor, sequences: list[Sequence]) -> list[Drawn | NotANu
     if drawn:
         rows = torch.tensor(drawn, device=logits.device)
         tokens[rows] = _draw(logits[rows], [sequences[number] for number in drawn])
+    chosen = [token if sequence.required is None else sequence.required for token, sequence in zip(tokens.tolist(), sequences, strict=True)]
     return [Drawn(token, _score(row, token, sequence.options.top_logprobs)) if fine else NotANumber()
-            for token, row, sequence, fine in zip(tokens.tolist(), logits, sequences, is_finite, strict=True)]
+            for token, row, sequence, fine in zip(chosen, logits, sequences, is_finite, strict=True)]
 
 
 def needs_counts(sequence: Sequence) -> bool:

@@ -12,6 +12,7 @@ from ..messages import GenerationOptions
 from .base import Ended, NewTokens
 from .blocks import BlockTable
 from .drafts import Drafts
+from .thought_limit import ThoughtLimit
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,7 @@ class Sequence:
     end_ids: frozenset[int]
     visitor: Hashable = ""
     arrival: int = 0
+    thoughts: ThoughtLimit | None = None
     results: queue.SimpleQueue[NewTokens | Ended | Exception] = field(default_factory=queue.SimpleQueue)
     table: BlockTable = field(default_factory=BlockTable)
     num_computed: int = 0
@@ -52,6 +54,11 @@ class Sequence:
         return self.number
 
     @property
+    def required(self) -> int | None:
+        """The token that must come next; None if any may."""
+        return self.thoughts.required if self.thoughts is not None else None
+
+    @property
     def num_new(self) -> int:
         return len(self.ids) - self.num_prompt
 
@@ -64,6 +71,8 @@ class Sequence:
         """Add the next token; returns the end if this was the last."""
         self.ids.append(token)
         self.number = None
+        if self.thoughts is not None:
+            self.thoughts.add(token)
         if self.seen is not None:
             self.seen[token] = True
         if self.counts is not None:

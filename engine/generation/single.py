@@ -23,6 +23,7 @@ from .adapters import require_adapter
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, require_known
 from .sampling import draw
 from .sequence import Sequence
+from .thought_limit import ThoughtLimit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -91,12 +92,13 @@ class SingleGenerator:
     def cache_use(self) -> tuple[int, int]:
         return 0, 0
 
-    def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "") -> Generator[LaneEvent, None, None]:
+    def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "",
+               thoughts: ThoughtLimit | None = None) -> Generator[LaneEvent, None, None]:
         assert self._model is not None
         require_known(prompt_ids, self._model.get_input_embeddings().num_embeddings)
         require_adapter(options.adapter, None)
         end_ids = frozenset() if options.ignores_end else self._end_ids
-        job = _Job(Sequence(list(prompt_ids), len(prompt_ids), options, end_ids))
+        job = _Job(Sequence(list(prompt_ids), len(prompt_ids), options, end_ids, thoughts=thoughts))
         started = time.monotonic()
         with self._count:
             ahead, self._running = self._running, self._running + 1

@@ -15,11 +15,11 @@ REPLACEMENT = "\ufffd"      # what a decoder returns for an incomplete character
 # Marks around the thoughts before an answer. In many tokenizers they are special tokens, which a decoder leaves out.
 THOUGHT_MARKS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"), ("[THINK]", "[/THINK]"),
                  ("<|START_THINKING|>", "<|END_THINKING|>"), ("<seed:think>", "</seed:think>"),
-                 ("<|channel|>analysis<|message|>", "<|end|>"))
+                 ("<|channel>thought", "<channel|>"), ("<|channel|>analysis<|message|>", "<|end|>"))
 # The answer of gpt-oss is in a separate channel, after that of its thoughts.
 ANSWER_MARKS = ("<|start|>assistant<|channel|>final<|message|>", "<|channel|>final<|message|>")
 CHANNEL_TOKENS = frozenset(("<|channel|>", "<|message|>", "<|start|>", "<|end|>"))
-MARK_TOKENS = frozenset(mark for marks in THOUGHT_MARKS for mark in marks) - CHANNEL_TOKENS
+MARK_TOKENS = frozenset(mark for marks in THOUGHT_MARKS for mark in marks) - CHANNEL_TOKENS | {"<|channel>"}
 CLOSED_ELSEWHERE = 200      # characters of a reply that are held back while they may be thoughts that the prompt should have opened
 
 
@@ -118,14 +118,19 @@ class ReasoningSplitter:
     """Separates the thoughts before an answer from it, also those that the prompt opened, or that are never closed.
 
     Only thoughts at the very start of the reply count; a later mark is ordinary text. `close`: the mark that ends thoughts which the
-    prompt opened. `may_close`: one that may end thoughts without an opening mark; a beginning that may be such thoughts is held back.
+    prompt opened; with `goes_on`, the prompt contains their beginning. `may_close`: one that may end thoughts without an opening mark; a
+    beginning that may be such thoughts is held back.
     """
 
-    def __init__(self, close: str = "", may_close: str = "") -> None:
+    def __init__(self, close: str = "", may_close: str = "", *, goes_on: bool = False) -> None:
         self._close, self._may_close = close, may_close
         self._is_start = not close
         self._held = ""
-        self._trim = bool(close)
+        self._trim = bool(close) and not goes_on
+
+    @property
+    def is_thinking(self) -> bool:
+        return bool(self._close)
 
     def feed(self, text: str) -> Iterator[TextDelta | ReasoningDelta]:
         self._held += text

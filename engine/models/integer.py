@@ -2,7 +2,8 @@
 
 With few rows, as when replies are generated, the kernels read the integers and are limited by memory: fewer bytes, more tokens per
 second. They reuse little, so with many rows, as in prompts, the weights are expanded a block at a time and multiplied by the kernels
-for 16 or 32 bits. rounding.py chooses the integers.
+for 16 or 32 bits, rounded as the others round, so that a row's result hardly depends on how many there are. rounding.py chooses the
+integers.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class IntegerProduct(Product):
     rounds_inputs = True
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        rows = x.reshape(-1, self.in_features).contiguous()
-        result = self._few(rows.bfloat16()).to(x.dtype) if len(rows) <= self.few_rows else self._many(rows)
+        rows = x.reshape(-1, self.in_features).bfloat16().contiguous()
+        result = (self._few(rows) if len(rows) <= self.few_rows else self._many(rows.to(x.dtype)).bfloat16()).to(x.dtype)
         if self.bias is not None:
             result = result + self.bias
         return result.view(*x.shape[:-1], self.out_features)

@@ -17,6 +17,7 @@ from torch import nn
 from .integer import Int4Product, Int8Product, IntegerProduct
 from .integer_model import unify
 from .linear import SIBLINGS, PackedLinear, Part, put
+from .model_class import auto_class
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -101,12 +102,10 @@ def _stored(folder: Path) -> tuple[dict[str, Tensors], Tensors]:
 
 def _empty(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     """The model of `config` with its buffers; each weight is one zero that is read again and again, which takes no memory."""
-    from transformers import AutoModelForCausalLM
-
     from ..compat.transformers import weights_progress
 
     with torch.device("meta"):
-        skeleton: PreTrainedModel = AutoModelForCausalLM.from_config(copy.deepcopy(config), trust_remote_code=False)
+        skeleton: PreTrainedModel = auto_class(config).from_config(copy.deepcopy(config), trust_remote_code=False)
     zeros = {name: torch.zeros((), dtype=dtype).expand(tensor.shape) for name, tensor in skeleton.state_dict().items()}
     with weights_progress(iter):
         model: PreTrainedModel = type(skeleton).from_pretrained(None, config=copy.deepcopy(config), state_dict=zeros, dtype=dtype)

@@ -26,6 +26,7 @@ from ..hub.hub import DownloadProgress, Hub
 from ..settings import Settings
 from .cache_budget import plan_cache
 from .loaded import Candidate, LoadedModel
+from .model_class import auto_class
 from .quantization import Quantization, bitsandbytes_config, require_supported
 from .resolve import LocalModel, resolve
 from .saved import find_saved, is_current
@@ -189,9 +190,7 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
 
 
 def _from_files(candidate: Candidate, **options: Any) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM
-
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    model: PreTrainedModel = auto_class(candidate.config).from_pretrained(
         candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False, **options)
     return model.eval()
 

@@ -11,6 +11,7 @@ from ..compat.bitsandbytes import packs_rows_on_cpu
 from ..compat.transformers import weights_progress
 from ..errors import UnsupportedModel, UnsupportedQuantization
 from ..hardware import Hardware
+from .model_class import auto_class
 from .quantization import Quantization
 
 if TYPE_CHECKING:
@@ -23,12 +24,10 @@ NEVER_QUANTIZED = ("mamba",)
 def build_skeleton(config: PretrainedConfig, model: str) -> PreTrainedModel:
     """The model that `config` describes, without memory for its weights. Raises UnsupportedModel."""
     import torch
-    from transformers import AutoModelForCausalLM
-
     try:
         with torch.device("meta"):
             # In float32, because transformers makes another dtype the default of all threads, and replies continue meanwhile.
-            skeleton: PreTrainedModel = AutoModelForCausalLM.from_config(
+            skeleton: PreTrainedModel = auto_class(config).from_config(
                 copy.deepcopy(config), dtype=torch.float32, trust_remote_code=False)
     except Exception as error:      # any failure that a configuration can provoke
         raise UnsupportedModel(model, f"no model can be built from its config.json ({str(error)[:200]}).") from error

@@ -16,8 +16,9 @@ from ..generation.context import ChatContext
 from ..generation.lanes import LaneOptions, OpenLane, open_lane
 from ..generation.reply import ReplyRequest, stream_reply
 from ..hardware import BYTES_PER_VALUE, Hardware
-from ..messages import GenerationOptions, Message, PromptView, StreamEvent
+from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
 from ..models.author_defaults import default_options, end_ids, first_ids
+from ..models.catalog import entry_of, for_effort
 from ..models.loaded import Candidate, LoadedModel
 from ..models.loader import collect, drop_frames, load
 from ..models.memory import kv_cache_bytes
@@ -41,7 +42,7 @@ class ActiveModel:
         self.weight_bytes = loaded.weight_bytes
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
         self.first_ids = first_ids(loaded.tokenizer)
-        self.default_options = default_options(loaded.model)
+        self._author_options = default_options(loaded.model)
         turn_end = self.context.turn_end_id()
         self._end_ids = end_ids(loaded.model, loaded.tokenizer) | ({turn_end} if turn_end is not None else frozenset())
         loaded.model.generation_config = GenerationConfig()     # the author's settings are read above; the rest must not apply
@@ -94,6 +95,14 @@ class ActiveModel:
     def attention(self) -> str:
         """How attention is computed: over the paged cache, or by a kernel of transformers."""
         return "paged" if self.lane == "batched" else attention_kernel(self.loaded.model)
+
+    @property
+    def thinking(self) -> Thinking:
+        return self.context.thinking.offer
+
+    def default_options(self, effort: Effort | None = None) -> GenerationOptions:
+        """Those that the author recommends for this effort of thought."""
+        return for_effort(self._author_options, entry_of(self.spec.model), effort, self.thinking)
 
     @property
     def options(self) -> LoadOptions:
@@ -160,7 +169,7 @@ class ActiveModel:
         return ids
 
     def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView:
-        prompt = self.context.fit(messages, options.max_new_tokens)
+        prompt = self.context.fit(messages, options.max_new_tokens, options.reasoning_effort, options.reasoning_budget)
         tokens = tuple(self.loaded.tokenizer.batch_decode([[token_id] for token_id in prompt.ids]))
         return PromptView(prompt.text, tokens, self.window_tokens, prompt.room, prompt.dropped_messages, prompt.dropped_tokens,
                           prompt.notes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import EngineBusy
 from ..hardware import Hardware, detect
-from ..messages import Finished, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Usage, Waiting
+from ..messages import Effort, Finished, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Thinking, Usage, Waiting
 from ..models.quantization import Quantization, QuantizationChoice, choices
 from ..models.saved import SavedModel
 from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
@@ -81,10 +81,10 @@ class Engine:
         """The model named in the settings. Raises InvalidRequest."""
         return ModelSpec(self.settings.model, quantization=Quantization.parse(self.settings.quantization, lambda: self.hardware))
 
-    def default_options(self) -> GenerationOptions:
-        """Those recommended by the author of the loaded model, or the general defaults."""
+    def default_options(self, effort: Effort | None = None) -> GenerationOptions:
+        """Those recommended by the author of the loaded model for this effort of thought, or the general defaults."""
         active_model = self._active_model
-        return active_model.default_options if active_model else GenerationOptions()
+        return active_model.default_options(effort) if active_model else GenerationOptions(reasoning_effort=effort)
 
     def quantization_choices(self) -> tuple[QuantizationChoice, ...]:
         return choices(self.hardware)
@@ -188,7 +188,7 @@ class Engine:
         with lease as model:
             _require_spec(model, spec)
             messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
-            with closing(model.chat(messages, options or model.default_options, stop, visitor)) as events:
+            with closing(model.chat(messages, options or model.default_options(), stop, visitor)) as events:
                 yield from events
 
     def ask(self, text: str, options: GenerationOptions | None = None) -> str:
@@ -235,6 +235,7 @@ class Engine:
             running=admission.num_leases, waiting=model.waiting if model else 0,
             stage=job.latest if job and admission.state == "loading" else None,
             error=admission.error, released=self._released, reserved=admission.reserved_for,
+            thinking=model.thinking if model else Thinking(),
             notes=(*(model.notes if model else ()), *filter(None, [self.database.notice, self._history_error])))
 
 

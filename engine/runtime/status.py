@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..messages import Thinking
 from ..models.quantization import Quantization
 from ..models.spec import LoadEvent, Released
 
 State = Literal["empty", "loading", "ready", "unloading", "asleep"]       # asleep: unloaded until the next message
+
+NO_THINKING = Thinking()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +36,4 @@ class Status:
     notes: tuple[str, ...]
     released: Released | None = None        # of the latest unload
     reserved: str = ""                      # purpose of the exclusive use, if there is one
+    thinking: Thinking = NO_THINKING

@@ -40,6 +40,7 @@ class ChatMessage:
     versions: tuple[int, ...] = ()
     thoughts: str = ""
     thought_s: float = 0.0
+    thought_tokens: int = 0
     reason: str = ""
     error: str = ""
     usage: Usage | None = None

@@ -161,7 +161,7 @@ def test_thoughts_code_costs_and_dropped_turns_are_shown(page: Page, engine: Scr
     send(page, "Hello")
     wait_for_end(page)
     expect(page.locator(".mc-conversation").get_by_text("Hidden thought")).to_be_hidden()
-    page.get_by_text("Thoughts").click()
+    page.get_by_text("Thought for").click()
     expect(page.locator(".mc-conversation").get_by_text("Hidden thought")).to_be_visible()
     expect(page.locator("[data-testid=bot] pre code")).to_contain_text("print('one')")
     expect(page.locator("[data-testid=bot] pre").locator("xpath=..").get_by_role("button").first).to_be_attached()

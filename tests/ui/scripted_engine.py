@@ -24,13 +24,15 @@ from engine import (
     Usage,
     Waiting,
 )
-from engine.messages import PromptView
+from engine.messages import Effort, PromptView, Thinking
 from engine.storage.database import Database
 
 READY = Status(
     state="ready", model="Scripted", quantization=Quantization.NONE, dtype="bfloat16", device="cpu", hardware="Test machine",
     window_tokens=4096, lane="batched", lane_reason="batched lane: made for tests", used_bytes=6 * 2**30, total_bytes=16 * 2**30,
     running=0, waiting=0, stage=None, error="", notes=())
+THINKER = replace(READY, thinking=Thinking(("none", "medium"), "medium", has_thoughts=True))
+LEVELS = replace(READY, thinking=Thinking(("low", "medium", "high"), "medium", has_thoughts=True))
 LOADING = replace(READY, state="loading", model="", window_tokens=0, lane="", lane_reason="",
                   stage=LoadEvent("weights", 40, 100, "Loading weights"))
 FAILED = replace(READY, state="empty", model="", window_tokens=0, lane="", lane_reason="",
@@ -61,6 +63,7 @@ class ScriptedEngine:
         self.script: list[Step] = list(script)
         self.current = status
         self.options = options or GenerationOptions()
+        self.options_of: dict[Effort | None, GenerationOptions] = {}       # where they depend on the effort of thought
         self.refusal: EngineError | None = None
         self.asked: list[tuple[tuple[Message, ...], GenerationOptions]] = []
         self.num_closed = 0
@@ -85,8 +88,8 @@ class ScriptedEngine:
     def default_spec(self) -> ModelSpec:
         return ModelSpec("builtin")
 
-    def default_options(self) -> GenerationOptions:
-        return self.options
+    def default_options(self, effort: Effort | None = None) -> GenerationOptions:
+        return self.options_of.get(effort, self.options)
 
     def status(self) -> Status:
         return self.current
@@ -150,4 +153,4 @@ def answer(text: str, **usage: object) -> list[Step]:
     return [*pieces, Finished("stop", replace(USAGE, **usage))]
 
 
-__all__ = ["EngineError", "FAILED", "LOADING", "READY", "ScriptedEngine", "USAGE", "answer"]
+__all__ = ["EngineError", "FAILED", "LEVELS", "LOADING", "READY", "ScriptedEngine", "THINKER", "USAGE", "answer"]

@@ -36,7 +36,7 @@ class OptionsPanel:
     asked: tuple[gr.components.Component, ...]
 
 
-def build_options_panel(builder: PageBuilder, page: gr.Blocks) -> OptionsPanel:
+def build_options_panel(builder: PageBuilder, page: gr.Blocks, session: gr.State) -> OptionsPanel:
     with gr.Column(elem_id="mc-options", elem_classes="mc-options"):
         with gr.Row(elem_classes="mc-options-head"):
             builder.labelled(gr.Markdown, {"value": "options.title"}, elem_classes="mc-options-title")
@@ -53,12 +53,14 @@ def build_options_panel(builder: PageBuilder, page: gr.Blocks) -> OptionsPanel:
         sliders = [_slider(builder, name, getattr(defaults, name)) for name in RANGES]
         stop = builder.labelled(gr.Textbox, {"label": "options.stop", "info": "options.stop.info"}, lines=2, max_lines=8)
         seed = builder.labelled(gr.Textbox, {"label": "options.seed", "info": "options.seed.info"}, lines=1, max_lines=1)
+        budget = builder.labelled(gr.Textbox, {"label": "options.budget", "info": "options.budget.info"}, lines=1, max_lines=1,
+                                  elem_id="mc-budget")
         pair = builder.labelled(gr.Checkbox, {"label": "compare.title", "info": "compare.info"}, value=False, elem_id="mc-compare")
         second_temperature = _slider(builder, "temperature", 1.0, "compare.temperature", visible=False)
         second_prompt = builder.labelled(gr.Textbox, {"label": "compare.system"}, lines=2, max_lines=8, visible=False)
     pair.change(lambda on: [gr.update(visible=on)] * 2, pair, [second_temperature, second_prompt], **QUICK)
-    fields = (*sliders, stop, seed)
-    reset.click(lambda: values_of(builder.engine.default_options()), outputs=list(fields), **QUICK)
+    fields = (*sliders, stop, seed, budget)
+    reset.click(lambda state: values_of(builder.engine.default_options(state.effort)), session, list(fields), **QUICK)
     page.load(_wire_presets(builder, presets, system_prompt, save, forget), outputs=presets, **QUICK)
     return OptionsPanel(system_prompt, presets, fields, (system_prompt, pair, second_prompt, second_temperature, *fields))
 
@@ -113,14 +115,18 @@ def _slider(builder: PageBuilder, name: str, value: float, key: str = "", **prop
 def read(values: Sequence[Any]) -> GenerationOptions:
     """Return the values of `fields` as options for the engine. Raises InvalidRequest."""
     numbers = dict(zip(RANGES, values, strict=False))
-    stop, seed = (value or "" for value in values[len(RANGES):])
-    if seed.strip() and not seed.strip().isdecimal():
-        raise InvalidRequest("seed", seed, "empty or a whole number")
+    stop, seed, budget = (value or "" for value in values[len(RANGES):])
     lines = tuple(line for line in stop.split("\n") if line)
-    return GenerationOptions(**numbers, stop=lines, seed=int(seed) if seed.strip() else None)
+    return GenerationOptions(**numbers, stop=lines, seed=_whole("seed", seed), reasoning_budget=_whole("reasoning_budget", budget))
+
+
+def _whole(name: str, value: str) -> int | None:
+    if value.strip() and not value.strip().isdecimal():
+        raise InvalidRequest(name, value, "empty or a whole number")
+    return int(value) if value.strip() else None
 
 
 def values_of(options: GenerationOptions) -> list[Any]:
     """Return the values of `fields` for `options`."""
-    seed = "" if options.seed is None else str(options.seed)
-    return [*(getattr(options, name) for name in RANGES), "\n".join(options.stop), seed]
+    seed, budget = ("" if value is None else str(value) for value in (options.seed, options.reasoning_budget))
+    return [*(getattr(options, name) for name in RANGES), "\n".join(options.stop), seed, budget]

@@ -72,15 +72,24 @@ def _reply(message: ChatMessage, reply: ReplyProgress | None, language: str, is_
     shown: list[dict[str, Any]] = []
     is_thinking = reply is not None and reply.is_thinking
     if message.thoughts:
-        title = text(language, "chat.thinking" if is_thinking else "chat.thoughts")
-        metadata: dict[str, Any] = {"title": title, "status": "pending" if is_thinking else "done"}
-        if not is_thinking and message.thought_s:
-            metadata["duration"] = round(message.thought_s, 1)
+        title = text(language, "chat.thinking") if is_thinking else _thoughts(message, language)
+        metadata = {"title": title, "status": "pending" if is_thinking else "done"}
         shown.append({"role": "assistant", "content": [_text(message.thoughts)], "metadata": metadata})
     answer = [_text(message.text)] if message.text else []
     footer = _footer(message, reply, language, is_last, is_frozen)
     shown.append({"role": "assistant", "content": [*answer, _html(footer)]})
     return shown
+
+
+def _thoughts(message: ChatMessage, language: str) -> str:
+    """The line that opens the thoughts: how long they took. The number of tokens is known when the reply has ended."""
+    if not message.thought_s:
+        return text(language, "chat.thoughts")
+    seconds = number(language, message.thought_s, 0 if message.thought_s >= 10 else 1)
+    title = text(language, "chat.thought_for", seconds=seconds)
+    if not message.thought_tokens:
+        return title
+    return f"{title} · {text(language, 'usage.tokens', count=number(language, message.thought_tokens))}"
 
 
 def _text(content: str) -> dict[str, str]:
@@ -112,7 +121,8 @@ def _footer(message: ChatMessage, reply: ReplyProgress | None, language: str, is
         copy = html.escape(text(language, "chat.copy"))
         acts.append(f'<button type="button" class="mc-copy" data-text="{html.escape(message.text)}">{copy}</button>')
     if not is_frozen:
-        if is_last and message.text and (message.state in ("stopped", "interrupted", "failed") or message.reason == "length"):
+        is_cut = message.state in ("stopped", "interrupted", "failed") or message.reason == "length"
+        if is_last and is_cut and (message.text or message.thoughts):
             acts.append(_act("continue", message.id, text(language, "chat.continue")))
         acts.append(_act("regenerate", message.id, text(language, "chat.regenerate")))
         acts.append(_act("branch", message.id, text(language, "chat.branch")))

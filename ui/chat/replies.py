@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine import EngineError, Message
+from engine import EngineError
 from engine.chat import Ask, Chat, ChatMessage, Question, ReplyProgress, prompt_messages
 from engine.errors import ChatNotFound, StaleChat
-from engine.messages import PromptView
+from engine.messages import Effort, PromptView
 
 from ..shared.context import Context
 from ..shared.errors import PageError
@@ -27,17 +27,21 @@ from .view import Update
 
 @dataclass(frozen=True)
 class AskInput:
-    """The values of the options panel. `second_*`: options of the second reply, which is shown side by side with the first."""
+    """The values of the options panel. `second_*`: options of the second reply, which is shown side by side with the first.
+
+    `effort`: of thought.
+    """
 
     system_prompt: str = ""
     values: tuple[Any, ...] = ()
     is_pair: bool = False
     second_system_prompt: str = ""
     second_temperature: float = 0.0
+    effort: Effort | None = None
 
     def asks(self) -> list[Ask]:
         """One ask for each reply: two if a comparison is wanted. Raises InvalidRequest."""
-        options = read(self.values)
+        options = replace(read(self.values), reasoning_effort=self.effort)
         first = Ask(options, self.system_prompt.strip())
         if not self.is_pair:
             return [first]
@@ -189,4 +193,4 @@ def view_prompt(context: Context, session: ChatSession, ask: AskInput) -> Prompt
         path.pop()
     messages = prompt_messages(path, first.system_prompt) if path else \
         prompt_messages([ChatMessage("user", "…")], first.system_prompt)
-    return context.engine.view_prompt([Message(each.role, each.content) for each in messages], first.options)
+    return context.engine.view_prompt(messages, first.options)

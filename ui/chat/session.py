@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from engine.chat import Attachment, Chat, ChatMessage, ReplyProgress, Share
+from engine.messages import Effort
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class ChatSession:
     num_older: int = 0                                  # older messages shown beyond the usual number
     list_size: int = 0
     query: str = ""
+    effort: Effort | None = None                        # of thought, as the visitor chose it, or as the chat was used last
+    adopted: list[Any] | None = None                    # the defaults of a model that were last put into the options
 
     @property
     def path(self) -> tuple[ChatMessage, ...]:
@@ -64,3 +68,4 @@ class ChatSession:
         self.editing, self.pair = None, ()
         if not is_same:
             self.attachments, self.too_long, self.num_older, self.undo = [], [], 0, None
+            self.effort = chat.options.reasoning_effort if chat and chat.options else self.effort

@@ -22,6 +22,7 @@ from .rendering import messages
 from .replies import AskInput
 from .session import ChatSession
 from .sidebar import Sidebar, build_sidebar
+from .thinking import asked_effort
 from .view import ChatParts, Update
 
 MAX_REPLIES = 64        # handlers that run at the same time; in public mode the engine has a lower limit of its own
@@ -36,6 +37,13 @@ BUS_JS = """
 mindcubes.bus = detail => trigger('act', detail);
 watch('value', () => mindcubes.receive(element));
 """
+# Gradio changes the list in place, and a list from which a person has chosen no longer follows its markup.
+THINKING_JS = """
+watch('value', () => {
+  const chosen = element.querySelector('option[selected]');
+  if (chosen) chosen.selected = true;
+});
+"""
 REPLY: dict[str, Any] = {**SILENT, "concurrency_limit": MAX_REPLIES, "concurrency_id": "replies", "trigger_mode": "multiple"}
 
 
@@ -47,6 +55,7 @@ class Composer:
     chips: gr.HTML
     message: gr.Textbox
     attach: gr.UploadButton
+    thinking: gr.HTML
     gauge: gr.HTML
     send: gr.Button
     stop: gr.Button
@@ -78,11 +87,11 @@ def build_chat_tab(builder: PageBuilder, page: gr.Blocks) -> ChatTab:
             with gr.Row(elem_classes="mc-pair", visible=False) as pair:
                 left, right = _chatbot(builder, "left"), _chatbot(builder, "right")
             composer = _build_composer(builder)
-        options = build_options_panel(builder, page)
+        options = build_options_panel(builder, page, session)
     bus = _html("bus", BUS_JS)
     gr.HTML('<div id="mc-said" role="status"></div>', elem_classes="mc-unseen", apply_default_css=False)     # for screen readers
-    parts = ChatParts(chatbot, composer.problem, composer.gauge, composer.stop, welcome, side.chats, head, composer.chips, pair, left,
-                      right, bus, options.system_prompt, options.fields)
+    parts = ChatParts(chatbot, composer.problem, composer.gauge, composer.thinking, composer.stop, welcome, side.chats, head,
+                       composer.chips, pair, left, right, bus, options.system_prompt, options.fields)
     tab = ChatTab(page, session, wake, parts, side, options, composer, gr.State(0), gr.State(0))
     # The browser renders every output of an event again, changed or not. Following a reply and ending it are therefore separate
     # events with few outputs.
@@ -109,10 +118,10 @@ def _build_composer(builder: PageBuilder) -> Composer:
                                      min_width=0)
             toggle = _button(builder, "options-toggle", "options.title")
             toggle.click(None, js="() => mindcubes.toggleOptions()", api_visibility="private")
-            gauge = _html("gauge")
+            thinking, gauge = _html("thinking", THINKING_JS), _html("gauge")
             stop = _button(builder, "stop", "chat.stop", variant="stop", visible=False)
             send = _button(builder, "send", "chat.send", variant="primary")
-    return Composer(problem, chips, message, attach, gauge, send, stop)
+    return Composer(problem, chips, message, attach, thinking, gauge, send, stop)
 
 
 def _html(name: str, js_on_load: str | None = None) -> gr.HTML:
@@ -128,7 +137,7 @@ def _wire_messages(builder: PageBuilder, tab: ChatTab) -> None:
 
     def send(request: gr.Request, line: str, session: ChatSession, *values: Any) -> Iterator[Any]:
         context = builder.context(request)
-        yield from _shown(tab, context, session, replies.send(context, session, line, _ask(values)))
+        yield from _shown(tab, context, session, replies.send(context, session, line, _ask(context, session, values)))
 
     def send_example(event: gr.EventData, request: gr.Request, session: ChatSession, *values: Any) -> Iterator[Any]:
         yield from send(request, str(event_data(event).get("text") or ""), session, *values)
@@ -145,7 +154,7 @@ def _wire_messages(builder: PageBuilder, tab: ChatTab) -> None:
 def _wire_buttons(builder: PageBuilder, tab: ChatTab) -> None:
     def act(event: gr.EventData, request: gr.Request, session: ChatSession, *values: Any) -> Iterator[Any]:
         context = builder.context(request)
-        yield from _shown(tab, context, session, actions.perform(context, session, _click(event, values)))
+        yield from _shown(tab, context, session, actions.perform(context, session, _click(context, session, event, values)))
 
     def new(request: gr.Request, session: ChatSession) -> Iterator[Any]:
         context = builder.context(request)
@@ -232,12 +241,13 @@ def _shown(tab: ChatTab, context: Context, session: ChatSession, updates: Iterat
             yield newer.values(tab.parts)
 
 
-def _ask(values: tuple[Any, ...]) -> AskInput:
+def _ask(context: Context, session: ChatSession, values: tuple[Any, ...]) -> AskInput:
     system_prompt, is_pair, second_prompt, second_temperature, *fields = values
-    return AskInput(system_prompt or "", tuple(fields), bool(is_pair), second_prompt or "", second_temperature or 0.0)
+    return AskInput(system_prompt or "", tuple(fields), bool(is_pair), second_prompt or "", second_temperature or 0.0,
+                    asked_effort(context.engine.status(), session.effort))
 
 
-def _click(event: gr.EventData, values: tuple[Any, ...]) -> ChatClick:
+def _click(context: Context, session: ChatSession, event: gr.EventData, values: tuple[Any, ...]) -> ChatClick:
     """Make a click of {act, id, value}, which page.js sends for a button."""
     data = event_data(event)
-    return ChatClick(str(data.get("act") or ""), str(data.get("id") or ""), str(data.get("value") or ""), _ask(values))
+    return ChatClick(str(data.get("act") or ""), str(data.get("id") or ""), str(data.get("value") or ""), _ask(context, session, values))

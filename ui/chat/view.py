@@ -20,6 +20,7 @@ from .file_chips import describe, encodings
 from .options_panel import values_of
 from .session import ChatSession
 from .sidebar import LISTED, list_html, sign_html
+from .thinking import thinking_html
 from .welcome import welcome_html
 
 
@@ -30,6 +31,7 @@ class ChatParts:
     chatbot: gr.Chatbot
     problem: gr.HTML
     gauge: gr.HTML
+    thinking: gr.HTML
     stop: gr.Button
     welcome: gr.HTML
     chats: gr.HTML
@@ -44,8 +46,8 @@ class ChatParts:
 
     @property
     def all(self) -> list[gr.blocks.Block]:
-        return [self.chatbot, self.problem, self.gauge, self.stop, self.welcome, self.chats, self.head, self.chips, self.pair, self.left,
-                self.right, self.bus, self.system_prompt, *self.fields]
+        return [self.chatbot, self.problem, self.gauge, self.thinking, self.stop, self.welcome, self.chats, self.head, self.chips,
+                self.pair, self.left, self.right, self.bus, self.system_prompt, *self.fields]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Update:
     line: str | None = None             # new text of the message box; page.js sets it, since an output would undo what is typed meanwhile
     problem: str | None = None
     gauge: str | None = None
+    thinking: str | None = None
     is_writing: bool | None = None
     welcome: str | None = None
     chats: str | None = None
@@ -69,7 +72,8 @@ class Update:
 
     def values(self, parts: ChatParts) -> dict[gr.blocks.Block, Any]:
         """Return the new value of each component that changes."""
-        simple = {parts.chatbot: self.messages, parts.problem: self.problem, parts.gauge: self.gauge, parts.welcome: self.welcome,
+        simple = {parts.chatbot: self.messages, parts.problem: self.problem, parts.gauge: self.gauge, parts.thinking: self.thinking,
+                  parts.welcome: self.welcome,
                   parts.chats: self.chats, parts.head: self.head, parts.chips: self.chips,
                   parts.bus: self.to_browser if self.line is None else browser_message("line", text=self.line),
                   parts.system_prompt: self.system_prompt}
@@ -92,6 +96,7 @@ def whole(context: Context, session: ChatSession, **changes: Any) -> Update:
     return Update(**{
         "messages": rendering.messages(session, context.language), "problem": "",
         "gauge": rendering.gauge(session, status.window_tokens, context.language), "is_writing": session.is_writing,
+        "thinking": thinking_html(status.thinking, session.effort, context.language),
         "welcome": "" if session.path else welcome_html(status, context.language), "chats": chats(context, session),
         "turn": turn, "head": head(context, session), "chips": chips(context, session), "pair": pair(context, session),
         "system_prompt": chat.system_prompt if chat else "", "options": options, **changes})

@@ -263,6 +263,7 @@ window.mindcubes = (() => {
   document.addEventListener('change', ({target: list}) => {
     if (!list.matches?.('select[data-act]')) return;
     act(list);
+    if (!list.closest('.mc-tag')) return;
     new MutationObserver((_, drawing) => {      // its chip is drawn again: the focus goes on in the new one
       if (list.isConnected) return;
       drawing.disconnect();

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine import Conversations, Engine, GenerationOptions, Settings
-from engine.chat import Ask, Attachment, Chat, Question, ReplyProgress
+from engine.chat import Ask, Attachment, Chat, ChatMessage, Question, ReplyProgress, prompt_messages
 from engine.errors import EngineBusy, InvalidRequest, MessageTooLong, StaleChat
 from engine.storage.database import Database
+from tests import thinking_templates, tiny_models
 
 ANN, BOB = "a" * 32, "b" * 32
 SHORT = Ask(GenerationOptions(max_new_tokens=8, temperature=0.0))
@@ -102,6 +103,35 @@ def test_a_stopped_answer_can_be_continued(conversations: Conversations) -> None
     assert chat.path[-1].text.startswith(begun)
     assert len(chat.path[-1].text) > len(begun)
     assert len(chat.path) == 2
+
+
+@pytest.fixture(scope="module")
+def thinker(new_engine: Callable[..., Engine], tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return new_engine(tiny_models.llama(tmp_path_factory.mktemp("thinker") / "tiny-thinker", template=thinking_templates.KEEPS_OPEN))
+
+
+def test_thoughts_that_were_cut_off_can_be_continued_to_an_answer(thinker: Engine, tmp_path: Path) -> None:
+    conversations = Conversations(thinker, Database(tmp_path))
+    cut, limited = (Ask(replace(SHORT.options, ignores_end=True, **more)) for more in (
+        {"max_new_tokens": 12}, {"max_new_tokens": 30, "reasoning_budget": 6}))
+    chat = ended(conversations, conversations.send(ANN, None, None, Question("hello"), [cut]))
+    first = chat.path[-1]
+    assert (first.text, first.reason, first.thought_tokens) == ("", "length", 12)
+    whole = ended(conversations, conversations.resume(ANN, chat.id, chat.version, first.id, limited)).path[-1]
+    assert whole.thoughts.startswith(first.thoughts)
+    assert whole.text
+    assert whole.thought_tokens > first.thought_tokens + 6
+    assert whole.thought_s >= first.thought_s > 0
+    conversations.close()
+
+
+def test_the_next_turn_reads_earlier_thoughts_where_the_template_keeps_them(thinker: Engine, tmp_path: Path) -> None:
+    conversations = Conversations(thinker, Database(tmp_path))
+    ask = Ask(replace(SHORT.options, max_new_tokens=30, reasoning_budget=6, ignores_end=True))
+    chat = ended(conversations, conversations.send(ANN, None, None, Question("hello"), [ask]))
+    assert chat.path[-1].thoughts.strip() in thinker.view_prompt(
+        prompt_messages((*chat.path, ChatMessage("user", "again")), ""), ask.options).text
+    conversations.close()
 
 
 def test_edit_and_regenerate_make_versions_and_reuse_the_cache(conversations: Conversations) -> None:

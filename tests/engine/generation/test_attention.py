@@ -44,15 +44,17 @@ def expected(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, wi
 @pytest.mark.parametrize("shape", [Shape(), Shape(scale=0.3), Shape(softcap=2.0), Shape(sinks=torch.tensor([0.5, -1.0, 2.0, 0.0]))],
                          ids=["plain", "scale", "softcap", "sinks"])
 @pytest.mark.parametrize(("window", "chunk"), [(None, None), (5, None), (None, 8)], ids=["full", "window", "chunk"])
-@pytest.mark.parametrize("is_run", [True, False], ids=["consecutive", "scattered"])
-def test_attention_of_a_mixed_step_equals_that_of_each_reply(shape: Shape, window: int | None, chunk: int | None, is_run: bool) -> None:
+@pytest.mark.parametrize(("is_run", "most_runs"), [(True, 16), (False, 16), (False, 0)], ids=["consecutive", "in runs", "one by one"])
+def test_attention_of_a_mixed_step_equals_that_of_each_reply(
+        shape: Shape, window: int | None, chunk: int | None, is_run: bool, most_runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "MOST_RUNS", most_runs)
     torch.manual_seed(0)
     pool = LayerPool(torch.zeros(12 * BLOCK_TOKENS, KV_HEADS, DIM), torch.zeros(12 * BLOCK_TOKENS, KV_HEADS, DIM), window, chunk)
     tables = [BlockTable() for _ in range(3)]
-    for table, blocks in zip(tables, ([0, 1, 2], [4, 5], [7]) if is_run else ([9, 0, 4], [2, 1], [7]), strict=True):
+    for table, blocks in zip(tables, ([0, 1, 2], [4, 5], [7]) if is_run else ([9, 0, 1], [3, 2], [7]), strict=True):
         for block in blocks:
             table.append(block)
-    assert all(table.is_run for table in tables) == is_run
+    assert [table.runs for table in tables] == ([[3], [2], [1]] if is_run else [[1, 2], [1, 1], [1]])
     bounds = [(40, 41), (17, 25), (0, 9)]       # one decodes, one continues its prompt, one begins
     keys, values = (torch.randn(3, 48, KV_HEADS, DIM) for _ in range(2))
     for number, (first, last) in enumerate(bounds):     # what is cached already, and the step

@@ -2,7 +2,7 @@
 
 import random
 
-from engine.generation.blocks import BLOCK_TOKENS, BlockPool, BlockTable
+from engine.generation.blocks import BLOCK_TOKENS, GROWTH, BlockPool, BlockTable
 
 IDS = list(range(10 * BLOCK_TOKENS))
 
@@ -71,9 +71,36 @@ def test_two_replies_that_grow_in_turns_stay_in_consecutive_blocks() -> None:
     for tokens in range(BLOCK_TOKENS, 20 * BLOCK_TOKENS, BLOCK_TOKENS):
         assert pool.extend(first, tokens)
         assert pool.extend(second, tokens)
-    assert first.is_run
-    assert second.is_run
+    assert len(first.runs) == len(second.runs) == 1
     assert not set(first.blocks) & set(second.blocks)
+
+
+def test_in_a_full_cache_replies_still_get_blocks_that_follow_each_other() -> None:
+    pool, chance, runs = BlockPool(64), random.Random(0), []
+    running: list[tuple[BlockTable, list[int]]] = []
+    for _ in range(400):
+        if len(running) == 4:
+            pool.release(running.pop(chance.randrange(4))[0])       # in another order than they began
+        running.append((BlockTable(), [chance.randrange(9) for _ in range(8 * BLOCK_TOKENS)]))
+        for table, ids in running:
+            tokens = min(len(ids), table.capacity + 2 * BLOCK_TOKENS)
+            assert pool.extend(table, tokens)
+            pool.register(table, ids, tokens)
+        runs += [len(table.runs) for table, _ in running]
+    assert sum(runs[400:]) < 2.5 * len(runs[400:])       # 6 if the blocks unused for longest are taken one by one
+
+
+def test_a_reply_does_not_grow_into_what_was_used_after_it_began() -> None:
+    pool = BlockPool(40)
+    first, second = filled(pool, [1] * 20 * BLOCK_TOKENS), filled(pool, [2] * 20 * BLOCK_TOKENS)
+    pool.release(second)        # the blocks after the first reply's are those of a later prefix
+    third = BlockTable()
+    assert pool.share(third, [2] * 20 * BLOCK_TOKENS) == 20 * BLOCK_TOKENS
+    pool.release(third)
+    before = set(first.blocks)
+    assert pool.extend(first, 21 * BLOCK_TOKENS)
+    assert pool.share(BlockTable(), [2] * 20 * BLOCK_TOKENS) == (19 - GROWTH) * BLOCK_TOKENS       # its end went, not its beginning
+    assert len(set(first.blocks) - before) == 1
 
 
 def test_random_use_never_loses_or_doubles_a_block() -> None:

@@ -4,13 +4,16 @@ from dataclasses import replace
 import pytest
 
 from engine.hardware import Hardware
+from engine.messages import GenerationOptions, Thinking
 from engine.models.catalog import (
     CatalogEntry,
     Reason,
     Recommendation,
+    Sampling,
     catalog,
     default_choice,
     entry_of,
+    for_effort,
     parse_catalog,
     recommend,
     smaller_sibling,
@@ -278,3 +281,32 @@ def test_a_table_is_read_as_written() -> None:
 def test_a_mistake_is_refused_by_name(old: str, new: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=f"maker/model: .*{complaint}"):
         parse_catalog(MODEL.replace(old, new, 1))
+
+
+def test_sampling_without_thoughts_is_that_of_the_catalog() -> None:
+    authors, choice = GenerationOptions(temperature=0.6, top_p=0.95, top_k=20), Thinking(("none", "medium"), "medium", has_thoughts=True)
+    qwen = entry_of("Qwen/Qwen3-0.6B")
+    direct = for_effort(authors, qwen, "none", choice)
+    assert (direct.temperature, direct.top_p, direct.top_k, direct.reasoning_effort) == (0.7, 0.8, 20, "none")
+    assert for_effort(authors, qwen, "medium", choice) == replace(authors, reasoning_effort="medium")
+    assert for_effort(authors, qwen, None, choice) == authors
+    assert for_effort(authors, None, "none", choice) == replace(authors, reasoning_effort="none")
+
+
+def test_sampling_with_thoughts_is_that_of_the_catalog_where_it_has_some() -> None:
+    choice = Thinking(("none", "medium"), "medium", has_thoughts=True)
+    thoughtful = for_effort(GenerationOptions(top_p=0.5), entry_of("Qwen/Qwen3.5-35B-A3B"), "medium", choice)
+    assert (thoughtful.temperature, thoughtful.top_p, thoughtful.presence_penalty) == (1.0, 0.95, 1.5)
+
+
+def test_a_model_that_does_not_think_has_the_sampling_of_a_chat() -> None:
+    plain = for_effort(GenerationOptions(top_p=0.9), entry_of("LiquidAI/LFM2-1.2B"), None, Thinking())
+    assert (plain.temperature, plain.top_p, plain.min_p, plain.repetition_penalty) == (0.3, 0.9, 0.15, 1.05)
+
+
+def test_sampling_of_the_catalog_is_checked() -> None:
+    sampling = "sampling = {chat = {temperature = 0.7, top_p = 0.8, top_k = 20, min_p = 0.0}}"
+    entry, = parse_catalog(f"{MODEL}{sampling}\n")
+    assert entry.sampling == {"chat": Sampling(0.7, 0.8, 20, 0.0)}
+    with pytest.raises(ValueError, match=r"top_k is 2\.5"):
+        parse_catalog(MODEL + sampling.replace("20", "2.5"))

@@ -14,8 +14,9 @@ ASKED = ChatMessage("user", "Merhaba, 你好 👋", id=3, created=1_760_000_000.
                     attachments=(Attachment("a.txt", "file\ntext", 4), Attachment("b.md", "")))
 ANSWERED = ChatMessage(
     "assistant", "Hi.", id=4, parent=3, created=1_760_000_060.0, versions=(4,), state="stopped", thoughts="hmm", thought_s=1.5,
-    reason="stopped", error="", usage=Usage(10, 2, 3, 0.5, 20.0, 1, 7), notes=("one", "two"), model="owner/model",
-    options=GenerationOptions(temperature=0.5, stop=("END",), seed=7), system_prompt="Be short.")
+    thought_tokens=2, reason="stopped", error="", usage=Usage(10, 2, 3, 0.5, 20.0, 1, 7, 2, 0.1), notes=("one", "two"), model="owner/model",
+    options=GenerationOptions(temperature=0.5, stop=("END",), seed=7, reasoning_effort="low", reasoning_budget=64),
+    system_prompt="Be short.")
 CHAT = Chat(ChatSummary("c", "Greetings", 1_760_000_000.0, 1_760_000_100.0), (ASKED, ANSWERED), "Be short.")
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 PATH = (ChatMessage("user", "Hi"), ChatMessage("assistant", "Hello"))
@@ -147,7 +148,8 @@ def test_a_tree_without_a_chosen_message_shows_its_last_one() -> None:
         ("usage", {"prompt_tokens": 1.5}, "prompt_tokens of "), ("options", 5, ""), ("options", {"temperature": 99}, "temperature of "),
         ("options", {"temperature": 10**400}, "temperature of "), ("options", {"stop": "x"}, "stop of "),
         ("options", {"stop": ["x"] * 9}, "stop of "), ("options", {"top_k": 1.5}, "top_k of "), ("options", {"seed": -1}, "seed of "),
-        ("options", {"temperature": None}, "temperature of "),
+        ("options", {"temperature": None}, "temperature of "), ("options", {"reasoning_effort": "most"}, "reasoning_effort of "),
+        ("options", {"reasoning_budget": 1.5}, "reasoning_budget of "), ("thought_tokens", 1.5, ""),
         ("attachments", {}, "")]),
     (own([{"role": "user", "text": "x", "notes": [1]}]), "note 1 of message 1 of chat 1"),
     (own([{"role": "user", "text": "x", "attachments": [{"name": "a"}]}]), "text of attachment 1 of message 1 of chat 1"),

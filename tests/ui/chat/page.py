@@ -14,6 +14,7 @@ from ui.chat.options_panel import values_of
 from ui.chat.rendering import messages
 from ui.chat.replies import AskInput
 from ui.chat.session import ChatSession
+from ui.chat.thinking import asked_effort
 from ui.chat.view import Update, whole
 from ui.shared.context import Context
 
@@ -24,10 +25,12 @@ class ChatPage:
         self.session = ChatSession(owner=owner)
         self.last = Update()
         self.system_prompt = ""
+        self.values: tuple[Any, ...] = ()       # of the options panel, if not the defaults
 
     @property
     def ask(self) -> AskInput:
-        return AskInput(self.system_prompt, tuple(values_of(self.context.engine.default_options())))
+        values = self.values or tuple(values_of(self.context.engine.default_options()))
+        return AskInput(self.system_prompt, values, effort=asked_effort(self.context.engine.status(), self.session.effort))
 
     def send(self, text: str) -> Update:
         """Send a message and follow the reply to its end."""

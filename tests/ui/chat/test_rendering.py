@@ -96,9 +96,18 @@ def test_between_two_updates_only_the_growing_text_changes() -> None:
 def test_thoughts_are_folded_once_the_answer_begins_and_say_how_long_they_took() -> None:
     thinking = answer("", thoughts="hm", state="writing", usage=None)
     assert "'pending'" in str(rendering.messages(session_of(question(), thinking, replies=(ReplyProgress(thinking),)), "en"))
-    ended = str(rendering.messages(session_of(question(), answer(thoughts="hm", thought_s=2.34)), "en"))
-    assert "'done'" in ended
-    assert "'duration': 2.3" in ended
+    def title(**more: object) -> str:
+        return str(rendering.messages(session_of(question(), answer(thoughts="hm", **more)), "en")[1]["metadata"])
+
+    assert title(thought_s=2.34) == "{'title': 'Thought for 2.3 s', 'status': 'done'}"
+    assert "Thought for 12 s · 1,340 tokens" in title(thought_s=12.4, thought_tokens=1340)
+    assert "'Thoughts'" in title()
+
+
+def test_thoughts_that_were_cut_off_can_be_continued() -> None:
+    cut = answer("", thoughts="hm", reason="length")
+    assert 'data-act="continue"' in str(rendering.messages(session_of(question(), cut), "en"))
+    assert 'data-act="continue"' not in str(rendering.messages(session_of(question(), answer("", reason="length")), "en"))
 
 
 def test_a_long_chat_shows_its_end_until_more_is_requested() -> None:

@@ -1,0 +1,39 @@
+"""The list beside the message box from which a visitor chooses how much the model thinks."""
+
+from __future__ import annotations
+
+import html
+
+from engine import Status
+from engine.messages import Effort, Thinking
+
+from ..shared.language import text
+
+
+def asked_effort(status: Status, effort: Effort | None) -> Effort | None:
+    """Return the effort that a reply is asked for: the one that the list shows. `effort`: what the visitor or the chat chose."""
+    return _shown(status.thinking, effort) if status.state == "ready" else effort
+
+
+def _shown(thinking: Thinking, effort: Effort | None) -> Effort | None:
+    if not thinking.efforts:
+        return None
+    return thinking.nearest(effort) or thinking.default or thinking.efforts[-1]
+
+
+def thinking_html(thinking: Thinking, effort: Effort | None, language: str) -> str:
+    """Return the list; empty where nothing can be chosen. The hidden part tells the options panel that thoughts can have a budget."""
+    limitable = '<span class="mc-thinks" hidden></span>' if thinking.has_thoughts else ""
+    if not thinking.efforts:
+        return limitable
+    chosen, is_switch = _shown(thinking, effort), thinking.efforts == ("none", "medium")
+    options = "".join(
+        f'<option value="{each}"{" selected" if each == chosen else ""}>{html.escape(_name(each, is_switch, language))}</option>'
+        for each in thinking.efforts)
+    label, info = (html.escape(text(language, key)) for key in ("thinking.title", "thinking.info"))
+    return (f'<label class="mc-think" title="{info}"><span>{label}</span>'
+            f'<select data-act="think" data-id="0" aria-label="{label}">{options}</select></label>{limitable}')
+
+
+def _name(effort: Effort, is_switch: bool, language: str) -> str:
+    return text(language, "thinking.on" if is_switch and effort != "none" else f"thinking.{effort}")

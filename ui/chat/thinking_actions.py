@@ -1,0 +1,31 @@
+"""The list of efforts of thought: a choice also brings the sampling options that are recommended for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..shared.actions import Actions
+from ..shared.context import Context
+from ..shared.errors import PageError
+from .chat_click import ChatClick
+from .options_panel import read, values_of
+from .session import ChatSession
+from .view import Update
+
+actions: Actions[ChatSession, Iterator[Update]] = Actions()
+
+
+@actions("think")
+def think(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
+    """Choose an effort. Options that the visitor changed stay as they are."""
+    engine = context.engine
+    effort = next((each for each in engine.status().thinking.efforts if each == click.value), None)
+    if effort is None:
+        raise PageError("error.gone")
+    before, after = (values_of(engine.default_options(each)) for each in (session.effort, effort))
+    shown = list(click.ask.values)
+    changed = [new if value == old else value for value, old, new in zip(shown, before, after, strict=True)]
+    session.effort = effort
+    if session.adopted == shown:
+        session.adopted = changed
+    yield Update(options=None if changed == shown else read(changed))
