@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from .errors import InvalidRequest
+from .pictures import Picture
 from .plain_text import valid_text
 
 Role = Literal["system", "user", "assistant"]
@@ -16,6 +17,7 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]       # th
 EFFORTS: tuple[Effort, ...] = get_args(Effort)      # from none to most
 MAX_MESSAGE_CHARS = 2_000_000
 MAX_STOP_STRINGS = 8
+MAX_PICTURES = 8
 MAX_BIASES = 1024
 MAX_TOP_LOGPROBS = 20
 MIN_TEMPERATURE = 1e-3      # below it, logits / temperature overflow float16, and the likeliest token wins anyway
@@ -23,11 +25,15 @@ MIN_TEMPERATURE = 1e-3      # below it, logits / temperature overflow float16, a
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`reasoning`: the thoughts before an assistant's answer; the chat template decides whether the model reads them again."""
+    """`reasoning`: the thoughts before an assistant's answer; the chat template decides whether the model reads them again.
+
+    `pictures`: of a user's message; the model sees them before its text.
+    """
 
     role: Role
     content: str
     reasoning: str = ""
+    pictures: Sequence[Picture] = ()
 
     def __post_init__(self) -> None:
         if self.role not in ("system", "user", "assistant"):
@@ -41,6 +47,11 @@ class Message:
             object.__setattr__(self, name, valid_text(text))
         if self.reasoning and self.role != "assistant":
             raise InvalidRequest("reasoning", f"in a message of the {self.role}", "only before an answer of the assistant")
+        object.__setattr__(self, "pictures", tuple(self.pictures))
+        if self.pictures and self.role != "user":
+            raise InvalidRequest("pictures", f"in a message of the {self.role}", "only in messages of the user")
+        if len(self.pictures) > MAX_PICTURES:
+            raise InvalidRequest("pictures", len(self.pictures), f"at most {MAX_PICTURES} in a message")
 
 
 @dataclass(frozen=True, slots=True)

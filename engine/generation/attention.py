@@ -6,6 +6,7 @@ generates one token uses its query heads as the queries of their key-value head,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -23,12 +24,16 @@ Place = tuple[slice, ...] | torch.Tensor      # runs of slots, or every slot
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Consecutive tokens of one reply in a step: queries `begin` to `end` of the step are the last ones of `length` cached tokens."""
+    """Consecutive tokens of one reply in a step: queries `begin` to `end` of the step are the last ones of `length` cached tokens.
+
+    `pictures`: positions, first and last + 1, of tokens that see each other in both directions.
+    """
 
     begin: int
     end: int
     length: int
     table: BlockTable
+    pictures: tuple[tuple[int, int], ...] = ()
 
 
 def slots_of(table: BlockTable, first: int, last: int) -> torch.Tensor:
@@ -61,11 +66,12 @@ class Step:
     masks: dict[tuple[int, int | None, int | None], torch.Tensor | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, parts: list[tuple[BlockTable, int, int]], device: torch.device) -> Step:
-        """parts: for each reply its blocks, and the first and the last position + 1 of its tokens in the step."""
+    def of(cls, parts: list[tuple[BlockTable, int, int]], device: torch.device,
+           pictures: Sequence[tuple[tuple[int, int], ...]] | None = None) -> Step:
+        """parts: for each reply its blocks, and the first and the last position + 1 of its tokens in the step. pictures: as in Span."""
         spans, begin = [], 0
-        for table, first, last in parts:
-            spans.append(Span(begin, begin + last - first, last, table))
+        for (table, first, last), seen in zip(parts, pictures or [()] * len(parts), strict=True):
+            spans.append(Span(begin, begin + last - first, last, table, seen))
             begin += last - first
         slots = torch.cat([slots_of(table, first, last) for table, first, last in parts])
         return cls(slots.to(device), tuple(spans))
@@ -115,7 +121,7 @@ def _attend(queries: torch.Tensor, pool: LayerPool, step: Step, number: int, sha
     mask = None
     if count > 1:
         if (number, pool.window, pool.chunk) not in step.masks:
-            step.masks[number, pool.window, pool.chunk] = _mask(count, num_keys, first, pool).to(queries.device)
+            step.masks[number, pool.window, pool.chunk] = _mask(count, num_keys, first, pool, span.pictures).to(queries.device)
         mask = step.masks[number, pool.window, pool.chunk]
     # (key-value heads, queries of each: heads of the group x tokens, dim)
     packed = queries.view(count, kv_heads, heads // kv_heads, dim)
@@ -123,7 +129,7 @@ def _attend(queries: torch.Tensor, pool: LayerPool, step: Step, number: int, sha
         return _explicit(packed, keys, values, mask, shape).reshape(count, heads, -1)
     if count == 1:
         return scaled_dot_product_attention(packed, keys[None], values[None], scale=shape.scale).reshape(1, heads, -1)
-    is_plain = count == num_keys and pool.window is None and pool.chunk is None
+    is_plain = count == num_keys and pool.window is None and pool.chunk is None and not span.pictures
     attended = scaled_dot_product_attention(
         queries.transpose(0, 1)[None], keys[None], values[None], attn_mask=None if is_plain else mask, is_causal=is_plain,
         scale=shape.scale, enable_gqa=heads != kv_heads)
@@ -137,7 +143,7 @@ def _first_key(first_query: int, pool: LayerPool) -> int:
     return first_query // pool.chunk * pool.chunk if pool.chunk is not None else 0
 
 
-def _mask(count: int, num_keys: int, first: int, pool: LayerPool) -> torch.Tensor:
+def _mask(count: int, num_keys: int, first: int, pool: LayerPool, pictures: tuple[tuple[int, int], ...] = ()) -> torch.Tensor:
     """(queries, keys), True where a query sees a key. The last query belongs to the last key."""
     keys = torch.arange(first, first + num_keys)
     queries = keys[-count:, None]
@@ -146,6 +152,8 @@ def _mask(count: int, num_keys: int, first: int, pool: LayerPool) -> torch.Tenso
         seen &= keys > queries - pool.window
     if pool.chunk is not None:
         seen &= keys // pool.chunk == queries // pool.chunk
+    for begin, end in pictures:
+        seen |= (keys >= begin) & (keys < end) & (queries >= begin) & (queries < end)
     return seen
 
 

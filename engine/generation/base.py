@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Container, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -76,8 +76,8 @@ class TokenGenerator(Protocol):
         """Every reply ends as stopped, within a step."""
 
 
-def require_known(ids: list[int], vocabulary: int) -> None:
-    """Raise InvalidRequest if the model has no embedding for one of the ids."""
-    unknown = next((token for token in ids if not 0 <= token < vocabulary), None)
+def require_known(ids: list[int], vocabulary: int, others: Container[int] = ()) -> None:
+    """Raise InvalidRequest if the model has no embedding for one of the ids. `others`: ids besides those of its vocabulary."""
+    unknown = next((token for token in ids if not 0 <= token < vocabulary and token not in others), None)
     if unknown is not None:
         raise InvalidRequest("a token of the prompt", unknown, f"one of the {vocabulary:,} that the model knows")

@@ -9,7 +9,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Hashable, Iterator
+from collections.abc import Callable, Container, Generator, Hashable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -43,16 +43,17 @@ class BatchedGenerator:
 
     def __init__(self, forward: Forward, cache: PagedCache, window_tokens: int, end_ids: frozenset[int], vocabulary: int, device: str,
                  root_of: Callable[[Sequence], Hashable] = lambda sequence: "", *, guesses: bool = False,
-                 anew_after: int | None = None, adapters: Adapters | None = None, max_states: int = 8) -> None:
+                 anew_after: int | None = None, adapters: Adapters | None = None, max_states: int = 8,
+                 pictures: Container[int] = (), whole_pictures: bool = False) -> None:
         self.window_tokens = window_tokens
         self._forward: Forward | None = forward
-        self._adapters = adapters
+        self._adapters, self._pictures = adapters, pictures
         self._cache: PagedCache | None = cache
         self._blocks = cache.blocks
         self._end_ids, self._vocabulary, self._device = end_ids, vocabulary, device
         snapshots, max_running = (Snapshots(2 * max_states), max_states) if cache.has_states else (None, MAX_RUNNING)
         self._scheduler = Scheduler(cache.blocks, STEP_TOKENS[device], root_of, snapshots, guesses=guesses, anew_after=anew_after,
-                                    max_running=max_running)
+                                    max_running=max_running, whole_pictures=whole_pictures)
         self._threads = ThreadChoice(torch.get_num_threads()) if device == "cpu" else None
         self._arrivals = itertools.count()
         self._changed = threading.Condition()
@@ -75,7 +76,7 @@ class BatchedGenerator:
                thoughts: ThoughtLimit | None = None) -> Generator[LaneEvent, None, None]:
         if not 0 < len(prompt_ids) < self.window_tokens:
             raise InvalidRequest("prompt", f"{len(prompt_ids):,} tokens", f"1 to {self.window_tokens - 1:,} tokens")
-        require_known(prompt_ids, self._vocabulary)
+        require_known(prompt_ids, self._vocabulary, self._pictures)
         require_adapter(options.adapter, self._adapters)
         sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else self._end_ids, visitor,
                             next(self._arrivals), thoughts)

@@ -6,6 +6,7 @@ would no longer match the cache.
 
 from __future__ import annotations
 
+import re
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
 from ..messages import Effort, Message
-from .control_tokens import ControlTokens, unmarked
+from .control_tokens import DIGEST, PICTURE, START, ControlTokens, unmarked
+from .pictures import PictureReader, PictureTokens
 from .text import mark_tokens, opened_thought
 from .thinking import WORDS, Wording, read_thinking, thoughts_before
 from .thought_limit import ThoughtLimit
@@ -36,6 +38,7 @@ MERGED_NOTE = "This model's chat template has no system role, so the system prom
 MIN_REPLY_TOKENS = 16
 REPLY_SHARE = 4             # a quarter of the window is kept free for the reply before older turns are dropped
 REMEMBERED_REPLIES = 64
+NO_PICTURES: Mapping[str, PictureTokens] = {}
 AS_USUAL = Wording()
 NO_VARIABLES: Mapping[str, Any] = {}
 
@@ -56,6 +59,7 @@ class Prompt:
     notes: tuple[str, ...]
     open_thought: str = ""
     has_thoughts: bool = False
+    pictures: tuple[PictureTokens, ...] = ()        # held, so that their features stay in memory
 
     @property
     def text(self) -> str:
@@ -65,8 +69,10 @@ class Prompt:
 class ChatContext:
     """Builds prompts for one loaded model. Safe to call from several threads."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, window_tokens: int) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, window_tokens: int,
+                 reader: PictureReader | str = "it reads text only") -> None:
         self._tokenizer = tokenizer
+        self.reader = reader
         self.window_tokens = window_tokens
         self.has_template = bool(tokenizer.chat_template)
         self.stops = () if self.has_template else PLAIN_STOPS
@@ -90,6 +96,7 @@ class ChatContext:
         Raises InvalidRequest, MessageTooLong (with its token count) and ChatTemplateFailed.
         """
         system, turns, begun = _split(messages)
+        pictures = self._read_pictures(turns)
         notes: tuple[str, ...] = () if self.has_template else (NO_TEMPLATE_NOTE,)
         if system and not self.has_system_role:
             notes += (MERGED_NOTE,)
@@ -97,23 +104,24 @@ class ChatContext:
         asked = self.thinking.wording(effort, budget)
         starts = [i for i, message in enumerate(turns) if message.role == "user"]
         text = self._render(system, turns, begun, asked)
-        ids = self._tokenize(text)
+        ids = self._tokenize(text, pictures)
         whole, first = len(ids), 0
         target = self.window_tokens - min(max_new_tokens, self.window_tokens // REPLY_SHARE)
         if whole > target:
             # Fewer turns are never longer, so search for the first start from which the rest fits.
             sizes = starts[1:]
-            found = bisect_left(sizes, True, key=lambda i: len(self._tokenize(self._render(system, turns[i:], begun, asked))) <= target)
+            found = bisect_left(sizes, True, key=lambda i: target >= len(
+                self._tokenize(self._render(system, turns[i:], begun, asked), pictures)))
             first = sizes[min(found, len(sizes) - 1)] if sizes else 0
             text = self._render(system, turns[first:], begun, asked)
-            ids = self._tokenize(text)
+            ids = self._tokenize(text, pictures)
         if not ids:
             raise ChatTemplateFailed("it rendered no text")
         if len(ids) > self.window_tokens - MIN_REPLY_TOKENS:
             raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
-        is_in_thoughts = begun is not None and not begun.content
+        is_in_thoughts = begun is not None and not begun.content and text.endswith(self._control.mark(begun.reasoning))
         return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0, notes,
-                      self.thinking.end if is_in_thoughts else opened_thought(unmarked(text)), is_in_thoughts)
+                      self.thinking.end if is_in_thoughts else opened_thought(unmarked(text)), is_in_thoughts, tuple(pictures.values()))
 
     def limit(self, prompt: Prompt, budget: int | None) -> ThoughtLimit | None:
         """Return what ends the thoughts of the reply to `prompt` after so many tokens; None without a budget, or without thoughts."""
@@ -131,21 +139,44 @@ class ChatContext:
             while len(self._remembered) > REMEMBERED_REPLIES:
                 self._remembered.popitem(last=False)
 
-    def _tokenize(self, text: str) -> list[int]:
+    def _read_pictures(self, turns: Sequence[Message]) -> dict[str, PictureTokens]:
+        """The pictures of these messages, by their digests. Raises InvalidRequest if the model reads none, and GenerationFailed."""
+        pictures = [picture for message in turns for picture in message.pictures]
+        if not pictures:
+            return {}
+        if isinstance(self.reader, str):
+            raise InvalidRequest("pictures", len(pictures), f"left out: this model cannot read pictures, because {self.reader}")
+        return {picture.digest: self.reader.read(picture) for picture in pictures}
+
+    def _tokenize(self, text: str, pictures: Mapping[str, PictureTokens] = NO_PICTURES) -> list[int]:
         with self._lock:
             known = max((key for key in self._remembered if text.startswith(key)), key=len, default=None)
             if known is not None:
                 self._remembered.move_to_end(known)
                 start = list(self._remembered[known])
         if known is not None:
-            return start + self._control.encode(text[len(known):])
-        return self._control.encode(text, adds_special=not self.has_template)
+            return start + self._encode(text[len(known):], pictures)
+        return self._encode(text, pictures, adds_special=not self.has_template)
+
+    def _encode(self, text: str, pictures: Mapping[str, PictureTokens], *, adds_special: bool = False) -> list[int]:
+        """The ids of a rendered text; each picture's own where the template wrote one. Raises ChatTemplateFailed."""
+        digests = DIGEST.findall(text)
+        if not digests:
+            return self._control.encode(text, adds_special=adds_special)
+        assert not isinstance(self.reader, str)
+        first, *rest = re.split(f"(?<!{START}){re.escape(self.reader.placeholder)}", DIGEST.sub("", text))     # a marked one is text
+        if len(rest) != len(digests):
+            raise ChatTemplateFailed(f"it wrote {len(rest)} pictures instead of {len(digests)}")
+        ids = self._control.encode(first, adds_special=adds_special)
+        for digest, after in zip(digests, rest, strict=True):
+            ids += [*pictures[digest].ids, *self._control.encode(after, follows=True)]
+        return ids
 
     def _render(self, system: Message | None, turns: Sequence[Message], begun: Message | None = None, asked: Wording = AS_USUAL) -> str:
         """Return the text of the prompt, with marks around what looks like control tokens in messages. Raises ChatTemplateFailed."""
         mark = self._control.mark
-        chat = [{"role": message.role, "content": mark(message.content),
-                 **(thoughts_before(mark(message.reasoning)) if message.reasoning else {})} for message in turns]
+        chat = [{"role": message.role, "content": "".join(f"{PICTURE}{picture.digest}{PICTURE}" for picture in message.pictures)
+                 + mark(message.content), **(thoughts_before(mark(message.reasoning)) if message.reasoning else {})} for message in turns]
         rules = self._control.mark(system.content) if system else ""
         if rules and self.has_system_role:
             chat = [{"role": "system", "content": rules}, *chat]
@@ -163,8 +194,8 @@ class ChatContext:
 
     def _apply(self, chat: list[dict[str, str]], variables: Mapping[str, Any] = NO_VARIABLES, *, opens_reply: bool = True) -> str:
         template = None if self.has_template else PLAIN_TEMPLATE
-        messages = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in chat] \
-            if self._reads_parts else chat
+        messages = [{**message, "content": _parts(message["content"])} if self._reads_parts or PICTURE in message["content"] else message
+                    for message in chat]
         try:
             return str(self._tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=opens_reply, chat_template=template, **variables))
@@ -191,6 +222,11 @@ class ChatContext:
             return mark in self._apply(chat)
         except ChatTemplateFailed:
             return False
+
+
+def _parts(content: str) -> list[dict[str, str]]:
+    """The content of a message as templates of models that see pictures read it: pictures first, then the text."""
+    return [*({"type": "image"} for _ in DIGEST.findall(content)), {"type": "text", "text": content}]
 
 
 def _user(text: str) -> list[dict[str, str]]:
@@ -220,7 +256,7 @@ def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], 
     if not turns or turns[-1].role != "user":
         raise InvalidRequest("messages", messages[-1].role if messages else "nothing",
                              "a conversation that ends with a user message, or with the beginning of the reply to it")
-    if not turns[-1].content.strip():
+    if not turns[-1].content.strip() and not turns[-1].pictures:
         raise InvalidRequest("message", "", "some text")
     return (system if system and system.content.strip() else None), turns, begun
 
@@ -231,7 +267,7 @@ def _merged(messages: Sequence[Message]) -> list[Message]:
     for message in messages:
         if merged and merged[-1].role == message.role:
             merged[-1] = Message(message.role, f"{merged[-1].content}\n\n{message.content}".strip(),
-                                 f"{merged[-1].reasoning}\n\n{message.reasoning}".strip())
+                                 f"{merged[-1].reasoning}\n\n{message.reasoning}".strip(), (*merged[-1].pictures, *message.pictures))
         else:
             merged.append(message)
     return merged

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 START, END = "\ue0b0", "\ue0b1"     # around such text while the template runs; private use characters, removed from messages
+PICTURE = "\ue0b2"                  # around the digest of a picture, after what the template writes for it
+DIGEST = re.compile(f"{PICTURE}([0-9a-f]*){PICTURE}")
 LINE = "\n"
 
 
@@ -33,15 +35,18 @@ class ControlTokens:
         text = unmarked(text)
         return self._pattern.sub(f"{START}\\g<0>{END}", text) if self._pattern else text
 
-    def encode(self, marked: str, *, adds_special: bool = False) -> list[int]:
-        """The ids of a prompt, or of the rest of one, whose messages were marked. `adds_special`: with the tokenizer's own begin token."""
+    def encode(self, marked: str, *, adds_special: bool = False, follows: bool = False) -> list[int]:
+        """The ids of a prompt, or of the rest of one, whose messages were marked.
+
+        `adds_special`: with the tokenizer's own begin token. `follows`: it comes after other tokens.
+        """
         if START not in marked and END not in marked:
-            return self._ids(marked, adds_special=adds_special)
+            return self.encode_after(marked) if follows else self._ids(marked, adds_special=adds_special)
         ids: list[int] = []
         for at, piece in enumerate(re.split(f"{START}([^{START}{END}]*){END}", marked)):
             parts = (piece[:1], piece[1:]) if at % 2 else re.split(f"[{START}{END}]", piece)     # two halves are no longer a token
             for part in filter(None, parts):
-                if not ids:
+                if not ids and not follows:
                     ids = self._ids(part, adds_special=adds_special)
                 else:
                     ids += self.encode_after(part)
@@ -58,4 +63,4 @@ class ControlTokens:
 
 
 def unmarked(text: str) -> str:
-    return text.replace(START, "").replace(END, "")
+    return DIGEST.sub("", text).replace(START, "").replace(END, "").replace(PICTURE, "")

@@ -17,6 +17,7 @@ from .adapters import Adapters
 from .attention import Step
 from .layers import Function, Layer, Rotary
 from .paged_cache import PagedCache
+from .pictures import PictureFeatures
 from .reading import NotUnderstood, is_rotated, read_layer, read_norm, read_rotary
 from .sequence import Part, Sequence
 
@@ -32,7 +33,7 @@ COMMON = "all layers"       # the kind of a rotary table that does not depend on
 class Decoder:
     """Raises NotUnderstood for a model with parts that it does not know."""
 
-    def __init__(self, model: PreTrainedModel, cache: PagedCache, window_tokens: int) -> None:
+    def __init__(self, model: PreTrainedModel, cache: PagedCache, window_tokens: int, pictures: PictureFeatures | None = None) -> None:
         base: Any = model.get_decoder()      # without the part that reads pictures, if there is one
         config: Any = model.config.get_text_config()
         if set(dict(base.named_children())) != PARTS or len(base.layers) != len(cache.pools):
@@ -42,6 +43,8 @@ class Decoder:
             raise NotUnderstood(unknown[0])
         self._device = model.device
         self._embed: Function = base.embed_tokens
+        self._pictures = pictures or PictureFeatures()
+        self.whole_pictures = False     # the tokens of a picture see each other in both directions
         self._embedding_multiplier = getattr(config, "embedding_multiplier", None)
         kinds = _kinds(base, config, model.dtype)
         self.adapters = Adapters(model)
@@ -63,8 +66,9 @@ class Decoder:
     @torch.inference_mode()
     def __call__(self, parts: list[Part]) -> torch.Tensor:
         """The logits after the newest token of each reply in the step, and after each token of its guess: (rows, vocabulary), float32."""
-        step = Step.of([(part.sequence.table, part.first, part.end) for part in parts], self._device)
-        x = self._embed(torch.tensor([token for part in parts for token in part.ids], device=self._device))
+        step = Step.of([(part.sequence.table, part.first, part.end) for part in parts], self._device,
+                       [part.pictures for part in parts] if self.whole_pictures else None)
+        x = self._pictures.embed(self._embed, torch.tensor([token for part in parts for token in part.ids], device=self._device))
         if self._embedding_multiplier is not None:
             x = x * self._embedding_multiplier
         self.adapters.use([(slice(span.begin, span.end), part.sequence.options.adapter)

@@ -18,7 +18,8 @@ from .blocks import BLOCK_TOKENS
 from .decoder import Decoder
 from .library_forward import LibraryForward
 from .paged_cache import PagedCache
-from .proof import Proof, prove
+from .pictures import PictureFeatures, PictureReader
+from .proof import Proof, prove, prove_pictures
 from .reading import NotUnderstood
 from .sequence import Sequence
 from .single import SingleGenerator
@@ -33,23 +34,28 @@ RootOf = Callable[[Sequence], Hashable]
 
 @dataclass(frozen=True, slots=True)
 class LaneOptions:
-    """`total_tokens`: of the cache, for all replies together."""
+    """`total_tokens`: of the cache, for all replies together. `reader`: of pictures, or why the model has none, as a clause."""
 
     window_tokens: int
     total_tokens: int
     concurrent: int
     end_ids: frozenset[int]
     pad_id: int
+    reader: PictureReader | str = "it reads text only"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLane:
-    """reason: a sentence that says which lane it is, and why. proof: of the batched lane. adapters: None if replies cannot have any."""
+    """reason: a sentence that says which lane it is, and why. proof: of the batched lane. adapters: None if replies cannot have any.
+
+    reader: of pictures, or why there is none.
+    """
 
     generator: TokenGenerator
     reason: str
     proof: Proof | None = None
     adapters: Adapters | None = None
+    reader: PictureReader | str = "only the batched lane reads pictures"
 
 
 def open_lane(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
@@ -88,29 +94,54 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
             continue
         if proof.is_equal:
             adapters = forward.adapters if isinstance(forward, Decoder) else None
+            reader = _proven(options.reader, forward, model, cache, root_of)
             generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, root_of,
                                          guesses=kind == "own", anew_after=original_context(model), adapters=adapters,
-                                         max_states=options.concurrent)
-            return OpenLane(generator, _sentence(kind, proof, reasons), proof, adapters)
+                                         max_states=options.concurrent, pictures=_features(options) or (),
+                                         whole_pictures=isinstance(forward, Decoder) and forward.whole_pictures)
+            return OpenLane(generator, _sentence(kind, proof, reasons), proof, adapters, reader)
         reasons.append(f"its logits differ by {proof.difference:.2g} of their range")
     raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(dict.fromkeys(reasons))})")
 
 
 def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
-    decoder = Decoder(model, cache, options.window_tokens)
+    decoder = Decoder(model, cache, options.window_tokens, _features(options))
     return decoder, decoder.root_of
 
 
 def _library(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
     if original_context(model):
         raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
-    return LibraryForward(model, cache, one_by_one=False), lambda sequence: ""
+    return LibraryForward(model, cache, one_by_one=False, pictures=_features(options)), lambda sequence: ""
 
 
 def _one_by_one(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
     if original_context(model):
         raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
-    return LibraryForward(model, cache, one_by_one=True), lambda sequence: ""
+    return LibraryForward(model, cache, one_by_one=True, pictures=_features(options)), lambda sequence: ""
+
+
+def _features(options: LaneOptions) -> PictureFeatures | None:
+    return options.reader.features if isinstance(options.reader, PictureReader) else None
+
+
+def _proven(reader: PictureReader | str, forward: Forward, model: PreTrainedModel, cache: PagedCache,
+            root_of: RootOf) -> PictureReader | str:
+    """The reader, if a prompt with a picture is computed as transformers computes it; else why not."""
+    if isinstance(reader, str):
+        return reader
+    try:
+        proof = prove_pictures(forward, model, cache, reader, root_of)
+        if not proof.is_equal and isinstance(forward, Decoder):
+            forward.whole_pictures = True
+            proof = prove_pictures(forward, model, cache, reader, root_of, whole=True)
+    except Exception as error:      # a processor or vision part that works in a way of its own: text is not affected
+        if isinstance(error, torch.OutOfMemoryError):
+            raise OutOfMemory(str(model.device)) from error
+        return f"its vision part cannot be used here ({type(error).__name__}: {str(error)[:200]})"
+    if not proof.is_equal:
+        return f"its pictures need another kind of attention, which is not supported yet (logits differ by {proof.difference:.2g})"
+    return reader
 
 
 def _sentence(kind: str, proof: Proof, reasons: list[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,8 +17,10 @@ import torch
 from ..errors import NotANumber
 from ..messages import GenerationOptions
 from ..models.linear import products
+from ..pictures import picture_of
 from .batched import Forward
 from .paged_cache import PagedCache
+from .pictures import PictureReader
 from .sequence import Part, Sequence
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 SHORT, LONG, STEPS = 7, 24, 2
+PICTURE = (48, 64)      # pixels, height and width
 LONGEST = 640           # tokens: a window is crossed up to here; a longer text would take too much of the load
 # Largest accepted difference as a share of the range of the logits. Data types with fewer bits round at other places in both passes.
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.02, torch.bfloat16: 0.05}
@@ -76,14 +80,57 @@ def prove(forward: Forward, model: PreTrainedModel, cache: PagedCache, vocabular
         theirs = [model(input_ids=torch.tensor([text.ids], device=model.device), use_cache=False, **kept).logits[0, -STEPS - 1:].float()
                   for text in texts]
     expected = torch.stack([rows[step] for step in range(STEPS + 1) for rows in theirs])
+    uncrossed = max((limit for limit in limits if limit not in crossed and limit < window_tokens), default=None)
+    return Proof(_difference(ours, expected), _tolerance(model), time.monotonic() - started, uncrossed)
+
+
+def prove_pictures(forward: Forward, model: PreTrainedModel, cache: PagedCache, reader: PictureReader,
+                   root_of: Callable[[Sequence], Hashable], *, whole: bool = False) -> Proof:
+    """As `prove`, for a text around a picture: the logits within the picture, after it, and after one more token.
+
+    whole: the picture is read in one slice, and the logits are those after a guess; else a slice ends within it.
+    Raises what the parts of the model raise.
+    """
+    started = time.monotonic()
+    draw = torch.Generator().manual_seed(0)
+    picture = picture_of(torch.randint(0, 256, (*PICTURE, 3), generator=draw, dtype=torch.uint8).numpy())
+    tokens, inputs = reader.read(picture), reader.inputs(picture)
+    before, after = torch.randint(0, reader.token, (2, SHORT), generator=draw)
+    ids = [*before.tolist(), *tokens.ids, *after.tolist()]
+    ends = (SHORT + len(tokens.ids) // 2, len(ids) - 1, len(ids))
+    text = Sequence(ids, len(ids), GenerationOptions(), frozenset())
+    text.table.root = root_of(text)
+    cache.blocks.extend(text.table, len(ids))
+    try:
+        rows = []
+        for first, last in pairwise((0, *ends[whole:])):
+            text.ids = ids[: ends[0]] if whole and not first else ids[:last]
+            rows.append(forward([Part(text, first, len(text.ids), tuple(ids[len(text.ids): last]))]).float())
+        ours = torch.cat(rows)
+        if whole:
+            ours = ours[[0, -2, -1]]
+    finally:
+        cache.blocks.release(text.table)
+    count = len(tokens.ids)         # what has a value for each token gets values for the text
+    inputs = {name: torch.nn.functional.pad(tensor, (SHORT, SHORT), value=name == "attention_mask")
+              if tensor.shape == (1, count) else tensor for name, tensor in inputs.items()}
+    inputs["input_ids"][0, :SHORT], inputs["input_ids"][0, -SHORT:] = before, after
+    with torch.no_grad():
+        theirs = model(**inputs, use_cache=False).logits[0, [end - 1 for end in ends]].float()
+    return Proof(_difference(ours, theirs), _tolerance(model), time.monotonic() - started, None)
+
+
+def _difference(ours: torch.Tensor, expected: torch.Tensor) -> float:
     if not bool(expected.isfinite().any(-1).all()) or bool(expected.isnan().any()):
         raise NotANumber
     fine = expected.isfinite()
     spread = (expected[fine].max() - expected[fine].min()).clamp_min(1e-6)
     difference = float((ours.to(expected.device) - expected)[fine].abs().max() / spread)
-    uncrossed = max((limit for limit in limits if limit not in crossed and limit < window_tokens), default=None)
-    tolerance = TOLERANCE[torch.bfloat16 if any(product.rounds_inputs for product in products(model)) else model.dtype]
-    return Proof(difference if difference == difference else float("inf"), tolerance, time.monotonic() - started, uncrossed)
+    return difference if difference == difference else float("inf")
+
+
+def _tolerance(model: PreTrainedModel) -> float:
+    return TOLERANCE[torch.bfloat16 if any(product.rounds_inputs for product in products(model)) else model.dtype]
 
 
 def _forward_in_parts(forward: Forward, texts: list[Sequence], cache: PagedCache, root_of: Callable[[Sequence], Hashable]) -> torch.Tensor:

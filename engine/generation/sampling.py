@@ -73,7 +73,7 @@ def _penalized(row: torch.Tensor, sequence: Sequence) -> torch.Tensor:
 def _count(sequence: Sequence, row: torch.Tensor) -> None:
     ids = torch.tensor(sequence.ids, device=row.device).clamp_max(len(row) - 1)     # some models embed more tokens than they generate
     sequence.seen = torch.zeros_like(row, dtype=torch.bool)
-    sequence.seen[ids] = True
+    sequence.seen[ids[ids >= 0]] = True     # those of pictures are below zero
     generated = ids[sequence.num_prompt:]
     sequence.counts = torch.zeros_like(row).index_add_(0, generated, torch.ones_like(generated, dtype=row.dtype))
 

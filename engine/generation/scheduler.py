@@ -7,6 +7,7 @@ first.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Hashable
 
@@ -26,14 +27,16 @@ class Scheduler:
     """Used by the generation thread only. root_of: replies share cached prefixes, and go on from their own, while it is equal.
 
     guesses: whether tokens that may follow are processed with the newest one. anew_after: the length after which the root of a reply
-    changes by itself; a guess ends there, because what follows is computed with other positions.
+    changes by itself; a guess ends there, because what follows is computed with other positions. whole_pictures: a slice does not end
+    within a picture.
     """
 
     def __init__(self, blocks: BlockPool, step_tokens: int, root_of: Callable[[Sequence], Hashable],
                  snapshots: Snapshots | None = None, *, guesses: bool = False, anew_after: int | None = None,
-                 max_running: int = MAX_RUNNING) -> None:
+                 max_running: int = MAX_RUNNING, whole_pictures: bool = False) -> None:
         self._blocks, self._step_tokens, self._root_of, self._snapshots = blocks, step_tokens, root_of, snapshots
         self._guesses, self._anew_after, self._max_running = guesses, anew_after, max_running
+        self._whole_pictures = whole_pictures
         self._prompt_rate: float | None = None      # tokens per second
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []       # in the order of arrival
@@ -107,6 +110,7 @@ class Scheduler:
         if self._anew_after is not None and len(sequence.ids) <= self._anew_after:
             most = min(most, self._anew_after - len(sequence.ids))
         guess = sequence.drafts.guess(sequence.ids, most) if most > 0 else []
+        guess = list(itertools.takewhile(lambda token: token >= 0, guess))      # no pictures
         return guess if guess and self._blocks.extend(sequence.table, len(sequence.ids) + len(guess)) else []
 
     def _add_prompts(self, parts: list[Part], tokens: int) -> None:
@@ -131,6 +135,8 @@ class Scheduler:
         if left <= 0:
             return 0
         last = min(len(sequence.ids), sequence.num_computed + left)
+        if self._whole_pictures:
+            last = sequence.after_picture(last)
         if self._snapshots is not None and last == len(sequence.ids) and sequence.num_computed < (last - 1) // BLOCK_TOKENS * BLOCK_TOKENS:
             last = (last - 1) // BLOCK_TOKENS * BLOCK_TOKENS     # states are kept at the end of blocks
         parts.append(Part(sequence, sequence.num_computed, last))

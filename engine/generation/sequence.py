@@ -58,6 +58,12 @@ class Sequence:
         """The token that must come next; None if any may."""
         return self.thoughts.required if self.thoughts is not None else None
 
+    def after_picture(self, position: int) -> int:
+        """`position`, or the end of the picture that a slice up to there would cut. Ids of pictures are below zero."""
+        while 0 < position < len(self.ids) and self.ids[position - 1] < 0 and self.ids[position] == self.ids[position - 1] - 1:
+            position += 1
+        return position
+
     @property
     def num_new(self) -> int:
         return len(self.ids) - self.num_prompt
@@ -103,3 +109,20 @@ class Part:
     def is_last(self) -> bool:
         """After it, the next token can be drawn."""
         return self.last == len(self.sequence.ids)
+
+    @property
+    def pictures(self) -> tuple[tuple[int, int], ...]:
+        """The positions, first and last + 1, of the pictures in it, and of what precedes them."""
+        ids, begin = [*self.sequence.ids[: self.last], *self.guess], self.first
+        found: list[tuple[int, int]] = []
+        if min(ids[begin:]) >= 0:
+            return ()
+        while begin > 0 and ids[begin] < 0 and ids[begin - 1] == ids[begin] + 1:
+            begin -= 1
+        for position in range(begin, len(ids)):
+            if ids[position] < 0:
+                if position > begin and ids[position] == ids[position - 1] - 1 and found:
+                    found[-1] = (found[-1][0], position + 1)
+                else:
+                    found.append((position, position + 1))
+        return tuple(found)

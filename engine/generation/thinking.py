@@ -85,14 +85,15 @@ class TemplateThinking:
         return (ALWAYS_NOTE,) if effort == "none" else ()
 
     def begun(self, prompt: str, reasoning: str, answer: str) -> str:
-        """Return the beginning of a reply that follows `prompt`: thoughts, the end of thoughts if an answer has begun, and that answer."""
-        is_open = bool(opened_thought(prompt))
-        if not answer:
-            return reasoning if is_open else self.before + reasoning
-        if is_open:
-            return reasoning + (self.after or f"\n{opened_thought(prompt)}\n\n") + answer
+        """Return the beginning of a reply that follows `prompt`: thoughts, the end of thoughts if an answer has begun, and that answer.
+
+        Without the thoughts where the model has none, or is asked for none now.
+        """
+        after = f"{self.after}{answer}" if answer else ""
+        if opened_thought(prompt):
+            return reasoning + after
         if reasoning and self.end and not prompt.rstrip().endswith(self.end):
-            return self.before + reasoning + self.after + answer
+            return self.before + reasoning + after
         return (self.after.rpartition(HEADER)[2] if HEADER in self.after else "") + answer
 
 
@@ -141,7 +142,10 @@ class _Texts:
             if self.differ({name: off}, {name: on}):
                 return Wording({name: off}), Wording({name: on})
         without, with_thoughts = (Wording(word=word) for word in WORDS)
-        return (without, with_thoughts) if self.of(without) != self.of(with_thoughts) else None
+        if self.of(without) == self.of(with_thoughts):
+            return None
+        is_usual = self.of(with_thoughts) == self.of(Wording())
+        return without, Wording() if is_usual else with_thoughts        # without a word of ours, a person's own applies
 
     def levels(self, on: Wording) -> dict[Effort, Wording]:
         """Return how to ask for each level; empty if the template has none. Values that are rendered alike are one level."""

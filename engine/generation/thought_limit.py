@@ -9,7 +9,7 @@ TAIL_TOKENS = 16        # in which the end mark is looked for: where it is ordin
 
 
 class ThoughtLimit:
-    """Follows the tokens of one reply. Used by the thread that generates it only.
+    """Follows the tokens of one reply. Used by the thread that generates it only. Does not limit thoughts that nothing opened.
 
     budget: tokens of thought, without the marks. start, end: the marks. is_open: whether the prompt opened the thoughts. close: the
     ids that end them. decode: ids to text, special tokens included.

@@ -14,6 +14,7 @@ from ..errors import InvalidRequest, LoadError, NoModelLoaded
 from ..generation.base import Lane, LaneEvent
 from ..generation.context import ChatContext
 from ..generation.lanes import LaneOptions, OpenLane, open_lane
+from ..generation.pictures import open_reader
 from ..generation.reply import ReplyRequest, stream_reply
 from ..hardware import BYTES_PER_VALUE, Hardware
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
@@ -28,6 +29,7 @@ from ..plain_text import valid_text
 from ..settings import Settings
 
 WARM_UP_TOKENS = 2
+PICTURE_ROW = "[…]"      # how one of a picture's tokens is shown
 
 
 class ActiveModel:
@@ -40,6 +42,7 @@ class ActiveModel:
         self.settings = settings
         self.window_tokens = loaded.candidate.budget.window_tokens
         self.weight_bytes = loaded.weight_bytes
+        reader = open_reader(loaded.model, loaded.tokenizer, loaded.candidate.folder)
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
         self.first_ids = first_ids(loaded.tokenizer)
         self._author_options = default_options(loaded.model)
@@ -49,7 +52,8 @@ class ActiveModel:
         pad_id = loaded.tokenizer.pad_token_id
         self._lane: OpenLane = open_lane(loaded.model, LaneOptions(
             self.window_tokens, loaded.candidate.budget.total_tokens, settings.concurrent_replies, self._end_ids,
-            pad_id if pad_id is not None else 0))
+            pad_id if pad_id is not None else 0, reader))
+        self.context.reader = self._lane.reader
 
     @classmethod
     def load(cls, candidate: Candidate, hardware: Hardware, settings: Settings, report: Report) -> ActiveModel:
@@ -170,7 +174,8 @@ class ActiveModel:
 
     def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView:
         prompt = self.context.fit(messages, options.max_new_tokens, options.reasoning_effort, options.reasoning_budget)
-        tokens = tuple(self.loaded.tokenizer.batch_decode([[token_id] for token_id in prompt.ids]))
+        shown = self.loaded.tokenizer.batch_decode([[max(0, token_id)] for token_id in prompt.ids])
+        tokens = tuple(PICTURE_ROW if token_id < 0 else text for token_id, text in zip(prompt.ids, shown, strict=True))
         return PromptView(prompt.text, tokens, self.window_tokens, prompt.room, prompt.dropped_messages, prompt.dropped_tokens,
                           prompt.notes)
 

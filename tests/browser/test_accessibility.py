@@ -7,7 +7,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from engine import Finished, ReasoningDelta, TextDelta
-from tests.ui.scripted_engine import USAGE, ScriptedEngine
+from tests.ui.scripted_engine import THINKER, USAGE, ScriptedEngine
 
 from .conftest import ROOT
 from .test_chat import Visit, send, wait_for_end
@@ -116,7 +116,7 @@ def _violations(page: Page) -> list[str]:
 
 
 def test_every_state_of_the_page_is_accessible(visit: Visit, engine: ScriptedEngine, address: str) -> None:
-    engine.script = SCRIPT
+    engine.script, engine.current = SCRIPT, THINKER
     page = visit(address)
     expect(page.locator("[data-example]").first).to_be_visible()
     found = {"empty": violations(page)}
@@ -127,7 +127,7 @@ def test_every_state_of_the_page_is_accessible(visit: Visit, engine: ScriptedEng
 
 
 def test_the_drawer_of_a_phone_is_accessible(visit: Visit, engine: ScriptedEngine, address: str) -> None:
-    engine.script = SCRIPT
+    engine.script, engine.current = SCRIPT, THINKER
     page = visit(address, viewport={"width": 390, "height": 844})
     send(page, "Hello")
     wait_for_end(page)

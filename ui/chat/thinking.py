@@ -11,8 +11,13 @@ from ..shared.language import text
 
 
 def asked_effort(status: Status, effort: Effort | None) -> Effort | None:
-    """Return the effort that a reply is asked for: the one that the list shows. `effort`: what the visitor or the chat chose."""
-    return _shown(status.thinking, effort) if status.state == "ready" else effort
+    """Return the effort that a reply is asked for; None is the model's default, if that is known.
+
+    It is the one that the list shows. `effort`: what the visitor or the chat chose. While no model is loaded, that is kept.
+    """
+    if status.state != "ready" or (effort is None and status.thinking.default):
+        return effort
+    return _shown(status.thinking, effort)
 
 
 def _shown(thinking: Thinking, effort: Effort | None) -> Effort | None:

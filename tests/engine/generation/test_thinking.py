@@ -102,6 +102,7 @@ def test_words_that_switch_thoughts_can_be_written_in_a_message() -> None:
     prompt = context(templates.WORDS).fit([Message("user", "hi /no_think there")], 32)
     assert prompt.text.endswith("<think></think>")
     assert "hi  there" in prompt.text
+    assert context(templates.WORDS).fit([Message("user", "hi /no_think there")], 32, "medium").text == prompt.text
 
 
 EARLIER = [Message("user", "hi"), Message("assistant", "hello", reasoning="a wave"), Message("user", "again")]
@@ -142,6 +143,14 @@ def test_a_reply_goes_on_after_its_thoughts_or_within_them(template: str, though
     prompt = context(template, *CHANNEL_TOKENS).fit([*HI, Message("assistant", answer, thoughts)], 32)
     assert prompt.text.endswith(end)
     assert bool(prompt.open_thought) == (not answer)
+
+
+@pytest.mark.parametrize(("template", "effort", "end"), [
+    (templates.SWITCH, "none", "assistant\n<think>\n\n</think>\n\n"), (tiny_models.CHATML, None, "assistant\n")])
+def test_thoughts_do_not_go_on_where_the_model_is_asked_for_none_or_has_none(template: str, effort: Effort | None, end: str) -> None:
+    prompt = context(template).fit([*HI, Message("assistant", "", "a wave")], 32, effort)
+    assert prompt.text.endswith(end)
+    assert (prompt.open_thought, prompt.has_thoughts) == ("", False)
 
 
 @pytest.mark.parametrize(("efforts", "asked", "nearest"), [

@@ -56,7 +56,14 @@ def test_a_reply_is_asked_for_the_shown_effort(page: ChatPage, engine: ScriptedE
     page.send("One")
     page.press("think", 0, "none")
     page.send("Two")
-    assert [options.reasoning_effort for _, options in engine.asked] == ["medium", "none"]
+    page.press("think", 0, "medium")
+    page.send("Three")
+    assert [options.reasoning_effort for _, options in engine.asked] == [None, "none", "medium"]
+
+
+def test_without_a_choice_the_shown_effort_is_asked_for_if_the_default_is_unknown() -> None:
+    assert asked_effort(replace(READY, thinking=Thinking(("low", "high"))), None) == "high"
+    assert asked_effort(THINKER, None) is None
 
 
 def test_the_choice_is_remembered_with_the_chat(page: ChatPage) -> None:
