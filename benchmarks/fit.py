@@ -55,6 +55,20 @@ MODELS = (
     Made("gemma3 200M bf16, big tied vocabulary", "gemma3_text", "bfloat16", decoder(
         640, 16, 2560, 10, 2, 160000, True, sliding_window=512)),
     Made("mixtral 190M bf16", "mixtral", "bfloat16", decoder(512, 8, 1408, 8, 4, 8192, False, num_local_experts=8, num_experts_per_tok=2)),
+    Made("qwen3_5 130M bf16, states in three of four layers", "qwen3_5_text", "bfloat16", decoder(
+        640, 16, 1792, 10, 2, 16000, True, linear_num_key_heads=8, linear_num_value_heads=8, linear_key_head_dim=64,
+        linear_value_head_dim=64)),
+    Made("granite 4 140M bf16, Mamba layers", "granitemoehybrid", "bfloat16", {
+        **decoder(768, 16, 2048, 12, 4, 16000, True, layer_types=(["mamba"] * 3 + ["attention"]) * 4), "num_local_experts": 0,
+        "shared_intermediate_size": 2048, "mamba_n_heads": 24, "mamba_d_head": 64, "mamba_d_state": 64, "attention_multiplier": 0.125}),
+    Made("lfm2 110M bf16, convolutions", "lfm2", "bfloat16", decoder(
+        768, 12, 2304, 12, 4, 16000, True, block_auto_adjust_ff_dim=False, layer_types=["conv", "conv", "full_attention"] * 4)),
+    Made("gemma4 150M bf16, shared keys, tables of layers", "gemma4_text", "bfloat16", decoder(
+        512, 12, 1536, 8, 2, 16000, True, sliding_window=512, num_kv_shared_layers=4, global_head_dim=128,
+        hidden_size_per_layer_input=128, vocab_size_per_layer_input=16000)),
+    Made("olmo3 130M bf16, sliding windows", "olmo3", "bfloat16", decoder(768, 12, 2304, 12, 4, 16000, False, sliding_window=512)),
+    Made("gpt_oss 160M bf16, experts and sliding windows", "gpt_oss", "bfloat16", decoder(
+        512, 8, 768, 8, 4, 8192, False, num_local_experts=8, num_experts_per_tok=2, sliding_window=128)),
     Made("qwen3 350M bf16, 7 files", "qwen3", "bfloat16", decoder(1024, 24, 3072, 16, 8, 32000, True), "100MB"),
     Made("llama 700M bf16, 4 files", "llama", "bfloat16", decoder(1536, 20, 5120, 24, 8, 32000, False), "400MB"),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import UnsupportedModel
-from .cache_shape import HIDDEN, LAYERS, cache_shape
+from .cache_shape import HIDDEN, cache_shape, num_layers, state_values
 from .cache_shape import first_number as _number
 from .files import weight_files, weights_obstacle
 
@@ -21,6 +21,10 @@ ROUTERS = (".gate.weight", ".router.weight")            # modules of their own c
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 NO_LIMIT = 1_000_000     # context window of recurrent models
 STORED_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+MXFP4_BLOCKS, MXFP4_SCALES = "_blocks", "_scales"       # of an expert: two values in a byte, and a scale for each 32 of them
+MXFP4_BYTES = (4 + 8 / 32) / 8      # per value (OCP Microscaling Formats 1.0)
+EXPERTS_USED = ("num_experts_per_tok", "top_k_experts", "moe_k")
+EXPERTS_ALL = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class ModelShape:
     largest_matrix: int = 0     # values of the largest matrix that quantization applies to
     intermediate_size: int = 0
     cache_values: int = 0       # keys and values of one token in all layers; 0 where only layers, kv_heads and head_dim are known
+    state_values: int = 0       # states of one sequence in all layers that keep one instead of keys and values
+    mxfp4_weights: int = 0      # of expert_weights: stored in 4 bits
 
     @property
     def cache_values_per_token(self) -> int:
@@ -56,13 +62,20 @@ class ModelShape:
     @property
     def stored_bytes(self) -> int:
         """Size of the weights in their files."""
-        return self.parameters * STORED_BYTES.get(self.stored_dtype, 1)
+        wide = (self.parameters - self.mxfp4_weights) * STORED_BYTES.get(self.stored_dtype, 1)
+        return wide + math.ceil(self.mxfp4_weights * MXFP4_BYTES)
 
     @property
     def weights_per_token(self) -> tuple[float, float]:
-        """Linear and other weights that are read to generate one token. Of an untied embedding table, one row is read."""
-        unused = (self.table_weights if self.head_weights else 0) + self.expert_weights * (1 - self.expert_share)
+        """Linear and other weights that are read to generate one token. Of a table that is not also the head, one row is read."""
+        tied_head = 0 if self.head_weights else (self.vocab_size * self.hidden_size or self.table_weights)
+        unused = max(0, self.table_weights - tied_head) + self.expert_weights * (1 - self.expert_share)
         return self.linear_weights, self.other_weights - unused
+
+    @property
+    def active_parameters(self) -> int:
+        """Weights that are read to generate one token: all of a dense model but its tables, few of a mixture of experts."""
+        return round(sum(self.weights_per_token))
 
 
 def read_shape(folder: Path, config: Mapping[str, Any], model: str) -> ModelShape:
@@ -88,29 +101,34 @@ def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape
     config = cast(Mapping[str, Any], config.get("text_config") or config)
     counts: dict[str, int] = dict.fromkeys(("linear", "table", "head", "expert", "rest"), 0)
     dtypes: dict[str, int] = {}
-    largest = 0
+    largest = packed = 0
     for name, sizes, dtype in tensors:
         count, kind = math.prod(sizes), _kind(name, sizes)
+        if dtype == "U8" and kind == "expert":
+            count = 0 if name.endswith(MXFP4_SCALES) else 2 * count if name.endswith(MXFP4_BLOCKS) else count
+            packed, dtype = packed + count, "BF16"      # what it becomes when it is loaded
         if kind == "head" and config.get("tie_word_embeddings") is True:        # stored, but not loaded a second time
             continue
         counts[kind] += count
         dtypes[dtype] = dtypes.get(dtype, 0) + count
         largest = max(largest, count) if kind == "linear" else largest
-    return _shape(config, counts, dtypes, largest)
+    return _shape(config, counts, dtypes, largest, packed)
 
 
-def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping[str, int], largest: int) -> ModelShape:
+def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping[str, int], largest: int,
+           packed: int) -> ModelShape:
     hidden, cache = _number(config, *HIDDEN) or 1, cache_shape(config)
     stored = max(dtypes, key=lambda dtype: dtypes[dtype]) if dtypes else "F32"
     return ModelShape(
         linear_weights=counts["linear"], other_weights=sum(counts.values()) - counts["linear"],
-        layers=_number(config, *LAYERS) or 1, kv_heads=cache.kv_heads, head_dim=cache.head_dim, cache_values=cache.values,
+        layers=num_layers(config), kv_heads=cache.kv_heads, head_dim=cache.head_dim, cache_values=cache.values,
         stored_dtype=DTYPES.get(stored, stored),
         max_window=_number(config, "max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "n_ctx") or NO_LIMIT,
         hidden_size=hidden, vocab_size=_number(config, "vocab_size"),
         table_weights=counts["table"], head_weights=counts["head"], expert_weights=counts["expert"],
         expert_share=_expert_share(config), largest_matrix=largest,
-        intermediate_size=_number(config, "intermediate_size", "n_inner") or 4 * hidden)
+        intermediate_size=_number(config, "intermediate_size", "n_inner") or 4 * hidden, state_values=state_values(config),
+        mxfp4_weights=packed)
 
 
 def _kind(name: str, sizes: list[int]) -> str:
@@ -127,8 +145,7 @@ def _kind(name: str, sizes: list[int]) -> str:
 
 
 def _expert_share(config: Mapping[str, Any]) -> float:
-    used = _number(config, "num_experts_per_tok")
-    total = _number(config, "num_local_experts", "num_experts", "n_routed_experts")
+    used, total = _number(config, *EXPERTS_USED), _number(config, *EXPERTS_ALL)
     return min(1.0, used / total) if used and total else 1.0
 
 

@@ -36,10 +36,11 @@ class Estimates:
         return Machine(hardware.name, hardware.kind, hardware.total_bytes, self._free_bytes(hardware), copy_bandwidth(hardware),
                        self._engine.quantization_choices(), (hardware.kind,) if hardware.kind == "cpu" else (hardware.kind, "cpu"))
 
-    def recommended(self, context_tokens: int, visitors: int) -> tuple[Recommendation, ...]:
+    def recommended(self, context_tokens: int, visitors: int, use: str, language: str) -> tuple[Recommendation, ...]:
         supported = [choice.quantization for choice in self._engine.quantization_choices() if choice.is_supported]
         hardware = self._engine.hardware
-        return recommend(hardware, self._free_bytes(hardware), context_tokens=context_tokens, concurrent=visitors, supported=supported)
+        return recommend(hardware, self._free_bytes(hardware), context_tokens=context_tokens, concurrent=visitors, supported=supported,
+                         use=use, language=language)
 
     def fit(self, model: FoundModel, context_tokens: int, visitors: int, device: str = "") -> ModelFit | None:
         if model.shape is None:

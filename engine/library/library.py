@@ -47,9 +47,10 @@ class Library:
     def machine(self) -> Machine:
         return self._estimates.machine()
 
-    def recommended(self, context_tokens: int = 4096, visitors: int = 1) -> tuple[Recommendation, ...]:
-        """Return the catalog, sorted by how well the models suit this machine."""
-        return self._estimates.recommended(context_tokens, visitors)
+    def recommended(self, context_tokens: int = 4096, visitors: int = 1, *, use: str = "chat",
+                    language: str = "") -> tuple[Recommendation, ...]:
+        """Return the catalog, sorted by how well the models suit this machine, a use (chat, code, reasoning) and a language ("": any)."""
+        return self._estimates.recommended(context_tokens, visitors, use, language)
 
     def fit(self, model: FoundModel, context_tokens: int, visitors: int, device: str = "") -> ModelFit | None:
         """Return memory and speed in each quantization; None if the model's shape is not known. `device`: "" for the engine's own."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineError
-from ..messages import Effort, GenerationOptions, Thinking
-from .catalog import CatalogEntry
+from ..messages import GenerationOptions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -46,13 +44,3 @@ def default_options(model: PreTrainedModel) -> GenerationOptions:
             continue
         sensible[name] = value
     return GenerationOptions(**sensible)
-
-
-def for_effort(options: GenerationOptions, entry: CatalogEntry | None, effort: Effort | None, thinking: Thinking) -> GenerationOptions:
-    """Return `options`, those of generation_config.json, for an effort of thought.
-
-    That file has one set of parameters. Where the author recommends others without thoughts, the catalog has them.
-    """
-    used = thinking.nearest(effort) or thinking.default
-    sampling = entry.without_thinking if entry and used == "none" else None
-    return replace(options, reasoning_effort=effort, **(asdict(sampling) if sampling else {}))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..checkpoint.shape import ModelShape
 from ..errors import NotEnoughMemory
 from ..hardware import BYTES_PER_VALUE, DType, Hardware
-from .memory import Fit, judge, kv_cache_bytes
+from .memory import Fit, judge, kv_cache_bytes, state_bytes
 from .quantization import Quantization
 
 SMALLEST_WINDOW = 512       # tokens: too few for a conversation below this
@@ -35,8 +35,9 @@ def plan_cache(shape: ModelShape, quantization: Quantization, hardware: Hardware
     if smallest.needed_bytes > free_bytes:
         raise NotEnoughMemory(model, smallest.needed_bytes, free_bytes, _remedy(quantization))
     fit = judge(shape, quantization, hardware, dtype=dtype, context_tokens=window, concurrent=concurrent, free_bytes=free_bytes)
+    states = state_bytes(shape, concurrent)
     token_bytes = max(1, kv_cache_bytes(shape, 1, BYTES_PER_VALUE[dtype]))
-    room = max(min(SMALLEST_WINDOW, window), (free_bytes - fit.weight_bytes - fit.runtime_bytes) // token_bytes)
+    room = max(min(SMALLEST_WINDOW, window), (free_bytes - fit.weight_bytes - fit.runtime_bytes - states) // token_bytes)
     total = min(window * concurrent, room)
     if total >= window * concurrent:
         return CacheBudget(window, total, f"{concurrent} full windows of {window:,} tokens fit")

@@ -15,7 +15,7 @@ from ..storage.database import Database
 from ..storage.loads import LoadHistory, MeasuredPeak
 from .bandwidth import copy_bandwidth
 from .cache_budget import largest_window
-from .memory import Fit, compute_dtype, corrected, judge, kv_cache_bytes
+from .memory import STATE_BYTES, Fit, compute_dtype, corrected, judge, kv_cache_bytes
 from .quantization import Quantization, describe
 from .resolve import LocalModel, resolve
 
@@ -93,14 +93,15 @@ def _choice(shape: ModelShape, quantization: Quantization, hardware: Hardware, w
 
 
 def tokens_per_second(shape: ModelShape, quantization: Quantization, hardware: Hardware, window: int, bandwidth: float) -> float:
-    """Of one reply with a full window: each token reads the weights and the cache once, and adds the overhead of each layer."""
+    """Of one reply with a full window: each token reads the weights and the cache once, rewrites the states, and adds layer overhead."""
     wide = BYTES_PER_VALUE[compute_dtype(shape, quantization, hardware)]
     linear, other = shape.weights_per_token
     packed = wide if quantization is Quantization.NONE else quantization.bytes_per_weight(hardware)
     is_integer = quantization.kernel(hardware) == "pytorch"
     head = (shape.head_weights or shape.vocab_size * shape.hidden_size) if is_integer else 0      # in 8 bits then
+    states = 2 * STATE_BYTES * shape.state_values      # read and written
     read = (linear * packed + head) / (INTEGER_SHARE if is_integer else SPEED_SHARE[quantization]) + \
-        ((other - head) * wide + kv_cache_bytes(shape, window, wide)) / SPEED_SHARE[Quantization.NONE]
+        ((other - head) * wide + kv_cache_bytes(shape, window, wide) + states) / SPEED_SHARE[Quantization.NONE]
     return 1 / (read / bandwidth + shape.layers * LAYER_S[hardware.kind])
 
 

@@ -24,6 +24,8 @@ STEP_TOKENS = {"cuda": 2048, "mps": 256, "cpu": 512}        # prompt tokens proc
 # Bytes per value of the largest matrix while bitsandbytes quantizes it: 32-bit copies, codes and the result (its backends/default/ops.py).
 PACKING_BYTES = {Quantization.INT8: 11.0, Quantization.NF4: 14.5}
 SIBLINGS = 2        # the largest matrices that linear.py joins before they are packed: gate_proj and up_proj
+STATE_BYTES = 4     # per value: recurrent states are in 32 bits whatever the model computes in (the states of convolutions are small)
+STATES = 3          # of each reply: its own and, to start a later reply from, two at the ends of blocks (generation/snapshots.py)
 TIGHT_SHARE = 0.85      # above this share of free memory a model can be loaded, but little is left for other programs
 
 
@@ -40,7 +42,7 @@ class Fit:
     """
 
     weight_bytes: int
-    kv_bytes: int
+    kv_bytes: int               # keys, values and states
     runtime_bytes: int          # libraries and the buffers of a step
     free_bytes: int
     import_bytes: int = 0       # of runtime_bytes: libraries that an earlier load has imported already
@@ -90,6 +92,11 @@ def kv_cache_bytes(shape: ModelShape, context_tokens: int, bytes_per_value: floa
     return math.ceil(shape.cache_values_per_token * context_tokens * bytes_per_value)
 
 
+def state_bytes(shape: ModelShape, concurrent: int) -> int:
+    """Size of the states that layers keep instead of keys and values, of `concurrent` replies; independent of their length."""
+    return concurrent * STATES * shape.state_values * STATE_BYTES
+
+
 def weight_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> int:
     """Size of the loaded weights. Only the matrices of linear layers are quantized.
 
@@ -115,7 +122,7 @@ def compute_dtype(shape: ModelShape, quantization: Quantization, hardware: Hardw
 def judge(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, dtype: DType, context_tokens: int,
           concurrent: int, free_bytes: int) -> Fit:
     """Return the memory of the model with `concurrent` windows of `context_tokens`."""
-    kv = concurrent * kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype])
+    kv = concurrent * kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype]) + state_bytes(shape, concurrent)
     imports = IMPORT_BYTES[hardware.kind]
     libraries = imports + LIBRARY_BYTES[hardware.kind] + (PACKER_BYTES if quantization.kernel(hardware) == "bitsandbytes" else 0)
     step = step_bytes(shape, quantization, hardware, dtype, context_tokens * concurrent)

@@ -18,8 +18,8 @@ from ..generation.pictures import open_reader
 from ..generation.reply import ReplyRequest, stream_reply
 from ..hardware import BYTES_PER_VALUE, Hardware
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
-from ..models.author_defaults import default_options, end_ids, first_ids, for_effort
-from ..models.catalog import entry_of
+from ..models.author_defaults import default_options, end_ids, first_ids
+from ..models.catalog import entry_of, for_effort
 from ..models.loaded import Candidate, LoadedModel
 from ..models.loader import collect, drop_frames, load
 from ..models.memory import kv_cache_bytes

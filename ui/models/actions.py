@@ -18,7 +18,7 @@ from engine.models import may_be_repo, names_a_model
 from ..shared.actions import Actions, Click, whole_number
 from ..shared.context import Context
 from ..shared.errors import PageError
-from .session import FIRST_RECOMMENDED, ModelsSession
+from .session import FIRST_RECOMMENDED, USES, ModelsSession
 
 MAX_TYPED, MAX_TOKEN, ALL_RECOMMENDED = 300, 200, 1000
 
@@ -130,6 +130,12 @@ def _recommended(context: Context, session: ModelsSession, click: Click) -> None
 @actions("all")
 def _all(context: Context, session: ModelsSession, click: Click) -> None:
     session.num_recommended = ALL_RECOMMENDED
+
+
+@actions("use")
+def _use(context: Context, session: ModelsSession, click: Click) -> None:
+    if click.value in USES:
+        session.use = click.value
 
 
 def use_token(context: Context, session: ModelsSession, typed: str) -> None:

@@ -79,7 +79,8 @@ class TabContent:
         session = self._session
         if session.query is not None:
             return view.found_html(session.found, session.has_more, selected, self._language)
-        return view.recommended_html(self._library.recommended(), session.num_recommended, selected, self._language)
+        return view.recommended_html(self._library.recommended(use=session.use, language=self._language), session.use,
+                                     session.num_recommended, selected, self._language)
 
     def _disk(self) -> str:
         spec = self._engine.spec

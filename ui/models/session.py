@@ -12,6 +12,7 @@ from engine.library import FoundModel
 CONTEXTS = (1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 FIRST_RECOMMENDED = 8
 MAX_CHATS = 64
+USES = ("chat", "code", "reasoning")
 
 
 @dataclass
@@ -23,6 +24,7 @@ class ModelsSession:
     found: list[HubModel] = field(default_factory=list)
     has_more: bool = False
     num_recommended: int = FIRST_RECOMMENDED
+    use: str = USES[0]          # what the recommended models are for
     model: FoundModel | None = None
     quantization: Quantization = Quantization.NONE
     context_tokens: int = 4096

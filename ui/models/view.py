@@ -13,6 +13,7 @@ from engine.models import CatalogEntry, QuantizationFit, Recommendation, SavedMo
 
 from ..shared.html import action_button, disk_size, freed, megabytes, quantization_name
 from ..shared.language import gib, number, text
+from .session import USES
 
 VERDICT_CLASS = {Verdict.FITS: "is-good", Verdict.TIGHT: "is-tight", Verdict.TOO_LARGE: "is-bad"}
 HUB_PAGE = "https://huggingface.co"
@@ -44,24 +45,36 @@ def verdict_chip(verdict: Verdict, num_bytes: int, language: str, quantization: 
     return f'<span class="mc-verdict {VERDICT_CLASS[verdict]}">{html.escape(" · ".join(parts))}</span>'
 
 
-def recommended_html(recommended: Sequence[Recommendation], shown: int, selected: str, language: str) -> str:
+def recommended_html(recommended: Sequence[Recommendation], use: str, shown: int, selected: str, language: str) -> str:
+    """`use`: what the list is for; the buttons above it change that."""
+    uses = "".join(action_button(text(language, f"good.{each}"), "use", each, extra=f' aria-pressed="{str(each == use).lower()}"')
+                   for each in USES)
     cards = "".join(_card(each, selected, language) for each in recommended[:shown])
     more = action_button(text(language, "models.all", count=len(recommended)), "all") if len(recommended) > shown else ""
-    return f'<h2>{_text(language, "models.recommended")}</h2><div class="mc-cards">{cards}</div>{more}'
+    label = _text(language, "models.use")
+    return (f'<h2>{_text(language, "models.recommended")}</h2><div class="mc-uses" role="group" aria-label="{label}">{uses}</div>'
+            f'<div class="mc-cards">{cards}</div>{more}')
 
 
 def _card(each: Recommendation, selected: str, language: str) -> str:
     entry = each.entry
     tags = " · ".join(filter(None, (parameters(language, entry.parameters), *(text(language, f"good.{use}") for use in entry.good_for),
                                     text(language, "models.gated") if entry.gated else "")))
-    chip = verdict_chip(each.fit.verdict, each.fit.needed_bytes, language, each.quantization)
-    return _row(entry.repo, entry.name, tags, chip, entry.repo == selected)
+    chip = verdict_chip(each.fit.verdict, each.fit.needed_bytes, language, each.quantization) if each.fit else ""
+    return _row(entry.repo, entry.name, tags, chip, entry.repo == selected, why(each, language))
 
 
-def _row(value: str, title: str, facts: str, chip: str, is_selected: bool) -> str:
+def why(each: Recommendation, language: str) -> str:
+    """The sentence that says why a model stands where it stands."""
+    return text(language, f"why.{each.reason}", active=parameters(language, each.entry.active_parameters),
+                all=parameters(language, each.entry.parameters))
+
+
+def _row(value: str, title: str, facts: str, chip: str, is_selected: bool, reason: str = "") -> str:
     current = ' aria-current="true"' if is_selected else ""
     return (f'<button type="button" class="mc-card" data-do="choose" data-value="{html.escape(value)}"{current}>'
-            f'<b>{html.escape(title)}</b><span>{html.escape(facts)}</span>{chip}</button>')
+            f'<b>{html.escape(title)}</b><span>{html.escape(facts)}</span>{chip}'
+            f'{f"<small>{html.escape(reason)}</small>" if reason else ""}</button>')
 
 
 def found_html(found: Sequence[HubModel], has_more: bool, selected: str, language: str) -> str:

@@ -57,3 +57,29 @@ def test_a_damaged_weight_file_is_refused_by_its_name(content: bytes, tmp_path: 
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(UnsupportedModel, match=r"model\.safetensors is not a complete safetensors file"):
         read_shape(tmp_path, {}, "me/tiny")
+
+
+def test_experts_in_four_bits_are_counted_as_values_and_by_their_size() -> None:
+    experts, rows, columns = 4, 64, 96
+    tensors = [("model.layers.0.mlp.experts.gate_up_proj_blocks", [experts, rows, columns // 32, 16], "U8"),
+               ("model.layers.0.mlp.experts.gate_up_proj_scales", [experts, rows, columns // 32], "U8"),
+               ("model.layers.0.self_attn.q_proj.weight", [96, 96], "BF16")]
+    shape = shape_of({"hidden_size": 96, "num_local_experts": 4, "num_experts_per_tok": 1}, tensors)
+    assert (shape.expert_weights, shape.mxfp4_weights, shape.linear_weights) == (experts * rows * columns,) * 2 + (96 * 96,)
+    assert (shape.stored_dtype, shape.expert_share) == ("bfloat16", 0.25)
+    assert shape.stored_bytes == experts * rows * columns * 17 // 32 + 2 * 96 * 96     # 16 bytes and a scale for 32 values
+
+
+@pytest.mark.parametrize(("used", "total"), [("num_experts_per_tok", "n_routed_experts"), ("top_k_experts", "num_experts"),
+                                             ("moe_k", "moe_num_experts")])
+def test_the_share_of_experts_is_read_by_the_names_of_each_family(used: str, total: str) -> None:
+    assert shape_of({used: 2, total: 64}, []).expert_share == 2 / 64
+
+
+def test_of_the_tables_of_single_layers_a_token_reads_a_row() -> None:
+    tensors = [("model.embed_tokens.weight", [1000, 64], "BF16"), ("model.embed_tokens_per_layer.weight", [1000, 320], "BF16"),
+               ("model.layers.0.mlp.up_proj.weight", [64, 64], "BF16")]
+    shape = shape_of({"hidden_size": 64, "vocab_size": 1000}, tensors)
+    assert shape.active_parameters == 1000 * 64 + 64 * 64
+    untied = shape_of({"hidden_size": 64, "vocab_size": 1000}, [*tensors, ("lm_head.weight", [1000, 64], "BF16")])
+    assert untied.active_parameters == shape.active_parameters

@@ -32,6 +32,7 @@ MODEL = "me/model"
 def fit_of(repo: str, free_gib: float, *, context_tokens: int = 4096, visitors: int = 1, hardware: Hardware = CPU) -> ModelFit:
     entry = entry_of(repo)
     assert entry is not None
+    assert entry.shape is not None
     return estimate_shape(entry.shape, hardware, context_tokens=context_tokens, visitors=visitors, free_bytes=int(free_gib * GIB),
                           bandwidth=1e10)
 
@@ -49,8 +50,8 @@ def test_a_model_that_fits_in_4_bits_is_offered_in_4_bits() -> None:
 
 
 def test_the_smaller_kind_of_4_bits_is_offered_where_the_faster_one_does_not_fit() -> None:
-    assert offered(EIGHT, 7)["quantize"] == "nf4"
-    assert offered(EIGHT, 7, Quantization.INT4)["quantize"] == "nf4"
+    assert offered(FOUR, 3.8)["quantize"] == "nf4"
+    assert offered(FOUR, 3.8, Quantization.INT4)["quantize"] == "nf4"
 
 
 def test_a_gpu_is_offered_its_own_4_bits() -> None:

@@ -5,14 +5,15 @@ import pytest
 
 from engine.hardware import Hardware
 from engine.messages import GenerationOptions, Thinking
-from engine.models.author_defaults import for_effort
 from engine.models.catalog import (
     CatalogEntry,
+    Reason,
     Recommendation,
     Sampling,
     catalog,
     default_choice,
     entry_of,
+    for_effort,
     parse_catalog,
     recommend,
     smaller_sibling,
@@ -42,12 +43,33 @@ def cpu(memory_gib: int) -> Hardware:
     return replace(cuda(memory_gib), kind="cpu", name="test CPU")
 
 
-def recommended(hardware: Hardware, supported: Sequence[Quantization] = ALL) -> tuple[Recommendation, ...]:
-    return recommend(hardware, hardware.total_bytes, supported=supported)
+def recommended(hardware: Hardware, supported: Sequence[Quantization] = ALL, use: str = "chat",
+                language: str = "") -> tuple[Recommendation, ...]:
+    return recommend(hardware, hardware.total_bytes, supported=supported, use=use, language=language)
+
+
+def is_too_large(choice: Recommendation) -> bool:
+    return choice.fit is not None and choice.fit.verdict is Verdict.TOO_LARGE
+
+
+def position(repo: str, found: Sequence[Recommendation]) -> int:
+    return [choice.entry.repo for choice in found].index(repo)
 
 
 def test_there_are_enough_models_to_choose_from() -> None:
-    assert len(catalog()) >= 34
+    since = [entry for entry in catalog() if entry.released >= "2025-07"]
+    assert len(since) >= 38
+    assert min(entry.parameters for entry in since) < 0.4e9
+    assert max(entry.parameters for entry in since) > 115e9
+
+
+@pytest.mark.parametrize("entry", [entry for entry in catalog() if entry.released >= "2025-09"], ids=lambda entry: entry.repo)
+def test_a_new_entry_names_its_source(entry: CatalogEntry) -> None:
+    assert entry.source
+
+
+def test_the_models_of_the_guide_are_marked() -> None:
+    assert {entry.repo for entry in catalog() if entry.guide} == set(GUIDE)
 
 
 @pytest.mark.parametrize("repo", GUIDE)
@@ -61,17 +83,28 @@ def test_an_unknown_model_has_no_entry_and_no_sibling() -> None:
 
 
 @pytest.mark.parametrize("entry", catalog(), ids=lambda entry: entry.repo)
-def test_the_architecture_explains_the_number_of_parameters(entry: CatalogEntry) -> None:
-    assert entry.shape.parameters == pytest.approx(entry.parameters, rel=0.001)
+def test_the_shape_explains_the_number_of_parameters(entry: CatalogEntry) -> None:
+    if entry.shape is not None:
+        assert entry.shape.parameters == pytest.approx(entry.parameters, rel=0.001)
 
 
-@pytest.mark.parametrize("entry", catalog(), ids=lambda entry: entry.repo)
-def test_heads_are_shared_evenly(entry: CatalogEntry) -> None:
-    assert entry.architecture.heads % entry.architecture.kv_heads == 0
+def test_an_entry_without_confirmed_sizes_has_no_shape() -> None:
+    assert [entry.repo for entry in catalog() if entry.shape is None] == [
+        "Qwen/Qwen3.5-2B", "Qwen/Qwen3.5-122B-A10B", "LiquidAI/LFM2-24B-A2B", "ibm-granite/granite-4.0-h-tiny",
+        "ibm-granite/granite-4.0-h-small"]
+
+
+@pytest.mark.parametrize(("repo", "active"), [
+    ("openai/gpt-oss-120b", 5.1e9), ("openai/gpt-oss-20b", 3.6e9), ("google/gemma-4-26B-A4B-it", 3.8e9),
+    ("LiquidAI/LFM2-8B-A1B", 1.5e9), ("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", 3.2e9), ("google/gemma-4-E2B-it", 2.3e9)])
+def test_active_parameters_are_those_of_the_card(repo: str, active: float) -> None:
+    entry = entry_of(repo)
+    assert entry is not None
+    assert entry.active_parameters == pytest.approx(active, rel=0.04)
 
 
 def test_a_gated_model_is_marked() -> None:
-    owners = ("meta-llama/", "google/gemma", "bigcode/")
+    owners = ("meta-llama/", "google/gemma-2", "google/gemma-3", "bigcode/")
     assert {entry.repo for entry in catalog() if entry.gated} == {entry.repo for entry in catalog() if entry.repo.startswith(owners)}
 
 
@@ -114,17 +147,18 @@ def test_size_advice_counts_parameters_as_model_names_do() -> None:
                          ids=lambda hardware: f"{hardware.kind} {hardware.total_bytes // GIB}")
 def test_no_model_that_is_too_large_ranks_above_one_that_fits(hardware: Hardware) -> None:
     found = recommended(hardware)
-    too_large = [choice.fit.verdict is Verdict.TOO_LARGE for choice in found]
+    too_large = [is_too_large(choice) for choice in found]
     assert too_large == sorted(too_large)
     assert {choice.entry for choice in found} == set(catalog())
 
 
 @pytest.mark.parametrize(("hardware", "smallest", "largest"), [
-    (cuda(4), 2e9, 7e9), (cuda(8), 6.5e9, 13e9), (cuda(24), 13e9, 40e9), (cuda(80), 13e9, 40e9),
-    (cpu(8), 1e9, 4.5e9), (cpu(64), 1e9, 4.5e9)])
+    (cuda(4), 2e9, 7e9), (cuda(8), 4e9, 13e9), (cuda(24), 13e9, 40e9), (cuda(80), 13e9, 40e9),
+    (cpu(8), 1e9, 5e9), (cpu(64), 1e9, 5e9)])
 def test_the_first_recommendation_is_a_current_open_chat_model_of_the_right_size(
         hardware: Hardware, smallest: float, largest: float) -> None:
     first = recommended(hardware)[0]
+    assert first.fit is not None
     assert first.fit.verdict is Verdict.FITS
     assert first.entry.current
     assert not first.entry.gated
@@ -136,22 +170,22 @@ def test_the_first_recommendation_is_a_current_open_chat_model_of_the_right_size
 def test_a_cpu_gets_a_fast_model_first_however_much_memory_it_has() -> None:
     first = recommended(cpu(64))[0]
     assert first.quantization is Quantization.NONE
-    assert first.entry.parameters < 2e9
+    assert first.entry.active_parameters < 2.5e9
 
 
 def test_a_tiny_model_does_not_rank_above_a_small_capable_one_on_a_cpu() -> None:
-    order = [choice.entry.repo for choice in recommended(cpu(16))]
-    assert order.index("Qwen/Qwen3-4B-Instruct-2507") < order.index("HuggingFaceTB/SmolLM2-135M-Instruct")
+    found = recommended(cpu(16))
+    assert position("Qwen/Qwen3.5-4B", found) < position("HuggingFaceTB/SmolLM2-135M-Instruct", found)
 
 
 def test_a_cpu_without_16_bit_arithmetic_gets_a_smaller_model() -> None:
     wide = replace(cpu(64), dtype="float32")
-    assert recommended(wide)[0].entry.parameters < recommended(cpu(64))[0].entry.parameters
+    assert recommended(wide)[0].entry.active_parameters < recommended(cpu(64))[0].entry.active_parameters
 
 
 def test_models_larger_than_4_b_rank_below_those_that_suit_a_cpu() -> None:
-    fitting = [choice.entry.parameters > 4.5e9 for choice in recommended(cpu(64))
-               if choice.fit.verdict is Verdict.FITS and choice.entry.safetensors]
+    fitting = [choice.entry.active_parameters > 4.5e9 for choice in recommended(cpu(64))
+               if choice.fit is not None and choice.fit.verdict is Verdict.FITS and choice.entry.can_load]
     assert fitting == sorted(fitting)
 
 
@@ -174,20 +208,60 @@ def test_only_supported_quantizations_are_recommended() -> None:
 def test_a_longer_context_and_more_visitors_leave_room_for_less() -> None:
     def fitting(context_tokens: int, concurrent: int) -> int:
         found = recommend(cuda(8), 8 * GIB, context_tokens=context_tokens, concurrent=concurrent, supported=ALL)
-        return sum(choice.fit.verdict is Verdict.FITS for choice in found)
+        return sum(choice.fit is not None and choice.fit.verdict is Verdict.FITS for choice in found)
 
     assert fitting(4096, 1) > fitting(4096, 8)
     assert fitting(4096, 1) > fitting(32_768, 1)
 
 
 def test_models_that_cannot_be_loaded_safely_rank_below_all_that_can() -> None:
-    usable = [choice.entry.safetensors for choice in recommended(cuda(640))]
+    usable = [choice.entry.can_load for choice in recommended(cuda(640)) if choice.fit is not None]
     assert usable == sorted(usable, reverse=True)
+
+
+def test_a_mixture_needs_memory_for_all_its_weights_and_is_as_fast_as_those_it_reads() -> None:
+    mixture, dense = "LiquidAI/LFM2-8B-A1B", "Qwen/Qwen3-8B"
+    small, large = recommended(cpu(8)), recommended(cpu(64))
+    assert next(is_too_large(choice) for choice in small if choice.entry.repo == mixture)
+    assert position(mixture, large) < position(dense, large)
+    assert large[position(mixture, large)].reason is Reason.MIXTURE
+    assert large[position("Qwen/Qwen3.5-9B", large)].reason is Reason.SLOW
+
+
+def test_a_model_made_for_the_use_ranks_first() -> None:
+    coder = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    assert position(coder, recommended(cpu(16), use="code")) < position(coder, recommended(cpu(16), use="chat"))
+    assert "code" in recommended(cuda(24), use="code")[0].entry.good_for
+    assert "reasoning" in recommended(cuda(24), use="reasoning")[0].entry.good_for
+
+
+@pytest.mark.parametrize("hardware", [cuda(8), cuda(24), cpu(8), cpu(32)],
+                         ids=lambda hardware: f"{hardware.kind} {hardware.total_bytes // GIB}")
+@pytest.mark.parametrize("language", ["tr", "zh", "sv"])
+def test_the_first_recommendation_speaks_the_language(hardware: Hardware, language: str) -> None:
+    assert language in recommended(hardware, language=language)[0].entry.languages
+
+
+def test_a_model_without_a_shape_ranks_between_those_that_fit_and_those_that_do_not() -> None:
+    found = recommended(cuda(24))
+    places = [2 if is_too_large(choice) else 1 if choice.fit is None else 0 for choice in found]
+    assert places == sorted(places)
+    assert {choice.reason for choice in found if choice.fit is None} == {Reason.UNKNOWN}
+
+
+@pytest.mark.parametrize(("repo", "memory_gib", "reason"), [
+    ("Qwen/Qwen3.5-9B", 48, "full"), ("Qwen/Qwen3.5-9B", 14, "eight_bits"), ("Qwen/Qwen3.5-4B", 6, "four_bits"),
+    ("openai/gpt-oss-20b", 80, "refused"), ("Salesforce/codegen-2B-mono", 80, "refused"), ("Qwen/Qwen3-8B", 80, "older"),
+    ("google/gemma-4-31B-it", 16, "too_large"), ("Qwen/Qwen3.6-35B-A3B", 96, "mixture")])
+def test_each_place_has_its_reason(repo: str, memory_gib: int, reason: str) -> None:
+    found = recommended(cuda(memory_gib))
+    assert found[position(repo, found)].reason == reason
 
 
 def test_a_table_is_read_as_written() -> None:
     entry, = parse_catalog(MODEL)
     assert (entry.repo, entry.context, entry.good_for, entry.stored_dtype) == ("maker/model", 512, ("chat",), "bfloat16")
+    assert entry.shape is not None
     assert (entry.shape.linear_weights, entry.shape.max_window) == (4 * 4 + 3 * 8, 512)
     assert entry.shape.other_weights == 8 * 2 + 3 * 2
 
@@ -200,6 +274,9 @@ def test_a_table_is_read_as_written() -> None:
     ("parameters = 100", 'parameters = "100"', "parameters is '100', which is not of type int"),
     ('["chat"]', '["chess"]', "good_for is 'chess', which is not one of chat, code, reasoning"),
     ("heads = 1, kv", 'mlp = "flat", heads = 1, kv', "mlp is 'flat'"),
+    ("use =", "sampling = {chat = {temprature = 1.0}}\nuse =", "unknown field temprature"),
+    ("use =", "sampling = {chat = {top_k = 1.5}}\nuse =", "top_k is 1.5, which is not of type int"),
+    ("architecture =", "shape = {layers = 2}\narchitecture =", "both a shape and an architecture"),
     ("use =", 'sibling = "maker/model"\nuse =', "not a smaller model of the catalog")])
 def test_a_mistake_is_refused_by_name(old: str, new: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=f"maker/model: .*{complaint}"):
@@ -216,9 +293,20 @@ def test_sampling_without_thoughts_is_that_of_the_catalog() -> None:
     assert for_effort(authors, None, "none", choice) == replace(authors, reasoning_effort="none")
 
 
+def test_sampling_with_thoughts_is_that_of_the_catalog_where_it_has_some() -> None:
+    choice = Thinking(("none", "medium"), "medium", has_thoughts=True)
+    thoughtful = for_effort(GenerationOptions(top_p=0.5), entry_of("Qwen/Qwen3.5-35B-A3B"), "medium", choice)
+    assert (thoughtful.temperature, thoughtful.top_p, thoughtful.presence_penalty) == (1.0, 0.95, 1.5)
+
+
+def test_a_model_that_does_not_think_has_the_sampling_of_a_chat() -> None:
+    plain = for_effort(GenerationOptions(top_p=0.9), entry_of("LiquidAI/LFM2-1.2B"), None, Thinking())
+    assert (plain.temperature, plain.top_p, plain.min_p, plain.repetition_penalty) == (0.3, 0.9, 0.15, 1.05)
+
+
 def test_sampling_of_the_catalog_is_checked() -> None:
-    sampling = "without_thinking = {temperature = 0.7, top_p = 0.8, top_k = 20, min_p = 0.0}"
+    sampling = "sampling = {chat = {temperature = 0.7, top_p = 0.8, top_k = 20, min_p = 0.0}}"
     entry, = parse_catalog(f"{MODEL}{sampling}\n")
-    assert entry.without_thinking == Sampling(0.7, 0.8, 20, 0.0)
+    assert entry.sampling == {"chat": Sampling(0.7, 0.8, 20, 0.0)}
     with pytest.raises(ValueError, match=r"top_k is 2\.5"):
         parse_catalog(MODEL + sampling.replace("20", "2.5"))

@@ -134,3 +134,19 @@ def test_a_token_reads_a_row_of_the_table_and_its_own_experts() -> None:
     assert LLAMA_7B.weights_per_token == (6_476_005_376, 131_338_240)
     sparse = replace(LLAMA_7B, other_weights=1000, table_weights=0, head_weights=0, expert_weights=800, expert_share=0.25)
     assert sparse.weights_per_token[1] == 400
+
+
+def test_states_count_for_each_reply_and_its_snapshots_and_not_for_its_length() -> None:
+    hybrid = replace(LLAMA_7B, cache_values=1000, state_values=5_000_000)
+    short, long = fit_of(hybrid, context=100), fit_of(hybrid, context=1100)
+    assert short.kv_bytes == 100 * 1000 * 2 + 3 * 5_000_000 * 4
+    assert long.kv_bytes - short.kv_bytes == 1000 * 1000 * 2
+
+
+def test_the_cache_is_planned_beside_the_states() -> None:
+    hybrid = replace(LLAMA_7B, max_window=100_000, state_values=50_000_000)
+    free = fit_of(hybrid).weight_bytes + 20 * GIB
+    plain, beside = (plan_cache(shape, Quantization.NONE, CPU, dtype="bfloat16", context_tokens=100_000, concurrent=2, free_bytes=free,
+                                model="m") for shape in (replace(hybrid, state_values=0), hybrid))
+    token = kv_cache_bytes(LLAMA_7B, 1, 2)
+    assert plain.total_tokens - beside.total_tokens == pytest.approx(2 * 3 * 50_000_000 * 4 / token, abs=1)

@@ -80,6 +80,13 @@ def test_a_name_after_an_empty_search_result_shows_the_recommended_models_again(
     assert session.query is None
 
 
+def test_the_use_that_models_are_recommended_for_can_be_chosen(context: Context, session: ModelsSession) -> None:
+    perform(context, session, "use", "code")
+    assert session.use == "code"
+    perform(context, session, "use", "chess")
+    assert session.use == "code"
+
+
 def test_keywords_are_searched_on_the_hub(context: Context, session: ModelsSession) -> None:
     search(context, session, "tin", HubQuery())
     assert [model.repo for model in session.found] == ["me/tiny"]

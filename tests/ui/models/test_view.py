@@ -1,5 +1,6 @@
 """The Models tab as HTML: its content, and that nothing written by others runs."""
 
+import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,7 +13,7 @@ from engine.hardware import Hardware
 from engine.hub import HubFile, HubListing, HubModel, StoredModel
 from engine.library import FoundModel, Machine, Remedy
 from engine.models import Recommendation, SavedModel, Verdict
-from engine.models.catalog import catalog, entry_of, recommend
+from engine.models.catalog import Reason, catalog, entry_of, recommend
 from engine.models.estimate import estimate_shape
 from engine.models.quantization import choices
 from ui.models import actions, view
@@ -26,6 +27,7 @@ ARM = replace(CPU, is_x86_64=False)
 ENTRY = entry_of("Qwen/Qwen3-8B")
 assert ENTRY is not None
 SHAPE = ENTRY.shape
+assert SHAPE is not None
 LISTING = HubListing(
     repo="me/model", sha="a" * 40, revision="main", card=BAD, files=(HubFile(BAD, 5_000, True), HubFile("large", 3_200_000_000, True)),
     licence=BAD, licence_url="https://example.org", is_gated=True, gated_access=True, parameters=8_000_000_000, shape=SHAPE,
@@ -47,13 +49,13 @@ def saved(folder: Path, model: str) -> SavedModel:
 
 def every_page(folder: Path, language: str) -> dict[str, str]:
     """Everything that the tab can show, with hostile names wherever other people choose them."""
-    hostile = Recommendation(replace(catalog()[0], repo=BAD, name=BAD), Quantization.NF4, fit().choices[3].fit)
+    hostile = Recommendation(replace(catalog()[0], repo=BAD, name=BAD), Quantization.NF4, fit().choices[3].fit, Reason.FOUR_BITS)
     remedies = [Remedy("quantize", "nf4"), Remedy("quantize", "none"), Remedy("context", "2048"), Remedy("sibling", BAD), Remedy("force"),
                 Remedy("token"), Remedy("revision", BAD), Remedy("retry"), Remedy("disk")]
     released = Released(6 * GIB, 5 * GIB, 0.8)
     return {
         "machine": view.machine_html(Machine(BAD, "cpu", 64 * GIB, 20 * GIB, 1e10, choices(CPU)), language),
-        "recommended": view.recommended_html([hostile, hostile], 1, BAD, language),
+        "recommended": view.recommended_html([hostile, hostile], "chat", 1, BAD, language),
         "found": view.found_html([LISTED], True, "", language), "nothing": view.found_html([], False, "", language),
         "empty": view.nothing_chosen_html(language), "looking": view.loading_html(BAD, language),
         "model": view.model_html(replace(FOUND, spec_model=BAD), fit(), Quantization.NF4, True, language, released),
@@ -93,8 +95,8 @@ def test_text_written_by_others_never_becomes_html(tmp_path: Path, language: str
         assert tags.open == [], name
         assert "script" not in {tag for tag, _ in tags.found}, name
         assert {attribute for _, attributes in tags.found for attribute in attributes} <= {
-            "type", "class", "data-do", "data-value", "data-confirm", "aria-label", "aria-current", "role", "href", "target", "rel",
-            "scope", "colspan", "tabindex", "id"}, name
+            "type", "class", "data-do", "data-value", "data-confirm", "aria-label", "aria-current", "aria-pressed", "role", "href",
+            "target", "rel", "scope", "colspan", "tabindex", "id"}, name
 
 
 def test_every_button_has_an_action(tmp_path: Path) -> None:
@@ -155,7 +157,7 @@ def test_a_model_of_unknown_shape_has_no_table() -> None:
 
 def test_recommended_models_are_cards_with_verdicts() -> None:
     found = recommend(CPU, 20 * GIB, supported=list(Quantization))
-    page = view.recommended_html(found, 8, found[1].entry.repo, "en")
+    page = view.recommended_html(found, "chat", 8, found[1].entry.repo, "en")
     assert (page.count('class="mc-card"'), page.count('class="mc-verdict')) == (8, 8)
     assert page.index('aria-current="true"') > page.index(f'data-value="{found[1].entry.repo}"')
     assert f"Show all {len(found)}" in page
@@ -239,3 +241,20 @@ def test_a_model_that_may_not_be_deleted_has_no_delete_button(tmp_path: Path, lo
 
 def test_an_unfinished_download_is_marked() -> None:
     assert "incomplete" in view.disk_html([replace(STORED, is_complete=False)], [], "", may_delete=True, language="en")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_recommended_model_says_why(language: str) -> None:
+    found = [choice for hardware in (CPU, replace(CPU, kind="cuda")) for free in (5, 10, 14, 60)
+             for choice in recommend(hardware, free * GIB, supported=list(Quantization))]
+    assert {choice.reason for choice in found} == set(Reason)
+    for choice in found:
+        sentence = view.why(choice, language)
+        assert "{" not in sentence
+        assert sentence in html.unescape(view.recommended_html([choice], "chat", 1, "", language))
+
+
+def test_the_chosen_use_is_marked() -> None:
+    page = view.recommended_html([], "code", 8, "", "en")
+    assert 'data-value="code" aria-pressed="true"' in page
+    assert page.count('aria-pressed="true"') == 1
