@@ -20,8 +20,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000     # before anything is decoded: 150 MB in memory
 MAX_SIDE = 2048             # larger ones are made smaller; models read at most about this much
-MAX_KEPT_BYTES = 1_000_000  # chats keep pictures in base64, as text
-QUALITIES = (90, 75, 50)    # of JPEG: the first with which it is small enough
+MAX_KEPT_BYTES = 1_400_000  # chats keep pictures in base64, as text of at most MAX_MESSAGE_CHARS
+QUALITIES = (90, 75, 50, 20)    # of JPEG: the first with which it is small enough
 REMEDY = "Attach a PNG, JPEG, WebP or GIF picture."
 
 

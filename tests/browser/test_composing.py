@@ -36,6 +36,41 @@ def choose_preset(page: Page, name: str) -> None:
     page.get_by_role("option", name=name, exact=True).click()
 
 
+# --- pictures ---
+
+PASTE = """async () => {
+  const canvas = Object.assign(document.createElement('canvas'), {width: 300, height: 200});
+  canvas.getContext('2d').fillRect(50, 50, 100, 100);
+  const files = new DataTransfer();
+  files.items.add(new File([await new Promise(done => canvas.toBlob(done))], 'shot.png', {type: 'image/png'}));
+  const box = document.querySelector('#mc-message textarea');
+  box.focus();
+  box.dispatchEvent(new ClipboardEvent('paste', {clipboardData: files, bubbles: true, cancelable: true}));
+}"""
+DROP = PASTE.replace("new ClipboardEvent('paste', {clipboardData: files,", "new DragEvent('drop', {dataTransfer: files,")
+
+
+@pytest.mark.parametrize("act", [PASTE, DROP], ids=["pasted", "dropped"])
+def test_a_picture_is_seen_before_and_after_it_is_sent(page: Page, engine: ScriptedEngine, act: str) -> None:
+    page.evaluate(act)
+    expect(tags(page)).to_contain_text("shot.png · 16 tokens")
+    expect(tags(page).get_by_role("img", name="shot.png")).to_be_visible()
+    page.locator("#mc-message textarea").fill("What is this?")
+    page.locator("#mc-send").click()
+    expect(page.locator(".mc-conversation").get_by_role("img", name="shot.png")).to_be_visible()
+    assert [(picture.width, picture.height) for picture in engine.asked[-1][0][-1].pictures] == [(300, 200)]
+    page.reload()
+    page.locator("#mc-chats [data-act=open]").first.click()
+    expect(page.locator(".mc-conversation").get_by_role("img", name="shot.png")).to_be_visible()
+
+
+def test_a_model_that_reads_no_pictures_says_so_when_one_is_attached(page: Page, engine: ScriptedEngine) -> None:
+    engine.reads_pictures = False
+    page.evaluate(PASTE)
+    expect(page.get_by_text("shot.png cannot be attached: the loaded model reads text only")).to_be_visible()
+    expect(tags(page)).to_have_count(0)
+
+
 # --- messages that wait ---
 
 def test_a_message_sent_during_an_answer_waits_and_is_sent_by_itself(page: Page, engine: ScriptedEngine) -> None:

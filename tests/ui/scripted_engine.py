@@ -24,7 +24,9 @@ from engine import (
     Usage,
     Waiting,
 )
+from engine.errors import InvalidRequest
 from engine.messages import Effort, PromptView, Thinking
+from engine.pictures import Picture
 from engine.storage.database import Database
 
 READY = Status(
@@ -65,6 +67,7 @@ class ScriptedEngine:
         self.options = options or GenerationOptions()
         self.options_of: dict[Effort | None, GenerationOptions] = {}       # where they depend on the effort of thought
         self.refusal: EngineError | None = None
+        self.reads_pictures = True
         self.asked: list[tuple[tuple[Message, ...], GenerationOptions]] = []
         self.num_closed = 0
         self.later: list[Sequence[Step]] = []
@@ -96,6 +99,11 @@ class ScriptedEngine:
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
+
+    def count_picture_tokens(self, picture: Picture) -> int:
+        if not self.reads_pictures:
+            raise InvalidRequest("picture", picture.name, "left out: this model cannot read pictures, because it reads text only")
+        return 16
 
     def check_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> None:
         if self.refusal:

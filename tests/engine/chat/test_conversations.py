@@ -7,13 +7,15 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from engine import Conversations, Engine, GenerationOptions, Settings
+from engine import Conversations, Engine, GenerationOptions, ModelSpec, Settings
 from engine.chat import Ask, Attachment, Chat, ChatMessage, Question, ReplyProgress, prompt_messages
 from engine.errors import EngineBusy, InvalidRequest, MessageTooLong, StaleChat
+from engine.pictures import picture_of, to_base64
 from engine.storage.database import Database
-from tests import thinking_templates, tiny_models
+from tests import thinking_templates, tiny_models, vision_models
 
 ANN, BOB = "a" * 32, "b" * 32
 SHORT = Ask(GenerationOptions(max_new_tokens=8, temperature=0.0))
@@ -241,3 +243,33 @@ def test_public_mode_limits_the_simultaneous_replies_of_one_visitor(
         public.send(ANN, None, None, Question("one more"), [LONG])
     public.send(BOB, None, None, Question("me"), [SHORT])
     public.close()
+
+
+def test_a_picture_stays_with_its_message(new_engine: Callable[..., Engine], tmp_path: Path) -> None:
+    """Sent, asked about again, edited, answered anew, read by another process: the model sees it each time."""
+    engine = new_engine()
+    for _ in engine.load(ModelSpec(str(vision_models.FAMILIES[0].write(tmp_path / "model")))):
+        pass
+    conversations = Conversations(engine, Database(tmp_path))
+    picture = picture_of(np.arange(3072, dtype=np.uint8).reshape(32, 32, 3), "a.png")
+    attached = Attachment("a.png", "", engine.count_picture_tokens(picture), to_base64(picture))
+    without = ended(conversations, conversations.send(ANN, None, None, Question("hello"), [SHORT])).path[-1].usage
+    chat = ended(conversations, conversations.send(ANN, None, None, Question("hello", (attached,)), [SHORT]))
+    chat = ended(conversations, conversations.regenerate(ANN, chat.id, chat.version, chat.path[-1].id, [SHORT]))
+    usage = chat.path[-1].usage
+    assert usage
+    assert without
+    assert usage.prompt_tokens == without.prompt_tokens + attached.tokens
+    chat = ended(conversations, conversations.edit(ANN, chat.id, chat.version, chat.path[0].id, "hello again", [SHORT]))
+    conversations.close()
+    again = Conversations(engine, Database(tmp_path))
+    assert again.get(ANN, chat.id).path[0].attachments == (attached,)
+    assert prompt_messages(again.get(ANN, chat.id).path, "")[0].pictures == (picture,)
+    again.close()
+
+
+def test_a_picture_for_a_model_that_reads_none_is_refused_before_anything_is_stored(conversations: Conversations) -> None:
+    attached = Attachment("a.png", "", 0, to_base64(picture_of(np.zeros((8, 8, 3), dtype=np.uint8), "a.png")))
+    with pytest.raises(InvalidRequest, match="reads text only"):
+        conversations.send(ANN, None, None, Question("what is this?", (attached,)), [SHORT])
+    assert conversations.list(ANN) == ()

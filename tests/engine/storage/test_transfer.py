@@ -2,10 +2,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.errors import InvalidRequest
 from engine.messages import GenerationOptions, Usage
+from engine.pictures import from_base64, picture_of, to_base64
 from engine.storage.formats import MAX_MESSAGES
 from engine.storage.records import Attachment, Chat, ChatMessage, ChatSummary
 from engine.storage.transfer import MAX_CHATS, MAX_IMPORT_CHARS, ImportedChat, read_chats, read_file, title_of, to_json, to_markdown
@@ -44,6 +46,21 @@ def test_an_export_is_read_back_with_equal_paths() -> None:
     assert [chat.title for chat in read] == ["Greetings", "Second"]
     assert read[0].path == tuple(replace(message, id=0, parent=None, versions=()) for message in CHAT.path)
     assert read_chats(to_json([replace(CHAT, path=read[0].path)]))[0] == read[0]
+
+
+def test_a_picture_is_exported_and_read_back() -> None:
+    picture = picture_of(np.arange(192, dtype=np.uint8).reshape(8, 8, 3), "a.png")
+    asked = replace(ASKED, attachments=(Attachment("a.png", "", 16, to_base64(picture)),))
+    found = read_chats(to_json([replace(CHAT, path=(asked, ANSWERED))]))[0].path[0].attachments[0]
+    assert (found.name, found.tokens) == ("a.png", 16)
+    assert from_base64("a.png", found.picture).image().tobytes() == picture.image().tobytes()
+
+
+@pytest.mark.parametrize("picture", ["no base64!", "aGVsbG8=", 7])
+def test_what_is_no_picture_is_refused(picture: Any) -> None:
+    attachment = {"name": "a.png", "text": "", "tokens": 0, "picture": picture}
+    with pytest.raises(InvalidRequest, match="picture"):
+        read_chats(own([{"role": "user", "text": "Hi", "attachments": [attachment]}]))
 
 
 def test_the_markdown_has_names_dates_files_and_thoughts() -> None:
