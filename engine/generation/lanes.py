@@ -112,13 +112,13 @@ def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tup
 def _library(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
     if original_context(model):
         raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
-    return LibraryForward(model, cache, one_by_one=False, pictures=_features(options)), lambda sequence: ""
+    return LibraryForward(model, cache, one_by_one=False), lambda sequence: ""
 
 
 def _one_by_one(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
     if original_context(model):
         raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
-    return LibraryForward(model, cache, one_by_one=True, pictures=_features(options)), lambda sequence: ""
+    return LibraryForward(model, cache, one_by_one=True), lambda sequence: ""
 
 
 def _features(options: LaneOptions) -> PictureFeatures | None:
@@ -130,9 +130,11 @@ def _proven(reader: PictureReader | str, forward: Forward, model: PreTrainedMode
     """The reader, if a prompt with a picture is computed as transformers computes it; else why not."""
     if isinstance(reader, str):
         return reader
+    if not isinstance(forward, Decoder):
+        return "only MindCubes' own forward pass takes pictures, and it does not run this model"
     try:
         proof = prove_pictures(forward, model, cache, reader, root_of)
-        if not proof.is_equal and isinstance(forward, Decoder):
+        if not proof.is_equal:
             forward.whole_pictures = True
             proof = prove_pictures(forward, model, cache, reader, root_of, whole=True)
     except Exception as error:      # a processor or vision part that works in a way of its own: text is not affected

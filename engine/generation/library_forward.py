@@ -18,7 +18,6 @@ import torch
 from ..compat.kv_cache import Pair, State, Write, attention_by, register_attention, states_after, writing_cache
 from .attention import Shape, Step, attend
 from .paged_cache import LayerPool, PagedCache
-from .pictures import PictureFeatures
 from .sequence import Part
 
 if TYPE_CHECKING:
@@ -74,10 +73,9 @@ class LibraryForward:
     one_by_one: each reply is a call of its own, with all its keys, for models whose attention is not interchangeable.
     """
 
-    def __init__(self, model: PreTrainedModel, cache: PagedCache, *, one_by_one: bool, pictures: PictureFeatures | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, cache: PagedCache, *, one_by_one: bool) -> None:
         register_attention(NAME, _attention)
         self._model, self._cache, self._one_by_one = model, cache, one_by_one
-        self._pictures = pictures or PictureFeatures()
         self._names = set(inspect.signature(model.forward).parameters)
         if any(layer.keys is None and not layer.num_states for layer in cache.layers):
             self._names.discard("logits_to_keep")       # layers that share keys would compute these tokens only (Gemma 4)
@@ -100,10 +98,8 @@ class LibraryForward:
         write = call.write_and_read if self._one_by_one else call.write
         cache = writing_cache(self._cache.layers, [None if pool is None else write(pool) for pool in self._cache.pools],
                               self._stacked(parts), parts[0].first if self._one_by_one else None)
-        ids = torch.tensor([part.ids for part in parts], device=device)
-        has_pictures = bool((ids < 0).any())
-        read = {"inputs_embeds": self._pictures.embed(self._model.get_input_embeddings(), ids)} if has_pictures else {"input_ids": ids}
-        arguments: dict[str, Any] = {**read, "past_key_values": cache, "use_cache": True}
+        arguments: dict[str, Any] = {
+            "input_ids": torch.tensor([part.ids for part in parts], device=device), "past_key_values": cache, "use_cache": True}
         if "position_ids" in self._names:
             arguments["position_ids"] = torch.tensor([list(range(part.first, part.last)) for part in parts], device=device)
         if "logits_to_keep" in self._names:
