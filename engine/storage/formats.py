@@ -1,31 +1,31 @@
 """One chat from JSON, as MindCubes or another program writes it. Nothing in it is trusted: invalid values are refused.
 
-    messages         {"messages": [{"role", "content"}]}; content is text, or OpenAI's list of text parts
+    messages         {"messages": [{"role", "content"}]}; content is text, or OpenAI's list of parts: text, and pictures in data URLs
     ShareGPT         {"conversations": [{"from", "value"}]}
     Open WebUI       {"title", "chat": {"history": {"currentId", "messages": {id: {"parentId", "role", "content"}}}}}
     ChatGPT          {"title", "current_node", "mapping": {id: {"parent", "message": {"author", "content": {"parts"}}}}}
     LibreChat        {"title", "messages": [{"messageId", "parentMessageId", "isCreatedByUser", "text", "content": [parts]}]}
 
-Of the last three, only the text of the chosen branch is read: tool calls, pictures, hidden and empty messages are left out, because
-nobody can repair such a file by hand; spoken messages are read from their transcript. In the other formats they are refused.
+Of the last three, only the chosen branch is read: tool calls, hidden and empty messages are left out, and pictures that are not in the
+file itself, because nobody can repair such a file by hand; spoken messages are read from their transcript. In the other formats they
+are refused.
 Thoughts are recognized in every form that these programs write.
 """
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ..errors import AttachmentRefused, InvalidRequest
+from ..errors import InvalidRequest
 from ..messages import MAX_MESSAGE_CHARS, GenerationOptions, Role
-from ..pictures import read_picture, to_base64
-from ..plain_text import clean_name, valid_text
+from ..plain_text import valid_text
 from . import strict
-from .records import Attachment, ChatMessage
+from .imported_pictures import checked, is_picture_part, pictures_in
+from .records import ChatMessage
 
 MAX_MESSAGES = 2_000
 LAST_TIME = 4_102_444_800       # the year 2100: later ones are not seconds
@@ -114,7 +114,8 @@ def _messages(chat: Value) -> Iterator[ChatMessage]:
         messages = chat.get("messages").items("message")
         if any(isinstance(each.value, dict) and "isCreatedByUser" in each.value for each in messages):
             return _librechat(messages, chat.name)
-        return (_message(_role(message.get("role")), _content(message.get("content"))) for message in messages)
+        return (_message(_role(message.get("role")), _content(message.get("content")),
+                         attachments=pictures_in(message.get("content").value, message.name)) for message in messages)
     raise chat.wrong("an object with messages, conversations, chat or mapping")
 
 
@@ -138,13 +139,16 @@ def _message(role: Role, text: str, thoughts: str = "", **more: Any) -> ChatMess
 
 
 def _content(value: Value, *, is_strict: bool = True) -> str:
-    """Return the text, or the text of OpenAI's parts. Other parts, such as pictures, are refused if `is_strict`. Raises InvalidRequest."""
+    """Return the text, or the text of OpenAI's parts. Parts that are neither text nor a picture are refused if `is_strict`.
+
+    Raises InvalidRequest.
+    """
     if not isinstance(value.value, list):
         return value.text()
     parts = value.items("part")
     if is_strict:
         for part in parts:
-            if part.get("type").value != "text":
+            if part.get("type").value != "text" and not is_picture_part(part.value):
                 raise part.get("type").wrong("text: other content cannot be read")
     texts = [part.get("text").text() for part in parts if isinstance(part.value, dict) and part.value.get("type") == "text"]
     return Value("\n".join(texts), value.name).text()
@@ -199,9 +203,14 @@ def _open_webui(chat: Value) -> Iterator[ChatMessage]:
     for message in _line(history.get("messages"), history.get("currentId").value, "parentId"):
         content, model = message.get("content"), message.get("model").value
         text = "" if content.value is None else _content(content, is_strict=False)
-        if text.strip() and message.get("role").value != "tool":
-            yield _message(_role(message.get("role")), text, created=_created(message.get("timestamp")),
+        pictures = pictures_in([*_list(content.value), *_list(message.get("files").value)], message.name, is_strict=False)
+        if (text.strip() or pictures) and message.get("role").value != "tool":
+            yield _message(_role(message.get("role")), text, created=_created(message.get("timestamp")), attachments=pictures,
                            model=valid_text(model) if isinstance(model, str) else "")
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _librechat(messages: Sequence[Value], name: str) -> Iterator[ChatMessage]:
@@ -226,19 +235,7 @@ def _own(message: Value) -> ChatMessage:
     values = {name: members[name] for name in OWN_MEMBERS if name in members}
     read = strict.read(ChatMessage, {**values, "role": _role(message.get("role"))}, message.name)
     return replace(read, created=_created(message.get("created")), options=_options(message.get("options")),
-                   attachments=tuple(_attachment(each, message) for each in read.attachments))
-
-
-def _attachment(read: Attachment, message: Value) -> Attachment:
-    """Pictures are read anew: the file may hold anything."""
-    name = clean_name(read.name)
-    if not read.picture:
-        return replace(read, name=name)
-    try:
-        picture = read_picture(name, base64.b64decode(read.picture, validate=True))
-    except (ValueError, AttachmentRefused) as error:
-        raise InvalidRequest(f"a picture of {message.name}", name, "a picture that can be read") from error
-    return Attachment(name, "", read.tokens, to_base64(picture))
+                   attachments=checked(read.attachments, message.name))
 
 
 def _options(value: Value) -> GenerationOptions | None:

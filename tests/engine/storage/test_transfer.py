@@ -260,10 +260,37 @@ def test_marked_thoughts_in_an_answer_are_read_as_thoughts(answer: str) -> None:
     assert lines(json.dumps({"messages": messages})) == [("user", answer, ""), ("assistant", "Hello", "a < b")]
 
 
-def test_pictures_of_open_webui_are_left_out() -> None:
+def test_damaged_pictures_of_open_webui_are_left_out() -> None:
     picture = [{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]
     nodes = {"a": {"role": "user", "content": picture}, "b": {"role": "assistant", "content": "a cat", "parentId": "a"}}
     assert lines(open_webui(nodes, "b")) == [("user", "what is this?", ""), ("assistant", "a cat", "")]
+
+
+def data_url() -> str:
+    return "data:image/png;base64," + to_base64(picture_of(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)))
+
+
+@pytest.mark.parametrize("place", ["part", "file"])
+def test_pictures_of_open_webui_are_read(place: str) -> None:
+    message = ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": data_url()}}]} if place == "part" else
+               {"role": "user", "content": "", "files": [{"type": "image", "url": data_url()}, {"type": "file", "name": "a.pdf"}]})
+    asked = read_chats(open_webui({"a": message, "b": {"role": "assistant", "content": "a cat", "parentId": "a"}}, "b"))[0].path[0]
+    assert [attachment.name for attachment in asked.attachments] == ["1.png"]
+    assert from_base64("", asked.attachments[0].picture).width == 8
+
+
+def test_pictures_in_openais_parts_are_read() -> None:
+    parts = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": data_url()}}]
+    asked = read_chats(json.dumps({"messages": [{"role": "user", "content": parts}]}))[0].path[0]
+    assert (asked.text, len(asked.attachments)) == ("What is this?", 1)
+
+
+@pytest.mark.parametrize("urls", [["https://example.org/a.png"], ["data:image/png;base64,AA"], [data_url()] * 9],
+                         ids=["elsewhere", "damaged", "nine"])
+def test_other_pictures_in_openais_parts_are_refused(urls: list[str]) -> None:
+    parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    with pytest.raises(InvalidRequest):
+        read_chats(json.dumps({"messages": [{"role": "user", "content": parts}]}))
 
 
 def test_librechat_is_read_with_its_thoughts_and_its_last_branch() -> None:
