@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ROWS = 2**20                    # ids of one picture
-KEPT_BYTES = 256 * 2**20        # of features of pictures that no reply needs now
+KEPT_BYTES = 64 * 2**20        # of features of pictures that no reply needs now
 
 
 @dataclass(frozen=True, eq=False)
