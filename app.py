@@ -20,7 +20,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library, Settings
 from engine.runtime import LoadJob
-from engine.sandbox import prepare_sandboxes
+from engine.sandbox import prepare_sandboxes, remove_own
 
 END_S = 9.0         # Docker kills after 10
 
@@ -71,10 +71,15 @@ def serve(engine: Engine, settings: Settings) -> None:
 
 def _end(number: int, frame: object) -> None:
     """End as Ctrl+C does, and within END_S even if something hangs."""
-    watchdog = threading.Timer(END_S, os._exit, (128 + number,))
+    watchdog = threading.Timer(END_S, _give_up, (128 + number,))
     watchdog.daemon = True
     watchdog.start()
     raise KeyboardInterrupt
+
+
+def _give_up(code: int) -> None:
+    remove_own()
+    os._exit(code)
 
 
 def _report(load: LoadJob) -> None:

@@ -101,6 +101,16 @@ def test_a_terminated_app_saves_its_replies_and_leaves_nothing_behind(working: s
     assert waits_for(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children), 5)
 
 
+@pytest.mark.parametrize("end", ["", "from app import _give_up; _give_up(3)"], ids=["at its end", "after END_S"])
+def test_a_folder_that_nobody_closed_goes_with_the_process(tmp_path: Path, end: str) -> None:
+    """As one that a probe in another thread makes while the app ends."""
+    code = f"from engine.sandbox.folder import SessionFolder; print(SessionFolder({{}}).root.name); {end}"
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert ended.returncode == (3 if end else 0), ended.stderr
+    assert list(tmp_path.glob("mindcubes-*")) == []
+
+
 def test_after_a_kill_no_process_remains_and_the_next_start_removes_the_folders(
         working: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     children = psutil.Process(working.pid).children(recursive=True)

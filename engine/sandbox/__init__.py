@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ..errors import SandboxUnavailable
 from .base import Limits, ProducedFile, Restarted, RunResult, Sandbox, SandboxEvent, StdoutPiece, StillRunning, Tier, TierReport
+from .folder import remove_own
 from .prepare import prepare_sandboxes
 from .probe import TIERS, probe_sandboxes, report_of
 
 __all__ = [
     "Limits", "ProducedFile", "Restarted", "RunResult", "Sandbox", "SandboxEvent", "StdoutPiece", "StillRunning", "TierReport",
-    "best_sandbox", "open_sandbox", "prepare_sandboxes", "probe_sandboxes",
+    "best_sandbox", "open_sandbox", "prepare_sandboxes", "probe_sandboxes", "remove_own",
 ]
 
 DEFAULT_LIMITS = Limits()

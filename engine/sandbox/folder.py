@@ -6,6 +6,8 @@ than the stack.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import re
 import stat
@@ -75,7 +77,8 @@ class SessionFolder:
                     _remove(entry.path, self.root)
 
     def remove(self) -> None:
-        _remove(str(self.root), self.root.parent)
+        with contextlib.suppress(FileNotFoundError):        # by remove_own
+            _remove(str(self.root), self.root.parent)
 
 
 def remove_left_behind() -> int:
@@ -84,6 +87,17 @@ def remove_left_behind() -> int:
     for path in found:
         _remove(str(path), path.parent)
     return len(found)
+
+
+def remove_own() -> None:
+    """Delete the folders of this process. Called at its end: a probe in another thread may still make one when the sessions have closed."""
+    prefix = f"mindcubes-{this_process().replace(':', '-')}-"
+    for path in Path(os.path.realpath(tempfile.gettempdir())).glob(f"{prefix}*"):
+        with contextlib.suppress(OSError):      # a file was made meanwhile
+            _remove(str(path), path.parent)
+
+
+atexit.register(remove_own)         # before any session exists, so it runs after what sessions register
 
 
 def _is_left_behind(path: Path) -> bool:
