@@ -28,6 +28,7 @@ class ProgramRun:
         self._output = KeptOutput(limits.kept_output_chars)
         self._num_interrupts = 0
         self._interrupted_at: float | None = None     # when the program was interrupted
+        self._is_repeated = False
         self._reason = ""                       # why it was stopped, as a sentence without its end
         self._checked_at = 0.0                   # when the limits were checked last
         self._ended: ProgramEnded | None = None
@@ -98,6 +99,9 @@ class ProgramRun:
             return
         if self._interrupted_at is None:
             self._interrupt_if_due(seconds, timeout_s)
+        elif not self._is_repeated and seconds - self._interrupted_at > self._limits.grace_s / 2:
+            self._is_repeated = True        # a guest that had not begun the program yet ignored the first one
+            self._guest.interrupt()
         if seconds - self._checked_at < TICK_S:
             return
         self._checked_at = seconds
