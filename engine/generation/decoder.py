@@ -68,7 +68,7 @@ class Decoder:
         """The logits after the newest token of each reply in the step, and after each token of its guess: (rows, vocabulary), float32."""
         step = Step.of([(part.sequence.table, part.first, part.end) for part in parts], self._device,
                        [part.pictures for part in parts] if self.whole_pictures else None)
-        x = self._pictures.embed(self._embed, torch.tensor([token for part in parts for token in part.ids], device=self._device))
+        x = self._pictures.embed(self._embed, [token for part in parts for token in part.ids], self._device)
         if self._embedding_multiplier is not None:
             x = x * self._embedding_multiplier
         self.adapters.use([(slice(span.begin, span.end), part.sequence.options.adapter)

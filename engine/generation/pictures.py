@@ -54,12 +54,12 @@ class PictureFeatures:
     def __contains__(self, token: object) -> bool:
         return isinstance(token, int) and token < 0 and (-1 - token) // ROWS in self._known
 
-    def embed(self, table: Function, ids: torch.Tensor) -> torch.Tensor:
-        """The embeddings of ids: (..., hidden size). `table`: the model's own, for ids from zero on."""
-        x = table(ids.clamp_min(0))
-        places = (ids < 0).nonzero(as_tuple=True)
-        if len(places[0]):
-            own = [divmod(-1 - token, ROWS) for token in ids[places].tolist()]
+    def embed(self, table: Function, ids: list[int], device: torch.device) -> torch.Tensor:
+        """The embeddings of ids: (ids, hidden size). `table`: the model's own, for ids from zero on."""
+        x = table(torch.tensor([max(0, token) for token in ids], device=device))
+        if min(ids) < 0:        # looked at here: on a GPU the step would wait for the answer
+            places = [place for place, token in enumerate(ids) if token < 0]
+            own = [divmod(-1 - ids[place], ROWS) for place in places]
             x = x.clone()
             x[places] = torch.stack([self._known[number].features[row] for number, row in own]).to(x.dtype)
         return x
