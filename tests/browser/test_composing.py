@@ -52,16 +52,19 @@ DROP = PASTE.replace("new ClipboardEvent('paste', {clipboardData: files,", "new 
 
 @pytest.mark.parametrize("act", [PASTE, DROP], ids=["pasted", "dropped"])
 def test_a_picture_is_seen_before_and_after_it_is_sent(page: Page, engine: ScriptedEngine, act: str) -> None:
+    engine.script = answer("A square")
     page.evaluate(act)
     expect(tags(page)).to_contain_text("shot.png · 16 tokens")
     expect(tags(page).get_by_role("img", name="shot.png")).to_be_visible()
     page.locator("#mc-message textarea").fill("What is this?")
     page.locator("#mc-send").click()
-    expect(page.locator(".mc-conversation").get_by_role("img", name="shot.png")).to_be_visible()
+    shown = page.locator(".mc-conversation").get_by_role("img", name="shot.png")
+    expect(page.locator(".mc-facts")).to_be_visible()
+    expect(shown).to_be_visible()
     assert [(picture.width, picture.height) for picture in engine.asked[-1][0][-1].pictures] == [(300, 200)]
-    page.reload()
-    page.locator("#mc-chats [data-act=open]").first.click()
-    expect(page.locator(".mc-conversation").get_by_role("img", name="shot.png")).to_be_visible()
+    page.reload()       # the address names the chat
+    expect(page.locator(".mc-facts")).to_be_visible()
+    expect(shown).to_be_visible()
 
 
 def test_a_model_that_reads_no_pictures_says_so_when_one_is_attached(page: Page, engine: ScriptedEngine) -> None:

@@ -42,6 +42,7 @@ def test_thoughts_are_chosen_by_keyboard_and_remembered_with_the_chat(visitor: P
     send(visitor, "Hello")
     assert engine.asked[-1][1].reasoning_effort == "none"
     visitor.locator("#mc-new").click()
+    expect(visitor.locator("[data-example]").first).to_be_visible()
     effort.select_option("On")
     send(visitor, "Again")
     assert engine.asked[-1][1].reasoning_effort == "medium"
