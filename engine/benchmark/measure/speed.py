@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ...errors import InvalidRequest
 from ...hardware import Hardware
@@ -20,6 +20,7 @@ from .requests import ChatTiming, LaneTiming, time_chat, time_ids
 from .samples import Samples, percentile, warm_up
 
 if TYPE_CHECKING:
+    from ...runtime.active_model import ActiveModel
     from ...runtime.engine import Engine
     from ...runtime.serving_model import ServingModel
 
@@ -96,7 +97,7 @@ def measure_speed(engine: Engine, plan: SpeedPlan | None = None, control: Contro
         _require_room(plan, model)
         is_here = not model.spec.is_remote
         resting = engine.hardware.used_bytes() if is_here else 0
-        time_once = _ids_timed(engine, control) if is_here else _chats_timed(engine, model, control)
+        time_once = _ids_timed(cast("ActiveModel", model), control) if is_here else _chats_timed(engine, model, control)
         pp = _Test("prompt", plan.prompt_tokens, 1, time_once, control)
         tg = _Test("write", max(1, plan.depth_tokens), plan.new_tokens, time_once, control)
         pp_warm, pp_peak = _warm_up(pp, _prompt_rate, engine.hardware)
@@ -108,10 +109,9 @@ def measure_speed(engine: Engine, plan: SpeedPlan | None = None, control: Contro
         return Speed(plan, prompt, write, (pp_warm, tg_warm), pp.cached_tokens + tg.cached_tokens, resting, peak, chat)
 
 
-def _ids_timed(engine: Engine, control: Control) -> TimeOnce:
+def _ids_timed(active_model: ActiveModel, control: Control) -> TimeOnce:
     def time_once(prompt_tokens: int, new_tokens: int) -> LaneTiming:
-        with engine.using() as active_model:
-            return time_ids(active_model, unique_ids(active_model, prompt_tokens), new_tokens, control)
+        return time_ids(active_model, unique_ids(active_model, prompt_tokens), new_tokens, control)
     return time_once
 
 

@@ -78,5 +78,6 @@ def test_a_server_without_the_window_is_measured_too(new_engine: Callable[..., E
     engine.connections.save(Connection("office", standin.address, "tiny"))
     exhaust(engine.load(ModelSpec("remote:office")))
     run = measure_loaded(engine, CellPlan(SpeedPlan(prompt_tokens=64, new_tokens=4, repetitions=1)))
-    assert run.speed is not None and run.speed.chat is not None
+    assert run.speed is not None
+    assert run.speed.chat is not None
     assert run.model.window_tokens == 0
