@@ -5,6 +5,9 @@ EngineError
 │   └── MessageTooLong      one message larger than the context window
 ├── NoModelLoaded
 ├── EngineBusy              a load is running, or replies did not end within the time limit
+│   ├── TooManyMessages     of one visitor, in a minute; the text says when to try again
+│   ├── TooManyTokens       of one visitor, in a day
+│   └── TooManyReplies      of one visitor, at once
 ├── LoadError               a load failed; the engine is still usable
 │   ├── ModelNotFound
 │   ├── ModelAccessDenied   gated or private
@@ -76,6 +79,25 @@ class NoModelLoaded(EngineError):
 class EngineBusy(EngineError):
     def __init__(self, doing: str, remedy: str = "Wait for it to finish, then try again.") -> None:
         super().__init__(f"The engine is busy: {doing}. {remedy}")
+
+
+class TooManyMessages(EngineBusy):
+    def __init__(self, limit: int, retry_after_s: float) -> None:
+        EngineError.__init__(self, f"You may send {limit:,} messages a minute here. Try again in {retry_after_s:.0f} s.")
+        self.limit, self.retry_after_s = limit, retry_after_s
+
+
+class TooManyTokens(EngineBusy):
+    def __init__(self, limit: int, retry_after_s: float) -> None:
+        hours = max(1, round(retry_after_s / 3600))
+        EngineError.__init__(self, f"You may use {limit:,} tokens a day here, and have used them. Try again in about {hours} h.")
+        self.limit, self.retry_after_s, self.hours = limit, retry_after_s, hours
+
+
+class TooManyReplies(EngineBusy):
+    def __init__(self, limit: int) -> None:
+        EngineError.__init__(self, f"You may have {limit} replies in progress here. Wait until one has ended, or stop one.")
+        self.limit = limit
 
 
 class LoadError(EngineError):
