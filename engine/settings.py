@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import InvalidRequest
+from .public_mode import MAX_REPLIES
 
 BUILTIN = "builtin"
 OAUTH = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")     # set on a Space with hf_oauth: true
@@ -53,7 +54,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int | None = None
     is_public: bool = False                 # on a Space, or MINDCUBES_PUBLIC: stricter limits
-    max_waiting: int = 32                   # public mode: replies in progress before new ones are refused
+    max_waiting: int = MAX_REPLIES          # public mode: replies in progress before new ones are refused
     idle_unload_s: int = 0                  # unload a model after this long without use; the next message loads it again. 0: never
     allowed_models: tuple[str, ...] = ()    # public mode: models that may be loaded besides those of the catalog
     allowed_hosts: tuple[str, ...] = ()     # names under which the page may be opened besides localhost and addresses

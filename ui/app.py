@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta
 from engine.errors import InvalidRequest
+from engine.public_mode import MAX_FILE_BYTES
 
 from .agent.tab import AgentTab, build_agent_tab
 from .benchmark.tab import build_benchmark_tab
@@ -37,6 +38,8 @@ FOLDER = Path(__file__).parent
 # Replies are written by a model: an image in one must not make the browser send a request to another host.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 STYLES = ("static/style.css", "chat/chat.css", "models/models.css", "agent/agent.css", "benchmark/benchmark.css")      # shared rules first
+UPLOADS_KEPT_S = 3600, 86_400       # how often Gradio looks for uploads to delete, and their age then
+MAX_UPLOAD_BYTES = 64 << 20         # of one file, on a private page: chats that are imported may have 50 MB
 MAX_THREADS = 4 * MAX_REPLIES       # a handler holds one while it waits
 
 
@@ -44,7 +47,7 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
               agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
     """Build the page that uses `engine`. The caller decides which model is loaded at the start."""
     builder = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks))
-    with StrictBlocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
+    with StrictBlocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True, delete_cache=UPLOADS_KEPT_S) as page:
         bar = build_status_bar()
         strip = jobs_strip()
         with gr.Tabs(elem_classes="mc-tabs"):
@@ -84,7 +87,7 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
         "i18n": I18N, "footer_links": [], "show_error": False,
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
-        "state_session_capacity": MAX_PAGES,
+        "state_session_capacity": MAX_PAGES, "max_file_size": MAX_FILE_BYTES if engine.settings.is_public else MAX_UPLOAD_BYTES,
         # Files of the agent's runs. Reading one takes the run's id, which is random and cannot be guessed.
         "allowed_paths": [str(engine.settings.data_dir / "agent")],
     }

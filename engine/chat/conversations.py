@@ -16,6 +16,7 @@ from dataclasses import replace
 from ..background import HEARTBEAT_S, BackgroundTask, StopSignal, TaskRegistry, follow
 from ..errors import EngineBusy, EngineError, GenerationFailed, InvalidRequest, StorageError
 from ..messages import Message
+from ..public_mode import MAX_REPLIES_OF_VISITOR
 from ..runtime.engine import Engine
 from ..storage.database import Database
 from ..storage.records import Chat, ChatMessage
@@ -29,7 +30,6 @@ SAVE_S = 1.0                # the most text that a killed process loses, in seco
 RECENT_S = 5.0              # minimum time for which an ended reply can still be read with `with_ended`
 ASKED_S = 600.0             # for how long it is known who asked for a reply
 FOLLOW_S = 0.05             # shortest time between two snapshots: more of them would slow a fast model down
-MAX_LIVE_OF_OWNER = 4       # in public mode: replies in progress of one visitor
 
 
 class Conversations(SavedChats):
@@ -160,7 +160,7 @@ class Conversations(SavedChats):
         if not settings.is_public:
             return
         live = self._replies.all()
-        if len(live) + count > settings.max_waiting or sum(reply.owner == owner for reply in live) + count > MAX_LIVE_OF_OWNER:
+        if len(live) + count > settings.max_waiting or sum(reply.owner == owner for reply in live) + count > MAX_REPLIES_OF_VISITOR:
             raise EngineBusy(f"{len(live)} replies are in progress", "Try again in a minute.")
 
     def _require_fit(self, path: Sequence[ChatMessage], asks: Sequence[Ask]) -> None:
