@@ -90,3 +90,13 @@ def test_every_action_of_a_workflow_is_pinned_by_its_commit(path: Path) -> None:
     used = re.findall(r"uses: (\S+)", path.read_text("utf-8"))
     assert used
     assert [each for each in used if not re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", each)] == []
+
+
+def test_a_deployment_follows_passed_tests_of_the_main_branch() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text("utf-8"))
+    trigger = workflow[True]["workflow_run"]        # YAML reads the key `on` as true
+    assert (trigger["workflows"], trigger["branches"]) == (["test"], ["main"])
+    job = workflow["jobs"]["deploy"]
+    assert "workflow_run.conclusion == 'success'" in job["if"]
+    assert "workflow_run.event == 'push'" in job["if"]      # not a pull request of a fork
+    assert [name for step in job["steps"] for name, value in step.get("env", {}).items() if "secrets." in value] == ["HF_TOKEN"]
