@@ -38,11 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         engine = Engine(settings)
         spec = engine.default_spec()
         _say(f"Loading {spec.name} in the background")
-        load = engine.start_loading(spec)       # the page does not wait for it
+        load = engine.start_loading(spec)       # the page does not wait for it, except on ZeroGPU
     except EngineError as error:
         print(error, file=sys.stderr)
         return 2
-    threading.Thread(target=_report, args=(load,), name="report", daemon=True).start()
+    if settings.is_zero_gpu:
+        _report(load)
+        engine.place_on_lent_gpu()      # in this thread, and before the launch: then its package takes over the weights
+    else:
+        threading.Thread(target=_report, args=(load,), name="report", daemon=True).start()
     serve(engine, settings)
     return 0
 

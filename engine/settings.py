@@ -61,6 +61,7 @@ class Settings:
     idle_unload_s: int = 0                  # unload a model after this long without use; the next message loads it again. 0: never
     allowed_models: tuple[str, ...] = ()    # public mode: models that may be loaded besides those of the catalog
     allowed_hosts: tuple[str, ...] = ()     # names under which the page may be opened besides localhost and addresses
+    is_zero_gpu: bool = False               # on a Space to which a GPU is lent for each reply
     can_sign_in: bool = False               # on a Space that offers to sign in with Hugging Face (hf_oauth)
     operator: str = ""                      # public mode: the account that may change the model at any time
 
@@ -70,6 +71,7 @@ class Settings:
         real = os.environ if environ is None else environ
         values = {**_read_env_file(env_file or Path(".env")), **real}
         on_space = bool(values.get("SPACE_ID"))
+        is_zero_gpu = values.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")      # as the package `spaces` reads it
         defaults = cls()
         port = _number(values, "GRADIO_SERVER_PORT", 7860 if on_space else 0)
         cache_dir = values.get("MINDCUBES_CACHE_DIR")
@@ -89,8 +91,9 @@ class Settings:
             port=port or None,
             is_public=on_space or values.get("MINDCUBES_PUBLIC", "").lower() in ("1", "true", "yes"),
             max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
-            idle_unload_s=60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
+            idle_unload_s=0 if is_zero_gpu else 60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
             allowed_models=_names(values, "MINDCUBES_ALLOWED_MODELS"), allowed_hosts=_names(values, "MINDCUBES_ALLOWED_HOSTS"),
+            is_zero_gpu=is_zero_gpu,
             can_sign_in=on_space and all(values.get(name) for name in OAUTH),
             operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
         )

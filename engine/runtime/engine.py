@@ -10,8 +10,8 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import EngineBusy, NotOnThisMachine
-from ..hardware import Hardware, detect
+from ..errors import EngineBusy, NoModelLoaded, NotOnThisMachine
+from ..hardware import Hardware, detect, lent
 from ..messages import Effort, Finished, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Thinking, Usage, Waiting
 from ..models.quantization import Quantization, QuantizationChoice, choices
 from ..models.saved import SavedModel
@@ -52,7 +52,7 @@ class Engine:
     def hardware(self) -> Hardware:
         """Detected once, on first use, because it imports torch."""
         if self._hardware is None:
-            self._hardware = detect(self.settings.device)
+            self._hardware = lent() if self.settings.is_zero_gpu else detect(self.settings.device)
         return self._hardware
 
     @property
@@ -119,6 +119,11 @@ class Engine:
             job = self._job = LoadJob(spec, options, self._swap, self._settle, is_first=job is None)
         job.start()
         return job
+
+    def place_on_lent_gpu(self) -> None:
+        """On ZeroGPU: say which weights a lent GPU needs. Once, in the main thread, before the page is launched."""
+        with suppress(NoModelLoaded), self.using() as model:      # the page says why the load failed
+            model.place()
 
     def unload(self, drain: Drain = "finish", *, reservation: Reservation | None = None) -> Released:
         """Wait for running replies (bounded), or stop them; free the model and measure the freed memory. Raises EngineBusy."""

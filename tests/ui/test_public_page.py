@@ -46,23 +46,23 @@ class Visitor:
         self.config = json.loads(text)
         self.parts = {part["id"]: part["props"] for part in self.config["components"]}
 
-    def call(self, elem_id: str, event: str, detail: object = None, first: object = None) -> str:
+    def call(self, elem_id: str, event: str, detail: object = None, first: object = None, **headers: str) -> str:
         """Trigger an event of a component; with `first` instead of the first input's value. The answer, as text."""
         endpoint = next(each for each in self.config["dependencies"] if each["backend_fn"] and any(
             name == event and self.parts.get(target, {}).get("elem_id", "") == elem_id for target, name in each["targets"]))
         data = [self.parts[part].get("value") for part in endpoint["inputs"]]
         data[:1] = [first] if first is not None else data[:1]
-        return self._results(endpoint["id"], data, detail)
+        return self.results(endpoint["id"], data, detail, **headers)
 
     def open(self, query: str = "") -> str:
         """Open the page at an address. The answer of the event that shows a chat."""
         endpoint = next(each for each in self.config["dependencies"] if each["api_name"] == "arrive")
-        return self._results(endpoint["id"], [None] * len(endpoint["inputs"]), query=query)
+        return self.results(endpoint["id"], [None] * len(endpoint["inputs"]), query=query)
 
-    def _results(self, endpoint: int, data: list[object], detail: object = None, query: str = "") -> str:
+    def results(self, endpoint: int, data: list[object], detail: object = None, query: str = "", **headers: str) -> str:
         """All results of one event, through the queue."""
         body = {"fn_index": endpoint, "data": data, "session_hash": self.session, "event_data": detail}
-        sent(self.address, "POST", f"/gradio_api/queue/join{query}", body, Cookie=f"mindcubes_key={self.key}")
+        sent(self.address, "POST", f"/gradio_api/queue/join{query}", body, Cookie=f"mindcubes_key={self.key}", **headers)
         return sent(self.address, "GET", f"/gradio_api/queue/data?session_hash={self.session}")[2]
 
     def models(self, name: str, value: str = "") -> str:
