@@ -62,6 +62,10 @@ class Settings:
     allowed_models: tuple[str, ...] = ()    # public mode: models that may be loaded besides those of the catalog
     allowed_hosts: tuple[str, ...] = ()     # names under which the page may be opened besides localhost and addresses
     is_zero_gpu: bool = False               # on a Space to which a GPU is lent for each reply
+    is_shared: bool = False                 # GRADIO_SHARE: anyone can open the page through a link of Gradio's; public then
+    has_mcp: bool = False                   # programs can use the page through the Model Context Protocol
+    space: str = ""                         # owner/name, on a Space
+    space_host: str = ""                    # where that Space is served, without its scheme
     can_sign_in: bool = False               # on a Space that offers to sign in with Hugging Face (hf_oauth)
     operator: str = ""                      # public mode: the account that may change the model at any time
 
@@ -72,6 +76,7 @@ class Settings:
         values = {**_read_env_file(env_file or Path(".env")), **real}
         on_space = bool(values.get("SPACE_ID"))
         is_zero_gpu = values.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")      # as the package `spaces` reads it
+        is_shared = _is_on(values, "GRADIO_SHARE")
         defaults = cls()
         port = _number(values, "GRADIO_SERVER_PORT", 7860 if on_space else 0)
         cache_dir = values.get("MINDCUBES_CACHE_DIR")
@@ -89,7 +94,9 @@ class Settings:
             remote_key=Secret(values.get("MINDCUBES_REMOTE_KEY", "")),
             host=values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else defaults.host),
             port=port or None,
-            is_public=on_space or values.get("MINDCUBES_PUBLIC", "").lower() in ("1", "true", "yes"),
+            is_public=on_space or is_shared or _is_on(values, "MINDCUBES_PUBLIC"),
+            is_shared=is_shared and not on_space, has_mcp=_is_on(values, "MINDCUBES_MCP"),
+            space=values.get("SPACE_ID", ""), space_host=values.get("SPACE_HOST", "").split(",")[0],
             max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
             idle_unload_s=0 if is_zero_gpu else 60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
             allowed_models=_names(values, "MINDCUBES_ALLOWED_MODELS"), allowed_hosts=_names(values, "MINDCUBES_ALLOWED_HOSTS"),
@@ -97,6 +104,10 @@ class Settings:
             can_sign_in=on_space and all(values.get(name) for name in OAUTH),
             operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
         )
+
+
+def _is_on(values: Mapping[str, str], name: str) -> bool:
+    return values.get(name, "").lower() in ("1", "true", "yes")
 
 
 def _names(values: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta
-from engine.errors import InvalidRequest
+from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library
 from engine.public_mode import MAX_FILE_BYTES
 
 from .agent.tab import AgentTab, build_agent_tab
@@ -25,12 +22,11 @@ from .chat.welcome import welcome_html
 from .compat import MAX_PAGES, StrictBlocks, skip_statistics, slow_down_queue, small_sessions
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
+from .operations import add_operations, require_mcp
 from .request_guard import RequestGuard
 from .shared.context import QUICK, PageBuilder, build_services, changes
-from .shared.errors import shown
 from .shared.jobs import strip_html
 from .shared.language import I18N, browser_language, language_of
-from .shared.pace import Pace
 from .shared.status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
 from .shared.theme import build_theme
 
@@ -51,18 +47,18 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
         bar = build_status_bar()
         strip = jobs_strip()
         with gr.Tabs(elem_classes="mc-tabs"):
-            with builder.labelled(gr.Tab, {"label": "tab.chat"}, id="chat"):
+            with builder.labelled(gr.Tab, {"label": "tab.chat"}, id="chat", elem_id="mc-tab-chat"):
                 chat = build_chat_tab(builder, page)
             with builder.labelled(gr.Tab, {"label": "tab.agent"}, id="agent", elem_id="mc-tab-agent") as agent_tab:
                 agent = build_agent_tab(builder, agent_tab)
-            with builder.labelled(gr.Tab, {"label": "tab.models"}, id="models") as models_tab:
+            with builder.labelled(gr.Tab, {"label": "tab.models"}, id="models", elem_id="mc-tab-models") as models_tab:
                 models = build_models_tab(builder, models_tab, strip)
-            with builder.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark") as benchmark_tab:
+            with builder.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark", elem_id="mc-tab-benchmark") as benchmark_tab:
                 build_benchmark_tab(builder, benchmark_tab, strip, models.wake)
         _watch_engine(page, builder, bar, chat)
         _watch_jobs(page, builder, strip, models)
         _follow_language(page, builder, bar, chat, agent)
-        gr.api(_chat_endpoint(engine), api_name="chat", concurrency_limit=MAX_REPLIES, concurrency_id="replies")
+        add_operations(engine, builder.benchmarks, MAX_REPLIES)
         if engine.settings.can_sign_in:
             gr.LoginButton(visible=False)       # adds the pages for signing in and out, to which the list of chats links
     page.queue(default_concurrency_limit=MAX_REPLIES)
@@ -72,11 +68,15 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
 
 
 def launch(page: gr.Blocks, engine: Engine, **address: Any) -> str:
-    """Serve the page and return its URL. Requests made by other sites are refused."""
-    guard = Middleware(RequestGuard, settings=engine.settings)
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [guard], "lifespan": small_sessions},
-                            **launch_arguments(engine), **address)
-    return str(url)
+    """Serve the page and return its URL. Requests made by other sites are refused. Raises MissingLibrary if one for MCP is missing."""
+    settings = engine.settings
+    if settings.has_mcp:
+        require_mcp()
+    guard = Middleware(RequestGuard, settings=settings)
+    _, url, shared = page.launch(
+        prevent_thread_lock=True, quiet=True, share=settings.is_shared, mcp_server=settings.has_mcp,
+        app_kwargs={"middleware": [guard], "lifespan": small_sessions}, **launch_arguments(engine), **address)
+    return str(shared or url)
 
 
 def launch_arguments(engine: Engine) -> dict[str, Any]:
@@ -203,25 +203,3 @@ def loading_name(engine: Engine) -> str:
     """Return the name of the model that is being loaded, or else of the one that the settings ask for."""
     load = engine.latest_load
     return (load.spec if load else engine.default_spec()).name
-
-
-def _chat_endpoint(engine: Engine) -> Any:
-    @shown
-    def chat(message: str, system_prompt: str = "", temperature: float = 0.7, max_new_tokens: int = 256) -> Iterator[str]:
-        """Answer one message. Streams the answer as it grows: every result is the whole text so far."""
-        if not isinstance(system_prompt, str):
-            raise InvalidRequest("system_prompt", system_prompt, "text")
-        options = GenerationOptions(temperature=temperature, max_new_tokens=max_new_tokens)
-        system = [Message("system", system_prompt)] if system_prompt.strip() else []
-        answer, pace = "", Pace()
-        yield answer        # before anything slow, so that Gradio notices a client that disconnects
-        with closing(engine.chat([*system, Message("user", message)], options)) as events:
-            for event in events:
-                answer += event.text if isinstance(event, TextDelta) else ""
-                if pace.is_due() and not isinstance(event, Finished):
-                    pace.began()
-                    yield answer
-                    pace.ended(len(answer))
-        yield answer
-
-    return chat

@@ -38,6 +38,7 @@ ROUTES = ("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifes
               "upload", "upload_progress", "theme.css")))
 ROUTES_BELOW = ("/static/", "/assets/", "/svelte/", "/pwa_icon/", *(f"/gradio_api/{name}" for name in (
     "heartbeat/", "call/", "run/", "api/", "file=", "file/")))
+MCP = "/gradio_api/mcp"
 NOTHING = "There is nothing at this address."
 TOO_LARGE = f"A request to this page may have at most {MAX_REQUEST_BYTES >> 20} MiB, and must say how many it has."
 FOREIGN_SITE = "This request comes from another site, which may not use this page."
@@ -59,7 +60,7 @@ class RequestGuard:
             if reason := refusal(scope["method"], scope["path"], headers, self._hosts):
                 await JSONResponse({"error": reason}, 403)(scope, receive, send)
                 return
-            if not is_route(scope["path"]):
+            if not is_route(scope["path"], has_mcp=self._settings.has_mcp):
                 await JSONResponse({"error": NOTHING}, 404)(scope, receive, send)
                 return
             if self._settings.is_public and is_too_large(headers):
@@ -86,8 +87,10 @@ def refusal(method: str, path: str, headers: Mapping[str, str], hosts: Collectio
     return "" if is_own(headers) or opens_page(method, path, headers) else FOREIGN_SITE
 
 
-def is_route(path: str) -> bool:
+def is_route(path: str, *, has_mcp: bool = False) -> bool:
     """Whether the page or programs need this route. A file is never one at another address."""
+    if f"{path}/".startswith(f"{MCP}/"):
+        return has_mcp
     if path.startswith(FILES):
         return path.startswith(ROUTES_BELOW) and "://" not in path
     return (path.rstrip("/") or "/") in ROUTES or path.startswith(ROUTES_BELOW)
