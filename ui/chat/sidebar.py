@@ -92,7 +92,7 @@ def space_html(space: str, host: str, language: str) -> str:
             f'href="https://huggingface.co/spaces/{html.escape(space)}?duplicate=true">{duplicate}</a>')
     if not host:
         return link
-    return (f'{link}<details class="mc-embed"><summary class="mc-wide-act">{embed}</summary><p>{note}</p>'
+    return (f'{link}<details class="mc-embed"><summary>{embed}</summary><p>{note}</p>'
             f'<pre tabindex="0">{html.escape(frame)}</pre>'
             f'<button type="button" class="mc-copy" data-text="{html.escape(frame)}">{copy}</button></details>')
 
