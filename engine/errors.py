@@ -231,6 +231,7 @@ class NotOnThisMachine(EngineError):
 
     def __init__(self, model: str, what: str) -> None:
         super().__init__(f"{model} runs on another server, which does not give {what}. Load a model on this machine for that.")
+        self.model = model
 
 
 class StorageError(EngineError):

@@ -11,7 +11,7 @@ from ..models.spec import REMOTE
 from ..settings import Secret
 
 INFERENCE_PROVIDERS = "https://router.huggingface.co/v1"     # of Hugging Face; it speaks the same API
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,79}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@:-]{0,79}")
 MAX_ADDRESS, MAX_MODEL, MAX_KEY = 500, 300, 500
 ENDPOINTS = ("/chat/completions", "/completions", "/models", "/responses")
 
@@ -28,7 +28,7 @@ class Connection:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            raise InvalidRequest("the name of the connection", self.name[:80], "1 to 80 letters, digits, spaces, or . _ @ -")
+            raise InvalidRequest("the name of the connection", self.name[:80], "1 to 80 letters, digits, spaces, or . _ @ : -")
         if not 0 < len(self.model) <= MAX_MODEL or not self.model.isprintable():
             raise InvalidRequest("the model of the connection", self.model[:80], f"a name of at most {MAX_MODEL} characters")
         key = self.key.reveal()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import EngineError, MessageTooLong, RemoteModelMissing
+from ..errors import EngineError, MessageTooLong, RemoteFailed, RemoteModelMissing
 from ..messages import GenerationOptions, Message, StreamEvent, Waiting
 from .connection import Connection
 from .failures import as_engine_error, cut_off
@@ -95,14 +95,24 @@ class RemoteServer:
         return self._wait_for(self._models())
 
     def find(self) -> RemoteModelInfo:
-        """The connection's model. Raises RemoteModelMissing and what `models` raises."""
-        wanted, offered = self.connection.model, self.models()
-        # Inference Providers take the provider after a colon.
-        found = next((each for each in offered if each.name in (wanted, wanted.rpartition(":")[0])), None)
-        if found is None:
-            names = ", ".join(each.name for each in offered[:10]) or "none"
-            raise RemoteModelMissing(self.connection.host, wanted, f"it offers {names}")
-        return found
+        """The connection's model. One that is not listed is asked for a token: a list may lack names that the server knows.
+
+        Raises RemoteModelMissing and what `models` raises.
+        """
+        wanted = self.connection.model
+        try:
+            offered = self.models()
+        except (RemoteFailed, RemoteModelMissing):      # it has no list
+            offered = ()
+        if found := next((each for each in offered if each.name == wanted), None):
+            return found
+        try:
+            for _ in self.chat((Message("user", "Hello"),), GenerationOptions(max_new_tokens=1)):
+                pass
+        except RemoteModelMissing as error:
+            names = ", ".join(each.name for each in offered[:10])
+            raise RemoteModelMissing(self.connection.host, wanted, f"it offers {names}" if names else error.detail) from error
+        return RemoteModelInfo(wanted)
 
     async def _models(self) -> tuple[RemoteModelInfo, ...]:
         found = await self._client.models.list(timeout=LOOK_S)

@@ -17,7 +17,7 @@ from ..settings import Settings
 from .serving_model import Load
 
 # What can be asked of a server; whether its model thinks is not known.
-THINKING = Thinking(("none", "low", "medium", "high"), None, has_thoughts=True)
+THINKING = Thinking(("none", "low", "medium", "high"), None, has_thoughts=True, may_be_unset=True)
 BYTES_PER_TOKEN = 3.0       # of UTF-8, until a reply shows what it is for this model
 
 

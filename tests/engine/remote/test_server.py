@@ -237,14 +237,18 @@ def test_models_and_their_windows_are_read(server: RemoteServer, standin: OpenAI
 
 
 def test_a_model_that_the_server_lacks_is_refused_with_those_it_has(standin: OpenAIStandin) -> None:
+    standin.answer = lambda body: (404, {"error": {"message": "no such model"}})
     with closing(RemoteServer(Connection("test", standin.address, "large"))) as server, \
             pytest.raises(RemoteModelMissing, match="it offers tiny"):
         server.find()
 
 
-def test_a_provider_after_a_colon_belongs_to_the_model(standin: OpenAIStandin) -> None:
+@pytest.mark.parametrize("models_answer", [(200, {"object": "list", "data": []}), (404, {"detail": "Not Found"}), (500, "broken"), None])
+def test_a_model_that_is_not_listed_is_asked_for_a_token(standin: OpenAIStandin, models_answer: tuple[int, object] | None) -> None:
+    standin.models_answer = models_answer
     with closing(RemoteServer(Connection("test", standin.address, "tiny:together"))) as server:
-        assert server.find().name == "tiny"
+        assert server.find().name == "tiny:together"
+    assert standin.requests[-1]["max_tokens"] == 1
 
 
 def test_the_keys_of_the_environment_are_not_sent(standin: OpenAIStandin, monkeypatch: pytest.MonkeyPatch) -> None:

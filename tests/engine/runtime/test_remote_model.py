@@ -42,7 +42,8 @@ def test_a_remote_model_takes_the_place_of_a_loaded_one_and_back(engine: Engine,
 
 def test_a_server_that_lacks_the_model_leaves_the_loaded_one_alone(engine: Engine, standin: OpenAIStandin, llama_folder: Path) -> None:
     exhaust(engine.load(str(llama_folder)))
-    before, standin.models = engine.admission.model, []
+    before, standin.answer = engine.admission.model, lambda body: (404, {"error": "no such model"})
+    standin.models = []
     with pytest.raises(RemoteModelMissing):
         exhaust(engine.load(REMOTE))
     assert engine.admission.model is before
