@@ -10,8 +10,8 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import EngineBusy, NotOnThisMachine
-from ..hardware import Hardware, detect
+from ..errors import EngineBusy, NoModelLoaded, NotOnThisMachine
+from ..hardware import Hardware, detect, lent
 from ..messages import Effort, Finished, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Thinking, Usage, Waiting
 from ..models.quantization import Quantization, QuantizationChoice, choices
 from ..models.saved import SavedModel
@@ -21,7 +21,7 @@ from ..remote import Connections
 from ..settings import Settings
 from ..storage.database import Database
 from ..storage.loads import LoadHistory
-from ..visitors import VisitorBook
+from ..visitors import Accounts, VisitorBook
 from .admission import Admission, Reservation
 from .load_job import LoadJob
 from .status import Status
@@ -46,6 +46,7 @@ class Engine:
         atexit.register(_close, weakref.ref(self))      # a thread killed inside a tensor operation would abort the process
         self.database = Database(self.settings.data_dir)
         self.connections = Connections(self.database, self.settings)
+        self.accounts = Accounts(self.database)
         self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._history = LoadHistory(self.database)
         self._history_error = ""
@@ -54,7 +55,7 @@ class Engine:
     def hardware(self) -> Hardware:
         """Detected once, on first use, because it imports torch."""
         if self._hardware is None:
-            self._hardware = detect(self.settings.device)
+            self._hardware = lent() if self.settings.is_zero_gpu else detect(self.settings.device)
         return self._hardware
 
     @property
@@ -121,6 +122,11 @@ class Engine:
             job = self._job = LoadJob(spec, options, self._swap, self._settle, is_first=job is None)
         job.start()
         return job
+
+    def place_on_lent_gpu(self) -> None:
+        """On ZeroGPU: say which weights a lent GPU needs. Once, in the main thread, before the page is launched."""
+        with suppress(NoModelLoaded), self.using() as model:      # the page says why the load failed
+            model.place()
 
     def unload(self, drain: Drain = "finish", *, reservation: Reservation | None = None) -> Released:
         """Wait for running replies (bounded), or stop them; free the model and measure the freed memory. Raises EngineBusy."""

@@ -14,6 +14,7 @@ from typing import Any
 from engine import Prefill, Waiting
 from engine.chat import ChatMessage, ReplyProgress
 
+from ..shared.errors import told_again
 from ..shared.language import duration, number, text
 from .pictures import small
 from .session import ChatSession
@@ -133,7 +134,7 @@ def _footer(message: ChatMessage, reply: ReplyProgress | None, language: str, is
     lines = [f'<div class="mc-foot"><span class="mc-facts">{facts}</span><span class="mc-acts">{versions}{"".join(acts)}</span></div>']
     if message.state == "failed":
         alert = 'role="alert"' if is_last else ""
-        lines.insert(0, f'<div class="mc-problem" {alert}>{html.escape(message.error)}</div>')
+        lines.insert(0, f'<div class="mc-problem" {alert}>{html.escape(told_again(message.error, language))}</div>')
     elif not message.text and message.state == "done":
         lines.insert(0, f'<div class="mc-note">{text(language, "chat.empty_answer")}</div>')
     lines += [f'<div class="mc-note">{html.escape(note)}</div>' for note in message.notes]
