@@ -200,13 +200,32 @@ class Prefill:
 
 
 @dataclass(frozen=True, slots=True)
-class TextDelta:
+class TokenScore:
+    """A token with its log probability. `data`: its bytes in UTF-8, perhaps only a part of a character.
+
+    likeliest: text, bytes and log probability of the likeliest tokens in its place.
+    """
+
     text: str
+    data: bytes
+    log_probability: float
+    likeliest: tuple[tuple[str, bytes, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """`tokens`: those of this piece of text, if the options ask for log probabilities."""
+
+    text: str
+    tokens: tuple[TokenScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
+    """As TextDelta, of the thoughts before the answer."""
+
     text: str
+    tokens: tuple[TokenScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

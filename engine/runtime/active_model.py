@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -132,6 +132,13 @@ class ActiveModel:
     def chat(self, messages: tuple[Message, ...], options: GenerationOptions,
              stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
         return stream_reply(ReplyRequest(messages, options, stop=stop, visitor=visitor), self.context, self._lane.generator,
+                            self.loaded.tokenizer)
+
+    def complete(self, prompt: str | Sequence[int], options: GenerationOptions,
+                 stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
+        """Continue a text, or its token ids, without chat template. Control tokens in a text are control tokens."""
+        ids = [*self.first_ids, *self.encode(prompt)] if isinstance(prompt, str) else list(prompt)
+        return stream_reply(ReplyRequest(ids, options, stop=stop, visitor=visitor), self.context, self._lane.generator,
                             self.loaded.tokenizer)
 
     def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:

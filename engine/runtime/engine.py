@@ -6,7 +6,7 @@ import atexit
 import threading
 import time
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -180,6 +180,17 @@ class Engine:
         loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (in public mode also if too many replies are in progress),
         InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, NotANumber, ChatTemplateFailed).
         """
+        messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
+        return self._reply(lambda model: model.chat(messages, options or model.default_options(), stop, visitor), stop, spec, reservation)
+
+    def complete(self, prompt: str | Sequence[int], options: GenerationOptions | None = None, *, spec: ModelSpec | None = None,
+                 stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
+        """Continue a text, or its token ids, as it is: without chat template and thoughts. Otherwise as `chat`."""
+        return self._reply(lambda model: model.complete(prompt, options or model.default_options(), stop, visitor), stop, spec)
+
+    def _reply(self, begin: Callable[[ActiveModel], Generator[StreamEvent, None, None]], stop: threading.Event | None,
+               spec: ModelSpec | None, reservation: Reservation | None = None) -> Generator[StreamEvent, None, None]:
+        """Wait for the model, then yield what `begin` yields with it."""
         started = time.monotonic()
         while (lease := self.admission.lease_soon(reservation)) is None:
             if stop is not None and stop.is_set():
@@ -188,8 +199,7 @@ class Engine:
             yield Waiting(0, time.monotonic() - started)
         with lease as model:
             _require_spec(model, spec)
-            messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
-            with closing(model.chat(messages, options or model.default_options(), stop, visitor)) as events:
+            with closing(begin(model)) as events:
                 yield from events
 
     def ask(self, text: str, options: GenerationOptions | None = None) -> str:
@@ -244,7 +254,7 @@ class Engine:
             running=admission.num_leases, waiting=model.waiting if model else 0,
             stage=job.latest if job and admission.state == "loading" else None,
             error=admission.error, released=self._released, reserved=admission.reserved_for,
-            thinking=model.thinking if model else Thinking(),
+            thinking=model.thinking if model else Thinking(), cache_use=model.cache_use if model else (0, 0),
             notes=(*(model.notes if model else ()), *filter(None, [self.database.notice, self._history_error])))
 
 
