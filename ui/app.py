@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta
 from engine.errors import InvalidRequest
@@ -68,11 +69,11 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
     return page
 
 
-def launch(page: gr.Blocks, engine: Engine, **address: Any) -> str:
-    """Serve the page and return its URL. Requests made by other sites are refused."""
+def launch(page: gr.Blocks, engine: Engine, routes: Sequence[BaseRoute] = (), **address: Any) -> str:
+    """Serve the page and return its URL. Requests made by other sites are refused. `routes`: what the server answers besides the page."""
     guard = Middleware(RequestGuard, settings=engine.settings)
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [guard], "lifespan": small_sessions},
-                            **launch_arguments(engine), **address)
+    own = {"middleware": [guard], "lifespan": small_sessions, "routes": list(routes)}
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs=own, **launch_arguments(engine), **address)
     return str(url)
 
 

@@ -1,4 +1,4 @@
-"""Decides which requests reach the page: those of its own pages and of programs, but none that another site makes a browser send.
+"""Decides which requests reach the page and the API beside it: none that another site makes a browser send.
 
 Unless the host is called localhost, Gradio answers requests that any site makes a browser send, with the visitor's cookies. So before
 Gradio sees a request:
@@ -27,7 +27,7 @@ from .compat import put_first
 
 OWN_SITES = ("same-origin", "none")         # values of Sec-Fetch-Site, which only browsers can set; "none": opened by the user
 FILES, FILE_POLICY = "/gradio_api/file", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-PRIVATE_PATHS = ("/gradio_api", "/logout")  # not for links on other sites
+PRIVATE_PATHS = ("/gradio_api", "/logout", "/v1", "/metrics", "/load_model")     # not for links on other sites
 FOREIGN_SITE = "This request comes from another site, which may not use this page."
 UNKNOWN_HOST = ("This page is not known under the name {host!r}. Open it by its address, or name the host in MINDCUBES_ALLOWED_HOSTS.")
 
