@@ -56,7 +56,7 @@ def test_a_seed_repeats_a_reply_and_each_of_several_choices_has_its_own(client: 
 
 def test_several_choices_are_streamed_by_their_numbers_and_share_the_prompt(client: OpenAI) -> None:
     stream = client.chat.completions.create(messages=QUESTION, n=4, stream=True, stream_options={"include_usage": True}, **GREEDY)
-    texts, ends, usage = {number: "" for number in range(4)}, {}, None
+    texts, ends, usage = dict.fromkeys(range(4), ""), {}, None
     order = []
     for chunk in stream:
         usage = chunk.usage or usage
@@ -93,7 +93,7 @@ def test_log_probabilities_belong_to_the_text(client: OpenAI, is_stream: bool) -
         text, tokens = choice.message.content, choice.logprobs.content
     assert bytes(byte for token in tokens for byte in token.bytes).decode() == text
     for token in tokens:
-        assert [each.token for each in token.top_logprobs][0] == token.token
+        assert token.top_logprobs[0].token == token.token
         assert sum(math.exp(each.logprob) for each in token.top_logprobs) < 1 + 1e-5
 
 
