@@ -201,8 +201,8 @@ class ActiveModel:
 
     @property
     def waiting(self) -> int:
-        """Replies that wait for the only one that can be generated at once."""
-        return max(0, self._lane.generator.running - 1) if self.lane == "single" else 0
+        """Replies that wait until there is room for them."""
+        return self._lane.generator.waiting
 
     @property
     def cache_use(self) -> tuple[int, int]:
