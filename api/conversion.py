@@ -58,7 +58,8 @@ def input_of(request: ResponsesRequest) -> tuple[list[Message], tuple[str, ...]]
     rules = [Message("system", request.instructions)] if request.instructions else []
     if isinstance(request.input, str):
         return [*rules, Message("user", request.input)], ()
-    messages, ignored, thoughts = rules, (), ""
+    messages, thoughts = rules, ""
+    ignored: tuple[str, ...] = ()
     for number, item in enumerate(request.input):
         place = f"input.{number}."
         kind = item.type or "message"
@@ -96,7 +97,8 @@ def _content(content: str | list[Part] | None, place: str) -> tuple[str, list[Pi
     """The text and the pictures of a message, and its fields without effect."""
     if content is None or isinstance(content, str):
         return content or "", [], ()
-    texts, pictures = [], []
+    texts: list[str] = []
+    pictures: list[Picture] = []
     ignored: tuple[str, ...] = ()
     for number, part in enumerate(content):
         if part.type in TEXT_PARTS:

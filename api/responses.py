@@ -29,7 +29,7 @@ class ResponseWriter:
     def __init__(self, request: ResponsesRequest, model: str, options: GenerationOptions) -> None:
         self._request, self._options = request, options
         self._has_scores = options.top_logprobs is not None
-        self._base = {
+        self._base: dict[str, Any] = {
             "id": new_id("resp_"), "object": "response", "created_at": now(), "model": model, "error": None, "incomplete_details": None,
             "instructions": request.instructions, "metadata": (request.model_extra or {}).get("metadata") or {},
             "parallel_tool_calls": False, "temperature": options.temperature, "top_p": options.top_p, "tool_choice": "none", "tools": [],
