@@ -12,11 +12,12 @@ from typing import Any
 
 from engine import GenerationOptions, Message
 from engine.errors import AttachmentRefused
+from engine.messages import NO_LIMIT
 from engine.pictures import MAX_BYTES, Picture, read_picture
 
 from .errors import ApiError
 from .fields import Body
-from .requests import MAX_TOKENS, ChatMessage, ChatRequest, CompletionRequest, ImageUrl, InputItem, Part, ResponsesRequest, Sampling
+from .requests import ChatMessage, ChatRequest, CompletionRequest, ImageUrl, InputItem, Part, ResponsesRequest, Sampling
 
 DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 TEXT_PARTS, PICTURE_PARTS = ("text", "input_text", "output_text", "reasoning_text", "summary_text"), ("image_url", "input_image")
@@ -149,7 +150,7 @@ def response_options(request: ResponsesRequest, defaults: GenerationOptions) -> 
     wants_scores = request.top_logprobs is not None or "message.output_text.logprobs" in (request.include or ())
     effort = request.reasoning.effort if request.reasoning else None
     return _options(request, defaults, {
-        "max_new_tokens": request.max_output_tokens or MAX_TOKENS, "top_logprobs": request.top_logprobs or 0 if wants_scores else None,
+        "max_new_tokens": request.max_output_tokens or NO_LIMIT, "top_logprobs": request.top_logprobs or 0 if wants_scores else None,
         "seed": request.seed, "reasoning_effort": effort, "reasoning_budget": request.reasoning_budget})
 
 
@@ -168,7 +169,7 @@ def _options(request: Sampling, defaults: GenerationOptions, given: dict[str, An
 def _config(given: str | dict[str, Any] | None) -> dict[str, Any]:
     """The options in a generation_config, which `transformers chat` sends as JSON in a text. Raises ApiError."""
     if given is None:
-        return {"max_new_tokens": MAX_TOKENS}
+        return {"max_new_tokens": NO_LIMIT}
     try:
         config = json.loads(given) if isinstance(given, str) else given
     except (ValueError, RecursionError):
@@ -177,7 +178,7 @@ def _config(given: str | dict[str, Any] | None) -> dict[str, Any]:
         raise ApiError(400, "invalid_value", "generation_config must be a JSON object.", "generation_config")
     known = {name: value for name, value in config.items() if name in CONFIG_FIELDS}
     Body.model_validate({name: value for name, value in config.items() if name not in known}).ignored("generation_config.", CONFIG_HARMLESS)
-    options = {"max_new_tokens": MAX_TOKENS} | {CONFIG_FIELDS[name]: value for name, value in known.items() if value is not None}
+    options = {"max_new_tokens": NO_LIMIT} | {CONFIG_FIELDS[name]: value for name, value in known.items() if value is not None}
     return {**options, "temperature": 0.0} if config.get("do_sample") is False else options
 
 

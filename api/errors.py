@@ -8,6 +8,7 @@
 | 429 | engine_busy | too many replies are in progress; `Retry-After` says when to try again |
 | 500 | server_error | a mistake of the server, which its log describes |
 | 501 | not_implemented | this server cannot do that |
+| 502 | remote_failed | the model runs on another server, which did not answer |
 | 503 | no_model_loaded, stopped, out_of_memory | no model is loaded, or it was unloaded meanwhile |
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -32,8 +34,11 @@ from engine.errors import (
     MessageTooLong,
     ModelNotFound,
     NoModelLoaded,
+    NotOnThisMachine,
     NotPermitted,
     OutOfMemory,
+    RemoteBusy,
+    RemoteError,
 )
 
 log = logging.getLogger(__name__)
@@ -110,6 +115,12 @@ def _of_engine(error: EngineError) -> ApiError:
             return ApiError(503, "no_model_loaded", message)
         case NotPermitted():
             return ApiError(403, "not_permitted", message)
+        case NotOnThisMachine():
+            return ApiError(400, "unsupported_by_model", message)
+        case RemoteBusy():
+            return ApiError(429, "engine_busy", message, headers={"Retry-After": str(ceil(error.retry_after_s))})
+        case RemoteError():
+            return ApiError(502, "remote_failed", message)
         case OutOfMemory():
             return ApiError(503, "out_of_memory", message)
         case ModelNotFound():

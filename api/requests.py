@@ -6,18 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from engine.messages import Effort
+from engine.messages import NO_LIMIT, Effort
 
 from .fields import Body
 
 MAX_CHOICES = 8
 MAX_MESSAGES = 4096
 MAX_PROMPTS = 16
-MAX_TOKENS = 1_000_000      # more than any window: a reply ends where the context does
 
-Count = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
+Count = Annotated[int, Field(ge=1, le=NO_LIMIT)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-Budget = Annotated[int, Field(ge=0, le=MAX_TOKENS, description="Thoughts are ended after this many tokens.")]
+Budget = Annotated[int, Field(ge=0, le=NO_LIMIT, description="Thoughts are ended after this many tokens.")]
 ModelName = Annotated[str, Field(max_length=300, description="The loaded model, as /v1/models names it, or “default”.")]
 Stops = Annotated[str, Field(min_length=1, max_length=1000)] | Annotated[
     list[Annotated[str, Field(min_length=1, max_length=1000)]], Field(max_length=8)]
@@ -132,5 +131,5 @@ class LoadRequest(Body):
     model: Annotated[str, Field(min_length=1, max_length=300)] = Field(description="“builtin”, a folder, or owner/name on the hub.")
     revision: Annotated[str, Field(max_length=100)] | None = None
     quantization: Literal["none", "8bit", "4bit", "int8", "int4", "nf4"] = "none"
-    context_tokens: Annotated[int, Field(ge=64, le=MAX_TOKENS)] | None = None
+    context_tokens: Annotated[int, Field(ge=64, le=NO_LIMIT)] | None = None
     concurrent_replies: Annotated[int, Field(ge=1, le=256)] | None = None

@@ -92,8 +92,8 @@ def caller_of(request: Request) -> Caller:
 
 
 def model_id(spec: ModelSpec) -> str:
-    """The name under which clients know a model. A folder's path is not shown to them."""
-    return spec.name if Path(spec.model).is_absolute() else spec.model
+    """The name under which clients know a model: owner/name, or the name of its folder or connection."""
+    return spec.name if spec.is_remote or Path(spec.model).is_absolute() else spec.model
 
 
 def fingerprint(spec: ModelSpec | None) -> str:

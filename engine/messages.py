@@ -20,6 +20,7 @@ MAX_STOP_STRINGS = 8
 MAX_PICTURES = 8
 MAX_BIASES = 1024
 MAX_TOP_LOGPROBS = 20
+NO_LIMIT = 1_000_000        # of max_new_tokens: more than any window, so the reply ends where the context does
 MIN_TEMPERATURE = 1e-3      # below it, logits / temperature overflow float16, and the likeliest token wins anyway
 
 
@@ -88,7 +89,7 @@ class GenerationOptions:
         if not isinstance(self.stop, (str, list, tuple)):
             raise InvalidRequest("stop", self.stop, "a text or a list of texts")
         object.__setattr__(self, "stop", tuple([self.stop] if isinstance(self.stop, str) else self.stop))
-        _require("max_new_tokens", self.max_new_tokens, 1, 1_000_000, whole=True)
+        _require("max_new_tokens", self.max_new_tokens, 1, NO_LIMIT, whole=True)
         _require("temperature", self.temperature, 0, 5)
         _require("top_p", self.top_p, 0, 1)
         _require("top_k", self.top_k, 0, 1_000_000, whole=True)
@@ -137,12 +138,14 @@ class Thinking:
     """What a model's chat template offers about the thoughts before an answer.
 
     efforts: what can be chosen, from none to most; empty if there is no choice. A mere switch offers none and medium. default: what
-    applies if nothing is chosen, if that is known. has_thoughts: whether the model may write thoughts at all.
+    applies if nothing is chosen, if that is known. has_thoughts: whether the model may write thoughts at all. may_be_unset: nothing need
+    be chosen, although the default is not known: a server decides.
     """
 
     efforts: tuple[Effort, ...] = ()
     default: Effort | None = None
     has_thoughts: bool = False
+    may_be_unset: bool = False
 
     def nearest(self, effort: Effort | None) -> Effort | None:
         """Return the offered effort that is closest to `effort`, a thinking one if possible for a thinking one; None if none is offered."""

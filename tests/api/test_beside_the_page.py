@@ -33,7 +33,8 @@ def test_the_api_and_the_page_answer_at_one_address(url: str) -> None:
     assert httpx.get(f"{url}/v1/nothing").json()["error"]["code"] == "not_found"
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/health")])
+@pytest.mark.parametrize(("method", "path"), [
+    ("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/health")])
 def test_another_site_cannot_use_the_api(url: str, method: str, path: str) -> None:
     foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
     reply = httpx.request(method, url + path, json=CHAT if method == "POST" else None, headers=foreign)

@@ -9,12 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import schemathesis
 from huggingface_hub import AsyncInferenceClient, InferenceClient, constants
-from schemathesis.checks import not_a_server_error
-
-from api import build_api
-from engine import Engine
 
 QUESTION = [{"role": "user", "content": "What is quantization?"}]
 
@@ -28,7 +23,8 @@ def online(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("online")
 def test_the_client_of_the_hugging_face_hub(address: str) -> None:
     client = InferenceClient(base_url=address, api_key="none")
-    whole = client.chat_completion(QUESTION, model="builtin", temperature=0, max_tokens=16, logprobs=True, top_logprobs=2, seed=1, stop=["zzz"])
+    whole = client.chat_completion(QUESTION, model="builtin", temperature=0, max_tokens=16, logprobs=True, top_logprobs=2, seed=1,
+                                   stop=["zzz"])
     assert len(whole.choices[0].logprobs.content) == whole.usage.completion_tokens or whole.choices[0].finish_reason == "stop"
     stream = client.chat.completions.create(QUESTION, model="builtin", temperature=0, max_tokens=16, stream=True)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == whole.choices[0].message.content
@@ -54,7 +50,8 @@ def test_the_chat_of_transformers(address: str) -> None:
 
 def test_litellm(address: str) -> None:
     litellm = pytest.importorskip("litellm")        # needs an older dateutil than others here: requirements-dev.txt
-    given = {"model": "openai/builtin", "api_base": f"{address}/v1", "api_key": "none", "messages": QUESTION, "temperature": 0, "max_tokens": 16}
+    given = {"model": "openai/builtin", "api_base": f"{address}/v1", "api_key": "none", "messages": QUESTION, "temperature": 0,
+             "max_tokens": 16}
     whole = litellm.completion(**given)
     stream = litellm.completion(stream=True, stream_options={"include_usage": True}, **given)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == whole.choices[0].message.content
