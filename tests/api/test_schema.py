@@ -33,7 +33,8 @@ def described(new_engine: Callable[..., Engine], settings: Settings, llama_folde
 
 def answerable(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Random roles rarely make a conversation."""
-    return [*({**each, "role": "assistant", "content": str(each.get("content"))} for each in messages[:3]), {"role": "user", "content": "Hi"}]
+    before = [{**each, "role": "assistant", "content": str(each.get("content"))} for each in messages[:3]]
+    return [*before, {"role": "user", "content": "Hi"}]
 
 
 def without_unknown_fields(schema: Any) -> Any:
