@@ -124,6 +124,14 @@ class ChatContext:
         return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0, notes,
                       self.thinking.end if is_in_thoughts else opened_thought(unmarked(text)), is_in_thoughts, tuple(pictures.values()))
 
+    def plain(self, ids: Sequence[int]) -> Prompt:
+        """Return a prompt of these ids alone, without a template. Raises InvalidRequest and MessageTooLong."""
+        if not ids or min(ids) < 0:
+            raise InvalidRequest("prompt", "nothing" if not ids else min(ids), "at least one token, all of them from 0 on")
+        if len(ids) > self.window_tokens - MIN_REPLY_TOKENS:
+            raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
+        return Prompt(list(ids), "", self.window_tokens - len(ids), 0, 0, ())
+
     def limit(self, prompt: Prompt, budget: int | None) -> ThoughtLimit | None:
         """Return what ends the thoughts of the reply to `prompt` after so many tokens; None without a budget, or without thoughts."""
         thinking = self.thinking

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -150,6 +150,13 @@ class ActiveModel:
         return stream_reply(ReplyRequest(messages, options, stop=stop, visitor=visitor), self.context, self._lane.generator,
                             self.loaded.tokenizer)
 
+    def complete(self, prompt: str | Sequence[int], options: GenerationOptions,
+                 stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
+        """Continue a text, or its token ids, without chat template. Control tokens in a text are control tokens."""
+        ids = [*self.first_ids, *self.encode(prompt)] if isinstance(prompt, str) else list(prompt)
+        return stream_reply(ReplyRequest(ids, options, stop=stop, visitor=visitor), self.context, self._lane.generator,
+                            self.loaded.tokenizer)
+
     def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:
         """Token ids in, token ids out, in the same lane, without chat template or text. Raises InvalidRequest and GenerationFailed."""
         if not 0 < len(prompt_ids) <= self.window_tokens - options.max_new_tokens:
@@ -213,8 +220,8 @@ class ActiveModel:
 
     @property
     def waiting(self) -> int:
-        """Replies that wait for the only one that can be generated at once."""
-        return max(0, self._lane.generator.running - 1) if self.lane == "single" else 0
+        """Replies that wait until there is room for them."""
+        return self._lane.generator.waiting
 
     @property
     def cache_use(self) -> tuple[int, int]:
