@@ -5,6 +5,7 @@ What the generation core uses is in kv_cache.py. tests/engine/compat/test_transf
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,18 @@ def reads_pictures(model_type: object) -> bool:
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
     return model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
+def axes_of(model: PreTrainedModel) -> Callable[[dict[str, Any]], Any] | None:
+    """From the processor's inputs of one text to its positions on three axes, (3, tokens); None for models that count on one.
+
+    No public function says how a model counts; those with M-RoPE have this one, which is called with the processor's output.
+    """
+    count = getattr(model.base_model, "get_rope_index", None)
+    if count is None:
+        return None
+    names = set(inspect.signature(count).parameters) - {"attention_mask"}
+    return lambda inputs: count(**{name: value for name, value in inputs.items() if name in names})[0][:, 0]
 
 
 def is_causal_class(name: object, model_type: object) -> bool:

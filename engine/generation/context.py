@@ -18,7 +18,8 @@ from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
 from ..messages import Effort, Message
 from ..pictures import Picture
 from .control_tokens import DIGEST, PICTURE, START, ControlTokens, unmarked
-from .pictures import PictureReader, PictureTokens
+from .picture_rows import PictureTokens
+from .pictures import PictureReader
 from .text import mark_tokens, opened_thought
 from .thinking import WORDS, Wording, read_thinking, thoughts_before
 from .thought_limit import ThoughtLimit
