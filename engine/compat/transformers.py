@@ -6,7 +6,8 @@ What the generation core uses is in kv_cache.py. tests/engine/compat/test_transf
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,23 @@ def is_causal_class(name: object, model_type: object) -> bool:
     causal, pictures = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     known = {found for found in (causal.get(model_type), pictures.get(model_type)) if isinstance(found, str)}
     return isinstance(name, str) and (name in known or name.endswith(("ForCausalLM", "LMHeadModel")))
+
+
+def without_parts(kind: type[PreTrainedModel], parts: Sequence[str]) -> type[PreTrainedModel]:
+    """The class without these modules: their weights are not read. No option of from_pretrained() leaves a module out.
+
+    The names and `_keys_to_ignore_on_load_unexpected` are set because transformers finds the renaming of a family's weights by the
+    class, and lists weights that have no place as a mistake.
+    """
+    def build(self: PreTrainedModel, config: Any, *inputs: Any, **options: Any) -> None:
+        kind.__init__(self, config, *inputs, **options)
+        for part in parts:
+            owner, _, name = part.rpartition(".")
+            delattr(self.get_submodule(owner), name)
+
+    expected = [re.escape(part.rpartition(".")[2]) for part in parts] + list(kind._keys_to_ignore_on_load_unexpected or [])
+    return type(kind.__name__, (kind,), {"__init__": build, "__module__": kind.__module__, "__qualname__": kind.__qualname__,
+                                         "_keys_to_ignore_on_load_unexpected": expected})
 
 
 @contextmanager

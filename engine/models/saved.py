@@ -94,6 +94,8 @@ def save(loaded: LoadedModel, settings: Settings) -> SavedModel:
     spec = candidate.spec
     if spec.quantization is Quantization.NONE or spec.model == BUILTIN:
         raise InvalidRequest("quantization", spec.quantization.value, "int8, int4 or nf4, and not the built-in model's, to be worth saving")
+    if candidate.text_only:
+        raise InvalidRequest("model", spec.model, "loaded with the part that reads pictures, to be saved")
     place = _place(spec, settings)
     place.parent.mkdir(parents=True, exist_ok=True)
     needed, free = int(loaded.weight_bytes * SPARE), shutil.disk_usage(place.parent).free

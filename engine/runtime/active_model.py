@@ -44,6 +44,7 @@ class ActiveModel:
         self.window_tokens = loaded.candidate.budget.window_tokens
         self.weight_bytes = loaded.weight_bytes
         reader = open_reader(loaded.model, loaded.tokenizer, loaded.candidate.folder)
+        reader = "that part was left out, because memory is short" if loaded.candidate.text_only else reader
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
         self.first_ids = first_ids(loaded.tokenizer)
         self._author_options = default_options(loaded.model)
@@ -117,8 +118,8 @@ class ActiveModel:
     @property
     def notes(self) -> tuple[str, ...]:
         candidate = self.candidate
-        quantized = (candidate.quantization_note,) if candidate.quantization_note else ()
-        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *quantized, f"{candidate.budget.reason}.")
+        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *filter(None, (candidate.quantization_note, candidate.text_only)),
+                f"{candidate.budget.reason}.")
 
     @property
     def held_bytes(self) -> int:
