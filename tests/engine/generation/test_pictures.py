@@ -14,6 +14,7 @@ from engine import Engine, Finished, GenerationOptions, Message, ModelSpec, Sett
 from engine.compat.processors import open_processor
 from engine.errors import InvalidRequest
 from engine.generation.base import NewTokens
+from engine.generation.context import PICTURES_NOTE
 from engine.pictures import Picture, picture_of
 from tests.vision_models import FAMILIES, VisionFamily
 
@@ -152,6 +153,18 @@ def test_a_text_model_refuses_pictures_before_it_answers(new_engine: Callable[..
         pass
     with pytest.raises(InvalidRequest, match="it reads text only"):
         answer(engine, Message("user", QUESTION, pictures=pictures(1)))
+
+
+def test_a_text_model_continues_a_chat_with_the_names_of_earlier_pictures(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
+    engine = new_engine()
+    for _ in engine.load(ModelSpec(str(llama_folder))):
+        pass
+    chat = (Message("user", QUESTION, pictures=pictures(2)), Message("assistant", "the quick brown fox"), Message("user", "again"))
+    view = engine.view_prompt(chat, GREEDY)
+    assert f"[picture: 0.png]\n[picture: 1.png]\n{QUESTION}" in view.text
+    assert PICTURES_NOTE in view.notes
+    assert PICTURES_NOTE in answer(engine, *chat)[1].notes
+    assert PICTURES_NOTE not in engine.view_prompt(chat[2:], GREEDY).notes
 
 
 @pytest.mark.parametrize(("role", "count"), [("assistant", 1), ("system", 1), ("user", 9)])
