@@ -103,6 +103,10 @@ class ActiveModel:
         return "paged" if self.lane == "batched" else attention_kernel(self.loaded.model)
 
     @property
+    def reads_pictures(self) -> bool:
+        return not isinstance(self.context.reader, str)
+
+    @property
     def thinking(self) -> Thinking:
         return self.context.thinking.offer
 

@@ -244,7 +244,7 @@ class Engine:
             running=admission.num_leases, waiting=model.waiting if model else 0,
             stage=job.latest if job and admission.state == "loading" else None,
             error=admission.error, released=self._released, reserved=admission.reserved_for,
-            thinking=model.thinking if model else Thinking(),
+            thinking=model.thinking if model else Thinking(), reads_pictures=bool(model and model.reads_pictures),
             notes=(*(model.notes if model else ()), *filter(None, [self.database.notice, self._history_error])))
 
 

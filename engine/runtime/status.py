@@ -37,3 +37,4 @@ class Status:
     released: Released | None = None        # of the latest unload
     reserved: str = ""                      # purpose of the exclusive use, if there is one
     thinking: Thinking = NO_THINKING
+    reads_pictures: bool = False

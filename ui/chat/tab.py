@@ -15,7 +15,7 @@ from ..shared.context import QUICK, SILENT, Context, PageBuilder, busy, changes
 from ..shared.html import problem_box
 from ..shared.visitor import owner_of
 from . import actions, opening, replies, view
-from .attachments import attach_files
+from .attachments import PagesLeftOut, attach_files
 from .chat_click import ChatClick
 from .options_panel import OptionsPanel, build_options_panel
 from .rendering import messages
@@ -206,7 +206,7 @@ def _wire_files(builder: PageBuilder, tab: ChatTab) -> None:
         context, problem = builder.context(request), ""
         try:
             attach_files(context, session, paths or [])
-        except EngineError as error:
+        except (EngineError, PagesLeftOut) as error:
             problem = problem_box(error, context.language)
         return {parts.chips: view.chips(context, session), parts.problem: problem}
 
