@@ -214,7 +214,8 @@ def _wire_files(builder: PageBuilder, tab: ChatTab) -> None:
         context = builder.context(request)
         yield from _shown(tab, context, session, opening.import_chats(context, session, path))
 
-    composer.attach.upload(attach, [composer.attach, tab.session], [parts.chips, parts.problem], **busy(composer.message))
+    composer.attach.upload(attach, [composer.attach, tab.session], [parts.chips, parts.problem],
+                           trigger_mode="multiple", **busy(composer.message))      # files that are added while others are read
     tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], _reply_outputs(tab), **REPLY)
 
 
