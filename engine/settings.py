@@ -50,6 +50,9 @@ class Settings:
     data_dir: Path = field(default_factory=lambda: Path.home() / ".mindcubes")
     cache_dir: Path | None = None           # None: that of huggingface_hub (HF_HOME)
     hf_token: Secret = field(default_factory=lambda: Secret(""))
+    remote_url: str = ""                    # a server with OpenAI's API: the connection "server", which remote:server loads
+    remote_model: str = ""                  # the name of its model there
+    remote_key: Secret = field(default_factory=lambda: Secret(""))
     host: str = "127.0.0.1"
     port: int | None = None
     is_public: bool = False                 # on a Space, or MINDCUBES_PUBLIC: stricter limits
@@ -79,6 +82,8 @@ class Settings:
             data_dir=Path(values.get("MINDCUBES_DATA_DIR") or defaults.data_dir).expanduser(),
             cache_dir=Path(cache_dir).expanduser() if cache_dir else None,
             hf_token=Secret(values.get("HF_TOKEN", "")),
+            remote_url=values.get("MINDCUBES_REMOTE_URL", ""), remote_model=values.get("MINDCUBES_REMOTE_MODEL", ""),
+            remote_key=Secret(values.get("MINDCUBES_REMOTE_KEY", "")),
             host=values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else defaults.host),
             port=port or None,
             is_public=on_space or values.get("MINDCUBES_PUBLIC", "").lower() in ("1", "true", "yes"),

@@ -4,12 +4,14 @@ from .estimates import Machine
 from .found_model import FoundModel
 from .permissions import Permissions, Visitor
 from .remedies import Remedy, choice_of
+from .remote_models import ServerAnswer
 
 __all__ = [
     "FoundModel",
     "Machine",
     "Permissions",
     "Remedy",
+    "ServerAnswer",
     "Visitor",
     "choice_of",
 ]

@@ -65,6 +65,7 @@ MIGRATIONS = (
         process TEXT NOT NULL DEFAULT '', content TEXT NOT NULL
     )""",
     "CREATE INDEX agent_runs_of_owner ON agent_runs (owner, updated DESC)",
+    "CREATE TABLE connections (name TEXT PRIMARY KEY, address TEXT NOT NULL, model TEXT NOT NULL, key TEXT NOT NULL)",
 )
 
 
