@@ -19,7 +19,7 @@ from ..messages import Effort, Message
 from ..pictures import Picture
 from .control_tokens import DIGEST, PICTURE, START, ControlTokens, unmarked
 from .picture_rows import PictureTokens
-from .pictures import PictureReader
+from .pictures import TEXT_ONLY, PictureReader
 from .text import mark_tokens, opened_thought
 from .thinking import WORDS, Wording, read_thinking, thoughts_before
 from .thought_limit import ThoughtLimit
@@ -73,7 +73,7 @@ class ChatContext:
     """Builds prompts for one loaded model. Safe to call from several threads."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, window_tokens: int,
-                 reader: PictureReader | str = "it reads text only") -> None:
+                 reader: PictureReader | str = TEXT_ONLY) -> None:
         self._tokenizer = tokenizer
         self.reader = reader
         self.window_tokens = window_tokens

@@ -20,7 +20,7 @@ from .decoder import Decoder
 from .library_forward import LibraryForward
 from .paged_cache import PagedCache
 from .picture_rows import PictureFeatures
-from .pictures import PictureReader
+from .pictures import TEXT_ONLY, PictureReader
 from .proof import Proof, prove, prove_pictures
 from .reading import NotUnderstood
 from .sequence import Sequence
@@ -45,7 +45,7 @@ class LaneOptions:
     concurrent: int
     end_ids: frozenset[int]
     pad_id: int
-    reader: PictureReader | str = "it reads text only"
+    reader: PictureReader | str = TEXT_ONLY
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from .picture_rows import PictureFeatures, PictureTokens
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+TEXT_ONLY = "it reads text only"
 KEPT_BYTES = 64 * 2**20        # of features of pictures that no reply needs now
 
 
@@ -90,7 +91,7 @@ def open_reader(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     Some repositories keep the chat template beside the processor only: the tokenizer gets it.
     """
     if not reads_pictures(model.config.model_type) or not hasattr(model, "get_image_features"):
-        return "it reads text only"
+        return TEXT_ONLY
     try:
         processor = open_processor(folder, model.config.model_type, tokenizer)
         tokenizer.chat_template = tokenizer.chat_template or processor.chat_template

@@ -24,6 +24,7 @@ from ..models.catalog import entry_of, for_effort
 from ..models.loaded import Candidate, LoadedModel
 from ..models.loader import collect, drop_frames, load
 from ..models.memory import kv_cache_bytes
+from ..models.model_class import vision_parts
 from ..models.saved import SavedModel, save
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
@@ -58,6 +59,8 @@ class ActiveModel:
             self.window_tokens, loaded.candidate.budget.total_tokens, settings.concurrent_replies, self._end_ids,
             pad_id if pad_id is not None else 0, reader))
         self.context.reader = self._lane.reader
+        unread = f"Pictures are not read: {self.context.reader}." if vision_parts(loaded.model) and not self.reads_pictures else ""
+        self._pictures_note = loaded.candidate.text_only or unread
 
     @classmethod
     def load(cls, candidate: Candidate, hardware: Hardware, settings: Settings, report: Report) -> ActiveModel:
@@ -132,7 +135,7 @@ class ActiveModel:
     @property
     def notes(self) -> tuple[str, ...]:
         candidate = self.candidate
-        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *filter(None, (candidate.quantization_note, candidate.text_only)),
+        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *filter(None, (candidate.quantization_note, self._pictures_note)),
                 f"{candidate.budget.reason}.")
 
     @property
