@@ -86,6 +86,21 @@ def test_short_memory_leaves_out_the_part_that_reads_pictures_and_says_so(folder
             each.release()
 
 
+def test_without_a_processor_only_text_is_read_and_the_reason_is_told(tmp_path: Path) -> None:
+    FAMILY.write(tmp_path / "model")
+    (tmp_path / "model" / "preprocessor_config.json").unlink()
+    candidate, settings = examined(tmp_path / "model", tmp_path, Quantization.NONE), Settings(data_dir=tmp_path, context_tokens=512)
+    active = ActiveModel.load(candidate, HARDWARE, settings, lambda event: None)
+    try:
+        assert answer(active)
+        assert any(note.startswith("Pictures are not read: its processor cannot be used here") for note in active.notes)
+        with pytest.raises(InvalidRequest, match="cannot read pictures, because its processor cannot be used here"):
+            answer(active, Message("user", "hello", pictures=(picture_of(torch.zeros(40, 40, 3, dtype=torch.uint8).numpy()),)))
+    finally:
+        active.stop_lanes()
+        active.release()
+
+
 def test_a_text_part_that_does_not_fit_either_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(NotEnoughMemory):
         examined(folder, tmp_path, Quantization.NONE, 1000)
