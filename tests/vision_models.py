@@ -42,7 +42,7 @@ class VisionFamily:
     kind: str
     picture: str
     token: str
-    image_processor: str
+    image_processor: str        # its class; "" for LFM2-VL, whose class needs torchvision
     image_options: dict[str, Any] = field(default_factory=dict)
     processor_options: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +68,10 @@ class VisionFamily:
         model.generation_config = GenerationConfig(do_sample=False, eos_token_id=1, pad_token_id=0)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        getattr(transformers, self.image_processor)(**self.image_options).save_pretrained(folder)
+        if self.image_processor:
+            getattr(transformers, self.image_processor)(**self.image_options).save_pretrained(folder)
+        else:
+            (folder / "preprocessor_config.json").write_text(json.dumps(self.image_options))
         (folder / "processor_config.json").write_text(json.dumps(self.processor_options))
         return folder
 
@@ -116,6 +119,10 @@ FAMILIES = (
     VisionFamily("Qwen3.5", "qwen3_5", "<|vision_start|><|image_pad|><|vision_end|>", "<|image_pad|>", "Qwen2VLImageProcessorPil",
                  QWEN_IMAGES, text={"rope_parameters": {**MROPE, "partial_rotary_factor": 1.0}, **DELTA, "num_hidden_layers": 3},
                  config=QWEN_TOKENS, by="transformers'"),
+    VisionFamily("LFM2-VL", "lfm2_vl", "<image>", "<image>", "",
+                 {"tile_size": 32, "encoder_patch_size": 8, "min_image_tokens": 1, "max_image_tokens": 4, "min_tiles": 2, "max_tiles": 4},
+                 text={"layer_types": ["conv", "full_attention", "conv"], "num_hidden_layers": 3}, vision={"num_patches": 16},
+                 special={"image_token": "<image>"}, by="transformers'"),
     # Embeddings of each layer, and keys that layers share; the tokens of a picture see each other in layers with a window.
     VisionFamily("Gemma 4", "gemma4", "<image_soft_token>", "<image_soft_token>", "Gemma4ImageProcessorPil",
                  {"patch_size": 8, "max_soft_tokens": 70, "pooling_kernel_size": 2}, {"image_seq_length": 70},

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .lfm2_vl import read_images
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -28,9 +30,11 @@ def open_processor(folder: Path, model_type: str, tokenizer: PreTrainedTokenizer
 
     try:
         return AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-    except (ImportError, ValueError):       # of the part that reads videos, or of the whole
+    except (ImportError, OSError, ValueError):      # of the part that reads videos, or of the whole
         kind = _class_for_pictures(model_type)
-        parts = {PICTURES: AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False), WORDS: tokenizer}
+        images = (read_images(folder) if model_type == "lfm2_vl"
+                  else AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False))
+        parts = {PICTURES: images, WORDS: tokenizer}
         options, _ = kind.get_processor_dict(folder)
         return kind.from_args_and_dict([parts.get(name) for name in kind.get_attributes()], options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,19 @@ def test_idefics_writes_the_tokens_of_smolvlm(rows: int, columns: int, tmp_path:
         rows, columns, ours.image_seq_len, fake_token_around_image="<fake_token_around_image>", image_token="<image>",
         global_image_token="<global-img>")
     assert ours.replace_image_token({"rows": [[rows]], "cols": [[columns]]}, 0) == expected
+
+
+@pytest.mark.parametrize("name", ["Qwen3-VL", "Mistral 3", "LFM2-VL"])
+def test_the_settings_of_pictures_may_be_among_those_of_the_processor(name: str, tmp_path: Path) -> None:
+    """As transformers writes them since version 5."""
+    kind = {"Qwen3-VL": "Qwen2VLImageProcessor", "Mistral 3": "PixtralImageProcessor", "LFM2-VL": "Lfm2VlImageProcessor"}[name]
+    family(name).write(tmp_path)
+    images, whole = tmp_path / "preprocessor_config.json", tmp_path / "processor_config.json"
+    inner = {**json.loads(images.read_text()), "image_processor_type": kind}
+    whole.write_text(json.dumps({**json.loads(whole.read_text()), "image_processor": inner}))
+    images.unlink()
+    read = open_processor(tmp_path, family(name).kind, AutoTokenizer.from_pretrained(tmp_path))
+    assert read.image_processor.to_dict().items() >= family(name).image_options.items()
 
 
 def test_only_models_with_several_axes_count_on_them() -> None:

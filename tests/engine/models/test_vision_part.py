@@ -101,6 +101,22 @@ def test_without_a_processor_only_text_is_read_and_the_reason_is_told(tmp_path: 
         active.release()
 
 
+@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.NF4])
+def test_a_saved_quantized_copy_reads_pictures(quantization: Quantization, folder: Path, tmp_path: Path) -> None:
+    settings, shown = Settings(data_dir=tmp_path, context_tokens=512), picture_of(torch.full((40, 40, 3), 90, dtype=torch.uint8).numpy())
+    answers = []
+    for is_saved in (False, True):
+        candidate = examined(folder, tmp_path, quantization)
+        assert candidate.is_saved is is_saved
+        active = ActiveModel.load(candidate, HARDWARE, settings, lambda event: None)
+        answers.append(answer(active, Message("user", "hello", pictures=(shown,))))
+        if not is_saved:
+            save(active.loaded, settings)
+        active.stop_lanes()
+        active.release()
+    assert answers[0] == answers[1]
+
+
 def test_a_text_part_that_does_not_fit_either_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(NotEnoughMemory):
         examined(folder, tmp_path, Quantization.NONE, 1000)
