@@ -134,9 +134,12 @@ class ChatContext:
         thinking = self.thinking
         if budget is None or not thinking.end:
             return None
-        decode = self._tokenizer.backend_tokenizer.decode
         return ThoughtLimit(budget, thinking.start, thinking.end, self._control.encode_after(thinking.after),
-                            lambda ids: str(decode(ids, skip_special_tokens=False)), is_open=bool(prompt.open_thought))
+                            self.decode, is_open=bool(prompt.open_thought))
+
+    def decode(self, ids: list[int]) -> str:
+        """Ids to text, special tokens included."""
+        return str(self._tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False))
 
     def remember(self, prompt: Prompt, reply_text: str, reply_ids: Sequence[int]) -> None:
         """Store the ids of a prompt and its reply for the next turn of that chat."""

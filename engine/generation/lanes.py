@@ -17,6 +17,7 @@ from .base import TokenGenerator
 from .batched import BatchedGenerator
 from .blocks import BLOCK_TOKENS
 from .decoder import Decoder
+from .lent import LentGenerator
 from .library_forward import LibraryForward
 from .paged_cache import PagedCache
 from .picture_rows import PictureFeatures
@@ -38,7 +39,10 @@ Passes = Decoder | LibraryForward
 
 @dataclass(frozen=True, slots=True)
 class LaneOptions:
-    """`total_tokens`: of the cache, for all replies together. `reader`: of pictures, or why the model has none, as a clause."""
+    """`total_tokens`: of the cache, for all replies together. `reader`: of pictures, or why the model has none, as a clause.
+
+    `lent_decode`: on ZeroGPU, where every reply has a process of its own: ids to text.
+    """
 
     window_tokens: int
     total_tokens: int
@@ -46,6 +50,7 @@ class LaneOptions:
     end_ids: frozenset[int]
     pad_id: int
     reader: PictureReader | str = TEXT_ONLY
+    lent_decode: Callable[[list[int]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +69,16 @@ class OpenLane:
 
 def open_lane(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
     """Raises NotANumber if the model computes no numbers, and OutOfMemory."""
+    can_slice = not is_stateful(model) and not original_context(model)     # LongRoPE rotates a long prompt differently from its beginning
+    if options.lent_decode is not None:
+        lent = LentGenerator(model, options.window_tokens, options.end_ids, options.pad_id, can_slice, options.lent_decode)
+        return OpenLane(lent, "single lane: ZeroGPU lends a GPU for each reply, in a process of its own")
     obstacle = _obstacle(model)
     if obstacle is None:
         try:
             return _batched(model, options)
         except _Unsuitable as error:
             obstacle = str(error)
-    can_slice = not is_stateful(model) and not original_context(model)     # LongRoPE rotates a long prompt differently from its beginning
     single = SingleGenerator(model, options.window_tokens, options.end_ids, options.pad_id, can_slice)
     return OpenLane(single, f"single lane, one reply at a time: {obstacle}")
 

@@ -145,7 +145,8 @@ def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tup
         return spec.dtype, "requested"
     if spec.quantization is Quantization.INT8 and spec.quantization.kernel(hardware) == "bitsandbytes":
         return "float16", "bitsandbytes computes 8-bit matrix multiplications in float16"
-    if spec.quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
+    if spec.quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu" \
+            and not hardware.is_lent:
         return "float32", "stored in float32, and kept exact on a CPU"
     return hardware.dtype, hardware.dtype_reason
 
@@ -158,7 +159,7 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
         is_integer = spec.quantization.kernel(hardware) == "pytorch"
         with weights_progress(lambda items: _reported(items, report)):
             model, packed_bytes = _load_integers(candidate, report) if is_integer else (_load_weights(candidate, hardware), 0)
-        packed_bytes += _pack(model, candidate)
+        packed_bytes += 0 if hardware.is_lent else _pack(model, candidate)
         _choose_threads(int(model.get_memory_footprint()) + packed_bytes, hardware)
     except EngineError:
         raise

@@ -115,6 +115,8 @@ def require_supported(quantization: Quantization, hardware: Hardware, model: str
 
 
 def _support(quantization: Quantization, hardware: Hardware) -> tuple[bool, str]:
+    if hardware.is_lent:
+        return False, "ZeroGPU lends a large GPU for a short time, so weights stay in 16 bits."
     if quantization.kernel(hardware) == "bitsandbytes":
         return _bitsandbytes_support(hardware)
     if hardware.kind == "cpu" and hardware.is_x86_64:

@@ -15,6 +15,7 @@ from ..errors import InvalidRequest, LoadError, NoModelLoaded
 from ..generation.base import Lane, LaneEvent
 from ..generation.context import ChatContext
 from ..generation.lanes import LaneOptions, OpenLane, open_lane
+from ..generation.lent import place
 from ..generation.pictures import open_reader
 from ..generation.reply import ReplyRequest, stream_reply
 from ..hardware import BYTES_PER_VALUE, Hardware
@@ -57,7 +58,7 @@ class ActiveModel:
         pad_id = loaded.tokenizer.pad_token_id
         self._lane: OpenLane = open_lane(loaded.model, LaneOptions(
             self.window_tokens, loaded.candidate.budget.total_tokens, settings.concurrent_replies, self._end_ids,
-            pad_id if pad_id is not None else 0, reader))
+            pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None))
         self.context.reader = self._lane.reader
         unread = f"Pictures are not read: {self.context.reader}." if vision_parts(loaded.model) and not self.reads_pictures else ""
         self._pictures_note = loaded.candidate.text_only or unread
@@ -71,7 +72,8 @@ class ActiveModel:
             assert loaded is not None
             report(LoadEvent("warm-up", note="Warming up"))
             active_model = cls(loaded, settings)
-            active_model._warm_up()
+            if not settings.is_zero_gpu:        # no GPU is lent before the page is launched
+                active_model._warm_up()
         except Exception as error:
             if active_model is not None:
                 active_model.stop_lanes()
@@ -91,6 +93,10 @@ class ActiveModel:
         if self._loaded is None:
             raise NoModelLoaded("It was unloaded meanwhile.")
         return self._loaded
+
+    def place(self) -> None:
+        """On ZeroGPU: say which weights a lent GPU needs. Before the page is launched, in the main thread."""
+        place(self.loaded.model)
 
     # --- lanes ---
 

@@ -19,7 +19,7 @@ from . import rendering
 from .file_chips import describe, encodings, pages_button
 from .options_panel import values_of
 from .session import ChatSession
-from .sidebar import LISTED, list_html, sign_html
+from .sidebar import LISTED, list_html, sign_html, space_html
 from .thinking import thinking_html
 from .welcome import welcome_html
 
@@ -104,13 +104,14 @@ def whole(context: Context, session: ChatSession, **changes: Any) -> Update:
 
 def chats(context: Context, session: ChatSession) -> str:
     """The list of chats or the search results. If the database cannot be read, the reason is shown there."""
-    conversations = context.conversations
-    sign = sign_html(context.account, context.language) if context.engine.settings.can_sign_in else ""
+    conversations, settings = context.conversations, context.engine.settings
+    below = sign_html(context.account, context.language) if settings.can_sign_in else ""
+    below += space_html(settings.space, settings.space_host, context.language) if settings.space else ""
     try:
         if session.query.strip():
-            return list_html(conversations.search(session.owner, session.query), session, context.language, context.zone) + sign
+            return list_html(conversations.search(session.owner, session.query), session, context.language, context.zone) + below
         chats = conversations.list(session.owner, 1 + (session.list_size or LISTED))
-        return list_html(chats, session, context.language, context.zone) + sign
+        return list_html(chats, session, context.language, context.zone) + below
     except StorageError as error:
         return f'<div class="mc-problem" role="alert">{html.escape(sentence(error, context.language))}</div>'
 

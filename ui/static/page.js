@@ -318,9 +318,11 @@ window.mindcubes = (() => {
     if (['approve', 'run', 'fix', 'continue'].includes(name)) toLastStep();
     mindcubes.agent({do: name, value: program ? program.querySelector('.mc-editor textarea').value : button.dataset.value});
   }
-  if (new URL(location.href).searchParams.get('run')) {
+  const asked = new URL(location.href).searchParams, wanted = asked.get('run') ? 'agent' : asked.get('tab');
+  if (/^[a-z]+$/.test(wanted || '')) {     // a link to a tab
     const looking = setInterval(() => {
-      const tab = document.querySelector('#mc-tab-agent-button');
+      if (document.readyState === 'complete' && document.querySelector('#mc-tab-chat-button') && !$(`mc-tab-${wanted}-button`)) clearInterval(looking);
+      const tab = $(`mc-tab-${wanted}-button`);
       if (!tab) return;
       clearInterval(looking);
       tab.click();
