@@ -12,8 +12,8 @@ HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
 TOUCH_TENSORS = {"engine/runtime/active_model.py", "engine/compat/kv_cache.py", "engine/compat/torch.py"} | {
     f"engine/models/{name}.py" for name in ("packing", "linear", "integer", "integer_model", "integer_files", "rounding")} | {
     f"engine/generation/{name}.py" for name in (
-        "adapters", "attention", "batched", "decoder", "lanes", "layers", "lent", "library_forward", "paged_cache", "pictures", "proof",
-        "reading", "sampling", "single", "threads")}
+        "adapters", "attention", "batched", "decoder", "lanes", "layers", "lent", "library_forward", "paged_cache", "picture_rows",
+        "pictures", "proof", "reading", "sampling", "single", "threads")}
 
 
 def sources(*folders: str) -> list[Path]:

@@ -25,6 +25,7 @@ from ..models.catalog import entry_of, for_effort
 from ..models.loaded import Candidate, LoadedModel
 from ..models.loader import collect, drop_frames, load
 from ..models.memory import kv_cache_bytes
+from ..models.model_class import vision_parts
 from ..models.saved import SavedModel, save
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
@@ -47,6 +48,7 @@ class ActiveModel:
         self.window_tokens = loaded.candidate.budget.window_tokens
         self.weight_bytes = loaded.weight_bytes
         reader = open_reader(loaded.model, loaded.tokenizer, loaded.candidate.folder)
+        reader = "that part was left out, because memory is short" if loaded.candidate.text_only else reader
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
         self.first_ids = first_ids(loaded.tokenizer)
         self._author_options = default_options(loaded.model)
@@ -58,6 +60,8 @@ class ActiveModel:
             self.window_tokens, loaded.candidate.budget.total_tokens, settings.concurrent_replies, self._end_ids,
             pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None))
         self.context.reader = self._lane.reader
+        unread = f"Pictures are not read: {self.context.reader}." if vision_parts(loaded.model) and not self.reads_pictures else ""
+        self._pictures_note = loaded.candidate.text_only or unread
 
     @classmethod
     def load(cls, candidate: Candidate, hardware: Hardware, settings: Settings, report: Report) -> ActiveModel:
@@ -110,6 +114,10 @@ class ActiveModel:
         return "paged" if self.lane == "batched" else attention_kernel(self.loaded.model)
 
     @property
+    def reads_pictures(self) -> bool:
+        return not isinstance(self.context.reader, str)
+
+    @property
     def thinking(self) -> Thinking:
         return self.context.thinking.offer
 
@@ -133,8 +141,8 @@ class ActiveModel:
     @property
     def notes(self) -> tuple[str, ...]:
         candidate = self.candidate
-        quantized = (candidate.quantization_note,) if candidate.quantization_note else ()
-        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *quantized, f"{candidate.budget.reason}.")
+        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *filter(None, (candidate.quantization_note, self._pictures_note)),
+                f"{candidate.budget.reason}.")
 
     @property
     def held_bytes(self) -> int:

@@ -275,6 +275,7 @@ class Engine:
             stage=job.latest if job and admission.state == "loading" else None,
             error=admission.error, released=self._released, reserved=admission.reserved_for,
             thinking=model.thinking if model else Thinking(), cache_use=model.cache_use if model else (0, 0),
+            reads_pictures=bool(model and model.reads_pictures),
             notes=(*(model.notes if model else ()), *filter(None, [self.database.notice, self._history_error])))
 
 

@@ -98,7 +98,7 @@ class ScriptedEngine:
         return self.options_of.get(effort, self.options)
 
     def status(self) -> Status:
-        return self.current
+        return replace(self.current, reads_pictures=self.reads_pictures)
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
