@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -28,12 +29,18 @@ def signed_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
 def _add(home: Path, name: str) -> None:
     known = {**os.environ, "MINDCUBES_DATA_DIR": str(home / "data")}
     subprocess.run([sys.executable, "-m", "engine.users", "add", name], cwd=ROOT, env=known, input=f"{PASSWORD}\n", text=True, check=True)
 
 
-def test_the_operator_signs_in_limits_visitors_and_makes_a_key(visitors: Visitors, signed_app: str) -> None:
+def test_the_operator_signs_in_limits_visitors_and_makes_a_key(visitors: Visitors, signed_app: str, stack: ExitStack) -> None:
     assert httpx2.get(f"{signed_app}/config").status_code == 401
     page = visitors.arrive().new_page()
     page.goto(signed_app)
@@ -58,7 +65,7 @@ def test_the_operator_signs_in_limits_visitors_and_makes_a_key(visitors: Visitor
     key = page.locator("#mc-keys code").inner_text()
     assert violations(page) == []
 
-    programs = httpx2.Client(base_url=f"{signed_app}/v1", headers={"Authorization": f"Bearer {key}"}, timeout=60)
+    programs = stack.enter_context(httpx2.Client(base_url=f"{signed_app}/v1", headers={"Authorization": f"Bearer {key}"}, timeout=60))
     hello = {"model": "default", "max_tokens": 4, "messages": [{"role": "user", "content": "Hello"}]}
     assert programs.post("/chat/completions", json=hello).status_code == 200
     refused = programs.post("/chat/completions", json=hello)

@@ -154,8 +154,7 @@ def _wire_remote(builder: PageBuilder, models: ModelsTab) -> None:
 def _wire_operation(builder: PageBuilder, models: ModelsTab) -> None:
     operation = models.operation
 
-    def save(*values: Any, request: gr.Request) -> Any:
-        *typed, session = values
+    def save(request: gr.Request, session: ModelsSession, *typed: Any) -> Any:
         save_limits(builder.context(request), session, typed)
         return _content(builder, session, request).values(models)
 
@@ -164,7 +163,7 @@ def _wire_operation(builder: PageBuilder, models: ModelsTab) -> None:
         values = _content(builder, session, request).values(models)
         return {**values, operation.key_name: ""} if is_made else values
 
-    operation.save.click(save, [*operation.limits, models.session], models.outputs, **QUIET)
+    operation.save.click(save, [models.session, *operation.limits], models.outputs, **QUIET)
     gr.on([operation.add_key.click, operation.key_name.submit], make_key, [operation.key_name, models.session],
           [*models.outputs, operation.key_name], **QUIET)
 
