@@ -122,7 +122,7 @@ class Engine:
 
     def place_on_lent_gpu(self) -> None:
         """On ZeroGPU: say which weights a lent GPU needs. Once, in the main thread, before the page is launched."""
-        with suppress(NoModelLoaded), self.using() as model:      # the page says why the load failed
+        with suppress(NoModelLoaded, NotOnThisMachine), self.using() as model:      # the page says why a load failed
             model.place()
 
     def unload(self, drain: Drain = "finish", *, reservation: Reservation | None = None) -> Released:

@@ -213,7 +213,7 @@ def test_rule_paths(engine: ScriptedEngine, address: str, route: str, path: str)
         assert status in (400, 403, 404), text[:80]
 
 
-def test_rule_addresses(address: str, outside: tuple[str, list[str]]) -> None:
+def test_rule_addresses(address: str, real_address: str, outside: tuple[str, list[str]]) -> None:
     site, asked = outside
     for route in ("/gradio_api/file={}", "/gradio_api/file/{}", "/gradio_api/proxy={}", "/gradio_api/file={}%3Fa"):
         for spelled in (f"{site}/x", quote(f"{site}/x", safe="")):
@@ -223,6 +223,9 @@ def test_rule_addresses(address: str, outside: tuple[str, list[str]]) -> None:
                  {"path": "x.txt", "url": f"{site}/x", "meta": {"_type": "gradio.FileData"}}):
         visitor.call("mc-attach", "upload", first=[file])
         visitor.call("mc-import", "upload", first=file)
+    for part in ("mc-remote-ask", "mc-remote-connect"):
+        assert "On this public page only the operator can use models on other servers" in Visitor(real_address).call(
+            part, "click", first=site)
     assert asked == []
 
 
