@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .limits import OF_PUBLIC
+
 MAX_REPLIES = 32                    # in progress at once; MINDCUBES_MAX_WAITING
-MAX_REPLIES_OF_VISITOR = 4
 MAX_TASKS_OF_VISITOR = 1            # of the code agent
 PROGRAM_S = 10.0                    # of one run of a program
 SANDBOX_TIERS = ("wasm",)           # shares less of the machine with visitors than the other one
@@ -30,8 +31,10 @@ RULES = (
     PublicRule("swap", "A model that someone else is using is not replaced."),
     PublicRule("operator", "Only the operator can unload, delete, save to the disk and measure; without `MINDCUBES_OPERATOR`, nobody can."),
     PublicRule("sandbox", f"Programs of the agent run only in the sandbox {' or '.join(SANDBOX_TIERS)}, for {PROGRAM_S:.0f} s at most."),
-    PublicRule("replies", f"At most {MAX_REPLIES} replies are in progress, {MAX_REPLIES_OF_VISITOR} of one visitor, and "
+    PublicRule("replies", f"At most {MAX_REPLIES} replies are in progress, {OF_PUBLIC.replies_at_once} of one visitor, and "
                           f"{MAX_TASKS_OF_VISITOR} agent task of one visitor."),
+    PublicRule("use", f"A visitor sends at most {OF_PUBLIC.messages_per_minute} messages a minute, of at most "
+                      f"{OF_PUBLIC.message_chars:,} characters, and uses at most {OF_PUBLIC.tokens_per_day:,} tokens a day."),
     PublicRule("uploads", f"A file has at most {MAX_FILE_BYTES >> 20} MiB, all files of one request {MAX_REQUEST_BYTES >> 20} MiB; they "
                           "are deleted after a day."),
     PublicRule("errors", "An unexpected error shows one sentence and no details."),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import InvalidRequest
+from .limits import OF_PUBLIC, Limits
 from .public_mode import MAX_REPLIES
 
 BUILTIN = "builtin"
@@ -58,6 +59,7 @@ class Settings:
     port: int | None = None
     is_public: bool = False                 # on a Space, or MINDCUBES_PUBLIC: stricter limits
     max_waiting: int = MAX_REPLIES          # public mode: replies in progress before new ones are refused
+    limits: Limits | None = None            # of each visitor; None: those of a public page, and none on a private one
     idle_unload_s: int = 0                  # unload a model after this long without use; the next message loads it again. 0: never
     allowed_models: tuple[str, ...] = ()    # public mode: models that may be loaded besides those of the catalog
     allowed_hosts: tuple[str, ...] = ()     # names under which the page may be opened besides localhost and addresses
@@ -68,6 +70,12 @@ class Settings:
     space_host: str = ""                    # where that Space is served, without its scheme
     can_sign_in: bool = False               # on a Space that offers to sign in with Hugging Face (hf_oauth)
     operator: str = ""                      # public mode: the account that may change the model at any time
+
+    @property
+    def visitor_limits(self) -> Limits:
+        if self.limits is not None:
+            return self.limits
+        return OF_PUBLIC if self.is_public else Limits()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
@@ -80,6 +88,7 @@ class Settings:
         defaults = cls()
         port = _number(values, "GRADIO_SERVER_PORT", 7860 if on_space else 0)
         cache_dir = values.get("MINDCUBES_CACHE_DIR")
+        is_public = on_space or is_shared or _is_on(values, "MINDCUBES_PUBLIC")
         return cls(
             model=values.get("MINDCUBES_MODEL") or defaults.model,
             quantization=(values.get("MINDCUBES_QUANTIZATION") or defaults.quantization).lower(),
@@ -94,7 +103,7 @@ class Settings:
             remote_key=Secret(values.get("MINDCUBES_REMOTE_KEY", "")),
             host=values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else defaults.host),
             port=port or None,
-            is_public=on_space or is_shared or _is_on(values, "MINDCUBES_PUBLIC"),
+            is_public=is_public, limits=_limits(values, OF_PUBLIC if is_public else Limits()),
             is_shared=is_shared and not on_space, has_mcp=_is_on(values, "MINDCUBES_MCP"),
             space=values.get("SPACE_ID", ""), space_host=values.get("SPACE_HOST", "").split(",")[0],
             max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
@@ -104,6 +113,14 @@ class Settings:
             can_sign_in=on_space and all(values.get(name) for name in OAUTH),
             operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
         )
+
+
+def _limits(values: Mapping[str, str], defaults: Limits) -> Limits:
+    return Limits(
+        messages_per_minute=_number(values, "MINDCUBES_MESSAGES_PER_MINUTE", defaults.messages_per_minute),
+        tokens_per_day=_number(values, "MINDCUBES_TOKENS_PER_DAY", defaults.tokens_per_day),
+        message_chars=_number(values, "MINDCUBES_MESSAGE_CHARS", defaults.message_chars),
+        replies_at_once=_number(values, "MINDCUBES_REPLIES_AT_ONCE", defaults.replies_at_once))
 
 
 def _is_on(values: Mapping[str, str], name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,14 @@ def launch(page: gr.Blocks, engine: Engine, **address: Any) -> str:
         require_mcp()
     guard = Middleware(RequestGuard, settings=settings)
     _, url, shared = page.launch(
-        prevent_thread_lock=True, quiet=True, share=settings.is_shared, mcp_server=settings.has_mcp,
+        prevent_thread_lock=True, quiet=True, share=settings.is_shared, mcp_server=settings.has_mcp, auth=sign_in(engine),
         app_kwargs={"middleware": [guard], "lifespan": small_sessions}, **launch_arguments(engine), **address)
     return str(shared or url)
+
+
+def sign_in(engine: Engine) -> Callable[[str, str], bool] | None:
+    """Return what checks names and passwords; None if there is no account, and on a Space, whose visitors sign in with Hugging Face."""
+    return engine.accounts.may_sign_in if engine.accounts.names() and not engine.settings.can_sign_in else None
 
 
 def launch_arguments(engine: Engine) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from engine.errors import InvalidRequest, MissingLibrary
 
 from .shared.errors import shown
 from .shared.pace import Pace
+from .shared.visitor import caller_of
 
 MAX_SUMMARY = 20        # runs
 
@@ -41,7 +42,8 @@ def require_mcp() -> None:
 
 def _chat(engine: Engine) -> Any:
     @shown
-    def chat(message: str, system_prompt: str = "", temperature: float = 0.7, max_new_tokens: int = 256) -> Iterator[str]:
+    def chat(message: str, request: gr.Request, system_prompt: str = "", temperature: float = 0.7,
+             max_new_tokens: int = 256) -> Iterator[str]:
         """Answer one message with the loaded model. Streams the answer as it grows: every result is the whole text so far.
 
         Args:
@@ -56,7 +58,7 @@ def _chat(engine: Engine) -> Any:
         system = [Message("system", system_prompt)] if system_prompt.strip() else []
         answer, pace = "", Pace()
         yield answer        # before anything slow, so that Gradio notices a client that disconnects
-        with closing(engine.chat([*system, Message("user", message)], options)) as events:
+        with closing(engine.chat([*system, Message("user", message)], options, visitor=caller_of(request))) as events:
             for event in events:
                 answer += event.text if isinstance(event, TextDelta) else ""
                 if pace.is_due() and not isinstance(event, Finished):

@@ -21,6 +21,7 @@ from ..remote import Connections
 from ..settings import Settings
 from ..storage.database import Database
 from ..storage.loads import LoadHistory
+from ..visitors import Accounts, VisitorBook
 from .admission import Admission, Reservation
 from .load_job import LoadJob
 from .status import Status
@@ -45,6 +46,8 @@ class Engine:
         atexit.register(_close, weakref.ref(self))      # a thread killed inside a tensor operation would abort the process
         self.database = Database(self.settings.data_dir)
         self.connections = Connections(self.database, self.settings)
+        self.accounts = Accounts(self.database)
+        self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._history = LoadHistory(self.database)
         self._history_error = ""
 
@@ -184,10 +187,21 @@ class Engine:
         """Stream one reply; the last event is Finished. Closing the generator, or setting `stop`, ends the work within a step.
 
         If the conversation ends with the beginning of a reply, that is continued. `spec`: the model that must reply; EngineBusy if
-        another one is loaded. `visitor`: whose reply it is; when several wait, visitors take turns. The reply waits while a model is
-        loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (in public mode also if too many replies are in progress),
-        InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, NotANumber, ChatTemplateFailed).
+        another one is loaded. `visitor`: whose reply it is, for their limits; when several wait, visitors take turns. The reply
+        waits while a model is loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (also over a limit, and in public
+        mode if too many replies are in progress), InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, NotANumber,
+        ChatTemplateFailed).
         """
+        messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
+        own = "" if reservation else visitor        # a measurement has no limits
+        with self.visitors.reply(own, len(messages[-1].content) if messages else 0) as count:
+            for event in self._chat(messages, options, spec, stop, visitor, reservation):
+                if isinstance(event, Finished):
+                    count(event.usage)
+                yield event
+
+    def _chat(self, messages: tuple[Message, ...], options: GenerationOptions | None, spec: ModelSpec | None,
+              stop: threading.Event | None, visitor: str, reservation: Reservation | None) -> Generator[StreamEvent, None, None]:
         started = time.monotonic()
         while (lease := self.admission.lease_soon(reservation)) is None:
             if stop is not None and stop.is_set():
@@ -196,7 +210,6 @@ class Engine:
             yield Waiting(0, time.monotonic() - started)
         with lease as model:
             _require_spec(model, spec)
-            messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
             with closing(model.chat(messages, options or model.default_options(), stop, visitor)) as events:
                 yield from events
 

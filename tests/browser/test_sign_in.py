@@ -21,9 +21,8 @@ from .test_conversations import listed
 
 CLIENT_SECRET = "a secret of this Space"
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "me/mindcubes", "OAUTH_CLIENT_ID": "client", "OAUTH_CLIENT_SECRET": CLIENT_SECRET,
-         "SPACE_HOST": "me-mindcubes.hf.space", "OAUTH_SCOPES": "openid profile",
-         "OPENID_PROVIDER_URL": "http://127.0.0.1:9", "GRADIO_SERVER_NAME": "127.0.0.1",
-         "HF_HUB_OFFLINE": "1"}
+         "SPACE_HOST": "me-mindcubes.hf.space", "OAUTH_SCOPES": "openid profile", "OPENID_PROVIDER_URL": "http://127.0.0.1:9",
+         "GRADIO_SERVER_NAME": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
 
 
 @pytest.fixture(scope="module")

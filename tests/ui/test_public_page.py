@@ -18,7 +18,8 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from engine import Conversations, Engine, Hub, Library, Settings
-from engine.public_mode import MAX_FILE_BYTES, MAX_REPLIES_OF_VISITOR, MAX_REQUEST_BYTES, RULES, table
+from engine.limits import OF_PUBLIC
+from engine.public_mode import MAX_FILE_BYTES, MAX_REQUEST_BYTES, RULES, table
 from tests import hub_standin
 from ui.app import build_app, launch
 from ui.request_guard import is_route
@@ -73,6 +74,7 @@ class Visitor:
 def page_engine() -> ScriptedEngine:
     engine = ScriptedEngine()
     engine.settings = replace(engine.settings, is_public=True)
+    engine.visitors.set_limits(OF_PUBLIC)
     return engine
 
 
@@ -154,12 +156,28 @@ def test_rule_replies(engine: ScriptedEngine, address: str) -> None:
     engine.script = [running, *answer("done")]
     visitor = Visitor(address)
     refused = []
-    for _ in range(MAX_REPLIES_OF_VISITOR + 1):
-        refused.append("replies are in progress" in visitor.call("mc-send", "click", first="hello"))
+    for _ in range(OF_PUBLIC.replies_at_once + 1):
+        refused.append("replies in progress" in visitor.call("mc-send", "click", first="hello"))
         visitor.call("mc-new", "click")
-    assert refused == [False] * MAX_REPLIES_OF_VISITOR + [True]
-    assert "replies are in progress" not in Visitor(address).call("mc-send", "click", first="hello")
+    assert refused == [False] * OF_PUBLIC.replies_at_once + [True]
+    assert "replies in progress" not in Visitor(address).call("mc-send", "click", first="hello")
     running.set()
+
+
+def test_rule_use(engine: ScriptedEngine, address: str) -> None:
+    engine.script = list(answer("done"))
+    visitor = Visitor(address)
+    assert "characters long" in visitor.call("mc-send", "click", first="x" * (OF_PUBLIC.message_chars + 1))
+    engine.visitors.set_limits(replace(OF_PUBLIC, messages_per_minute=2))
+    try:
+        refused = []
+        for _ in range(3):
+            refused.append("messages a minute" in visitor.call("mc-send", "click", first="hello"))
+            visitor.call("mc-new", "click")
+        assert refused == [False, False, True]
+        assert "messages a minute" not in Visitor(address).call("mc-send", "click", first="hello")
+    finally:
+        engine.visitors.set_limits(OF_PUBLIC)
 
 
 @pytest.mark.parametrize(("headers", "body", "status"), [

@@ -138,7 +138,7 @@ def _wire_remote(builder: PageBuilder, models: ModelsTab) -> None:
         return values
 
     def connect(address: str, key: str, keeps_key: bool, model: str | None, session: ModelsSession, request: gr.Request) -> Any:
-        connect_server(builder.context(request), session, address, key, model or "", keeps_key)
+        connect_server(builder.context(request), session, address, key, model if isinstance(model, str) else "", keeps_key)
         values = _content(builder, session, request).values(models)
         return values if session.server_problem else {**values, remote.key: ""}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Message, ModelSpec, Secret, Settings
-from engine.errors import InvalidRequest, LoadError, ModelNotFound, NotOnThisMachine, RemoteModelMissing
-from engine.remote import Connection
+from engine.errors import InvalidRequest, LoadError, ModelNotFound, NotOnThisMachine
+from engine.remote import Connection, RemoteModelMissing
 from tests.conftest import ask, exhaust
 from tests.openai_standin import OpenAIStandin, serve
 
