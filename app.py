@@ -1,4 +1,4 @@
-"""MindCubes: run open language models on your own hardware. `python app.py` starts the page; -v shows what libraries log."""
+"""MindCubes: run open language models on your own hardware. `python app.py` starts the page and the API; -v shows what libraries log."""
 
 from __future__ import annotations
 
@@ -56,15 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(engine: Engine, settings: Settings) -> None:
-    """Show the page until the process is asked to end, then stop and save everything."""
+    """Serve the page and the API until the process is asked to end, then stop and save everything."""
     conversations = Conversations(engine)
     library, agent_sessions = Library(engine, conversations), AgentSessions(engine)
     benchmarks = Benchmarks(engine, library.jobs)
     try:
-        from ui.app import build_app, launch  # Gradio is imported while the model is being loaded
+        from api import routes  # as Gradio, imported while the model is being loaded
+        from ui.app import build_app, launch
 
         page = build_app(engine, conversations, library, agent_sessions, benchmarks)
-        address = launch(page, engine, server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings))
+        address = launch(page, engine, routes(engine), server_name=settings.host, server_port=settings.port,
+                         inbrowser=_has_desktop(settings))
         _say(f"Open {address}   (Ctrl+C ends it)")
         threading.Thread(target=prepare_sandboxes, args=(settings.data_dir,), kwargs={"is_public": settings.is_public}, name="sandboxes",
                          daemon=True).start()

@@ -35,7 +35,7 @@ EngineError
 ├── JobNotFound
 ├── NotPermitted            on a public page: reserved for the operator, or temporarily not allowed
 ├── MissingLibrary          an optional library that is not installed
-├── AttachmentRefused       a file that cannot be read as text
+├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
 └── SandboxUnavailable      programs cannot be run safely on this machine
 
 Each message says what is wrong, with which value, and what to do next. No error contains a secret.
@@ -264,6 +264,10 @@ class AttachmentRefused(EngineError):
     def __init__(self, name: str, why: str, remedy: str) -> None:
         super().__init__(f"{name} cannot be attached: {why}. {remedy}")
         self.name, self.why, self.remedy = name, why, remedy
+
+
+class ScannedDocument(AttachmentRefused):
+    """A PDF file without text."""
 
 
 class SandboxUnavailable(EngineError):

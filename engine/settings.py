@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from .limits import OF_PUBLIC, Limits
 from .public_mode import MAX_REPLIES
 
 BUILTIN = "builtin"
+HIDDEN = "***"      # in place of a value that may be a secret
 OAUTH = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")     # set on a Space with hf_oauth: true
 
 
@@ -70,6 +72,8 @@ class Settings:
     space_host: str = ""                    # where that Space is served, without its scheme
     can_sign_in: bool = False               # on a Space that offers to sign in with Hugging Face (hf_oauth)
     operator: str = ""                      # public mode: the account that may change the model at any time
+    api_keys: tuple[tuple[str, str], ...] = ()      # of the API: names, and SHA-256 of the keys in hexadecimal
+    admin_key: str = ""                     # SHA-256 of the key with which the API loads models
 
     @property
     def visitor_limits(self) -> Limits:
@@ -112,6 +116,8 @@ class Settings:
             is_zero_gpu=is_zero_gpu,
             can_sign_in=on_space and all(values.get(name) for name in OAUTH),
             operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
+            api_keys=tuple(_key(each) for each in _names(values, "MINDCUBES_API_KEYS")),
+            admin_key=_hash("MINDCUBES_ADMIN_KEY", values.get("MINDCUBES_ADMIN_KEY", "").strip()),
         )
 
 
@@ -129,6 +135,20 @@ def _is_on(values: Mapping[str, str], name: str) -> bool:
 
 def _names(values: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(filter(None, (each.strip() for each in values.get(name, "").split(","))))
+
+
+def _key(text: str) -> tuple[str, str]:
+    name, separator, digest = text.rpartition(":")
+    if not separator or not name.strip() or not digest.strip():
+        raise InvalidRequest("MINDCUBES_API_KEYS", HIDDEN, "names with hashes (name:hash), as `python -m api.keys NAME` prints them")
+    return name.strip(), _hash("MINDCUBES_API_KEYS", digest.strip())
+
+
+def _hash(variable: str, digest: str) -> str:
+    """A SHA-256 in hexadecimal, or "". An invalid value may be a key, so the error does not repeat it."""
+    if digest and not re.fullmatch("[0-9a-f]{64}", digest):
+        raise InvalidRequest(variable, HIDDEN, "the hash of a key, as `python -m api.keys NAME` prints it, and never the key itself")
+    return digest
 
 
 def _number(values: Mapping[str, str], name: str, default: int, low: int = 0) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library
 from engine.public_mode import MAX_FILE_BYTES
@@ -68,15 +69,19 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
     return page
 
 
-def launch(page: gr.Blocks, engine: Engine, **address: Any) -> str:
-    """Serve the page and return its URL. Requests made by other sites are refused. Raises MissingLibrary if one for MCP is missing."""
+def launch(page: gr.Blocks, engine: Engine, routes: Sequence[BaseRoute] = (), **address: Any) -> str:
+    """Serve the page and return its URL. Requests made by other sites are refused. `routes`: what the server answers besides the page.
+
+    Raises MissingLibrary if one for MCP is missing.
+    """
     settings = engine.settings
     if settings.has_mcp:
         require_mcp()
     guard = Middleware(RequestGuard, settings=settings)
+    own = {"middleware": [guard], "lifespan": small_sessions, "routes": list(routes)}
     _, url, shared = page.launch(
         prevent_thread_lock=True, quiet=True, share=settings.is_shared, mcp_server=settings.has_mcp, auth=sign_in(engine),
-        app_kwargs={"middleware": [guard], "lifespan": small_sessions}, **launch_arguments(engine), **address)
+        app_kwargs=own, **launch_arguments(engine), **address)
     return str(shared or url)
 
 

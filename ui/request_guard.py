@@ -1,4 +1,4 @@
-"""Decides which requests reach the page: those of its own pages and of programs, but none that another site makes a browser send.
+"""Decides which requests reach the page and the API beside it: none that another site makes a browser send.
 
 Unless the host is called localhost, Gradio answers requests that any site makes a browser send, with the visitor's cookies. So before
 Gradio sees a request:
@@ -30,13 +30,13 @@ from .compat import put_first
 
 OWN_SITES = ("same-origin", "none")         # values of Sec-Fetch-Site, which only browsers can set; "none": opened by the user
 FILES, FILE_POLICY = "/gradio_api/file", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-PRIVATE_PATHS = ("/gradio_api", "/logout")  # not for links on other sites
+PRIVATE_PATHS = ("/gradio_api", "/logout", "/v1", "/metrics", "/load_model")     # not for links on other sites
 # tests/ui/approved_endpoints.txt lists the routes of the server that remain.
 ROUTES = ("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json", "/pwa_icon", "/logout", "/login",
           "/login/huggingface", "/login/callback", *(f"/gradio_api/{name}" for name in (
               "info", "openapi.json", "app_id", "user", "login_check", "startup-events", "queue/join", "queue/data", "cancel", "reset",
-              "upload", "upload_progress", "theme.css")))
-ROUTES_BELOW = ("/static/", "/assets/", "/svelte/", "/pwa_icon/", *(f"/gradio_api/{name}" for name in (
+              "upload", "upload_progress", "theme.css")), "/v1", "/health", "/metrics", "/load_model")
+ROUTES_BELOW = ("/static/", "/assets/", "/svelte/", "/pwa_icon/", "/v1/", *(f"/gradio_api/{name}" for name in (
     "heartbeat/", "call/", "run/", "api/", "file=", "file/")))
 MCP = "/gradio_api/mcp"
 NOTHING = "There is nothing at this address."

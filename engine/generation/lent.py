@@ -92,6 +92,10 @@ class LentGenerator:
         return len(self._stops)
 
     @property
+    def waiting(self) -> int:
+        return 0        # the platform keeps the queue
+
+    @property
     def cache_use(self) -> tuple[int, int]:
         return 0, 0
 

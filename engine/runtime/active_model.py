@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from ..models.catalog import entry_of, for_effort
 from ..models.loaded import Candidate, LoadedModel
 from ..models.loader import collect, drop_frames, load
 from ..models.memory import kv_cache_bytes
+from ..models.model_class import vision_parts
 from ..models.saved import SavedModel, save
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
@@ -47,6 +48,7 @@ class ActiveModel:
         self.window_tokens = loaded.candidate.budget.window_tokens
         self.weight_bytes = loaded.weight_bytes
         reader = open_reader(loaded.model, loaded.tokenizer, loaded.candidate.folder)
+        reader = "that part was left out, because memory is short" if loaded.candidate.text_only else reader
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
         self.first_ids = first_ids(loaded.tokenizer)
         self._author_options = default_options(loaded.model)
@@ -58,6 +60,8 @@ class ActiveModel:
             self.window_tokens, loaded.candidate.budget.total_tokens, settings.concurrent_replies, self._end_ids,
             pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None))
         self.context.reader = self._lane.reader
+        unread = f"Pictures are not read: {self.context.reader}." if vision_parts(loaded.model) and not self.reads_pictures else ""
+        self._pictures_note = loaded.candidate.text_only or unread
 
     @classmethod
     def load(cls, candidate: Candidate, hardware: Hardware, settings: Settings, report: Report) -> ActiveModel:
@@ -110,6 +114,10 @@ class ActiveModel:
         return "paged" if self.lane == "batched" else attention_kernel(self.loaded.model)
 
     @property
+    def reads_pictures(self) -> bool:
+        return not isinstance(self.context.reader, str)
+
+    @property
     def thinking(self) -> Thinking:
         return self.context.thinking.offer
 
@@ -133,8 +141,8 @@ class ActiveModel:
     @property
     def notes(self) -> tuple[str, ...]:
         candidate = self.candidate
-        quantized = (candidate.quantization_note,) if candidate.quantization_note else ()
-        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *quantized, f"{candidate.budget.reason}.")
+        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *filter(None, (candidate.quantization_note, self._pictures_note)),
+                f"{candidate.budget.reason}.")
 
     @property
     def held_bytes(self) -> int:
@@ -148,6 +156,13 @@ class ActiveModel:
     def chat(self, messages: tuple[Message, ...], options: GenerationOptions,
              stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
         return stream_reply(ReplyRequest(messages, options, stop=stop, visitor=visitor), self.context, self._lane.generator,
+                            self.loaded.tokenizer)
+
+    def complete(self, prompt: str | Sequence[int], options: GenerationOptions,
+                 stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
+        """Continue a text, or its token ids, without chat template. Control tokens in a text are control tokens."""
+        ids = [*self.first_ids, *self.encode(prompt)] if isinstance(prompt, str) else list(prompt)
+        return stream_reply(ReplyRequest(ids, options, stop=stop, visitor=visitor), self.context, self._lane.generator,
                             self.loaded.tokenizer)
 
     def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:
@@ -213,8 +228,8 @@ class ActiveModel:
 
     @property
     def waiting(self) -> int:
-        """Replies that wait for the only one that can be generated at once."""
-        return max(0, self._lane.generator.running - 1) if self.lane == "single" else 0
+        """Replies that wait until there is room for them."""
+        return self._lane.generator.waiting
 
     @property
     def cache_use(self) -> tuple[int, int]:

@@ -98,7 +98,7 @@ class ScriptedEngine:
         return self.options_of.get(effort, self.options)
 
     def status(self) -> Status:
-        return self.current
+        return replace(self.current, reads_pictures=self.reads_pictures)
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
@@ -117,7 +117,7 @@ class ScriptedEngine:
         return PromptView(text, tuple(text.split(" ")), 4096, 1000, 0, 0, ())
 
     def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None, *,
-             stop: threading.Event | None = None, visitor: str = "") -> Iterator[StreamEvent]:
+             spec: ModelSpec | None = None, stop: threading.Event | None = None, visitor: str = "") -> Iterator[StreamEvent]:
         if self.asked and self.later:
             self.script = list(self.later.pop(0))
         options, reset = options or self.options, self._reset

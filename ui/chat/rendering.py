@@ -60,7 +60,8 @@ def single(reply: ReplyProgress, language: str) -> list[dict[str, Any]]:
 def _message(message: ChatMessage, language: str, is_frozen: bool) -> list[dict[str, Any]]:
     files = "".join(f"<span>{html.escape(each.name)} · {text(language, 'usage.tokens', count=number(language, each.tokens))}</span>"
                     for each in message.attachments if not each.picture)
-    shown = "".join(small(each) for each in message.attachments if each.picture)
+    pictures = [each for each in message.attachments if each.picture]
+    shown = "".join(small(each, "see-picture", message.id, language, index) for index, each in enumerate(pictures))
     content = [_html(f'<div class="mc-files">{shown}{files}</div>')] if message.attachments else []
     if message.text:
         content.append(_text(message.text))

@@ -144,6 +144,10 @@ window.mindcubes = (() => {
       const shown = make('pre', {className: 'mc-tokens', tabIndex: 0}, ...tokens.map(token => make('span', {textContent: token})));
       dialog(title, [make('p', {textContent: note}), shown], [copier(() => tokens.join('')), closer()]);
     },
+    picture({name, source}) {
+      const shown = make('img', {className: 'mc-large', src: source, alt: name});
+      dialog(name, [shown], [closer()]).classList.add('mc-wide-dialog');
+    },
     share({title, note, token, revoke, anew}) {
       const url = new URL(location.href);
       url.search = `?share=${token}`;
