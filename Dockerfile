@@ -24,6 +24,7 @@ RUN case "$DEVICE" in cpu) backend="--torch-backend=cpu" ;; cuda) backend="" ;; 
     && pip uninstall --yes uv
 
 COPY app.py README.md LICENSE ./
+COPY api ./api
 COPY engine ./engine
 COPY ui ./ui
 

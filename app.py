@@ -51,7 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         engine.place_on_lent_gpu()      # in this thread, and before the launch: then its package takes over the weights
     else:
         threading.Thread(target=_report, args=(load,), name="report", daemon=True).start()
-    serve(engine, settings)
+    try:
+        serve(engine, settings)
+    except EngineError as error:        # a setting that the page cannot follow
+        print(error, file=sys.stderr)
+        return 2
     return 0
 
 

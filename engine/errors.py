@@ -34,6 +34,7 @@ EngineError
 ├── ShareNotFound           revoked, or the link is incomplete
 ├── JobNotFound
 ├── NotPermitted            on a public page: reserved for the operator, or temporarily not allowed
+│   └── NotOnZeroGpu        impossible where a GPU is lent for each reply
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
 └── SandboxUnavailable      programs cannot be run safely on this machine
@@ -252,6 +253,14 @@ class JobNotFound(EngineError):
 
 class NotPermitted(EngineError):
     """The message says who may do it, or when it will be possible."""
+
+
+class NotOnZeroGpu(NotPermitted):
+    """`action`: what cannot be done with the model, as in "be replaced"."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"This Space borrows a GPU for each reply (ZeroGPU), so its model cannot {action}. "
+                         "Its owner chooses the model with MINDCUBES_MODEL; for anything else, run MindCubes on your own machine.")
 
 
 class MissingLibrary(EngineError):

@@ -126,7 +126,7 @@ def secrets(folder: Path) -> Iterator[str]:
 def calls(folder: Path) -> Iterator[str]:
     for path in tracked(folder):
         name = path.relative_to(folder).as_posix()
-        if path.suffix != ".py" or not name.startswith(("app.py", "engine/", "ui/")):
+        if path.suffix != ".py" or not name.startswith(("app.py", "api/", "engine/", "ui/")):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) and "weights_only=True" not in ast.unparse(node) else ""

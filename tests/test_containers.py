@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -60,6 +61,14 @@ def test_everything_that_is_copied_exists_and_reaches_the_build() -> None:
     sent = [line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")]
     assert sorted(name.removeprefix("./") for name in copied) == sorted(sent)
     assert [name for name in copied if not (ROOT / name).exists()] == []
+
+
+def test_every_package_that_the_app_imports_is_copied() -> None:
+    nodes = ast.walk(ast.parse((ROOT / "app.py").read_text("utf-8")))
+    imported = {node.module.partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    own = {name for name in imported if (ROOT / name).is_dir()}
+    assert {"engine", "ui"} <= own
+    assert own <= {rest.split()[0] for name, rest in instructions() if name == "COPY"}
 
 
 def test_the_cpu_and_the_gpu_are_a_build_argument_that_the_dockerfile_knows() -> None:

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library
+from engine.errors import InvalidRequest
 from engine.public_mode import MAX_FILE_BYTES
 
 from .agent.tab import AgentTab, build_agent_tab
@@ -72,11 +73,13 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
 def launch(page: gr.Blocks, engine: Engine, routes: Sequence[BaseRoute] = (), **address: Any) -> str:
     """Serve the page and return its URL. Requests made by other sites are refused. `routes`: what the server answers besides the page.
 
-    Raises MissingLibrary if one for MCP is missing.
+    Raises MissingLibrary if one for MCP is missing, and InvalidRequest if there are accounts, whose sign-in tools of MCP cannot pass.
     """
     settings = engine.settings
     if settings.has_mcp:
         require_mcp()
+        if sign_in(engine):
+            raise InvalidRequest("MINDCUBES_MCP", 1, "0 while there are accounts; programs can use /v1 with a key of an account")
     guard = Middleware(RequestGuard, settings=settings)
     own = {"middleware": [guard], "lifespan": small_sessions, "routes": list(routes)}
     _, url, shared = page.launch(

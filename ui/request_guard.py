@@ -7,7 +7,7 @@ Gradio sees a request:
 - on a private page, one for a host name that this machine does not have is refused, because of DNS rebinding: an attacker's host
   name that leads to this server;
 - one for a route that neither the page nor programs need is not found, such as those with which Gradio fetches another address;
-- on a public page, one with a body larger than MAX_REQUEST_BYTES is refused before it is read.
+- on a public page, one with a body larger than MAX_REQUEST_BYTES is refused before it is read, or read no further.
 
 Programs are let through: they send neither Origin nor Sec-Fetch-Site, and no cookies but those that their user gave them.
 """
@@ -40,7 +40,7 @@ ROUTES_BELOW = ("/static/", "/assets/", "/svelte/", "/pwa_icon/", "/v1/", *(f"/g
     "heartbeat/", "call/", "run/", "api/", "file=", "file/")))
 MCP = "/gradio_api/mcp"
 NOTHING = "There is nothing at this address."
-TOO_LARGE = f"A request to this page may have at most {MAX_REQUEST_BYTES >> 20} MiB, and must say how many it has."
+TOO_LARGE = f"A request to this page may have at most {MAX_REQUEST_BYTES >> 20} MiB."
 FOREIGN_SITE = "This request comes from another site, which may not use this page."
 UNKNOWN_HOST = ("This page is not known under the name {host!r}. Open it by its address, or name the host in MINDCUBES_ALLOWED_HOSTS.")
 
@@ -66,7 +66,22 @@ class RequestGuard:
             if self._settings.is_public and is_too_large(headers):
                 await JSONResponse({"error": TOO_LARGE}, 413)(scope, receive, send)
                 return
-        await self._app(scope, receive, harmless_files(send) if scope["type"] == "http" and scope["path"].startswith(FILES) else send)
+            receive = limited(receive) if self._settings.is_public else receive
+            send = harmless_files(send) if scope["path"].startswith(FILES) else send
+        await self._app(scope, receive, send)
+
+
+def limited(receive: Receive) -> Receive:
+    """Wrap `receive` for a request that does not say its length: after MAX_REQUEST_BYTES it looks as if the client had left."""
+    received = 0
+
+    async def counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        return message if received <= MAX_REQUEST_BYTES else {"type": "http.disconnect"}
+
+    return counted
 
 
 def harmless_files(send: Send) -> Send:
@@ -97,9 +112,9 @@ def is_route(path: str, *, has_mcp: bool = False) -> bool:
 
 
 def is_too_large(headers: Mapping[str, str]) -> bool:
-    """Whether a body exceeds MAX_REQUEST_BYTES, or hides its length."""
+    """Whether a body says that it exceeds MAX_REQUEST_BYTES."""
     length = headers.get("content-length", "0")
-    return "transfer-encoding" in headers or not length.isdigit() or int(length) > MAX_REQUEST_BYTES
+    return not length.isdigit() or int(length) > MAX_REQUEST_BYTES
 
 
 def is_own(headers: Mapping[str, str]) -> bool:

@@ -34,7 +34,7 @@ MOVED_BYTES_PER_S = 2e9             # weights on their way to the GPU
 READ_BYTES_PER_S = 5e11             # weights while tokens are generated one by one
 MIN_TOKEN_S = 0.04                  # of a model so small that Python takes longer than its weights
 PROMPT_TOKENS_PER_S = 2000
-MAX_LENT_S = 120                    # what an account that is not signed in may ask for
+MAX_LENT_S = 120                    # more would be lent later, or not at all: it counts against the visitor's quota before it is used
 MARGIN_S = 3                        # a reply ends this long before its time is over
 
 

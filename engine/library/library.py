@@ -10,7 +10,7 @@ import json
 
 from ..background import JobProgress, Jobs
 from ..chat.conversations import Conversations
-from ..errors import EngineBusy, InvalidRequest, ModelNotFound, NoModelLoaded, NotPermitted
+from ..errors import EngineBusy, InvalidRequest, ModelNotFound, NoModelLoaded, NotOnZeroGpu, NotPermitted
 from ..hub.hub import Hub, HubPage, HubQuery, StoredModel
 from ..models.catalog import Recommendation
 from ..models.estimate import ModelFit
@@ -109,7 +109,8 @@ class Library:
 
     def load(self, model: FoundModel, quantization: Quantization, options: LoadOptions, visitor: Visitor) -> LoadJob:
         """Swap to a model that is on disk. Raises NotPermitted, EngineBusy, InvalidRequest."""
-        self.permissions.require_own_gpu("be replaced")
+        if self._engine.settings.is_zero_gpu:
+            raise NotOnZeroGpu("be replaced")
         self.permissions.require_offered(model.spec_model, visitor)
         if not self.refreshed(model).can_load_as(quantization):      # another page may have deleted it
             raise InvalidRequest("model", model.spec_model, "downloaded before it is loaded")
@@ -118,7 +119,6 @@ class Library:
 
     def unload(self, visitor: Visitor) -> None:
         """Unload the model. Raises NotPermitted and EngineBusy."""
-        self.permissions.require_own_gpu("be unloaded")
         self.permissions.require_operator(visitor, "unload the model")
         self._engine.unload()
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import EngineBusy, NoModelLoaded, NotOnThisMachine
+from ..errors import EngineBusy, NoModelLoaded, NotOnThisMachine, NotOnZeroGpu
 from ..hardware import Hardware, detect, lent
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Thinking
 from ..models.quantization import Quantization, QuantizationChoice, choices
@@ -109,7 +109,9 @@ class Engine:
 
     def start_loading(self, spec: ModelSpec | str, options: LoadOptions | None = None, *,
                       reservation: Reservation | None = None) -> LoadJob:
-        """Start a load in the background. Raises EngineBusy and InvalidRequest."""
+        """Start a load in the background. Raises EngineBusy and InvalidRequest; on ZeroGPU, NotOnZeroGpu for all but the first."""
+        if self.settings.is_zero_gpu and self._job is not None:
+            raise NotOnZeroGpu("be replaced")
         spec = ModelSpec(spec) if isinstance(spec, str) else spec
         options = options or LoadOptions()
         options.applied_to(self.settings)
@@ -125,7 +127,7 @@ class Engine:
 
     def place_on_lent_gpu(self) -> None:
         """On ZeroGPU: say which weights a lent GPU needs. Once, in the main thread, before the page is launched."""
-        with suppress(NoModelLoaded), self.using() as model:      # the page says why the load failed
+        with suppress(NoModelLoaded, NotOnThisMachine), self.using() as model:      # the page says why a load failed
             model.place()
 
     def unload(self, drain: Drain = "finish", *, reservation: Reservation | None = None) -> Released:

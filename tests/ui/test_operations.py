@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
 from engine import Benchmarks, Engine, Library, Settings
-from engine.errors import MissingLibrary
+from engine.errors import InvalidRequest, MissingLibrary
 from tests.ui.benchmark.made_runs import run
 from ui import operations
 from ui.app import build_app, launch
 from ui.operations import require_mcp
 
+from .scripted_engine import ScriptedEngine
 from .test_request_guard import sent
 
 
@@ -89,6 +91,14 @@ def test_a_missing_package_is_named_with_how_to_install_it(monkeypatch: pytest.M
     monkeypatch.setattr(operations, "find_spec", lambda name: None)
     with pytest.raises(MissingLibrary, match=r'pip install "mcp>=1.21,<2"'):
         require_mcp()
+
+
+def test_tools_and_accounts_exclude_each_other(tmp_path: Path) -> None:
+    engine = ScriptedEngine(data_dir=tmp_path)
+    engine.settings = replace(engine.settings, has_mcp=True)
+    engine.accounts.save("ayse", "a long password")
+    with pytest.raises(InvalidRequest, match="MINDCUBES_MCP"):
+        launch(build_app(engine), engine)      # type: ignore[arg-type]
 
 
 def test_sharing_makes_the_page_public() -> None:

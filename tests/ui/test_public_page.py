@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,13 +18,14 @@ from urllib.parse import quote, urlsplit
 import gradio as gr
 import pytest
 from fastapi.routing import iter_route_contexts
+from gradio.route_utils import delete_files_created_by_app
 
 from engine import Conversations, Engine, Hub, Library, Settings
 from engine.limits import OF_PUBLIC
 from engine.public_mode import MAX_FILE_BYTES, MAX_REQUEST_BYTES, RULES, table
 from tests import hub_standin
 from ui.app import build_app, launch
-from ui.request_guard import is_route
+from ui.request_guard import is_route, limited
 from ui.shared.language import text
 
 from .scripted_engine import ScriptedEngine, answer
@@ -181,20 +184,41 @@ def test_rule_use(engine: ScriptedEngine, address: str) -> None:
 
 
 @pytest.mark.parametrize(("headers", "body", "status"), [
-    ({"Content-Length": str(MAX_REQUEST_BYTES + 1)}, b"", 413), ({"Transfer-Encoding": "chunked"}, b"0\r\n\r\n", 413),
-    ({}, b"x" * (MAX_FILE_BYTES + 1), 413), ({}, b"x" * 1000, 200)], ids=["request", "hidden length", "file", "small file"])
+    ({"Content-Length": str(MAX_REQUEST_BYTES + 1)}, b"", 413), ({"Content-Length": "many"}, b"", 400),
+    ({}, b"x" * (MAX_FILE_BYTES + 1), 413), ({}, b"x" * 1000, 200)], ids=["request", "no length", "file", "small file"])
 def test_rule_uploads(address: str, headers: dict[str, str], body: bytes, status: int) -> None:
     place = urlsplit(address)
     connection = HTTPConnection(place.hostname or "", place.port, timeout=20)
     form = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n' + body + b"\r\n--b--\r\n"
     connection.putrequest("POST", "/gradio_api/upload")
     for name, value in {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": str(len(form)), **headers}.items():
-        if name != "Content-Length" or "Transfer-Encoding" not in headers:
-            connection.putheader(name, value)
+        connection.putheader(name, value)
     connection.endheaders()
     connection.send(body if headers else form)
     assert connection.getresponse().status == status
     connection.close()
+
+
+def test_a_request_that_hides_its_length_is_read_no_further_than_the_limit() -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"x" * (MAX_REQUEST_BYTES // 2), "more_body": True}
+
+    async def kinds() -> list[str]:
+        counted = limited(receive)      # type: ignore[arg-type]
+        return [(await counted())["type"] for _ in range(4)]
+
+    assert asyncio.run(kinds()) == ["http.request", "http.request", "http.disconnect", "http.disconnect"]
+
+
+def test_uploads_are_deleted_after_a_day(address: str, launched: gr.Blocks) -> None:
+    form = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nhello\r\n--b--\r\n'
+    request = urllib.request.Request(f"{address}gradio_api/upload", form, {"Content-Type": "multipart/form-data; boundary=b"})
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        kept = Path(json.load(reply)[0])
+    assert kept.read_text() == "hello"
+    assert launched.delete_cache == (3600, 24 * 3600)
+    delete_files_created_by_app(launched, 0)        # what Gradio calls every hour, with the age of a day
+    assert not kept.exists()
 
 
 def test_rule_errors(engine: ScriptedEngine, address: str) -> None:
@@ -231,7 +255,7 @@ def test_rule_paths(engine: ScriptedEngine, address: str, route: str, path: str)
         assert status in (400, 403, 404), text[:80]
 
 
-def test_rule_addresses(address: str, outside: tuple[str, list[str]]) -> None:
+def test_rule_addresses(address: str, real_address: str, outside: tuple[str, list[str]]) -> None:
     site, asked = outside
     for route in ("/gradio_api/file={}", "/gradio_api/file/{}", "/gradio_api/proxy={}", "/gradio_api/file={}%3Fa"):
         for spelled in (f"{site}/x", quote(f"{site}/x", safe="")):
@@ -241,6 +265,9 @@ def test_rule_addresses(address: str, outside: tuple[str, list[str]]) -> None:
                  {"path": "x.txt", "url": f"{site}/x", "meta": {"_type": "gradio.FileData"}}):
         visitor.call("mc-attach", "upload", first=[file])
         visitor.call("mc-import", "upload", first=file)
+    for part in ("mc-remote-ask", "mc-remote-connect"):
+        assert "On this public page only the operator can use models on other servers" in Visitor(real_address).call(
+            part, "click", first=site)
     assert asked == []
 
 

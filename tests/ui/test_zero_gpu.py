@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from engine import Engine, Settings
+from engine.errors import NotOnZeroGpu
 from engine.generation.lent import GpuNotFree, GpuQuotaUsed, GpuQuotaUsedUntil
+from engine.library import Permissions, Visitor
 from tests import spaces_standin
 from ui.app import build_app, launch
 from ui.shared.errors import sentence, told_again
 
-from .test_public_page import Visitor
+from .test_public_page import Visitor as Caller
 from .test_request_guard import sent
 
 TOKEN = "who asks"
@@ -39,7 +42,7 @@ def address(spaces: ModuleType, new_engine: Callable[..., Engine], tmp_path_fact
     page.close(verbose=False)
 
 
-def ended(visitor: Visitor, language: str = "en") -> str:
+def ended(visitor: Caller, language: str = "en") -> str:
     """The visitor's chat after its reply."""
     follow = next(each for each in visitor.config["dependencies"] if each["api_name"] == "follow_replies")
     end = next(each for each in visitor.config["dependencies"] if each["api_name"] == "end")
@@ -56,7 +59,7 @@ def test_a_program_gets_an_answer(spaces: ModuleType, address: str) -> None:
 
 
 def test_a_visitor_of_the_page_gets_an_answer_with_the_own_gpu_time(spaces: ModuleType, address: str) -> None:
-    visitor = Visitor(address)
+    visitor = Caller(address)
     visitor.call("mc-send", "click", first="Which model fits in 6 GB?", X_IP_Token=TOKEN)
     shown = ended(visitor)
     assert "mc-facts" in shown
@@ -66,7 +69,7 @@ def test_a_visitor_of_the_page_gets_an_answer_with_the_own_gpu_time(spaces: Modu
 
 def test_a_used_up_quota_is_said_in_the_visitors_language(spaces: ModuleType, address: str) -> None:
     spaces.refusals.append(("ZeroGPU quota exceeded", "You have exceeded your free ZeroGPU quota. Try again in 0:20:01. "))
-    visitor = Visitor(address)
+    visitor = Caller(address)
     visitor.call("mc-send", "click", first="hello")
     assert "0:20:01 sonra yeniden deneyin" in ended(visitor, "tr")
 
@@ -79,10 +82,17 @@ def test_an_error_that_was_saved_is_the_one_that_was_shown(error: Exception) -> 
 
 
 def test_what_a_borrowed_gpu_cannot_do_is_off_with_the_reason(address: str) -> None:
-    visitor = Visitor(address)
+    visitor = Caller(address)
     visitor.models("choose", "builtin")
     assert "This Space borrows a GPU for each reply (ZeroGPU), so its model cannot be replaced." in visitor.models("load")
-    assert "its model cannot be unloaded" in visitor.models("unload")
+
+
+def test_a_model_is_loaded_once(spaces: ModuleType, new_engine: Callable[..., Engine], settings: Settings) -> None:
+    engine = new_engine("builtin", replace(settings, is_zero_gpu=True))
+    with pytest.raises(NotOnZeroGpu, match="MINDCUBES_MODEL"):
+        engine.start_loading("builtin")
+    with pytest.raises(NotOnZeroGpu, match="be measured"):
+        Permissions(engine).require_measuring(Visitor())
 
 
 def test_the_idle_time_of_a_space_with_a_lent_gpu_is_off() -> None:
