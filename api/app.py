@@ -102,8 +102,8 @@ def add_reply_routes(api: FastAPI, server: Server) -> None:
     @api.post("/v1/responses")
     async def create_response(request: Request, body: ResponsesRequest) -> Response:
         """Reply to a text or to items. Nothing is stored, so a request contains the whole conversation."""
-        ignored = body.ignored() + _stream_fields(body) + (body.reasoning.ignored("reasoning.") if body.reasoning else ())
         require_stateless(body)
+        ignored = body.ignored() + _stream_fields(body) + (body.reasoning.ignored("reasoning.") if body.reasoning else ())
         spec = server.require_model(body.model)
         options = response_options(body, engine.default_options(body.reasoning.effort if body.reasoning else None))
         is_slow = not isinstance(body.input, str) and has_pictures(body.input)

@@ -113,7 +113,6 @@ class ResponsesRequest(Sampling):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     reasoning: Reasoning | None = None
     include: list[str] | None = None
-    store: bool | None = None
     previous_response_id: str | None = None
     # ours
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None

@@ -4,9 +4,10 @@
     python -m benchmarks.api [--model bench-models/110m] [--rounds 7] [--tokens 128] [--no-peer]
 
 One process has the model, the page and the API, as `python app.py` does. It is asked in turns: for streams of its engine, read by
-threads of that process, and over HTTP by this one, which reads the events with as little work as it can. Each round asks in both ways, one after the
-other, and gives one ratio; the median of the rounds is shown, because the machine's speed varies. Decoding is greedy, prompts are
-unique, and each reply has a fixed length. Rates are tokens per second of all users, from the first token that one of them got.
+threads of that process, and over HTTP by this one, which reads the events with as little work as it can. Each round asks in both
+ways, one after the other, and gives one ratio; the median of the rounds is shown, because the machine's speed varies. Decoding is
+greedy, prompts are unique, and each reply has a fixed length. Rates are tokens per second of all users, from the first token that one
+of them got.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,8 +69,7 @@ def of_server(model: str, pipe: Any) -> None:
                     yield time.perf_counter()
 
     while (order := pipe.recv()) is not None:
-        users, tokens, seed = order
-        pipe.send(together(ask, users, tokens, seed))
+        pipe.send(time.process_time() if order == "processor time" else together(ask, *order))
     page.close(verbose=False)
     engine.close()
 
@@ -110,30 +111,35 @@ def server(model: str) -> Iterator[tuple[str, Any]]:
         process.kill()
 
 
-def measure(model: str, rounds: int, tokens: int) -> dict[int, tuple[float, float, list[float]]]:
-    """For each number of users: the medians of the engine's and of the API's rates, and the ratio of each round."""
-    found = {}
-    with server(model) as (address, pipe):
-        ask = over_http(address)
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Both ways, one after the other: tokens per second, and seconds of processor time of the server's process for each token."""
 
-        def direct(users: int, seed: int) -> float:
-            pipe.send((users, tokens, seed))
-            rate: float = pipe.recv()
-            return rate
+    engine: float
+    api: float
+    engine_cpu_s: float
+    api_cpu_s: float
 
-        for users in USERS:
-            direct(users, 1000)
-            together(ask, users, tokens, 1100)      # warm-up
-            ours: list[float] = []
-            theirs: list[float] = []
-            for number in range(rounds):
-                ways = [lambda seed: theirs.append(direct(users, seed)),        # noqa: B023  called at once
-                        lambda seed: ours.append(together(ask, users, tokens, seed))]       # noqa: B023
-                for at, way in enumerate(ways if number % 2 else reversed(ways)):
-                    way(2000 + 100 * number + 50 * at + 10_000 * users)
-            ratios = [mine / engine for mine, engine in zip(ours, theirs, strict=True)]
-            found[users] = statistics.median(theirs), statistics.median(ours), ratios
-    return found
+
+def rounds_of(users: int, pipe: Any, ask: Ask, count: int, tokens: int) -> list[Round]:
+    def asked_of(order: Any) -> float:
+        pipe.send(order)
+        answer: float = pipe.recv()
+        return answer
+
+    def way(is_api: bool, seed: int) -> tuple[float, float]:
+        before = asked_of("processor time")
+        rate = together(ask, users, tokens, seed) if is_api else asked_of((users, tokens, seed))
+        return rate, (asked_of("processor time") - before) / users / tokens
+
+    found = []
+    for number in range(-1, count):     # the first one warms up
+        seed = 2000 + 100 * number + 10_000 * users
+        first = way(number % 2 == 0, seed)
+        second = way(number % 2 != 0, seed + 50)
+        api, engine = (first, second) if number % 2 == 0 else (second, first)
+        found.append(Round(engine[0], api[0], engine[1], api[1]))
+    return found[1:]
 
 
 def of_peer(model: str, tokens: int) -> dict[int, float]:
@@ -154,19 +160,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--no-peer", action="store_true", help="without transformers serve")
     options = parser.parse_args(arguments)
-    found = measure(options.model, options.rounds, options.tokens)
-    peer: dict[int, float] = {}
+    print("| users | engine, tok/s | API, tok/s | cost (each round) | processor time more for a token |\n|---|---|---|---|---|", flush=True)
+    rates = {}
+    with server(options.model) as (address, pipe):
+        for users in USERS:
+            rounds = rounds_of(users, pipe, over_http(address), options.rounds, options.tokens)
+            costs = sorted(100 * (1 - each.api / each.engine) for each in rounds)
+            more = statistics.median(each.api_cpu_s - each.engine_cpu_s for each in rounds)
+            rates[users] = statistics.median(each.api for each in rounds)
+            print(f"| {users} | {statistics.median(each.engine for each in rounds):.1f} | {rates[users]:.1f} | "
+                  f"{statistics.median(costs):+.1f} % ({' '.join(f'{cost:+.1f}' for cost in costs)}) | {1e3 * more:.2f} ms |", flush=True)
+    print(f"Target: a cost of at most {100 * TARGET:.0f} % for each.")
     if not options.no_peer:
         try:
             peer = of_peer(options.model, options.tokens)
         except Absent as absent:
-            print(f"transformers serve is left out: {absent}")
-    print("| users | engine, tok/s | API, tok/s | cost (each round) | transformers serve, batching, tok/s | API over it |\n|---|---|---|---|---|---|")
-    for users, (engine, api, ratios) in found.items():
-        rounds = " ".join(f"{100 * (1 - ratio):+.1f}" for ratio in sorted(ratios))
-        other = f"{peer[users]:.1f} | {api / peer[users]:.2f}x" if users in peer else " | "
-        print(f"| {users} | {engine:.1f} | {api:.1f} | {100 * (1 - statistics.median(ratios)):+.1f} % ({rounds}) | {other} |")
-    print(f"Target: at most {100 * TARGET:.0f} % for each.")
+            raise SystemExit(f"transformers serve is left out: {absent}") from None
+        for users, rate in peer.items():
+            print(f"transformers serve with batching, {users} at once: {rate:.1f} tok/s; this API: {rates[users] / rate:.2f}x")
 
 
 if __name__ == "__main__":
