@@ -73,6 +73,10 @@ class TokenSampling(Sampling):
     logit_bias: dict[Annotated[int, Field(ge=0, le=2**31 - 1)], Annotated[float, Field(ge=-100, le=100)]] | None = None
 
 
+    # ours
+    ignore_eos: bool | None = Field(None, description="Go on after tokens that end a reply, until max_tokens: for measurements.")
+
+
 class ChatRequest(TokenSampling):
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Count | None = None
