@@ -74,7 +74,7 @@ class Server:
                     choices[number].add(event)
         except Exception as error:
             replies.close()
-            raise api_error(error) from error
+            raise api_error(error) from None        # logged there, if nobody expected it
         except asyncio.CancelledError:
             replies.close()
             raise
