@@ -28,7 +28,11 @@ END_S = 9.0         # Docker kills after 10
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Start the page.")
     parser.add_argument("-v", "--verbose", action="store_true", help="show what the app and its libraries log")
-    is_verbose = parser.parse_args(arguments).verbose
+    parser.add_argument("--share", action="store_true", help="make a link through which anyone can use the page, as a public page")
+    asked = parser.parse_args(arguments)
+    is_verbose = asked.verbose
+    if asked.share:
+        os.environ["GRADIO_SHARE"] = "true"
     logging.basicConfig(level=logging.INFO if is_verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _end)     # what Spaces, Docker and systemd send
@@ -38,11 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         engine = Engine(settings)
         spec = engine.default_spec()
         _say(f"Loading {spec.name} in the background")
-        load = engine.start_loading(spec)       # the page does not wait for it
+        load = engine.start_loading(spec)       # the page does not wait for it, except on ZeroGPU
     except EngineError as error:
         print(error, file=sys.stderr)
         return 2
-    threading.Thread(target=_report, args=(load,), name="report", daemon=True).start()
+    if settings.is_zero_gpu:
+        _report(load)
+        engine.place_on_lent_gpu()      # in this thread, and before the launch: then its package takes over the weights
+    else:
+        threading.Thread(target=_report, args=(load,), name="report", daemon=True).start()
     serve(engine, settings)
     return 0
 

@@ -37,9 +37,10 @@ from engine.errors import (
     NotOnThisMachine,
     NotPermitted,
     OutOfMemory,
-    RemoteBusy,
-    RemoteError,
+    TooManyMessages,
+    TooManyTokens,
 )
+from engine.remote import RemoteBusy, RemoteError
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_S = 5
@@ -109,6 +110,8 @@ def _of_engine(error: EngineError) -> ApiError:
             return ApiError(400, "invalid_image", message, "messages")
         case ChatTemplateFailed():
             return ApiError(400, "invalid_value", message, "messages")
+        case TooManyMessages() | TooManyTokens():
+            return ApiError(429, "rate_limit_exceeded", message, headers={"Retry-After": str(ceil(error.retry_after_s))})
         case EngineBusy():
             return ApiError(429, "engine_busy", message, headers={"Retry-After": str(RETRY_AFTER_S)})
         case NoModelLoaded():

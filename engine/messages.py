@@ -188,10 +188,14 @@ class PromptView:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The reply has not begun: `position` requests are ahead of it; `seconds` since the message was sent."""
+    """The reply has not begun: `position` requests are ahead of it; `seconds` since the message was sent.
+
+    `expected_s`: until it will probably begin, from how fast the queue moves now; None if that is not known.
+    """
 
     position: int
     seconds: float
+    expected_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

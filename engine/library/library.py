@@ -108,6 +108,7 @@ class Library:
 
     def load(self, model: FoundModel, quantization: Quantization, options: LoadOptions, visitor: Visitor) -> LoadJob:
         """Swap to a model that is on disk. Raises NotPermitted, EngineBusy, InvalidRequest."""
+        self.permissions.require_own_gpu("be replaced")
         self.permissions.require_offered(model.spec_model, visitor)
         if not self.refreshed(model).can_load_as(quantization):      # another page may have deleted it
             raise InvalidRequest("model", model.spec_model, "downloaded before it is loaded")
@@ -116,6 +117,7 @@ class Library:
 
     def unload(self, visitor: Visitor) -> None:
         """Unload the model. Raises NotPermitted and EngineBusy."""
+        self.permissions.require_own_gpu("be unloaded")
         self.permissions.require_operator(visitor, "unload the model")
         self._engine.unload()
 

@@ -30,6 +30,8 @@ class Candidate:
     budget: CacheBudget
     is_saved: bool = False      # the weights in the folder are quantized already
     quantization_note: str = ""     # a sentence: which layers are not quantized, and why
+    vision_parts: tuple[str, ...] = ()      # names of the modules that read pictures and sounds; they are not quantized
+    text_only: str = ""     # a sentence: why those are not loaded
 
 
 @dataclass(slots=True)

@@ -19,14 +19,23 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.config import read_config
 from ..checkpoint.shape import ModelShape, read_tensors, shape_of
-from ..compat.transformers import weights_progress
-from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound, UnsupportedModel
+from ..compat.transformers import weights_progress, without_parts
+from ..errors import (
+    EngineError,
+    HubUnreachable,
+    InvalidRequest,
+    LoadError,
+    ModelNotFound,
+    NotEnoughMemory,
+    UnsupportedModel,
+    gib,
+)
 from ..hardware import DType, Hardware
 from ..hub.hub import DownloadProgress, Hub
 from ..settings import Settings
-from .cache_budget import plan_cache
+from .cache_budget import CacheBudget, plan_cache
 from .loaded import Candidate, LoadedModel
-from .model_class import auto_class
+from .model_class import auto_class, vision_parts
 from .quantization import Quantization, bitsandbytes_config, require_supported
 from .resolve import LocalModel, resolve
 from .saved import find_saved, is_current
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
 # Below this size of weights, synchronizing with a second thread costs as much as it saves, and far more when another program
 # uses that thread's core (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two threads, 29 with one).
 ONE_THREAD_BYTES = 64 * 2**20
+HEAD = "lm_head"        # of models that read pictures
 
 
 def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
@@ -92,22 +102,42 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     folder, sha = (saved.folder, saved.source) if saved else find(spec, settings, report)
     report(LoadEvent("config", note="Reading the configuration"))
     config = read_config(folder, spec.model, may_be_quantized=saved is not None)
-    shape, note = (saved.shape, saved.note) if saved else _checked_shape(folder, config, spec, hardware)
+    shape, note, parts = (saved.shape, saved.note, ()) if saved else _checked_shape(folder, config, spec, hardware)
     dtype, reason = _choose_dtype(spec, shape, hardware)
-    budget = plan_cache(shape, spec.quantization, hardware, dtype=dtype, context_tokens=settings.context_tokens,
-                        concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
+    budget, text_only = _plan(shape, spec, hardware, dtype, settings, free_bytes, can_leave_out=bool(parts))
+    shape = shape.text_part if text_only else shape
     report(LoadEvent("tokenizer", note="Loading the tokenizer"))
     tokenizer = _load_tokenizer(folder, config, spec.model)
-    return Candidate(spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None, quantization_note=note)
+    return Candidate(spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None, quantization_note=note,
+                     vision_parts=parts, text_only=text_only)
 
 
-def _checked_shape(folder: Path, config: PretrainedConfig, spec: ModelSpec, hardware: Hardware) -> tuple[ModelShape, str]:
-    """The shape of a model whose files hold every weight that its configuration asks for, and which of its layers cannot be quantized."""
+def _plan(shape: ModelShape, spec: ModelSpec, hardware: Hardware, dtype: DType, settings: Settings, free_bytes: int, *,
+          can_leave_out: bool) -> tuple[CacheBudget, str]:
+    """The cache, and why the part that reads pictures is left out, or "". Raises NotEnoughMemory."""
+    def plan(part: ModelShape) -> CacheBudget:
+        return plan_cache(part, spec.quantization, hardware, dtype=dtype, context_tokens=settings.context_tokens,
+                          concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
+
+    try:
+        return plan(shape), ""
+    except NotEnoughMemory as error:
+        if not can_leave_out or not shape.vision_weights:
+            raise
+        return plan(shape.text_part), (f"The part that reads pictures is left out: with it the model needs {gib(error.needed_bytes)}, "
+                                       f"and {gib(free_bytes)} are free.")
+
+
+def _checked_shape(folder: Path, config: PretrainedConfig, spec: ModelSpec,
+                   hardware: Hardware) -> tuple[ModelShape, str, tuple[str, ...]]:
+    """The shape of a model whose files hold every weight that its configuration asks for, which of its layers cannot be quantized, and
+    the modules that read pictures.
+    """
     tensors = read_tensors(folder, spec.model)
     skeleton = build_skeleton(config, spec.model)
     require_weights(skeleton, config, tensors, spec.model)
     note = require_quantizable(skeleton, spec.quantization, hardware, spec.model)
-    return shape_of(config.to_dict(), tensors), note
+    return shape_of(config.to_dict(), tensors), note, vision_parts(skeleton)
 
 
 def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:
@@ -115,7 +145,8 @@ def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tup
         return spec.dtype, "requested"
     if spec.quantization is Quantization.INT8 and spec.quantization.kernel(hardware) == "bitsandbytes":
         return "float16", "bitsandbytes computes 8-bit matrix multiplications in float16"
-    if spec.quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
+    if spec.quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu" \
+            and not hardware.is_lent:
         return "float32", "stored in float32, and kept exact on a CPU"
     return hardware.dtype, hardware.dtype_reason
 
@@ -128,7 +159,7 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
         is_integer = spec.quantization.kernel(hardware) == "pytorch"
         with weights_progress(lambda items: _reported(items, report)):
             model, packed_bytes = _load_integers(candidate, report) if is_integer else (_load_weights(candidate, hardware), 0)
-        packed_bytes += _pack(model, candidate)
+        packed_bytes += 0 if hardware.is_lent else _pack(model, candidate)
         _choose_threads(int(model.get_memory_footprint()) + packed_bytes, hardware)
     except EngineError:
         raise
@@ -179,7 +210,7 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
     import torch
 
     quantization = candidate.spec.quantization
-    config = bitsandbytes_config(quantization, hardware)
+    config = bitsandbytes_config(quantization, hardware, [*candidate.vision_parts, HEAD] if candidate.vision_parts else ())
     asked = {} if config is None or candidate.is_saved else {"quantization_config": config}      # None would override the saved one
     device_map: str | dict[str, Any] | None = None
     if hardware.kind == "cuda":
@@ -190,7 +221,10 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
 
 
 def _from_files(candidate: Candidate, **options: Any) -> PreTrainedModel:
-    model: PreTrainedModel = auto_class(candidate.config).from_pretrained(
+    kind = auto_class(candidate.config)
+    if candidate.text_only:
+        kind = without_parts(type(build_skeleton(candidate.config, candidate.spec.model)), candidate.vision_parts)
+    model: PreTrainedModel = kind.from_pretrained(
         candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False, **options)
     return model.eval()
 

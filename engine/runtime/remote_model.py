@@ -69,6 +69,11 @@ class RemoteModel:
         return THINKING
 
     @property
+    def reads_pictures(self) -> bool:
+        """True: only the server knows."""
+        return True
+
+    @property
     def held_bytes(self) -> int:
         return 0
 

@@ -42,6 +42,10 @@ class ServingModel(Protocol):
     def thinking(self) -> Thinking: ...
 
     @property
+    def reads_pictures(self) -> bool:
+        """Whether it may be given pictures."""
+
+    @property
     def held_bytes(self) -> int: ...
 
     @property

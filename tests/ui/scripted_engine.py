@@ -28,6 +28,7 @@ from engine.errors import InvalidRequest
 from engine.messages import Effort, PromptView, Thinking
 from engine.pictures import Picture
 from engine.storage.database import Database
+from engine.visitors import Accounts, VisitorBook
 
 READY = Status(
     state="ready", model="Scripted", quantization=Quantization.NONE, dtype="bfloat16", device="cpu", hardware="Test machine",
@@ -57,6 +58,8 @@ class ScriptedEngine:
                  data_dir: Path | None = None) -> None:
         self.settings = Settings(data_dir=data_dir or Path(tempfile.mkdtemp()))
         self.database = Database(self.settings.data_dir)
+        self.accounts = Accounts(self.database)
+        self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._changed = threading.Condition()
         self._num_playing = 0
         self._begin(script, status, options)
@@ -95,7 +98,7 @@ class ScriptedEngine:
         return self.options_of.get(effort, self.options)
 
     def status(self) -> Status:
-        return self.current
+        return replace(self.current, reads_pictures=self.reads_pictures)
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
@@ -121,11 +124,12 @@ class ScriptedEngine:
         self.asked.append((tuple(messages), options))
         self._count(1)
         try:
-            for event in self._play(options):
-                if reset.is_set() or (stop is not None and stop.is_set()):
-                    yield Finished("stopped", USAGE)
-                    return
-                yield event
+            with self.visitors.reply(visitor, len(messages[-1].content)):
+                for event in self._play(options):
+                    if reset.is_set() or (stop is not None and stop.is_set()):
+                        yield Finished("stopped", USAGE)
+                        return
+                    yield event
         finally:
             self.num_closed += 1
             self._count(-1)

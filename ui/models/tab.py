@@ -138,7 +138,7 @@ def _wire_remote(builder: PageBuilder, models: ModelsTab) -> None:
         return values
 
     def connect(address: str, key: str, keeps_key: bool, model: str | None, session: ModelsSession, request: gr.Request) -> Any:
-        connect_server(builder.context(request), session, address, key, model or "", keeps_key)
+        connect_server(builder.context(request), session, address, key, model if isinstance(model, str) else "", keeps_key)
         values = _content(builder, session, request).values(models)
         return values if session.server_problem else {**values, remote.key: ""}
 
@@ -148,9 +148,14 @@ def _wire_remote(builder: PageBuilder, models: ModelsTab) -> None:
 
 
 def _wire_refresh(builder: PageBuilder, models: ModelsTab, tab: gr.Tab) -> None:
-    def open_tab(session: ModelsSession, request: gr.Request) -> Any:
-        session.is_open = True
-        return refresh(session, request)
+    def open_tab(session: ModelsSession, request: gr.Request) -> Generator[Any, None, None]:
+        """The first time, show the model that the page's address names."""
+        is_first, session.is_open = not session.is_open, True
+        named = str(dict(request.query_params or {}).get("model", "")).strip()
+        if is_first and named and session.model is None:
+            yield _loading(models, named, request)
+            perform(builder.context(request), session, "choose", named)
+        yield refresh(session, request)
 
     def refresh(session: ModelsSession, request: gr.Request) -> Any:
         if not session.is_open:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, GenerationOptions, Message, ModelSpec, Secret, Settings
-from engine.errors import InvalidRequest, LoadError, ModelNotFound, NotOnThisMachine, RemoteModelMissing
+from engine.errors import InvalidRequest, LoadError, ModelNotFound, NotOnThisMachine
 from engine.messages import NO_LIMIT
-from engine.remote import Connection
+from engine.remote import Connection, RemoteModelMissing
 from tests.conftest import ask, exhaust
 from tests.openai_standin import OpenAIStandin, serve
 
