@@ -24,6 +24,7 @@ bench: $(VENV)/.dev
 	$(INSTALL) -r requirements-bench.txt
 	$(BIN)/python -m benchmarks.make_model bench-models/110m
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.api
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.browser
 	$(BIN)/python -m benchmarks.chats

@@ -44,7 +44,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 def routes(engine: Engine) -> list[BaseRoute]:
     """The routes that a page's server needs for the API, before its own."""
     api = build_api(engine)
-    return [Route(path, api, max_body_size=MAX_BODY_BYTES, include_in_schema=False) for path in PATHS]
+    return [Route(path, api, include_in_schema=False) for path in PATHS]
 
 
 def build_api(engine: Engine) -> FastAPI:
@@ -52,7 +52,7 @@ def build_api(engine: Engine) -> FastAPI:
     server = Server(engine)
     # auto_error is off because KeyGuard has decided before; this only describes the keys.
     api = FastAPI(title="MindCubes", description="An API like OpenAI's, for the model that MindCubes has loaded.", version="1",
-                  openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None, responses=ERRORS,
+                  openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None, responses=ERRORS, max_body_size=MAX_BODY_BYTES,
                   dependencies=[Depends(HTTPBearer(auto_error=False))])
     api.add_middleware(KeyGuard, keys=Keys(engine.settings, engine.api_keys))
     api.add_middleware(RequestCounter, metrics=server.metrics)
@@ -102,8 +102,8 @@ def add_reply_routes(api: FastAPI, server: Server) -> None:
     @api.post("/v1/responses")
     async def create_response(request: Request, body: ResponsesRequest) -> Response:
         """Reply to a text or to items. Nothing is stored, so a request contains the whole conversation."""
-        ignored = body.ignored() + _stream_fields(body) + (body.reasoning.ignored("reasoning.") if body.reasoning else ())
         require_stateless(body)
+        ignored = body.ignored() + _stream_fields(body) + (body.reasoning.ignored("reasoning.") if body.reasoning else ())
         spec = server.require_model(body.model)
         options = response_options(body, engine.default_options(body.reasoning.effort if body.reasoning else None))
         is_slow = not isinstance(body.input, str) and has_pictures(body.input)

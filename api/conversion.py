@@ -156,7 +156,7 @@ def response_options(request: ResponsesRequest, defaults: GenerationOptions) -> 
 
 def _older(request: ChatRequest | CompletionRequest) -> dict[str, Any]:
     return {"stop": request.stop, "seed": request.seed, "presence_penalty": request.presence_penalty,
-            "frequency_penalty": request.frequency_penalty, "logit_bias": request.logit_bias}
+            "frequency_penalty": request.frequency_penalty, "logit_bias": request.logit_bias, "ignores_end": request.ignore_eos}
 
 
 def _options(request: Sampling, defaults: GenerationOptions, given: dict[str, Any]) -> GenerationOptions:

@@ -47,7 +47,7 @@ RETRY_AFTER_S = 5
 MAX_SHOWN = 300         # characters of a value that an error repeats
 # The engine's names of options, where the API has other ones.
 FIELDS = {"max_new_tokens": "max_tokens", "message": "messages", "picture": "messages", "pictures": "messages", "content": "messages",
-          "role": "messages", "reasoning": "messages", "a": "prompt"}
+          "role": "messages", "reasoning": "messages", "the message": "messages", "a token of the prompt": "prompt"}
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -104,7 +104,7 @@ def _of_engine(error: EngineError) -> ApiError:
         case MessageTooLong():
             return ApiError(400, "context_length_exceeded", message, "messages")
         case InvalidRequest():
-            name = error.name.split(" ")[0]
+            name = error.name.partition(" (")[0]
             return ApiError(400, "invalid_value", message[:MAX_SHOWN + 200], FIELDS.get(name, name))
         case AttachmentRefused():
             return ApiError(400, "invalid_image", message, "messages")

@@ -62,8 +62,8 @@ class KeyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-            client = scope.get("client")
+            headers, client = Headers(scope=scope), scope.get("client")
+            scheme, _, key = headers.get("authorization", "").partition(" ")
             try:
                 scope[CALLER] = self._keys.caller(key.strip() if scheme.lower() == "bearer" else "", client[0] if client else "")
             except ApiError as error:

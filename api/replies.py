@@ -1,4 +1,4 @@
-"""From the engine's streams, which block, to the event loop: a thread reads each, and wakes the loop for all that is ready at once."""
+"""From the engine's streams, which block, to the event loop: a thread reads each, and all of them wake the loop together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from starlette.types import Receive
@@ -17,6 +17,7 @@ from engine.messages import TokenScore
 from .errors import ApiError
 
 FIRST_S = 10.0          # a stream begins after this time even if nothing is generated yet, because proxies give up on silence
+GATHER_S = 0.001        # how long news wait for others
 MOST_REPLIES = 256      # at once: each has a thread. A public page has a lower limit, the engine's own
 
 Shown = TextDelta | ReasoningDelta | Finished
@@ -41,6 +42,28 @@ class Places:
         self._taken -= count
 
 
+class Alarm:
+    """Wakes the event loop for all replies with news at once: tokens of one step arrive within a millisecond, each in its own thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._news: deque[asyncio.Event] = deque()
+        self._is_set = False
+
+    def ring(self, event: asyncio.Event) -> None:
+        """Set `event` in the loop, soon. For any thread."""
+        self._news.append(event)
+        if not self._is_set:
+            self._is_set = True
+            with suppress(RuntimeError):        # the loop is closed: the server has ended
+                self.loop.call_soon_threadsafe(self.loop.call_later, GATHER_S, self._wake)
+
+    def _wake(self) -> None:
+        self._is_set = False        # before reading: a thread with news from now on rings again
+        while self._news:
+            self._news.popleft().set()
+
+
 class Replies:
     """The replies to one request: several choices, each a stream of the engine.
 
@@ -48,14 +71,13 @@ class Replies:
     again, and are generated together with it. When the client goes away all of them are stopped.
     """
 
-    def __init__(self, begin: Begin, count: int, places: Places, finished: Callable[[Finished], None] = lambda event: None) -> None:
+    def __init__(self, begin: Begin, count: int, places: Places, alarm: Alarm, finished: Callable[[Finished], None]) -> None:
         """`finished`: called in the loop with the end of each reply. Raises ApiError if there are no places."""
         places.take(count)
         self.count = count
         self._begin, self._places, self._finished = begin, places, finished
-        self._loop = asyncio.get_running_loop()
         self._ready: deque[tuple[int, Shown | Exception]] = deque()
-        self._woken, self._is_waking = asyncio.Event(), False
+        self._alarm, self._woken = alarm, asyncio.Event()
         self._num_open, self._num_begun = count, 1
         self._stop = threading.Event()
         self._watch: asyncio.Task[None] | None = None
@@ -63,7 +85,7 @@ class Replies:
 
     def stop_when_gone(self, receive: Receive) -> None:
         """Stop as soon as the client has closed its connection. The request's body must have been read."""
-        self._watch = self._loop.create_task(self._wait_until_gone(receive))
+        self._watch = self._alarm.loop.create_task(self._wait_until_gone(receive))
 
     @property
     def is_stopped(self) -> bool:
@@ -76,20 +98,21 @@ class Replies:
 
     async def take(self, timeout_s: float | None = None) -> list[tuple[int, Shown]]:
         """What is ready, at least one event; nothing after `timeout_s`. Raises the error of a reply, after what came before it."""
-        if not self._ready:
+        while not self._ready:
+            self._woken.clear()
+            if timeout_s is None:
+                await self._woken.wait()
+                continue
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._woken.wait()
             except TimeoutError:
                 return []
-        self._woken.clear()
-        self._is_waking = False         # before reading: a thread that adds more from now on wakes the loop again
         found: list[tuple[int, Shown]] = []
         while self._ready:
             number, event = self._ready[0]
             if isinstance(event, Exception):
                 if found:
-                    self._woken.set()
                     break
                 raise event
             self._ready.popleft()
@@ -135,12 +158,7 @@ class Replies:
 
     def _put(self, number: int, event: Shown | Exception) -> None:
         self._ready.append((number, event))
-        if not self._is_waking:
-            self._is_waking = True
-            try:
-                self._loop.call_soon_threadsafe(self._woken.set)
-            except RuntimeError:        # the loop is closed: the server has ended
-                self._stop.set()
+        self._alarm.ring(self._woken)
 
 
 @dataclass(slots=True)

@@ -73,6 +73,10 @@ class TokenSampling(Sampling):
     logit_bias: dict[Annotated[int, Field(ge=0, le=2**31 - 1)], Annotated[float, Field(ge=-100, le=100)]] | None = None
 
 
+    # ours
+    ignore_eos: bool | None = Field(None, description="Go on after tokens that end a reply, until max_tokens: for measurements.")
+
+
 class ChatRequest(TokenSampling):
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Count | None = None
@@ -113,7 +117,6 @@ class ResponsesRequest(Sampling):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     reasoning: Reasoning | None = None
     include: list[str] | None = None
-    store: bool | None = None
     previous_response_id: str | None = None
     # ours
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None

@@ -19,7 +19,7 @@ def require_stateless(request: ResponsesRequest) -> None:
     """Raises ApiError for a request that builds on a stored response, or wants its own stored."""
     if request.previous_response_id is not None:
         raise ApiError(400, "unsupported_parameter", f"{NOT_KEPT}with the output of the earlier response in it.", "previous_response_id")
-    if request.store:
+    if (request.model_extra or {}).get("store"):
         raise ApiError(400, "unsupported_parameter", f"{NOT_KEPT}and leave “store” out or set it to false.", "store")
 
 

@@ -19,7 +19,7 @@ from .errors import JSON, ApiError, api_error
 from .fields import warning
 from .keys import CALLER, Caller
 from .metrics import Metrics
-from .replies import FIRST_S, Collected, Places, Replies
+from .replies import FIRST_S, Alarm, Collected, Places, Replies
 from .writing import EventStream, Writer, now
 
 DEFAULT = "default"     # a name for whichever model is loaded
@@ -37,6 +37,7 @@ class Server:
         self.metrics = Metrics(engine)
         self.started = now()
         self._places = Places()
+        self._alarm: Alarm | None = None
         self._limiter: anyio.CapacityLimiter | None = None
 
     def require_model(self, name: str) -> ModelSpec | None:
@@ -60,7 +61,8 @@ class Server:
                      ignored: Sequence[str] = ()) -> Response:
         """Generate `count` replies and write them, as they come or as a whole. Raises what the engine raises before the first token."""
         caller = caller_of(request)
-        replies = Replies(lambda number, stop: begin(number, stop, caller.name), count, self._places, self.metrics.finished)
+        replies = Replies(lambda number, stop: begin(number, stop, caller.name), count, self._places, self._alarm_here(),
+                          self.metrics.finished)
         replies.stop_when_gone(request.receive)
         headers = warning(tuple(ignored))
         try:
@@ -72,12 +74,19 @@ class Server:
                     choices[number].add(event)
         except Exception as error:
             replies.close()
-            raise api_error(error) from error
+            raise api_error(error) from None        # logged there, if nobody expected it
         except asyncio.CancelledError:
             replies.close()
             raise
         replies.close()
         return JSON(writer.whole(choices), headers=headers)
+
+    def _alarm_here(self) -> Alarm:
+        """That of the running loop: the server's, of which there is one."""
+        loop = asyncio.get_running_loop()
+        if self._alarm is None or self._alarm.loop is not loop:
+            self._alarm = Alarm(loop)
+        return self._alarm
 
     async def work(self, function: Callable[[], T]) -> T:
         """Run what blocks in a thread, of which there are few."""

@@ -44,6 +44,12 @@ def test_the_page_uses_the_public_names_of_the_engines_packages(path: Path) -> N
     assert not {name.split(".")[0] for name in imports(path)} & HEAVY
 
 
+@pytest.mark.parametrize("path", sources("ui", "api"), ids=str)
+def test_the_page_and_the_api_do_not_know_each_other(path: Path) -> None:
+    other = "api" if path.relative_to(ROOT).parts[0] == "ui" else "ui"
+    assert not {name.split(".")[0] for name in imports(path)} & {other, "gradio" if other == "ui" else other}
+
+
 @pytest.mark.parametrize("path", sources("engine"), ids=str)
 def test_heavy_libraries_are_imported_only_where_tensors_are_touched(path: Path) -> None:
     if str(path.relative_to(ROOT)) not in TOUCH_TENSORS:
@@ -95,13 +101,13 @@ def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
     return [list(group) for group in sorted(groups)]
 
 
-@pytest.mark.parametrize("folder", ["engine", "ui"])
+@pytest.mark.parametrize("folder", ["engine", "ui", "api"])
 def test_there_are_no_import_cycles_between_modules(folder: str) -> None:
     graph = {module: {target for target in targets if target not in (folder,)} for module, targets in modules(folder).items()}
     assert cycles(graph) == []
 
 
-@pytest.mark.parametrize("folder", ["engine", "ui"])
+@pytest.mark.parametrize("folder", ["engine", "ui", "api"])
 def test_there_are_no_import_cycles_between_folders(folder: str) -> None:
     folders = {path.relative_to(ROOT).parent.as_posix().replace("/", ".") for path in sources(folder)}
 

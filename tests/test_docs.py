@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("docs/sandbox.md", "docs/security.md")
 GREP = re.compile(r"`(grep [^`]+)`( finds nothing| is 0)?")
 TEST = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
-PATH = re.compile(r"(?<![\w/.~])((?:engine|ui|tests|docs|scripts|benchmarks)/[\w./]*\w)")
+PATH = re.compile(r"(?<![\w/.~])((?:engine|ui|api|tests|docs|scripts|benchmarks)/[\w./]*\w)")
 
 
 @cache

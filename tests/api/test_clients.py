@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient, constants
 
+ROOT = Path(__file__).parents[2]
 QUESTION = [{"role": "user", "content": "What is quantization?"}]
 
 
@@ -55,3 +57,12 @@ def test_litellm(address: str) -> None:
     whole = litellm.completion(**given)
     stream = litellm.completion(stream=True, stream_options={"include_usage": True}, **given)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == whole.choices[0].message.content
+
+
+@pytest.mark.usefixtures("online")
+@pytest.mark.parametrize("example", re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text("utf-8"), re.DOTALL))
+def test_the_examples_of_the_documentation_run(address: str, example: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if "import litellm" in example:
+        pytest.importorskip("litellm")
+    exec(compile(example.replace("http://127.0.0.1:7860", address), "docs/api.md", "exec"), {"__name__": "example"})
+    assert capsys.readouterr().out.strip()
