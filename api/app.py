@@ -54,7 +54,7 @@ def build_api(engine: Engine) -> FastAPI:
     api = FastAPI(title="MindCubes", description="An API like OpenAI's, for the model that MindCubes has loaded.", version="1",
                   openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None, responses=ERRORS,
                   dependencies=[Depends(HTTPBearer(auto_error=False))])
-    api.add_middleware(KeyGuard, keys=Keys(engine.settings))
+    api.add_middleware(KeyGuard, keys=Keys(engine.settings, engine.api_keys))
     api.add_middleware(RequestCounter, metrics=server.metrics)
     for kind in (ApiError, EngineError, RequestValidationError, HTTPException, Exception):
         api.add_exception_handler(kind, _answer)

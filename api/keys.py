@@ -1,25 +1,23 @@
 """Keys of the API: who may use it. `python -m api.keys NAME` makes one and prints it once, with the line that permits it.
 
-Only hashes are kept, in the settings: SHA-256, which is enough for keys of 256 random bits. Without any key a private page is open to
-whoever reaches it, and a public one answers nothing but /health.
+Only hashes are kept: in the settings, or of keys that were made on the page in the database. Without any key a private page is open
+to whoever reaches it, and a public one answers nothing but /health.
 """
 
 from __future__ import annotations
 
 import hmac
-import secrets
 import sys
 from dataclasses import dataclass
-from hashlib import sha256
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine import Settings
+from engine.visitors import ApiKeys, hash_of, new_key
 
 from .errors import ApiError, answer
 
-PREFIX = "mc-"
 OPEN_PATHS = ("/health",)
 CALLER = "mindcubes.caller"     # the key of the caller in a request's scope
 HOW = "Send one as “Authorization: Bearer …”; the operator makes it with `python -m api.keys NAME`."
@@ -27,7 +25,7 @@ HOW = "Send one as “Authorization: Bearer …”; the operator makes it with `
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends a request: the name of a key, or the client's address. Callers take turns in the engine."""
+    """Who sends a request: the name of a key, or a hash of the client's address. Each has limits, and callers take turns in the engine."""
 
     name: str
     is_admin: bool = False
@@ -36,23 +34,24 @@ class Caller:
 class Keys:
     """Compares a key with all known ones, in a time that does not depend on it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._users, self._admin, self._is_public = settings.api_keys, settings.admin_key, settings.is_public
+    def __init__(self, settings: Settings, made: ApiKeys) -> None:
+        self._given, self._admin, self._is_public = settings.api_keys, settings.admin_key, settings.is_public
+        self._made = made
 
     def caller(self, key: str, address: str) -> Caller:
         """Raises ApiError if a key is needed and this is not one."""
-        digest = hash_of(key)
-        names = [name for name, known in self._users if hmac.compare_digest(digest, known)]
+        digest, users = hash_of(key), (*self._given, *self._made.all().items())
+        names = [name for name, known in users if hmac.compare_digest(digest, known)]
         if self._admin and hmac.compare_digest(digest, self._admin):
             return Caller("admin", is_admin=True)
         if names:
             return Caller(names[0])
-        if key and (self._users or self._admin):
+        if key and (users or self._admin):
             raise ApiError(401, "invalid_api_key", f"This key is not known here. {HOW}", headers={"WWW-Authenticate": "Bearer"})
-        if self._users or self._is_public:
+        if users or self._is_public:
             raise ApiError(401, "invalid_api_key", f"This server answers only requests with a key. {HOW}",
                            headers={"WWW-Authenticate": "Bearer"})
-        return Caller(address)
+        return Caller(hash_of(f"address {address}"))
 
 
 class KeyGuard:
@@ -73,15 +72,11 @@ class KeyGuard:
         await self._app(scope, receive, send)
 
 
-def hash_of(key: str) -> str:
-    return sha256(key.encode("utf-8", "replace")).hexdigest()
-
-
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not arguments[0].replace("-", "").replace("_", "").isalnum():
         print("Usage: python -m api.keys NAME      (letters, digits, - and _; “admin” for the key that may load models)")
         return 2
-    name, key = arguments[0], PREFIX + secrets.token_urlsafe(32)
+    name, key = arguments[0], new_key()
     variable = f"MINDCUBES_ADMIN_KEY={hash_of(key)}" if name == "admin" else f"MINDCUBES_API_KEYS={name}:{hash_of(key)}"
     print(f"{key}\n\nThis key is shown only now. Permit it in .env or the environment, after a comma if there are others:\n\n{variable}")
     return 0

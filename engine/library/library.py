@@ -24,6 +24,7 @@ from .downloads import Downloads
 from .estimates import Estimates, Machine
 from .finding import Finder
 from .found_model import FoundModel
+from .operation import Operation
 from .permissions import Permissions, Visitor
 from .remedies import Remedy
 from .remote_models import RemoteModels
@@ -39,7 +40,7 @@ class Library:
         self._hub = hub or Hub(engine.settings)
         self.jobs = Jobs(engine.database)
         self.permissions = Permissions(engine)
-        self.remote = RemoteModels(engine, self.permissions)
+        self.remote, self.operation = RemoteModels(engine, self.permissions), Operation(engine, self.permissions)
         self._estimates = Estimates(engine)
         self._finder = Finder(engine, self._hub, self.permissions)
         self._downloads = Downloads(self._hub, self.jobs, self._finder, self.permissions)

@@ -20,7 +20,7 @@ from ..remote import Connections
 from ..settings import Settings
 from ..storage.database import Database
 from ..storage.loads import LoadHistory
-from ..visitors import Accounts, VisitorBook
+from ..visitors import Accounts, ApiKeys, VisitorBook
 from .admission import Admission, Reservation
 from .load_job import LoadJob
 from .replies import Begin, admitted, counted, require_spec
@@ -46,7 +46,7 @@ class Engine:
         atexit.register(_close, weakref.ref(self))      # a thread killed inside a tensor operation would abort the process
         self.database = Database(self.settings.data_dir)
         self.connections = Connections(self.database, self.settings)
-        self.accounts = Accounts(self.database)
+        self.accounts, self.api_keys = Accounts(self.database), ApiKeys(self.database)
         self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._history = LoadHistory(self.database)
         self._history_error = ""

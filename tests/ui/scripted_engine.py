@@ -28,7 +28,7 @@ from engine.errors import InvalidRequest
 from engine.messages import Effort, PromptView, Thinking
 from engine.pictures import Picture
 from engine.storage.database import Database
-from engine.visitors import Accounts, VisitorBook
+from engine.visitors import Accounts, ApiKeys, VisitorBook
 
 READY = Status(
     state="ready", model="Scripted", quantization=Quantization.NONE, dtype="bfloat16", device="cpu", hardware="Test machine",
@@ -58,7 +58,7 @@ class ScriptedEngine:
                  data_dir: Path | None = None) -> None:
         self.settings = Settings(data_dir=data_dir or Path(tempfile.mkdtemp()))
         self.database = Database(self.settings.data_dir)
-        self.accounts = Accounts(self.database)
+        self.accounts, self.api_keys = Accounts(self.database), ApiKeys(self.database)
         self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._changed = threading.Condition()
         self._num_playing = 0
