@@ -91,8 +91,8 @@ def test_the_picture_matters(loaded: tuple[Engine, Path]) -> None:
 
 def test_replies_with_and_without_pictures_run_together(loaded: tuple[Engine, Path]) -> None:
     engine, folder = loaded
-    questions = [Message("user", QUESTION, pictures=pictures(number % 3, number)) for number in range(8)]
-    with ThreadPoolExecutor(8) as pool:
+    questions = [Message("user", QUESTION, pictures=pictures(number % 3, number)) for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda question: answer(engine, question)[0], questions))
     assert found == [expected(folder, [(list(question.pictures), QUESTION)]) if question.pictures else answer(engine, question)[0]
                      for question in questions]

@@ -124,6 +124,7 @@ def test_a_value_is_unchanged_after_escaping(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("verdict", "kind", "words"), [
     (Verdict.FITS, "is-good", {"en": "Fits", "tr": "Sığar", "zh": "可运行"}),
     (Verdict.TIGHT, "is-tight", {"en": "Tight", "tr": "Sınırda", "zh": "勉强"}),
+    (Verdict.TEXT_ONLY, "is-tight", {"en": "Text only", "tr": "Yalnızca metin", "zh": "仅文本"}),
     (Verdict.TOO_LARGE, "is-bad", {"en": "Too large", "tr": "Çok büyük", "zh": "太大"})])
 def test_a_verdict_is_a_word_a_size_and_a_colour(verdict: Verdict, kind: str, words: dict[str, str]) -> None:
     for language, word in words.items():
