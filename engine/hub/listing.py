@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from ..checkpoint.config import parse_config, unsupported_reason
 from ..checkpoint.files import WEIGHTS, WEIGHTS_INDEX, missing_files, shard_names
-from ..checkpoint.shape import ModelShape, Tensor, shape_of
+from ..checkpoint.shape import ModelShape, shape_of
+from ..checkpoint.stored_quantization import Tensor, stored_quantization, unreadable
 from ..errors import HubUnreachable, ModelAccessDenied, UnsupportedModel
 from .cache import checked_revision
 from .client import HubClient, decoded
@@ -94,7 +95,9 @@ def _shape(client: HubClient, found: Repository, config: dict[str, Any], needed:
         full = parse_config(config, found.repo).to_dict()
         with ThreadPoolExecutor(8, "headers") as pool:
             headers = list(pool.map(partial(read_header, client, found), names))
-        return shape_of(full, (tensor for header in headers for tensor in header)), ""
+        tensors = [tensor for header in headers for tensor in header]
+        stored = stored_quantization(full)
+        return shape_of(full, tensors), unreadable(tensors, stored) if stored else ""
     except UnsupportedModel as error:
         return None, error.what
 

@@ -16,7 +16,7 @@ from ..storage.loads import LoadHistory, MeasuredPeak
 from .bandwidth import copy_bandwidth
 from .cache_budget import largest_window
 from .memory import STATE_BYTES, Fit, compute_dtype, corrected, judge, kv_cache_bytes
-from .quantization import Quantization, describe
+from .quantization import Quantization, describe, held_as
 from .resolve import LocalModel, resolve
 
 # Share of the copy bandwidth that matrix-vector multiplications reach, and seconds of overhead per layer.
@@ -94,6 +94,7 @@ def _choice(shape: ModelShape, quantization: Quantization, hardware: Hardware, w
 
 def tokens_per_second(shape: ModelShape, quantization: Quantization, hardware: Hardware, window: int, bandwidth: float) -> float:
     """Of one reply with a full window: each token reads the weights and the cache once, rewrites the states, and adds layer overhead."""
+    quantization = held_as(quantization, shape.stored_codes, hardware)
     wide = BYTES_PER_VALUE[compute_dtype(shape, quantization, hardware)]
     linear, other = shape.weights_per_token
     packed = wide if quantization is Quantization.NONE else quantization.bytes_per_weight(hardware)

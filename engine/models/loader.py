@@ -5,7 +5,6 @@ Safetensors only, never code from a repository. Everything here blocks; progress
 
 from __future__ import annotations
 
-import copy
 import ctypes
 import gc
 import shutil
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.config import read_config
 from ..checkpoint.shape import ModelShape, read_tensors, shape_of
+from ..checkpoint.stored_quantization import StoredQuantization, expanded, stored_quantization, unreadable
 from ..compat.transformers import weights_progress
 from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound, UnsupportedModel
 from ..hardware import DType, Hardware
@@ -26,8 +26,7 @@ from ..hub.hub import DownloadProgress, Hub
 from ..settings import Settings
 from .cache_budget import plan_cache
 from .loaded import Candidate, LoadedModel
-from .model_class import auto_class
-from .quantization import Quantization, bitsandbytes_config, require_supported
+from .quantization import Quantization, bitsandbytes_config, held_as, reads_stored, require_supported, stored_note
 from .resolve import LocalModel, resolve
 from .saved import find_saved, is_current
 from .skeleton import build_skeleton, require_kernels, require_quantizable, require_weights
@@ -91,31 +90,40 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
         saved = None
     folder, sha = (saved.folder, saved.source) if saved else find(spec, settings, report)
     report(LoadEvent("config", note="Reading the configuration"))
-    config = read_config(folder, spec.model, may_be_quantized=saved is not None)
-    shape, note = (saved.shape, saved.note) if saved else _checked_shape(folder, config, spec, hardware)
-    dtype, reason = _choose_dtype(spec, shape, hardware)
-    budget = plan_cache(shape, spec.quantization, hardware, dtype=dtype, context_tokens=settings.context_tokens,
+    config = read_config(folder, spec.model)
+    stored = None if saved else stored_quantization(config.to_dict())
+    held = held_as(spec.quantization, stored.codes if stored else "", hardware)
+    require_kernels(held, hardware, spec.model)
+    shape, note = (saved.shape, saved.note) if saved else _checked_shape(folder, config, spec.model, held, stored, hardware)
+    dtype, reason = _choose_dtype(spec, held, shape, hardware)
+    budget = plan_cache(shape, held, hardware, dtype=dtype, context_tokens=settings.context_tokens,
                         concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
     report(LoadEvent("tokenizer", note="Loading the tokenizer"))
     tokenizer = _load_tokenizer(folder, config, spec.model)
-    return Candidate(spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None, quantization_note=note)
+    return Candidate(
+        spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None, held=held, stored=stored,
+        is_as_stored=stored is not None and reads_stored(held, stored.codes, hardware),
+        quantization_note=" ".join(filter(None, (stored_note(stored, held, dtype), note))))
 
 
-def _checked_shape(folder: Path, config: PretrainedConfig, spec: ModelSpec, hardware: Hardware) -> tuple[ModelShape, str]:
+def _checked_shape(folder: Path, config: PretrainedConfig, model: str, held: Quantization, stored: StoredQuantization | None,
+                   hardware: Hardware) -> tuple[ModelShape, str]:
     """The shape of a model whose files hold every weight that its configuration asks for, and which of its layers cannot be quantized."""
-    tensors = read_tensors(folder, spec.model)
-    skeleton = build_skeleton(config, spec.model)
-    require_weights(skeleton, config, tensors, spec.model)
-    note = require_quantizable(skeleton, spec.quantization, hardware, spec.model)
+    tensors = read_tensors(folder, model)
+    if stored is not None and (reason := unreadable(tensors, stored)):
+        raise UnsupportedModel(model, reason)
+    skeleton = build_skeleton(config, model)
+    require_weights(skeleton, config, expanded(tensors, stored) if stored else tensors, model)
+    note = require_quantizable(skeleton, held, hardware, model)
     return shape_of(config.to_dict(), tensors), note
 
 
-def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:
+def _choose_dtype(spec: ModelSpec, held: Quantization, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:
     if spec.dtype != "auto":
         return spec.dtype, "requested"
-    if spec.quantization is Quantization.INT8 and spec.quantization.kernel(hardware) == "bitsandbytes":
+    if held is Quantization.INT8 and held.kernel(hardware) == "bitsandbytes":
         return "float16", "bitsandbytes computes 8-bit matrix multiplications in float16"
-    if spec.quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
+    if held is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
         return "float32", "stored in float32, and kept exact on a CPU"
     return hardware.dtype, hardware.dtype_reason
 
@@ -125,7 +133,7 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
     spec = candidate.spec
     model: PreTrainedModel | None = None
     try:
-        is_integer = spec.quantization.kernel(hardware) == "pytorch"
+        is_integer = candidate.held.kernel(hardware) == "pytorch"
         with weights_progress(lambda items: _reported(items, report)):
             model, packed_bytes = _load_integers(candidate, report) if is_integer else (_load_weights(candidate, hardware), 0)
         packed_bytes += _pack(model, candidate)
@@ -160,45 +168,43 @@ def _load_tokenizer(folder: Path, config: PretrainedConfig, model: str) -> PreTr
 
 
 def _load_integers(candidate: Candidate, report: Report) -> tuple[PreTrainedModel, int]:
-    """The model in integers, and their bytes. Weights in 16 bits are mapped from their files, and rounded one layer after the other."""
+    """The model in integers, and their bytes. Weights are mapped from their files, and rounded one layer after the other."""
     import torch
 
-    from . import integer_files
+    from . import integer_files, weight_files
     from .integer_model import round_model
 
     dtype = getattr(torch, candidate.dtype)
     if candidate.is_saved:
         return integer_files.read(candidate.folder, candidate.config, dtype)
-    bits, stored = candidate.spec.quantization.bits, candidate.shape.stored_dtype
-    model = _from_files(candidate, dtype=getattr(torch, stored) if stored in ("bfloat16", "float16") else dtype)
+    bits, original = candidate.held.bits, getattr(torch, candidate.shape.stored_dtype, dtype)
+    original = original if original in (torch.bfloat16, torch.float16) else dtype
+    model, stored = weight_files.read_unexpanded(candidate, original) if candidate.stored else \
+        (weight_files.read(candidate, dtype=original), {})
     report_rounded = _at_intervals(lambda done, total: report(LoadEvent("weights", done, total, f"Rounding weights to {bits} bits")))
-    return model, round_model(model, candidate.spec.quantization, dtype, report_rounded)
+    return model, round_model(model, candidate.held, dtype, report_rounded, stored)
 
 
 def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
     import torch
 
-    quantization = candidate.spec.quantization
-    config = bitsandbytes_config(quantization, hardware)
-    asked = {} if config is None or candidate.is_saved else {"quantization_config": config}      # None would override the saved one
+    from . import weight_files
+
+    config, is_ready = bitsandbytes_config(candidate.held, hardware), candidate.is_saved or candidate.is_as_stored
+    asked = {} if config is None or is_ready else {"quantization_config": config}      # None would override the saved one
     device_map: str | dict[str, Any] | None = None
     if hardware.kind == "cuda":
         device_map = "auto" if hardware.count > 1 else {"": 0}
-    elif quantization is not Quantization.NONE or hardware.kind == "mps":
+    elif candidate.held is not Quantization.NONE or hardware.kind == "mps":
         device_map = {"": hardware.kind}
-    return _from_files(candidate, dtype=getattr(torch, candidate.dtype), device_map=device_map, **asked)
-
-
-def _from_files(candidate: Candidate, **options: Any) -> PreTrainedModel:
-    model: PreTrainedModel = auto_class(candidate.config).from_pretrained(
-        candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False, **options)
-    return model.eval()
+    read = weight_files.read_as_stored if candidate.is_as_stored else weight_files.read_expanded if candidate.stored else weight_files.read
+    return read(candidate, dtype=getattr(torch, candidate.dtype), device_map=device_map, **asked)
 
 
 def _pack(model: PreTrainedModel, candidate: Candidate) -> int:
     from .packing import can_pack, pack
 
-    return pack(model) if candidate.spec.quantization is Quantization.NONE and can_pack(model) else 0
+    return pack(model) if candidate.held is Quantization.NONE and can_pack(model) else 0
 
 
 def _choose_threads(weight_bytes: int, hardware: Hardware) -> None:

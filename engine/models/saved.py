@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,7 +147,9 @@ def _place(spec: ModelSpec, settings: Settings) -> Path:
 def _read(folder: Path) -> SavedModel | None:
     try:
         facts = json.loads((folder / MARKER).read_text("utf-8"))
-        return SavedModel(facts["model"], Quantization(facts["quantization"]), facts["source"], ModelShape(**facts["shape"]), folder,
+        known = {each.name for each in fields(ModelShape)}      # older versions had others
+        shape = ModelShape(**{name: value for name, value in facts["shape"].items() if name in known})
+        return SavedModel(facts["model"], Quantization(facts["quantization"]), facts["source"], shape, folder,
                           facts.get("kernel", "bitsandbytes"), facts.get("note", ""))      # copies of older versions have neither
     except (OSError, ValueError, KeyError, TypeError):      # missing, incomplete, or of an older version
         return None

@@ -13,8 +13,9 @@ from engine import Hub, Settings
 from engine.checkpoint.shape import read_shape
 from engine.errors import ModelAccessDenied, ModelNotFound
 from engine.hub import HubListing
+from engine.models.estimate import find_shape
 from engine.settings import Secret
-from tests import hub_folders, hub_standin
+from tests import hub_folders, hub_standin, stored_models
 from tests.hub_standin import GOOD_TOKEN, Repo, StandIn
 
 
@@ -160,7 +161,7 @@ def test_other_repositories_have_an_obstacle(serve: Callable[..., StandIn], tmp_
 
 @pytest.mark.parametrize(("change", "obstacle"), [
     ({"model_type": "brand_new", "auto_map": {"AutoConfig": "code.py"}}, "never run"), ({"model_type": "vit"}, "not a causal"),
-    ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "stored quantized (GPTQ, 4 bits)"),
+    ({"quantization_config": {"quant_method": "aqlm"}}, "stored quantized (AQLM)"),
     ({"num_hidden_layers": "many"}, "makes no sense")])
 def test_a_configuration_that_cannot_be_loaded_is_named(
         serve: Callable[..., StandIn], tmp_path: Path, change: dict[str, object], obstacle: str) -> None:
@@ -168,6 +169,16 @@ def test_a_configuration_that_cannot_be_loaded_is_named(
     listing = describe(serve({"me/tiny": folder}))
     assert obstacle in listing.obstacle
     assert listing.shape is None
+
+
+def test_stored_weights_are_described_by_what_they_expand_to(serve: Callable[..., StandIn], llama_folder: Path, tmp_path: Path) -> None:
+    folder = stored_models.gptq(llama_folder, tmp_path / "tiny")
+    plain = folder.with_name("tiny-expanded")
+    listing, other = (describe(serve({"me/tiny": each})) for each in (folder, plain))
+    assert (listing.obstacle, listing.parameters) == ("", other.parameters)
+    assert listing.shape == find_shape(str(folder), Settings(device="cpu"))
+    (plain / "config.json").write_text((folder / "config.json").read_text())
+    assert "its files hold no such weights" in describe(serve({"me/tiny": plain})).obstacle
 
 
 def test_missing_shards_and_broken_headers_are_named(serve: Callable[..., StandIn], tmp_path: Path) -> None:

@@ -1,0 +1,99 @@
+"""A model from its weight files: as transformers reads them, or with weights that are stored quantized expanded on the way."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ..checkpoint.config import unquantized
+from ..checkpoint.files import weight_files
+from ..checkpoint.stored_quantization import StoredQuantization, packed_weights
+from ..compat.transformers import places_of
+from .loaded import Candidate
+from .model_class import auto_class
+from .skeleton import build_skeleton
+from .stored_weights import StoredWeight, stored_weight
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Values = dict[str, torch.Tensor | StoredWeight]
+
+
+def read(candidate: Candidate, *, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
+    """The model as transformers reads it. `options`: of from_pretrained()."""
+    model: PreTrainedModel = auto_class(candidate.config).from_pretrained(
+        candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False, dtype=dtype, **options)
+    return model.eval()
+
+
+def read_as_stored(candidate: Candidate, *, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
+    """The model with weights that bitsandbytes reads as they are; everything else is converted to `dtype`, in which it computes.
+
+    transformers leaves the other weights in the dtype of the machine that saved them. Those that it keeps in 32 bits on purpose stay.
+    """
+    stored = getattr(candidate.config, "quantization_config", None)
+    config = copy.deepcopy(candidate.config)
+    if isinstance(stored, dict):
+        config.quantization_config = {**stored, "bnb_4bit_compute_dtype": str(dtype).removeprefix("torch.")}
+    model = read(replace(candidate, config=config), dtype=dtype, **options)
+    original = model.get_input_embeddings().weight.dtype
+    for parameter in model.parameters():
+        if parameter.dtype == original:
+            parameter.data = parameter.data.to(dtype)
+    return model
+
+
+def read_expanded(candidate: Candidate, *, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
+    """The model with its stored weights expanded to `dtype`, each when transformers asks for it."""
+    assert candidate.stored is not None
+    return _built(candidate, _values(candidate.folder, candidate.stored, dtype), dtype=dtype, **options)
+
+
+def read_unexpanded(candidate: Candidate, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[nn.Module, StoredWeight]]:
+    """The model, and the stored weights of those linear layers that are not expanded in it. Their place is held by one zero that is
+    read again and again, which takes no memory.
+
+    A family that transformers changes in a way that `places_of` does not foresee is expanded as a whole.
+    """
+    assert candidate.stored is not None
+    values, waiting = _values(candidate.folder, candidate.stored, dtype), {}
+    skeleton = build_skeleton(candidate.config, candidate.spec.model)
+    layers, places = dict(skeleton.named_modules()), places_of(skeleton, values)
+    for name, value in values.items():
+        if isinstance(value, StoredWeight) and type(layers.get(places.get(name, "").removesuffix(".weight"))) is nn.Linear:
+            zero = torch.zeros((), dtype=dtype)
+            waiting[zero.data_ptr()], values[name] = value, zero.expand(value.shape)
+    model = _built(candidate, values, dtype=dtype)
+    stored: dict[nn.Module, StoredWeight] = {}
+    for layer in model.modules():
+        if type(layer) is nn.Linear and layer.weight.data_ptr() in waiting:
+            stored[layer] = waiting.pop(layer.weight.data_ptr())
+    return (read_expanded(candidate, dtype=dtype), {}) if waiting else (model, stored)
+
+
+def _values(folder: Path, stored: StoredQuantization, dtype: torch.dtype) -> Values:
+    """The tensors of the files, which are mapped, not read; those of a stored weight as one value."""
+    from safetensors.torch import load_file
+
+    tensors = {name: tensor for path in weight_files(folder) for name, tensor in load_file(path).items()}
+    found = packed_weights(tensors, stored)
+    values: Values = {name: stored_weight({suffix: tensors[part] for suffix, part in parts.items()}, stored, dtype)
+                      for name, parts in found.items()}
+    used = {part for parts in found.values() for part in parts.values()}
+    return values | {name: tensor for name, tensor in tensors.items() if name not in used}
+
+
+def _built(candidate: Candidate, values: Values, **options: Any) -> PreTrainedModel:
+    from transformers import GenerationConfig
+
+    kind = type(build_skeleton(candidate.config, candidate.spec.model))
+    model: PreTrainedModel = kind.from_pretrained(None, config=unquantized(candidate.config), state_dict=values, **options)
+    if (candidate.folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(candidate.folder)
+    return model.eval()
