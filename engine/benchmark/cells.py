@@ -43,7 +43,7 @@ def measure_loaded(engine: Engine, plan: CellPlan, control: Control | None = Non
         speed = measure_speed(engine, fitted(plan.speed, active_model.window_tokens), control) if plan.speed else None
         crowds = measure_visitors(engine, plan.visitors, control) if plan.visitors else ()
         candidate, hardware = active_model.candidate, engine.hardware
-        share = share_of_limit(speed, candidate.shape, active_model.weight_bytes, candidate.dtype, candidate.spec.quantization,
+        share = share_of_limit(speed, candidate.shape, active_model.weight_bytes, candidate.dtype, candidate.held,
                                hardware) if speed else None
         seconds, peak = latest_load(engine, candidate.spec)
         return BenchmarkRun(new_uid(), now(), environment(hardware), facts_of(active_model), seconds, peak, speed, share, crowds,

@@ -30,6 +30,23 @@ def read_config(folder: Path, model: str) -> PretrainedConfig:
     return parse_config(raw, model)
 
 
+def read_gguf_config(folder: Path, gguf: str, model: str) -> PretrainedConfig:
+    """The configuration that transformers makes of the header of a GGUF file. Raises UnsupportedModel."""
+    from importlib.util import find_spec
+
+    from transformers import AutoConfig
+
+    if find_spec("gguf") is None:
+        raise UnsupportedModel(model, "GGUF files are read with the package gguf, which is not installed (pip install gguf).")
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, gguf_file=gguf, trust_remote_code=False)
+    except Exception as error:      # any failure that a file can provoke
+        raise UnsupportedModel(model, f"transformers cannot read {gguf} ({str(error).strip()[:200]}).") from error
+    if reason := unsupported_reason(config.to_dict()):
+        raise UnsupportedModel(model, reason)
+    return config
+
+
 def parse_config(raw: Mapping[str, Any], model: str) -> PretrainedConfig:
     """Return a config.json as transformers reads it, with the defaults of its architecture, without fields that must not apply here.
 

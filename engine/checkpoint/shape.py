@@ -12,13 +12,14 @@ from ..errors import UnsupportedModel
 from .cache_shape import HIDDEN, cache_shape, num_layers, state_values
 from .cache_shape import first_number as _number
 from .files import weight_files, weights_obstacle
-from .stored_quantization import Tensor, expanded, file_bytes, stored_quantization
+from .stored_quantization import METHODS, Tensor, expanded, file_bytes, stored_quantization
 
 TABLES = ("embed", "wte", "wpe")                        # embedding tables: one row is read per token
 HEADS = ("lm_head", "embed_out")                        # the output head
 EXPERTS = ".experts."                                   # transformers merges these into one tensor of three dimensions
 ROUTERS = (".gate.weight", ".router.weight")            # modules of their own class, never quantized
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+GGUF_DTYPE = "gguf"      # `stored_dtype` of weights that are all expanded before any is rounded
 NO_LIMIT = 1_000_000     # context window of recurrent models
 STORED_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 EXPERTS_USED = ("num_experts_per_tok", "top_k_experts", "moe_k")
@@ -47,6 +48,7 @@ class ModelShape:
     cache_values: int = 0       # keys and values of one token in all layers; 0 where only layers, kv_heads and head_dim are known
     state_values: int = 0       # states of one sequence in all layers that keep one instead of keys and values
     file_bytes: int = 0         # size of weights that are stored quantized, in their files; 0 for all others
+    stored_method: str = ""     # by which they are stored, as it is usually written
     stored_codes: str = ""      # the quantization whose codes the files hold (stored_quantization.py)
 
     @property
@@ -115,7 +117,8 @@ def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape
         dtypes[dtype] = dtypes.get(dtype, 0) + count
         largest = max(largest, count) if kind == "linear" else largest
     shape = _shape(config, counts, dtypes, largest)
-    return replace(shape, file_bytes=stored_bytes, stored_codes=stored.codes, stored_dtype="bfloat16") if stored else shape
+    return replace(shape, file_bytes=stored_bytes, stored_method=METHODS[stored.method], stored_codes=stored.codes,
+                   stored_dtype="bfloat16") if stored else shape
 
 
 def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping[str, int], largest: int) -> ModelShape:

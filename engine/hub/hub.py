@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from ..checkpoint.files import GGUF, split_file
 from ..errors import HubOffline, InvalidRequest
 from ..settings import Secret, Settings
 from . import download, listing
@@ -90,11 +91,11 @@ class Hub:
         return HubPage(tuple(models[first:first + PAGE_MODELS]), len(models) > first + PAGE_MODELS and query.page < MOST_PAGES - 1)
 
     def describe(self, repo: str, revision: str | None = None, token: Secret | None = None) -> HubListing:
-        """Return files, licence, card and shape of a model, without downloading weights.
+        """Return files, licence, card and shape of a model, without downloading weights. `repo`: owner/name, or owner/name/file.gguf.
 
         Raises InvalidRequest, ModelNotFound, ModelAccessDenied, TokenRejected and HubUnreachable (also as HubOffline and RateLimited).
         """
-        return listing.describe(self._online(token, repo), repo, revision)
+        return listing.describe(self._online(token, repo), *split_file(repo), revision)
 
     def download(self, repo: str, revision: str | None, on_progress: OnProgress, stop: threading.Event,
                  token: Secret | None = None) -> Path:
@@ -105,11 +106,13 @@ class Hub:
         """
         if is_offline() and (folder := self.stored(repo, revision)):
             return folder
-        return download.download(self._online(token, repo), self._cache(), repo, revision, on_progress, stop)
+        name, gguf = split_file(repo)
+        return download.download(self._online(token, repo), self._cache(), name, revision, on_progress, stop, gguf)
 
     def stored(self, repo: str, revision: str | None = None) -> Path | None:
         """Return the folder of a model that is complete on disk, without a request to the hub. Raises InvalidRequest."""
-        return self._cache().complete(repo, revision)
+        name, gguf = split_file(repo)
+        return self._cache().complete(name, revision, gguf)
 
     def on_disk(self) -> tuple[StoredModel, ...]:
         """Return every complete or incomplete download, last used first."""
@@ -142,10 +145,11 @@ class Hub:
 def parse_model_name(text: str, endpoint: str = "") -> str:
     """Return owner/name from typed or pasted text: the name itself, or the address of any page of the model.
 
-    Raises InvalidRequest with the text.
+    With the name or the address of a GGUF file it is owner/name/file.gguf. Raises InvalidRequest with the text.
     """
     try:
-        return checked_repo(_name_in(text.strip(), endpoint))
+        name, file = split_file(_name_in(text.strip(), endpoint))
+        return f"{checked_repo(name)}/{file}" if file else checked_repo(name)
     except (InvalidRequest, ValueError):        # ValueError: urlsplit could not parse it
         raise InvalidRequest("model", text.strip()[:200], "owner/name, or the address of a model's page on the hub") from None
 
@@ -156,7 +160,8 @@ def _name_in(typed: str, endpoint: str) -> str:
     hosts = {*HOSTS, urlsplit(endpoint or str(constants.ENDPOINT)).netloc}
     address = urlsplit(typed if "://" in typed else f"https://{typed}")
     if address.scheme in ("http", "https") and address.netloc.lower() in hosts:
-        typed = "/".join(address.path.strip("/").split("/")[:2])
+        parts = unquote(address.path).strip("/").split("/")
+        typed = "/".join([*parts[:2], *(parts[-1:] if len(parts) > 2 and parts[-1].lower().endswith(GGUF) else [])])
     return "" if typed.split("/")[0] in NOT_OWNERS else typed
 
 

@@ -35,6 +35,7 @@ class Candidate:
     stored: StoredQuantization | None = None    # of the weights in the folder, if the repository stores them quantized
     quantization_note: str = ""     # sentences: what becomes of stored weights, which layers are not quantized, and why
     is_as_stored: bool = False      # bitsandbytes reads the weights of the folder as they are
+    gguf: str = ""              # the file of the folder that is loaded, if it is a GGUF file
 
 
 @dataclass(slots=True)

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoint.config import read_config
+from ..checkpoint.config import read_config, read_gguf_config
+from ..checkpoint.files import gguf_in, split_file
+from ..checkpoint.gguf import GgufHeader, read_gguf
 from ..checkpoint.shape import ModelShape, read_tensors, shape_of
 from ..checkpoint.stored_quantization import StoredQuantization, expanded, stored_quantization, unreadable
 from ..compat.transformers import weights_progress
@@ -40,8 +42,8 @@ if TYPE_CHECKING:
 ONE_THREAD_BYTES = 64 * 2**20
 
 
-def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
-    """Return the model's folder, and its commit if it comes from the hub. Downloads files that are not yet on this disk.
+def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None, str]:
+    """Return the model's folder, its commit if it comes from the hub, and its GGUF file if it is one. Downloads what is not on this disk.
 
     Raises InvalidRequest, UnsupportedModel, DiskFull and the errors of the hub: ModelNotFound, ModelAccessDenied, TokenRejected,
     HubUnreachable, DownloadBroken.
@@ -51,9 +53,10 @@ def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str
     except InvalidRequest as error:
         raise ModelNotFound(spec.model, "the hub" if settings.is_public else "this machine") from error
     if isinstance(place, LocalModel):
-        return place.folder, None
+        return place.folder, None, place.gguf
     report(LoadEvent("download", note=f"Looking for {place.name} on the hub"))
-    return _download(place.name, spec.revision, settings, report)
+    folder, sha = _download(place.name, spec.revision, settings, report)
+    return folder, sha, split_file(place.name)[1] or gguf_in(folder)
 
 
 def _download(repo: str, revision: str | None, settings: Settings, report: Report) -> tuple[Path, str | None]:
@@ -88,22 +91,28 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     saved = find_saved(spec, settings, hardware) if spec.quantization is not Quantization.NONE else None
     if saved is not None and not is_current(saved, settings):
         saved = None
-    folder, sha = (saved.folder, saved.source) if saved else find(spec, settings, report)
+    folder, sha, gguf = (saved.folder, saved.source, "") if saved else find(spec, settings, report)
     report(LoadEvent("config", note="Reading the configuration"))
-    config = read_config(folder, spec.model)
+    header = read_gguf(folder / gguf, spec.model) if gguf else None
+    config = read_gguf_config(folder, gguf, spec.model) if gguf else read_config(folder, spec.model)
     stored = None if saved else stored_quantization(config.to_dict())
     held = held_as(spec.quantization, stored.codes if stored else "", hardware)
     require_kernels(held, hardware, spec.model)
-    shape, note = (saved.shape, saved.note) if saved else _checked_shape(folder, config, spec.model, held, stored, hardware)
+    if saved is not None:
+        shape, note = saved.shape, saved.note
+    elif header is not None:
+        shape, note = _checked_gguf(header, config, spec.model, held, hardware)
+    else:
+        shape, note = _checked_shape(folder, config, spec.model, held, stored, hardware)
     dtype, reason = _choose_dtype(spec, held, shape, hardware)
     budget = plan_cache(shape, held, hardware, dtype=dtype, context_tokens=settings.context_tokens,
                         concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
     report(LoadEvent("tokenizer", note="Loading the tokenizer"))
-    tokenizer = _load_tokenizer(folder, config, spec.model)
+    tokenizer = _load_tokenizer(folder, config, spec.model, gguf)
     return Candidate(
         spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None, held=held, stored=stored,
-        is_as_stored=stored is not None and reads_stored(held, stored.codes, hardware),
-        quantization_note=" ".join(filter(None, (stored_note(stored, held, dtype), note))))
+        is_as_stored=stored is not None and reads_stored(held, stored.codes, hardware), gguf=gguf,
+        quantization_note=" ".join(filter(None, (stored_note(stored, gguf, held, dtype), note))))
 
 
 def _checked_shape(folder: Path, config: PretrainedConfig, model: str, held: Quantization, stored: StoredQuantization | None,
@@ -116,6 +125,16 @@ def _checked_shape(folder: Path, config: PretrainedConfig, model: str, held: Qua
     require_weights(skeleton, config, expanded(tensors, stored) if stored else tensors, model)
     note = require_quantizable(skeleton, held, hardware, model)
     return shape_of(config.to_dict(), tensors), note
+
+
+def _checked_gguf(header: GgufHeader, config: PretrainedConfig, model: str, held: Quantization,
+                  hardware: Hardware) -> tuple[ModelShape, str]:
+    """The same for a GGUF file, whose tensors have other names: it must hold as many values as the model has."""
+    skeleton, shape = build_skeleton(config, model), header.shape(config.to_dict())
+    total = sum(weight.numel() for weight in skeleton.parameters())
+    if shape.parameters < total:
+        raise UnsupportedModel(model, f"its file holds {shape.parameters:,} of the model's {total:,} weights.")
+    return shape, require_quantizable(skeleton, held, hardware, model)
 
 
 def _choose_dtype(spec: ModelSpec, held: Quantization, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:
@@ -155,11 +174,12 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
     return LoadedModel(candidate, model, int(model.get_memory_footprint()) + packed_bytes)
 
 
-def _load_tokenizer(folder: Path, config: PretrainedConfig, model: str) -> PreTrainedTokenizerBase:
+def _load_tokenizer(folder: Path, config: PretrainedConfig, model: str, gguf: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
+    source = {"gguf_file": gguf} if gguf else {"config": config}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **source)
     except Exception as error:      # damaged files can raise anything
         raise UnsupportedModel(model, f"its tokenizer cannot be read ({str(error).strip()[:200]}).") from error
     if not tokenizer.is_fast:
@@ -180,15 +200,13 @@ def _load_integers(candidate: Candidate, report: Report) -> tuple[PreTrainedMode
     bits, original = candidate.held.bits, getattr(torch, candidate.shape.stored_dtype, dtype)
     original = original if original in (torch.bfloat16, torch.float16) else dtype
     model, stored = weight_files.read_unexpanded(candidate, original) if candidate.stored else \
-        (weight_files.read(candidate, dtype=original), {})
+        (_reader(candidate)(candidate, dtype=original), {})
     report_rounded = _at_intervals(lambda done, total: report(LoadEvent("weights", done, total, f"Rounding weights to {bits} bits")))
     return model, round_model(model, candidate.held, dtype, report_rounded, stored)
 
 
 def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
     import torch
-
-    from . import weight_files
 
     config, is_ready = bitsandbytes_config(candidate.held, hardware), candidate.is_saved or candidate.is_as_stored
     asked = {} if config is None or is_ready else {"quantization_config": config}      # None would override the saved one
@@ -197,8 +215,17 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
         device_map = "auto" if hardware.count > 1 else {"": 0}
     elif candidate.held is not Quantization.NONE or hardware.kind == "mps":
         device_map = {"": hardware.kind}
-    read = weight_files.read_as_stored if candidate.is_as_stored else weight_files.read_expanded if candidate.stored else weight_files.read
-    return read(candidate, dtype=getattr(torch, candidate.dtype), device_map=device_map, **asked)
+    return _reader(candidate)(candidate, dtype=getattr(torch, candidate.dtype), device_map=device_map, **asked)
+
+
+def _reader(candidate: Candidate) -> Callable[..., PreTrainedModel]:
+    from . import weight_files
+
+    if candidate.gguf:
+        return weight_files.read_gguf
+    if candidate.is_as_stored:
+        return weight_files.read_as_stored
+    return weight_files.read_expanded if candidate.stored else weight_files.read
 
 
 def _pack(model: PreTrainedModel, candidate: Candidate) -> int:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ..checkpoint.shape import ModelShape
+from ..checkpoint.shape import GGUF_DTYPE, ModelShape
 from ..errors import gib
 from ..hardware import BYTES_PER_VALUE, DType, Hardware
 from .quantization import Quantization, held_as, reads_stored
@@ -143,9 +143,9 @@ def _packing_bytes(shape: ModelShape, quantization: Quantization, hardware: Hard
     if hardware.kind != "cpu" or (quantization is Quantization.NONE and dtype != "bfloat16"):
         return 0
     joined = SIBLINGS * shape.largest_matrix * BYTES_PER_VALUE[dtype]
-    if quantization is Quantization.NONE or shape.stored_dtype == dtype or shape.stored_dtype != "float32":
+    if quantization is Quantization.NONE or shape.stored_dtype == dtype or shape.stored_dtype not in ("float32", GGUF_DTYPE):
         return joined
-    # Weights stored in 32 bits are not read from the files one by one: all are first converted to 16 bits.
+    # Weights stored in 32 bits, and those of GGUF files, are not read one by one: all are first converted to 16 bits.
     return joined + max(0, shape.parameters * BYTES_PER_VALUE[dtype] - weight_bytes(shape, quantization, hardware, dtype))
 
 

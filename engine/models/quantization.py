@@ -84,14 +84,15 @@ def reads_stored(held: Quantization, stored_codes: str, hardware: Hardware) -> b
     return held == stored_codes and held.kernel(hardware) == "bitsandbytes"
 
 
-def stored_note(stored: StoredQuantization | None, held: Quantization, dtype: str) -> str:
-    """A sentence for people about what becomes of weights that are stored quantized; "" for others."""
-    if stored is None:
+def stored_note(stored: StoredQuantization | None, gguf: str, held: Quantization, dtype: str) -> str:
+    """A sentence for people about what becomes of weights that are stored quantized; "" for others. `gguf`: the file that holds them."""
+    name = f"GGUF ({gguf})" if gguf else stored.name if stored else ""
+    if not name:
         return ""
-    if held == stored.codes:
-        return f"Stored in {stored.name}: its codes are used as they are."
-    return f"Stored in {stored.name}: expanded to {dtype}." if held is Quantization.NONE else \
-        f"Stored in {stored.name}: expanded, then rounded to {held.upper()}."
+    if stored is not None and held == stored.codes:
+        return f"Stored in {name}: its codes are used as they are."
+    return f"Stored in {name}: expanded to {dtype}." if held is Quantization.NONE else \
+        f"Stored in {name}: expanded, then rounded to {held.upper()}."
 
 
 def four_bit(hardware: Hardware) -> Quantization:

@@ -55,6 +55,22 @@ def read_expanded(candidate: Candidate, *, dtype: torch.dtype, **options: Any) -
     return _built(candidate, _values(candidate.folder, candidate.stored, dtype), dtype=dtype, **options)
 
 
+def read_gguf(candidate: Candidate, *, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
+    """The model of a GGUF file, all of whose weights transformers expands to `dtype`. Raises ValueError if the file lacks one.
+
+    transformers does not quantize what it reads from such a file, so for bitsandbytes the weights pass through this machine's memory.
+    """
+    from transformers import GgufConfig
+
+    is_direct = "quantization_config" not in options
+    model, found = auto_class(candidate.config).from_pretrained(
+        candidate.folder, gguf_file=candidate.gguf, quantization_config=GgufConfig(dequantize=True), output_loading_info=True,
+        trust_remote_code=False, dtype=dtype, **(options if is_direct else {}))
+    if missing := sorted(found["missing_keys"]):
+        raise ValueError(f"{candidate.gguf} lacks {len(missing)} of the model's weights, for example {missing[0]}")
+    return model.eval() if is_direct else _built(candidate, model.state_dict(), dtype=dtype, **options)
+
+
 def read_unexpanded(candidate: Candidate, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[nn.Module, StoredWeight]]:
     """The model, and the stored weights of those linear layers that are not expanded in it. Their place is held by one zero that is
     read again and again, which takes no memory.

@@ -15,7 +15,7 @@ from engine.errors import ModelAccessDenied, ModelNotFound
 from engine.hub import HubListing
 from engine.models.estimate import find_shape
 from engine.settings import Secret
-from tests import hub_folders, hub_standin, stored_models
+from tests import gguf_models, hub_folders, hub_standin, stored_models
 from tests.hub_standin import GOOD_TOKEN, Repo, StandIn
 
 
@@ -149,6 +149,19 @@ def test_pickled_weights_are_an_obstacle_and_a_pull_request_may_help(serve: Call
 
 def test_without_a_better_revision_none_is_named(serve: Callable[..., StandIn], tmp_path: Path) -> None:
     assert describe(serve({"me/tiny": hub_folders.pickled(tmp_path / "old")})).safetensors_revision is None
+
+
+def test_a_repository_of_gguf_files_is_described_by_one_of_them(
+        serve: Callable[..., StandIn], llama_folder: Path, tmp_path: Path) -> None:
+    one = gguf_models.llama(llama_folder, tmp_path / "tiny" / "tiny-Q8_0.gguf", "Q8_0")
+    other = gguf_models.llama(llama_folder, tmp_path / "tiny" / "tiny-F32.gguf")
+    stand_in = serve({"me/tiny": tmp_path / "tiny"})
+    listing, named = describe(stand_in), describe(stand_in, "me/tiny/tiny-F32.gguf")
+    assert (listing.name, listing.obstacle, listing.has_chat_template) == ("me/tiny/tiny-Q8_0.gguf", "", True)
+    assert (listing.needed_bytes, named.needed_bytes) == (one.stat().st_size, other.stat().st_size)
+    assert [file.path for file in named.gguf_files] == ["tiny-Q8_0.gguf", "tiny-F32.gguf"]
+    assert listing.shape == find_shape(str(one), Settings(device="cpu"))
+    assert "it has no file missing.gguf" in describe(stand_in, "me/tiny/missing.gguf").obstacle
 
 
 @pytest.mark.parametrize(("name", "content", "obstacle"), [
