@@ -42,6 +42,12 @@ def gguf_choices(paths: Collection[str]) -> tuple[str, ...]:
         (rank for rank, kind in enumerate(GGUF_PREFERRED) if kind in path.upper()), len(GGUF_PREFERRED))))
 
 
+def gguf_named(model: str) -> str:
+    """The GGUF file that a path, an address or owner/name/file.gguf names, or ""."""
+    name = model.replace("\\", "/").rpartition("/")[2]
+    return name if name.lower().endswith(GGUF) else ""
+
+
 def split_file(name: str) -> tuple[str, str]:
     """owner/name and file of owner/name/file.gguf; "" as the file of any other name."""
     repo, _, file = name.rpartition("/")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..compat.transformers import is_gguf_architecture
+from ..compat.gguf import is_gguf_architecture, reads_by_rows
 from ..errors import UnsupportedModel
 from .config import read_config
 from .shape import GGUF_DTYPE, ModelShape, read_shape, shape_of
@@ -60,8 +60,8 @@ class GgufHeader:
 
     def shape(self, config: Mapping[str, Any] | None = None) -> ModelShape:
         """The shape after transformers has expanded the weights. `config`: of the model, if it is known; else it is read here."""
-        return replace(shape_of(config or self._config(), self.tensors), stored_dtype=GGUF_DTYPE, file_bytes=self.size,
-                       stored_method="GGUF")
+        dtype = "bfloat16" if reads_by_rows(self.architecture) else GGUF_DTYPE
+        return replace(shape_of(config or self._config(), self.tensors), stored_dtype=dtype, file_bytes=self.size, stored_method="GGUF")
 
     def _config(self) -> dict[str, Any]:
         known = {field: self.metadata.get(f"{self.architecture}.{name}") for field, name in FIELDS.items()}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-GGUF_NAMES = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "minimax-m2": "minimax_m2"}
 WEIGHTS_BAR = "Loading weights"     # the description of from_pretrained()'s progress bar
 
 
@@ -48,15 +47,6 @@ def is_causal_architecture(model_type: object) -> bool:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-
-def is_gguf_architecture(name: str) -> bool:
-    """Whether transformers reads GGUF files of this architecture, as they name it. Only the loading itself tells otherwise."""
-    from transformers.integrations.gguf.utils import is_gguf_arch_supported
-    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
-
-    other = GGUF_NAMES.get(name, name)
-    return bool(is_gguf_arch_supported(name)) or (other in GGUF_SUPPORTED_ARCHITECTURES and other not in ("general", "tokenizer"))
 
 
 def reads_pictures(model_type: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..checkpoint.files import GGUF, split_file
+from ..checkpoint.files import gguf_named, split_file
 from ..checkpoint.shape import ModelShape
 from ..errors import EngineError
 from ..hub.hub import HubListing
@@ -51,8 +51,7 @@ class FoundModel:
     @property
     def gguf(self) -> str:
         """The GGUF file that is loaded, or ""."""
-        name = self.spec_model.replace("\\", "/").rpartition("/")[2]
-        return name if name.lower().endswith(GGUF) else self.gguf_files[0].name if self.gguf_files else ""
+        return gguf_named(self.spec_model) or (self.gguf_files[0].name if self.gguf_files else "")
 
     @property
     def repo(self) -> str:

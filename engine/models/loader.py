@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.config import read_config, read_gguf_config
-from ..checkpoint.files import gguf_in, split_file
+from ..checkpoint.files import gguf_in, gguf_named
 from ..checkpoint.gguf import GgufHeader, read_gguf
 from ..checkpoint.shape import ModelShape, read_tensors, shape_of
 from ..checkpoint.stored_quantization import StoredQuantization, expanded, stored_quantization, unreadable
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 ONE_THREAD_BYTES = 64 * 2**20
 
 
-def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None, str]:
-    """Return the model's folder, its commit if it comes from the hub, and its GGUF file if it is one. Downloads what is not on this disk.
+def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
+    """Return the model's folder, and its commit if it comes from the hub. Downloads files that are not yet on this disk.
 
     Raises InvalidRequest, UnsupportedModel, DiskFull and the errors of the hub: ModelNotFound, ModelAccessDenied, TokenRejected,
     HubUnreachable, DownloadBroken.
@@ -53,10 +53,9 @@ def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str
     except InvalidRequest as error:
         raise ModelNotFound(spec.model, "the hub" if settings.is_public else "this machine") from error
     if isinstance(place, LocalModel):
-        return place.folder, None, place.gguf
+        return place.folder, None
     report(LoadEvent("download", note=f"Looking for {place.name} on the hub"))
-    folder, sha = _download(place.name, spec.revision, settings, report)
-    return folder, sha, split_file(place.name)[1] or gguf_in(folder)
+    return _download(place.name, spec.revision, settings, report)
 
 
 def _download(repo: str, revision: str | None, settings: Settings, report: Report) -> tuple[Path, str | None]:
@@ -91,7 +90,8 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     saved = find_saved(spec, settings, hardware) if spec.quantization is not Quantization.NONE else None
     if saved is not None and not is_current(saved, settings):
         saved = None
-    folder, sha, gguf = (saved.folder, saved.source, "") if saved else find(spec, settings, report)
+    folder, sha = (saved.folder, saved.source) if saved else find(spec, settings, report)
+    gguf = "" if saved else gguf_named(spec.model) or gguf_in(folder)
     report(LoadEvent("config", note="Reading the configuration"))
     header = read_gguf(folder / gguf, spec.model) if gguf else None
     config = read_gguf_config(folder, gguf, spec.model) if gguf else read_config(folder, spec.model)
@@ -199,8 +199,8 @@ def _load_integers(candidate: Candidate, report: Report) -> tuple[PreTrainedMode
         return integer_files.read(candidate.folder, candidate.config, dtype)
     bits, original = candidate.held.bits, getattr(torch, candidate.shape.stored_dtype, dtype)
     original = original if original in (torch.bfloat16, torch.float16) else dtype
-    model, stored = weight_files.read_unexpanded(candidate, original) if candidate.stored else \
-        (_reader(candidate)(candidate, dtype=original), {})
+    model, stored = weight_files.read_unexpanded(candidate, original) if candidate.stored or candidate.gguf else \
+        (weight_files.read(candidate, dtype=original), {})
     report_rounded = _at_intervals(lambda done, total: report(LoadEvent("weights", done, total, f"Rounding weights to {bits} bits")))
     return model, round_model(model, candidate.held, dtype, report_rounded, stored)
 
@@ -221,11 +221,9 @@ def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
 def _reader(candidate: Candidate) -> Callable[..., PreTrainedModel]:
     from . import weight_files
 
-    if candidate.gguf:
-        return weight_files.read_gguf
     if candidate.is_as_stored:
         return weight_files.read_as_stored
-    return weight_files.read_expanded if candidate.stored else weight_files.read
+    return weight_files.read_expanded if candidate.stored or candidate.gguf else weight_files.read
 
 
 def _pack(model: PreTrainedModel, candidate: Candidate) -> int:

@@ -16,6 +16,7 @@ from types import EllipsisType
 import torch
 
 from ..checkpoint.stored_quantization import SCALES, StoredQuantization
+from ..compat.gguf import StoredRows
 from .rounding import GROUP
 
 EXPANDED_AT_ONCE = 2**20        # weights: 4 MB in 32 bits
@@ -209,6 +210,16 @@ class Mxfp4(StoredWeight):
         for expert in range(self.shape[0]):
             result[expert] = self.rows(expert, expert + 1)[0]
         return result
+
+
+class GgufWeight(StoredWeight):
+    """A matrix of a GGUF file, expanded by the format's own package."""
+
+    def __init__(self, stored: StoredRows, dtype: torch.dtype) -> None:
+        self._stored, self.shape, self.dtype = stored, (len(stored.order), stored.columns), dtype
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        return torch.from_numpy(self._stored.rows(start, stop))
 
 
 class Stacked(StoredWeight):

@@ -12,12 +12,14 @@ from torch import nn
 
 from ..checkpoint.config import unquantized
 from ..checkpoint.files import weight_files
-from ..checkpoint.stored_quantization import StoredQuantization, packed_weights
+from ..checkpoint.shape import GGUF_DTYPE, ModelShape
+from ..checkpoint.stored_quantization import packed_weights
+from ..compat.gguf import StoredRows, read_values
 from ..compat.transformers import places_of
 from .loaded import Candidate
 from .model_class import auto_class
 from .skeleton import build_skeleton
-from .stored_weights import StoredWeight, stored_weight
+from .stored_weights import GgufWeight, StoredWeight, stored_weight
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -51,24 +53,7 @@ def read_as_stored(candidate: Candidate, *, dtype: torch.dtype, **options: Any) 
 
 def read_expanded(candidate: Candidate, *, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
     """The model with its stored weights expanded to `dtype`, each when transformers asks for it."""
-    assert candidate.stored is not None
-    return _built(candidate, _values(candidate.folder, candidate.stored, dtype), dtype=dtype, **options)
-
-
-def read_gguf(candidate: Candidate, *, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
-    """The model of a GGUF file, all of whose weights transformers expands to `dtype`. Raises ValueError if the file lacks one.
-
-    transformers does not quantize what it reads from such a file, so for bitsandbytes the weights pass through this machine's memory.
-    """
-    from transformers import GgufConfig
-
-    is_direct = "quantization_config" not in options
-    model, found = auto_class(candidate.config).from_pretrained(
-        candidate.folder, gguf_file=candidate.gguf, quantization_config=GgufConfig(dequantize=True), output_loading_info=True,
-        trust_remote_code=False, dtype=dtype, **(options if is_direct else {}))
-    if missing := sorted(found["missing_keys"]):
-        raise ValueError(f"{candidate.gguf} lacks {len(missing)} of the model's weights, for example {missing[0]}")
-    return model.eval() if is_direct else _built(candidate, model.state_dict(), dtype=dtype, **options)
+    return _built(candidate, _values(candidate, dtype, build_skeleton(candidate.config, candidate.spec.model)), dtype=dtype, **options)
 
 
 def read_unexpanded(candidate: Candidate, dtype: torch.dtype) -> tuple[PreTrainedModel, dict[nn.Module, StoredWeight]]:
@@ -77,9 +62,8 @@ def read_unexpanded(candidate: Candidate, dtype: torch.dtype) -> tuple[PreTraine
 
     A family that transformers changes in a way that `places_of` does not foresee is expanded as a whole.
     """
-    assert candidate.stored is not None
-    values, waiting = _values(candidate.folder, candidate.stored, dtype), {}
     skeleton = build_skeleton(candidate.config, candidate.spec.model)
+    values, waiting = _values(candidate, dtype, skeleton), {}
     layers, places = dict(skeleton.named_modules()), places_of(skeleton, values)
     for name, value in values.items():
         if isinstance(value, StoredWeight) and type(layers.get(places.get(name, "").removesuffix(".weight"))) is nn.Linear:
@@ -93,11 +77,15 @@ def read_unexpanded(candidate: Candidate, dtype: torch.dtype) -> tuple[PreTraine
     return (read_expanded(candidate, dtype=dtype), {}) if waiting else (model, stored)
 
 
-def _values(folder: Path, stored: StoredQuantization, dtype: torch.dtype) -> Values:
+def _values(candidate: Candidate, dtype: torch.dtype, skeleton: PreTrainedModel) -> Values:
     """The tensors of the files, which are mapped, not read; those of a stored weight as one value."""
+    if candidate.gguf:
+        return _gguf_values(candidate.folder / candidate.gguf, candidate.shape, dtype, skeleton)
     from safetensors.torch import load_file
 
-    tensors = {name: tensor for path in weight_files(folder) for name, tensor in load_file(path).items()}
+    assert candidate.stored is not None
+    stored = candidate.stored
+    tensors = {name: tensor for path in weight_files(candidate.folder) for name, tensor in load_file(path).items()}
     found = packed_weights(tensors, stored)
     values: Values = {name: stored_weight({suffix: tensors[part] for suffix, part in parts.items()}, stored, dtype)
                       for name, parts in found.items()}
@@ -105,11 +93,27 @@ def _values(folder: Path, stored: StoredQuantization, dtype: torch.dtype) -> Val
     return values | {name: tensor for name, tensor in tensors.items() if name not in used}
 
 
+def _gguf_values(path: Path, shape: ModelShape, dtype: torch.dtype, skeleton: PreTrainedModel) -> Values:
+    """Those of a GGUF file. For some architectures transformers has to expand all of them at once."""
+    from transformers import GgufConfig
+
+    if shape.stored_dtype == GGUF_DTYPE:
+        whole = type(skeleton).from_pretrained(
+            path.parent, gguf_file=path.name, quantization_config=GgufConfig(dequantize=True), dtype=dtype)
+        return dict(whole.state_dict())
+    linear = {f"{name}.weight" for name, layer in skeleton.named_modules() if type(layer) is nn.Linear}
+    return {name: GgufWeight(value, dtype) if isinstance(value, StoredRows) else value
+            for name, value in read_values(path, skeleton, linear, dtype).items()}
+
+
 def _built(candidate: Candidate, values: Values, **options: Any) -> PreTrainedModel:
     from transformers import GenerationConfig
 
     kind = type(build_skeleton(candidate.config, candidate.spec.model))
-    model: PreTrainedModel = kind.from_pretrained(None, config=unquantized(candidate.config), state_dict=values, **options)
+    model, found = kind.from_pretrained(
+        None, config=unquantized(candidate.config), state_dict=values, output_loading_info=True, **options)
+    if missing := sorted(found["missing_keys"]):        # transformers would set them to random numbers
+        raise ValueError(f"the files lack {len(missing)} of the model's weights, for example {missing[0]}")
     if (candidate.folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(candidate.folder)
     return model.eval()

@@ -27,7 +27,7 @@ def test_the_shape_is_that_of_the_expanded_weights(path: Path, llama_folder: Pat
     for name in ("linear_weights", "other_weights", "table_weights", "head_weights", "largest_matrix", "layers", "cache_values",
                  "max_window", "vocab_size", "hidden_size", "intermediate_size"):
         assert getattr(shape, name) == getattr(plain, name), name
-    assert (shape.stored_dtype, shape.stored_bytes, shape.stored_method) == ("gguf", path.stat().st_size, "GGUF")
+    assert (shape.stored_dtype, shape.stored_bytes, shape.stored_method) == ("bfloat16", path.stat().st_size, "GGUF")
     assert read_gguf(path, "tiny").has_chat_template
 
 
