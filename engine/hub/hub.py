@@ -30,7 +30,8 @@ SORT_KEYS: dict[Sort, str] = {"downloads": "downloads", "likes": "likes", "trend
 PAGE_MODELS = 20
 MOST_PAGES = 50             # the hub's pages have cursors, not numbers: page 50 requests all pages before it
 MOST_HUB_PAGES = 10           # pages of the hub that are read for one page here
-EXPAND = ["downloads", "likes", "lastModified", "gated", "safetensors", "tags"]
+EXPAND = ["downloads", "likes", "lastModified", "gated", "safetensors", "gguf", "tags"]
+FORMATS = ("safetensors", "gguf")      # tags of the hub
 THE_LIST = "The list of models"
 HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 NOT_OWNERS = ("api", "buckets", "collections", "datasets", "docs", "kernels", "models", "organizations", "papers", "spaces")
@@ -38,7 +39,7 @@ NOT_OWNERS = ("api", "buckets", "collections", "datasets", "docs", "kernels", "m
 
 @dataclass(frozen=True, slots=True)
 class HubQuery:
-    """`licence`: the hub's tag ("apache-2.0"). `gated`: None for both kinds. `page`: from 0."""
+    """`licence`: the hub's tag ("apache-2.0"). `gated`: None for both kinds. `format`: one of FORMATS. `page`: from 0."""
 
     text: str = ""
     task: str = "text-generation"
@@ -48,6 +49,7 @@ class HubQuery:
     gated: bool | None = None
     sort: Sort = "downloads"
     page: int = 0
+    format: str = FORMATS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Hub:
         self._settings, self._endpoint, self._timeout_s = settings, hub_endpoint.rstrip("/"), timeout_s
 
     def search(self, query: HubQuery, token: Secret | None = None) -> HubPage:
-        """Search models with safetensors weights, PAGE_MODELS per page.
+        """Search models with weights in one format, PAGE_MODELS per page.
 
         Raises InvalidRequest, HubUnreachable (also as HubOffline and RateLimited) and TokenRejected.
         """
@@ -171,7 +173,9 @@ def _params(query: HubQuery) -> dict[str, Any]:
         raise InvalidRequest("page", query.page, f"between 0 and {MOST_PAGES - 1}")
     if query.sort not in SORT_KEYS:
         raise InvalidRequest("sort", query.sort, "one of " + ", ".join(SORT_KEYS))
-    tags = ["safetensors"] + ([f"license:{query.licence}"] if query.licence else [])
+    if query.format not in FORMATS:
+        raise InvalidRequest("format", query.format, "one of " + ", ".join(FORMATS))
+    tags = [query.format] + ([f"license:{query.licence}"] if query.licence else [])
     params: dict[str, Any] = {"filter": tags, "sort": SORT_KEYS[query.sort], "limit": (query.page + 1) * PAGE_MODELS + 1, "expand": EXPAND}
     sizes = _whole_billions(query)
     given = {"search": query.text.strip()[:200], "pipeline_tag": query.task, "num_parameters": sizes}
@@ -205,7 +209,7 @@ def _listed(client: HubClient, params: dict[str, Any]) -> Iterator[HubModel]:
 
 def _model(item: dict[str, Any]) -> HubModel:
     tags = tuple(str(tag) for tag in item.get("tags") or ())
-    sizes = item.get("safetensors") or {}
+    sizes = item.get("safetensors") or item.get("gguf") or {}
     return HubModel(
         repo=str(item["id"]), downloads=int(item.get("downloads") or 0), likes=int(item.get("likes") or 0),
         updated=str(item.get("lastModified") or ""), is_gated=bool(item.get("gated")), tags=tags,

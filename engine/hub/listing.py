@@ -49,6 +49,7 @@ class HubListing:
     obstacle: str = ""
     safetensors_revision: str | None = None
     renamed_to: str = ""
+    base_model: str = ""                # the model that this one was made of, as its card says
     gguf: str = ""                      # the GGUF file that is loaded, of a repository without safetensors weights, or the one asked for
 
     @property
@@ -90,7 +91,7 @@ def describe(client: HubClient, repo: str, gguf: str = "", revision: str | None 
         files=tuple(needed.get(file.path, file) for file in found.files), licence=licence, licence_url=licence_url,
         is_gated=bool(found.info.gated), gated_access=has_access, parameters=shape.parameters if shape else total, shape=shape,
         architecture=str(config.get("model_type", "")), has_chat_template=_has_chat_template(client, found, has_access),
-        obstacle=obstacle or broken, renamed_to=found.repo if found.repo != repo else "",
+        obstacle=obstacle or broken, renamed_to=found.repo if found.repo != repo else "", base_model=_base_model(found),
         safetensors_revision=None if found.paths & {WEIGHTS, WEIGHTS_INDEX} else _safetensors_revision(client, found))
 
 
@@ -111,7 +112,7 @@ def _describe_gguf(client: HubClient, found: Repository, repo: str, gguf: str, r
         files=tuple(needed.get(file.path, file) for file in found.files), licence=licence, licence_url=licence_url,
         is_gated=bool(found.info.gated), gated_access=has_access, parameters=shape.parameters if shape else None, shape=shape,
         architecture=header.architecture if header else "", has_chat_template=bool(header and header.has_chat_template), obstacle=obstacle,
-        renamed_to=found.repo if found.repo != repo else "", gguf=gguf)
+        renamed_to=found.repo if found.repo != repo else "", gguf=gguf, base_model=_base_model(found))
 
 
 def _gguf_header(client: HubClient, found: Repository, path: str) -> GgufHeader:
@@ -181,6 +182,13 @@ def _licence(client: HubClient, found: Repository) -> tuple[str, str]:
     if found.info.gated or not link:
         return str(name or next(tagged, "")), page
     return str(name or next(tagged, "")), link if re.match("https?://", link) else f"{page}/blob/main/{quote(link)}"
+
+
+def _base_model(found: Repository) -> str:
+    """The only base model that a card names; "" for several, for none, and for what is not a name."""
+    base = found.info.card_data.get("base_model") if found.info.card_data else None
+    names = base if isinstance(base, list) else [base]
+    return str(names[0]) if len(names) == 1 and re.fullmatch(r"[\w.\-]+/[\w.\-]+", str(names[0])) and names[0] != found.repo else ""
 
 
 def _card(client: HubClient, found: Repository) -> str:

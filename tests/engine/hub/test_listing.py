@@ -184,6 +184,13 @@ def test_a_configuration_that_cannot_be_loaded_is_named(
     assert listing.shape is None
 
 
+@pytest.mark.parametrize(("named", "base"), [("me/original", "me/original"), (["me/original"], "me/original"), (["a/b", "c/d"], ""),
+                                             ("../odd", ""), (7, "")])
+def test_the_model_that_another_was_made_of_is_named(serve: Callable[..., StandIn], tmp_path: Path, named: object, base: str) -> None:
+    folder = hub_folders.model(tmp_path / "tiny")
+    assert describe(serve({"me/tiny": Repo(folder, card={"base_model": named})})).base_model == base
+
+
 def test_stored_weights_are_described_by_what_they_expand_to(serve: Callable[..., StandIn], llama_folder: Path, tmp_path: Path) -> None:
     folder = stored_models.gptq(llama_folder, tmp_path / "tiny")
     plain = folder.with_name("tiny-expanded")
