@@ -46,6 +46,7 @@ from .agent.events import Final, Stopped
 from .agent.loop import AgentOptions
 from .agent.sessions import AgentSessions
 from .providers.local import LocalModelProvider
+from .providers.remote import RemoteProvider
 from .sandbox import RunResult, open_sandbox
 
 # Models, downloads and measurements
@@ -56,6 +57,6 @@ from .library.library import Library
 __all__ = [
     "AgentOptions", "AgentSessions", "Ask", "BUILTIN", "Benchmarks", "CodeAgent", "Conversations", "Engine", "EngineError", "Final",
     "Finished", "GenerationOptions", "Hub", "Library", "LoadEvent", "LoadOptions", "LocalModelProvider", "Message", "ModelFit",
-    "ModelSpec", "Prefill", "Quantization", "Question", "ReasoningDelta", "Released", "RunResult", "Secret", "Settings", "Status",
-    "Stopped", "StreamEvent", "TextDelta", "Usage", "Waiting", "estimate_fit", "open_sandbox", "read_attachment", "read_chats",
+    "ModelSpec", "Prefill", "Quantization", "Question", "ReasoningDelta", "Released", "RemoteProvider", "RunResult", "Secret", "Settings",
+    "Status", "Stopped", "StreamEvent", "TextDelta", "Usage", "Waiting", "estimate_fit", "open_sandbox", "read_attachment", "read_chats",
 ]

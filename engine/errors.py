@@ -5,6 +5,9 @@ EngineError
 │   └── MessageTooLong      one message larger than the context window
 ├── NoModelLoaded
 ├── EngineBusy              a load is running, or replies did not end within the time limit
+│   ├── TooManyMessages     of one visitor, in a minute; the text says when to try again
+│   ├── TooManyTokens       of one visitor, in a day
+│   └── TooManyReplies      of one visitor, at once
 ├── LoadError               a load failed; the engine is still usable
 │   ├── ModelNotFound
 │   ├── ModelAccessDenied   gated or private
@@ -20,7 +23,14 @@ EngineError
 ├── GenerationFailed        a reply failed; the next one works
 │   ├── OutOfMemory
 │   ├── NotANumber          the model computed NaN or infinity
-│   └── ChatTemplateFailed
+│   ├── ChatTemplateFailed
+│   └── RemoteError         of a model on another server
+│       ├── RemoteUnreachable
+│       ├── RemoteKeyRefused
+│       ├── RemoteModelMissing
+│       ├── RemoteBusy      too many requests; the text says when to try again
+│       └── RemoteFailed    it refused the request, failed, or ended the reply too early
+├── NotOnThisMachine        a measurement that needs the model's numbers, of a model on another server
 ├── DiskFull
 ├── StorageError
 ├── ChatNotFound            deleted, or of another owner
@@ -69,6 +79,25 @@ class NoModelLoaded(EngineError):
 class EngineBusy(EngineError):
     def __init__(self, doing: str, remedy: str = "Wait for it to finish, then try again.") -> None:
         super().__init__(f"The engine is busy: {doing}. {remedy}")
+
+
+class TooManyMessages(EngineBusy):
+    def __init__(self, limit: int, retry_after_s: float) -> None:
+        EngineError.__init__(self, f"You may send {limit:,} messages a minute here. Try again in {retry_after_s:.0f} s.")
+        self.limit, self.retry_after_s = limit, retry_after_s
+
+
+class TooManyTokens(EngineBusy):
+    def __init__(self, limit: int, retry_after_s: float) -> None:
+        hours = max(1, round(retry_after_s / 3600))
+        EngineError.__init__(self, f"You may use {limit:,} tokens a day here, and have used them. Try again in about {hours} h.")
+        self.limit, self.retry_after_s, self.hours = limit, retry_after_s, hours
+
+
+class TooManyReplies(EngineBusy):
+    def __init__(self, limit: int) -> None:
+        EngineError.__init__(self, f"You may have {limit} replies in progress here. Wait until one has ended, or stop one.")
+        self.limit = limit
 
 
 class LoadError(EngineError):
@@ -179,6 +208,52 @@ class ChatTemplateFailed(GenerationFailed):
     def __init__(self, detail: str) -> None:
         super().__init__(f"the model's chat template rejected this chat ({detail}).",
                          "Start a new chat without a system prompt, or load another model.")
+
+
+class RemoteError(GenerationFailed):
+    """`host`: the server's name, with its port. `detail`: what it said, or why it said nothing."""
+
+    def __init__(self, host: str, detail: str, what: str, remedy: str) -> None:
+        said = f" ({detail.rstrip('. ')})" if detail else ""
+        EngineError.__init__(self, f"{host}: {what}{said}. {remedy}")
+        self.host, self.detail = host, detail.rstrip(". ") or "–"
+
+
+class RemoteUnreachable(RemoteError):
+    def __init__(self, host: str, detail: str) -> None:
+        super().__init__(host, detail, "the server cannot be reached", "Check that it runs, and that its address is right.")
+
+
+class RemoteKeyRefused(RemoteError):
+    """Also where a server asks for a key and got none."""
+
+    def __init__(self, host: str, detail: str) -> None:
+        super().__init__(host, detail, "the server did not accept the key", "Enter the right one in the Models tab.")
+
+
+class RemoteModelMissing(RemoteError):
+    def __init__(self, host: str, model: str, detail: str) -> None:
+        super().__init__(host, detail, f"the server has no model {model}", "Choose one that it offers in the Models tab.")
+        self.model = model
+
+
+class RemoteBusy(RemoteError):
+    def __init__(self, host: str, retry_after_s: float, detail: str) -> None:
+        super().__init__(host, detail, "the server received too many requests", f"Try again in {retry_after_s:.0f} s.")
+        self.retry_after_s = retry_after_s
+
+
+class RemoteFailed(RemoteError):
+    def __init__(self, host: str, detail: str) -> None:
+        super().__init__(host, detail, "the server failed", "Try again, or look at its log; the text so far is kept.")
+
+
+class NotOnThisMachine(EngineError):
+    """`what`: what another server does not give, as a noun."""
+
+    def __init__(self, model: str, what: str) -> None:
+        super().__init__(f"{model} runs on another server, which does not give {what}. Load a model on this machine for that.")
+        self.model = model
 
 
 class StorageError(EngineError):

@@ -137,12 +137,14 @@ class Thinking:
     """What a model's chat template offers about the thoughts before an answer.
 
     efforts: what can be chosen, from none to most; empty if there is no choice. A mere switch offers none and medium. default: what
-    applies if nothing is chosen, if that is known. has_thoughts: whether the model may write thoughts at all.
+    applies if nothing is chosen, if that is known. has_thoughts: whether the model may write thoughts at all. may_be_unset: nothing need
+    be chosen, although the default is not known: a server decides.
     """
 
     efforts: tuple[Effort, ...] = ()
     default: Effort | None = None
     has_thoughts: bool = False
+    may_be_unset: bool = False
 
     def nearest(self, effort: Effort | None) -> Effort | None:
         """Return the offered effort that is closest to `effort`, a thinking one if possible for a thinking one; None if none is offered."""
@@ -185,10 +187,14 @@ class PromptView:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The reply has not begun: `position` requests are ahead of it; `seconds` since the message was sent."""
+    """The reply has not begun: `position` requests are ahead of it; `seconds` since the message was sent.
+
+    `expected_s`: until it will probably begin, from how fast the queue moves now; None if that is not known.
+    """
 
     position: int
     seconds: float
+    expected_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from .errors import InvalidRequest
+from .limits import OF_PUBLIC, Limits
 
 BUILTIN = "builtin"
 OAUTH = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")     # set on a Space with hf_oauth: true
@@ -50,15 +51,25 @@ class Settings:
     data_dir: Path = field(default_factory=lambda: Path.home() / ".mindcubes")
     cache_dir: Path | None = None           # None: that of huggingface_hub (HF_HOME)
     hf_token: Secret = field(default_factory=lambda: Secret(""))
+    remote_url: str = ""                    # a server with OpenAI's API: the connection "server", which remote:server loads
+    remote_model: str = ""                  # the name of its model there
+    remote_key: Secret = field(default_factory=lambda: Secret(""))
     host: str = "127.0.0.1"
     port: int | None = None
     is_public: bool = False                 # on a Space, or MINDCUBES_PUBLIC: stricter limits
     max_waiting: int = 32                   # public mode: replies in progress before new ones are refused
+    limits: Limits | None = None            # of each visitor; None: those of a public page, and none on a private one
     idle_unload_s: int = 0                  # unload a model after this long without use; the next message loads it again. 0: never
     allowed_models: tuple[str, ...] = ()    # public mode: models that may be loaded besides those of the catalog
     allowed_hosts: tuple[str, ...] = ()     # names under which the page may be opened besides localhost and addresses
     can_sign_in: bool = False               # on a Space that offers to sign in with Hugging Face (hf_oauth)
     operator: str = ""                      # public mode: the account that may change the model at any time
+
+    @property
+    def visitor_limits(self) -> Limits:
+        if self.limits is not None:
+            return self.limits
+        return OF_PUBLIC if self.is_public else Limits()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
@@ -69,6 +80,7 @@ class Settings:
         defaults = cls()
         port = _number(values, "GRADIO_SERVER_PORT", 7860 if on_space else 0)
         cache_dir = values.get("MINDCUBES_CACHE_DIR")
+        is_public = on_space or values.get("MINDCUBES_PUBLIC", "").lower() in ("1", "true", "yes")
         return cls(
             model=values.get("MINDCUBES_MODEL") or defaults.model,
             quantization=(values.get("MINDCUBES_QUANTIZATION") or defaults.quantization).lower(),
@@ -79,15 +91,22 @@ class Settings:
             data_dir=Path(values.get("MINDCUBES_DATA_DIR") or defaults.data_dir).expanduser(),
             cache_dir=Path(cache_dir).expanduser() if cache_dir else None,
             hf_token=Secret(values.get("HF_TOKEN", "")),
+            remote_url=values.get("MINDCUBES_REMOTE_URL", ""), remote_model=values.get("MINDCUBES_REMOTE_MODEL", ""),
+            remote_key=Secret(values.get("MINDCUBES_REMOTE_KEY", "")),
             host=values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else defaults.host),
             port=port or None,
-            is_public=on_space or values.get("MINDCUBES_PUBLIC", "").lower() in ("1", "true", "yes"),
+            is_public=is_public, limits=_limits(values, OF_PUBLIC if is_public else Limits()),
             max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
             idle_unload_s=60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
             allowed_models=_names(values, "MINDCUBES_ALLOWED_MODELS"), allowed_hosts=_names(values, "MINDCUBES_ALLOWED_HOSTS"),
             can_sign_in=on_space and all(values.get(name) for name in OAUTH),
             operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
         )
+
+
+def _limits(values: Mapping[str, str], defaults: Limits) -> Limits:
+    names = [each.name for each in fields(Limits)]
+    return Limits(**{name: _number(values, f"MINDCUBES_{name.upper()}", getattr(defaults, name)) for name in names})
 
 
 def _names(values: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta
 from engine.errors import InvalidRequest
+from engine.visitors import Accounts
 
 from .agent.tab import AgentTab, build_agent_tab
 from .benchmark.tab import build_benchmark_tab
@@ -32,6 +33,7 @@ from .shared.language import I18N, browser_language, language_of
 from .shared.pace import Pace
 from .shared.status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
 from .shared.theme import build_theme
+from .shared.visitor import caller_of
 
 FOLDER = Path(__file__).parent
 # Replies are written by a model: an image in one must not make the browser send a request to another host.
@@ -72,8 +74,14 @@ def launch(page: gr.Blocks, engine: Engine, **address: Any) -> str:
     """Serve the page and return its URL. Requests made by other sites are refused."""
     guard = Middleware(RequestGuard, settings=engine.settings)
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [guard], "lifespan": small_sessions},
-                            **launch_arguments(engine), **address)
+                            auth=sign_in(engine), **launch_arguments(engine), **address)
     return str(url)
+
+
+def sign_in(engine: Engine) -> Callable[[str, str], bool] | None:
+    """Return what checks names and passwords; None if there is no account, and on a Space, whose visitors sign in with Hugging Face."""
+    accounts = Accounts(engine.database)
+    return accounts.may_sign_in if accounts.names() and not engine.settings.can_sign_in else None
 
 
 def launch_arguments(engine: Engine) -> dict[str, Any]:
@@ -204,7 +212,8 @@ def loading_name(engine: Engine) -> str:
 
 def _chat_endpoint(engine: Engine) -> Any:
     @shown
-    def chat(message: str, system_prompt: str = "", temperature: float = 0.7, max_new_tokens: int = 256) -> Iterator[str]:
+    def chat(request: gr.Request, message: str, system_prompt: str = "", temperature: float = 0.7,
+             max_new_tokens: int = 256) -> Iterator[str]:
         """Answer one message. Streams the answer as it grows: every result is the whole text so far."""
         if not isinstance(system_prompt, str):
             raise InvalidRequest("system_prompt", system_prompt, "text")
@@ -212,7 +221,7 @@ def _chat_endpoint(engine: Engine) -> Any:
         system = [Message("system", system_prompt)] if system_prompt.strip() else []
         answer, pace = "", Pace()
         yield answer        # before anything slow, so that Gradio notices a client that disconnects
-        with closing(engine.chat([*system, Message("user", message)], options)) as events:
+        with closing(engine.chat([*system, Message("user", message)], options, visitor=caller_of(request))) as events:
             for event in events:
                 answer += event.text if isinstance(event, TextDelta) else ""
                 if pace.is_due() and not isinstance(event, Finished):

@@ -36,10 +36,11 @@ class TaskWork:
         self._engine, self._store, self._workspaces = engine, store, workspaces
         self._run, self._recorder, self._options, self._is_new = run, recorder, options, is_new
         self._workspace = workspaces.of(run.id)
+        self._owner = ""
 
     def as_task(self, owner: str, begin: Begin) -> BackgroundTask[AgentRun]:
         """Return the background task that does the work, not yet started. `begin` starts the agent."""
-        stop = StopSignal()
+        stop, self._owner = StopSignal(), owner
         task: BackgroundTask[AgentRun] = BackgroundTask(
             lambda: self._work(begin, stop, task.changed), self._recorder.snapshot, stop=stop, owner=owner, name="agent")
         return task
@@ -75,7 +76,7 @@ class TaskWork:
             self._open_sandbox()
         if workspace.agent is None or self._is_new:
             past = workspace.agent.history if workspace.agent else _exchanges(self._run.tasks[:-1])
-            workspace.agent = CodeAgent(LoadedModelProvider(self._engine), workspace.sandbox, self._options,
+            workspace.agent = CodeAgent(LoadedModelProvider(self._engine, self._owner), workspace.sandbox, self._options,
                                         window=_window(self._engine), history=past)
         workspace.agent.options = self._options
         return workspace.agent

@@ -9,11 +9,10 @@ from ..errors import StorageError
 from ..models.spec import MIN_CONTEXT, LoadOptions, ModelSpec
 from ..storage.loads import LoadHistory
 from .measure.control import Control
-from .measure.limits import share_of_limit
+from .measure.limits import LimitShare, share_of_limit
 from .measure.load import VisitorPlan, measure_visitors
-from .measure.machine import environment
-from .measure.speed import SpeedPlan, fitted, measure_speed
-from .store.records import BenchmarkRun, facts_of, new_uid, now
+from .measure.speed import Speed, SpeedPlan, fitted, measure_speed
+from .store.records import BenchmarkRun, environment_of, facts_of, new_uid, now
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
@@ -39,15 +38,22 @@ def measure_loaded(engine: Engine, plan: CellPlan, control: Control | None = Non
     Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
     control = control or Control()
-    with engine.using() as active_model:
-        speed = measure_speed(engine, fitted(plan.speed, active_model.window_tokens), control) if plan.speed else None
+    with engine.serving() as model:
+        speed = measure_speed(engine, fitted(plan.speed, model.window_tokens), control) if plan.speed else None
         crowds = measure_visitors(engine, plan.visitors, control) if plan.visitors else ()
-        candidate, hardware = active_model.candidate, engine.hardware
-        share = share_of_limit(speed, candidate.shape, active_model.weight_bytes, candidate.dtype, candidate.held,
-                               hardware) if speed else None
-        seconds, peak = latest_load(engine, candidate.spec)
-        return BenchmarkRun(new_uid(), now(), environment(hardware), facts_of(active_model), seconds, peak, speed, share, crowds,
-                   sweep=sweep, cell=cell)
+        seconds, peak = latest_load(engine, model.spec)
+        return BenchmarkRun(new_uid(), now(), environment_of(model, engine.hardware), facts_of(model), seconds, peak, speed,
+                            _share(engine, speed), crowds, sweep=sweep, cell=cell)
+
+
+def _share(engine: Engine, speed: Speed | None) -> LimitShare | None:
+    """None for a model on another server, whose limits are not known."""
+    spec = engine.spec
+    if speed is None or spec is None or spec.is_remote:
+        return None
+    with engine.using() as active_model:
+        candidate = active_model.candidate
+        return share_of_limit(speed, candidate.shape, active_model.weight_bytes, candidate.dtype, candidate.held, engine.hardware)
 
 
 def latest_load(engine: Engine, spec: ModelSpec) -> tuple[float | None, int | None]:

@@ -12,14 +12,13 @@ from ..models.spec import ModelSpec
 from .cells import latest_load
 from .exclusive import ExclusiveUse
 from .measure.control import Control
-from .measure.machine import environment
 from .measure.subject import Subject
 from .quality.harness import checked_names, run_harness
 from .quality.likelihood import TextPlan
 from .quality.perplexity import COST_TOKENS, compare_quantizations, measure_perplexity
 from .quality.tasks import MAX_SAMPLES, QualityTask, run_task
 from .store.history import RunHistory
-from .store.records import BenchmarkRun, facts_of, new_uid, now
+from .store.records import BenchmarkRun, environment_of, facts_of, new_uid, now
 from .store.scores import Score
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def measure_quality(engine: Engine, plan: QualityPlan, control: Control | None =
     """
     control = control or Control()
     scores: list[Score] = []
-    with engine.using():
+    with engine.serving():
         if plan.text:
             scores.append(measure_perplexity(engine, plan.text, plan.text_plan, control))
         if plan.task:
@@ -109,6 +108,6 @@ def run_cost(engine: Engine, history: RunHistory, plan: CostPlan, control: Contr
 
 
 def _run(engine: Engine, scores: tuple[Score, ...]) -> BenchmarkRun:
-    with engine.using() as active_model:
-        seconds, peak = latest_load(engine, active_model.spec)
-        return BenchmarkRun(new_uid(), now(), environment(engine.hardware), facts_of(active_model), seconds, peak, scores=scores)
+    with engine.serving() as model:
+        seconds, peak = latest_load(engine, model.spec)
+        return BenchmarkRun(new_uid(), now(), environment_of(model, engine.hardware), facts_of(model), seconds, peak, scores=scores)

@@ -29,7 +29,6 @@ SAVE_S = 1.0                # the most text that a killed process loses, in seco
 RECENT_S = 5.0              # minimum time for which an ended reply can still be read with `with_ended`
 ASKED_S = 600.0             # for how long it is known who asked for a reply
 FOLLOW_S = 0.05             # shortest time between two snapshots: more of them would slow a fast model down
-MAX_LIVE_OF_OWNER = 4       # in public mode: replies in progress of one visitor
 
 
 class Conversations(SavedChats):
@@ -56,7 +55,7 @@ class Conversations(SavedChats):
             self._require_idle(chat.id)
         before = chat.path if chat else ()
         message = ChatMessage("user", question.text, parent=before[-1].id if before else None, attachments=question.attachments)
-        self._require_room(owner, len(asks))
+        self._require_room(owner, len(asks), message)
         self._require_fit((*before, message), asks)
         chat = chat or self.store.create(owner, title_of(question.text) or question.attachments[0].name)
         return self._begin(owner, chat.id, version, message, asks)
@@ -66,7 +65,7 @@ class Conversations(SavedChats):
         chat, index = self._find(owner, chat_id, message_id, "user")
         Question(text, chat.path[index].attachments).check()
         message = replace(chat.path[index], id=0, text=text, created=0.0)
-        self._require_room(owner, len(asks))
+        self._require_room(owner, len(asks), message)
         self._require_fit((*chat.path[:index], message), asks)
         return self._begin(owner, chat_id, version, message, asks)
 
@@ -155,13 +154,13 @@ class Conversations(SavedChats):
         if chat_id in self._replies:
             raise _busy()
 
-    def _require_room(self, owner: str, count: int) -> None:
-        settings = self._engine.settings
-        if not settings.is_public:
-            return
-        live = self._replies.all()
-        if len(live) + count > settings.max_waiting or sum(reply.owner == owner for reply in live) + count > MAX_LIVE_OF_OWNER:
-            raise EngineBusy(f"{len(live)} replies are in progress", "Try again in a minute.")
+    def _require_room(self, owner: str, count: int, message: ChatMessage | None = None) -> None:
+        """Refuse what is over a limit before anything is stored. Raises EngineBusy, and InvalidRequest for the message."""
+        chars = len(prompt_messages((message,), "")[0].content) if message else 0
+        self._engine.visitors.check(owner, count, chars)
+        settings, live = self._engine.settings, len(self._replies.all())
+        if settings.is_public and live + count > settings.max_waiting:
+            raise EngineBusy(f"{live} replies are in progress", "Try again in a minute.")
 
     def _require_fit(self, path: Sequence[ChatMessage], asks: Sequence[Ask]) -> None:
         """Check that the loaded model can read the prompt, before anything is stored. Raises MessageTooLong, ChatTemplateFailed."""

@@ -106,7 +106,8 @@ class BatchedGenerator:
     def _progress(self, sequence: Sequence, seconds: float) -> LaneEvent:
         if sequence.table.blocks and sequence.num_new == 0:
             return Prefill(min(sequence.num_computed, sequence.num_prompt), sequence.num_prompt)
-        return Waiting(self._scheduler.ahead_of(sequence), seconds)
+        ahead = self._scheduler.ahead_of(sequence)
+        return Waiting(ahead, seconds, self._scheduler.expected_s(ahead))
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -1,8 +1,8 @@
 """Chooses what the next step processes: one token of every reply that is being generated, and a bounded slice of new prompts.
 
 A reply begins when the cache has room for its prompt. If the cache is full while replies grow, the latest one of the visitor with most
-gives its blocks back and is computed again later. Visitors take turns: whoever has fewer replies running goes first, then whoever came
-first.
+gives its blocks back and is computed again later. Visitors take turns: whoever has fewer replies running goes first, then whoever had
+no turn for longest, however many replies each has asked for.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from collections.abc import Callable, Hashable
 from .blocks import BLOCK_TOKENS, BlockPool
 from .drafts import MOST as MOST_GUESSED
 from .drafts import MOST_REPLIES
+from .queue_pace import QueuePace
 from .sequence import Part, Sequence
 from .snapshots import Snapshots
 
 MAX_RUNNING = 256
+MAX_TURNS = 4096        # visitors whose last turn is remembered
 FIRST_SLICE = 128       # prompt tokens of a step while it is not known how fast this model reads
 SMALLEST_SLICE = 16
 IDLE_S, BUSY_S = 1.0, 0.4       # how long prompts may take in one step: bounds a cancellation, and the gap between tokens of other replies
@@ -38,6 +40,9 @@ class Scheduler:
         self._guesses, self._anew_after, self._max_running = guesses, anew_after, max_running
         self._whole_pictures = whole_pictures
         self._prompt_rate: float | None = None      # tokens per second
+        self._pace = QueuePace()
+        self._turn = 0
+        self._turns: dict[Hashable, int] = {}       # of each visitor, when a reply of theirs began last
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []       # in the order of arrival
 
@@ -46,8 +51,23 @@ class Scheduler:
         return not self.waiting and not self.running
 
     def ahead_of(self, sequence: Sequence) -> int:
-        """How many replies wait in front of it."""
-        return sum(other.arrival < sequence.arrival for other in list(self.waiting))
+        """How many replies begin before it, if those that run go on and nobody comes."""
+        active, waiting = Counter(each.visitor for each in list(self.running)), list(self.waiting)
+        turns = dict(self._turns)
+        for ahead in itertools.count():
+            if sequence not in waiting:
+                return 0
+            following = _in_turn(waiting, active, turns)
+            if following is sequence:
+                return ahead
+            waiting.remove(following)
+            active[following.visitor] += 1
+            turns[following.visitor] = self._turn + ahead
+        raise AssertionError
+
+    def expected_s(self, ahead: int) -> float | None:
+        """Seconds until a reply with so many in front of it begins; None if it is not known how fast the queue moves."""
+        return self._pace.expected_s(ahead)
 
     def next_step(self) -> list[Part]:
         for sequence in [each for each in (*self.running, *self.waiting) if each.is_cancelled]:
@@ -123,9 +143,11 @@ class Scheduler:
             if sequence is not long:
                 left = self._add_slice(parts, sequence, left)
         while left > 0 and self.waiting and len(self.running) < self._max_running:
-            sequence = self._next_in_turn()
+            sequence = _in_turn(self.waiting, Counter(each.visitor for each in self.running), self._turns)
             if not self._begin(sequence):
                 break
+            self._took_turn(sequence.visitor)
+            self._pace.began(bool(self.waiting))
             left = self._add_slice(parts, sequence, left)
         if long is not None:
             self._add_slice(parts, long, left + kept)
@@ -141,10 +163,6 @@ class Scheduler:
             last = (last - 1) // BLOCK_TOKENS * BLOCK_TOKENS     # states are kept at the end of blocks
         parts.append(Part(sequence, sequence.num_computed, last))
         return left - (last - sequence.num_computed)
-
-    def _next_in_turn(self) -> Sequence:
-        active = Counter(sequence.visitor for sequence in self.running)
-        return min(self.waiting, key=lambda sequence: (active[sequence.visitor], sequence.arrival))
 
     def _begin(self, sequence: Sequence) -> bool:
         """Give it the blocks of its prompt, known ones first. False if there are too few."""
@@ -164,6 +182,13 @@ class Scheduler:
         self.running.sort(key=lambda each: each.arrival)
         return True
 
+    def _took_turn(self, visitor: Hashable) -> None:
+        self._turn += 1
+        self._turns.pop(visitor, None)
+        self._turns[visitor] = self._turn
+        if len(self._turns) > MAX_TURNS:
+            del self._turns[next(iter(self._turns))]
+
     def _put_back(self, sequence: Sequence) -> None:
         """Take the blocks of a running reply; it begins again when there is room."""
         self.running.remove(sequence)
@@ -173,3 +198,8 @@ class Scheduler:
     def _release(self, sequence: Sequence) -> None:
         self._blocks.release(sequence.table)
         sequence.num_computed, sequence.states = 0, None
+
+
+def _in_turn(waiting: list[Sequence], active: Counter[Hashable], turns: dict[Hashable, int]) -> Sequence:
+    """The reply whose visitor has fewest running, then had no turn for longest, then came first."""
+    return min(waiting, key=lambda each: (active[each.visitor], turns.get(each.visitor, -1), each.arrival))

@@ -188,7 +188,8 @@ def _base_model(found: Repository) -> str:
     """The only base model that a card names; "" for several, for none, and for what is not a name."""
     base = found.info.card_data.get("base_model") if found.info.card_data else None
     names = base if isinstance(base, list) else [base]
-    return str(names[0]) if len(names) == 1 and re.fullmatch(r"[\w.\-]+/[\w.\-]+", str(names[0])) and names[0] != found.repo else ""
+    name = str(names[0]) if len(names) == 1 else ""
+    return name if re.fullmatch(r"\w[\w.\-]*/[\w.\-]+", name) and name != found.repo else ""
 
 
 def _card(client: HubClient, found: Repository) -> str:

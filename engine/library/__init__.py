@@ -4,6 +4,7 @@ from .estimates import Machine
 from .found_model import FoundModel, GgufFile
 from .permissions import Permissions, Visitor
 from .remedies import Remedy, choice_of
+from .remote_models import ServerAnswer
 
 __all__ = [
     "FoundModel",
@@ -11,6 +12,7 @@ __all__ = [
     "Machine",
     "Permissions",
     "Remedy",
+    "ServerAnswer",
     "Visitor",
     "choice_of",
 ]

@@ -27,6 +27,7 @@ from .finding import Finder
 from .found_model import FoundModel
 from .permissions import Permissions, Visitor
 from .remedies import Remedy
+from .remote_models import RemoteModels
 
 RECENT_S = 60.0         # public mode: a model that another visitor used within this time is not replaced
 
@@ -39,6 +40,7 @@ class Library:
         self._hub = hub or Hub(engine.settings)
         self.jobs = Jobs(engine.database)
         self.permissions = Permissions(engine)
+        self.remote = RemoteModels(engine, self.permissions)
         self._estimates = Estimates(engine)
         self._finder = Finder(engine, self._hub, self.permissions)
         self._downloads = Downloads(self._hub, self.jobs, self._finder, self.permissions)

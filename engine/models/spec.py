@@ -15,12 +15,13 @@ from .quantization import Quantization
 Stage = Literal["download", "config", "unload", "tokenizer", "weights", "warm-up", "restore", "ready"]
 Drain = Literal["finish", "stop"]
 Report = Callable[["LoadEvent"], None]
+REMOTE = "remote:"      # begins the name of a model on another server; that of its connection follows
 MIN_CONTEXT, MAX_CONTEXT, MAX_VISITORS = 64, 1_000_000, 256
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What to load; equal specs are the same model. `model`: "builtin", a folder, or owner/name on the hub."""
+    """What to load; equal specs are the same model. `model`: "builtin", a folder, owner/name on the hub, or remote: and a connection."""
 
     model: str = BUILTIN
     revision: str | None = None
@@ -30,7 +31,14 @@ class ModelSpec:
 
     @property
     def name(self) -> str:
+        if self.is_remote:
+            return self.model.removeprefix(REMOTE)
         return "Built-in guide" if self.model == BUILTIN else Path(self.model).name
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the model is on another server."""
+        return self.model.startswith(REMOTE)
 
 
 @dataclass(frozen=True, slots=True)

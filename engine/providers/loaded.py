@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class LoadedModelProvider:
-    """`chat` raises what Engine.chat raises, and waits while a model is loading."""
+    """`chat` raises what Engine.chat raises, and waits while a model is loading. `visitor`: whose work it is."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, visitor: str = "") -> None:
+        self._engine, self._visitor = engine, visitor
 
     @property
     def name(self) -> str:
         return self._engine.status().model
 
     def chat(self, messages: Sequence[Message], options: GenerationOptions) -> Iterator[StreamEvent]:
-        return self._engine.chat(messages, options)
+        return self._engine.chat(messages, options, visitor=self._visitor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from transformers import GenerationConfig
@@ -23,11 +24,13 @@ from ..models.catalog import entry_of, for_effort
 from ..models.loaded import Candidate, LoadedModel
 from ..models.loader import collect, drop_frames, load
 from ..models.memory import kv_cache_bytes
+from ..models.quantization import Quantization
 from ..models.saved import SavedModel, save
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
 from ..plain_text import valid_text
 from ..settings import Settings
+from .serving_model import Load
 
 WARM_UP_TOKENS = 2
 PICTURE_ROW = "[…]"      # how one of a picture's tokens is shown
@@ -110,6 +113,22 @@ class ActiveModel:
         return for_effort(self._author_options, entry_of(self.spec.model), effort, self.thinking)
 
     @property
+    def quantization(self) -> Quantization:
+        return self.candidate.held
+
+    @property
+    def stored(self) -> str:
+        return self.candidate.shape.stored_method
+
+    @property
+    def dtype(self) -> str:
+        return self.candidate.dtype
+
+    def loads_again(self, hardware: Hardware) -> Load:
+        """What loads this model again, without a reference to its weights."""
+        return partial(ActiveModel.load, self.candidate, hardware, self.settings)
+
+    @property
     def options(self) -> LoadOptions:
         """The options with which the same load can be repeated."""
         return LoadOptions(self.settings.context_tokens, self.settings.concurrent_replies, self.settings.device)
@@ -182,6 +201,9 @@ class ActiveModel:
         tokens = tuple(PICTURE_ROW if token_id < 0 else text for token_id, text in zip(prompt.ids, shown, strict=True))
         return PromptView(prompt.text, tokens, self.window_tokens, prompt.room, prompt.dropped_messages, prompt.dropped_tokens,
                           prompt.notes)
+
+    def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
+        self.view_prompt(messages, options)
 
     def save_quantized(self) -> SavedModel:
         """Save the quantized weights. Raises InvalidRequest and DiskFull."""

@@ -21,7 +21,7 @@ from ..models.spec import LoadOptions, ModelSpec, Released
 from .status import State
 
 if TYPE_CHECKING:
-    from .active_model import ActiveModel
+    from .serving_model import ServingModel
 
 ANNOUNCE_S = 0.2        # interval at which an unload reports how many replies it waits for
 LAST_STEP_S = 5.0       # longest time that stopped replies may take to end
@@ -46,7 +46,7 @@ class Reservation:
 class _Stay:
     """One model in memory and the number of its users."""
 
-    model: ActiveModel
+    model: ServingModel
     leases: int = 0
     is_leaving: bool = False
     last_used: float = field(default_factory=time.monotonic)
@@ -58,7 +58,7 @@ class Lease:
     def __init__(self, admission: Admission, stay: _Stay) -> None:
         self._admission, self._stay = admission, stay
 
-    def __enter__(self) -> ActiveModel:
+    def __enter__(self) -> ServingModel:
         return self._stay.model
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -81,7 +81,7 @@ class Admission:
         self._reservation: Reservation | None = None
 
     @property
-    def model(self) -> ActiveModel | None:
+    def model(self) -> ServingModel | None:
         """The loaded model, for reading its properties only; using it needs a lease."""
         stay = self._stay
         return stay.model if stay else None
@@ -215,7 +215,7 @@ class Admission:
             self.error = str(error) if error else ""
             self.changed.notify_all()
 
-    def put(self, model: ActiveModel) -> None:
+    def put(self, model: ServingModel) -> None:
         with self.changed:
             self._stay = _Stay(model)
             self.changed.notify_all()

@@ -10,16 +10,18 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import EngineBusy
+from ..errors import EngineBusy, NotOnThisMachine
 from ..hardware import Hardware, detect
 from ..messages import Effort, Finished, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Thinking, Usage, Waiting
 from ..models.quantization import Quantization, QuantizationChoice, choices
 from ..models.saved import SavedModel
 from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
 from ..pictures import Picture
+from ..remote import Connections
 from ..settings import Settings
 from ..storage.database import Database
 from ..storage.loads import LoadHistory
+from ..visitors import VisitorBook
 from .admission import Admission, Reservation
 from .load_job import LoadJob
 from .status import Status
@@ -27,6 +29,7 @@ from .swap import Swap, drain_s
 
 if TYPE_CHECKING:
     from .active_model import ActiveModel
+    from .serving_model import ServingModel
 
 
 class Engine:
@@ -42,6 +45,8 @@ class Engine:
         self._released: Released | None = None
         atexit.register(_close, weakref.ref(self))      # a thread killed inside a tensor operation would abort the process
         self.database = Database(self.settings.data_dir)
+        self.connections = Connections(self.database, self.settings)
+        self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._history = LoadHistory(self.database)
         self._history_error = ""
 
@@ -53,14 +58,14 @@ class Engine:
         return self._hardware
 
     @property
-    def _active_model(self) -> ActiveModel | None:
+    def _model(self) -> ServingModel | None:
         return self.admission.model
 
     @property
     def held_bytes(self) -> int:
         """Bytes that the loaded model uses, which are free for a new one after it is unloaded."""
-        active_model = self._active_model
-        return active_model.held_bytes if active_model else 0
+        model = self._model
+        return model.held_bytes if model else 0
 
     @property
     def latest_load(self) -> LoadJob | None:
@@ -69,14 +74,14 @@ class Engine:
 
     @property
     def spec(self) -> ModelSpec | None:
-        active_model = self._active_model
-        return active_model.spec if active_model else None
+        model = self._model
+        return model.spec if model else None
 
     @property
     def current(self) -> tuple[ModelSpec, LoadOptions] | None:
         """The loaded model and its options, or those that the next message will load again; None if there are none."""
-        active_model = self._active_model
-        return (active_model.spec, active_model.options) if active_model else self.admission.asleep
+        model = self._model
+        return (model.spec, model.options) if model else self.admission.asleep
 
     def default_spec(self) -> ModelSpec:
         """The model named in the settings. Raises InvalidRequest."""
@@ -84,8 +89,8 @@ class Engine:
 
     def default_options(self, effort: Effort | None = None) -> GenerationOptions:
         """Those recommended by the author of the loaded model for this effort of thought, or the general defaults."""
-        active_model = self._active_model
-        return active_model.default_options(effort) if active_model else GenerationOptions(reasoning_effort=effort)
+        model = self._model
+        return model.default_options(effort) if model else GenerationOptions(reasoning_effort=effort)
 
     def quantization_choices(self) -> tuple[QuantizationChoice, ...]:
         return choices(self.hardware)
@@ -140,7 +145,7 @@ class Engine:
         self.admission.discard()
 
     def _swap(self, spec: ModelSpec, options: LoadOptions, report: Report) -> None:
-        swap = Swap(self.admission, self.settings, self.hardware, self._history)
+        swap = Swap(self.admission, self.settings, self.hardware, self._history, self.connections)
         try:
             swap.run(spec, options, report)
         finally:
@@ -176,10 +181,21 @@ class Engine:
         """Stream one reply; the last event is Finished. Closing the generator, or setting `stop`, ends the work within a step.
 
         If the conversation ends with the beginning of a reply, that is continued. `spec`: the model that must reply; EngineBusy if
-        another one is loaded. `visitor`: whose reply it is; when several wait, visitors take turns. The reply waits while a model is
-        loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (in public mode also if too many replies are in progress),
-        InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, NotANumber, ChatTemplateFailed).
+        another one is loaded. `visitor`: whose reply it is, for their limits; when several wait, visitors take turns. The reply
+        waits while a model is loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (also over a limit, and in public
+        mode if too many replies are in progress), InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, NotANumber,
+        ChatTemplateFailed).
         """
+        messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
+        own = "" if reservation else visitor        # a measurement has no limits
+        with self.visitors.reply(own, len(messages[-1].content) if messages else 0) as count:
+            for event in self._chat(messages, options, spec, stop, visitor, reservation):
+                if isinstance(event, Finished):
+                    count(event.usage)
+                yield event
+
+    def _chat(self, messages: tuple[Message, ...], options: GenerationOptions | None, spec: ModelSpec | None,
+              stop: threading.Event | None, visitor: str, reservation: Reservation | None) -> Generator[StreamEvent, None, None]:
         started = time.monotonic()
         while (lease := self.admission.lease_soon(reservation)) is None:
             if stop is not None and stop.is_set():
@@ -188,7 +204,6 @@ class Engine:
             yield Waiting(0, time.monotonic() - started)
         with lease as model:
             _require_spec(model, spec)
-            messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
             with closing(model.chat(messages, options or model.default_options(), stop, visitor)) as events:
                 yield from events
 
@@ -197,49 +212,63 @@ class Engine:
         return "".join(event.text for event in self.chat(text, options) if isinstance(event, TextDelta))
 
     def count_tokens(self, text: str) -> int:
-        """Length of a text in tokens of the loaded model. Raises NoModelLoaded and EngineBusy."""
-        with self.using() as active_model:
-            return active_model.count_tokens(text)
+        """Length of a text in tokens of the loaded model; an estimate if that is on another server. Raises NoModelLoaded, EngineBusy."""
+        with self.serving() as model:
+            return model.count_tokens(text)
 
     def count_picture_tokens(self, picture: Picture) -> int:
         """Tokens that a picture takes in the prompt. The loaded model sees it for that, and remembers what it saw.
 
         Raises InvalidRequest if it cannot read pictures, GenerationFailed, NoModelLoaded and EngineBusy.
         """
-        with self.using() as active_model:
-            return active_model.count_picture_tokens(picture)
+        with self.serving() as model:
+            return model.count_picture_tokens(picture)
 
     def view_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> PromptView:
-        """The prompt that the model would get. Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NoModelLoaded, EngineBusy."""
-        with self.using() as active_model:
-            return active_model.view_prompt(tuple(messages), options)
+        """The prompt that the model would get.
+
+        Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NotOnThisMachine, NoModelLoaded and EngineBusy.
+        """
+        with self.serving() as model:
+            return model.view_prompt(tuple(messages), options)
 
     def check_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> None:
         """Raise what `view_prompt` would raise about the messages. Does nothing while no model is loaded."""
         if self.admission.state != "loading" and self.admission.asleep is None:
-            self.view_prompt(messages, options)
+            with self.serving() as model:
+                model.check_prompt(tuple(messages), options)
+
+    @contextmanager
+    def serving(self, spec: ModelSpec | None = None) -> Iterator[ServingModel]:
+        """The loaded model, also one on another server, for the engine's own packages; otherwise like `using`."""
+        with self.admission.lease() as model:
+            _require_spec(model, spec)
+            yield model
 
     @contextmanager
     def using(self, spec: ModelSpec | None = None) -> Iterator[ActiveModel]:
-        """The loaded model, for the engine's own packages. An unload waits for the end of the block, bounded by the settings.
+        """The model in memory, for the engine's own packages. An unload waits for the end of the block, bounded by the settings.
 
-        `spec`: the model that must be loaded. Raises NoModelLoaded and EngineBusy.
+        `spec`: the model that must be loaded. Raises NoModelLoaded, EngineBusy, and NotOnThisMachine if it is on another server.
         """
-        with self.admission.lease() as model:
-            _require_spec(model, spec)
+        from .active_model import ActiveModel
+
+        with self.serving(spec) as model:
+            if not isinstance(model, ActiveModel):
+                raise NotOnThisMachine(model.spec.name, "the numbers that its model computes")
             yield model
 
     # --- status ---
 
     def status(self) -> Status:
-        admission, model, job, hardware = self.admission, self._active_model, self._job, self._hardware
+        admission, model, job, hardware = self.admission, self._model, self._job, self._hardware
         asleep = admission.asleep
         spec = model.spec if model else asleep[0] if asleep else None
         return Status(
             state=admission.state, model=spec.name if spec else "",
-            quantization=model.candidate.held if model else spec.quantization if spec else Quantization.NONE,
-            stored=model.candidate.shape.stored_method if model else "", dtype=model.candidate.dtype if model else "",
-            device=hardware.device if hardware else "",
+            quantization=model.quantization if model else spec.quantization if spec else Quantization.NONE,
+            stored=model.stored if model else "", dtype=model.dtype if model else "",
+            device=hardware.device if hardware and not (spec and spec.is_remote) else "",
             hardware=hardware.name if hardware else "", window_tokens=model.window_tokens if model else 0,
             lane=model.lane if model else "", lane_reason=model.lane_reason if model else "",
             used_bytes=hardware.used_bytes() if hardware else 0, total_bytes=hardware.total_bytes if hardware else 0,
@@ -250,9 +279,9 @@ class Engine:
             notes=(*(model.notes if model else ()), *filter(None, [self.database.notice, self._history_error])))
 
 
-def _require_spec(active_model: ActiveModel, spec: ModelSpec | None) -> None:
-    if spec is not None and active_model.spec != spec:
-        raise EngineBusy(f"{active_model.spec.name} was loaded in the meantime", f"Load {spec.name} again.")
+def _require_spec(model: ServingModel, spec: ModelSpec | None) -> None:
+    if spec is not None and model.spec != spec:
+        raise EngineBusy(f"{model.spec.name} was loaded in the meantime", f"Load {spec.name} again.")
 
 
 def _close(reference: weakref.ref[Engine]) -> None:

@@ -12,42 +12,40 @@ from ..models.loaded import Candidate
 from ..models.loader import examine
 from ..models.memory_peak import PeakWatch
 from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
+from ..remote import Connections
 from ..settings import Settings
 from ..storage.loads import LoadHistory, MeasuredPeak
 from .admission import Admission
+from .serving_model import Load, ServingModel
 
 
 class Swap:
     """`hardware`: the hardware of the loaded model. `notice`: why the load history could not be written, or ""."""
 
-    def __init__(self, admission: Admission, settings: Settings, hardware: Hardware, history: LoadHistory) -> None:
+    def __init__(self, admission: Admission, settings: Settings, hardware: Hardware, history: LoadHistory,
+                 connections: Connections) -> None:
         self._admission, self._settings, self.hardware, self._history = admission, settings, hardware, history
+        self._connections = connections
         self.released: Released | None = None
         self.notice = ""
 
     def run(self, spec: ModelSpec, options: LoadOptions, report: Report) -> None:
-        """Replace the model. Raises InvalidRequest, LoadError and its subclasses; the previous model is then loaded again if possible."""
-        from .active_model import ActiveModel
-
+        """Replace the model. Raises InvalidRequest, LoadError, RemoteError and subclasses; the previous model is then loaded again."""
         settings, previous = options.applied_to(self._settings), self._admission.model
-        hardware = self.hardware if settings.device == self._settings.device else detect(settings.device)
         if previous and previous.spec == spec and previous.settings == settings:
             report(LoadEvent("ready", note="It is already loaded"))
             return
+        hardware = self.hardware if settings.device == self._settings.device else detect(settings.device)
         held = previous.held_bytes if previous and hardware.kind == self.hardware.kind else 0
         free = sys.maxsize if options.is_forced else hardware.free_bytes() + held
-        candidate = examine(spec, hardware, settings, free, report)
-        report(LoadEvent("config", note=self._expectation(spec)))
-        before = (previous.candidate, previous.settings, self.hardware) if previous else None
+        load = self._remote(spec, settings, report) if spec.is_remote else self._local(spec, hardware, settings, free, report)
+        before = (previous.spec.name, previous.loads_again(self.hardware)) if previous else None
         del previous        # now admission has the only strong reference
         if before is not None:
-            self._make_room(before[0].spec.name, options.drain, report)
-        started = time.monotonic()
+            self._make_room(before[0], options.drain, report)
         try:
-            with PeakWatch(hardware) as watch:
-                self._admission.put(ActiveModel.load(candidate, hardware, settings, report))
+            self._admission.put(load(report))
             self.hardware = hardware
-            self._remember(candidate, settings, time.monotonic() - started, watch.peak_bytes)
             return
         except EngineError as error:
             failure = error
@@ -55,6 +53,27 @@ class Swap:
         if before is not None:
             self._restore(*before, failure, report)
         raise failure
+
+    def _remote(self, spec: ModelSpec, settings: Settings, report: Report) -> Load:
+        """The server is asked before anything is unloaded."""
+        from .remote_model import RemoteModel
+
+        model = RemoteModel.open(spec, self._connections.get(spec.model), settings, report)
+        return lambda report: model
+
+    def _local(self, spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes: int, report: Report) -> Load:
+        candidate = examine(spec, hardware, settings, free_bytes, report)
+        report(LoadEvent("config", note=self._expectation(spec)))
+
+        def load(report: Report) -> ServingModel:
+            from .active_model import ActiveModel
+
+            started = time.monotonic()
+            with PeakWatch(hardware) as watch:
+                model = ActiveModel.load(candidate, hardware, settings, report)
+            self._remember(candidate, settings, hardware, (time.monotonic() - started, model.weight_bytes, watch.peak_bytes))
+            return model
+        return load
 
     def _make_room(self, name: str, drain: Drain, report: Report) -> None:
         def announce(users: int) -> None:
@@ -64,14 +83,12 @@ class Swap:
         self.released = self._admission.empty(self.hardware, drain_s(drain, self._settings), announce)
         report(LoadEvent("unload", note=self.released.sentence, released=self.released))
 
-    def _restore(self, candidate: Candidate, settings: Settings, hardware: Hardware, failure: EngineError, report: Report) -> None:
-        from .active_model import ActiveModel
-
-        report(LoadEvent("restore", note=f"Loading failed; restoring {candidate.spec.name}"))
+    def _restore(self, name: str, load: Load, failure: EngineError, report: Report) -> None:
+        report(LoadEvent("restore", note=f"Loading failed; restoring {name}"))
         try:
-            self._admission.put(ActiveModel.load(candidate, hardware, settings, report))
+            self._admission.put(load(report))
         except EngineError as error:
-            failure.args = (f"{failure} Also, {candidate.spec.name} could not be restored: {error}",)
+            failure.args = (f"{failure} Also, {name} could not be restored: {error}",)
 
     def _expectation(self, spec: ModelSpec) -> str:
         try:
@@ -81,11 +98,12 @@ class Swap:
             return "It fits"
         return "It fits" if seconds is None else f"It fits; loading took {seconds:.0f} s last time"
 
-    def _remember(self, candidate: Candidate, settings: Settings, seconds: float, peak_bytes: int) -> None:
-        spec, active_model = candidate.spec, self._admission.model
-        known = (spec.model, spec.quantization, self.hardware.name)
+    def _remember(self, candidate: Candidate, settings: Settings, hardware: Hardware, measured: tuple[float, int, int]) -> None:
+        """`measured`: seconds, bytes of the weights, most bytes during the load."""
+        spec, (seconds, weight_bytes, peak_bytes) = candidate.spec, measured
+        known = (spec.model, spec.quantization, hardware.name)
         try:
-            self._history.add(*known, seconds, active_model.weight_bytes if active_model else 0)
+            self._history.add(*known, seconds, weight_bytes)
             if not candidate.is_saved:      # the peak of loading a saved copy is not that of its source
                 self._history.add_peak(*known, MeasuredPeak(peak_bytes, candidate.budget.window_tokens, settings.concurrent_replies))
         except StorageError as error:       # a full disk must not fail the load; the status reports it

@@ -65,6 +65,13 @@ MIGRATIONS = (
         process TEXT NOT NULL DEFAULT '', content TEXT NOT NULL
     )""",
     "CREATE INDEX agent_runs_of_owner ON agent_runs (owner, updated DESC)",
+    "CREATE TABLE connections (name TEXT PRIMARY KEY, address TEXT NOT NULL, model TEXT NOT NULL, key TEXT NOT NULL)",
+    """CREATE TABLE visitor_use (
+        visitor TEXT NOT NULL, day TEXT NOT NULL, name TEXT NOT NULL, messages INTEGER NOT NULL, tokens INTEGER NOT NULL,
+        PRIMARY KEY (visitor, day)
+    )""",
+    "CREATE TABLE visitor_limits (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    "CREATE TABLE accounts (name TEXT PRIMARY KEY, hash TEXT NOT NULL)",
 )
 
 

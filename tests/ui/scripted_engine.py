@@ -28,6 +28,7 @@ from engine.errors import InvalidRequest
 from engine.messages import Effort, PromptView, Thinking
 from engine.pictures import Picture
 from engine.storage.database import Database
+from engine.visitors import VisitorBook
 
 READY = Status(
     state="ready", model="Scripted", quantization=Quantization.NONE, dtype="bfloat16", device="cpu", hardware="Test machine",
@@ -57,6 +58,7 @@ class ScriptedEngine:
                  data_dir: Path | None = None) -> None:
         self.settings = Settings(data_dir=data_dir or Path(tempfile.mkdtemp()))
         self.database = Database(self.settings.data_dir)
+        self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._changed = threading.Condition()
         self._num_playing = 0
         self._begin(script, status, options)

@@ -70,7 +70,7 @@ def _measured(run: BenchmarkRun, language: str) -> tuple[str, str, str, str, str
             rate(language, speed.write.mean) + (noisy_badge(language) if speed.is_noisy else "") if speed else "–",
             _escaped(language, "bench.best", rate=rate(language, best.throughput), visitors=best.visitors) if best else "–",
             html.escape(f"{metric_text(score.metric, language)} {score_text(score, language)}") if score else "–",
-            gib(language, speed.peak_bytes) if speed else "–")
+            gib(language, speed.peak_bytes) if speed and speed.peak_bytes else "–")
 
 
 def _published(each: Published, language: str) -> str:

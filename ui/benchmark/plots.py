@@ -39,7 +39,7 @@ def history_plot(runs: Sequence[BenchmarkRun], published: Sequence[Published], l
 
     `published`: values of other people, drawn as horizontal lines because their memory use is not known.
     """
-    found = [(run, run.speed) for run in runs if run.speed is not None][:MAX_POINTS]
+    found = [(run, run.speed) for run in runs if run.speed is not None and run.model.lane != "remote"][:MAX_POINTS]
     if not found or (len(found) < 2 and not published):
         return ""
     places, labels = _across([speed.peak_bytes for _, speed in found], 2**30, language)
@@ -115,7 +115,8 @@ def quality_plot(runs: Sequence[BenchmarkRun], shown: BenchmarkRun | None, chose
         return ""
     own = {(score.task, score.metric) for score in shown.scores} if shown else set()
     metric = next((each for each in metrics if _key(each) == chosen), None) or next((each for each in metrics if each in own), metrics[0])
-    found = [(run, score) for run in runs for score in run.scores if (score.task, score.metric) == metric and math.isfinite(score.value)]
+    found = [(run, score) for run in runs for score in run.scores if (score.task, score.metric) == metric and math.isfinite(score.value)
+             and run.model.lane != "remote"]
     found = found[:MAX_POINTS]
     size, unit = (2**30, "GiB") if max(run.model.weight_bytes for run, _ in found) >= 0.1 * 2**30 else (2**20, "MiB")
     places, labels = _across([run.model.weight_bytes for run, _ in found], size, language)

@@ -101,7 +101,7 @@ def when(run: BenchmarkRun, zone: timezone) -> str:
 def _facts(run: BenchmarkRun, zone: timezone, language: str) -> str:
     lane, origin = run.model.lane, run.origin
     words = (run.machine, when(run, zone), text(language, "bench.origin", name=origin) if origin else "", f"torch {run.environment.torch}",
-             text(language, f"bench.lane.{lane}") if lane in ("batched", "single") else "")
+             text(language, f"bench.lane.{lane}") if lane in ("batched", "single", "remote") else "")
     return "".join(f"<span>{html.escape(word)}</span>" for word in words if word)
 
 
@@ -147,9 +147,9 @@ def _numbers(run: BenchmarkRun, language: str) -> str:
                   ("e2e", seconds(language, chat.e2e_s.mean))]
     if run.load_s is not None:
         found.append(("load", seconds(language, run.load_s)))
-    if speed is not None:
-        found.append(("peak", gib(language, speed.peak_bytes)))
-    found.append(("weights", gib(language, run.model.weight_bytes)))
+    if run.model.lane != "remote":
+        found += [("peak", gib(language, speed.peak_bytes))] if speed is not None else []
+        found.append(("weights", gib(language, run.model.weight_bytes)))
     if run.share is not None:
         found += [(name, percent(language, share)) for name, share in (
             ("share_write", run.share.write), ("share_read", run.share.read))]

@@ -14,7 +14,7 @@ from typing import Any
 from engine import Prefill, Waiting
 from engine.chat import ChatMessage, ReplyProgress
 
-from ..shared.language import number, text
+from ..shared.language import duration, number, text
 from .pictures import small
 from .session import ChatSession
 
@@ -160,8 +160,9 @@ def _progress(message: ChatMessage, reply: ReplyProgress | None, language: str) 
     if message.thoughts or message.text:
         return text(language, "chat.thinking" if reply and reply.is_thinking else "chat.writing")
     match reply.waiting if reply else None:
-        case Waiting(position=position) if position > 0:
-            return text(language, "chat.waiting", count=number(language, position))
+        case Waiting(position=position, expected_s=expected_s) if position > 0:
+            wait = text(language, "chat.waiting", count=number(language, position))
+            return wait if expected_s is None else text(language, "chat.waiting.expected", wait=wait, time=duration(language, expected_s))
         case Prefill(done=done, total=total) if 0 < done < total:
             return text(language, "chat.reading", done=number(language, done), total=number(language, total))
     return text(language, "chat.writing" if message.model else "chat.loading")

@@ -23,7 +23,7 @@ def asked_effort(status: Status, effort: Effort | None) -> Effort | None:
 def _shown(thinking: Thinking, effort: Effort | None) -> Effort | None:
     if not thinking.efforts:
         return None
-    return thinking.nearest(effort) or thinking.default or thinking.efforts[-1]
+    return thinking.nearest(effort) or thinking.default or (None if thinking.may_be_unset else thinking.efforts[-1])
 
 
 def thinking_html(thinking: Thinking, effort: Effort | None, language: str) -> str:
@@ -32,7 +32,8 @@ def thinking_html(thinking: Thinking, effort: Effort | None, language: str) -> s
     if not thinking.efforts:
         return limitable
     chosen, is_switch = _shown(thinking, effort), thinking.efforts == ("none", "medium")
-    options = "".join(
+    unset = f'<option value="">{html.escape(text(language, "thinking.unset"))}</option>' if thinking.may_be_unset else ""
+    options = unset + "".join(
         f'<option value="{each}"{" selected" if each == chosen else ""}>{html.escape(_name(each, is_switch, language))}</option>'
         for each in thinking.efforts)
     label, info = (html.escape(text(language, key)) for key in ("thinking.title", "thinking.info"))

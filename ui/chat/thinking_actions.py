@@ -19,8 +19,9 @@ actions: Actions[ChatSession, Iterator[Update]] = Actions()
 def think(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
     """Choose an effort. Options that the visitor changed stay as they are."""
     engine = context.engine
-    effort = next((each for each in engine.status().thinking.efforts if each == click.value), None)
-    if effort is None:
+    offered = engine.status().thinking
+    effort = next((each for each in offered.efforts if each == click.value), None)
+    if effort is None and not (offered.may_be_unset and click.value == ""):
         raise PageError("error.gone")
     before, after = (values_of(engine.default_options(each)) for each in (session.effort, effort))
     shown = list(click.ask.values)

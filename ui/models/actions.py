@@ -187,6 +187,17 @@ def _unload(context: Context, session: ModelsSession, click: Click) -> None:
     context.library.unload(context.visitor)
 
 
+@actions("use-remote")
+def _use_remote(context: Context, session: ModelsSession, click: Click) -> None:
+    session.server_problem = None
+    context.library.remote.use(click.value, context.visitor)
+
+
+@actions("forget-remote")
+def _forget_remote(context: Context, session: ModelsSession, click: Click) -> None:
+    context.library.remote.forget(click.value, context.visitor)
+
+
 @actions("save")
 def _save(context: Context, session: ModelsSession, click: Click) -> None:
     context.library.save_quantized(context.visitor)

@@ -19,6 +19,7 @@ from ..shared.language import number, text
 from . import view
 from .actions import needs_token, with_token
 from .parts import ModelsTab
+from .remote import remote_values
 from .session import CONTEXTS, ModelsSession
 
 
@@ -35,6 +36,7 @@ class TabContent:
     """The content of the tab for one session, as it is now."""
 
     def __init__(self, context: Context, session: ModelsSession) -> None:
+        self._context = context
         self._library, self._engine, self._session, self._language = context.library, context.engine, session, context.language
         self._visitor = with_token(context, session).visitor
         self._status = self._engine.status()
@@ -52,7 +54,8 @@ class TabContent:
         card = model.listing.card if model and model.listing else ""
         return {
             models.machine: view.machine_html(self._library.machine(), self._language), models.listing: self._list(selected),
-            models.disk: self._disk(), detail.about: self._about(), detail.problem: self._problem(),
+            models.disk: self._disk(), **remote_values(self._context, self._session, models.remote),
+            detail.about: self._about(), detail.problem: self._problem(),
             detail.token_box: gr.update(visible=needs_token(self._session)), **self._load_values(models),
             detail.card_box: gr.update(visible=bool(card)), detail.card: card}
 

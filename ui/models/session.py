@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from engine import LoadOptions, Quantization, Secret
 from engine.errors import UnsupportedModel
 from engine.hub import HubModel, HubQuery
-from engine.library import FoundModel
+from engine.library import FoundModel, ServerAnswer
 
 CONTEXTS = (1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 FIRST_RECOMMENDED = 8
@@ -33,6 +33,8 @@ class ModelsSession:
     stops_replies: bool = False
     problem: Exception | None = None
     is_open: bool = False       # whether the tab has been opened
+    server: ServerAnswer | None = None          # what the server that was asked last offers
+    server_problem: Exception | None = None
     asked: str = ""             # what was entered or chosen last, for another attempt
 
     @property

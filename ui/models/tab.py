@@ -16,6 +16,7 @@ from . import actions, view
 from .actions import perform
 from .content import TabContent
 from .parts import FORMATS, LICENCES, SIZES, SORTS, TASKS, ModelsTab, build_parts, html_part
+from .remote import ask_server, connect_server
 from .session import ModelsSession
 
 QUIET: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
@@ -28,6 +29,7 @@ def build_models_tab(builder: PageBuilder, tab: gr.Tab, strip: gr.HTML) -> Model
     _wire_buttons(builder, models, strip)
     _wire_load_options(builder, models)
     _wire_token(builder, models)
+    _wire_remote(builder, models)
     _wire_refresh(builder, models, tab)
     return models
 
@@ -94,7 +96,7 @@ def _wire_buttons(builder: PageBuilder, models: ModelsTab, strip: gr.HTML) -> No
     def unload(session: ModelsSession, request: gr.Request) -> Any:
         return press("unload", session, request)
 
-    for source in (models.listing, models.disk, models.detail.about, models.detail.problem, strip):
+    for source in (models.listing, models.disk, models.remote.connections, models.detail.about, models.detail.problem, strip):
         source.act(act, session_state, outputs, **QUIET)
     load.primary.click(press_primary, session_state, outputs, **QUIET)
     load.save.click(save, session_state, outputs, **QUIET)
@@ -122,6 +124,27 @@ def _wire_token(builder: PageBuilder, models: ModelsTab) -> None:
         return {**_content(builder, session, request).values(models), detail.token: ""}
 
     gr.on([detail.use_token.click, detail.token.submit], use_token, [detail.token, models.session], models.outputs, **QUIET)
+
+
+def _wire_remote(builder: PageBuilder, models: ModelsTab) -> None:
+    remote = models.remote
+
+    def ask(address: str, key: str, session: ModelsSession, request: gr.Request) -> Any:
+        ask_server(builder.context(request), session, address, key)
+        values = _content(builder, session, request).values(models)
+        if session.server:
+            names = [each.name for each in session.server.models]
+            values[remote.model] = gr.update(choices=names, value=names[0] if names else "")
+        return values
+
+    def connect(address: str, key: str, keeps_key: bool, model: str | None, session: ModelsSession, request: gr.Request) -> Any:
+        connect_server(builder.context(request), session, address, key, model if isinstance(model, str) else "", keeps_key)
+        values = _content(builder, session, request).values(models)
+        return values if session.server_problem else {**values, remote.key: ""}
+
+    typed = [remote.address, remote.key]
+    gr.on([remote.ask.click, remote.address.submit, remote.key.submit], ask, [*typed, models.session], models.outputs, **QUIET)
+    remote.connect.click(connect, [*typed, remote.keeps_key, remote.model, models.session], [*models.outputs, remote.key], **QUIET)
 
 
 def _wire_refresh(builder: PageBuilder, models: ModelsTab, tab: gr.Tab) -> None:

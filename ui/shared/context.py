@@ -71,8 +71,10 @@ class Context(Services):
 
     @classmethod
     def of(cls, services: Services, request: gr.Request | None) -> Context:
+        visitor = visitor_of(request)
+        services.engine.visitors.know(visitor.owner, visitor.name)
         return cls(services.engine, services.conversations, services.library, services.agent_sessions, services.benchmarks,
-                   visitor_of(request), language_of(request), zone_of(request), account_of(request))
+                   visitor, language_of(request), zone_of(request), account_of(request))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from engine.benchmark import benchmark_step, benchmark_subject
 
 from .html import action_button, disk_size, freed
 from .labels import subject_text
-from .language import has_text, number, rate, text
+from .language import duration, has_text, number, rate, text
 from .status_bar import stage_text
 
 DONE_S = 60.0               # how long a finished measurement is listed; its result is in its tab
@@ -120,16 +120,6 @@ def phase_text(job: Job, language: str) -> str:
     fast = text(language, "bench.rate", rate=rate(language, step.rate)) if step.rate else ""
     part = subject_text(step.subject, language) if step.subject else ""
     return " · ".join(filter(None, (part, text(language, f"bench.phase.{step.phase}") + count, fast)))
-
-
-def duration(language: str, seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 60:
-        return text(language, "time.seconds", count=whole)
-    minutes = round(whole / 60)
-    if minutes < 60:
-        return text(language, "time.minutes", count=minutes)
-    return text(language, "time.hours", hours=minutes // 60, minutes=minutes % 60)
 
 
 def _buttons(job: Job, language: str) -> str:

@@ -65,3 +65,13 @@ def gib(language: str, num_bytes: float) -> str:
     if num_bytes < 0.1 * 2**30:
         return f"{number(language, num_bytes / 2**20)} MiB"
     return f"{number(language, num_bytes / 2**30, 1)} GiB"
+
+
+def duration(language: str, seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return text(language, "time.seconds", count=whole)
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return text(language, "time.minutes", count=minutes)
+    return text(language, "time.hours", hours=minutes // 60, minutes=minutes % 60)

@@ -74,6 +74,8 @@ def _chip(kind: str, name: str, details: str, title: str = "") -> str:
 
 
 def _quantization(status: Status, language: str) -> str:
+    if status.lane == "remote":
+        return ""
     if status.quantization is Quantization.NONE:
         return status.dtype or text(language, "quantization.none")
     return status.quantization.value.upper()
@@ -91,7 +93,7 @@ def _memory(status: Status, language: str) -> str:
 
 
 def _lane(status: Status, language: str) -> str:
-    known = status.lane in ("batched", "single")
+    known = status.lane in ("batched", "single", "remote")
     label = text(language, f"bar.lane.{status.lane}") if known else status.lane
     why = status.lane_reason if language == "en" or not known else text(language, f"bar.lane.{status.lane}.why")
     people = [text(language, key, count=number(language, count))

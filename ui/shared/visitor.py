@@ -64,6 +64,15 @@ def owner_of(request: gr.Request | None) -> str:
     return hashlib.sha256(who.encode()).hexdigest()
 
 
+def caller_of(request: gr.Request | None) -> str:
+    """Return whose work a program's request is: its owner if it has one, else the address it comes from, hashed like an owner."""
+    has_owner = request is None or account_of(request) or getattr(request, "username", None) or (request.cookies or {}).get(KEY_COOKIE)
+    if has_owner:
+        return owner_of(request)
+    host = getattr(getattr(request, "client", None), "host", "")
+    return hashlib.sha256(f"address {host}".encode()).hexdigest()
+
+
 def zone_of(request: gr.Request | None) -> timezone:
     """Return the visitor's offset from UTC, for dates and times."""
     minutes = ((request.cookies or {}) if request else {}).get(ZONE_COOKIE, "")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ...agent.code_agent import CodeAgent
 from ...agent.events import CodeWritten
 from ...agent.loop import AgentOptions
+from ...agent.window import UNKNOWN_TOKENS
 from ...messages import GenerationOptions, Message, StreamEvent
 from ...sandbox import open_sandbox
 from ...storage.formats import Value
@@ -25,8 +26,8 @@ from ..measure.control import Control, MeasurementStep
 from ..store.scores import Score, accuracy
 
 if TYPE_CHECKING:
-    from ...runtime.active_model import ActiveModel
     from ...runtime.engine import Engine
+    from ...runtime.serving_model import ServingModel
 
 # Run one after another in one namespace: each may begin with imports from __future__.
 RUN_PARTS = ("names = {{'__name__': 'solution'}}\nfor part in {parts!r}:\n"
@@ -53,42 +54,42 @@ def read_problem(value: Value) -> Problem:
 class _Loaded:
     """The loaded model as a provider with the measurement's exclusive use."""
 
-    def __init__(self, engine: Engine, active_model: ActiveModel, control: Control) -> None:
-        self._engine, self._active_model, self._control = engine, active_model, control
+    def __init__(self, engine: Engine, model: ServingModel, control: Control) -> None:
+        self._engine, self._model, self._control = engine, model, control
 
     @property
     def name(self) -> str:
-        return self._active_model.spec.name
+        return self._model.spec.name
 
     @property
     def window_tokens(self) -> int:
-        return self._active_model.window_tokens
+        return self._model.window_tokens or UNKNOWN_TOKENS
 
     def count_tokens(self, text: str) -> int:
-        return self._active_model.count_tokens(text)
+        return self._model.count_tokens(text)
 
     def chat(self, messages: Sequence[Message], options: GenerationOptions) -> Iterator[StreamEvent]:
-        return self._engine.chat(messages, options, spec=self._active_model.spec, reservation=self._control.reservation)
+        return self._engine.chat(messages, options, spec=self._model.spec, reservation=self._control.reservation)
 
 
-def run_problems(engine: Engine, active_model: ActiveModel, name: str, problems: Sequence[Problem], control: Control) -> tuple[Score, ...]:
+def run_problems(engine: Engine, model: ServingModel, name: str, problems: Sequence[Problem], control: Control) -> tuple[Score, ...]:
     """Score the loaded model on the problems. Raises JobStopped, SandboxUnavailable, and what `CodeAgent.stream` raises."""
     first: list[bool] = []
     last: list[bool] = []
     for number, problem in enumerate(problems):
         control.step(MeasurementStep("quality", number, len(problems)))
-        programs = list(_programs(engine, active_model, problem, control))
+        programs = list(_programs(engine, model, problem, control))
         first.append(bool(programs) and passes(problem, programs[0], engine.settings.is_public))
         last.append(first[-1] if len(programs) < 2 else passes(problem, programs[-1], engine.settings.is_public))
     return accuracy(name, "pass@1", first), accuracy(name, "pass@1 with repairs", last)
 
 
-def _programs(engine: Engine, active_model: ActiveModel, problem: Problem, control: Control) -> Iterator[str]:
+def _programs(engine: Engine, model: ServingModel, problem: Problem, control: Control) -> Iterator[str]:
     """Return the programs that the agent writes for a problem, in a separate sandbox session."""
     options = AgentOptions(generation=GenerationOptions(max_new_tokens=MAX_TOKENS, temperature=0.0))
     task = f"Complete this Python function. Write the whole function.\n\n```python\n{problem.prompt.rstrip()}\n```"
     with (open_sandbox(is_public=engine.settings.is_public) as sandbox,
-          CodeAgent(_Loaded(engine, active_model, control), sandbox, options) as agent,
+          CodeAgent(_Loaded(engine, model, control), sandbox, options) as agent,
           closing(agent.stream(task)) as events):
         for event in events:
             control.check()

@@ -16,8 +16,8 @@ from .samples import percentile
 from .speed import TEMPLATE_TOKENS
 
 if TYPE_CHECKING:
-    from ...runtime.active_model import ActiveModel
     from ...runtime.engine import Engine
+    from ...runtime.serving_model import ServingModel
 
 MAX_VISITORS = 256
 
@@ -74,20 +74,20 @@ def measure_visitors(engine: Engine, plan: VisitorPlan | None = None, control: C
     Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest (the window is too small) and GenerationFailed.
     """
     plan, control = plan or VisitorPlan(), control or Control()
-    with engine.using() as active_model:
-        if plan.window_tokens > active_model.window_tokens:
-            raise InvalidRequest("window", f"{active_model.window_tokens:,} tokens", f"at least {plan.window_tokens:,} for these sizes")
-        time_chat(engine, active_model.spec, unique_text(active_model, plan.prompt_tokens), plan.new_tokens, control)     # warm-up
+    with engine.serving() as model:
+        if 0 < model.window_tokens < plan.window_tokens:
+            raise InvalidRequest("window", f"{model.window_tokens:,} tokens", f"at least {plan.window_tokens:,} for these sizes")
+        time_chat(engine, model.spec, unique_text(model, plan.prompt_tokens), plan.new_tokens, control)     # warm-up
         crowds: list[ConcurrencyResult] = []
         for number, level in enumerate(plan.levels, 1):
             rate = crowds[-1].throughput if crowds else 0.0
             control.step(MeasurementStep("visitors", number, len(plan.levels), rate, f"{level} at once"))
-            crowds.append(_one_level(engine, active_model, plan, level, control))
+            crowds.append(_one_level(engine, model, plan, level, control))
         return tuple(crowds)
 
 
-def _one_level(engine: Engine, active_model: ActiveModel, plan: VisitorPlan, visitors: int, control: Control) -> ConcurrencyResult:
-    texts = [[unique_text(active_model, plan.prompt_tokens) for _ in range(plan.requests)] for _ in range(visitors)]
+def _one_level(engine: Engine, model: ServingModel, plan: VisitorPlan, visitors: int, control: Control) -> ConcurrencyResult:
+    texts = [[unique_text(model, plan.prompt_tokens) for _ in range(plan.requests)] for _ in range(visitors)]
     timings: list[ChatTiming] = []
     errors: list[BaseException] = []
     gate = threading.Barrier(visitors + 1)
@@ -95,7 +95,7 @@ def _one_level(engine: Engine, active_model: ActiveModel, plan: VisitorPlan, vis
     def visit(own: list[str]) -> None:
         gate.wait()
         try:
-            timings.extend(time_chat(engine, active_model.spec, text, plan.new_tokens, control) for text in own)
+            timings.extend(time_chat(engine, model.spec, text, plan.new_tokens, control) for text in own)
         except (EngineError, JobStopped) as error:
             errors.append(error)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
+    from ...runtime.serving_model import ServingModel
 
 SYLLABLES = "ka ro mi tel dun sha vor lin pe gus ar zo fen bri ta nol".split()
 
@@ -23,12 +24,12 @@ def unique_ids(active_model: ActiveModel, count: int) -> list[int]:
     return ids
 
 
-def unique_text(active_model: ActiveModel, tokens: int) -> str:
-    """Return random words of at most `tokens` tokens; the chat template adds its own."""
+def unique_text(model: ServingModel, tokens: int) -> str:
+    """Return random words of at most `tokens` tokens, as the model counts or estimates them; the chat template adds its own."""
     drawn = random.SystemRandom()
     words = ["".join(drawn.choices(SYLLABLES, k=3)) for _ in range(max(1, tokens))]
     low, high = 1, len(words)
     while low < high:       # the largest number of words that fits
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if active_model.count_tokens(" ".join(words[:middle])) <= tokens else (low, middle - 1)
+        low, high = (middle, high) if model.count_tokens(" ".join(words[:middle])) <= tokens else (low, middle - 1)
     return " ".join(words[:low])

@@ -55,6 +55,12 @@ class ChatTiming:
     ttft_s: float
     e2e_s: float
     gaps_s: tuple[float, ...]       # ITL
+    cached_tokens: int = 0
+
+    @property
+    def as_lane_timing(self) -> LaneTiming:
+        """The same reply as if its token ids had been timed: the network is part of it."""
+        return LaneTiming(self.prompt_tokens, self.cached_tokens, self.new_tokens, 1, self.ttft_s, self.e2e_s)
 
     @property
     def tpot_s(self) -> float:
@@ -104,7 +110,7 @@ def time_chat(engine: Engine, spec: ModelSpec, text: str, new_tokens: int, contr
     first = arrivals[0] if arrivals else usage.ttft_s       # tokens without visible text do not count as output
     last = arrivals[-1] if arrivals else first
     gaps = tuple(after - before for before, after in pairwise(arrivals))
-    return ChatTiming(usage.prompt_tokens, usage.new_tokens, first, last, gaps)
+    return ChatTiming(usage.prompt_tokens, usage.new_tokens, first, last, gaps, usage.cached_tokens)
 
 
 def _cut_off() -> EngineBusy:

@@ -26,6 +26,7 @@ from .perplexity import perplexity_of
 if TYPE_CHECKING:
     from ...runtime.active_model import ActiveModel
     from ...runtime.engine import Engine
+    from ...runtime.serving_model import ServingModel
 
 MAX_SAMPLES = 20_000
 MAX_TASK_CHARS = 20_000_000
@@ -112,17 +113,20 @@ def _text(value: Value) -> str:
 def run_task(engine: Engine, task: QualityTask, control: Control | None = None, limit: int = MAX_SAMPLES) -> tuple[Score, ...]:
     """Scores of the loaded model on the first `limit` samples. Blocking.
 
-    Raises JobStopped, NoModelLoaded, EngineBusy, InvalidRequest, GenerationFailed and SandboxUnavailable.
+    Raises JobStopped, NoModelLoaded, EngineBusy, NotOnThisMachine (choices and passages), InvalidRequest,
+    GenerationFailed and SandboxUnavailable.
     """
     control = control or Control()
     samples = task.samples[:max(1, limit)]
-    with engine.using() as active_model:
+    if isinstance(samples[0], Problem):
+        with engine.serving() as model:
+            return run_problems(engine, model, task.name, [each for each in samples if isinstance(each, Problem)], control)
+    if isinstance(samples[0], TaskQuestion):
+        with engine.serving() as model:
+            return (_run_questions(engine, model, task.name, [each for each in samples if isinstance(each, TaskQuestion)], control),)
+    with engine.using() as active_model:        # these need the probabilities of tokens
         if isinstance(samples[0], Choice):
             return _run_choices(active_model, task.name, [each for each in samples if isinstance(each, Choice)], control)
-        if isinstance(samples[0], Problem):
-            return run_problems(engine, active_model, task.name, [each for each in samples if isinstance(each, Problem)], control)
-        if isinstance(samples[0], TaskQuestion):
-            return (_run_questions(engine, active_model, task.name, [each for each in samples if isinstance(each, TaskQuestion)], control),)
         return (_run_passages(active_model, task.name, [each for each in samples if isinstance(each, Passage)], control),)
 
 
@@ -139,19 +143,19 @@ def _run_choices(active_model: ActiveModel, name: str, samples: list[Choice], co
     return accuracy(name, "acc", plain), accuracy(name, "acc_norm", normed)
 
 
-def _run_questions(engine: Engine, active_model: ActiveModel, name: str, samples: list[TaskQuestion], control: Control) -> Score:
+def _run_questions(engine: Engine, model: ServingModel, name: str, samples: list[TaskQuestion], control: Control) -> Score:
     """The reply of a chat, greedy, must equal the answer; spaces around both are ignored."""
     hits: list[bool] = []
     for number, sample in enumerate(samples):
         control.step(MeasurementStep("quality", number, len(samples)))
-        reply = "".join(_reply(engine, active_model, sample.prompt, control))
+        reply = "".join(_reply(engine, model, sample.prompt, control))
         hits.append(reply.strip() == sample.answer.strip())
     return accuracy(name, "exact_match", hits)
 
 
-def _reply(engine: Engine, active_model: ActiveModel, prompt: str, control: Control) -> Iterator[str]:
+def _reply(engine: Engine, model: ServingModel, prompt: str, control: Control) -> Iterator[str]:
     options = GenerationOptions(max_new_tokens=REPLY_TOKENS, temperature=0.0)
-    events = engine.chat([Message("user", prompt)], options, spec=active_model.spec, reservation=control.reservation)
+    events = engine.chat([Message("user", prompt)], options, spec=model.spec, reservation=control.reservation)
     with closing(events):     
         for event in events:
             control.check()

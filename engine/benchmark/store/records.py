@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Literal, cast
 
 from ...checkpoint.files import split_file
 from ...errors import InvalidRequest
@@ -19,12 +19,14 @@ from ...storage.formats import Value
 from ...storage.results import ResultRow
 from ..measure.limits import LimitShare
 from ..measure.load import ConcurrencyResult
-from ..measure.machine import Environment
+from ..measure.machine import Environment, environment
 from ..measure.speed import Speed
 from .scores import Score
 
 if TYPE_CHECKING:
+    from ...hardware import Hardware
     from ...runtime.active_model import ActiveModel
+    from ...runtime.serving_model import ServingModel
 
 RunKind = Literal["speed", "quality"]
 MAX_TEXT_CHARS = 100_000        # the longest text is a model's answer
@@ -91,12 +93,23 @@ def now() -> float:
     return round(time.time(), 3)
 
 
-def facts_of(active_model: ActiveModel) -> ModelFacts:
+def facts_of(model: ServingModel) -> ModelFacts:
+    from ...runtime.remote_model import RemoteModel
+
+    if isinstance(model, RemoteModel):      # nothing else is known
+        return ModelFacts(model.connection.model, "", 0, 0, "", model.spec.quantization, "", model.lane, model.window_tokens, 0)
+    active_model = cast("ActiveModel", model)
     candidate = active_model.candidate
     return ModelFacts(
         public_name(candidate.spec), candidate.sha or "", candidate.shape.parameters, active_model.weight_bytes, candidate.dtype,
         candidate.held, active_model.attention, active_model.lane, active_model.window_tokens,
         candidate.budget.total_tokens, candidate.shape.stored_method)
+
+
+def environment_of(model: ServingModel, hardware: Hardware) -> Environment:
+    """For a model on another server the name of its connection takes the place of the GPU: exports must not reveal addresses."""
+    here = environment(hardware)
+    return replace(here, device=model.lane, gpu=model.spec.name) if model.spec.is_remote else here
 
 
 def public_name(spec: ModelSpec) -> str:

@@ -165,12 +165,12 @@ def test_a_second_reservation_waits_for_the_first(engine: Engine) -> None:
 
 def test_the_loaded_model_is_measured_as_it_is(benchmarks: Benchmarks, engine: Engine) -> None:
     exhaust(engine.load("builtin"))
-    active_model = engine._active_model
+    active_model = engine._model
     job = exhaust(benchmarks.jobs.follow(benchmarks.start_speed(CellPlan(QUICK), ME).id))[-1]
     result = result_of(job)     # type: ignore[arg-type]
     assert result is not None
     assert benchmarks.history.get(result.uids[0]).model.model == "builtin"
-    assert engine._active_model is active_model
+    assert engine._model is active_model
 
 
 def test_anonymous_visitors_of_a_public_page_cannot_measure(new_engine: Callable[..., Engine], settings: Settings, tmp_path: Path) -> None:

@@ -67,6 +67,28 @@ def test_visitors_take_turns() -> None:
     assert [arrival for arrival, _, _ in run(made)] == [0, 4, 1]
 
 
+def test_the_place_in_the_queue_is_that_of_the_visitors_turn() -> None:
+    many = [sequence(number, visitor="busy") for number in range(1, 4)]
+    late = sequence(9, visitor="quiet")
+    made = scheduler(2, sequence(0, visitor="busy"))
+    run(made)
+    made.waiting += [*many, late]
+    assert [made.ahead_of(each) for each in (late, *many)] == [0, 1, 2, 3]
+    order = []
+    while made.waiting:
+        made.remove(made.running[0])
+        run(made)
+        order.append(made.running[0].arrival)
+    assert order == [9, 1, 2, 3]
+    assert made.expected_s(1) == 2 * made.expected_s(0)       # type: ignore[operator]
+
+
+def test_the_wait_is_unknown_until_the_queue_has_moved() -> None:
+    made = scheduler(256, sequence(0))
+    run(made)
+    assert made.expected_s(0) is None
+
+
 def test_a_cancelled_reply_is_gone_at_the_next_step() -> None:
     first, second = sequence(0), sequence(1)
     made = scheduler(256, first, second)

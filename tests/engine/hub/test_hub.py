@@ -23,7 +23,7 @@ for name in sys.argv[1:]:
     try:
         for event in engine.load(ModelSpec(name)): pass
         text = "".join(e.text for e in engine.chat([Message("user", "hi")], GenerationOptions(8, 0.0)) if isinstance(e, TextDelta))
-        results[name] = {"sha": engine._active_model.candidate.sha, "text": text}
+        results[name] = {"sha": engine._model.candidate.sha, "text": text}
     except EngineError as error:
         results[name] = {"error": type(error).__name__, "says": str(error)}
 print("RESULT" + json.dumps(results))

@@ -32,9 +32,9 @@ def test_a_saved_model_replies_the_same(new_engine: Callable[..., Engine], own: 
     before, held = ask(first, "hello")[0], first.status().quantization
     first.save_quantized()
     second = new_engine(spec, own)
-    assert second._active_model is not None
-    assert second._active_model.candidate.is_saved
-    assert second._active_model.weight_bytes == first._active_model.weight_bytes     # type: ignore[union-attr]
+    assert second._model is not None
+    assert second._model.candidate.is_saved
+    assert second._model.weight_bytes == first._model.weight_bytes     # type: ignore[union-attr]
     assert (ask(second, "hello")[0], second.status().quantization) == (before, held)
     assert second.default_options() == first.default_options()
 
@@ -54,8 +54,8 @@ def test_a_changed_source_is_loaded_instead_of_its_copy(new_engine: Callable[...
     shutil.rmtree(source)
     tiny_models.llama(source, window=256)
     again = new_engine(spec, own)
-    assert again._active_model is not None
-    assert not again._active_model.candidate.is_saved
+    assert again._model is not None
+    assert not again._model.candidate.is_saved
 
 
 def test_a_damaged_copy_is_reported_and_removed(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
@@ -83,8 +83,8 @@ def test_a_copy_that_another_kernel_wrote_is_not_used(new_engine: Callable[..., 
     assert facts.pop("kernel") == "pytorch"
     marker.write_text(json.dumps(facts))
     again = new_engine(spec, own)
-    assert again._active_model is not None
-    assert not again._active_model.candidate.is_saved
+    assert again._model is not None
+    assert not again._model.candidate.is_saved
 
 
 def test_saved_weights_are_listed_with_their_size(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:

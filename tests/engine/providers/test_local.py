@@ -15,11 +15,11 @@ def run(coroutine: Coroutine[object, object, str]) -> str:
 
 
 def test_generate_answers_and_shares_the_loaded_model(builtin_engine: Engine) -> None:
-    before = builtin_engine._active_model
+    before = builtin_engine._model
     provider = LocalModelProvider(engine=builtin_engine)
     text = run(provider.generate("hello", temperature=0.0, max_tokens=40))
     assert text
-    assert builtin_engine._active_model is before
+    assert builtin_engine._model is before
 
 
 def test_stream_gives_the_same_text_in_pieces(builtin_engine: Engine) -> None:

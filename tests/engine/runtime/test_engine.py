@@ -47,7 +47,7 @@ def test_quantized_weights_are_smaller(new_engine: Callable[..., Engine]) -> Non
     sizes = []
     for quantization in Quantization:
         engine = new_engine(ModelSpec("builtin", quantization=quantization))
-        active_model = engine._active_model
+        active_model = engine._model
         assert active_model is not None
         assert active_model.lane == "batched", active_model.lane_reason
         sizes.append(active_model.weight_bytes)
@@ -66,9 +66,9 @@ def test_a_swap_replaces_the_model(new_engine: Callable[..., Engine], llama_fold
 
 def test_loading_the_loaded_model_changes_nothing(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
     engine = new_engine(llama_folder)
-    before = engine._active_model
+    before = engine._model
     exhaust(engine.load(ModelSpec(str(llama_folder))))
-    assert engine._active_model is before
+    assert engine._model is before
 
 
 def test_a_load_continues_when_its_follower_leaves(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
@@ -136,20 +136,20 @@ def test_a_truncated_file_is_refused_before_anything_is_unloaded(llama_engine: E
     folder = tmp_path / "m"
     shutil.copytree(llama_folder, folder)
     (folder / "model.safetensors").write_bytes(b"12")
-    before = llama_engine._active_model
+    before = llama_engine._model
     with pytest.raises(UnsupportedModel, match="complete"):
         exhaust(llama_engine.load(ModelSpec(str(folder))))
-    assert llama_engine._active_model is before
+    assert llama_engine._model is before
 
 
 def test_a_model_that_does_not_fit_is_refused_before_anything_is_unloaded(llama_engine: Engine, llama_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "huge"
     shutil.copytree(llama_folder, folder)
     grow_vocabulary(folder, 200_000_000)
-    before = llama_engine._active_model
+    before = llama_engine._model
     with pytest.raises(NotEnoughMemory, match="GiB"):
         exhaust(llama_engine.load(ModelSpec(str(folder))))
-    assert llama_engine._active_model is before
+    assert llama_engine._model is before
 
 
 def grow_vocabulary(folder: Path, words: int) -> None:

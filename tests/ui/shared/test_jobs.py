@@ -10,8 +10,8 @@ from engine import LoadEvent, Released
 from engine.background import Job
 from engine.models.spec import Stage
 from engine.storage.runs import JobState
-from ui.shared.jobs import SHOWN_S, duration, strip_html, visible
-from ui.shared.language import LANGUAGES
+from ui.shared.jobs import SHOWN_S, strip_html, visible
+from ui.shared.language import LANGUAGES, duration
 
 from ..scripted_engine import LOADING, READY
 

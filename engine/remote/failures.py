@@ -1,0 +1,94 @@
+"""What goes wrong at another server, as the engine's errors. A key never appears in one, also if the server repeats it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ..errors import EngineError, MessageTooLong, RemoteBusy, RemoteFailed, RemoteKeyRefused, RemoteModelMissing, RemoteUnreachable
+from .connection import Connection
+
+MAX_DETAIL = 300
+TOO_LONG = re.compile(r"context.length|context.window|maximum context|context.size|n_ctx|max_new_tokens.{0,20} must be <=", re.I)
+TOO_LONG_CODES = ("context_length_exceeded", "exceed_context_size_error")
+WINDOW = re.compile(r"(?:context length (?:is|of)|context window (?:is|of)|must be <=|n_ctx\W*)\s*(\d+)", re.I)
+NUMBER = re.compile(r"\d+")
+DEFAULT_WAIT_S = 10.0
+
+
+def as_engine_error(error: Exception, connection: Connection) -> EngineError:
+    """`error`: what the client library raised."""
+    import httpx2
+    from openai import APIConnectionError, APIError, APITimeoutError
+
+    if isinstance(error, EngineError):
+        return error
+    response = getattr(error, "response", None)
+    if response is not None:
+        return _of_status(response.status_code, _detail(error), response.headers.get("retry-after", ""), connection)
+    if isinstance(error, (APITimeoutError, httpx2.TimeoutException, TimeoutError)):
+        return RemoteUnreachable(connection.host, "it did not answer in time")
+    if isinstance(error, (APIConnectionError, httpx2.TransportError, OSError)):
+        return RemoteUnreachable(connection.host, _masked(_cause(error), connection))
+    if isinstance(error, APIError):     # in the middle of a stream
+        return _of_status(0, _detail(error), "", connection)
+    return RemoteFailed(connection.host, _masked(f"its answer could not be read ({type(error).__name__}: {error})", connection))
+
+
+def cut_off(connection: Connection) -> RemoteFailed:
+    """The connection ended before the server said that the reply did."""
+    return RemoteFailed(connection.host, "it closed the connection before the reply was complete")
+
+
+def _of_status(status: int, detail: str, retry_after: str, connection: Connection) -> EngineError:
+    shown, host = _masked(detail, connection), connection.host
+    if status in (401, 403):
+        return RemoteKeyRefused(host, shown)
+    if status == 404:
+        return RemoteModelMissing(host, connection.model, shown)
+    if status == 429:
+        return RemoteBusy(host, _seconds(retry_after), shown)
+    if status in (0, 400, 413, 422) and (too_long := _too_long(detail)):
+        return too_long
+    return RemoteFailed(host, f"it answered with {status}: {shown}" if status else shown)
+
+
+def _too_long(detail: str) -> MessageTooLong | None:
+    """The refusal of a prompt that does not fit. Servers say it in words, with the size of the window and of the prompt."""
+    if not (TOO_LONG.search(detail) or any(code in detail for code in TOO_LONG_CODES)):
+        return None
+    window, largest = WINDOW.search(detail), max(map(int, NUMBER.findall(detail)), default=0)
+    return MessageTooLong(largest, int(window[1])) if window and largest > int(window[1]) > 0 else None
+
+
+def _detail(error: Exception) -> str:
+    body: Any = getattr(error, "body", None)
+    body = body.get("error", body) if isinstance(body, dict) else body
+    if isinstance(body, dict):
+        message = body.get("message") or body.get("detail")
+        rest = {name: value for name, value in body.items() if isinstance(value, (int, str)) and name not in ("message", "detail")}
+        return f"{message or ''} {json.dumps(rest) if rest else ''}".strip()
+    text = str(body or getattr(error, "server_message", "") or error)
+    return " ".join(text.split())
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost cause, which says most: the address cannot be resolved, the connection was refused."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    return str(error) or type(error).__name__
+
+
+def _masked(text: str, connection: Connection) -> str:
+    key = connection.key.reveal()
+    shown = text.replace(key, "***") if key else text
+    return shown[:MAX_DETAIL]
+
+
+def _seconds(retry_after: str) -> float:
+    """Of the header: a number of seconds, or a date, for which a guess is good enough."""
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        return DEFAULT_WAIT_S

@@ -1,0 +1,92 @@
+"""One reply of another server, from the pieces of its stream to the events of a chat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..generation.text import ReasoningSplitter
+from ..messages import Finished, FinishReason, ReasoningDelta, TextDelta, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One chunk of a stream. `usage`: (prompt, cached, new, reasoning) tokens, in the last chunk."""
+
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: str = ""
+    usage: tuple[int, int, int, int] | None = None
+
+
+def piece_of(chunk: Any) -> Piece:
+    """`chunk`: a ChatCompletionChunk of openai. Servers name thoughts reasoning_content or reasoning."""
+    choice = chunk.choices[0] if chunk.choices else None
+    delta = choice.delta if choice else None
+    usage = chunk.usage
+    counts = None
+    if usage is not None:
+        prompt, new = usage.prompt_tokens_details, usage.completion_tokens_details
+        counts = (usage.prompt_tokens or 0, (prompt.cached_tokens if prompt else 0) or 0, usage.completion_tokens or 0,
+                  (new.reasoning_tokens if new else 0) or 0)
+    reasoning = (getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None) or "") if delta else ""
+    return Piece((delta.content if delta else "") or "", reasoning if isinstance(reasoning, str) else "",
+                 (choice.finish_reason if choice else "") or "", counts)
+
+
+class RemoteReply:
+    """Collects one reply. Times are measured here, so they include the network."""
+
+    def __init__(self) -> None:
+        self._splitter = ReasoningSplitter()
+        self._started = time.monotonic()
+        self._first_at = self._last_at = self._thought_until = 0.0
+        self._pieces = self._thought_pieces = 0
+        self._usage: tuple[int, int, int, int] | None = None
+        self._finish_reason = ""
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._first_at)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the server said that the reply ended, which it does before it closes the connection."""
+        return bool(self._finish_reason)
+
+    def feed(self, piece: Piece) -> Iterator[TextDelta | ReasoningDelta]:
+        self._usage = piece.usage or self._usage
+        self._finish_reason = piece.finish_reason or self._finish_reason
+        if not (piece.text or piece.reasoning):
+            return
+        self._last_at = time.monotonic()
+        self._first_at = self._first_at or self._last_at
+        self._pieces += 1
+        if piece.reasoning or self._splitter.is_thinking:
+            self._thought_pieces, self._thought_until = self._thought_pieces + 1, self._last_at
+        if piece.reasoning:
+            yield ReasoningDelta(piece.reasoning)
+        if piece.text:
+            yield from self._splitter.feed(piece.text)
+
+    def flush(self) -> Iterator[TextDelta | ReasoningDelta]:
+        yield from self._splitter.flush()
+
+    def finished(self, *, is_stopped: bool, notes: tuple[str, ...], dropped_messages: int = 0) -> Finished:
+        """`dropped_messages`: turns that were left out of the request."""
+        if self._usage is None and self._pieces and not is_stopped:
+            notes = (*notes, "The server did not report its tokens; the pieces of the reply were counted.")
+        prompt, cached, new, reasoning = self._usage or (0, 0, self._pieces, self._thought_pieces)
+        seconds = self._last_at - self._first_at
+        rate = (new - 1) / seconds if seconds > 0 and new > 1 else 0.0
+        thought_s = max(0.0, self._thought_until - self._first_at)
+        reason: FinishReason = "stopped" if is_stopped else "length" if self._finish_reason == "length" else "stop"
+        ttft = (self._first_at or time.monotonic()) - self._started
+        usage = Usage(prompt, cached, new, ttft, rate, dropped_messages, 0, reasoning or self._thought_pieces, thought_s)
+        return Finished(reason, usage, notes)

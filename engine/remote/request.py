@@ -1,0 +1,63 @@
+"""A chat as the request body of OpenAI's chat completions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..messages import GenerationOptions, Message
+from ..pictures import to_base64
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBody:
+    """`fields`: of OpenAI's API. `extras`: those that servers of open models add to it; some servers refuse them."""
+
+    fields: dict[str, Any]
+    extras: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def request_body(model: str, messages: Sequence[Message], options: GenerationOptions) -> RequestBody:
+    fields: dict[str, Any] = {
+        "model": model, "messages": [message_dict(message) for message in messages], "stream": True,
+        "stream_options": {"include_usage": True}, "max_tokens": options.max_new_tokens, "temperature": options.temperature,
+        "top_p": options.top_p}
+    for name, value in (("presence_penalty", options.presence_penalty), ("frequency_penalty", options.frequency_penalty),
+                        ("seed", options.seed), ("stop", list(options.stop)), ("reasoning_effort", options.reasoning_effort),
+                        ("logit_bias", {str(token): bias for token, bias in dict(options.logit_bias).items()})):
+        if value:
+            fields[name] = value
+    if options.seed == 0:
+        fields["seed"] = 0
+    notes = () if options.reasoning_budget is None else ("The limit for thoughts was left out: the server has no option for it.",)
+    return RequestBody(fields, _extras(messages, options), notes)
+
+
+def _extras(messages: Sequence[Message], options: GenerationOptions) -> dict[str, Any]:
+    """What vLLM, SGLang, TGI and llama.cpp call it; llama.cpp has another name for the repetition penalty."""
+    extras: dict[str, Any] = {}
+    if options.top_k:
+        extras["top_k"] = options.top_k
+    if options.min_p:
+        extras["min_p"] = options.min_p
+    if options.repetition_penalty != 1:
+        extras["repetition_penalty"] = extras["repeat_penalty"] = options.repetition_penalty
+    if options.ignores_end:
+        extras["ignore_eos"] = True
+    if options.reasoning_effort is not None:
+        extras["chat_template_kwargs"] = {"enable_thinking": options.reasoning_effort != "none"}
+    if messages and messages[-1].role == "assistant":       # the beginning of the reply
+        extras |= {"add_generation_prompt": False, "continue_final_message": True}
+    return extras
+
+
+def message_dict(message: Message) -> dict[str, Any]:
+    """A message in OpenAI's form; pictures come before the text."""
+    if not message.pictures:
+        return {"role": message.role, "content": message.content}
+    parts: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": f"data:{picture.media_type};base64,{to_base64(picture)}"}}
+        for picture in message.pictures]
+    return {"role": message.role, "content": [*parts, {"type": "text", "text": message.content}]}

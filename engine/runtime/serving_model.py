@@ -1,0 +1,80 @@
+"""What the engine needs of a model that answers: one in memory (ActiveModel), or one on another server (RemoteModel)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from typing import Protocol
+
+from ..hardware import Hardware
+from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
+from ..models.quantization import Quantization
+from ..models.spec import LoadOptions, ModelSpec, Report
+from ..pictures import Picture
+from ..settings import Settings
+
+Load = Callable[[Report], "ServingModel"]
+
+
+class ServingModel(Protocol):
+    """Users hold a lease (admission.py). `window_tokens`: 0 if it is not known. `held_bytes`: memory of this machine."""
+
+    spec: ModelSpec
+    settings: Settings
+    window_tokens: int
+
+    @property
+    def options(self) -> LoadOptions:
+        """The options with which the same load can be repeated."""
+
+    @property
+    def quantization(self) -> Quantization:
+        """Of the weights in memory."""
+
+    @property
+    def stored(self) -> str:
+        """How the repository stores its weights, if they are quantized there, or ""."""
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def lane(self) -> str: ...
+
+    @property
+    def lane_reason(self) -> str: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    @property
+    def thinking(self) -> Thinking: ...
+
+    @property
+    def held_bytes(self) -> int: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+    def default_options(self, effort: Effort | None = None) -> GenerationOptions: ...
+
+    def chat(self, messages: tuple[Message, ...], options: GenerationOptions, stop: threading.Event | None = None,
+             visitor: str = "") -> Generator[StreamEvent, None, None]: ...
+
+    def count_tokens(self, text: str) -> int: ...
+
+    def count_picture_tokens(self, picture: Picture) -> int: ...
+
+    def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView: ...
+
+    def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
+        """Raise what `chat` would raise about the messages, where that is known before it begins."""
+
+    def loads_again(self, hardware: Hardware) -> Load:
+        """What loads this model again, without a reference to it. `hardware`: that it runs on."""
+
+    def stop_lanes(self) -> None:
+        """Stop all replies. Each ends within a step."""
+
+    def release(self) -> None:
+        """Drop all references."""
