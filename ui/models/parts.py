@@ -119,7 +119,7 @@ def _build_filters(builder: PageBuilder) -> Filters:
 
     with gr.Row(elem_classes="mc-filters"):
         typed = builder.labelled(gr.Textbox, {"label": "models.search", "placeholder": "models.search.placeholder"}, lines=1, max_lines=1,
-                                 scale=3, min_width=240, elem_id="mc-models-search")
+                                 scale=2, min_width=240, elem_id="mc-models-search")
         return Filters(typed, chooser("task", TASKS), chooser("size", tuple(SIZES)), chooser("licence", LICENCES),
                        chooser("gated", ("", "no", "yes")), chooser("sort", SORTS), chooser("format", FORMATS))
 

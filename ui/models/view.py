@@ -159,10 +159,16 @@ def _is_gated(listing: object, entry: CatalogEntry | None) -> bool:
     return bool(getattr(listing, "is_gated", False) or (entry is not None and entry.gated))
 
 
+def distinct(fit: ModelFit, chosen: Quantization) -> list[QuantizationFit]:
+    """The choices without the one that is the same as "as stored", unless it is chosen."""
+    kept = fit.choices[0].held
+    return [choice for choice in fit.choices if choice.quantization in (Quantization.NONE, chosen) or choice.quantization is not kept]
+
+
 def _fit_table(fit: ModelFit, chosen: Quantization, language: str) -> str:
     keys = ("verdict", "weights", "cache", "peak", "longest", "speed")
     head = "".join(f'<th scope="col">{_text(language, f"fit.{key}")}</th>' for key in ("quantization", *keys))
-    rows = "".join(_fit_row(choice, choice.quantization is chosen, language) for choice in fit.choices)
+    rows = "".join(_fit_row(choice, choice.quantization is chosen, language) for choice in distinct(fit, chosen))
     note = _text(language, "fit.note", context=number(language, fit.context_tokens), visitors=fit.visitors,
                 free=gib(language, fit.free_bytes))
     return (f'<div class="mc-scroll" tabindex="0" role="region" aria-label="{_text(language, "fit.title")}"><table class="mc-table">'

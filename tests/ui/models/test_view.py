@@ -191,6 +191,7 @@ def test_stored_weights_and_gguf_files_are_explained(language: str) -> None:
                                                                       bandwidth=1e10), Quantization.NONE, False, language)
     assert "GPTQ" in page
     assert html.escape(text(language, "models.as_stored", kind="INT4")) in page
+    assert '<th scope="row">INT4</th>' not in page       # the same
     files = tuple(GgufFile(f"me/model/<b>{kind}.gguf", f"<b>{kind}.gguf", 10**9) for kind in ("Q4", "Q8"))
     expanded = replace(SHAPE, file_bytes=5, stored_method="GGUF", stored_dtype="gguf")
     found = replace(FOUND, spec_model=files[1].model, shape=expanded, gguf_files=files)
