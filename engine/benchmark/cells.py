@@ -53,7 +53,7 @@ def _share(engine: Engine, speed: Speed | None) -> LimitShare | None:
         return None
     with engine.using() as active_model:
         candidate = active_model.candidate
-        return share_of_limit(speed, candidate.shape, active_model.weight_bytes, candidate.dtype, spec.quantization, engine.hardware)
+        return share_of_limit(speed, candidate.shape, active_model.weight_bytes, candidate.dtype, candidate.held, engine.hardware)
 
 
 def latest_load(engine: Engine, spec: ModelSpec) -> tuple[float | None, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..compat.transformers import is_causal_architecture, is_causal_class, is_known_architecture, reads_pictures
 from ..errors import UnsupportedModel
+from .stored_quantization import obstacle
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-QUANTIZED = {"gptq": "GPTQ", "awq": "AWQ", "compressed-tensors": "compressed-tensors", "fp8": "FP8", "fbgemm_fp8": "FP8",
-             "bitsandbytes": "bitsandbytes", "mxfp4": "MXFP4"}      # names of the methods as they are usually written
 # The attention kernel that a model was saved with is irrelevant on this machine: transformers chooses one that is installed here.
 KERNELS = ("_attn_implementation", "attn_implementation", "_attn_implementation_internal")
 # Fields that change the attention of any architecture, though only some define them: the cache of others would drop tokens.
@@ -22,15 +22,29 @@ ATTENTION_FIELDS = ("sliding_window", "attention_chunk_size", "layer_types")
 DTYPES = ("dtype", "torch_dtype")
 
 
-def read_config(folder: Path, model: str, *, may_be_quantized: bool = False) -> PretrainedConfig:
-    """The configuration of a causal language model that transformers knows.
-
-    `may_be_quantized`: for a copy that this app saved. Raises UnsupportedModel.
-    """
+def read_config(folder: Path, model: str) -> PretrainedConfig:
+    """The configuration of a causal language model that transformers knows. Raises UnsupportedModel."""
     raw = read_raw_config(folder, model)
-    if reason := unsupported_reason(raw, may_be_quantized=may_be_quantized):
+    if reason := unsupported_reason(raw):
         raise UnsupportedModel(model, reason)
     return parse_config(raw, model)
+
+
+def read_gguf_config(folder: Path, gguf: str, model: str) -> PretrainedConfig:
+    """The configuration that transformers makes of the header of a GGUF file. Raises UnsupportedModel."""
+    from importlib.util import find_spec
+
+    from transformers import AutoConfig
+
+    if find_spec("gguf") is None:
+        raise UnsupportedModel(model, "GGUF files are read with the package gguf, which is not installed (pip install gguf).")
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, gguf_file=gguf, trust_remote_code=False)
+    except Exception as error:      # any failure that a file can provoke
+        raise UnsupportedModel(model, f"transformers cannot read {gguf} ({str(error).strip()[:200]}).") from error
+    if reason := unsupported_reason(config.to_dict()):
+        raise UnsupportedModel(model, reason)
+    return config
 
 
 def parse_config(raw: Mapping[str, Any], model: str) -> PretrainedConfig:
@@ -77,7 +91,7 @@ def _special_float(value: dict[str, Any]) -> Any:
     return float(value["__float__"]) if value.keys() == {"__float__"} else value
 
 
-def unsupported_reason(config: Mapping[str, Any], *, may_be_quantized: bool = False) -> str:
+def unsupported_reason(config: Mapping[str, Any]) -> str:
     """Return why config.json alone excludes the model, or ""; an empty one excludes nothing."""
     if not config:
         return ""
@@ -89,7 +103,7 @@ def unsupported_reason(config: Mapping[str, Any], *, may_be_quantized: bool = Fa
     classes = config.get("architectures")
     if isinstance(classes, list) and classes and not any(is_causal_class(name, kind) for name in classes):
         return f"it was trained for another task ({classes[0]}) and has no output for text."
-    return "" if may_be_quantized else _quantized_reason(config)
+    return obstacle(config)
 
 
 def _continues_text_beside_pictures(config: Mapping[str, Any]) -> bool:
@@ -99,12 +113,10 @@ def _continues_text_beside_pictures(config: Mapping[str, Any]) -> bool:
             and not any(part.get("is_encoder_decoder") for part in (config, inner)))
 
 
-def _quantized_reason(config: Mapping[str, Any]) -> str:
-    inner = config.get("text_config")
-    stored = config.get("quantization_config") or (inner.get("quantization_config") if isinstance(inner, dict) else None)
-    if not stored:
-        return ""
-    method = str(stored.get("quant_method") or "bitsandbytes") if isinstance(stored, dict) else "an unknown format"
-    bits = stored.get("bits") if isinstance(stored, dict) else None
-    return (f"it is stored quantized ({QUANTIZED.get(method.lower(), method)}{f', {bits} bits' if isinstance(bits, int) else ''}), "
-            "which cannot be loaded yet. The original model can be loaded, and quantized here to 8 or 4 bits.")
+def unquantized(config: PretrainedConfig) -> PretrainedConfig:
+    """A copy of a configuration without what it says about how its weights are stored: that of the model after they are expanded."""
+    plain = copy.deepcopy(config)
+    for part in (plain, plain.get_text_config()):
+        if hasattr(part, "quantization_config"):
+            del part.quantization_config
+    return plain

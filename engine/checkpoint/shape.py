@@ -12,17 +12,16 @@ from ..errors import UnsupportedModel
 from .cache_shape import HIDDEN, cache_shape, num_layers, state_values
 from .cache_shape import first_number as _number
 from .files import weight_files, weights_obstacle
+from .stored_quantization import METHODS, Tensor, expanded, file_bytes, stored_quantization
 
-Tensor = tuple[str, list[int], str]                     # name, shape, dtype as the header spells it
 TABLES = ("embed", "wte", "wpe")                        # embedding tables: one row is read per token
 HEADS = ("lm_head", "embed_out")                        # the output head
 EXPERTS = ".experts."                                   # transformers merges these into one tensor of three dimensions
 ROUTERS = (".gate.weight", ".router.weight")            # modules of their own class, never quantized
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+GGUF_DTYPE = "gguf"      # `stored_dtype` of weights that are all expanded before any is rounded
 NO_LIMIT = 1_000_000     # context window of recurrent models
 STORED_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
-MXFP4_BLOCKS, MXFP4_SCALES = "_blocks", "_scales"       # of an expert: two values in a byte, and a scale for each 32 of them
-MXFP4_BYTES = (4 + 8 / 32) / 8      # per value (OCP Microscaling Formats 1.0)
 # Parts of names of tensors that read pictures or sounds, and of settings of models that cut a picture into tiles.
 BESIDE_TEXT = ("vision", "visual", "image", "audio", "multi_modal", "projector", "connector")
 TILES = ("scale_factor", "downsample_ratio", "image_grid_pinpoints")
@@ -52,7 +51,9 @@ class ModelShape:
     intermediate_size: int = 0
     cache_values: int = 0       # keys and values of one token in all layers; 0 where only layers, kv_heads and head_dim are known
     state_values: int = 0       # states of one sequence in all layers that keep one instead of keys and values
-    mxfp4_weights: int = 0      # of expert_weights: stored in 4 bits
+    file_bytes: int = 0         # size of weights that are stored quantized, in their files; 0 for all others
+    stored_method: str = ""     # by which they are stored, as it is usually written
+    stored_codes: str = ""      # the quantization whose codes the files hold (stored_quantization.py)
     vision_weights: int = 0     # of other_weights: the parts that read pictures and sounds, never quantized
     picture_values: int = 0     # the activations of one layer of the vision part for the largest picture
 
@@ -73,8 +74,7 @@ class ModelShape:
     @property
     def stored_bytes(self) -> int:
         """Size of the weights in their files."""
-        wide = (self.parameters - self.mxfp4_weights) * STORED_BYTES.get(self.stored_dtype, 1)
-        return wide + math.ceil(self.mxfp4_weights * MXFP4_BYTES)
+        return self.file_bytes or self.parameters * STORED_BYTES.get(self.stored_dtype, 1)
 
     @property
     def weights_per_token(self) -> tuple[float, float]:
@@ -108,28 +108,33 @@ def read_tensors(folder: Path, model: str) -> list[Tensor]:
 
 
 def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape:
-    """Return the shape of a model from its config.json and its safetensors headers, on disk or on the hub."""
+    """Return the shape of a model from its config.json and its safetensors headers, on disk or on the hub.
+
+    Weights that are stored quantized are counted as they are after they are expanded.
+    """
+    stored, stored_bytes = stored_quantization(config), 0
+    if stored is not None:
+        tensors = list(tensors)
+        tensors, stored_bytes = expanded(tensors, stored), file_bytes(tensors)
     whole, config = config, cast(Mapping[str, Any], config.get("text_config") or config)
     counts: dict[str, int] = dict.fromkeys(("linear", "table", "head", "expert", "vision", "rest"), 0)
     dtypes: dict[str, int] = {}
-    largest = packed = 0
+    largest = 0
     for name, sizes, dtype in tensors:
         count, kind = math.prod(sizes), _kind(name, sizes)
         if whole.get("vision_config") and any(part in name for part in BESIDE_TEXT):
             kind = "vision"
-        if dtype == "U8" and kind == "expert":
-            count = 0 if name.endswith(MXFP4_SCALES) else 2 * count if name.endswith(MXFP4_BLOCKS) else count
-            packed, dtype = packed + count, "BF16"      # what it becomes when it is loaded
         if kind == "head" and config.get("tie_word_embeddings") is True:        # stored, but not loaded a second time
             continue
         counts[kind] += count
         dtypes[dtype] = dtypes.get(dtype, 0) + count
         largest = max(largest, count) if kind == "linear" else largest
-    return replace(_shape(config, counts, dtypes, largest, packed), picture_values=_picture_values(whole))
+    shape = replace(_shape(config, counts, dtypes, largest), picture_values=_picture_values(whole))
+    return replace(shape, file_bytes=stored_bytes, stored_method=METHODS[stored.method], stored_codes=stored.codes,
+                   stored_dtype="bfloat16") if stored else shape
 
 
-def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping[str, int], largest: int,
-           packed: int) -> ModelShape:
+def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping[str, int], largest: int) -> ModelShape:
     hidden, cache = _number(config, *HIDDEN) or 1, cache_shape(config)
     stored = max(dtypes, key=lambda dtype: dtypes[dtype]) if dtypes else "F32"
     return ModelShape(
@@ -141,7 +146,7 @@ def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping
         table_weights=counts["table"], head_weights=counts["head"], expert_weights=counts["expert"],
         expert_share=_expert_share(config), largest_matrix=largest,
         intermediate_size=_number(config, "intermediate_size", "n_inner") or 4 * hidden, state_values=state_values(config),
-        mxfp4_weights=packed, vision_weights=counts["vision"])
+        vision_weights=counts["vision"])
 
 
 def _picture_values(config: Mapping[str, Any]) -> int:

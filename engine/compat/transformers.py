@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,25 @@ def is_causal_class(name: object, model_type: object) -> bool:
     causal, pictures = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     known = {found for found in (causal.get(model_type), pictures.get(model_type)) if isinstance(found, str)}
     return isinstance(name, str) and (name in known or name.endswith(("ForCausalLM", "LMHeadModel")))
+
+
+def places_of(model: PreTrainedModel, names: Iterable[str]) -> dict[str, str]:
+    """Where from_pretrained() puts tensors with these names: name in a file -> name in the model. It leaves out those that it converts.
+
+    Only the loading itself tells, and only afterwards.
+    """
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+
+    mapping, weights = get_model_conversion_mapping(model), model.state_dict()
+    renamings = [entry for entry in mapping if isinstance(entry, WeightRenaming)]
+    converters = [entry for entry in mapping if isinstance(entry, WeightConverter)]
+    found = {}
+    for name in names:
+        place, pattern = rename_source_key(name, renamings, converters, model.base_model_prefix, weights)
+        if pattern is None:
+            found[name] = place if place in weights else name
+    return found
 
 
 def without_parts(kind: type[PreTrainedModel], parts: Sequence[str]) -> type[PreTrainedModel]:

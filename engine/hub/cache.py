@@ -74,13 +74,13 @@ class HubCache:
     def snapshot(self, repo: str, sha: str) -> Path:
         return self.folder(repo) / "snapshots" / sha
 
-    def complete(self, repo: str, revision: str | None) -> Path | None:
-        """Return the snapshot of a revision, if it has its configuration and all its weights."""
+    def complete(self, repo: str, revision: str | None, gguf: str = "") -> Path | None:
+        """Return the snapshot of a revision, if it has its configuration and all its weights, or this GGUF file."""
         name = checked_revision(revision)
         ref = self.folder(repo) / "refs" / name
         sha = ref.read_text().strip() if ref.is_file() else name
         folder = self.snapshot(repo, sha)
-        return folder if COMMIT.fullmatch(sha) and is_complete(folder) else None
+        return folder if COMMIT.fullmatch(sha) and is_complete(folder, gguf) else None
 
     def link(self, repo: str, sha: str, path: str, etag: str) -> None:
         """Link `path` of a snapshot to its blob; if the file system has no links, the blob moves there."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..checkpoint.files import WEIGHTS_INDEX, missing_files, shard_names
+from ..checkpoint.files import WEIGHTS_INDEX, gguf_choices, missing_files, shard_names
 from ..errors import DiskFull, DownloadBroken, DownloadStopped, EngineError, HubOffline, HubUnreachable, RateLimited, UnsupportedModel
 from .cache import HubCache, checked_revision
 from .client import TICK_S, HubClient, in_background, stoppable
@@ -37,8 +37,11 @@ class Digest(Protocol):
     def hexdigest(self) -> str: ...
 
 
-def download(client: HubClient, cache: HubCache, repo: str, revision: str | None, on_progress: OnProgress, stop: threading.Event) -> Path:
+def download(client: HubClient, cache: HubCache, repo: str, revision: str | None, on_progress: OnProgress, stop: threading.Event,
+             gguf: str = "") -> Path:
     """Download every needed file and return the snapshot's folder. Blocks; ends within a fraction of a second once `stop` is set.
+
+    `gguf`: the GGUF file that is needed; of a repository with no other weights, by default the first of `gguf_choices`.
 
     Raises DownloadStopped, DiskFull, DownloadBroken, UnsupportedModel, InvalidRequest, and what the client raises.
     """
@@ -46,12 +49,13 @@ def download(client: HubClient, cache: HubCache, repo: str, revision: str | None
     with _one_at_a_time(cache, repo, stop):
         found = stoppable(stop, repo, lambda: fetch_repository(client, repo, revision))
         # A renamed model is stored under the requested name, by which it is found without a network.
-        return _Download(client, cache, repo, found, on_progress, stop).run(branch)
+        return _Download(client, cache, repo, found, on_progress, stop, gguf).run(branch)
 
 
 class _Download:
     def __init__(self, client: HubClient, cache: HubCache, repo: str, found: Repository, on_progress: OnProgress,
-                 stop: threading.Event) -> None:
+                 stop: threading.Event, gguf: str) -> None:
+        self._gguf = gguf or next(iter(gguf_choices(found.paths)), "")
         self._client, self._cache, self._repo, self._found, self._stop = client, cache, repo, found, stop
         self._meter = Meter(on_progress)
 
@@ -71,6 +75,10 @@ class _Download:
 
     def _files(self) -> tuple[HubFile, ...]:
         """Return the needed files, for which the index of the shards is fetched. Raises UnsupportedModel."""
+        if self._gguf:
+            if not (needed := self._found.needed_gguf(self._gguf)):
+                raise UnsupportedModel(self._repo, f"it has no file {self._gguf}.")
+            return needed
         names: frozenset[str] = frozenset()
         if self._found.is_sharded:
             index = next(file for file in self._found.files if file.path == WEIGHTS_INDEX)

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from ..checkpoint.files import GGUF, split_file
 from ..errors import HubOffline, InvalidRequest
 from ..settings import Secret, Settings
 from . import download, listing
@@ -29,7 +30,8 @@ SORT_KEYS: dict[Sort, str] = {"downloads": "downloads", "likes": "likes", "trend
 PAGE_MODELS = 20
 MOST_PAGES = 50             # the hub's pages have cursors, not numbers: page 50 requests all pages before it
 MOST_HUB_PAGES = 10           # pages of the hub that are read for one page here
-EXPAND = ["downloads", "likes", "lastModified", "gated", "safetensors", "tags"]
+EXPAND = ["downloads", "likes", "lastModified", "gated", "safetensors", "gguf", "tags"]
+FORMATS = ("safetensors", "gguf")      # tags of the hub
 THE_LIST = "The list of models"
 HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 NOT_OWNERS = ("api", "buckets", "collections", "datasets", "docs", "kernels", "models", "organizations", "papers", "spaces")
@@ -37,7 +39,7 @@ NOT_OWNERS = ("api", "buckets", "collections", "datasets", "docs", "kernels", "m
 
 @dataclass(frozen=True, slots=True)
 class HubQuery:
-    """`licence`: the hub's tag ("apache-2.0"). `gated`: None for both kinds. `page`: from 0."""
+    """`licence`: the hub's tag ("apache-2.0"). `gated`: None for both kinds. `format`: one of FORMATS. `page`: from 0."""
 
     text: str = ""
     task: str = "text-generation"
@@ -47,6 +49,7 @@ class HubQuery:
     gated: bool | None = None
     sort: Sort = "downloads"
     page: int = 0
+    format: str = FORMATS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Hub:
         self._settings, self._endpoint, self._timeout_s = settings, hub_endpoint.rstrip("/"), timeout_s
 
     def search(self, query: HubQuery, token: Secret | None = None) -> HubPage:
-        """Search models with safetensors weights, PAGE_MODELS per page.
+        """Search models with weights in one format, PAGE_MODELS per page.
 
         Raises InvalidRequest, HubUnreachable (also as HubOffline and RateLimited) and TokenRejected.
         """
@@ -90,11 +93,11 @@ class Hub:
         return HubPage(tuple(models[first:first + PAGE_MODELS]), len(models) > first + PAGE_MODELS and query.page < MOST_PAGES - 1)
 
     def describe(self, repo: str, revision: str | None = None, token: Secret | None = None) -> HubListing:
-        """Return files, licence, card and shape of a model, without downloading weights.
+        """Return files, licence, card and shape of a model, without downloading weights. `repo`: owner/name, or owner/name/file.gguf.
 
         Raises InvalidRequest, ModelNotFound, ModelAccessDenied, TokenRejected and HubUnreachable (also as HubOffline and RateLimited).
         """
-        return listing.describe(self._online(token, repo), repo, revision)
+        return listing.describe(self._online(token, repo), *split_file(repo), revision)
 
     def download(self, repo: str, revision: str | None, on_progress: OnProgress, stop: threading.Event,
                  token: Secret | None = None) -> Path:
@@ -105,11 +108,13 @@ class Hub:
         """
         if is_offline() and (folder := self.stored(repo, revision)):
             return folder
-        return download.download(self._online(token, repo), self._cache(), repo, revision, on_progress, stop)
+        name, gguf = split_file(repo)
+        return download.download(self._online(token, repo), self._cache(), name, revision, on_progress, stop, gguf)
 
     def stored(self, repo: str, revision: str | None = None) -> Path | None:
         """Return the folder of a model that is complete on disk, without a request to the hub. Raises InvalidRequest."""
-        return self._cache().complete(repo, revision)
+        name, gguf = split_file(repo)
+        return self._cache().complete(name, revision, gguf)
 
     def on_disk(self) -> tuple[StoredModel, ...]:
         """Return every complete or incomplete download, last used first."""
@@ -142,10 +147,11 @@ class Hub:
 def parse_model_name(text: str, endpoint: str = "") -> str:
     """Return owner/name from typed or pasted text: the name itself, or the address of any page of the model.
 
-    Raises InvalidRequest with the text.
+    With the name or the address of a GGUF file it is owner/name/file.gguf. Raises InvalidRequest with the text.
     """
     try:
-        return checked_repo(_name_in(text.strip(), endpoint))
+        name, file = split_file(_name_in(text.strip(), endpoint))
+        return f"{checked_repo(name)}/{file}" if file else checked_repo(name)
     except (InvalidRequest, ValueError):        # ValueError: urlsplit could not parse it
         raise InvalidRequest("model", text.strip()[:200], "owner/name, or the address of a model's page on the hub") from None
 
@@ -156,7 +162,8 @@ def _name_in(typed: str, endpoint: str) -> str:
     hosts = {*HOSTS, urlsplit(endpoint or str(constants.ENDPOINT)).netloc}
     address = urlsplit(typed if "://" in typed else f"https://{typed}")
     if address.scheme in ("http", "https") and address.netloc.lower() in hosts:
-        typed = "/".join(address.path.strip("/").split("/")[:2])
+        parts = unquote(address.path).strip("/").split("/")
+        typed = "/".join([*parts[:2], *(parts[-1:] if len(parts) > 2 and parts[-1].lower().endswith(GGUF) else [])])
     return "" if typed.split("/")[0] in NOT_OWNERS else typed
 
 
@@ -166,7 +173,9 @@ def _params(query: HubQuery) -> dict[str, Any]:
         raise InvalidRequest("page", query.page, f"between 0 and {MOST_PAGES - 1}")
     if query.sort not in SORT_KEYS:
         raise InvalidRequest("sort", query.sort, "one of " + ", ".join(SORT_KEYS))
-    tags = ["safetensors"] + ([f"license:{query.licence}"] if query.licence else [])
+    if query.format not in FORMATS:
+        raise InvalidRequest("format", query.format, "one of " + ", ".join(FORMATS))
+    tags = [query.format] + ([f"license:{query.licence}"] if query.licence else [])
     params: dict[str, Any] = {"filter": tags, "sort": SORT_KEYS[query.sort], "limit": (query.page + 1) * PAGE_MODELS + 1, "expand": EXPAND}
     sizes = _whole_billions(query)
     given = {"search": query.text.strip()[:200], "pipeline_tag": query.task, "num_parameters": sizes}
@@ -200,7 +209,7 @@ def _listed(client: HubClient, params: dict[str, Any]) -> Iterator[HubModel]:
 
 def _model(item: dict[str, Any]) -> HubModel:
     tags = tuple(str(tag) for tag in item.get("tags") or ())
-    sizes = item.get("safetensors") or {}
+    sizes = item.get("safetensors") or item.get("gguf") or {}
     return HubModel(
         repo=str(item["id"]), downloads=int(item.get("downloads") or 0), likes=int(item.get("likes") or 0),
         updated=str(item.get("lastModified") or ""), is_gated=bool(item.get("gated")), tags=tags,

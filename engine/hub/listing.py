@@ -12,8 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ..checkpoint.config import parse_config, unsupported_reason
-from ..checkpoint.files import WEIGHTS, WEIGHTS_INDEX, missing_files, shard_names
-from ..checkpoint.shape import ModelShape, Tensor, shape_of
+from ..checkpoint.files import WEIGHTS, WEIGHTS_INDEX, gguf_choices, missing_files, shard_names
+from ..checkpoint.gguf import HEADER_BYTES as GGUF_BYTES
+from ..checkpoint.gguf import GgufHeader, parse_gguf
+from ..checkpoint.shape import ModelShape, shape_of
+from ..checkpoint.stored_quantization import Tensor, stored_quantization, unreadable
 from ..errors import HubUnreachable, ModelAccessDenied, UnsupportedModel
 from .cache import checked_revision
 from .client import HubClient, decoded
@@ -22,6 +25,7 @@ from .repository import HubFile, Repository, fetch_repository
 CARD_BYTES = 200_000
 FIRST_BYTES = 100_000       # nearly every header fits: one request instead of two
 HEADER_BYTES = 100_000_000  # the format's own limit (github.com/huggingface/safetensors)
+GGUF_SIZES = (8 * 2**20, GGUF_BYTES)    # that are read of a GGUF file: most vocabularies fit into the first
 MOST_REFS = 20              # branches and pull requests that are searched for safetensors
 
 
@@ -45,6 +49,19 @@ class HubListing:
     obstacle: str = ""
     safetensors_revision: str | None = None
     renamed_to: str = ""
+    base_model: str = ""                # the model that this one was made of, as its card says
+    gguf: str = ""                      # the GGUF file that is loaded, of a repository without safetensors weights, or the one asked for
+
+    @property
+    def name(self) -> str:
+        """What ModelSpec takes: owner/name, or owner/name/file.gguf."""
+        return f"{self.repo}/{self.gguf}" if self.gguf else self.repo
+
+    @property
+    def gguf_files(self) -> tuple[HubFile, ...]:
+        """The GGUF files that can be loaded, the one that is chosen first."""
+        sizes = {file.path: file for file in self.files}
+        return tuple(sizes[path] for path in gguf_choices(sizes))
 
     @property
     def needed_files(self) -> tuple[HubFile, ...]:
@@ -55,9 +72,14 @@ class HubListing:
         return sum(file.size_bytes for file in self.needed_files)
 
 
-def describe(client: HubClient, repo: str, revision: str | None = None) -> HubListing:
-    """Return everything known without downloading weights. Raises InvalidRequest and what the client raises."""
+def describe(client: HubClient, repo: str, gguf: str = "", revision: str | None = None) -> HubListing:
+    """Return everything known without downloading weights. `gguf`: the GGUF file that is meant, of several.
+
+    Raises InvalidRequest and what the client raises.
+    """
     found = fetch_repository(client, repo, revision)
+    if gguf := gguf or next(iter(gguf_choices(found.paths)), ""):
+        return _describe_gguf(client, found, repo, gguf, revision)
     config, names, has_access = _config(client, found)
     needed = {file.path: file for file in found.needed(names)}
     obstacle = missing_files(found.paths, names) or unsupported_reason(config)
@@ -69,8 +91,37 @@ def describe(client: HubClient, repo: str, revision: str | None = None) -> HubLi
         files=tuple(needed.get(file.path, file) for file in found.files), licence=licence, licence_url=licence_url,
         is_gated=bool(found.info.gated), gated_access=has_access, parameters=shape.parameters if shape else total, shape=shape,
         architecture=str(config.get("model_type", "")), has_chat_template=_has_chat_template(client, found, has_access),
-        obstacle=obstacle or broken, renamed_to=found.repo if found.repo != repo else "",
+        obstacle=obstacle or broken, renamed_to=found.repo if found.repo != repo else "", base_model=_base_model(found),
         safetensors_revision=None if found.paths & {WEIGHTS, WEIGHTS_INDEX} else _safetensors_revision(client, found))
+
+
+def _describe_gguf(client: HubClient, found: Repository, repo: str, gguf: str, revision: str | None) -> HubListing:
+    header, obstacle, has_access = None, "", True
+    needed = {file.path: file for file in found.needed_gguf(gguf)}
+    try:
+        header = _gguf_header(client, found, gguf) if needed else None
+        obstacle = header.obstacle if header else f"it has no file {gguf}."
+    except ModelAccessDenied:
+        has_access = False
+    except UnsupportedModel as error:
+        obstacle = error.what
+    shape = header.shape() if header and not obstacle else None
+    licence, licence_url = _licence(client, found)
+    return HubListing(
+        repo=found.repo, sha=found.sha, revision=checked_revision(revision), card=_card(client, found),
+        files=tuple(needed.get(file.path, file) for file in found.files), licence=licence, licence_url=licence_url,
+        is_gated=bool(found.info.gated), gated_access=has_access, parameters=shape.parameters if shape else None, shape=shape,
+        architecture=header.architecture if header else "", has_chat_template=bool(header and header.has_chat_template), obstacle=obstacle,
+        renamed_to=found.repo if found.repo != repo else "", gguf=gguf, base_model=_base_model(found))
+
+
+def _gguf_header(client: HubClient, found: Repository, path: str) -> GgufHeader:
+    """The header of a GGUF file, which is as long as its vocabulary. Raises UnsupportedModel and what the client raises."""
+    for size in GGUF_SIZES:
+        header = parse_gguf(_read(client, found, path, size), path, found.repo)
+        if header is not None:
+            return header
+    raise UnsupportedModel(found.repo, f"{path} is not a complete GGUF file.")
 
 
 def _read(client: HubClient, found: Repository, path: str, num_bytes: int = HEADER_BYTES) -> bytes:
@@ -94,7 +145,9 @@ def _shape(client: HubClient, found: Repository, config: dict[str, Any], needed:
         full = parse_config(config, found.repo).to_dict()
         with ThreadPoolExecutor(8, "headers") as pool:
             headers = list(pool.map(partial(read_header, client, found), names))
-        return shape_of(full, (tensor for header in headers for tensor in header)), ""
+        tensors = [tensor for header in headers for tensor in header]
+        stored = stored_quantization(full)
+        return shape_of(full, tensors), unreadable(tensors, stored) if stored else ""
     except UnsupportedModel as error:
         return None, error.what
 
@@ -129,6 +182,14 @@ def _licence(client: HubClient, found: Repository) -> tuple[str, str]:
     if found.info.gated or not link:
         return str(name or next(tagged, "")), page
     return str(name or next(tagged, "")), link if re.match("https?://", link) else f"{page}/blob/main/{quote(link)}"
+
+
+def _base_model(found: Repository) -> str:
+    """The only base model that a card names; "" for several, for none, and for what is not a name."""
+    base = found.info.card_data.get("base_model") if found.info.card_data else None
+    names = base if isinstance(base, list) else [base]
+    name = str(names[0]) if len(names) == 1 else ""
+    return name if re.fullmatch(r"\w[\w.\-]*/[\w.\-]+", name) and name != found.repo else ""
 
 
 def _card(client: HubClient, found: Repository) -> str:

@@ -54,6 +54,10 @@ class Repository:
             file.path in weights or ("/" not in file.path and any(fnmatch(file.path, pattern) for pattern in NEEDED)
                                      and not fnmatch(file.path, "*.index.json") and not file.path.startswith("."))))
 
+    def needed_gguf(self, name: str) -> tuple[HubFile, ...]:
+        """Return the one file that is read if its weights are those of a GGUF file; none if it does not exist."""
+        return tuple(replace(file, is_needed=True) for file in self.files if file.path == name and _is_inside(name))
+
 
 def fetch_repository(client: HubClient, repo: str, revision: str | None = None) -> Repository:
     """Fetch the list of a revision's files. Raises InvalidRequest and what the client raises."""

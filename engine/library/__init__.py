@@ -1,13 +1,14 @@
 """From a model name to a loaded model: find, estimate, download, load, delete, and who may do which."""
 
 from .estimates import Machine
-from .found_model import FoundModel
+from .found_model import FoundModel, GgufFile
 from .permissions import Permissions, Visitor
 from .remedies import Remedy, choice_of
 from .remote_models import ServerAnswer
 
 __all__ = [
     "FoundModel",
+    "GgufFile",
     "Machine",
     "Permissions",
     "Remedy",

@@ -63,7 +63,8 @@ class Estimates:
         fit, is_public = self.fit(model, context_tokens, visitors, device), self._engine.settings.is_public
         other = model.listing.safetensors_revision if model.listing else None
         if error is not None:
-            found = remedies(error, model.spec_model, quantization, fit, is_public=is_public, other_revision=other)
+            found = remedies(error, model.spec_model, quantization, fit, is_public=is_public, other_revision=other,
+                             base_model=model.listing.base_model if model.listing else "")
         else:
             found = too_large(model.spec_model, quantization, fit, is_public=is_public) if fit else ()
         return tuple(remedy for remedy in found if remedy.kind != "force" or model.can_load_as(quantization))

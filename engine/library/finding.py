@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..checkpoint.config import read_config
-from ..checkpoint.shape import read_shape
+from ..checkpoint.files import gguf_choices, gguf_in, is_complete, split_file
+from ..checkpoint.gguf import folder_shape
 from ..errors import EngineError, HubUnreachable, LoadError, ModelAccessDenied, UnsupportedModel
 from ..hub.hub import Hub, HubListing, StoredModel
 from ..models.catalog import entry_of
@@ -15,7 +15,7 @@ from ..models.resolve import LocalModel, resolve
 from ..models.saved import all_saved, find_saved
 from ..runtime.engine import Engine
 from ..settings import BUILTIN
-from .found_model import FoundModel, Where
+from .found_model import FoundModel, GgufFile, Where
 from .permissions import Permissions, Visitor
 
 
@@ -26,7 +26,7 @@ class Finder:
     def find(self, typed: str, visitor: Visitor, revision: str | None) -> FoundModel:
         place = resolve(typed, self._engine.settings)
         if isinstance(place, LocalModel):
-            return _in_folder(place.name, place.folder, "builtin" if place.name == BUILTIN else "folder")
+            return _in_folder(place.name, place.folder, place.gguf, "builtin" if place.name == BUILTIN else "folder")
         try:
             listing = self._hub.describe(place.name, revision, self._permissions.hub_token(visitor))
         except LoadError as error:      # also if the repository was deleted or made private since it was downloaded
@@ -38,9 +38,10 @@ class Finder:
 
     def _without_hub(self, repo: str, error: LoadError) -> FoundModel | None:
         """Return what is known from the disk or the catalog about a model that the hub does not describe."""
-        entry, stored = entry_of(repo), self._stored(repo)
-        if stored is not None and stored.path is not None and stored.is_complete:
-            return replace(_in_folder(repo, stored.path, "disk"), revision=stored.sha, entry=entry, problem=error)
+        entry, stored, gguf = entry_of(repo), self._stored(split_file(repo)[0]), split_file(repo)[1]
+        if stored is not None and stored.path is not None and is_complete(stored.path, gguf):
+            known = _in_folder(repo, stored.path, gguf or gguf_in(stored.path), "disk")
+            return replace(known, revision=stored.sha, entry=entry, problem=error)
         saved = next((each for each in all_saved(self._engine.settings) if each.model == repo), None)
         if saved is not None:
             return self.refreshed(FoundModel(repo, "disk", saved.source, saved.shape, entry=entry, problem=error))
@@ -54,7 +55,8 @@ class Finder:
         if not listing.gated_access:
             problem = ModelAccessDenied(listing.repo, listing.licence_url, has_token=has_token)
         shape = listing.shape or (entry.shape if entry else None)
-        return self.refreshed(FoundModel(listing.repo, "hub", listing.sha, shape, listing, entry, problem=problem))
+        files = tuple(GgufFile(f"{listing.repo}/{file.path}", file.path, file.size_bytes) for file in listing.gguf_files)
+        return self.refreshed(FoundModel(listing.name, "hub", listing.sha, shape, listing, entry, problem=problem, gguf_files=files))
 
     def refreshed(self, model: FoundModel) -> FoundModel:
         """Return `model` with the files that are on disk now."""
@@ -76,5 +78,8 @@ class Finder:
         return next((each for each in self._hub.on_disk() if each.repo == repo), None)
 
 
-def _in_folder(name: str, folder: Path, where: Where) -> FoundModel:
-    return FoundModel(name, where, shape=read_shape(folder, read_config(folder, name).to_dict(), name), is_on_disk=True)
+def _in_folder(name: str, folder: Path, gguf: str, where: Where) -> FoundModel:
+    base = folder if where == "folder" else split_file(name)[0]
+    files = tuple(GgufFile(f"{base}/{each}", each, (folder / each).stat().st_size)
+                  for each in gguf_choices({path.name for path in folder.iterdir()})) if gguf else ()
+    return FoundModel(name, where, shape=folder_shape(folder, gguf, name), is_on_disk=True, gguf_files=files)

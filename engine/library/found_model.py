@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..checkpoint.files import gguf_named, split_file
 from ..checkpoint.shape import ModelShape
 from ..errors import EngineError
 from ..hub.hub import HubListing
@@ -13,6 +14,15 @@ from ..models.quantization import Quantization
 from ..models.spec import ModelSpec
 
 Where = Literal["builtin", "folder", "disk", "hub", "catalog"]
+
+
+@dataclass(frozen=True, slots=True)
+class GgufFile:
+    """One of the GGUF files of a folder or repository. `model`: what ModelSpec takes."""
+
+    model: str
+    name: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +42,21 @@ class FoundModel:
     partial_bytes: int = 0          # bytes on disk, of those that a download needs
     saved: frozenset[Quantization] = frozenset()        # saved in these: they load without the original weights
     problem: EngineError | None = None
+    gguf_files: tuple[GgufFile, ...] = ()       # of a model without safetensors weights: those to choose from
 
     @property
     def name(self) -> str:
         return self.spec().name
+
+    @property
+    def gguf(self) -> str:
+        """The GGUF file that is loaded, or ""."""
+        return gguf_named(self.spec_model) or (self.gguf_files[0].name if self.gguf_files else "")
+
+    @property
+    def repo(self) -> str:
+        """owner/name, also of a GGUF file."""
+        return split_file(self.spec_model)[0]
 
     @property
     def can_load(self) -> bool:

@@ -10,6 +10,7 @@ import json
 
 from ..background import JobProgress, Jobs
 from ..chat.conversations import Conversations
+from ..checkpoint.files import split_file
 from ..errors import EngineBusy, InvalidRequest, ModelNotFound, NoModelLoaded, NotOnZeroGpu, NotPermitted
 from ..hub.hub import Hub, HubPage, HubQuery, StoredModel
 from ..models.catalog import Recommendation
@@ -145,7 +146,9 @@ class Library:
     def is_in_use(self, model: str) -> bool:
         """Whether the model is loaded, or only unloaded until the next message."""
         spec, status = self._engine.spec, self._engine.status()
-        return spec.model == model if spec else status.state == "asleep" and ModelSpec(model).name == status.model
+        if spec is None:
+            return status.state == "asleep" and ModelSpec(model).name == status.model
+        return model in (spec.model, split_file(spec.model)[0])
 
     def delete(self, repo: str, visitor: Visitor) -> int:
         """Delete a model and return the bytes freed. Raises NotPermitted, EngineBusy for a model in use, ModelNotFound."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..checkpoint.files import split_file
 from ..errors import JobNotFound, NotOnZeroGpu, NotPermitted
 from ..models.catalog import catalog
 from ..settings import BUILTIN, Secret, Settings
@@ -57,7 +58,7 @@ class Permissions:
         Raises NotPermitted.
         """
         offered = (BUILTIN, *(entry.repo for entry in catalog()), *self._settings.allowed_models)
-        if not self.is_operator(visitor) and model not in offered:
+        if not self.is_operator(visitor) and split_file(model)[0] not in offered:
             raise NotPermitted(f"{model} is not among the models that this public page offers. Choose one of those, "
                                "or run MindCubes on your own machine.")
 

@@ -49,8 +49,8 @@ def too_large(model: str, quantization: Quantization, fit: ModelFit, *, is_publi
 
 
 def remedies(error: BaseException, model: str, quantization: Quantization, fit: ModelFit | None, *, is_public: bool,
-             other_revision: str | None = None) -> tuple[Remedy, ...]:
-    """Return the remedies for `error`; empty if none is known."""
+             other_revision: str | None = None, base_model: str = "") -> tuple[Remedy, ...]:
+    """Return the remedies for `error`; empty if none is known. `base_model`: what the model was made of, which may be loadable."""
     match error:
         case NotEnoughMemory() if fit is not None:
             return too_large(model, quantization, fit, is_public=is_public)
@@ -60,6 +60,8 @@ def remedies(error: BaseException, model: str, quantization: Quantization, fit: 
             return (Remedy("token"),)
         case UnsupportedModel() if other_revision:
             return (Remedy("revision", other_revision),)
+        case UnsupportedModel() if base_model:
+            return (Remedy("sibling", base_model),)
         case DiskFull() | HubOffline():
             return (Remedy("disk"),)
         case HubUnreachable() | DownloadBroken():

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..checkpoint.config import read_config
-from ..checkpoint.shape import ModelShape, read_shape
+from ..checkpoint.files import gguf_in, split_file
+from ..checkpoint.gguf import folder_shape
+from ..checkpoint.shape import ModelShape
 from ..errors import InvalidRequest, StorageError, UnsupportedModel
 from ..hardware import BYTES_PER_VALUE, Hardware, detect
 from ..hub.hub import Hub
@@ -16,7 +17,7 @@ from ..storage.loads import LoadHistory, MeasuredPeak
 from .bandwidth import copy_bandwidth
 from .cache_budget import largest_window
 from .memory import STATE_BYTES, Fit, compute_dtype, corrected, judge, kv_cache_bytes
-from .quantization import Quantization, describe
+from .quantization import Quantization, describe, held_as
 from .resolve import LocalModel, resolve
 
 # Share of the copy bandwidth that matrix-vector multiplications reach, and seconds of overhead per layer.
@@ -36,6 +37,7 @@ class QuantizationFit:
     largest_context: int        # tokens; 0 if none fits
     tokens_per_second: float
     measured_peak_bytes: int | None
+    held: Quantization          # in memory: with none, perhaps the codes that the repository stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,13 @@ def _choice(shape: ModelShape, quantization: Quantization, hardware: Hardware, w
     return QuantizationFit(
         quantization, describe(quantization, hardware).is_supported, fit, fit.load_peak_bytes,
         largest_window(shape, quantization, hardware, dtype=dtype, concurrent=visitors, free_bytes=free_bytes + spare),
-        tokens_per_second(shape, quantization, hardware, window, bandwidth), measured.peak_bytes if measured else None)
+        tokens_per_second(shape, quantization, hardware, window, bandwidth), measured.peak_bytes if measured else None,
+        held_as(quantization, shape.stored_codes, hardware))
 
 
 def tokens_per_second(shape: ModelShape, quantization: Quantization, hardware: Hardware, window: int, bandwidth: float) -> float:
     """Of one reply with a full window: each token reads the weights and the cache once, rewrites the states, and adds layer overhead."""
+    quantization = held_as(quantization, shape.stored_codes, hardware)
     wide = BYTES_PER_VALUE[compute_dtype(shape, quantization, hardware)]
     linear, other = shape.weights_per_token
     packed = wide if quantization is Quantization.NONE else quantization.bytes_per_weight(hardware)
@@ -109,11 +113,11 @@ def find_shape(model: str, settings: Settings) -> ModelShape:
     """The shape of a model from its folder, its cached copy or the hub. Raises what `estimate_fit` raises."""
     place = resolve(model, settings)
     if isinstance(place, LocalModel):
-        return read_shape(place.folder, read_config(place.folder, model).to_dict(), model)
+        return folder_shape(place.folder, place.gguf, model)
     repo, hub = place.name, Hub(settings)
     stored = hub.stored(repo)
     if stored is not None:
-        return read_shape(stored, read_config(stored, repo).to_dict(), repo)
+        return folder_shape(stored, split_file(repo)[1] or gguf_in(stored), repo)
     listing = hub.describe(repo)
     if listing.shape is None:
         raise UnsupportedModel(repo, listing.obstacle or "it has no safetensors weights.")

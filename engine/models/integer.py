@@ -3,7 +3,7 @@
 With few rows, as when replies are generated, the kernels read the integers and are limited by memory: fewer bytes, more tokens per
 second. They reuse little, so with many rows, as in prompts, the weights are expanded a block at a time and multiplied by the kernels
 for 16 or 32 bits, rounded as the others round, so that a row's result hardly depends on how many there are. rounding.py chooses the
-integers.
+integers, unless the files hold some that the kernels can read (stored_weights.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from ..compat.torch import int4_linear, int8_linear, pack_int4, unpack_int4
 from .linear import Product
 from .rounding import GROUP, to_int4, to_int8
+from .stored_weights import StoredWeight
 
 ROUNDED_AT_ONCE = 2**17     # weights: their 32-bit copies stay in the processor's cache (40 M/s on one core; 7 M/s with a matrix at once)
 EXPANDED_AT_ONCE = 2**19    # weights: 2 MB in 32 bits
@@ -69,12 +70,13 @@ class Int8Product(IntegerProduct):
         self._codes, self._scales = codes, scales
 
     @classmethod
-    def of(cls, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Int8Product:
+    def of(cls, weight: torch.Tensor | StoredWeight, bias: torch.Tensor | None = None) -> Int8Product:
         codes = torch.empty(weight.shape, dtype=torch.int8)
         scales = torch.empty(weight.shape[0], dtype=torch.bfloat16)
 
         def work(start: int, stop: int) -> None:
-            codes[start:stop], scales[start:stop] = to_int8(weight[start:stop])
+            codes[start:stop], scales[start:stop] = weight.int8(start, stop) if isinstance(weight, StoredWeight) and weight.keeps_int8 \
+                else to_int8(weight[start:stop])
 
         in_threads(work, blocks(weight.shape[0], weight.shape[1], ROUNDED_AT_ONCE))
         return cls(codes, scales, bias)
@@ -104,13 +106,14 @@ class Int4Product(IntegerProduct):
         self._packed, self._scales = packed, scales
 
     @classmethod
-    def of(cls, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Int4Product:
+    def of(cls, weight: torch.Tensor | StoredWeight, bias: torch.Tensor | None = None) -> Int4Product:
         out, into = weight.shape
         packed = torch.empty(out, into // 2, dtype=torch.uint8)
         scales = torch.empty(into // GROUP, out, 2, dtype=torch.bfloat16)
 
         def work(start: int, stop: int) -> None:
-            codes, scales[:, start:stop] = to_int4(weight[start:stop])
+            codes, scales[:, start:stop] = weight.int4(start, stop) if isinstance(weight, StoredWeight) and weight.keeps_int4 \
+                else to_int4(weight[start:stop])
             packed[start:stop] = pack_int4(codes.to(torch.int32))
 
         in_threads(work, blocks(out, into, ROUNDED_AT_ONCE))

@@ -8,7 +8,8 @@ so does the part that reads pictures: it is small, runs once for a picture, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,10 +17,11 @@ from torch import nn
 
 from ..compat.torch import INT8_COLUMNS
 from .integer import Int4Product, Int8Product, IntegerProduct
-from .linear import PackedLinear, Product, replace_layers
+from .linear import PackedLinear, Product, joined, replace_layers
 from .model_class import vision_parts
 from .quantization import Quantization
 from .rounding import GROUP
+from .stored_weights import Stacked, StoredWeight
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,38 +57,56 @@ def vision_layers(model: PreTrainedModel) -> set[nn.Module]:
     return {layer for name in vision_parts(model) for layer in model.get_submodule(name).modules()}
 
 
-def round_model(model: PreTrainedModel, quantization: Quantization, dtype: torch.dtype, report: Report) -> int:
+def round_model(model: PreTrainedModel, quantization: Quantization, dtype: torch.dtype, report: Report,
+                stored: Mapping[nn.Module, StoredWeight] | None = None) -> int:
     """Replace the linear layers of a model that was loaded in the dtype of its files; everything else is converted to `dtype`.
 
-    Returns the bytes of the products, which no parameter counts.
+    `stored`: layers whose weights are read here from their stored form, and are not in the model. Returns the bytes of the products,
+    which no parameter counts.
     """
     unify(model)
-    head, vision, stored = model.get_output_embeddings(), vision_layers(model), model.dtype
+    stored = stored or {}
+    head, vision, original = model.get_output_embeddings(), vision_layers(model), model.dtype
     total = sum(rows * columns for _, rows, columns in linear_layers(model))
     done = 0
 
-    def make(weight: torch.Tensor, bias: torch.Tensor | None) -> Product:
+    def weight_of(layers: Sequence[nn.Linear]) -> torch.Tensor | StoredWeight:
+        if all(layer in stored for layer in layers):
+            return Stacked([stored[layer] for layer in layers])
+        _expand(layers, stored)
+        return joined(layers)
+
+    def make(weight: torch.Tensor | StoredWeight, bias: torch.Tensor | None) -> Product:
         nonlocal done
         product = _rounded(weight, bias, quantization, dtype)
-        done += weight.numel()
+        done += math.prod(weight.shape)
         report(done, total)
         return product
 
     with torch.no_grad():
         made: list[Product] = replace_layers(
-            model, make, skip=lambda layer: layer is head or layer in vision or not can_round(
-                layer.out_features, layer.in_features, quantization))
+            model, make, lambda layer: layer is head or layer in vision or not can_round(
+                layer.out_features, layer.in_features, quantization), weight_of)
         if type(head) is nn.Linear and can_round(head.out_features, head.in_features, Quantization.INT8):
-            product = _rounded(head.weight, head.bias, Quantization.INT8, dtype)
+            product = _rounded(weight_of([head]), head.bias, Quantization.INT8, dtype)
             model.set_output_embeddings(PackedLinear(product))
             made.append(product)
-        _own(model, stored, dtype)
+        _expand(model.modules(), stored)
+        _own(model, original, dtype)
     return sum(product.num_bytes for product in made)
 
 
-def _rounded(weight: torch.Tensor, bias: torch.Tensor | None, quantization: Quantization, dtype: torch.dtype) -> IntegerProduct:
+def _rounded(weight: torch.Tensor | StoredWeight, bias: torch.Tensor | None, quantization: Quantization,
+             dtype: torch.dtype) -> IntegerProduct:
     own = None if bias is None else bias.detach().to(dtype, copy=True)
-    return (Int8Product if quantization is Quantization.INT8 else Int4Product).of(weight.detach(), own)
+    return (Int8Product if quantization is Quantization.INT8 else Int4Product).of(weight, own)
+
+
+def _expand(layers: Iterable[nn.Module], stored: Mapping[nn.Module, StoredWeight]) -> None:
+    """Put the weights of those layers that are stored into the model."""
+    for layer in layers:
+        if layer in stored:
+            layer.weight = nn.Parameter(stored[layer].dense(), requires_grad=False)
 
 
 def unify(model: nn.Module) -> None:
@@ -102,13 +122,13 @@ def unify(model: nn.Module) -> None:
                 setattr(parent, name, linear)
 
 
-def _own(model: PreTrainedModel, stored: torch.dtype, dtype: torch.dtype) -> None:
-    """Copy what is left out of the mapped files, so that they are released; what has the stored dtype becomes `dtype`.
+def _own(model: PreTrainedModel, original: torch.dtype, dtype: torch.dtype) -> None:
+    """Copy what is left out of the mapped files, so that they are released; what has the original dtype becomes `dtype`.
 
     transformers keeps some weights in float32 on purpose.
     """
     for parameter in model.parameters():
-        parameter.data = parameter.data.to(dtype if parameter.dtype == stored else parameter.dtype, copy=True)
+        parameter.data = parameter.data.to(dtype if parameter.dtype == original else parameter.dtype, copy=True)
     for buffer in model.buffers():
         buffer.data = buffer.data.clone()
     model.config.dtype = dtype

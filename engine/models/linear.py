@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -148,21 +149,28 @@ class Part(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, part of {self.shared.product.kind}"
 
 
-Make = Callable[[torch.Tensor, torch.Tensor | None], Product]
+Make = Callable[[Any, torch.Tensor | None], Product]
 
 
-def replace_layers(model: nn.Module, make: Make, skip: Callable[[nn.Linear], bool]) -> list[Product]:
+def joined(layers: Sequence[nn.Linear]) -> torch.Tensor:
+    """The weights of layers as one, the rows of one layer after those of the other."""
+    return layers[0].weight.detach() if len(layers) == 1 else torch.cat([layer.weight.detach() for layer in layers])
+
+
+def replace_layers(model: nn.Module, make: Make, skip: Callable[[nn.Linear], bool],
+                   weight_of: Callable[[Sequence[nn.Linear]], Any] = joined) -> list[Product]:
     """Replace the linear layers of `model` by products that `make` builds from weight and bias, siblings by one product.
 
     Each weight is freed before the next product is built, so memory never holds two copies of more than one. `skip`: layers to keep.
+    `weight_of`: what `make` gets for a layer, or for siblings.
     """
     made: list[Product] = []
     for parent in [module for module in model.modules() if next(module.children(), None) is not None]:
         for names in SIBLINGS:
-            if product := _fuse(parent, names, make, skip):
+            if product := _fuse(parent, names, make, skip, weight_of):
                 made.append(product)
         for name in list(dict(parent.named_children())):
-            if product := _replace(parent, name, make, skip):
+            if product := _replace(parent, name, make, skip, weight_of):
                 made.append(product)
     return made
 
@@ -177,23 +185,25 @@ def products(model: nn.Module) -> Iterator[Product]:
             yield product
 
 
-def _replace(parent: nn.Module, name: str, make: Make, skip: Callable[[nn.Linear], bool]) -> Product | None:
+def _replace(parent: nn.Module, name: str, make: Make, skip: Callable[[nn.Linear], bool],
+             weight_of: Callable[[Sequence[nn.Linear]], Any]) -> Product | None:
     layer = getattr(parent, name)
     if type(layer) is not nn.Linear or skip(layer):
         return None
-    product = make(layer.weight.detach(), layer.bias)
+    product = make(weight_of([layer]), layer.bias)
     setattr(parent, name, PackedLinear(product))
     return product
 
 
-def _fuse(parent: nn.Module, names: Sequence[str], make: Make, skip: Callable[[nn.Linear], bool]) -> Product | None:
+def _fuse(parent: nn.Module, names: Sequence[str], make: Make, skip: Callable[[nn.Linear], bool],
+          weight_of: Callable[[Sequence[nn.Linear]], Any]) -> Product | None:
     layers = [getattr(parent, name, None) for name in names]
     linears = [layer for layer in layers if type(layer) is nn.Linear and not skip(layer)]
     if len(linears) < len(names) or not _are_alike(linears):
         return None
     biases = [layer.bias.detach() for layer in linears if layer.bias is not None]
     sizes = [layer.out_features for layer in linears]
-    product = make(torch.cat([layer.weight.detach() for layer in linears]), torch.cat(biases) if biases else None)
+    product = make(weight_of(linears), torch.cat(biases) if biases else None)
     put(parent, names, sizes, product)
     return product
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoint.shape import ModelShape
+from ..checkpoint.stored_quantization import StoredQuantization
 from ..hardware import DType
 from .cache_budget import CacheBudget
+from .quantization import Quantization
 from .spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -28,8 +30,12 @@ class Candidate:
     dtype: DType
     dtype_reason: str
     budget: CacheBudget
-    is_saved: bool = False      # the weights in the folder are quantized already
-    quantization_note: str = ""     # a sentence: which layers are not quantized, and why
+    is_saved: bool = False      # this app quantized the weights in the folder
+    held: Quantization = Quantization.NONE      # of the weights in memory
+    stored: StoredQuantization | None = None    # of the weights in the folder, if the repository stores them quantized
+    quantization_note: str = ""     # sentences: what becomes of stored weights, which layers are not quantized, and why
+    is_as_stored: bool = False      # bitsandbytes reads the weights of the folder as they are
+    gguf: str = ""              # the file of the folder that is loaded, if it is a GGUF file
     vision_parts: tuple[str, ...] = ()      # names of the modules that read pictures and sounds; they are not quantized
     text_only: str = ""     # a sentence: why those are not loaded
 

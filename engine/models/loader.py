@@ -5,7 +5,6 @@ Safetensors only, never code from a repository. Everything here blocks; progress
 
 from __future__ import annotations
 
-import copy
 import ctypes
 import gc
 import shutil
@@ -17,33 +16,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoint.config import read_config
-from ..checkpoint.shape import ModelShape, read_tensors, shape_of
-from ..compat.transformers import weights_progress, without_parts
-from ..errors import (
-    EngineError,
-    HubUnreachable,
-    InvalidRequest,
-    LoadError,
-    ModelNotFound,
-    NotEnoughMemory,
-    UnsupportedModel,
-    gib,
-)
-from ..hardware import DType, Hardware
+from ..checkpoint.config import read_config, read_gguf_config
+from ..checkpoint.files import gguf_in, gguf_named
+from ..checkpoint.gguf import read_gguf
+from ..checkpoint.stored_quantization import stored_quantization
+from ..compat.transformers import weights_progress
+from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound
+from ..hardware import Hardware
 from ..hub.hub import DownloadProgress, Hub
 from ..settings import Settings
-from .cache_budget import CacheBudget, plan_cache
+from .examination import checked_gguf, checked_shape, choose_dtype, load_tokenizer, plan
 from .loaded import Candidate, LoadedModel
-from .model_class import auto_class, vision_parts
-from .quantization import Quantization, bitsandbytes_config, require_supported
+from .quantization import Quantization, bitsandbytes_config, held_as, reads_stored, require_supported, stored_note
 from .resolve import LocalModel, resolve
 from .saved import find_saved, is_current
-from .skeleton import build_skeleton, require_kernels, require_quantizable, require_weights
+from .skeleton import require_kernels
 from .spec import LoadEvent, ModelSpec, Report
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 # Below this size of weights, synchronizing with a second thread costs as much as it saves, and far more when another program
 # uses that thread's core (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two threads, 29 with one).
@@ -100,55 +91,29 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     if saved is not None and not is_current(saved, settings):
         saved = None
     folder, sha = (saved.folder, saved.source) if saved else find(spec, settings, report)
+    gguf = "" if saved else gguf_named(spec.model) or gguf_in(folder)
     report(LoadEvent("config", note="Reading the configuration"))
-    config = read_config(folder, spec.model, may_be_quantized=saved is not None)
-    shape, note, parts = (saved.shape, saved.note, ()) if saved else _checked_shape(folder, config, spec, hardware)
-    dtype, reason = _choose_dtype(spec, shape, hardware)
-    budget, text_only = _plan(shape, spec, hardware, dtype, settings, free_bytes, can_leave_out=bool(parts))
+    header = read_gguf(folder / gguf, spec.model) if gguf else None
+    config = read_gguf_config(folder, gguf, spec.model) if gguf else read_config(folder, spec.model)
+    stored = None if saved else stored_quantization(config.to_dict())
+    held = held_as(spec.quantization, stored.codes if stored else "", hardware)
+    require_kernels(held, hardware, spec.model)
+    parts: tuple[str, ...] = ()
+    if saved is not None:
+        shape, note = saved.shape, saved.note
+    elif header is not None:
+        shape, note = checked_gguf(header, config, spec.model, held, hardware)
+    else:
+        shape, note, parts = checked_shape(folder, config, spec.model, held, stored, hardware)
+    dtype, reason = choose_dtype(spec, held, shape, hardware)
+    budget, text_only = plan(shape, spec.model, held, hardware, dtype, settings, free_bytes, can_leave_out=bool(parts))
     shape = shape.text_part if text_only else shape
     report(LoadEvent("tokenizer", note="Loading the tokenizer"))
-    tokenizer = _load_tokenizer(folder, config, spec.model)
-    return Candidate(spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None, quantization_note=note,
-                     vision_parts=parts, text_only=text_only)
-
-
-def _plan(shape: ModelShape, spec: ModelSpec, hardware: Hardware, dtype: DType, settings: Settings, free_bytes: int, *,
-          can_leave_out: bool) -> tuple[CacheBudget, str]:
-    """The cache, and why the part that reads pictures is left out, or "". Raises NotEnoughMemory."""
-    def plan(part: ModelShape) -> CacheBudget:
-        return plan_cache(part, spec.quantization, hardware, dtype=dtype, context_tokens=settings.context_tokens,
-                          concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
-
-    try:
-        return plan(shape), ""
-    except NotEnoughMemory as error:
-        if not can_leave_out or not shape.vision_weights:
-            raise
-        return plan(shape.text_part), (f"The part that reads pictures is left out: with it the model needs {gib(error.needed_bytes)}, "
-                                       f"and {gib(free_bytes)} are free.")
-
-
-def _checked_shape(folder: Path, config: PretrainedConfig, spec: ModelSpec,
-                   hardware: Hardware) -> tuple[ModelShape, str, tuple[str, ...]]:
-    """The shape of a model whose files hold every weight that its configuration asks for, which of its layers cannot be quantized, and
-    the modules that read pictures.
-    """
-    tensors = read_tensors(folder, spec.model)
-    skeleton = build_skeleton(config, spec.model)
-    require_weights(skeleton, config, tensors, spec.model)
-    note = require_quantizable(skeleton, spec.quantization, hardware, spec.model)
-    return shape_of(config.to_dict(), tensors), note, vision_parts(skeleton)
-
-
-def _choose_dtype(spec: ModelSpec, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:
-    if spec.dtype != "auto":
-        return spec.dtype, "requested"
-    if spec.quantization is Quantization.INT8 and spec.quantization.kernel(hardware) == "bitsandbytes":
-        return "float16", "bitsandbytes computes 8-bit matrix multiplications in float16"
-    if spec.quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu" \
-            and not hardware.is_lent:
-        return "float32", "stored in float32, and kept exact on a CPU"
-    return hardware.dtype, hardware.dtype_reason
+    tokenizer = load_tokenizer(folder, config, spec.model, gguf)
+    return Candidate(
+        spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None, held=held, stored=stored,
+        is_as_stored=stored is not None and reads_stored(held, stored.codes, hardware), gguf=gguf, vision_parts=parts, text_only=text_only,
+        quantization_note=" ".join(filter(None, (stored_note(stored, gguf, held, dtype), note))))
 
 
 def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedModel:
@@ -156,7 +121,7 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
     spec = candidate.spec
     model: PreTrainedModel | None = None
     try:
-        is_integer = spec.quantization.kernel(hardware) == "pytorch"
+        is_integer = candidate.held.kernel(hardware) == "pytorch"
         with weights_progress(lambda items: _reported(items, report)):
             model, packed_bytes = _load_integers(candidate, report) if is_integer else (_load_weights(candidate, hardware), 0)
         packed_bytes += 0 if hardware.is_lent else _pack(model, candidate)
@@ -178,61 +143,50 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
     return LoadedModel(candidate, model, int(model.get_memory_footprint()) + packed_bytes)
 
 
-def _load_tokenizer(folder: Path, config: PretrainedConfig, model: str) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, trust_remote_code=False)
-    except Exception as error:      # damaged files can raise anything
-        raise UnsupportedModel(model, f"its tokenizer cannot be read ({str(error).strip()[:200]}).") from error
-    if not tokenizer.is_fast:
-        raise UnsupportedModel(model, "its tokenizer has no tokenizer.json.")
-    return tokenizer
-
-
 def _load_integers(candidate: Candidate, report: Report) -> tuple[PreTrainedModel, int]:
-    """The model in integers, and their bytes. Weights in 16 bits are mapped from their files, and rounded one layer after the other."""
+    """The model in integers, and their bytes. Weights are mapped from their files, and rounded one layer after the other."""
     import torch
 
-    from . import integer_files
+    from . import integer_files, weight_files
     from .integer_model import round_model
 
     dtype = getattr(torch, candidate.dtype)
     if candidate.is_saved:
         return integer_files.read(candidate.folder, candidate.config, dtype)
-    bits, stored = candidate.spec.quantization.bits, candidate.shape.stored_dtype
-    model = _from_files(candidate, dtype=getattr(torch, stored) if stored in ("bfloat16", "float16") else dtype)
+    bits, original = candidate.held.bits, getattr(torch, candidate.shape.stored_dtype, dtype)
+    original = original if original in (torch.bfloat16, torch.float16) else dtype
+    model, stored = weight_files.read_unexpanded(candidate, original) if candidate.stored or candidate.gguf else \
+        (weight_files.read(candidate, dtype=original), {})
     report_rounded = _at_intervals(lambda done, total: report(LoadEvent("weights", done, total, f"Rounding weights to {bits} bits")))
-    return model, round_model(model, candidate.spec.quantization, dtype, report_rounded)
+    return model, round_model(model, candidate.held, dtype, report_rounded, stored)
 
 
 def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
     import torch
 
-    quantization = candidate.spec.quantization
-    config = bitsandbytes_config(quantization, hardware, [*candidate.vision_parts, HEAD] if candidate.vision_parts else ())
-    asked = {} if config is None or candidate.is_saved else {"quantization_config": config}      # None would override the saved one
+    skipped = [*candidate.vision_parts, HEAD] if candidate.vision_parts else ()
+    config, is_ready = bitsandbytes_config(candidate.held, hardware, skipped), candidate.is_saved or candidate.is_as_stored
+    asked = {} if config is None or is_ready else {"quantization_config": config}      # None would override the saved one
     device_map: str | dict[str, Any] | None = None
     if hardware.kind == "cuda":
         device_map = "auto" if hardware.count > 1 else {"": 0}
-    elif quantization is not Quantization.NONE or hardware.kind == "mps":
+    elif candidate.held is not Quantization.NONE or hardware.kind == "mps":
         device_map = {"": hardware.kind}
-    return _from_files(candidate, dtype=getattr(torch, candidate.dtype), device_map=device_map, **asked)
+    return _reader(candidate)(candidate, dtype=getattr(torch, candidate.dtype), device_map=device_map, **asked)
 
 
-def _from_files(candidate: Candidate, **options: Any) -> PreTrainedModel:
-    kind = auto_class(candidate.config)
-    if candidate.text_only:
-        kind = without_parts(type(build_skeleton(candidate.config, candidate.spec.model)), candidate.vision_parts)
-    model: PreTrainedModel = kind.from_pretrained(
-        candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False, **options)
-    return model.eval()
+def _reader(candidate: Candidate) -> Callable[..., PreTrainedModel]:
+    from . import weight_files
+
+    if candidate.is_as_stored:
+        return weight_files.read_as_stored
+    return weight_files.read_expanded if candidate.stored or candidate.gguf else weight_files.read
 
 
 def _pack(model: PreTrainedModel, candidate: Candidate) -> int:
     from .packing import can_pack, pack
 
-    return pack(model) if candidate.spec.quantization is Quantization.NONE and can_pack(model) else 0
+    return pack(model) if candidate.held is Quantization.NONE and can_pack(model) else 0
 
 
 def _choose_threads(weight_bytes: int, hardware: Hardware) -> None:

@@ -9,10 +9,10 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ..checkpoint.shape import ModelShape
+from ..checkpoint.shape import GGUF_DTYPE, ModelShape
 from ..errors import gib
 from ..hardware import BYTES_PER_VALUE, DType, Hardware
-from .quantization import Quantization
+from .quantization import Quantization, held_as, reads_stored
 
 MIB = 2**20
 # Constants with MiB were measured by benchmarks/fit.py on Linux, a CPU and torch 2.13; those for GPUs are orders of magnitude.
@@ -116,6 +116,7 @@ def weight_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardwa
 
 def compute_dtype(shape: ModelShape, quantization: Quantization, hardware: Hardware) -> DType:
     """Return the dtype in which a loaded model computes by default."""
+    quantization = held_as(quantization, shape.stored_codes, hardware)
     if quantization is Quantization.INT8 and quantization.kernel(hardware) == "bitsandbytes":
         return "float16"
     if quantization is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
@@ -126,6 +127,7 @@ def compute_dtype(shape: ModelShape, quantization: Quantization, hardware: Hardw
 def judge(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, dtype: DType, context_tokens: int,
           concurrent: int, free_bytes: int) -> Fit:
     """Return the memory of the model with `concurrent` windows of `context_tokens`."""
+    quantization = held_as(quantization, shape.stored_codes, hardware)
     kv = concurrent * kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype]) + state_bytes(shape, concurrent)
     imports = IMPORT_BYTES[hardware.kind]
     libraries = imports + LIBRARY_BYTES[hardware.kind] + (PACKER_BYTES if quantization.kernel(hardware) == "bitsandbytes" else 0)
@@ -140,27 +142,29 @@ def judge(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, 
 
 def _packing_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> int:
     """Memory beside the weights while they are packed: copies of the largest matrices."""
+    if reads_stored(quantization, shape.stored_codes, hardware):
+        return 0
     if quantization.kernel(hardware) == "bitsandbytes":
         return math.ceil(shape.largest_matrix * PACKING_BYTES[quantization])
     if hardware.kind != "cpu" or (quantization is Quantization.NONE and dtype != "bfloat16"):
         return 0
     joined = SIBLINGS * shape.largest_matrix * BYTES_PER_VALUE[dtype]
-    if quantization is Quantization.NONE or shape.stored_dtype == dtype or shape.stored_dtype != "float32":
+    if quantization is Quantization.NONE or shape.stored_dtype == dtype or shape.stored_dtype not in ("float32", GGUF_DTYPE):
         return joined
-    # Weights stored in 32 bits are not read from the files one by one: all are first converted to 16 bits.
+    # Weights stored in 32 bits, and those of GGUF files, are not read one by one: all are first converted to 16 bits.
     return joined + max(0, shape.parameters * BYTES_PER_VALUE[dtype] - weight_bytes(shape, quantization, hardware, dtype))
 
 
 def _file_pages(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> tuple[int, int]:
     """Bytes of the mapped files that were read but are not weights in use: while loading, and afterwards.
 
-    safetensors maps the files. Tensors stored in the compute dtype are used in place and keep the whole mapping; all others
-    are copied. On a CPU with bfloat16, linear layers are copied too, into the layout of packing.py. Weights in integers leave
-    nothing in the files.
+    safetensors maps the files. Tensors stored in the compute dtype are used in place and keep the whole mapping; all others, and all
+    of a model that is stored quantized, are copied. On a CPU with bfloat16, linear layers are copied too, into the layout of packing.py.
+    Weights in integers leave nothing in the files.
     """
     if hardware.kind != "cpu":
         return 0, 0         # the device's memory counts
-    if shape.stored_dtype != dtype or quantization.kernel(hardware) == "pytorch":
+    if shape.file_bytes or shape.stored_dtype != dtype or quantization.kernel(hardware) == "pytorch":
         return shape.stored_bytes, 0
     is_packed = quantization is not Quantization.NONE or dtype == "bfloat16"
     copied = shape.expert_weights + (shape.linear_weights if is_packed else 0)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
+from ..checkpoint.stored_quantization import StoredQuantization
 from ..errors import InvalidRequest, UnsupportedQuantization
 from ..hardware import BYTES_PER_VALUE, Hardware
 
@@ -64,6 +65,34 @@ class Quantization(StrEnum):
                 return (4 + 2 * 16 / 32) / 8
             case Quantization.NF4:
                 return (4 + 0.127) / 8
+
+
+def held_as(quantization: Quantization, stored_codes: str, hardware: Hardware) -> Quantization:
+    """The quantization in which the weights are held in memory.
+
+    It is the one that was asked for; without one, the codes of weights that are stored quantized are kept if this machine has kernels
+    for them (checkpoint/stored_quantization.py), and they are expanded if not.
+    """
+    if quantization is Quantization.NONE and stored_codes:
+        stored = Quantization(stored_codes)
+        return stored if describe(stored, hardware).is_supported else quantization
+    return quantization
+
+
+def reads_stored(held: Quantization, stored_codes: str, hardware: Hardware) -> bool:
+    """Whether bitsandbytes loads weights that are stored quantized as they are."""
+    return held == stored_codes and held.kernel(hardware) == "bitsandbytes"
+
+
+def stored_note(stored: StoredQuantization | None, gguf: str, held: Quantization, dtype: str) -> str:
+    """A sentence for people about what becomes of weights that are stored quantized; "" for others. `gguf`: the file that holds them."""
+    name = f"GGUF ({gguf})" if gguf else stored.name if stored else ""
+    if not name:
+        return ""
+    if stored is not None and held == stored.codes:
+        return f"Stored in {name}: its codes are used as they are."
+    return f"Stored in {name}: expanded to {dtype}." if held is Quantization.NONE else \
+        f"Stored in {name}: expanded, then rounded to {held.upper()}."
 
 
 def four_bit(hardware: Hardware) -> Quantization:

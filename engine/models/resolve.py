@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..checkpoint.files import GGUF, gguf_in
 from ..errors import ModelNotFound
 from ..hub.hub import parse_model_name
 from ..settings import BUILTIN, Settings
@@ -18,15 +19,16 @@ PATH_STARTS = ("/", "~", ".", "\\")
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """`name`: what ModelSpec takes, BUILTIN or the folder's absolute path."""
+    """`name`: what ModelSpec takes, BUILTIN or the absolute path of a folder or of a GGUF file. `gguf`: the name of that file, or ""."""
 
     name: str
     folder: Path
+    gguf: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HubRepo:
-    """A valid owner/name; whether it exists on the hub is not yet known."""
+    """A valid owner/name or owner/name/file.gguf; whether it exists on the hub is not yet known."""
 
     name: str
 
@@ -34,22 +36,25 @@ class HubRepo:
 def resolve(typed: str, settings: Settings) -> LocalModel | HubRepo:
     """Resolve `typed`; on a public page never to a folder, except the one that the operator's settings name.
 
-    A relative path without a leading dot is a folder only if that folder has a config.json, since owner/name looks the same.
+    A relative path without a leading dot is a folder only if that folder has a config.json or a GGUF file, since owner/name looks the
+    same.
     Raises ModelNotFound for a path that does not exist, and InvalidRequest for a text that is not a name.
     """
     typed = typed.strip()
     if typed.lower() == BUILTIN:
         return LocalModel(BUILTIN, BUILTIN_FOLDER)
-    folder = None if settings.is_public and typed != settings.model.strip() else _folder(typed)
-    return LocalModel(str(folder), folder) if folder is not None else HubRepo(parse_model_name(typed))
+    place = None if settings.is_public and typed != settings.model.strip() else _local(typed)
+    return place or HubRepo(parse_model_name(typed))
 
 
-def _folder(typed: str) -> Path | None:
+def _local(typed: str) -> LocalModel | None:
     is_path = is_path_like(typed)
     try:
-        folder = Path(typed).expanduser()
-        if folder.is_dir() and (is_path or (folder / "config.json").is_file()):
-            return folder.resolve()
+        path = Path(typed).expanduser().resolve()
+        if path.is_file() and path.suffix.lower() == GGUF:
+            return LocalModel(str(path), path.parent, path.name)
+        if path.is_dir() and (is_path or (path / "config.json").is_file() or gguf_in(path)):
+            return LocalModel(str(path), path, gguf_in(path))
     except (OSError, RuntimeError, ValueError):     # no file system accepts this name
         pass
     if is_path:

@@ -9,10 +9,11 @@ import hashlib
 import json
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checkpoint.files import split_file
 from ..checkpoint.shape import ModelShape
 from ..errors import DiskFull, InvalidRequest, ModelNotFound
 from ..hardware import Hardware
@@ -54,7 +55,8 @@ def fingerprint(folder: Path, sha: str | None) -> str:
     """Identifies the weights: the commit, or a hash of the files' names, sizes and times."""
     if sha:
         return sha
-    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.safetensors"))]
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.gguf")])
+    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -79,7 +81,8 @@ def _snapshot_sha(repo: str, settings: Settings) -> str | None:
     """The commit of a hub model that is on this disk."""
     from huggingface_hub import try_to_load_from_cache
 
-    config = try_to_load_from_cache(repo, "config.json", cache_dir=settings.cache_dir)
+    name, gguf = split_file(repo)
+    config = try_to_load_from_cache(name, gguf or "config.json", cache_dir=settings.cache_dir)
     return Path(config).parent.name if isinstance(config, str) else None
 
 
@@ -150,7 +153,9 @@ def _place(spec: ModelSpec, settings: Settings) -> Path:
 def _read(folder: Path) -> SavedModel | None:
     try:
         facts = json.loads((folder / MARKER).read_text("utf-8"))
-        return SavedModel(facts["model"], Quantization(facts["quantization"]), facts["source"], ModelShape(**facts["shape"]), folder,
+        known = {each.name for each in fields(ModelShape)}      # older versions had others
+        shape = ModelShape(**{name: value for name, value in facts["shape"].items() if name in known})
+        return SavedModel(facts["model"], Quantization(facts["quantization"]), facts["source"], shape, folder,
                           facts.get("kernel", "bitsandbytes"), facts.get("note", ""))      # copies of older versions have neither
     except (OSError, ValueError, KeyError, TypeError):      # missing, incomplete, or of an older version
         return None

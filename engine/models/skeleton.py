@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import copy
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..checkpoint.shape import Tensor
+from ..checkpoint.config import unquantized
+from ..checkpoint.stored_quantization import Tensor
 from ..compat.bitsandbytes import packs_rows_on_cpu
 from ..compat.transformers import weights_progress
 from ..errors import UnsupportedModel, UnsupportedQuantization
@@ -15,6 +16,7 @@ from .model_class import auto_class, vision_parts
 from .quantization import Quantization
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
 # Its blocks read the weights of their layers themselves, and expect plain matrices there.
@@ -22,13 +24,13 @@ NEVER_QUANTIZED = ("mamba",)
 
 
 def build_skeleton(config: PretrainedConfig, model: str) -> PreTrainedModel:
-    """The model that `config` describes, without memory for its weights. Raises UnsupportedModel."""
+    """The model that `config` describes, without memory for its weights, and never quantized. Raises UnsupportedModel."""
     import torch
     try:
         with torch.device("meta"):
             # In float32, because transformers makes another dtype the default of all threads, and replies continue meanwhile.
             skeleton: PreTrainedModel = auto_class(config).from_config(
-                copy.deepcopy(config), dtype=torch.float32, trust_remote_code=False)
+                unquantized(config), dtype=torch.float32, trust_remote_code=False)
     except Exception as error:      # any failure that a configuration can provoke
         raise UnsupportedModel(model, f"no model can be built from its config.json ({str(error)[:200]}).") from error
     # gpt_neox has the setting too, and does not use it; the layers of BERT's relatives do.
@@ -46,21 +48,27 @@ def require_weights(skeleton: PreTrainedModel, config: PretrainedConfig, tensors
     """
     import torch
 
-    values = {name: torch.empty(sizes, device="meta") for name, sizes, _ in tensors}
+    weights = skeleton.state_dict()
+    values = {name: torch.empty(_sizes(sizes, weights.get(name)), device="meta") for name, sizes, _ in tensors}
     try:
         with weights_progress(iter):        # nothing is loaded: no progress bar
             _, found = type(skeleton).from_pretrained(
-                None, config=copy.deepcopy(config), state_dict=values, device_map="meta", dtype=torch.float32, output_loading_info=True,
+                None, config=unquantized(config), state_dict=values, device_map="meta", dtype=torch.float32, output_loading_info=True,
                 ignore_mismatched_sizes=True)
     except Exception as error:      # tensors that cannot be renamed, split or merged
         raise UnsupportedModel(model, f"its weights do not match its config.json ({str(error)[:200]}).") from error
     missing = sorted(found["missing_keys"])
     if missing:
-        total = len(skeleton.state_dict())
-        raise UnsupportedModel(model, f"its files lack {len(missing)} of the model's {total} weights, for example {missing[0]}.")
+        raise UnsupportedModel(model, f"its files lack {len(missing)} of the model's {len(weights)} weights, for example {missing[0]}.")
     for name, stored, expected in sorted(found["mismatched_keys"], key=str):
         raise UnsupportedModel(
             model, f"{name} has the shape {list(stored)} in its files, where its config.json asks for {list(expected)}.")
+
+
+def _sizes(sizes: list[int], weight: torch.Tensor | None) -> list[int]:
+    """The sizes of a tensor, for a flat one (of bitsandbytes in 4 bits) those of the weight that it fills."""
+    is_flat = weight is not None and len(sizes) == 2 and sizes[1] == 1 and math.prod(sizes) == weight.numel()
+    return list(weight.shape) if weight is not None and is_flat else sizes
 
 
 def require_quantizable(skeleton: PreTrainedModel, quantization: Quantization, hardware: Hardware, model: str) -> str:

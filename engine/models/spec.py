@@ -21,7 +21,11 @@ MIN_CONTEXT, MAX_CONTEXT, MAX_VISITORS = 64, 1_000_000, 256
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What to load; equal specs are the same model. `model`: "builtin", a folder, owner/name on the hub, or remote: and a connection."""
+    """What to load; equal specs are the same model. `model`: "builtin", a folder, owner/name on the hub, or remote: and a connection.
+
+    A GGUF file is a model of its own: its path, or owner/name/file.gguf. `quantization`: with none, weights that are stored quantized are
+    kept as they are where this machine has kernels for them.
+    """
 
     model: str = BUILTIN
     revision: str | None = None

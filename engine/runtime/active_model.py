@@ -26,6 +26,7 @@ from ..models.loaded import Candidate, LoadedModel
 from ..models.loader import collect, drop_frames, load
 from ..models.memory import kv_cache_bytes
 from ..models.model_class import vision_parts
+from ..models.quantization import Quantization
 from ..models.saved import SavedModel, save
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
@@ -124,6 +125,14 @@ class ActiveModel:
     def default_options(self, effort: Effort | None = None) -> GenerationOptions:
         """Those that the author recommends for this effort of thought."""
         return for_effort(self._author_options, entry_of(self.spec.model), effort, self.thinking)
+
+    @property
+    def quantization(self) -> Quantization:
+        return self.candidate.held
+
+    @property
+    def stored(self) -> str:
+        return self.candidate.shape.stored_method
 
     @property
     def dtype(self) -> str:

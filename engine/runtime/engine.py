@@ -268,8 +268,10 @@ class Engine:
         asleep = admission.asleep
         spec = model.spec if model else asleep[0] if asleep else None
         return Status(
-            state=admission.state, model=spec.name if spec else "", quantization=spec.quantization if spec else Quantization.NONE,
-            dtype=model.dtype if model else "", device=hardware.device if hardware and not (spec and spec.is_remote) else "",
+            state=admission.state, model=spec.name if spec else "",
+            quantization=model.quantization if model else spec.quantization if spec else Quantization.NONE,
+            stored=model.stored if model else "", dtype=model.dtype if model else "",
+            device=hardware.device if hardware and not (spec and spec.is_remote) else "",
             hardware=hardware.name if hardware else "", window_tokens=model.window_tokens if model else 0,
             lane=model.lane if model else "", lane_reason=model.lane_reason if model else "",
             used_bytes=hardware.used_bytes() if hardware else 0, total_bytes=hardware.total_bytes if hardware else 0,

@@ -10,6 +10,7 @@ from functools import partial
 from ..errors import NotOnThisMachine
 from ..hardware import Hardware
 from ..messages import Effort, Finished, GenerationOptions, Message, PromptView, StreamEvent, Thinking
+from ..models.quantization import Quantization
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
 from ..remote import Connection, RemoteServer
@@ -47,6 +48,14 @@ class RemoteModel:
     @property
     def options(self) -> LoadOptions:
         return LoadOptions(self.settings.context_tokens, self.settings.concurrent_replies, self.settings.device)
+
+    @property
+    def quantization(self) -> Quantization:
+        return self.spec.quantization
+
+    @property
+    def stored(self) -> str:
+        return ""
 
     @property
     def dtype(self) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ..hardware import Hardware
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
+from ..models.quantization import Quantization
 from ..models.spec import LoadOptions, ModelSpec, Report
 from ..pictures import Picture
 from ..settings import Settings
@@ -25,6 +26,14 @@ class ServingModel(Protocol):
     @property
     def options(self) -> LoadOptions:
         """The options with which the same load can be repeated."""
+
+    @property
+    def quantization(self) -> Quantization:
+        """Of the weights in memory."""
+
+    @property
+    def stored(self) -> str:
+        """How the repository stores its weights, if they are quantized there, or ""."""
 
     @property
     def dtype(self) -> str: ...

@@ -16,7 +16,7 @@ NO_THINKING = Thinking()
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The engine's state at one moment. Texts are empty where no model is loaded."""
+    """The engine's state at one moment. Texts are empty where no model is loaded. `quantization`: of the weights in memory."""
 
     state: State
     model: str
@@ -37,5 +37,6 @@ class Status:
     released: Released | None = None        # of the latest unload
     reserved: str = ""                      # purpose of the exclusive use, if there is one
     thinking: Thinking = NO_THINKING
+    stored: str = ""                        # how the repository stores its weights, if they are quantized there
     cache_use: tuple[int, int] = (0, 0)     # blocks of the paged cache that replies hold now, and all blocks
     reads_pictures: bool = False

@@ -93,8 +93,10 @@ class TabContent:
                               may_delete=self._library.permissions.is_operator(self._visitor), language=self._language)
 
     def _quantizations(self) -> list[tuple[str, str]]:
-        return [(quantization_name(choice.quantization, self._language), choice.quantization.value)
-                for choice in self._engine.quantization_choices() if choice.is_supported]
+        held = {choice.quantization: choice.held for choice in view.distinct(self._fit, self._session.quantization)} if self._fit else {}
+        return [(quantization_name(choice.quantization, self._language, held.get(choice.quantization, Quantization.NONE)),
+                 choice.quantization.value) for choice in self._engine.quantization_choices()
+                if choice.is_supported and (not held or choice.quantization in held)]
 
     def _devices(self) -> Any:
         """Hidden if there is only one device."""

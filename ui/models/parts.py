@@ -20,6 +20,7 @@ SIZES: dict[str, tuple[int | None, int | None]] = {
     "more": (20 * 10**9, None)}
 SORTS = ("downloads", "trending", "likes", "date")
 LICENCES = ("", "apache-2.0", "mit", "llama3.2", "gemma", "other")
+FORMATS = ("safetensors", "gguf")
 TASKS = ("text-generation", "image-text-to-text", "")
 
 
@@ -31,10 +32,11 @@ class Filters:
     licence: gr.Dropdown
     gated: gr.Dropdown
     sort: gr.Dropdown
+    format: gr.Dropdown
 
     @property
     def choices(self) -> list[gr.Dropdown]:
-        return [self.task, self.size, self.licence, self.gated, self.sort]
+        return [self.task, self.size, self.licence, self.gated, self.sort, self.format]
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,9 @@ def _build_filters(builder: PageBuilder) -> Filters:
 
     with gr.Row(elem_classes="mc-filters"):
         typed = builder.labelled(gr.Textbox, {"label": "models.search", "placeholder": "models.search.placeholder"}, lines=1, max_lines=1,
-                                 scale=3, min_width=240, elem_id="mc-models-search")
+                                 scale=2, min_width=240, elem_id="mc-models-search")
         return Filters(typed, chooser("task", TASKS), chooser("size", tuple(SIZES)), chooser("licence", LICENCES),
-                       chooser("gated", ("", "no", "yes")), chooser("sort", SORTS))
+                       chooser("gated", ("", "no", "yes")), chooser("sort", SORTS), chooser("format", FORMATS))
 
 
 def _build_detail(builder: PageBuilder) -> Detail:

@@ -16,7 +16,7 @@ from . import actions, view
 from .actions import perform
 from .content import TabContent
 from .operation import add_key, save_limits
-from .parts import LICENCES, SIZES, SORTS, TASKS, ModelsTab, build_parts, html_part
+from .parts import FORMATS, LICENCES, SIZES, SORTS, TASKS, ModelsTab, build_parts, html_part
 from .remote import ask_server, connect_server
 from .session import ModelsSession
 
@@ -53,24 +53,24 @@ def _loading(models: ModelsTab, name: str, request: gr.Request) -> dict[gr.block
 def _wire_search(builder: PageBuilder, models: ModelsTab) -> None:
     filters = models.filters
 
-    def search(typed: str, task: str, size: str, licence: str, gated: str, sort: str, session: ModelsSession,
+    def search(typed: str, task: str, size: str, licence: str, gated: str, sort: str, form: str, session: ModelsSession,
                request: gr.Request) -> Generator[Any, None, None]:
         if typed.strip():
             yield _loading(models, typed.strip(), request)
-        actions.search(builder.context(request), session, typed, _query(task, size, licence, gated, sort))
+        actions.search(builder.context(request), session, typed, _query(task, size, licence, gated, sort, form))
         yield _content(builder, session, request).values(models)
 
     gr.on([filters.typed.submit, *(each.input for each in filters.choices)], search, [filters.typed, *filters.choices, models.session],
           models.outputs, **QUIET)
 
 
-def _query(task: str, size: str, licence: str, gated: str, sort: str) -> HubQuery:
+def _query(task: str, size: str, licence: str, gated: str, sort: str, form: str) -> HubQuery:
     """Return the filters as a query. Values that the dropdowns do not offer are ignored."""
     smallest, largest = SIZES.get(size, (None, None))
     return HubQuery(
         task=task if task in TASKS else TASKS[0], min_parameters=smallest, max_parameters=largest,
         licence=licence if licence in LICENCES else "", gated={"yes": True, "no": False}.get(gated),
-        sort=cast(Any, sort) if sort in SORTS else "downloads")
+        sort=cast(Any, sort) if sort in SORTS else "downloads", format=form if form in FORMATS else FORMATS[0])
 
 
 def _wire_buttons(builder: PageBuilder, models: ModelsTab, strip: gr.HTML) -> None:

@@ -127,6 +127,11 @@ def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is
         parts.append(f'<p class="mc-note">{_text(language, "models.renamed", name=model.listing.renamed_to)}</p>')
     if model.entry and model.entry.note:
         parts.append(f'<p class="mc-note">{html.escape(model.entry.note)}</p>')
+    if model.shape and model.shape.stored_method:
+        key = "models.stored.kept" if fit and fit.choices[0].held is not Quantization.NONE else "models.stored.expanded"
+        parts.append(f'<p class="mc-note">{_text(language, key, kind=model.shape.stored_method)}</p>')
+    if len(model.gguf_files) > 1:
+        parts.append(_gguf_files(model, language))
     if fit is not None:
         parts.append(_fit_table(fit, chosen, language))
     if model.listing:
@@ -145,7 +150,7 @@ def _facts(model: FoundModel, language: str) -> str:
              ", ".join(entry.languages[:6]) if entry else "", f"{listing.sha[:7]}" if listing else ""]
     shown = [f"<span>{html.escape(fact)}</span>" for fact in facts if fact]
     if model.where in ("hub", "disk", "catalog"):
-        address = html.escape(f"{HUB_PAGE}/{model.spec_model}")
+        address = html.escape(f"{HUB_PAGE}/{model.repo}")
         shown.append(f'<span><a href="{address}" target="_blank" rel="noopener noreferrer">{_text(language, "models.page")}</a></span>')
     return "".join(shown)
 
@@ -154,10 +159,16 @@ def _is_gated(listing: object, entry: CatalogEntry | None) -> bool:
     return bool(getattr(listing, "is_gated", False) or (entry is not None and entry.gated))
 
 
+def distinct(fit: ModelFit, chosen: Quantization) -> list[QuantizationFit]:
+    """The choices without the one that is the same as "as stored", unless it is chosen."""
+    kept = fit.choices[0].held
+    return [choice for choice in fit.choices if choice.quantization in (Quantization.NONE, chosen) or choice.quantization is not kept]
+
+
 def _fit_table(fit: ModelFit, chosen: Quantization, language: str) -> str:
     keys = ("verdict", "weights", "cache", "peak", "longest", "speed")
     head = "".join(f'<th scope="col">{_text(language, f"fit.{key}")}</th>' for key in ("quantization", *keys))
-    rows = "".join(_fit_row(choice, choice.quantization is chosen, language) for choice in fit.choices)
+    rows = "".join(_fit_row(choice, choice.quantization is chosen, language) for choice in distinct(fit, chosen))
     note = _text(language, "fit.note", context=number(language, fit.context_tokens), visitors=fit.visitors,
                 free=gib(language, fit.free_bytes))
     return (f'<div class="mc-scroll" tabindex="0" role="region" aria-label="{_text(language, "fit.title")}"><table class="mc-table">'
@@ -165,7 +176,7 @@ def _fit_table(fit: ModelFit, chosen: Quantization, language: str) -> str:
 
 
 def _fit_row(choice: QuantizationFit, is_chosen: bool, language: str) -> str:
-    name = html.escape(quantization_name(choice.quantization, language))
+    name = html.escape(quantization_name(choice.quantization, language, choice.held))
     if not choice.is_supported:
         return f'<tr><th scope="row">{name}</th><td colspan="6">{_text(language, "fit.unsupported")}</td></tr>'
     fit = choice.fit
@@ -178,6 +189,13 @@ def _fit_row(choice: QuantizationFit, is_chosen: bool, language: str) -> str:
     current = ' class="is-chosen"' if is_chosen else ""
     return (f'<tr{current}><th scope="row">{name}</th><td>{verdict_chip(fit.verdict, fit.needed_bytes, language)}</td>'
             + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+
+
+def _gguf_files(model: FoundModel, language: str) -> str:
+    """A button for each GGUF file; the one that is shown is pressed."""
+    buttons = "".join(action_button(f"{file.name} · {disk_size(language, file.size_bytes)}", "choose", file.model,
+                                    extra=f' aria-pressed="{str(file.name == model.gguf).lower()}"') for file in model.gguf_files)
+    return f'<div class="mc-uses" role="group" aria-label="{_text(language, "models.gguf")}">{buttons}</div>'
 
 
 def _files(model: FoundModel, language: str) -> str:

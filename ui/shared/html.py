@@ -38,7 +38,10 @@ def problem_box(error: Exception, language: str) -> str:
     return f'<div class="mc-problem" role="alert">{html.escape(sentence(error, language))}</div>'
 
 
-def quantization_name(quantization: Quantization, language: str) -> str:
+def quantization_name(quantization: Quantization, language: str, held: Quantization = Quantization.NONE) -> str:
+    """`held`: of the weights in memory, where a model without quantization keeps the codes that its repository stores."""
+    if quantization is Quantization.NONE and held is not Quantization.NONE:
+        return text(language, "models.as_stored", kind=held.value.upper())
     return text(language, "models.unquantized") if quantization is Quantization.NONE else quantization.value.upper()
 
 

@@ -58,7 +58,7 @@ def status_html(status: Status, asked_model: str, language: str) -> str:
 
 def _model(status: Status, asked_model: str, language: str) -> str:
     if status.state == "ready":
-        details = " · ".join(filter(None, (_quantization(status, language), status.device)))
+        details = " · ".join(filter(None, (_quantization(status, language), status.stored, status.device)))
         return _chip("is-ready", status.model, details, " ".join((status.hardware, *status.notes)))
     if status.state in ("loading", "unloading"):
         return _chip("is-loading", text(language, "bar.loading", model=asked_model), stage_text(status.stage, language))

@@ -141,7 +141,7 @@ def measure_cost(engine: Engine, reference: Reference, control: Control) -> Cost
     divergences: list[float] = []
     same: list[float] = []
     with engine.using() as active_model:
-        quantization = active_model.spec.quantization
+        quantization = active_model.candidate.held
         for chunk, expected in zip(scored(active_model, reference.ids, reference.plan, control), reference, strict=True):
             if chunk.log_probs.shape != expected.shape:
                 raise InvalidRequest("model", active_model.spec.name, "the same model as the reference")

@@ -63,7 +63,8 @@ def _shared(run: BenchmarkRun) -> dict[str, Any]:
         "build_commit": machine.revision, "cpu_info": machine.cpu, "gpu_info": machine.gpu, "backends": f"torch {machine.torch}",
         "model_filename": model.model, "model_type": f"{model.model} {_label(run)}", "model_size": model.weight_bytes,
         "model_n_params": model.parameters, "n_threads": machine.cores, "type_k": model.dtype, "type_v": model.dtype,
-        "quantization": model.quantization.value, "lane": model.lane, "attention": model.attention, "run_uid": run.uid,
+        "quantization": model.quantization.value, "stored": model.stored, "lane": model.lane, "attention": model.attention,
+        "run_uid": run.uid,
         "test_time": datetime.fromtimestamp(run.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 

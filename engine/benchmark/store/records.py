@@ -8,6 +8,7 @@ import uuid
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
+from ...checkpoint.files import split_file
 from ...errors import InvalidRequest
 from ...models.quantization import Quantization
 from ...models.resolve import may_be_repo
@@ -35,7 +36,10 @@ LAST_SECOND = 2**32     # the year 2106
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """`revision`: the commit, empty for a folder. `window_tokens` of one reply, `cache_tokens` reserved for all together."""
+    """`revision`: the commit, empty for a folder. `window_tokens` of one reply, `cache_tokens` reserved for all together.
+
+    `quantization`: of the weights in memory. `stored`: how the repository stores them, if they are quantized there.
+    """
 
     model: str
     revision: str
@@ -47,6 +51,7 @@ class ModelFacts:
     lane: str
     window_tokens: int
     cache_tokens: int
+    stored: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +102,8 @@ def facts_of(model: ServingModel) -> ModelFacts:
     candidate = active_model.candidate
     return ModelFacts(
         public_name(candidate.spec), candidate.sha or "", candidate.shape.parameters, active_model.weight_bytes, candidate.dtype,
-        candidate.spec.quantization, active_model.attention, active_model.lane, active_model.window_tokens,
-        candidate.budget.total_tokens)
+        candidate.held, active_model.attention, active_model.lane, active_model.window_tokens,
+        candidate.budget.total_tokens, candidate.shape.stored_method)
 
 
 def environment_of(model: ServingModel, hardware: Hardware) -> Environment:
@@ -109,7 +114,7 @@ def environment_of(model: ServingModel, hardware: Hardware) -> Environment:
 
 def public_name(spec: ModelSpec) -> str:
     """Return the name to record; for a folder only the last part, since exports must not reveal paths of this machine."""
-    return spec.model if spec.model == BUILTIN or may_be_repo(spec.model) else spec.name
+    return spec.model if spec.model == BUILTIN or may_be_repo(split_file(spec.model)[0]) else spec.name
 
 
 def row_of(run: BenchmarkRun) -> ResultRow:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...checkpoint.shape import ModelShape
+from ...checkpoint.stored_quantization import METHODS
 
 GROUPS = ("about", "use")       # inline tables that keep the lines of catalog.toml short
 KINDS: dict[str, type | tuple[type, ...]] = {
     "str": str, "int": int, "bool": bool, "float": (int, float), "float | None": (int, float), "int | None": int, "tuple[str, ...]": list}
 CHOICES = {"good_for": ("chat", "code", "reasoning"), "mlp": ("gated", "plain"), "stored_dtype": ("bfloat16", "float16", "float32"),
-           "quantized": ("", "mxfp4", "fp8"), "reads": ("text", "pictures", "sound")}
-LOADABLE = frozenset({""})      # values of `quantized` whose files can be loaded (checkpoint/config.py refuses the others)
+           "quantized": ("", *METHODS), "reads": ("text", "pictures", "sound")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class CatalogEntry:
     @property
     def can_load(self) -> bool:
         """Whether its main branch has weights that this program loads."""
-        return self.safetensors and self.quantized in LOADABLE
+        return self.safetensors
 
 
 @cache

@@ -49,7 +49,7 @@ def as_json(model_fit: ModelFit) -> dict[str, Any]:
 def _choice_json(choice: QuantizationFit) -> dict[str, Any]:
     fit = choice.fit
     return {
-        "is_supported": choice.is_supported, "verdict": fit.verdict.value, "weights": fit.weight_bytes,
+        "is_supported": choice.is_supported, "held": choice.held.value, "verdict": fit.verdict.value, "weights": fit.weight_bytes,
         "load_peak": choice.load_peak_bytes, "cache": fit.kv_bytes, "overhead": fit.runtime_bytes, "file_pages": fit.kept_page_bytes,
         "total": fit.total_bytes, "needed": fit.needed_bytes, "largest_context": choice.largest_context,
         "tokens_per_second": round(choice.tokens_per_second, 2), "measured_peak": choice.measured_peak_bytes}

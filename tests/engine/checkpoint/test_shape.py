@@ -64,8 +64,9 @@ def test_experts_in_four_bits_are_counted_as_values_and_by_their_size() -> None:
     tensors = [("model.layers.0.mlp.experts.gate_up_proj_blocks", [experts, rows, columns // 32, 16], "U8"),
                ("model.layers.0.mlp.experts.gate_up_proj_scales", [experts, rows, columns // 32], "U8"),
                ("model.layers.0.self_attn.q_proj.weight", [96, 96], "BF16")]
-    shape = shape_of({"hidden_size": 96, "num_local_experts": 4, "num_experts_per_tok": 1}, tensors)
-    assert (shape.expert_weights, shape.mxfp4_weights, shape.linear_weights) == (experts * rows * columns,) * 2 + (96 * 96,)
+    config = {"hidden_size": 96, "num_local_experts": 4, "num_experts_per_tok": 1, "quantization_config": {"quant_method": "mxfp4"}}
+    shape = shape_of(config, tensors)
+    assert (shape.expert_weights, shape.linear_weights) == (experts * rows * columns, 96 * 96)
     assert (shape.stored_dtype, shape.expert_share) == ("bfloat16", 0.25)
     assert shape.stored_bytes == experts * rows * columns * 17 // 32 + 2 * 96 * 96     # 16 bytes and a scale for 32 values
 

@@ -55,3 +55,16 @@ def test_loading_iterates_over_its_weights_through_the_progress_bar(tmp_path: Pa
     ("BartForConditionalGeneration", "bart", False), (None, "llama", False)])
 def test_classes_that_generate_text_are_known_by_their_names(name: object, kind: str, expected: bool) -> None:
     assert compat.is_causal_class(name, kind) is expected
+
+
+def test_the_places_of_tensors_are_known_before_they_are_loaded(model: PreTrainedModel) -> None:
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    assert compat.places_of(model, ["model.layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj.weight", "odd"]) == {
+        "model.layers.0.mlp.up_proj.weight": "model.layers.0.mlp.up_proj.weight",
+        "layers.0.mlp.up_proj.weight": "model.layers.0.mlp.up_proj.weight", "odd": "odd"}
+    with torch.device("meta"):
+        mixture = MixtralForCausalLM(MixtralConfig(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+                                                   num_key_value_heads=2, num_local_experts=2, vocab_size=16))
+    expert = "model.layers.0.block_sparse_moe.experts.0.w1.weight"      # becomes a part of a larger one
+    assert compat.places_of(mixture, [expert]) == {}

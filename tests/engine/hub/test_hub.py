@@ -134,6 +134,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
                                             gated="auto" if i % 5 == 0 else "", downloads=i, likes=100 - i, trending=i % 7 * 100 + i,
                                             updated=f"2026-01-{i % 28 + 1:02}T00:00:{i:02}.000Z") for i in range(1, 56)}
     others = {"me/pickled": Repo(hub_folders.pickled(root / "pickled"), downloads=1000),
+              "me/small-gguf": Repo(hub_folders.pickled(root / "gguf"), tags=("gguf",), downloads=1000),
               "me/painter": Repo(hub_folders.model(root / "painter"), task="text-to-image", downloads=1000)}
     with hub_standin.running({**repositories, **others}) as running:
         yield running
@@ -151,6 +152,12 @@ def names(hub: Hub, **query: object) -> list[str]:
 
 def test_a_search_shows_chat_models_with_safetensors_most_downloaded_first(hub: Hub) -> None:
     assert names(hub) == [f"{i:02}" for i in range(55, 35, -1)]
+
+
+def test_a_search_for_gguf_files_shows_repositories_that_have_them(hub: Hub) -> None:
+    assert names(hub, format="gguf") == ["me/small-gguf"]
+    with pytest.raises(InvalidRequest, match="format is 'onnx'"):
+        names(hub, format="onnx")
 
 
 def test_pages_cover_all_models_once(hub: Hub) -> None:

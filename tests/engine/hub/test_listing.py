@@ -13,8 +13,9 @@ from engine import Hub, Settings
 from engine.checkpoint.shape import read_shape
 from engine.errors import ModelAccessDenied, ModelNotFound
 from engine.hub import HubListing
+from engine.models.estimate import find_shape
 from engine.settings import Secret
-from tests import hub_folders, hub_standin
+from tests import gguf_models, hub_folders, hub_standin, stored_models
 from tests.hub_standin import GOOD_TOKEN, Repo, StandIn
 
 
@@ -150,6 +151,19 @@ def test_without_a_better_revision_none_is_named(serve: Callable[..., StandIn], 
     assert describe(serve({"me/tiny": hub_folders.pickled(tmp_path / "old")})).safetensors_revision is None
 
 
+def test_a_repository_of_gguf_files_is_described_by_one_of_them(
+        serve: Callable[..., StandIn], llama_folder: Path, tmp_path: Path) -> None:
+    one = gguf_models.llama(llama_folder, tmp_path / "tiny" / "tiny-Q8_0.gguf", "Q8_0")
+    other = gguf_models.llama(llama_folder, tmp_path / "tiny" / "tiny-F32.gguf")
+    stand_in = serve({"me/tiny": tmp_path / "tiny"})
+    listing, named = describe(stand_in), describe(stand_in, "me/tiny/tiny-F32.gguf")
+    assert (listing.name, listing.obstacle, listing.has_chat_template) == ("me/tiny/tiny-Q8_0.gguf", "", True)
+    assert (listing.needed_bytes, named.needed_bytes) == (one.stat().st_size, other.stat().st_size)
+    assert [file.path for file in named.gguf_files] == ["tiny-Q8_0.gguf", "tiny-F32.gguf"]
+    assert listing.shape == find_shape(str(one), Settings(device="cpu"))
+    assert "it has no file missing.gguf" in describe(stand_in, "me/tiny/missing.gguf").obstacle
+
+
 @pytest.mark.parametrize(("name", "content", "obstacle"), [
     ("adapter_config.json", "{}", "adapter"), ("model.gguf", "", "GGUF"), ("notes.txt", "", "no config.json")])
 def test_other_repositories_have_an_obstacle(serve: Callable[..., StandIn], tmp_path: Path, name: str, content: str, obstacle: str) -> None:
@@ -160,7 +174,7 @@ def test_other_repositories_have_an_obstacle(serve: Callable[..., StandIn], tmp_
 
 @pytest.mark.parametrize(("change", "obstacle"), [
     ({"model_type": "brand_new", "auto_map": {"AutoConfig": "code.py"}}, "never run"), ({"model_type": "vit"}, "not a causal"),
-    ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "stored quantized (GPTQ, 4 bits)"),
+    ({"quantization_config": {"quant_method": "aqlm"}}, "stored quantized (AQLM)"),
     ({"num_hidden_layers": "many"}, "makes no sense")])
 def test_a_configuration_that_cannot_be_loaded_is_named(
         serve: Callable[..., StandIn], tmp_path: Path, change: dict[str, object], obstacle: str) -> None:
@@ -168,6 +182,23 @@ def test_a_configuration_that_cannot_be_loaded_is_named(
     listing = describe(serve({"me/tiny": folder}))
     assert obstacle in listing.obstacle
     assert listing.shape is None
+
+
+@pytest.mark.parametrize(("named", "base"), [("me/original", "me/original"), (["me/original"], "me/original"), (["a/b", "c/d"], ""),
+                                             ("../odd", ""), (7, "")])
+def test_the_model_that_another_was_made_of_is_named(serve: Callable[..., StandIn], tmp_path: Path, named: object, base: str) -> None:
+    folder = hub_folders.model(tmp_path / "tiny")
+    assert describe(serve({"me/tiny": Repo(folder, card={"base_model": named})})).base_model == base
+
+
+def test_stored_weights_are_described_by_what_they_expand_to(serve: Callable[..., StandIn], llama_folder: Path, tmp_path: Path) -> None:
+    folder = stored_models.gptq(llama_folder, tmp_path / "tiny")
+    plain = folder.with_name("tiny-expanded")
+    listing, other = (describe(serve({"me/tiny": each})) for each in (folder, plain))
+    assert (listing.obstacle, listing.parameters) == ("", other.parameters)
+    assert listing.shape == find_shape(str(folder), Settings(device="cpu"))
+    (plain / "config.json").write_text((folder / "config.json").read_text())
+    assert "its files hold no such weights" in describe(serve({"me/tiny": plain})).obstacle
 
 
 def test_missing_shards_and_broken_headers_are_named(serve: Callable[..., StandIn], tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from engine.errors import (
     UnsupportedModel,
 )
 from engine.library import FoundModel, Visitor
-from tests import hub_folders, hub_standin
+from tests import gguf_models, hub_folders, hub_standin
 from tests.conftest import ask, exhaust
 from tests.hub_standin import BAD_TOKEN, GOOD_TOKEN, SHA, Fault, Repo, StandIn
 
@@ -61,8 +61,10 @@ def _online() -> Iterator[None]:
 def stand_in(llama_folder: Path, tmp_path: Path) -> Iterator[StandIn]:
     large, empty = hub_folders.model(tmp_path / "large", kib=768), hub_folders.pickled(tmp_path / "pickled")
     closed = Repo(llama_folder, gated="auto", readers=frozenset({GOOD_TOKEN}))
+    gguf_models.llama(llama_folder, tmp_path / "gguf" / "tiny-Q8_0.gguf", "Q8_0")
+    gguf_models.llama(llama_folder, tmp_path / "gguf" / "tiny-F32.gguf")
     with hub_standin.running({"me/tiny": llama_folder, "me/large": large, "me/closed": closed, "me/pickled": empty,
-                              GATED: closed}) as running:
+                              "me/gguf": tmp_path / "gguf", GATED: closed}) as running:
         yield running
 
 
@@ -175,6 +177,21 @@ def test_a_downloaded_model_is_on_disk_loads_and_answers(library: Library) -> No
     assert (found.is_on_disk, found.where, found.can_load) == (True, "disk", True)
     exhaust(library.load(found, Quantization.NONE, SMALL, ME).follow())
     assert ask(library._engine, "hello", max_new_tokens=4)[1].usage.new_tokens
+
+
+def test_of_a_repository_with_gguf_files_the_chosen_one_is_downloaded_and_answers(library: Library, stand_in: StandIn) -> None:
+    found = fetched(library, "me/gguf")
+    assert (found.spec_model, found.gguf, found.repo, found.is_on_disk) == ("me/gguf/tiny-Q8_0.gguf", "tiny-Q8_0.gguf", "me/gguf", True)
+    assert [file.model for file in found.gguf_files] == ["me/gguf/tiny-Q8_0.gguf", "me/gguf/tiny-F32.gguf"]
+    other = library.find("me/gguf/tiny-F32.gguf", ME)
+    assert (other.is_on_disk, other.download_bytes) == (False, found.gguf_files[1].size_bytes)
+    exhaust(library.load(found, Quantization.INT8, SMALL, ME).follow())
+    assert ask(library._engine, "hello", max_new_tokens=4)[1].usage.new_tokens
+    assert library.is_in_use("me/gguf")
+    with pytest.raises(EngineBusy, match="is loaded"):
+        library.delete("me/gguf", ME)
+    stand_in.faults.append(Fault("*", 500, times=99))
+    assert library.find("me/gguf/tiny-Q8_0.gguf", ME).shape == found.shape       # from the disk
 
 
 def test_a_model_that_is_not_on_disk_cannot_be_loaded(library: Library) -> None:

@@ -124,6 +124,11 @@ def test_a_model_without_safetensors_offers_the_revision_that_has_them() -> None
     assert found == (Remedy("revision", "refs/pr/1"),)
 
 
+def test_for_weights_that_cannot_be_read_the_model_they_were_made_of_is_offered() -> None:
+    found = remedies(UnsupportedModel(MODEL, "AQLM"), MODEL, Quantization.NONE, None, is_public=False, base_model="me/original")
+    assert found == (Remedy("sibling", "me/original"),)
+
+
 @pytest.mark.parametrize("error", [UnsupportedModel(MODEL, "no architecture"), InvalidRequest("size", 1, "2"), ValueError("what?")])
 def test_no_remedy_is_offered_where_only_a_person_can_know_one(error: Exception) -> None:
     assert remedies(error, MODEL, Quantization.NONE, None, is_public=False) == ()

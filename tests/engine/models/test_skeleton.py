@@ -163,15 +163,6 @@ def test_weights_that_the_index_does_not_list_are_not_counted(folder: Path) -> N
 
 # --- configurations ---
 
-@pytest.mark.parametrize(("method", "name"), [("gptq", "GPTQ, 4 bits"), ("awq", "AWQ, 4 bits"), ("fp8", "FP8"), ("mxfp4", "MXFP4"),
-                                              ("compressed-tensors", "compressed-tensors"), ("bitsandbytes", "bitsandbytes")])
-def test_weights_that_are_quantized_already_are_refused_by_their_format(folder: Path, method: str, name: str) -> None:
-    change_config(folder, quantization_config={"quant_method": method, "bits": 4})
-    with pytest.raises(UnsupportedModel, match=f"stored quantized \\({name}.*original model") as refused:
-        examined(folder)
-    assert "damaged" not in str(refused.value)
-
-
 @pytest.mark.parametrize("changes", [
     {"_attn_implementation": "flash_attention_2"}, {"attn_implementation": "paged|unknown"}, {"dtype": "torch.float16"},
     {"torch_dtype": "torch.bfloat16"}, {"auto_map": {"AutoModelForCausalLM": "code.Model"}}, {"sliding_window": 4}],

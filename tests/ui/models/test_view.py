@@ -11,14 +11,14 @@ import pytest
 from engine import ModelFit, Quantization, Released
 from engine.hardware import Hardware
 from engine.hub import HubFile, HubListing, HubModel, StoredModel
-from engine.library import FoundModel, Machine, Remedy
+from engine.library import FoundModel, GgufFile, Machine, Remedy
 from engine.models import Recommendation, SavedModel, Verdict
 from engine.models.catalog import Reason, catalog, entry_of, recommend
 from engine.models.estimate import estimate_shape
 from engine.models.quantization import choices
 from ui.models import actions, view
 from ui.shared.html import disk_size
-from ui.shared.language import LANGUAGES
+from ui.shared.language import LANGUAGES, text
 
 GIB = 2**30
 BAD = '<script>alert("1")</script>\'{x}'
@@ -182,6 +182,24 @@ def test_a_folder_is_shown_by_its_name_and_its_path() -> None:
 
 def test_a_folder_has_no_page_on_the_hub() -> None:
     assert "href" not in view.model_html(FoundModel("/a/folder", "folder", shape=SHAPE), fit(), Quantization.NONE, False, "en")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_stored_weights_and_gguf_files_are_explained(language: str) -> None:
+    assert SHAPE is not None
+    kept = replace(SHAPE, file_bytes=5, stored_method="GPTQ", stored_codes="int4")
+    page = view.model_html(replace(FOUND, shape=kept), estimate_shape(kept, CPU, context_tokens=512, visitors=1, free_bytes=GIB,
+                                                                      bandwidth=1e10), Quantization.NONE, False, language)
+    assert "GPTQ" in page
+    assert html.escape(text(language, "models.as_stored", kind="INT4")) in page
+    assert '<th scope="row">INT4</th>' not in page       # the same
+    files = tuple(GgufFile(f"me/model/<b>{kind}.gguf", f"<b>{kind}.gguf", 10**9) for kind in ("Q4", "Q8"))
+    expanded = replace(SHAPE, file_bytes=5, stored_method="GGUF", stored_dtype="gguf")
+    found = replace(FOUND, spec_model=files[1].model, shape=expanded, gguf_files=files)
+    page = view.model_html(found, None, Quantization.NONE, False, language)
+    assert "<b>Q4" not in page
+    assert re.findall('aria-pressed="(true|false)"', page) == ["false", "true"]
+    assert html.escape(text(language, "models.stored.expanded", kind="GGUF")) in page
 
 
 def test_the_loaded_model_is_marked() -> None:

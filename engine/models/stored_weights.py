@@ -1,0 +1,284 @@
+"""Weights that a repository stores quantized, expanded only where they are read.
+
+A `StoredWeight` stands for a weight (out, in) whose parts are mapped from the files: `weight[...]` is all of it, `weight[start:stop]` some
+rows. Where its codes suit the kernels of integer.py they are passed on as they are, so that nothing is rounded a second time. The
+formulas are those of the methods' own packages; tests/engine/models/test_stored_weights.py compares them. Activations are not quantized,
+whatever the repository says: the results are at least as exact.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import EllipsisType
+
+import torch
+
+from ..checkpoint.stored_quantization import SCALES, StoredQuantization
+from ..compat.gguf import StoredRows
+from .rounding import GROUP
+
+EXPANDED_AT_ONCE = 2**20        # weights: 4 MB in 32 bits
+AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)    # where in a word the columns 0 to 7 are (AutoAWQ, `gemm`)
+# Values of OCP Microscaling Formats 1.0, E2M1: a sign, two bits of exponent, one of mantissa.
+E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
+E8M0_BIAS = 127         # scales of one byte are powers of two (ibid.)
+INT8_MOST = 127         # bitsandbytes stores the largest value of a row, which is code 127
+Parts = Mapping[str, torch.Tensor]
+
+
+class StoredWeight(ABC):
+    """`dtype`: of the expanded weight. Reads are independent of each other, from any number of threads."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    keeps_int4 = False      # its codes can be used by the kernels for 4 bits, and by those for 8 bits
+    keeps_int8 = False
+
+    def __getitem__(self, key: slice | EllipsisType) -> torch.Tensor:
+        return self.rows(key.start, key.stop) if isinstance(key, slice) else self.dense()
+
+    @abstractmethod
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        """Rows of the weight in float32. `start`: a multiple of 8."""
+
+    def int4(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes and scales of these rows as `rounding.to_int4` returns them, if `keeps_int4`."""
+        raise NotImplementedError
+
+    def int8(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes and scales of these rows as `rounding.to_int8` returns them, if `keeps_int8`."""
+        raise NotImplementedError
+
+    def dense(self) -> torch.Tensor:
+        result = torch.empty(self.shape, dtype=self.dtype)
+        step = max(8, EXPANDED_AT_ONCE // self.shape[-1] // 8 * 8)
+        for start in range(0, self.shape[0], step):
+            stop = min(self.shape[0], start + step)
+            result[start:stop] = self.rows(start, stop)
+        return result
+
+
+class Grouped(StoredWeight):
+    """Whole numbers of `bits` with a scale and a zero point for each group of columns: value = (code - zero) x scale.
+
+    `scales` and `zeros`: (out, groups). `group_of`: the group of each column; None where groups of equal size follow each other.
+    """
+
+    def __init__(self, shape: tuple[int, int], bits: int, scales: torch.Tensor, zeros: torch.Tensor, group_of: torch.Tensor | None,
+                 dtype: torch.dtype) -> None:
+        self.shape, self.bits, self.dtype = shape, bits, dtype
+        size = shape[1] // scales.shape[1]
+        regular = torch.arange(shape[1]) // max(1, size)
+        self._scales, self._zeros = scales, zeros
+        self._group_of = None if group_of is None or torch.equal(group_of.long(), regular) else group_of.long()
+        self.keeps_int4 = bits == 4 and self._group_of is None and size % GROUP == 0 and shape[1] % GROUP == 0
+
+    @abstractmethod
+    def codes(self, start: int, stop: int) -> torch.Tensor:
+        """Rows of codes from 0 on: (stop - start, in) int32."""
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        scales, zeros = self._scales[start:stop].float(), self._zeros[start:stop].float()
+        codes = self.codes(start, stop).float()
+        if self._group_of is not None:
+            return (codes - zeros[:, self._group_of]).mul_(scales[:, self._group_of])
+        groups = codes.view(stop - start, scales.shape[1], -1)
+        return groups.sub_(zeros[..., None]).mul_(scales[..., None]).flatten(1)
+
+    def int4(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        scales = self._scales[start:stop].bfloat16().float()
+        zeros = (8 - self._zeros[start:stop].float()) * scales          # value = (code - 8) x scale + zero
+        pairs = torch.stack([scales, zeros], -1).bfloat16().repeat_interleave(self.shape[1] // GROUP // scales.shape[1], 1)
+        return self.codes(start, stop).to(torch.uint8), pairs.transpose(0, 1).contiguous()
+
+
+class Gptq(Grouped):
+    """AutoGPTQ's tensors: `qweight` (in x bits / 32, out), `qzeros` (groups, out x bits / 32), `scales` (groups, out), `g_idx` (in)."""
+
+    def __init__(self, parts: Parts, stored: StoredQuantization, dtype: torch.dtype) -> None:
+        self._words = parts[".qweight"]
+        out, into = self._words.shape[1], self._words.shape[0] * 32 // stored.bits
+        zeros = unpacked(parts[".qzeros"], stored.bits)[:, :out] + stored.zero_less
+        super().__init__((out, into), stored.bits, parts[".scales"].T, zeros.T, parts.get(".g_idx"), dtype)
+
+    def codes(self, start: int, stop: int) -> torch.Tensor:
+        return unpacked(self._words[:, start:stop].T, self.bits)
+
+
+class Awq(Grouped):
+    """AutoAWQ's tensors: `qweight` (in, out / 8), `qzeros` (groups, out / 8), `scales` (groups, out)."""
+
+    def __init__(self, parts: Parts, stored: StoredQuantization, dtype: torch.dtype) -> None:
+        self._words = parts[".qweight"]
+        shape = self._words.shape[1] * 8, self._words.shape[0]
+        super().__init__(shape, stored.bits, parts[".scales"].T, _in_order(parts[".qzeros"]).T, None, dtype)
+
+    def codes(self, start: int, stop: int) -> torch.Tensor:
+        return _in_order(self._words[:, start // 8:-(-stop // 8)]).T[:stop - start]
+
+
+class Packed(Grouped):
+    """compressed-tensors' `pack-quantized`: `weight_packed` (out, in x bits / 32), `weight_scale` (out, groups), perhaps
+    `weight_zero_point` (out x bits / 32, groups). Codes and zero points count from the smallest number of `bits`.
+    """
+
+    def __init__(self, parts: Parts, stored: StoredQuantization, dtype: torch.dtype) -> None:
+        self._words, scales = parts[".weight_packed"], parts[".weight_scale"]
+        out, per_word = self._words.shape[0], 32 // stored.bits
+        into = scales.shape[1] * stored.group_size if stored.group_size else self._words.shape[1] * per_word
+        middle = 1 << (stored.bits - 1)
+        packed_zeros = parts.get(".weight_zero_point")
+        zeros = torch.full_like(scales, middle) if packed_zeros is None else unpacked(packed_zeros.T, stored.bits)[:, :out].T
+        super().__init__((out, into), stored.bits, scales, zeros, parts.get(".weight_g_idx"), dtype)
+
+    def codes(self, start: int, stop: int) -> torch.Tensor:
+        return unpacked(self._words[start:stop], self.bits)[:, :self.shape[1]]
+
+
+class Scaled(StoredWeight):
+    """Values in 8 bits (FP8 or whole numbers) times a scale for all, for each row, for blocks of columns, or for blocks of both."""
+
+    def __init__(self, values: torch.Tensor, scales: torch.Tensor, zeros: torch.Tensor | None, block: tuple[int, int] | None,
+                 dtype: torch.dtype) -> None:
+        self.shape, self.dtype, self._values, self._zeros = tuple(values.shape), dtype, values, zeros
+        scales = torch.exp2(scales.float() - E8M0_BIAS) if scales.dtype == torch.uint8 else scales.float()
+        self._scales = scales.reshape(-1, 1) if scales.ndim < 2 else scales
+        out, into = values.shape
+        self._block = block if block is not None and self._scales.numel() not in (1, out) else (
+            -(-out // self._scales.shape[0]), -(-into // self._scales.shape[1]))
+        self.keeps_int8 = values.dtype == torch.int8 and zeros is None and self._scales.shape == (out, 1)
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        values = self._values[start:stop].float()
+        if self._zeros is not None:
+            values = values.sub_(self._spread(self._zeros.reshape(self._scales.shape), start, stop))
+        return values.mul_(self._spread(self._scales, start, stop))
+
+    def _spread(self, blocks: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        rows = blocks[torch.arange(start, stop) // self._block[0]].float()
+        return rows if rows.shape[1] == 1 else rows.repeat_interleave(self._block[1], 1)[:, :self.shape[1]]
+
+    def int8(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._values[start:stop], self._scales[start:stop, 0].bfloat16()
+
+
+class Nf4(StoredWeight):
+    """bitsandbytes' NF4 and FP4: a flat sequence of codes, the first of two in the high half of a byte, and the largest value of each
+    block. With double quantization that is itself a code of a table, with a scale for each 256 (QLoRA, arXiv 2305.14314, section 3).
+    """
+
+    def __init__(self, parts: Parts, dtype: torch.dtype) -> None:
+        state = next(tensor for suffix, tensor in parts.items() if ".quant_state." in suffix)
+        facts = json.loads(bytes(state.tolist()).decode())
+        self.shape, self.dtype = tuple(facts["shape"]), dtype
+        self._codes, self._table, self._block = parts[".weight"].flatten(), parts[".weight.quant_map"].float(), int(facts["blocksize"])
+        largest = parts[".weight.absmax"]
+        if ".weight.nested_absmax" in parts:
+            nested = parts[".weight.nested_absmax"].repeat_interleave(int(facts["nested_blocksize"]))[:largest.numel()]
+            largest = parts[".weight.nested_quant_map"][largest.long()] * nested + facts["nested_offset"]
+        self._largest = largest.float()
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        first, last = start * self.shape[1], stop * self.shape[1]
+        pairs = self._codes[first // 2:-(-last // 2)]
+        codes = torch.stack([pairs >> 4, pairs & 15], -1).flatten()[:last - first]
+        values = self._table[codes.long()] * self._largest[torch.arange(first, last) // self._block]
+        return values.view(stop - start, self.shape[1])
+
+
+class Mxfp4(StoredWeight):
+    """Experts in MXFP4: `blocks` (experts, rows, in / 32, 16) of two values to a byte, the first in the low half, and a scale of a
+    power of two for each block (experts, rows, in / 32). The model holds them with rows and columns exchanged.
+    """
+
+    def __init__(self, parts: Parts, dtype: torch.dtype) -> None:
+        self._blocks, self._scales, self.dtype = parts["_blocks"], parts["_scales"], dtype
+        experts, rows, groups, half = self._blocks.shape
+        self.shape = experts, groups * 2 * half, rows
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        """Experts start to stop."""
+        table, blocks = torch.tensor(E2M1), self._blocks[start:stop]
+        values = table[torch.stack([blocks & 15, blocks >> 4], -1).flatten(-2).long()]
+        values.mul_(torch.exp2(self._scales[start:stop].float() - E8M0_BIAS)[..., None])
+        return values.flatten(2).transpose(1, 2)
+
+    def dense(self) -> torch.Tensor:
+        result = torch.empty(self.shape, dtype=self.dtype)
+        for expert in range(self.shape[0]):
+            result[expert] = self.rows(expert, expert + 1)[0]
+        return result
+
+
+class GgufWeight(StoredWeight):
+    """A matrix of a GGUF file, expanded by the format's own package."""
+
+    def __init__(self, stored: StoredRows, dtype: torch.dtype) -> None:
+        self._stored, self.shape, self.dtype = stored, (len(stored.order), stored.columns), dtype
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        return torch.from_numpy(self._stored.rows(start, stop))
+
+
+class Stacked(StoredWeight):
+    """Weights of sibling layers, the rows of one after those of the other."""
+
+    def __init__(self, weights: Sequence[StoredWeight]) -> None:
+        self._weights = weights
+        self.shape, self.dtype = (sum(weight.shape[0] for weight in weights), weights[0].shape[1]), weights[0].dtype
+        self.keeps_int4 = all(weight.keeps_int4 for weight in weights)
+        self.keeps_int8 = all(weight.keeps_int8 for weight in weights)
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        return torch.cat([weight.rows(*span) for weight, *span in self._spans(start, stop)])
+
+    def int4(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        codes, scales = zip(*(weight.int4(*span) for weight, *span in self._spans(start, stop)), strict=True)
+        return torch.cat(codes), torch.cat(scales, 1)
+
+    def int8(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        codes, scales = zip(*(weight.int8(*span) for weight, *span in self._spans(start, stop)), strict=True)
+        return torch.cat(codes), torch.cat(scales)
+
+    def _spans(self, start: int, stop: int) -> list[tuple[StoredWeight, int, int]]:
+        first, found = 0, []
+        for weight in self._weights:
+            rows = weight.shape[0]
+            if start < first + rows and stop > first:
+                found.append((weight, max(0, start - first), min(rows, stop - first)))
+            first += rows
+        return found
+
+
+def stored_weight(parts: Parts, stored: StoredQuantization, dtype: torch.dtype) -> StoredWeight:
+    """`parts`: by what follows the base of their names (checkpoint/stored_quantization.py). Raises what unsuitable sizes raise."""
+    match stored.layout:
+        case "gptq":
+            return Gptq(parts, stored, dtype)
+        case "awq":
+            return Awq(parts, stored, dtype)
+        case "packed":
+            return Packed(parts, stored, dtype)
+        case "mxfp4":
+            return Mxfp4(parts, dtype)
+        case "bnb4":
+            return Nf4(parts, dtype)
+        case "bnb8":
+            return Scaled(parts[".weight"], parts[".SCB"].float() / INT8_MOST, None, None, dtype)
+        case _:
+            scales = next(parts[suffix] for suffix in SCALES if suffix in parts)
+            return Scaled(parts[".weight"], scales, parts.get(".weight_zero_point"), stored.block, dtype)
+
+
+def unpacked(words: torch.Tensor, bits: int) -> torch.Tensor:
+    """(rows, n) int32 words -> (rows, n x 32 / bits) whole numbers from 0 on, the lowest bits of a word first."""
+    shifts = torch.arange(0, 32, bits, dtype=torch.int32)
+    return (words.to(torch.int32)[..., None] >> shifts).bitwise_and_((1 << bits) - 1).flatten(-2)
+
+
+def _in_order(words: torch.Tensor) -> torch.Tensor:
+    """(rows, n) words of AutoAWQ -> (rows, 8 n) codes."""
+    codes = unpacked(words, 4).view(len(words), -1, 8)
+    return codes[..., AWQ_ORDER].flatten(1)
