@@ -137,7 +137,7 @@ def test_a_sweep_survives_a_reload_is_cancelled_resumed_and_ends(bench_page: Pag
     expect(page.locator(".mc-now progress")).to_be_visible()
     page.reload()
     open_benchmark(page)
-    expect(page.locator(".mc-now")).to_contain_text("Sweep: Built-in guide x 16-bit, NF4")
+    expect(page.locator(".mc-now")).to_contain_text("Sweep: Built-in guide x not quantized, NF4")
     page.locator("#mc-bench-cancel").click()
     expect(page.locator(".mc-now")).to_contain_text("of 2 combinations were measured and saved")
     page.locator("#mc-jobs .mc-job[data-state=cancelled]").get_by_role("button", name="Resume").click()

@@ -136,7 +136,7 @@ def test_a_verdict_is_a_word_a_size_and_a_colour(verdict: Verdict, kind: str, wo
 
 def test_each_quantization_has_its_row_and_the_chosen_one_is_marked() -> None:
     rows = view.model_html(FOUND, fit(), Quantization.NF4, False, "en").split("<tr")[2:]
-    assert [re.search(r'scope="row">([^<]+)', row)[1] for row in rows] == ["16-bit", "INT8", "INT4", "NF4"]  # type: ignore[index]
+    assert [re.search(r'scope="row">([^<]+)', row)[1] for row in rows] == ["not quantized", "INT8", "INT4", "NF4"]  # type: ignore[index]
     assert [row.startswith(' class="is-chosen"') for row in rows] == [False, False, False, True]
     assert [("is-good" in row, "GiB" in row, "tok/s" in row) for row in rows][3] == (True, True, True)
 
