@@ -100,7 +100,7 @@ def test_running_work_shows_the_cell_the_phase_and_the_speed() -> None:
 
 @pytest.mark.parametrize("shown", [strip_html([JOB], READY, "", "tr"), job_html(JOB, (), "tr")])
 def test_a_title_follows_the_language(shown: str) -> None:
-    assert "Tarama: Built-in guide x 16 bit, NF4, pp512 tg128" in shown
+    assert "Tarama: Built-in guide x nicemlenmemiş, NF4, pp512 tg128" in shown
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
