@@ -18,6 +18,7 @@ test: $(VENV)/.dev $(VENV)/node_modules/axe-core
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m scripts.check_space
 
 bench: $(VENV)/.dev
 	$(INSTALL) -r requirements-bench.txt

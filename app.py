@@ -1,4 +1,4 @@
-"""MindCubes: run open language models on your own hardware. `python app.py` starts the page; -v shows what libraries log."""
+"""MindCubes: run open language models on your own hardware. `python app.py` starts the page and the API; -v shows what libraries log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ END_S = 9.0         # Docker kills after 10
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Start the page.")
     parser.add_argument("-v", "--verbose", action="store_true", help="show what the app and its libraries log")
-    is_verbose = parser.parse_args(arguments).verbose
+    parser.add_argument("--share", action="store_true", help="make a link through which anyone can use the page, as a public page")
+    asked = parser.parse_args(arguments)
+    is_verbose = asked.verbose
+    if asked.share:
+        os.environ["GRADIO_SHARE"] = "true"
     logging.basicConfig(level=logging.INFO if is_verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _end)     # what Spaces, Docker and systemd send
@@ -38,25 +42,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         engine = Engine(settings)
         spec = engine.default_spec()
         _say(f"Loading {spec.name} in the background")
-        load = engine.start_loading(spec)       # the page does not wait for it
+        load = engine.start_loading(spec)       # the page does not wait for it, except on ZeroGPU
     except EngineError as error:
         print(error, file=sys.stderr)
         return 2
-    threading.Thread(target=_report, args=(load,), name="report", daemon=True).start()
+    if settings.is_zero_gpu:
+        _report(load)
+        engine.place_on_lent_gpu()      # in this thread, and before the launch: then its package takes over the weights
+    else:
+        threading.Thread(target=_report, args=(load,), name="report", daemon=True).start()
     serve(engine, settings)
     return 0
 
 
 def serve(engine: Engine, settings: Settings) -> None:
-    """Show the page until the process is asked to end, then stop and save everything."""
+    """Serve the page and the API until the process is asked to end, then stop and save everything."""
     conversations = Conversations(engine)
     library, agent_sessions = Library(engine, conversations), AgentSessions(engine)
     benchmarks = Benchmarks(engine, library.jobs)
     try:
-        from ui.app import build_app, launch  # Gradio is imported while the model is being loaded
+        from api import routes  # as Gradio, imported while the model is being loaded
+        from ui.app import build_app, launch
 
         page = build_app(engine, conversations, library, agent_sessions, benchmarks)
-        address = launch(page, engine, server_name=settings.host, server_port=settings.port, inbrowser=_has_desktop(settings))
+        address = launch(page, engine, routes(engine), server_name=settings.host, server_port=settings.port,
+                         inbrowser=_has_desktop(settings))
         _say(f"Open {address}   (Ctrl+C ends it)")
         threading.Thread(target=prepare_sandboxes, args=(settings.data_dir,), kwargs={"is_public": settings.is_public}, name="sandboxes",
                          daemon=True).start()

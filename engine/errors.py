@@ -20,16 +20,11 @@ EngineError
 │   ├── UnsupportedModel
 │   ├── UnsupportedQuantization
 │   └── NotEnoughMemory     refused before the current model was unloaded
-├── GenerationFailed        a reply failed; the next one works
+├── GenerationFailed        a reply failed; the next one works (generation/lent.py: GpuQuotaUsed, GpuNotFree)
 │   ├── OutOfMemory
 │   ├── NotANumber          the model computed NaN or infinity
 │   ├── ChatTemplateFailed
-│   └── RemoteError         of a model on another server
-│       ├── RemoteUnreachable
-│       ├── RemoteKeyRefused
-│       ├── RemoteModelMissing
-│       ├── RemoteBusy      too many requests; the text says when to try again
-│       └── RemoteFailed    it refused the request, failed, or ended the reply too early
+│   └── RemoteError         of a model on another server (remote/errors.py)
 ├── NotOnThisMachine        a measurement that needs the model's numbers, of a model on another server
 ├── DiskFull
 ├── StorageError
@@ -40,7 +35,7 @@ EngineError
 ├── JobNotFound
 ├── NotPermitted            on a public page: reserved for the operator, or temporarily not allowed
 ├── MissingLibrary          an optional library that is not installed
-├── AttachmentRefused       a file that cannot be read as text
+├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
 └── SandboxUnavailable      programs cannot be run safely on this machine
 
 Each message says what is wrong, with which value, and what to do next. No error contains a secret.
@@ -210,44 +205,6 @@ class ChatTemplateFailed(GenerationFailed):
                          "Start a new chat without a system prompt, or load another model.")
 
 
-class RemoteError(GenerationFailed):
-    """`host`: the server's name, with its port. `detail`: what it said, or why it said nothing."""
-
-    def __init__(self, host: str, detail: str, what: str, remedy: str) -> None:
-        said = f" ({detail.rstrip('. ')})" if detail else ""
-        EngineError.__init__(self, f"{host}: {what}{said}. {remedy}")
-        self.host, self.detail = host, detail.rstrip(". ") or "–"
-
-
-class RemoteUnreachable(RemoteError):
-    def __init__(self, host: str, detail: str) -> None:
-        super().__init__(host, detail, "the server cannot be reached", "Check that it runs, and that its address is right.")
-
-
-class RemoteKeyRefused(RemoteError):
-    """Also where a server asks for a key and got none."""
-
-    def __init__(self, host: str, detail: str) -> None:
-        super().__init__(host, detail, "the server did not accept the key", "Enter the right one in the Models tab.")
-
-
-class RemoteModelMissing(RemoteError):
-    def __init__(self, host: str, model: str, detail: str) -> None:
-        super().__init__(host, detail, f"the server has no model {model}", "Choose one that it offers in the Models tab.")
-        self.model = model
-
-
-class RemoteBusy(RemoteError):
-    def __init__(self, host: str, retry_after_s: float, detail: str) -> None:
-        super().__init__(host, detail, "the server received too many requests", f"Try again in {retry_after_s:.0f} s.")
-        self.retry_after_s = retry_after_s
-
-
-class RemoteFailed(RemoteError):
-    def __init__(self, host: str, detail: str) -> None:
-        super().__init__(host, detail, "the server failed", "Try again, or look at its log; the text so far is kept.")
-
-
 class NotOnThisMachine(EngineError):
     """`what`: what another server does not give, as a noun."""
 
@@ -307,6 +264,10 @@ class AttachmentRefused(EngineError):
     def __init__(self, name: str, why: str, remedy: str) -> None:
         super().__init__(f"{name} cannot be attached: {why}. {remedy}")
         self.name, self.why, self.remedy = name, why, remedy
+
+
+class ScannedDocument(AttachmentRefused):
+    """A PDF file without text."""
 
 
 class SandboxUnavailable(EngineError):

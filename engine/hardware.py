@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +29,7 @@ class Hardware:
     total_bytes: int
     is_x86_64: bool
     cores: int = 1      # CPU cores that this process may use
+    is_lent: bool = False       # ZeroGPU: weights wait in this machine's memory; a GPU is lent for each reply
 
     @property
     def device(self) -> str:
@@ -76,6 +77,11 @@ def detect(device: str = "auto") -> Hardware:
     bf16 = has_bfloat16_kernels() if is_x86_64 else False
     reason = "this CPU multiplies in bfloat16" if bf16 else "this CPU has no fast 16-bit arithmetic"
     return Hardware("cpu", _cpu_name(), 1, "bfloat16" if bf16 else "float32", reason, _total_ram_bytes(), is_x86_64, _cores())
+
+
+def lent() -> Hardware:
+    """The hardware of ZeroGPU."""
+    return replace(detect("cpu"), name="ZeroGPU", dtype="bfloat16", dtype_reason="the GPU that is lent computes in bfloat16", is_lent=True)
 
 
 def _cpu_name() -> str:

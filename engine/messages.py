@@ -20,6 +20,7 @@ MAX_STOP_STRINGS = 8
 MAX_PICTURES = 8
 MAX_BIASES = 1024
 MAX_TOP_LOGPROBS = 20
+NO_LIMIT = 1_000_000        # of max_new_tokens: more than any window, so the reply ends where the context does
 MIN_TEMPERATURE = 1e-3      # below it, logits / temperature overflow float16, and the likeliest token wins anyway
 
 
@@ -88,7 +89,7 @@ class GenerationOptions:
         if not isinstance(self.stop, (str, list, tuple)):
             raise InvalidRequest("stop", self.stop, "a text or a list of texts")
         object.__setattr__(self, "stop", tuple([self.stop] if isinstance(self.stop, str) else self.stop))
-        _require("max_new_tokens", self.max_new_tokens, 1, 1_000_000, whole=True)
+        _require("max_new_tokens", self.max_new_tokens, 1, NO_LIMIT, whole=True)
         _require("temperature", self.temperature, 0, 5)
         _require("top_p", self.top_p, 0, 1)
         _require("top_k", self.top_k, 0, 1_000_000, whole=True)
@@ -206,13 +207,32 @@ class Prefill:
 
 
 @dataclass(frozen=True, slots=True)
-class TextDelta:
+class TokenScore:
+    """A token with its log probability. `data`: its bytes in UTF-8, perhaps only a part of a character.
+
+    likeliest: text, bytes and log probability of the likeliest tokens in its place.
+    """
+
     text: str
+    data: bytes
+    log_probability: float
+    likeliest: tuple[tuple[str, bytes, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """`tokens`: those of this piece of text, if the options ask for log probabilities."""
+
+    text: str
+    tokens: tuple[TokenScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
+    """As TextDelta, of the thoughts before the answer."""
+
     text: str
+    tokens: tuple[TokenScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ MAX_PIXELS = 50_000_000     # before anything is decoded: 150 MB in memory
 MAX_SIDE = 2048             # larger ones are made smaller; models read at most about this much
 MAX_KEPT_BYTES = 1_400_000  # chats keep pictures in base64, as text of at most MAX_MESSAGE_CHARS
 QUALITIES = (90, 75, 50, 20)    # of JPEG: the first with which it is small enough
+# What damaged files make Pillow raise.
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error, OverflowError)
 REMEDY = "Attach a PNG, JPEG, WebP or GIF picture."
 
 
@@ -68,6 +70,17 @@ def is_picture(content: bytes) -> bool:
         content[:4] == b"RIFF" and content[8:12] == b"WEBP")
 
 
+def num_pixels(content: bytes) -> int:
+    """As the file says, not decoded; 0 for what is no picture."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            return opened.width * opened.height
+    except (*DAMAGED, Image.DecompressionBombError):
+        return 0
+
+
 def read_picture(name: str, content: bytes) -> Picture:
     """Check and convert a picture: the first one of a GIF, upright, on white, at most MAX_SIDE wide and high. Raises AttachmentRefused."""
     from PIL import Image, ImageOps
@@ -83,8 +96,7 @@ def read_picture(name: str, content: bytes) -> Picture:
             is_photo = opened.format in ("JPEG", "WEBP")
             opened.draft("RGB", (MAX_SIDE, MAX_SIDE))       # of JPEG: decoded at a smaller size where that is enough
             image = _on_white(ImageOps.exif_transpose(opened))
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error, OverflowError,
-            Image.DecompressionBombError) as error:     # what damaged files make Pillow raise
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise AttachmentRefused(name, "it is damaged, or not a picture of a known kind", REMEDY) from error
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     kinds = [*([] if is_photo else [("PNG", 0)]), *(("JPEG", quality) for quality in QUALITIES)]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import InvalidRequest
 from .limits import OF_PUBLIC, Limits
+from .public_mode import MAX_REPLIES
 
 BUILTIN = "builtin"
+HIDDEN = "***"      # in place of a value that may be a secret
 OAUTH = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")     # set on a Space with hf_oauth: true
 
 
@@ -57,13 +60,20 @@ class Settings:
     host: str = "127.0.0.1"
     port: int | None = None
     is_public: bool = False                 # on a Space, or MINDCUBES_PUBLIC: stricter limits
-    max_waiting: int = 32                   # public mode: replies in progress before new ones are refused
+    max_waiting: int = MAX_REPLIES          # public mode: replies in progress before new ones are refused
     limits: Limits | None = None            # of each visitor; None: those of a public page, and none on a private one
     idle_unload_s: int = 0                  # unload a model after this long without use; the next message loads it again. 0: never
     allowed_models: tuple[str, ...] = ()    # public mode: models that may be loaded besides those of the catalog
     allowed_hosts: tuple[str, ...] = ()     # names under which the page may be opened besides localhost and addresses
+    is_zero_gpu: bool = False               # on a Space to which a GPU is lent for each reply
+    is_shared: bool = False                 # GRADIO_SHARE: anyone can open the page through a link of Gradio's; public then
+    has_mcp: bool = False                   # programs can use the page through the Model Context Protocol
+    space: str = ""                         # owner/name, on a Space
+    space_host: str = ""                    # where that Space is served, without its scheme
     can_sign_in: bool = False               # on a Space that offers to sign in with Hugging Face (hf_oauth)
     operator: str = ""                      # public mode: the account that may change the model at any time
+    api_keys: tuple[tuple[str, str], ...] = ()      # of the API: names, and SHA-256 of the keys in hexadecimal
+    admin_key: str = ""                     # SHA-256 of the key with which the API loads models
 
     @property
     def visitor_limits(self) -> Limits:
@@ -77,10 +87,12 @@ class Settings:
         real = os.environ if environ is None else environ
         values = {**_read_env_file(env_file or Path(".env")), **real}
         on_space = bool(values.get("SPACE_ID"))
+        is_zero_gpu = values.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")      # as the package `spaces` reads it
+        is_shared = _is_on(values, "GRADIO_SHARE")
         defaults = cls()
         port = _number(values, "GRADIO_SERVER_PORT", 7860 if on_space else 0)
         cache_dir = values.get("MINDCUBES_CACHE_DIR")
-        is_public = on_space or values.get("MINDCUBES_PUBLIC", "").lower() in ("1", "true", "yes")
+        is_public = on_space or is_shared or _is_on(values, "MINDCUBES_PUBLIC")
         return cls(
             model=values.get("MINDCUBES_MODEL") or defaults.model,
             quantization=(values.get("MINDCUBES_QUANTIZATION") or defaults.quantization).lower(),
@@ -96,21 +108,47 @@ class Settings:
             host=values.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else defaults.host),
             port=port or None,
             is_public=is_public, limits=_limits(values, OF_PUBLIC if is_public else Limits()),
+            is_shared=is_shared and not on_space, has_mcp=_is_on(values, "MINDCUBES_MCP"),
+            space=values.get("SPACE_ID", ""), space_host=values.get("SPACE_HOST", "").split(",")[0],
             max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
-            idle_unload_s=60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
+            idle_unload_s=0 if is_zero_gpu else 60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
             allowed_models=_names(values, "MINDCUBES_ALLOWED_MODELS"), allowed_hosts=_names(values, "MINDCUBES_ALLOWED_HOSTS"),
+            is_zero_gpu=is_zero_gpu,
             can_sign_in=on_space and all(values.get(name) for name in OAUTH),
             operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
+            api_keys=tuple(_key(each) for each in _names(values, "MINDCUBES_API_KEYS")),
+            admin_key=_hash("MINDCUBES_ADMIN_KEY", values.get("MINDCUBES_ADMIN_KEY", "").strip()),
         )
 
 
 def _limits(values: Mapping[str, str], defaults: Limits) -> Limits:
-    names = [each.name for each in fields(Limits)]
-    return Limits(**{name: _number(values, f"MINDCUBES_{name.upper()}", getattr(defaults, name)) for name in names})
+    return Limits(
+        messages_per_minute=_number(values, "MINDCUBES_MESSAGES_PER_MINUTE", defaults.messages_per_minute),
+        tokens_per_day=_number(values, "MINDCUBES_TOKENS_PER_DAY", defaults.tokens_per_day),
+        message_chars=_number(values, "MINDCUBES_MESSAGE_CHARS", defaults.message_chars),
+        replies_at_once=_number(values, "MINDCUBES_REPLIES_AT_ONCE", defaults.replies_at_once))
+
+
+def _is_on(values: Mapping[str, str], name: str) -> bool:
+    return values.get(name, "").lower() in ("1", "true", "yes")
 
 
 def _names(values: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(filter(None, (each.strip() for each in values.get(name, "").split(","))))
+
+
+def _key(text: str) -> tuple[str, str]:
+    name, separator, digest = text.rpartition(":")
+    if not separator or not name.strip() or not digest.strip():
+        raise InvalidRequest("MINDCUBES_API_KEYS", HIDDEN, "names with hashes (name:hash), as `python -m api.keys NAME` prints them")
+    return name.strip(), _hash("MINDCUBES_API_KEYS", digest.strip())
+
+
+def _hash(variable: str, digest: str) -> str:
+    """A SHA-256 in hexadecimal, or "". An invalid value may be a key, so the error does not repeat it."""
+    if digest and not re.fullmatch("[0-9a-f]{64}", digest):
+        raise InvalidRequest(variable, HIDDEN, "the hash of a key, as `python -m api.keys NAME` prints it, and never the key itself")
+    return digest
 
 
 def _number(values: Mapping[str, str], name: str, default: int, low: int = 0) -> int:

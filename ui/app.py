@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
-from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Finished, GenerationOptions, Library, Message, TextDelta
-from engine.errors import InvalidRequest
-from engine.visitors import Accounts
+from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library
+from engine.public_mode import MAX_FILE_BYTES
 
 from .agent.tab import AgentTab, build_agent_tab
 from .benchmark.tab import build_benchmark_tab
@@ -25,20 +24,20 @@ from .chat.welcome import welcome_html
 from .compat import MAX_PAGES, StrictBlocks, skip_statistics, slow_down_queue, small_sessions
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
+from .operations import add_operations, require_mcp
 from .request_guard import RequestGuard
 from .shared.context import QUICK, PageBuilder, build_services, changes
-from .shared.errors import shown
 from .shared.jobs import strip_html
 from .shared.language import I18N, browser_language, language_of
-from .shared.pace import Pace
 from .shared.status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
 from .shared.theme import build_theme
-from .shared.visitor import caller_of
 
 FOLDER = Path(__file__).parent
 # Replies are written by a model: an image in one must not make the browser send a request to another host.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 STYLES = ("static/style.css", "chat/chat.css", "models/models.css", "agent/agent.css", "benchmark/benchmark.css")      # shared rules first
+UPLOADS_KEPT_S = 3600, 86_400       # how often Gradio looks for uploads to delete, and their age then
+MAX_UPLOAD_BYTES = 64 << 20         # of one file, on a private page: chats that are imported may have 50 MB
 MAX_THREADS = 4 * MAX_REPLIES       # a handler holds one while it waits
 
 
@@ -46,22 +45,22 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
               agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
     """Build the page that uses `engine`. The caller decides which model is loaded at the start."""
     builder = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks))
-    with StrictBlocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True) as page:
+    with StrictBlocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True, delete_cache=UPLOADS_KEPT_S) as page:
         bar = build_status_bar()
         strip = jobs_strip()
         with gr.Tabs(elem_classes="mc-tabs"):
-            with builder.labelled(gr.Tab, {"label": "tab.chat"}, id="chat"):
+            with builder.labelled(gr.Tab, {"label": "tab.chat"}, id="chat", elem_id="mc-tab-chat"):
                 chat = build_chat_tab(builder, page)
             with builder.labelled(gr.Tab, {"label": "tab.agent"}, id="agent", elem_id="mc-tab-agent") as agent_tab:
                 agent = build_agent_tab(builder, agent_tab)
-            with builder.labelled(gr.Tab, {"label": "tab.models"}, id="models") as models_tab:
+            with builder.labelled(gr.Tab, {"label": "tab.models"}, id="models", elem_id="mc-tab-models") as models_tab:
                 models = build_models_tab(builder, models_tab, strip)
-            with builder.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark") as benchmark_tab:
+            with builder.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark", elem_id="mc-tab-benchmark") as benchmark_tab:
                 build_benchmark_tab(builder, benchmark_tab, strip, models.wake)
         _watch_engine(page, builder, bar, chat)
         _watch_jobs(page, builder, strip, models)
         _follow_language(page, builder, bar, chat, agent)
-        gr.api(_chat_endpoint(engine), api_name="chat", concurrency_limit=MAX_REPLIES, concurrency_id="replies")
+        add_operations(engine, builder.benchmarks, MAX_REPLIES)
         if engine.settings.can_sign_in:
             gr.LoginButton(visible=False)       # adds the pages for signing in and out, to which the list of chats links
     page.queue(default_concurrency_limit=MAX_REPLIES)
@@ -70,18 +69,25 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
     return page
 
 
-def launch(page: gr.Blocks, engine: Engine, **address: Any) -> str:
-    """Serve the page and return its URL. Requests made by other sites are refused."""
-    guard = Middleware(RequestGuard, settings=engine.settings)
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs={"middleware": [guard], "lifespan": small_sessions},
-                            auth=sign_in(engine), **launch_arguments(engine), **address)
-    return str(url)
+def launch(page: gr.Blocks, engine: Engine, routes: Sequence[BaseRoute] = (), **address: Any) -> str:
+    """Serve the page and return its URL. Requests made by other sites are refused. `routes`: what the server answers besides the page.
+
+    Raises MissingLibrary if one for MCP is missing.
+    """
+    settings = engine.settings
+    if settings.has_mcp:
+        require_mcp()
+    guard = Middleware(RequestGuard, settings=settings)
+    own = {"middleware": [guard], "lifespan": small_sessions, "routes": list(routes)}
+    _, url, shared = page.launch(
+        prevent_thread_lock=True, quiet=True, share=settings.is_shared, mcp_server=settings.has_mcp, auth=sign_in(engine),
+        app_kwargs=own, **launch_arguments(engine), **address)
+    return str(shared or url)
 
 
 def sign_in(engine: Engine) -> Callable[[str, str], bool] | None:
     """Return what checks names and passwords; None if there is no account, and on a Space, whose visitors sign in with Hugging Face."""
-    accounts = Accounts(engine.database)
-    return accounts.may_sign_in if accounts.names() and not engine.settings.can_sign_in else None
+    return engine.accounts.may_sign_in if engine.accounts.names() and not engine.settings.can_sign_in else None
 
 
 def launch_arguments(engine: Engine) -> dict[str, Any]:
@@ -92,7 +98,7 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
         "i18n": I18N, "footer_links": [], "show_error": False,
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
-        "state_session_capacity": MAX_PAGES,
+        "state_session_capacity": MAX_PAGES, "max_file_size": MAX_FILE_BYTES if engine.settings.is_public else MAX_UPLOAD_BYTES,
         # Files of the agent's runs. Reading one takes the run's id, which is random and cannot be guessed.
         "allowed_paths": [str(engine.settings.data_dir / "agent")],
     }
@@ -208,26 +214,3 @@ def loading_name(engine: Engine) -> str:
     """Return the name of the model that is being loaded, or else of the one that the settings ask for."""
     load = engine.latest_load
     return (load.spec if load else engine.default_spec()).name
-
-
-def _chat_endpoint(engine: Engine) -> Any:
-    @shown
-    def chat(request: gr.Request, message: str, system_prompt: str = "", temperature: float = 0.7,
-             max_new_tokens: int = 256) -> Iterator[str]:
-        """Answer one message. Streams the answer as it grows: every result is the whole text so far."""
-        if not isinstance(system_prompt, str):
-            raise InvalidRequest("system_prompt", system_prompt, "text")
-        options = GenerationOptions(temperature=temperature, max_new_tokens=max_new_tokens)
-        system = [Message("system", system_prompt)] if system_prompt.strip() else []
-        answer, pace = "", Pace()
-        yield answer        # before anything slow, so that Gradio notices a client that disconnects
-        with closing(engine.chat([*system, Message("user", message)], options, visitor=caller_of(request))) as events:
-            for event in events:
-                answer += event.text if isinstance(event, TextDelta) else ""
-                if pace.is_due() and not isinstance(event, Finished):
-                    pace.began()
-                    yield answer
-                    pace.ended(len(answer))
-        yield answer
-
-    return chat

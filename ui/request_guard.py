@@ -1,11 +1,13 @@
-"""Decides which requests reach the page: those of its own pages and of programs, but none that another site makes a browser send.
+"""Decides which requests reach the page and the API beside it: none that another site makes a browser send.
 
 Unless the host is called localhost, Gradio answers requests that any site makes a browser send, with the visitor's cookies. So before
 Gradio sees a request:
 
 - one that another site caused is refused, unless it opens the page itself (a link, or the frame of a Space);
 - on a private page, one for a host name that this machine does not have is refused, because of DNS rebinding: an attacker's host
-  name that leads to this server.
+  name that leads to this server;
+- one for a route that neither the page nor programs need is not found, such as those with which Gradio fetches another address;
+- on a public page, one with a body larger than MAX_REQUEST_BYTES is refused before it is read.
 
 Programs are let through: they send neither Origin nor Sec-Fetch-Site, and no cookies but those that their user gave them.
 """
@@ -22,12 +24,23 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine import Settings
+from engine.public_mode import MAX_REQUEST_BYTES
 
 from .compat import put_first
 
 OWN_SITES = ("same-origin", "none")         # values of Sec-Fetch-Site, which only browsers can set; "none": opened by the user
 FILES, FILE_POLICY = "/gradio_api/file", "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-PRIVATE_PATHS = ("/gradio_api", "/logout")  # not for links on other sites
+PRIVATE_PATHS = ("/gradio_api", "/logout", "/v1", "/metrics", "/load_model")     # not for links on other sites
+# tests/ui/approved_endpoints.txt lists the routes of the server that remain.
+ROUTES = ("/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json", "/pwa_icon", "/logout", "/login",
+          "/login/huggingface", "/login/callback", *(f"/gradio_api/{name}" for name in (
+              "info", "openapi.json", "app_id", "user", "login_check", "startup-events", "queue/join", "queue/data", "cancel", "reset",
+              "upload", "upload_progress", "theme.css")), "/v1", "/health", "/metrics", "/load_model")
+ROUTES_BELOW = ("/static/", "/assets/", "/svelte/", "/pwa_icon/", "/v1/", *(f"/gradio_api/{name}" for name in (
+    "heartbeat/", "call/", "run/", "api/", "file=", "file/")))
+MCP = "/gradio_api/mcp"
+NOTHING = "There is nothing at this address."
+TOO_LARGE = f"A request to this page may have at most {MAX_REQUEST_BYTES >> 20} MiB, and must say how many it has."
 FOREIGN_SITE = "This request comes from another site, which may not use this page."
 UNKNOWN_HOST = ("This page is not known under the name {host!r}. Open it by its address, or name the host in MINDCUBES_ALLOWED_HOSTS.")
 
@@ -43,9 +56,15 @@ class RequestGuard:
         if scope["type"] == "lifespan":     # the server starts: no request has come yet
             put_first(scope["app"], Middleware(RequestGuard, settings=self._settings))
         elif scope["type"] == "http":
-            reason = refusal(scope["method"], scope["path"], Headers(scope=scope), self._hosts)
-            if reason:
+            headers = Headers(scope=scope)
+            if reason := refusal(scope["method"], scope["path"], headers, self._hosts):
                 await JSONResponse({"error": reason}, 403)(scope, receive, send)
+                return
+            if not is_route(scope["path"], has_mcp=self._settings.has_mcp):
+                await JSONResponse({"error": NOTHING}, 404)(scope, receive, send)
+                return
+            if self._settings.is_public and is_too_large(headers):
+                await JSONResponse({"error": TOO_LARGE}, 413)(scope, receive, send)
                 return
         await self._app(scope, receive, harmless_files(send) if scope["type"] == "http" and scope["path"].startswith(FILES) else send)
 
@@ -66,6 +85,21 @@ def refusal(method: str, path: str, headers: Mapping[str, str], hosts: Collectio
     if hosts is not None and host not in hosts and not is_address(host):
         return UNKNOWN_HOST.format(host=host[:100])
     return "" if is_own(headers) or opens_page(method, path, headers) else FOREIGN_SITE
+
+
+def is_route(path: str, *, has_mcp: bool = False) -> bool:
+    """Whether the page or programs need this route. A file is never one at another address."""
+    if f"{path}/".startswith(f"{MCP}/"):
+        return has_mcp
+    if path.startswith(FILES):
+        return path.startswith(ROUTES_BELOW) and "://" not in path
+    return (path.rstrip("/") or "/") in ROUTES or path.startswith(ROUTES_BELOW)
+
+
+def is_too_large(headers: Mapping[str, str]) -> bool:
+    """Whether a body exceeds MAX_REQUEST_BYTES, or hides its length."""
+    length = headers.get("content-length", "0")
+    return "transfer-encoding" in headers or not length.isdigit() or int(length) > MAX_REQUEST_BYTES
 
 
 def is_own(headers: Mapping[str, str]) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..background import BackgroundTask, TaskRegistry
 from ..errors import AttachmentRefused, EngineBusy, EngineError, InvalidRequest, StorageError
 from ..plain_text import clean_name
+from ..public_mode import MAX_TASKS_OF_VISITOR, PROGRAM_S
 from ..runtime.engine import Engine
 from ..sandbox import best_sandbox
 from ..sandbox.base import TierReport
@@ -29,7 +30,7 @@ FOLLOW_S = 0.1
 DELETE_WAIT_S = 5.0
 MAX_TASK_CHARS = 20_000
 MAX_UPLOADS, MAX_UPLOAD_BYTES = 20, 20 << 20        # of one task; of one file
-PUBLIC_RUN_S, LOCAL_RUN_S = 10.0, 60.0              # of one run of a program
+LOCAL_RUN_S = 60.0                                  # of one run of a program; on a public page PROGRAM_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class AgentSessions:
     @property
     def options(self) -> AgentOptions:
         """Return the default options: a program may take a minute on a private page, 10 seconds on a public one."""
-        return AgentOptions(run_timeout_s=PUBLIC_RUN_S if self._engine.settings.is_public else LOCAL_RUN_S)
+        return AgentOptions(run_timeout_s=PROGRAM_S if self._engine.settings.is_public else LOCAL_RUN_S)
 
     # --- reading ---
 
@@ -171,7 +172,7 @@ class AgentSessions:
         tasks = self._tasks.all()
         if run_id in self._tasks:
             raise EngineBusy("the agent is at work here", "Stop it, or wait for its end.")
-        if self._engine.settings.is_public and any(task.owner == owner for task in tasks):
+        if self._engine.settings.is_public and sum(task.owner == owner for task in tasks) >= MAX_TASKS_OF_VISITOR:
             raise EngineBusy("the agent works on another task of yours", "Stop it, or wait for its end.")
         if len(tasks) >= MAX_SESSIONS:
             raise EngineBusy(f"the agent works on {len(tasks)} tasks", "Try again in a minute.")

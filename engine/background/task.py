@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -78,8 +79,11 @@ class BackgroundTask(Generic[Snapshot]):
         return self._over.is_set()
 
     def start(self, on_end: Callable[[], None] | None = None) -> None:
-        """Begin the work. `on_end` runs in its thread after the work, before the task counts as over."""
-        threading.Thread(target=self._run, args=(on_end,), name=self.name, daemon=True).start()
+        """Begin the work, with the caller's context variables.
+
+        `on_end` runs in its thread after the work, before the task counts as over.
+        """
+        threading.Thread(target=copy_context().run, args=(self._run, on_end), name=self.name, daemon=True).start()
 
     def changed(self) -> None:
         """Wake the readers."""
@@ -216,8 +220,8 @@ def in_thread(source: Callable[[], Iterator[Produced]], stop: StopSignal,
               heartbeat_s: float = HEARTBEAT_S) -> Generator[Produced | None, None, None]:
     """Iterate over `source()` in a separate thread: yields its elements, and None after every `heartbeat_s` without one.
 
-    Ends early when `stop` is set. The iterator is created, read and closed in that thread; after a stop it is closed at its next
-    element, for which at most ABANDON_S is waited. Raises what it raises.
+    Ends early when `stop` is set. The iterator is created, read and closed in that thread, with the caller's context variables;
+    after a stop it is closed at its next element, for which at most ABANDON_S is waited. Raises what it raises.
     """
     received: queue.SimpleQueue[Produced | _SourceEnded | None] = queue.SimpleQueue()
     is_abandoned = threading.Event()
@@ -225,7 +229,7 @@ def in_thread(source: Callable[[], Iterator[Produced]], stop: StopSignal,
     def wake() -> None:
         received.put(None)
 
-    thread = threading.Thread(target=_read, args=(source, received, is_abandoned), name="in_thread", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(_read, source, received, is_abandoned), name="in_thread", daemon=True)
     stop.subscribe(wake)
     thread.start()
     try:

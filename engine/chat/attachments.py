@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from ..errors import AttachmentRefused, InvalidRequest
-from ..pictures import Picture, from_base64
+from ..errors import AttachmentRefused, InvalidRequest, ScannedDocument
+from ..pictures import Picture, from_base64, read_picture
 from ..plain_text import BOMS, ENCODINGS, clean_name, decode, valid_text
 from ..storage.records import Attachment
-from .documents import MAX_TEXT_CHARS, Refusal, document_text
+from .documents import MAX_TEXT_CHARS, SCANNED, Refusal, document_pages, document_text
 
 MAX_FILE_BYTES = 10_000_000
 MAX_CONTROL_SHARE = 0.01        # of all characters; terminal logs have a few, binary data many
@@ -66,6 +66,19 @@ def read_file(name: str, content: bytes, encoding: str = "") -> FileText:
     return FileText(text, found.guess)
 
 
+def read_pages(name: str, content: bytes) -> tuple[list[Picture], int]:
+    """The first pages of a PDF file as pictures, and how many pages it has. Blocks up to a minute. Raises AttachmentRefused."""
+    name = clean_name(name)
+    found = document_pages(content)
+    if isinstance(found, Refusal):
+        raise AttachmentRefused(name, found.why, found.remedy)
+    return [read_picture(f"{name} ({number})", file) for number, file in enumerate(found.files, 1)], found.count
+
+
+def is_pdf(name: str, content: bytes) -> bool:
+    return PurePosixPath(name).suffix.lower() == ".pdf" or content.startswith(b"%PDF-")
+
+
 def pictures_of(attachments: Sequence[Attachment]) -> list[Picture]:
     return [from_base64(attachment.name, attachment.picture) for attachment in attachments if attachment.picture]
 
@@ -107,10 +120,10 @@ def _decoded(content: bytes, encoding: str) -> FileText:
 
 def _text_of(name: str, content: bytes) -> FileText:
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix == ".docx" or suffix == ".pdf" or content.startswith(b"%PDF-"):
+    if suffix == ".docx" or is_pdf(name, content):
         found = document_text("docx" if suffix == ".docx" else "pdf", content)
         if isinstance(found, Refusal):
-            raise AttachmentRefused(name, found.why, found.remedy)
+            raise (ScannedDocument if found == SCANNED else AttachmentRefused)(name, found.why, found.remedy)
         return FileText(found)
     try:
         text, encoding = decode(content, is_text=suffix in TEXT_SUFFIXES)

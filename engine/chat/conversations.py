@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from ..background import HEARTBEAT_S, BackgroundTask, StopSignal, TaskRegistry, follow
-from ..errors import EngineBusy, EngineError, GenerationFailed, InvalidRequest, StorageError
+from ..errors import EngineBusy, EngineError, GenerationFailed, InvalidRequest, StorageError, TooManyReplies
 from ..messages import Message
 from ..runtime.engine import Engine
 from ..storage.database import Database
@@ -156,11 +156,13 @@ class Conversations(SavedChats):
 
     def _require_room(self, owner: str, count: int, message: ChatMessage | None = None) -> None:
         """Refuse what is over a limit before anything is stored. Raises EngineBusy, and InvalidRequest for the message."""
-        chars = len(prompt_messages((message,), "")[0].content) if message else 0
-        self._engine.visitors.check(owner, count, chars)
-        settings, live = self._engine.settings, len(self._replies.all())
-        if settings.is_public and live + count > settings.max_waiting:
-            raise EngineBusy(f"{live} replies are in progress", "Try again in a minute.")
+        visitors, settings, live = self._engine.visitors, self._engine.settings, self._replies.all()
+        visitors.check(owner, count, len(prompt_messages((message,), "")[0].content) if message else 0)
+        most, own = visitors.limits.replies_at_once, sum(reply.owner == owner for reply in live)
+        if most and own + count > most:         # some of them may not have begun
+            raise TooManyReplies(most)
+        if settings.is_public and len(live) + count > settings.max_waiting:
+            raise EngineBusy(f"{len(live)} replies are in progress", "Try again in a minute.")
 
     def _require_fit(self, path: Sequence[ChatMessage], asks: Sequence[Ask]) -> None:
         """Check that the loaded model can read the prompt, before anything is stored. Raises MessageTooLong, ChatTemplateFailed."""

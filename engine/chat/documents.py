@@ -1,4 +1,4 @@
-"""Reads the text of PDF and Word files in a separate process.
+"""Reads the text of PDF and Word files, and draws the pages of PDF files, in a separate process.
 
 A malicious file can make the library that reads it hang, fill the memory or crash. Here that affects only a child process with
 a time limit and a memory limit, and replies in progress do not share an interpreter with it.
@@ -9,6 +9,7 @@ This file is also the child's program, `python documents.py pdf < file`, so it i
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import subprocess
@@ -26,6 +27,9 @@ MAX_XML_BYTES = 30_000_000      # libxml2 needs up to 20 times as much for tiny 
 MAX_MEMBERS = 5_000             # python-docx searches the list of all parts for each of them
 MAX_MEMORY_BYTES = 2 * 2**30
 TIMEOUT_S = 60.0
+MAX_PAGE_PICTURES = 8       # as many as a message may have (messages.py)
+PAGE_SIDE = 1536            # pixels: 131 for each inch of a page of A4
+SMALLEST_PAGE = 1.0         # points; a page without a size cannot be drawn
 
 _turns = threading.BoundedSemaphore(2)      # more processes at once would only use more memory
 
@@ -41,6 +45,14 @@ class Refusal:
     remedy: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """`files`: PNG files of the first pages. `count`: how many pages there are."""
+
+    files: tuple[bytes, ...]
+    count: int
+
+
 ENCRYPTED = Refusal("it is encrypted", "Print it to a new PDF without a password and attach that.")
 SCANNED = Refusal("it has no text, only pictures of pages (a scan)", "Run text recognition (OCR) on it first.")
 NOT_WORD_FILE = Refusal("it is not a Word file, or it has a password", "Save it as .docx without a password.")
@@ -53,6 +65,17 @@ def document_text(kind: str, content: bytes, timeout_s: float = TIMEOUT_S) -> st
 
     The text is returned as it is in the file, cut shortly after MAX_TEXT_CHARS; it may be empty.
     """
+    found = _read(kind, content, timeout_s)
+    return found if isinstance(found, Refusal) else str(found["text"])
+
+
+def document_pages(content: bytes, timeout_s: float = TIMEOUT_S) -> Pages | Refusal:
+    """Draw the first MAX_PAGE_PICTURES pages of a PDF file in a child process. Blocks as `document_text` does."""
+    found = _read("pages", content, timeout_s)
+    return found if isinstance(found, Refusal) else Pages(tuple(map(base64.b64decode, found["files"])), found["count"])
+
+
+def _read(kind: str, content: bytes, timeout_s: float) -> dict[str, Any] | Refusal:
     with _turns:
         try:
             child = subprocess.run([sys.executable, "-P", __file__, kind], input=content, stdout=subprocess.PIPE,
@@ -62,13 +85,13 @@ def document_text(kind: str, content: bytes, timeout_s: float = TIMEOUT_S) -> st
         except OSError as error:
             return Refusal(f"no process could be started to read it ({error.strerror})", "Try again later.")
     try:
-        found: dict[str, str] = json.loads(child.stdout)
+        found: dict[str, Any] = json.loads(child.stdout)
     except ValueError:          # killed before or while it wrote its result
         return BROKE_READER
-    return found["text"] if "text" in found else Refusal(found["why"], found["remedy"])
+    return Refusal(found["why"], found["remedy"]) if "why" in found else found
 
 
-def pdf_text(content: bytes) -> str | Refusal:
+def pdf_text(content: bytes) -> dict[str, Any] | Refusal:
     """Return the text of all pages, separated by empty lines. A damaged file raises any exception of pypdf."""
     from pypdf import PdfReader
     from pypdf.errors import DependencyError
@@ -89,7 +112,27 @@ def pdf_text(content: bytes) -> str | Refusal:
         num_chars += len(pages[-1])
         if num_chars > MAX_TEXT_CHARS:
             break
-    return "\n\n".join(filter(None, pages)) if num_chars else SCANNED
+    return _as_text("\n\n".join(filter(None, pages))) if num_chars else SCANNED
+
+
+def pdf_pages(content: bytes) -> dict[str, Any] | Refusal:
+    """Return the fields of Pages, its files in base64. A damaged file raises any exception of pypdfium2."""
+    import pypdfium2
+    from pypdfium2.raw import FPDF_ERR_PASSWORD
+
+    try:
+        document = pypdfium2.PdfDocument(content)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code == FPDF_ERR_PASSWORD:
+            return ENCRYPTED
+        raise
+    files = []
+    for number in range(min(len(document), MAX_PAGE_PICTURES)):
+        page, file = document[number], io.BytesIO()
+        longest = max(SMALLEST_PAGE, *page.get_size())
+        page.render(scale=PAGE_SIDE / longest).to_pil().convert("RGB").save(file, "PNG")
+        files.append(base64.b64encode(file.getvalue()).decode("ascii"))
+    return {"files": files, "count": len(document)}
 
 
 def _opens_without_password(reader: Any) -> bool:
@@ -102,7 +145,7 @@ def _opens_without_password(reader: Any) -> bool:
         return False
 
 
-def docx_text(content: bytes) -> str | Refusal:
+def docx_text(content: bytes) -> dict[str, Any] | Refusal:
     """Return paragraphs and tables in order, each table row as one line, without headers, footers and notes.
 
     A damaged file raises any exception of python-docx and lxml.
@@ -118,7 +161,11 @@ def docx_text(content: bytes) -> str | Refusal:
     if num_bytes > MAX_UNPACKED_BYTES or xml_bytes > MAX_XML_BYTES or len(members) > MAX_MEMBERS:
         return Refusal(f"it unpacks to {num_bytes / 1e6:,.0f} MB in {len(members):,} parts",
                        "Split it, or save it without its pictures, or as .txt.")
-    return _visible_text(Document(io.BytesIO(content)).element.body).strip()
+    return _as_text(_visible_text(Document(io.BytesIO(content)).element.body).strip())
+
+
+def _as_text(text: str) -> dict[str, Any]:
+    return {"text": text[:MAX_TEXT_CHARS + 1]}
 
 
 def _visible_text(element: Any) -> str:
@@ -145,11 +192,11 @@ def _visible_text(element: Any) -> str:
     return inside
 
 
-READERS: dict[str, Callable[[bytes], str | Refusal]] = {"pdf": pdf_text, "docx": docx_text}
+READERS: dict[str, Callable[[bytes], dict[str, Any] | Refusal]] = {"pdf": pdf_text, "docx": docx_text, "pages": pdf_pages}
 
 
 def main() -> None:
-    """Read a file from standard input and write JSON to standard output: its text, or why it has none."""
+    """Read a file from standard input and write JSON to standard output: its text or its pages, or why it has none."""
     _limit_own_resources()
     try:
         found = READERS[sys.argv[1]](sys.stdin.buffer.read())
@@ -157,7 +204,7 @@ def main() -> None:
         found = BROKE_READER
     except Exception as error:      # the libraries document no exception for a damaged file
         found = Refusal(f"it is damaged ({type(error).__name__})", "Open it where it was made, save it again and attach that.")
-    json.dump(asdict(found) if isinstance(found, Refusal) else {"text": found[:MAX_TEXT_CHARS + 1]}, sys.stdout)
+    json.dump(asdict(found) if isinstance(found, Refusal) else found, sys.stdout)
 
 
 def _limit_own_resources() -> None:

@@ -20,10 +20,11 @@ MAX_EXPORTED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """`skipped`: why a chat of the file could not be read, one sentence each."""
+    """`skipped`: why a chat of the file could not be read, one sentence each. `left_out`: pictures beyond the limit of a file."""
 
     chats: tuple[Chat, ...]
     skipped: tuple[str, ...]
+    left_out: int = 0
 
 
 class SavedChats:
@@ -100,7 +101,7 @@ class SavedChats:
     def import_chats(self, owner: str, text: str) -> Imported:
         """Import the chats of an export of this app or another one. Raises InvalidRequest; then nothing is imported."""
         found = read_file(text)
-        return Imported(tuple(self.store.copy(owner, each.title, each.path) for each in found.chats), found.skipped)
+        return Imported(tuple(self.store.copy(owner, each.title, each.path) for each in found.chats), found.skipped, found.left_out)
 
     # --- shares ---
 

@@ -22,6 +22,10 @@ DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 GGUF_DTYPE = "gguf"      # `stored_dtype` of weights that are all expanded before any is rounded
 NO_LIMIT = 1_000_000     # context window of recurrent models
 STORED_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+# Parts of names of tensors that read pictures or sounds, and of settings of models that cut a picture into tiles.
+BESIDE_TEXT = ("vision", "visual", "image", "audio", "multi_modal", "projector", "connector")
+TILES = ("scale_factor", "downsample_ratio", "image_grid_pinpoints")
+LARGEST_SIDE = 2048     # pixels: pictures are made smaller than that (engine/pictures.py)
 EXPERTS_USED = ("num_experts_per_tok", "top_k_experts", "moe_k")
 EXPERTS_ALL = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
@@ -50,11 +54,18 @@ class ModelShape:
     file_bytes: int = 0         # size of weights that are stored quantized, in their files; 0 for all others
     stored_method: str = ""     # by which they are stored, as it is usually written
     stored_codes: str = ""      # the quantization whose codes the files hold (stored_quantization.py)
+    vision_weights: int = 0     # of other_weights: the parts that read pictures and sounds, never quantized
+    picture_values: int = 0     # the activations of one layer of the vision part for the largest picture
 
     @property
     def cache_values_per_token(self) -> int:
         """Keys and values of one token in all layers; if `cache_values` is 0, as for layers of plain attention."""
         return self.cache_values or 2 * self.layers * self.kv_heads * self.head_dim
+
+    @property
+    def text_part(self) -> ModelShape:
+        """The same model without the parts that read pictures and sounds."""
+        return replace(self, other_weights=self.other_weights - self.vision_weights, vision_weights=0, picture_values=0)
 
     @property
     def parameters(self) -> int:
@@ -69,7 +80,7 @@ class ModelShape:
     def weights_per_token(self) -> tuple[float, float]:
         """Linear and other weights that are read to generate one token. Of a table that is not also the head, one row is read."""
         tied_head = 0 if self.head_weights else (self.vocab_size * self.hidden_size or self.table_weights)
-        unused = max(0, self.table_weights - tied_head) + self.expert_weights * (1 - self.expert_share)
+        unused = self.vision_weights + max(0, self.table_weights - tied_head) + self.expert_weights * (1 - self.expert_share)
         return self.linear_weights, self.other_weights - unused
 
     @property
@@ -105,18 +116,20 @@ def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape
     if stored is not None:
         tensors = list(tensors)
         tensors, stored_bytes = expanded(tensors, stored), file_bytes(tensors)
-    config = cast(Mapping[str, Any], config.get("text_config") or config)
-    counts: dict[str, int] = dict.fromkeys(("linear", "table", "head", "expert", "rest"), 0)
+    whole, config = config, cast(Mapping[str, Any], config.get("text_config") or config)
+    counts: dict[str, int] = dict.fromkeys(("linear", "table", "head", "expert", "vision", "rest"), 0)
     dtypes: dict[str, int] = {}
     largest = 0
     for name, sizes, dtype in tensors:
         count, kind = math.prod(sizes), _kind(name, sizes)
+        if whole.get("vision_config") and any(part in name for part in BESIDE_TEXT):
+            kind = "vision"
         if kind == "head" and config.get("tie_word_embeddings") is True:        # stored, but not loaded a second time
             continue
         counts[kind] += count
         dtypes[dtype] = dtypes.get(dtype, 0) + count
         largest = max(largest, count) if kind == "linear" else largest
-    shape = _shape(config, counts, dtypes, largest)
+    shape = replace(_shape(config, counts, dtypes, largest), picture_values=_picture_values(whole))
     return replace(shape, file_bytes=stored_bytes, stored_method=METHODS[stored.method], stored_codes=stored.codes,
                    stored_dtype="bfloat16") if stored else shape
 
@@ -132,7 +145,25 @@ def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping
         hidden_size=hidden, vocab_size=_number(config, "vocab_size"),
         table_weights=counts["table"], head_weights=counts["head"], expert_weights=counts["expert"],
         expert_share=_expert_share(config), largest_matrix=largest,
-        intermediate_size=_number(config, "intermediate_size", "n_inner") or 4 * hidden, state_values=state_values(config))
+        intermediate_size=_number(config, "intermediate_size", "n_inner") or 4 * hidden, state_values=state_values(config),
+        vision_weights=counts["vision"])
+
+
+def _picture_values(config: Mapping[str, Any]) -> int:
+    """Patches of the largest picture times what a layer of the vision part computes for each.
+
+    Pixtral also makes a mask of patches x patches, which is one matrix where activations are ACTIVATIONS copies (memory.py).
+    """
+    vision = config.get("vision_config")
+    if not isinstance(vision, Mapping):
+        return 0
+    patch, own = (max(value) if isinstance(value, list) and value else value if isinstance(value, int) else 0
+                  for value in (vision.get("patch_size"), vision.get("image_size")))
+    hidden = _number(vision, "embed_dim", "hidden_size")
+    side = LARGEST_SIDE if not own or any(config.get(name) for name in TILES) else min(own, LARGEST_SIDE)
+    patches = (side // (patch or 16)) ** 2
+    mask = patches // 4 if vision.get("model_type") == "pixtral" else 0
+    return patches * (hidden + (_number(vision, "intermediate_size") or 4 * hidden) + mask)
 
 
 def _kind(name: str, sizes: list[int]) -> str:

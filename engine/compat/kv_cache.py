@@ -132,8 +132,11 @@ def register_attention(name: str, attend: Callable[..., tuple[torch.Tensor, None
 
 @contextmanager
 def attention_by(model: PreTrainedModel, name: str) -> Iterator[None]:
-    """Use another attention function until the block ends. The public `set_attn_implementation` takes longer than a step."""
-    config: Any = model.config
+    """Use another attention function until the block ends, not in the part that reads pictures, which other threads use meanwhile.
+
+    The public `set_attn_implementation` takes longer than a step.
+    """
+    config: Any = model.config.get_text_config()
     before = config._attn_implementation
     config._attn_implementation = name
     try:

@@ -5,7 +5,9 @@ What the generation core uses is in kv_cache.py. tests/engine/compat/test_transf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +58,18 @@ def reads_pictures(model_type: object) -> bool:
     return model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
+def axes_of(model: PreTrainedModel) -> Callable[[dict[str, Any]], Any] | None:
+    """From the processor's inputs of one text to its positions on three axes, (3, tokens); None for models that count on one.
+
+    No public function says how a model counts; those with M-RoPE have this one, which is called with the processor's output.
+    """
+    count = getattr(model.base_model, "get_rope_index", None)
+    if count is None:
+        return None
+    names = set(inspect.signature(count).parameters) - {"attention_mask"}
+    return lambda inputs: count(**{name: value for name, value in inputs.items() if name in names})[0][:, 0]
+
+
 def is_causal_class(name: object, model_type: object) -> bool:
     """Whether a class that config.json names generates text: a causal language model, or one that also reads pictures.
 
@@ -85,6 +99,23 @@ def places_of(model: PreTrainedModel, names: Iterable[str]) -> dict[str, str]:
         if pattern is None:
             found[name] = place if place in weights else name
     return found
+
+
+def without_parts(kind: type[PreTrainedModel], parts: Sequence[str]) -> type[PreTrainedModel]:
+    """The class without these modules: their weights are not read. No option of from_pretrained() leaves a module out.
+
+    The names and `_keys_to_ignore_on_load_unexpected` are set because transformers finds the renaming of a family's weights by the
+    class, and lists weights that have no place as a mistake.
+    """
+    def build(self: PreTrainedModel, config: Any, *inputs: Any, **options: Any) -> None:
+        kind.__init__(self, config, *inputs, **options)
+        for part in parts:
+            owner, _, name = part.rpartition(".")
+            delattr(self.get_submodule(owner), name)
+
+    expected = [re.escape(part.rpartition(".")[2]) for part in parts] + list(kind._keys_to_ignore_on_load_unexpected or [])
+    return type(kind.__name__, (kind,), {"__init__": build, "__module__": kind.__module__, "__qualname__": kind.__qualname__,
+                                         "_keys_to_ignore_on_load_unexpected": expected})
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -19,6 +20,9 @@ MOST_RUNS = 16          # of consecutive slots: more are copied faster one by on
 MOST_SCORES = 2**22     # in memory at once: 16 MiB in float32, a few times; more is also slower, because it leaves the caches
 
 
+# The tokens of a picture see those before them; or all of the picture (Gemma 3); or all of it in layers with a window, and within that
+# window (large Gemma 4).
+Sight = Literal["causal", "whole", "whole in windows"]
 Place = tuple[slice, ...] | torch.Tensor      # runs of slots, or every slot
 
 
@@ -26,7 +30,7 @@ Place = tuple[slice, ...] | torch.Tensor      # runs of slots, or every slot
 class Span:
     """Consecutive tokens of one reply in a step: queries `begin` to `end` of the step are the last ones of `length` cached tokens.
 
-    `pictures`: positions, first and last + 1, of tokens that see each other in both directions.
+    `pictures`: positions, first and last + 1, of tokens that see each other in both directions (Step.sight).
     """
 
     begin: int
@@ -62,19 +66,20 @@ class Step:
 
     slots: torch.Tensor
     spans: tuple[Span, ...]
+    sight: Sight = "causal"
     places: dict[tuple[int, int], Place] = field(default_factory=dict)
     masks: dict[tuple[int, int | None, int | None], torch.Tensor | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, parts: list[tuple[BlockTable, int, int]], device: torch.device,
-           pictures: Sequence[tuple[tuple[int, int], ...]] | None = None) -> Step:
+           pictures: Sequence[tuple[tuple[int, int], ...]] | None = None, sight: Sight = "causal") -> Step:
         """parts: for each reply its blocks, and the first and the last position + 1 of its tokens in the step. pictures: as in Span."""
         spans, begin = [], 0
         for (table, first, last), seen in zip(parts, pictures or [()] * len(parts), strict=True):
             spans.append(Span(begin, begin + last - first, last, table, seen))
             begin += last - first
         slots = torch.cat([slots_of(table, first, last) for table, first, last in parts])
-        return cls(slots.to(device), tuple(spans))
+        return cls(slots.to(device), tuple(spans), sight)
 
     def read(self, pool: LayerPool, number: int, first: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The keys and values of a span from position `first` on: (key-value heads, keys, dim)."""
@@ -115,13 +120,14 @@ def attend(queries: torch.Tensor, pool: LayerPool, step: Step, shape: Shape) -> 
 
 def _attend(queries: torch.Tensor, pool: LayerPool, step: Step, number: int, shape: Shape) -> torch.Tensor:
     span, (count, heads, dim) = step.spans[number], queries.shape
+    pictures = span.pictures if step.sight == "whole" or pool.window is not None else ()
     first = _first_key(span.length - count, pool)
     keys, values = step.read(pool, number, first)
     kv_heads, num_keys = keys.shape[:2]
     mask = None
     if count > 1:
         if (number, pool.window, pool.chunk) not in step.masks:
-            step.masks[number, pool.window, pool.chunk] = _mask(count, num_keys, first, pool, span.pictures).to(queries.device)
+            step.masks[number, pool.window, pool.chunk] = _mask(count, num_keys, first, pool, pictures, step.sight).to(queries.device)
         mask = step.masks[number, pool.window, pool.chunk]
     # (key-value heads, queries of each: heads of the group x tokens, dim)
     packed = queries.view(count, kv_heads, heads // kv_heads, dim)
@@ -129,7 +135,7 @@ def _attend(queries: torch.Tensor, pool: LayerPool, step: Step, number: int, sha
         return _explicit(packed, keys, values, mask, shape).reshape(count, heads, -1)
     if count == 1:
         return scaled_dot_product_attention(packed, keys[None], values[None], scale=shape.scale).reshape(1, heads, -1)
-    is_plain = count == num_keys and pool.window is None and pool.chunk is None and not span.pictures
+    is_plain = count == num_keys and pool.window is None and pool.chunk is None and not pictures
     attended = scaled_dot_product_attention(
         queries.transpose(0, 1)[None], keys[None], values[None], attn_mask=None if is_plain else mask, is_causal=is_plain,
         scale=shape.scale, enable_gqa=heads != kv_heads)
@@ -143,7 +149,8 @@ def _first_key(first_query: int, pool: LayerPool) -> int:
     return first_query // pool.chunk * pool.chunk if pool.chunk is not None else 0
 
 
-def _mask(count: int, num_keys: int, first: int, pool: LayerPool, pictures: tuple[tuple[int, int], ...] = ()) -> torch.Tensor:
+def _mask(count: int, num_keys: int, first: int, pool: LayerPool, pictures: tuple[tuple[int, int], ...] = (),
+          sight: Sight = "whole") -> torch.Tensor:
     """(queries, keys), True where a query sees a key. The last query belongs to the last key."""
     keys = torch.arange(first, first + num_keys)
     queries = keys[-count:, None]
@@ -153,7 +160,10 @@ def _mask(count: int, num_keys: int, first: int, pool: LayerPool, pictures: tupl
     if pool.chunk is not None:
         seen &= keys // pool.chunk == queries // pool.chunk
     for begin, end in pictures:
-        seen |= (keys >= begin) & (keys < end) & (queries >= begin) & (queries < end)
+        together = (keys >= begin) & (keys < end) & (queries >= begin) & (queries < end)
+        if sight == "whole in windows" and pool.window is not None:
+            together &= keys > queries - pool.window
+        seen |= together
     return seen
 
 

@@ -69,6 +69,10 @@ class TokenGenerator(Protocol):
     def running(self) -> int: ...
 
     @property
+    def waiting(self) -> int:
+        """Of the running replies, those that others are generated before."""
+
+    @property
     def cache_use(self) -> tuple[int, int]:
         """Blocks of the cache that replies hold now, and all blocks. (0, 0) without blocks."""
 

@@ -68,6 +68,10 @@ class BatchedGenerator:
         return len(self._streams)
 
     @property
+    def waiting(self) -> int:
+        return len(self._arrived) + len(self._scheduler.waiting)
+
+    @property
     def cache_use(self) -> tuple[int, int]:
         """Blocks that replies hold now, and all blocks. Those that are only remembered for later prompts count as free."""
         return self._blocks.num_blocks - self._blocks.num_free, self._blocks.num_blocks

@@ -18,7 +18,8 @@ from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
 from ..messages import Effort, Message
 from ..pictures import Picture
 from .control_tokens import DIGEST, PICTURE, START, ControlTokens, unmarked
-from .pictures import PictureReader, PictureTokens
+from .picture_rows import PictureTokens
+from .pictures import TEXT_ONLY, PictureReader
 from .text import mark_tokens, opened_thought
 from .thinking import WORDS, Wording, read_thinking, thoughts_before
 from .thought_limit import ThoughtLimit
@@ -36,6 +37,7 @@ PLAIN_TEMPLATE = (
 PLAIN_STOPS = ("\nUser:", "\nSystem:")
 NO_TEMPLATE_NOTE = "This model has no chat template, so the chat is sent as plain text: “User: …”, “Assistant: …”."
 MERGED_NOTE = "This model's chat template has no system role, so the system prompt was prepended to the first message."
+PICTURES_NOTE = "This model reads no pictures: those of earlier messages were replaced by their names."
 MIN_REPLY_TOKENS = 16
 REPLY_SHARE = 4             # a quarter of the window is kept free for the reply before older turns are dropped
 REMEMBERED_REPLIES = 64
@@ -71,7 +73,7 @@ class ChatContext:
     """Builds prompts for one loaded model. Safe to call from several threads."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, window_tokens: int,
-                 reader: PictureReader | str = "it reads text only") -> None:
+                 reader: PictureReader | str = TEXT_ONLY) -> None:
         self._tokenizer = tokenizer
         self.reader = reader
         self.window_tokens = window_tokens
@@ -92,13 +94,16 @@ class ChatContext:
         """Return the prompt of the whole conversation, or of as many of its latest turns as fit after the system prompt.
 
         If the last message is the assistant's, it is the beginning of the reply, which the model continues. effort, budget:
-        of its thoughts (GenerationOptions).
+        of its thoughts (GenerationOptions). A model that reads no pictures gets the names of those in earlier messages.
 
         Raises InvalidRequest, MessageTooLong (with its token count) and ChatTemplateFailed.
         """
         system, turns, begun = _split(messages)
-        pictures = self._read_pictures(turns)
         notes: tuple[str, ...] = () if self.has_template else (NO_TEMPLATE_NOTE,)
+        if isinstance(self.reader, str) and any(turn.pictures for turn in turns[:-1]):
+            turns = [*map(_named, turns[:-1]), turns[-1]]
+            notes += (PICTURES_NOTE,)
+        pictures = self._read_pictures(turns)
         if system and not self.has_system_role:
             notes += (MERGED_NOTE,)
         notes += self.thinking.notes(effort)
@@ -124,14 +129,25 @@ class ChatContext:
         return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0, notes,
                       self.thinking.end if is_in_thoughts else opened_thought(unmarked(text)), is_in_thoughts, tuple(pictures.values()))
 
+    def plain(self, ids: Sequence[int]) -> Prompt:
+        """Return a prompt of these ids alone, without a template. Raises InvalidRequest and MessageTooLong."""
+        if not ids or min(ids) < 0:
+            raise InvalidRequest("prompt", "nothing" if not ids else min(ids), "at least one token, all of them from 0 on")
+        if len(ids) > self.window_tokens - MIN_REPLY_TOKENS:
+            raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
+        return Prompt(list(ids), "", self.window_tokens - len(ids), 0, 0, ())
+
     def limit(self, prompt: Prompt, budget: int | None) -> ThoughtLimit | None:
         """Return what ends the thoughts of the reply to `prompt` after so many tokens; None without a budget, or without thoughts."""
         thinking = self.thinking
         if budget is None or not thinking.end:
             return None
-        decode = self._tokenizer.backend_tokenizer.decode
         return ThoughtLimit(budget, thinking.start, thinking.end, self._control.encode_after(thinking.after),
-                            lambda ids: str(decode(ids, skip_special_tokens=False)), is_open=bool(prompt.open_thought))
+                            self.decode, is_open=bool(prompt.open_thought))
+
+    def decode(self, ids: list[int]) -> str:
+        """Ids to text, special tokens included."""
+        return str(self._tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False))
 
     def remember(self, prompt: Prompt, reply_text: str, reply_ids: Sequence[int]) -> None:
         """Store the ids of a prompt and its reply for the next turn of that chat."""
@@ -229,6 +245,12 @@ class ChatContext:
 def _parts(content: str) -> list[dict[str, str]]:
     """The content of a message as templates of models that see pictures read it: pictures first, then the text."""
     return [*({"type": "image"} for _ in DIGEST.findall(content)), {"type": "text", "text": content}]
+
+
+def _named(message: Message) -> Message:
+    """The message with the names of its pictures in their place."""
+    names = "".join(f"[picture: {picture.name}]\n" for picture in message.pictures)
+    return Message(message.role, (names + message.content).strip(), message.reasoning)
 
 
 def _user(text: str) -> list[dict[str, str]]:

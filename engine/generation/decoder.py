@@ -14,11 +14,11 @@ import torch
 
 from ..compat.transformers import original_context
 from .adapters import Adapters
-from .attention import Step
+from .attention import Sight, Step
 from .layers import Function, Layer, Rotary
 from .paged_cache import PagedCache
-from .pictures import PictureFeatures
-from .reading import NotUnderstood, is_rotated, read_layer, read_norm, read_rotary
+from .picture_rows import PictureFeatures
+from .reading import NotUnderstood, is_rotated, read_axes, read_layer, read_norm, read_rotary
 from .sequence import Part, Sequence
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Decoder:
         self._device = model.device
         self._embed: Function = base.embed_tokens
         self._pictures = pictures or PictureFeatures()
-        self.whole_pictures = False     # the tokens of a picture see each other in both directions
+        self.sight: Sight = "causal"
         self._embedding_multiplier = getattr(config, "embedding_multiplier", None)
         kinds = _kinds(base, config, model.dtype)
         self.adapters = Adapters(model)
@@ -56,6 +56,7 @@ class Decoder:
         self._original = original_context(model)
         tables = {kind: read_rotary(base, base.rotary_emb, kind, window_tokens, model.dtype) for kind in {*kinds} if kind}
         self._long = tables
+        self._axes = {kind: read_axes(base.rotary_emb, kind, table) for kind, table in tables.items()} if self._pictures.has_axes else {}
         self._short = tables if self._original is None or self._original >= window_tokens else {
             kind: read_rotary(base, base.rotary_emb, kind, self._original, model.dtype) for kind in tables}
 
@@ -67,15 +68,19 @@ class Decoder:
     def __call__(self, parts: list[Part]) -> torch.Tensor:
         """The logits after the newest token of each reply in the step, and after each token of its guess: (rows, vocabulary), float32."""
         step = Step.of([(part.sequence.table, part.first, part.end) for part in parts], self._device,
-                       [part.pictures for part in parts] if self.whole_pictures else None)
-        x = self._pictures.embed(self._embed, [token for part in parts for token in part.ids], self._device)
+                       [part.pictures for part in parts] if self.sight != "causal" else None, self.sight)
+        ids = [token for part in parts for token in part.ids]
+        shown = self._pictures.rows(ids)
+        x = self._pictures.embed(self._embed, ids, shown, self._device)
         if self._embedding_multiplier is not None:
             x = x * self._embedding_multiplier
         self.adapters.use([(slice(span.begin, span.end), part.sequence.options.adapter)
                            for span, part in zip(step.spans, parts, strict=True)])
         tables = self._tables(parts)
-        for layer in self._layers:
+        for number, layer in enumerate(self._layers):
             x = layer(x, step, tables)
+            if shown is not None:
+                x = shown.add_deep(x, number)
         rows = [row for span, part in zip(step.spans, parts, strict=True) if part.is_last
                 for row in range(span.end - len(part.guess) - 1, span.end)]
         if not rows:
@@ -86,6 +91,9 @@ class Decoder:
 
     def _tables(self, parts: list[Part]) -> dict[str, Rotary]:
         """The rows of the rotary tables for the tokens of this step."""
+        axes = self._pictures.axes(parts)
+        if axes is not None:
+            return {kind: table.on_axes(axes.to(self._device), self._axes[kind]) for kind, table in self._long.items()}
         positions = torch.tensor([position for part in parts for position in range(part.first, part.end)], device=self._device)
         is_long = [part.sequence.table.root[1] for part in parts]
         if self._short is self._long or all(is_long):

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import torch
 
 from ..compat.transformers import is_stateful, original_context
 from ..errors import OutOfMemory
 from .adapters import Adapters
+from .attention import Sight
 from .base import TokenGenerator
-from .batched import BatchedGenerator, Forward
+from .batched import BatchedGenerator
 from .blocks import BLOCK_TOKENS
 from .decoder import Decoder
+from .lent import LentGenerator
 from .library_forward import LibraryForward
 from .paged_cache import PagedCache
-from .pictures import PictureFeatures, PictureReader
+from .picture_rows import PictureFeatures
+from .pictures import TEXT_ONLY, PictureReader
 from .proof import Proof, prove, prove_pictures
 from .reading import NotUnderstood
 from .sequence import Sequence
@@ -29,19 +32,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+SIGHTS: tuple[Sight, ...] = get_args(Sight)
 RootOf = Callable[[Sequence], Hashable]
+Passes = Decoder | LibraryForward
 
 
 @dataclass(frozen=True, slots=True)
 class LaneOptions:
-    """`total_tokens`: of the cache, for all replies together. `reader`: of pictures, or why the model has none, as a clause."""
+    """`total_tokens`: of the cache, for all replies together. `reader`: of pictures, or why the model has none, as a clause.
+
+    `lent_decode`: on ZeroGPU, where every reply has a process of its own: ids to text.
+    """
 
     window_tokens: int
     total_tokens: int
     concurrent: int
     end_ids: frozenset[int]
     pad_id: int
-    reader: PictureReader | str = "it reads text only"
+    reader: PictureReader | str = TEXT_ONLY
+    lent_decode: Callable[[list[int]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +69,16 @@ class OpenLane:
 
 def open_lane(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
     """Raises NotANumber if the model computes no numbers, and OutOfMemory."""
+    can_slice = not is_stateful(model) and not original_context(model)     # LongRoPE rotates a long prompt differently from its beginning
+    if options.lent_decode is not None:
+        lent = LentGenerator(model, options.window_tokens, options.end_ids, options.pad_id, can_slice, options.lent_decode)
+        return OpenLane(lent, "single lane: ZeroGPU lends a GPU for each reply, in a process of its own")
     obstacle = _obstacle(model)
     if obstacle is None:
         try:
             return _batched(model, options)
         except _Unsuitable as error:
             obstacle = str(error)
-    can_slice = not is_stateful(model) and not original_context(model)     # LongRoPE rotates a long prompt differently from its beginning
     single = SingleGenerator(model, options.window_tokens, options.end_ids, options.pad_id, can_slice)
     return OpenLane(single, f"single lane, one reply at a time: {obstacle}")
 
@@ -98,52 +110,50 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
             generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, root_of,
                                          guesses=kind == "own", anew_after=original_context(model), adapters=adapters,
                                          max_states=options.concurrent, pictures=_features(options) or (),
-                                         whole_pictures=isinstance(forward, Decoder) and forward.whole_pictures)
+                                         whole_pictures=forward.sight != "causal")
             return OpenLane(generator, _sentence(kind, proof, reasons), proof, adapters, reader)
         reasons.append(f"its logits differ by {proof.difference:.2g} of their range")
     raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(dict.fromkeys(reasons))})")
 
 
-def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
+def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Passes, RootOf]:
     decoder = Decoder(model, cache, options.window_tokens, _features(options))
     return decoder, decoder.root_of
 
 
-def _library(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
+def _library(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Passes, RootOf]:
     if original_context(model):
         raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
-    return LibraryForward(model, cache, one_by_one=False), lambda sequence: ""
+    return LibraryForward(model, cache, _features(options), one_by_one=False), lambda sequence: ""
 
 
-def _one_by_one(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Forward, RootOf]:
+def _one_by_one(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Passes, RootOf]:
     if original_context(model):
         raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
-    return LibraryForward(model, cache, one_by_one=True), lambda sequence: ""
+    return LibraryForward(model, cache, _features(options), one_by_one=True), lambda sequence: ""
 
 
 def _features(options: LaneOptions) -> PictureFeatures | None:
     return options.reader.features if isinstance(options.reader, PictureReader) else None
 
 
-def _proven(reader: PictureReader | str, forward: Forward, model: PreTrainedModel, cache: PagedCache,
+def _proven(reader: PictureReader | str, forward: Passes, model: PreTrainedModel, cache: PagedCache,
             root_of: RootOf) -> PictureReader | str:
     """The reader, if a prompt with a picture is computed as transformers computes it; else why not."""
     if isinstance(reader, str):
         return reader
-    if not isinstance(forward, Decoder):
-        return "only MindCubes' own forward pass takes pictures, and it does not run this model"
+    difference = math.inf
     try:
-        proof = prove_pictures(forward, model, cache, reader, root_of)
-        if not proof.is_equal:
-            forward.whole_pictures = True
-            proof = prove_pictures(forward, model, cache, reader, root_of, whole=True)
+        for forward.sight in SIGHTS:
+            proof = prove_pictures(forward, model, cache, reader, root_of, whole=forward.sight != "causal")
+            if proof.is_equal:
+                return reader
+            difference = min(difference, proof.difference)
     except Exception as error:      # a processor or vision part that works in a way of its own: text is not affected
         if isinstance(error, torch.OutOfMemoryError):
             raise OutOfMemory(str(model.device)) from error
         return f"its vision part cannot be used here ({type(error).__name__}: {str(error)[:200]})"
-    if not proof.is_equal:
-        return f"its pictures need another kind of attention, which is not supported yet (logits differ by {proof.difference:.2g})"
-    return reader
+    return f"its pictures need another kind of attention, which is not supported yet (logits differ by {difference:.2g})"
 
 
 def _sentence(kind: str, proof: Proof, reasons: list[str]) -> str:

@@ -43,6 +43,11 @@ class Rotary:
     def at(self, positions: torch.Tensor) -> Rotary:
         return Rotary(self.cos[positions], self.sin[positions], self.in_pairs)
 
+    def on_axes(self, positions: torch.Tensor, axis: torch.Tensor) -> Rotary:
+        """positions: (axes, tokens). axis: (rotated dimensions,), the one whose position turns each dimension."""
+        where, dimensions = positions[axis].T, torch.arange(len(axis), device=axis.device)
+        return Rotary(self.cos[where, 0, dimensions][:, None], self.sin[where, 0, dimensions][:, None], self.in_pairs)
+
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """x: (tokens, heads, dim); dimensions beyond the rotated ones stay."""
         size = self.cos.shape[-1]

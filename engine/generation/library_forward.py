@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..compat.kv_cache import Pair, State, Write, attention_by, register_attention, states_after, writing_cache
-from .attention import Shape, Step, attend
+from .attention import Shape, Sight, Step, attend
 from .paged_cache import LayerPool, PagedCache
+from .picture_rows import PictureFeatures
 from .sequence import Part
 
 if TYPE_CHECKING:
@@ -73,8 +74,10 @@ class LibraryForward:
     one_by_one: each reply is a call of its own, with all its keys, for models whose attention is not interchangeable.
     """
 
-    def __init__(self, model: PreTrainedModel, cache: PagedCache, *, one_by_one: bool) -> None:
+    def __init__(self, model: PreTrainedModel, cache: PagedCache, pictures: PictureFeatures | None = None, *, one_by_one: bool) -> None:
         register_attention(NAME, _attention)
+        self._pictures = pictures or PictureFeatures()
+        self.sight: Sight = "causal"
         self._model, self._cache, self._one_by_one = model, cache, one_by_one
         self._names = set(inspect.signature(model.forward).parameters)
         if any(layer.keys is None and not layer.num_states for layer in cache.layers):
@@ -94,14 +97,12 @@ class LibraryForward:
     def _run(self, parts: list[Part]) -> torch.Tensor:
         """parts of the same length; returns (parts, vocabulary)."""
         device = self._model.device
-        call = _Call(Step.of([(part.sequence.table, part.first, part.last) for part in parts], device))
+        call = _Call(Step.of([(part.sequence.table, part.first, part.last) for part in parts], device,
+                             [part.pictures for part in parts] if self.sight != "causal" else None, self.sight))
         write = call.write_and_read if self._one_by_one else call.write
         cache = writing_cache(self._cache.layers, [None if pool is None else write(pool) for pool in self._cache.pools],
                               self._stacked(parts), parts[0].first if self._one_by_one else None)
-        arguments: dict[str, Any] = {
-            "input_ids": torch.tensor([part.ids for part in parts], device=device), "past_key_values": cache, "use_cache": True}
-        if "position_ids" in self._names:
-            arguments["position_ids"] = torch.tensor([list(range(part.first, part.last)) for part in parts], device=device)
+        arguments: dict[str, Any] = {**self._inputs(parts, device), "past_key_values": cache, "use_cache": True}
         if "logits_to_keep" in self._names:
             arguments["logits_to_keep"] = 1
         logits: torch.Tensor = self._logits(arguments, call)
@@ -109,6 +110,21 @@ class LibraryForward:
             for row, part in enumerate(parts):
                 part.sequence.states = [_select(state, row) for state in states_after(cache)]
         return logits
+
+    def _inputs(self, parts: list[Part], device: torch.device) -> dict[str, Any]:
+        """The tokens and their positions, and what the vision part computed of the pictures among them: the model's code places it."""
+        ids = [token for part in parts for token in part.ids]
+        given: dict[str, Any] = {"input_ids": torch.tensor(ids, device=device).view(len(parts), -1)}
+        rows = self._pictures.rows(ids)
+        if rows is not None:
+            given["input_ids"] = given["input_ids"].where(given["input_ids"] >= 0, self._pictures.token)
+            given["mm_encoder_outputs"] = {"image": self._pictures.encoded(rows)}
+        axes = self._pictures.axes(parts)
+        if axes is not None:
+            given["position_ids"] = axes.to(device).view(len(axes), len(parts), -1)
+        elif "position_ids" in self._names:
+            given["position_ids"] = torch.tensor([list(range(part.first, part.last)) for part in parts], device=device)
+        return given
 
     def _logits(self, arguments: dict[str, Any], call: _Call) -> torch.Tensor:
         token = _call.set(call)

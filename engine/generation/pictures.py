@@ -1,7 +1,7 @@
 """Pictures in prompts: what the vision part of a model makes of a picture stands in the place of the embeddings of its tokens.
 
-Each row of a picture's features has an id of its own, below zero, so that the cache shares the blocks of a picture like those of
-words: by its content, across turns and visitors. The vision part runs once for each picture.
+Each row of a picture's features has an id of its own (picture_rows.py), so that the cache shares the blocks of a picture like those
+of words: by its content, across turns and visitors. The vision part runs once for each picture.
 """
 
 from __future__ import annotations
@@ -10,74 +10,37 @@ import inspect
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 import torch
 
-from ..compat.transformers import reads_pictures
+from ..compat.processors import open_processor
+from ..compat.transformers import axes_of, reads_pictures
 from ..errors import GenerationFailed
 from ..pictures import Picture
-from .layers import Function
+from .picture_rows import PictureFeatures, PictureTokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ROWS = 2**20                    # ids of one picture
+TEXT_ONLY = "it reads text only"
 KEPT_BYTES = 64 * 2**20        # of features of pictures that no reply needs now
-
-
-@dataclass(frozen=True, eq=False)
-class PictureTokens:
-    """ids: what the picture is in a prompt, its own ids below zero and the tokens between them. features: (own ids, hidden size)."""
-
-    ids: tuple[int, ...]
-    features: torch.Tensor
-
-
-class PictureFeatures:
-    """The features of the pictures in use, by their ids. Read by the generation thread while visitors add to it."""
-
-    def __init__(self) -> None:
-        self._known: WeakValueDictionary[int, PictureTokens] = WeakValueDictionary()
-        self._numbers: dict[str, int] = {}      # of every picture so far, by its digest: it keeps its ids
-
-    def add(self, digest: str, tokens: Sequence[int], token: int, features: torch.Tensor) -> PictureTokens:
-        """`token`: the one that is replaced by the rows of `features`, as often as there are rows."""
-        number, rows = self._numbers.setdefault(digest, len(self._numbers)), iter(range(len(features)))
-        ids = tuple(-1 - number * ROWS - next(rows) if each == token else each for each in tokens)
-        added = self._known[number] = PictureTokens(ids, features)
-        return added
-
-    def __contains__(self, token: object) -> bool:
-        return isinstance(token, int) and token < 0 and (-1 - token) // ROWS in self._known
-
-    def embed(self, table: Function, ids: list[int], device: torch.device) -> torch.Tensor:
-        """The embeddings of ids: (ids, hidden size). `table`: the model's own, for ids from zero on."""
-        x = table(torch.tensor([max(0, token) for token in ids], device=device))
-        if min(ids) < 0:        # looked at here: on a GPU the step would wait for the answer
-            places = [place for place, token in enumerate(ids) if token < 0]
-            own = [divmod(-1 - ids[place], ROWS) for place in places]
-            x = x.clone()
-            x[places] = torch.stack([self._known[number].features[row] for number, row in own]).to(x.dtype)
-        return x
 
 
 class PictureReader:
     """The vision part of one model. Safe to call from several threads."""
 
-    def __init__(self, model: PreTrainedModel, processor: Any) -> None:
+    def __init__(self, model: PreTrainedModel, processor: Any, placeholder: str) -> None:
+        """placeholder: what the template writes for a picture, and the processor replaces."""
         self._model: Any = model
         self._processor = processor
-        self.features = PictureFeatures()
-        self.token = int(model.config.image_token_id)
+        self._axes_of = axes_of(model)
+        self.features = PictureFeatures(int(model.config.image_token_id), has_axes=self._axes_of is not None)
         self._names = set(inspect.signature(model.get_image_features).parameters)
         self._kept: OrderedDict[str, PictureTokens] = OrderedDict()
         self._lock = threading.Lock()
-        # What the template writes for a picture: for Gemma the token that begins one, which its processor replaces.
-        self.placeholder = str(getattr(processor, "boi_token", None) or processor.image_token)
+        self.placeholder = placeholder
 
     def read(self, picture: Picture) -> PictureTokens:
         """Raises GenerationFailed."""
@@ -85,13 +48,12 @@ class PictureReader:
             found = self._kept.get(picture.digest)
             if found is None:
                 try:
-                    inputs = self.inputs(picture)
-                    found = self.features.add(picture.digest, inputs["input_ids"][0].tolist(), self.token, self._features_of(inputs))
+                    found = self._read(picture)
                 except (RuntimeError, ValueError, TypeError, LookupError) as error:
                     raise GenerationFailed(f"the picture {picture.name} could not be read ({str(error)[:200]}).") from error
                 self._kept[picture.digest] = found
             self._kept.move_to_end(picture.digest)
-            while len(self._kept) > 1 and sum(each.features.nbytes for each in self._kept.values()) > KEPT_BYTES:
+            while len(self._kept) > 1 and sum(each.nbytes for each in self._kept.values()) > KEPT_BYTES:
                 self._kept.popitem(last=False)
             return found
 
@@ -102,12 +64,25 @@ class PictureReader:
                 for name, tensor in made.items()}
 
     @torch.inference_mode()
-    def _features_of(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        found = self._model.get_image_features(**{name: tensor for name, tensor in inputs.items() if name in self._names}).pooler_output
-        rows: torch.Tensor = torch.cat([part.flatten(0, -2) for part in (found if isinstance(found, (list, tuple)) else [found])])
-        if len(rows) != int((inputs["input_ids"] == self.token).sum()):
-            raise ValueError(f"{len(rows)} rows for {int((inputs['input_ids'] == self.token).sum())} tokens")
-        return rows
+    def _read(self, picture: Picture) -> PictureTokens:
+        inputs = self.inputs(picture)
+        found = self._model.get_image_features(**{name: tensor for name, tensor in inputs.items() if name in self._names})
+        self.features.are_listed = isinstance(found.pooler_output, (list, tuple))
+        rows = _joined(found.pooler_output)
+        own = inputs["input_ids"][0] == self.features.token
+        if len(rows) != int(own.sum()):
+            raise ValueError(f"{len(rows)} rows for {int(own.sum())} tokens")
+        layers = getattr(found, "deepstack_features", None)
+        deep = torch.stack([_joined(layer) for layer in layers]) if layers else None
+        places = None if self._axes_of is None else self._axes_of(inputs)[:, own].cpu()
+        return self.features.add(picture.digest, inputs["input_ids"][0].tolist(), rows, deep,
+                                 None if places is None else places - places.min())
+
+
+def _joined(features: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+    """The features of the parts of a picture: (rows, hidden size)."""
+    parts = [features] if isinstance(features, torch.Tensor) else features
+    return torch.cat([part.flatten(0, -2) for part in parts])
 
 
 def open_reader(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> PictureReader | str:
@@ -115,13 +90,19 @@ def open_reader(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
 
     Some repositories keep the chat template beside the processor only: the tokenizer gets it.
     """
-    from transformers import AutoProcessor
-
     if not reads_pictures(model.config.model_type) or not hasattr(model, "get_image_features"):
-        return "it reads text only"
+        return TEXT_ONLY
     try:
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+        processor = open_processor(folder, model.config.model_type, tokenizer)
         tokenizer.chat_template = tokenizer.chat_template or processor.chat_template
-        return PictureReader(model, processor)
-    except (ImportError, OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        return PictureReader(model, processor, _placeholder(processor, tokenizer))
+    except (ImportError, OSError, ValueError, TypeError, AttributeError, RuntimeError, LookupError) as error:
         return f"its processor cannot be used here ({' '.join(str(error).split())[:200]})"
+
+
+def _placeholder(processor: Any, tokenizer: PreTrainedTokenizerBase) -> str:
+    """What the template writes for a picture: for Gemma 3 the token that begins one, for others the token that is repeated."""
+    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "probe"}]}]
+    written = str(tokenizer.apply_chat_template(chat, tokenize=False)) if tokenizer.chat_template else ""
+    known = [str(token) for token in (processor.image_token, getattr(processor, "boi_token", None)) if token]
+    return next((token for token in known if token in written), known[0])

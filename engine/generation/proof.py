@@ -86,29 +86,27 @@ def prove(forward: Forward, model: PreTrainedModel, cache: PagedCache, vocabular
 
 def prove_pictures(forward: Forward, model: PreTrainedModel, cache: PagedCache, reader: PictureReader,
                    root_of: Callable[[Sequence], Hashable], *, whole: bool = False) -> Proof:
-    """As `prove`, for a text around a picture: the logits within the picture, after it, and after one more token.
+    """As `prove`, for a text around a picture: the logits after it, and after one more token.
 
-    whole: the picture is read in one slice, and the logits are those after a guess; else a slice ends within it.
+    whole: the picture is read in one slice; else a slice ends within it, and the logits there are compared, too.
     Raises what the parts of the model raise.
     """
     started = time.monotonic()
     draw = torch.Generator().manual_seed(0)
     picture = picture_of(torch.randint(0, 256, (*PICTURE, 3), generator=draw, dtype=torch.uint8).numpy())
     tokens, inputs = reader.read(picture), reader.inputs(picture)
-    before, after = torch.randint(0, reader.token, (2, SHORT), generator=draw)
+    before, after = torch.randint(0, reader.features.token, (2, SHORT), generator=draw)
     ids = [*before.tolist(), *tokens.ids, *after.tolist()]
-    ends = (SHORT + len(tokens.ids) // 2, len(ids) - 1, len(ids))
+    ends = (SHORT + len(tokens.ids) // 2, len(ids) - 1, len(ids))[whole:]
     text = Sequence(ids, len(ids), GenerationOptions(), frozenset())
     text.table.root = root_of(text)
     cache.blocks.extend(text.table, len(ids))
     try:
         rows = []
-        for first, last in pairwise((0, *ends[whole:])):
-            text.ids = ids[: ends[0]] if whole and not first else ids[:last]
-            rows.append(forward([Part(text, first, len(text.ids), tuple(ids[len(text.ids): last]))]).float())
+        for first, last in pairwise((0, *ends)):
+            text.ids = ids[:last]
+            rows.append(forward([Part(text, first, last)]).float())
         ours = torch.cat(rows)
-        if whole:
-            ours = ours[[0, -2, -1]]
     finally:
         cache.blocks.release(text.table)
     count = len(tokens.ids)         # what has a value for each token gets values for the text

@@ -122,6 +122,24 @@ def read_rotary(model: nn.Module, rotary: nn.Module, kind: str, positions: int, 
     raise NotUnderstood("positions that are rotated in a way of its own")
 
 
+@torch.no_grad()
+def read_axes(rotary: nn.Module, kind: str, table: Rotary) -> torch.Tensor:
+    """Which of three axes turns each dimension: (rotated dimensions,). Raises NotUnderstood.
+
+    One axis after the other is moved by one position: the sines of its dimensions are then not zero.
+    """
+    size = table.sin.shape[-1]
+    where = torch.eye(3, dtype=torch.long, device=table.sin.device)[:, None]        # (axes, 1, one position for each)
+    named = {"layer_type": kind} if "layer_type" in inspect.signature(rotary.forward).parameters else {}
+    sines = rotary(torch.zeros(1, 1, device=where.device), where, **named)[1]
+    if table.in_pairs or sines.shape[:2] != (1, 3) or size % sines.shape[-1]:
+        raise NotUnderstood("positions on several axes that are rotated in a way of their own")
+    moved: torch.Tensor = sines[0].repeat(1, size // sines.shape[-1]) != 0
+    if not bool((moved.sum(0) == 1).all()):
+        raise NotUnderstood("positions on several axes that are mixed")
+    return moved.int().argmax(0)
+
+
 def _table(rotary: nn.Module, kind: str, positions: int, sample: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(1, positions, rotated dimensions), on the device and in the dtype of `sample`: cosines and sines."""
     where = torch.arange(positions, device=sample.device)[None]

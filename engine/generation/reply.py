@@ -1,17 +1,18 @@
-"""One reply from start to end, in either lane: token ids to text, stop strings, reasoning, and usage."""
+"""One reply from start to end, in either lane: token ids to text, stop strings, reasoning, log probabilities, and usage."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..messages import Finished, FinishReason, GenerationOptions, Message, StreamEvent, Usage
+from ..messages import Finished, FinishReason, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
 from .base import Ended, NewTokens, TokenGenerator
 from .context import ChatContext, Prompt
+from .scored_text import ScoredText
 from .text import IncrementalDecoder, ReasoningSplitter, StopStrings, closing_mark
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    messages: tuple[Message, ...]
+    """`messages`: a chat, or the token ids of a text that is continued as it is, without chat template and thoughts."""
+
+    messages: tuple[Message, ...] | list[int]
     options: GenerationOptions
     stop: threading.Event | None = None
     visitor: str = ""
@@ -57,21 +60,66 @@ class _Meter:
                      self.thought_tokens, self.thought_s)
 
 
+class _ReplyText:
+    """From tokens to pieces of text: whole characters, nothing of a stop string, thoughts apart, and scores beside them."""
+
+    def __init__(self, request: ReplyRequest, prompt: Prompt, context: ChatContext, tokenizer: PreTrainedTokenizerBase) -> None:
+        is_chat = isinstance(request.messages, tuple)
+        self._decoder = IncrementalDecoder(tokenizer, context.marks)
+        self.stops = StopStrings((*request.options.stop, *(context.stops if is_chat else ())))
+        self.splitter = ReasoningSplitter(prompt.open_thought, closing_mark(context.marks, prompt.text) if is_chat else "",
+                                          goes_on=prompt.has_thoughts, has_thoughts=is_chat)
+        self._scored = ScoredText(tokenizer) if request.options.top_logprobs is not None else None
+        self._shown: list[str] = []
+        self._num_shown = 0
+
+    @property
+    def shown(self) -> str:
+        """The text so far, with marks of thoughts."""
+        return "".join(self._shown)
+
+    def feed(self, tokens: NewTokens) -> Iterator[TextDelta | ReasoningDelta]:
+        if self._scored is None:
+            yield from self._split(self.stops.feed(self._decoder.feed(tokens.ids)))
+            return
+        for token_id, score in zip(tokens.ids, tokens.scores, strict=True):
+            decoded = self._decoder.feed((token_id,))
+            self._scored.add(token_id, score, decoded)
+            yield from self._split(self.stops.feed(decoded))
+
+    def flush(self) -> Iterator[TextDelta | ReasoningDelta]:
+        if not self.stops.is_hit:
+            decoded = self._decoder.flush()
+            if self._scored is not None:
+                self._scored.flush(decoded)
+            yield from self._split(self.stops.feed(decoded) + self.stops.flush())
+        yield from self._with_scores(self.splitter.flush())
+
+    def _split(self, text: str) -> Iterator[TextDelta | ReasoningDelta]:
+        self._shown.append(text)
+        self._num_shown += len(text)
+        return self._with_scores(self.splitter.feed(text))
+
+    def _with_scores(self, pieces: Iterable[TextDelta | ReasoningDelta]) -> Iterator[TextDelta | ReasoningDelta]:
+        for piece in pieces:
+            yield piece if self._scored is None else self._scored.attach(piece, self._num_shown - self.splitter.num_held)
+
+
 def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGenerator,
                  tokenizer: PreTrainedTokenizerBase) -> Generator[StreamEvent, None, None]:
     """All events of one reply; the last is Finished. Closing the generator, or setting the request's `stop`, ends the work within a step.
 
     Raises InvalidRequest, GenerationFailed, and their subclasses.
     """
-    meter = _Meter()
-    asked = request.options
-    prompt = context.fit(request.messages, asked.max_new_tokens, asked.reasoning_effort, asked.reasoning_budget)
+    meter, asked = _Meter(), request.options
+    if isinstance(request.messages, tuple):
+        prompt = context.fit(request.messages, asked.max_new_tokens, asked.reasoning_effort, asked.reasoning_budget)
+        limit = context.limit(prompt, asked.reasoning_budget)
+    else:
+        prompt, limit = context.plain(request.messages), None
     options = replace(asked, max_new_tokens=min(asked.max_new_tokens, prompt.room))
-    decoder, stops = IncrementalDecoder(tokenizer, context.marks), StopStrings((*asked.stop, *context.stops))
-    splitter = ReasoningSplitter(prompt.open_thought, closing_mark(context.marks, prompt.text), goes_on=prompt.has_thoughts)
-    limit = context.limit(prompt, asked.reasoning_budget)
+    text = _ReplyText(request, prompt, context, tokenizer)
     ids: list[int] = []
-    shown: list[str] = []
     reason: FinishReason = "stop"
     with closing(generator.stream(prompt.ids, options, request.visitor, limit)) as events:
         for event in events:
@@ -81,23 +129,17 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
             if isinstance(event, NewTokens):
                 meter.count(event)
                 ids += event.ids
-                text = stops.feed(decoder.feed(event.ids))
-                shown.append(text)
-                was_thinking = splitter.is_thinking
-                yield from splitter.feed(text)
-                if was_thinking or splitter.is_thinking:
+                was_thinking = text.splitter.is_thinking
+                yield from text.feed(event)
+                if was_thinking or text.splitter.is_thinking:
                     meter.thought()
-                if stops.is_hit:
+                if text.stops.is_hit:
                     break
             elif isinstance(event, Ended):
                 reason = event.reason
             else:
                 yield event
-    if not stops.is_hit:
-        rest = stops.feed(decoder.flush()) + stops.flush()
-        shown.append(rest)
-        yield from splitter.feed(rest)
-        if reason == "stop":        # without the end-of-turn token, which the template of the next turn writes
-            context.remember(prompt, "".join(shown), ids[:-1])
-    yield from splitter.flush()
+    yield from text.flush()
+    if reason == "stop" and not text.stops.is_hit and prompt.marked:    # without the end-of-turn token: the next turn's template writes it
+        context.remember(prompt, text.shown, ids[:-1])
     yield Finished(reason, meter.usage(prompt), prompt.notes)

@@ -43,9 +43,12 @@ class Sequence:
     number: float | None = None             # drawn for the next token, until that is accepted
     seen: torch.Tensor | None = None        # (vocabulary,): the tokens so far, if a penalty needs them
     counts: torch.Tensor | None = None      # (vocabulary,): how often each was generated
+    axes: torch.Tensor | None = None        # (3, tokens): positions of a prompt with pictures (picture_rows.py)
+    has_pictures: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.options.seed)    # without a seed: from the system
+        self.has_pictures = min(self.ids, default=0) < 0
 
     def next_number(self) -> float:
         """From 0 to below 1, for the next token: the same until a token is accepted, so that drawing can be repeated."""

@@ -89,6 +89,10 @@ class SingleGenerator:
         return self._running
 
     @property
+    def waiting(self) -> int:
+        return max(0, self._running - 1)
+
+    @property
     def cache_use(self) -> tuple[int, int]:
         return 0, 0
 

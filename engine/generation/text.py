@@ -119,18 +119,23 @@ class ReasoningSplitter:
 
     Only thoughts at the very start of the reply count; a later mark is ordinary text. `close`: the mark that ends thoughts which the
     prompt opened; with `goes_on`, the prompt contains their beginning. `may_close`: one that may end thoughts without an opening mark; a
-    beginning that may be such thoughts is held back.
+    beginning that may be such thoughts is held back. Without `has_thoughts`, all of the reply is text.
     """
 
-    def __init__(self, close: str = "", may_close: str = "", *, goes_on: bool = False) -> None:
+    def __init__(self, close: str = "", may_close: str = "", *, goes_on: bool = False, has_thoughts: bool = True) -> None:
         self._close, self._may_close = close, may_close
-        self._is_start = not close
+        self._is_start = not close and has_thoughts
         self._held = ""
         self._trim = bool(close) and not goes_on
 
     @property
     def is_thinking(self) -> bool:
         return bool(self._close)
+
+    @property
+    def num_held(self) -> int:
+        """Characters that it was given and that are not decided yet."""
+        return len(self._held)
 
     def feed(self, text: str) -> Iterator[TextDelta | ReasoningDelta]:
         self._held += text
@@ -173,9 +178,9 @@ class ReasoningSplitter:
         if self._trim:
             thought = thought.lstrip()
             self._trim = not thought
+        self._held = rest
         if thought:
             yield ReasoningDelta(thought)
-        self._held = rest
         if at >= 0:
             self._held, self._close, self._trim = rest[len(self._close):], "", True
 

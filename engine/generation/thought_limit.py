@@ -25,6 +25,13 @@ class ThoughtLimit:
         if is_open:
             self._think()
 
+    def __getstate__(self) -> dict[str, object]:
+        """For another process, which gives it a `decode` of its own."""
+        return {**self.__dict__, "_decode": None}
+
+    def decode_with(self, decode: Callable[[list[int]], str]) -> None:
+        self._decode = decode
+
     @property
     def required(self) -> int | None:
         """The token that must come next; None if any may."""

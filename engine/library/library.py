@@ -25,6 +25,7 @@ from .downloads import Downloads
 from .estimates import Estimates, Machine
 from .finding import Finder
 from .found_model import FoundModel
+from .operation import Operation
 from .permissions import Permissions, Visitor
 from .remedies import Remedy
 from .remote_models import RemoteModels
@@ -40,7 +41,7 @@ class Library:
         self._hub = hub or Hub(engine.settings)
         self.jobs = Jobs(engine.database)
         self.permissions = Permissions(engine)
-        self.remote = RemoteModels(engine, self.permissions)
+        self.remote, self.operation = RemoteModels(engine, self.permissions), Operation(engine, self.permissions)
         self._estimates = Estimates(engine)
         self._finder = Finder(engine, self._hub, self.permissions)
         self._downloads = Downloads(self._hub, self.jobs, self._finder, self.permissions)
@@ -109,6 +110,7 @@ class Library:
 
     def load(self, model: FoundModel, quantization: Quantization, options: LoadOptions, visitor: Visitor) -> LoadJob:
         """Swap to a model that is on disk. Raises NotPermitted, EngineBusy, InvalidRequest."""
+        self.permissions.require_own_gpu("be replaced")
         self.permissions.require_offered(model.spec_model, visitor)
         if not self.refreshed(model).can_load_as(quantization):      # another page may have deleted it
             raise InvalidRequest("model", model.spec_model, "downloaded before it is loaded")
@@ -117,6 +119,7 @@ class Library:
 
     def unload(self, visitor: Visitor) -> None:
         """Unload the model. Raises NotPermitted and EngineBusy."""
+        self.permissions.require_own_gpu("be unloaded")
         self.permissions.require_operator(visitor, "unload the model")
         self._engine.unload()
 

@@ -46,8 +46,15 @@ class Permissions:
         if not self.is_operator(visitor):
             raise NotPermitted(f"On this public page only the operator can {action}.")
 
+    def require_own_gpu(self, action: str) -> None:
+        """Refuse what ZeroGPU cannot do, to everyone. `action` completes the sentence: "be measured". Raises NotPermitted."""
+        if self._settings.is_zero_gpu:
+            raise NotPermitted(f"This Space borrows a GPU for each reply (ZeroGPU), so its model cannot {action}. "
+                               "Its owner chooses the model with MINDCUBES_MODEL; for anything else, run MindCubes on your own machine.")
+
     def require_measuring(self, visitor: Visitor) -> None:
-        """Refuse measurements by visitors of a public page other than the operator. Raises NotPermitted."""
+        """Refuse measurements on ZeroGPU, and by visitors of a public page other than the operator. Raises NotPermitted."""
+        self.require_own_gpu("be measured")
         self.require_operator(visitor, "run measurements, because everyone else has to wait for them")
 
     def require_offered(self, model: str, visitor: Visitor) -> None:

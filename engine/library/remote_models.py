@@ -9,9 +9,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ..errors import EngineBusy, RemoteFailed, RemoteModelMissing
+from ..errors import EngineBusy
 from ..models.spec import REMOTE, LoadOptions, ModelSpec
-from ..remote import INFERENCE_PROVIDERS, Connection, RemoteModelInfo, RemoteServer
+from ..remote import INFERENCE_PROVIDERS, Connection, RemoteFailed, RemoteModelInfo, RemoteModelMissing, RemoteServer
 from ..remote.connection import base_address
 from ..runtime.engine import Engine
 from ..runtime.load_job import LoadJob

@@ -2,7 +2,8 @@
 
 Rounding goes layer by layer over weights that are mapped from their files, so memory holds little more than the result. The output
 head is rounded to 8 bits; a head that is tied to the embedding becomes a copy in 8 bits, because it is read as a whole for every
-token, and the embedding, of which a token reads one row, stays. Layers that the kernel cannot compute stay in the compute dtype.
+token, and the embedding, of which a token reads one row, stays. Layers that the kernel cannot compute stay in the compute dtype, and
+so does the part that reads pictures: it is small, runs once for a picture, and what it gets wrong no later token can mend.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import nn
 from ..compat.torch import INT8_COLUMNS
 from .integer import Int4Product, Int8Product, IntegerProduct
 from .linear import PackedLinear, Product, joined, replace_layers
+from .model_class import vision_parts
 from .quantization import Quantization
 from .rounding import GROUP
 from .stored_weights import Stacked, StoredWeight
@@ -38,15 +40,21 @@ def can_round(out_features: int, in_features: int, quantization: Quantization) -
 
 
 def linear_layers(model: PreTrainedModel) -> Iterator[tuple[str, int, int]]:
-    """Names, rows and columns of the layers of `model` that can be rounded, except its head."""
+    """Names, rows and columns of the layers of `model` that can be rounded, except its head and those that read pictures."""
     from transformers.pytorch_utils import Conv1D
 
-    head = model.get_output_embeddings()
+    head, vision = model.get_output_embeddings(), vision_layers(model)
     for name, layer in model.named_modules():
+        if layer in vision:
+            continue
         if type(layer) is nn.Linear and layer is not head:
             yield name, layer.out_features, layer.in_features
         elif isinstance(layer, Conv1D):
             yield name, layer.weight.shape[1], layer.weight.shape[0]
+
+
+def vision_layers(model: PreTrainedModel) -> set[nn.Module]:
+    return {layer for name in vision_parts(model) for layer in model.get_submodule(name).modules()}
 
 
 def round_model(model: PreTrainedModel, quantization: Quantization, dtype: torch.dtype, report: Report,
@@ -58,7 +66,7 @@ def round_model(model: PreTrainedModel, quantization: Quantization, dtype: torch
     """
     unify(model)
     stored = stored or {}
-    head, original = model.get_output_embeddings(), model.dtype
+    head, vision, original = model.get_output_embeddings(), vision_layers(model), model.dtype
     total = sum(rows * columns for _, rows, columns in linear_layers(model))
     done = 0
 
@@ -77,7 +85,8 @@ def round_model(model: PreTrainedModel, quantization: Quantization, dtype: torch
 
     with torch.no_grad():
         made: list[Product] = replace_layers(
-            model, make, lambda layer: layer is head or not can_round(layer.out_features, layer.in_features, quantization), weight_of)
+            model, make, lambda layer: layer is head or layer in vision or not can_round(
+                layer.out_features, layer.in_features, quantization), weight_of)
         if type(head) is nn.Linear and can_round(head.out_features, head.in_features, Quantization.INT8):
             product = _rounded(weight_of([head]), head.bias, Quantization.INT8, dtype)
             model.set_output_embeddings(PackedLinear(product))

@@ -36,6 +36,8 @@ class Candidate:
     quantization_note: str = ""     # sentences: what becomes of stored weights, which layers are not quantized, and why
     is_as_stored: bool = False      # bitsandbytes reads the weights of the folder as they are
     gguf: str = ""              # the file of the folder that is loaded, if it is a GGUF file
+    vision_parts: tuple[str, ...] = ()      # names of the modules that read pictures and sounds; they are not quantized
+    text_only: str = ""     # a sentence: why those are not loaded
 
 
 @dataclass(slots=True)

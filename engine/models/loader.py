@@ -18,28 +18,28 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.config import read_config, read_gguf_config
 from ..checkpoint.files import gguf_in, gguf_named
-from ..checkpoint.gguf import GgufHeader, read_gguf
-from ..checkpoint.shape import ModelShape, read_tensors, shape_of
-from ..checkpoint.stored_quantization import StoredQuantization, expanded, stored_quantization, unreadable
+from ..checkpoint.gguf import read_gguf
+from ..checkpoint.stored_quantization import stored_quantization
 from ..compat.transformers import weights_progress
-from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound, UnsupportedModel
-from ..hardware import DType, Hardware
+from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound
+from ..hardware import Hardware
 from ..hub.hub import DownloadProgress, Hub
 from ..settings import Settings
-from .cache_budget import plan_cache
+from .examination import checked_gguf, checked_shape, choose_dtype, load_tokenizer, plan
 from .loaded import Candidate, LoadedModel
 from .quantization import Quantization, bitsandbytes_config, held_as, reads_stored, require_supported, stored_note
 from .resolve import LocalModel, resolve
 from .saved import find_saved, is_current
-from .skeleton import build_skeleton, require_kernels, require_quantizable, require_weights
+from .skeleton import require_kernels
 from .spec import LoadEvent, ModelSpec, Report
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 # Below this size of weights, synchronizing with a second thread costs as much as it saves, and far more when another program
 # uses that thread's core (4.3 M parameters beside a program that keeps 2 cores busy: 3 tok/s with two threads, 29 with one).
 ONE_THREAD_BYTES = 64 * 2**20
+HEAD = "lm_head"        # of models that read pictures
 
 
 def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
@@ -98,53 +98,22 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     stored = None if saved else stored_quantization(config.to_dict())
     held = held_as(spec.quantization, stored.codes if stored else "", hardware)
     require_kernels(held, hardware, spec.model)
+    parts: tuple[str, ...] = ()
     if saved is not None:
         shape, note = saved.shape, saved.note
     elif header is not None:
-        shape, note = _checked_gguf(header, config, spec.model, held, hardware)
+        shape, note = checked_gguf(header, config, spec.model, held, hardware)
     else:
-        shape, note = _checked_shape(folder, config, spec.model, held, stored, hardware)
-    dtype, reason = _choose_dtype(spec, held, shape, hardware)
-    budget = plan_cache(shape, held, hardware, dtype=dtype, context_tokens=settings.context_tokens,
-                        concurrent=settings.concurrent_replies, free_bytes=free_bytes, model=spec.model)
+        shape, note, parts = checked_shape(folder, config, spec.model, held, stored, hardware)
+    dtype, reason = choose_dtype(spec, held, shape, hardware)
+    budget, text_only = plan(shape, spec.model, held, hardware, dtype, settings, free_bytes, can_leave_out=bool(parts))
+    shape = shape.text_part if text_only else shape
     report(LoadEvent("tokenizer", note="Loading the tokenizer"))
-    tokenizer = _load_tokenizer(folder, config, spec.model, gguf)
+    tokenizer = load_tokenizer(folder, config, spec.model, gguf)
     return Candidate(
         spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None, held=held, stored=stored,
-        is_as_stored=stored is not None and reads_stored(held, stored.codes, hardware), gguf=gguf,
+        is_as_stored=stored is not None and reads_stored(held, stored.codes, hardware), gguf=gguf, vision_parts=parts, text_only=text_only,
         quantization_note=" ".join(filter(None, (stored_note(stored, gguf, held, dtype), note))))
-
-
-def _checked_shape(folder: Path, config: PretrainedConfig, model: str, held: Quantization, stored: StoredQuantization | None,
-                   hardware: Hardware) -> tuple[ModelShape, str]:
-    """The shape of a model whose files hold every weight that its configuration asks for, and which of its layers cannot be quantized."""
-    tensors = read_tensors(folder, model)
-    if stored is not None and (reason := unreadable(tensors, stored)):
-        raise UnsupportedModel(model, reason)
-    skeleton = build_skeleton(config, model)
-    require_weights(skeleton, config, expanded(tensors, stored) if stored else tensors, model)
-    note = require_quantizable(skeleton, held, hardware, model)
-    return shape_of(config.to_dict(), tensors), note
-
-
-def _checked_gguf(header: GgufHeader, config: PretrainedConfig, model: str, held: Quantization,
-                  hardware: Hardware) -> tuple[ModelShape, str]:
-    """The same for a GGUF file, whose tensors have other names: it must hold as many values as the model has."""
-    skeleton, shape = build_skeleton(config, model), header.shape(config.to_dict())
-    total = sum(weight.numel() for weight in skeleton.parameters())
-    if shape.parameters < total:
-        raise UnsupportedModel(model, f"its file holds {shape.parameters:,} of the model's {total:,} weights.")
-    return shape, require_quantizable(skeleton, held, hardware, model)
-
-
-def _choose_dtype(spec: ModelSpec, held: Quantization, shape: ModelShape, hardware: Hardware) -> tuple[DType, str]:
-    if spec.dtype != "auto":
-        return spec.dtype, "requested"
-    if held is Quantization.INT8 and held.kernel(hardware) == "bitsandbytes":
-        return "float16", "bitsandbytes computes 8-bit matrix multiplications in float16"
-    if held is Quantization.NONE and shape.stored_dtype == "float32" and hardware.kind == "cpu":
-        return "float32", "stored in float32, and kept exact on a CPU"
-    return hardware.dtype, hardware.dtype_reason
 
 
 def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedModel:
@@ -155,7 +124,7 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
         is_integer = candidate.held.kernel(hardware) == "pytorch"
         with weights_progress(lambda items: _reported(items, report)):
             model, packed_bytes = _load_integers(candidate, report) if is_integer else (_load_weights(candidate, hardware), 0)
-        packed_bytes += _pack(model, candidate)
+        packed_bytes += 0 if hardware.is_lent else _pack(model, candidate)
         _choose_threads(int(model.get_memory_footprint()) + packed_bytes, hardware)
     except EngineError:
         raise
@@ -172,19 +141,6 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
             remedy = "The saved quantized copy was damaged and is deleted now: load it again from its source."
         raise LoadError(spec.model, detail, remedy) from error
     return LoadedModel(candidate, model, int(model.get_memory_footprint()) + packed_bytes)
-
-
-def _load_tokenizer(folder: Path, config: PretrainedConfig, model: str, gguf: str) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
-    source = {"gguf_file": gguf} if gguf else {"config": config}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **source)
-    except Exception as error:      # damaged files can raise anything
-        raise UnsupportedModel(model, f"its tokenizer cannot be read ({str(error).strip()[:200]}).") from error
-    if not tokenizer.is_fast:
-        raise UnsupportedModel(model, "its tokenizer has no tokenizer.json.")
-    return tokenizer
 
 
 def _load_integers(candidate: Candidate, report: Report) -> tuple[PreTrainedModel, int]:
@@ -208,7 +164,8 @@ def _load_integers(candidate: Candidate, report: Report) -> tuple[PreTrainedMode
 def _load_weights(candidate: Candidate, hardware: Hardware) -> PreTrainedModel:
     import torch
 
-    config, is_ready = bitsandbytes_config(candidate.held, hardware), candidate.is_saved or candidate.is_as_stored
+    skipped = [*candidate.vision_parts, HEAD] if candidate.vision_parts else ()
+    config, is_ready = bitsandbytes_config(candidate.held, hardware, skipped), candidate.is_saved or candidate.is_as_stored
     asked = {} if config is None or is_ready else {"quantization_config": config}      # None would override the saved one
     device_map: str | dict[str, Any] | None = None
     if hardware.kind == "cuda":

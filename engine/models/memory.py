@@ -26,12 +26,14 @@ PACKING_BYTES = {Quantization.INT8: 11.0, Quantization.NF4: 14.5}
 SIBLINGS = 2        # the largest matrices that linear.py joins before they are packed: gate_proj and up_proj
 STATE_BYTES = 4     # per value: recurrent states are in 32 bits whatever the model computes in (the states of convolutions are small)
 STATES = 3          # of each reply: its own and, to start a later reply from, two at the ends of blocks (generation/snapshots.py)
+ACTIVATIONS = 4     # copies of the activations of a layer
 TIGHT_SHARE = 0.85      # above this share of free memory a model can be loaded, but little is left for other programs
 
 
 class Verdict(StrEnum):
     FITS = "fits"
     TIGHT = "tight"
+    TEXT_ONLY = "text only"     # with the part that reads pictures it is too large
     TOO_LARGE = "too large"
 
 
@@ -50,6 +52,7 @@ class Fit:
     loading_bytes: int = 0      # beside the weights while loading: libraries, the matrix being quantized
     page_bytes: int = 0         # file pages while loading
     kept_page_bytes: int = 0    # file pages afterwards
+    vision_bytes: int = 0       # of needed_bytes: the part that reads pictures, which can be left out
 
     @property
     def load_peak_bytes(self) -> int:
@@ -75,7 +78,8 @@ class Fit:
     @property
     def verdict(self) -> Verdict:
         if self.needed_bytes > self.free_bytes:
-            return Verdict.TOO_LARGE
+            fits_without = self.needed_bytes - self.vision_bytes <= self.free_bytes
+            return Verdict.TEXT_ONLY if fits_without else Verdict.TOO_LARGE
         return Verdict.TIGHT if self.needed_bytes > TIGHT_SHARE * self.free_bytes else Verdict.FITS
 
     @property
@@ -127,11 +131,13 @@ def judge(shape: ModelShape, quantization: Quantization, hardware: Hardware, *, 
     kv = concurrent * kv_cache_bytes(shape, context_tokens, BYTES_PER_VALUE[dtype]) + state_bytes(shape, concurrent)
     imports = IMPORT_BYTES[hardware.kind]
     libraries = imports + LIBRARY_BYTES[hardware.kind] + (PACKER_BYTES if quantization.kernel(hardware) == "bitsandbytes" else 0)
-    step = step_bytes(shape, quantization, hardware, dtype, context_tokens * concurrent)
+    picture = ACTIVATIONS * shape.picture_values * BYTES_PER_VALUE[dtype]
+    step = step_bytes(shape, quantization, hardware, dtype, context_tokens * concurrent) + picture
     pages, kept = _file_pages(shape, quantization, hardware, dtype)
     return Fit(
         weight_bytes(shape, quantization, hardware, dtype), kv, libraries + step, free_bytes, import_bytes=imports, step_bytes=step,
-        loading_bytes=libraries + _packing_bytes(shape, quantization, hardware, dtype), page_bytes=pages, kept_page_bytes=kept)
+        loading_bytes=libraries + _packing_bytes(shape, quantization, hardware, dtype), page_bytes=pages, kept_page_bytes=kept,
+        vision_bytes=shape.vision_weights * BYTES_PER_VALUE[dtype] + picture)
 
 
 def _packing_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware, dtype: DType) -> int:
@@ -162,7 +168,7 @@ def _file_pages(shape: ModelShape, quantization: Quantization, hardware: Hardwar
         return shape.stored_bytes, 0
     is_packed = quantization is not Quantization.NONE or dtype == "bfloat16"
     copied = shape.expert_weights + (shape.linear_weights if is_packed else 0)
-    copied += shape.head_weights if is_packed and quantization is Quantization.NONE else 0
+    copied += shape.head_weights + shape.vision_weights if is_packed and quantization is Quantization.NONE else 0
     return copied * BYTES_PER_VALUE[dtype], copied * BYTES_PER_VALUE[dtype]
 
 
@@ -173,7 +179,7 @@ def step_bytes(shape: ModelShape, quantization: Quantization, hardware: Hardware
     dequantized NF4 matrix; PyTorch's kernels for integers need none. On a GPU the SDPA mask: step tokens x cached tokens.
     """
     wide, tokens = BYTES_PER_VALUE[dtype], STEP_TOKENS[hardware.kind]
-    activations = tokens * (shape.hidden_size + shape.intermediate_size) * 4 * wide
+    activations = tokens * (shape.hidden_size + shape.intermediate_size) * ACTIVATIONS * wide
     read = 2 * kv_cache_bytes(shape, cached_tokens, wide) // max(1, shape.layers)
     unpacked = shape.largest_matrix * wide if quantization is Quantization.NF4 else 0
     mask = tokens * (cached_tokens + tokens) * wide if hardware.kind == "cuda" and shape.kv_heads else 0

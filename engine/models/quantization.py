@@ -6,7 +6,7 @@ bitsandbytes expands its weights at every step, and PyTorch's kernels read the i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
@@ -144,6 +144,8 @@ def require_supported(quantization: Quantization, hardware: Hardware, model: str
 
 
 def _support(quantization: Quantization, hardware: Hardware) -> tuple[bool, str]:
+    if hardware.is_lent:
+        return False, "ZeroGPU lends a large GPU for a short time, so weights stay in 16 bits."
     if quantization.kernel(hardware) == "bitsandbytes":
         return _bitsandbytes_support(hardware)
     if hardware.kind == "cpu" and hardware.is_x86_64:
@@ -162,14 +164,17 @@ def _bitsandbytes_support(hardware: Hardware) -> tuple[bool, str]:
     return False, f"bitsandbytes needs an NVIDIA GPU or an x86-64 CPU, and this is {hardware.name}."
 
 
-def bitsandbytes_config(quantization: Quantization, hardware: Hardware) -> BitsAndBytesConfig | None:
-    """None if bitsandbytes has no part in it. NF4 uses double quantization and the device's compute dtype."""
+def bitsandbytes_config(quantization: Quantization, hardware: Hardware, kept: Sequence[str] = ()) -> BitsAndBytesConfig | None:
+    """None if bitsandbytes has no part in it. NF4 uses double quantization and the device's compute dtype.
+
+    kept: names of all modules that are not quantized, the head among them; by default the head.
+    """
     if quantization.kernel(hardware) != "bitsandbytes":
         return None
     import torch
     from transformers import BitsAndBytesConfig
 
     if quantization is Quantization.INT8:
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                              bnb_4bit_compute_dtype=getattr(torch, hardware.dtype))
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(kept) or None)
+    return BitsAndBytesConfig(load_in_4bit=True, llm_int8_skip_modules=list(kept) or None, bnb_4bit_quant_type="nf4",
+                              bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=getattr(torch, hardware.dtype))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 MARKER = "mindcubes.json"       # written last: a folder without it is incomplete
+NOT_LOADED = ("generation_config.json", "preprocessor_config.json", "processor_config.json")    # no part of a loaded model
 SPARE = 1.05                    # tokenizer, configuration, headers
 
 
@@ -97,6 +98,8 @@ def save(loaded: LoadedModel, settings: Settings) -> SavedModel:
     spec = candidate.spec
     if spec.quantization is Quantization.NONE or spec.model == BUILTIN:
         raise InvalidRequest("quantization", spec.quantization.value, "int8, int4 or nf4, and not the built-in model's, to be worth saving")
+    if candidate.text_only:
+        raise InvalidRequest("model", spec.model, "loaded with the part that reads pictures, to be saved")
     place = _place(spec, settings)
     place.parent.mkdir(parents=True, exist_ok=True)
     needed, free = int(loaded.weight_bytes * SPARE), shutil.disk_usage(place.parent).free
@@ -112,10 +115,10 @@ def save(loaded: LoadedModel, settings: Settings) -> SavedModel:
     else:
         loaded.model.save_pretrained(draft)
     loaded.tokenizer.save_pretrained(draft)
-    defaults = candidate.folder / "generation_config.json"      # not part of a loaded model
-    (draft / defaults.name).unlink(missing_ok=True)
-    if defaults.is_file():
-        shutil.copy(defaults, draft)
+    for name in NOT_LOADED:
+        (draft / name).unlink(missing_ok=True)
+        if (candidate.folder / name).is_file():
+            shutil.copy(candidate.folder / name, draft)
     facts = {"model": spec.model, "quantization": spec.quantization, "source": fingerprint(candidate.folder, candidate.sha),
              "shape": asdict(candidate.shape), "kernel": kernel, "note": candidate.quantization_note}
     (draft / MARKER).write_text(json.dumps(facts, indent=1), "utf-8")

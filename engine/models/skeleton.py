@@ -12,7 +12,7 @@ from ..compat.bitsandbytes import packs_rows_on_cpu
 from ..compat.transformers import weights_progress
 from ..errors import UnsupportedModel, UnsupportedQuantization
 from ..hardware import Hardware
-from .model_class import auto_class
+from .model_class import auto_class, vision_parts
 from .quantization import Quantization
 
 if TYPE_CHECKING:
@@ -118,8 +118,9 @@ def _require_rows(skeleton: PreTrainedModel, model: str) -> None:
 
     if not packs_rows_on_cpu():
         return
+    kept = vision_parts(skeleton)
     for name, layer in skeleton.named_modules():
-        if isinstance(layer, torch.nn.Linear) and (layer.out_features % 32 or layer.in_features % 2) and \
+        if not name.startswith(kept) and isinstance(layer, torch.nn.Linear) and (layer.out_features % 32 or layer.in_features % 2) and \
                 layer is not skeleton.get_output_embeddings():
             raise UnsupportedQuantization(
                 model, Quantization.NF4.upper(), f"bitsandbytes needs an even number of columns and a multiple of 32 rows on this "

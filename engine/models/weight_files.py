@@ -15,9 +15,8 @@ from ..checkpoint.files import weight_files
 from ..checkpoint.shape import GGUF_DTYPE, ModelShape
 from ..checkpoint.stored_quantization import packed_weights
 from ..compat.gguf import StoredRows, read_values
-from ..compat.transformers import places_of
+from ..compat.transformers import places_of, without_parts
 from .loaded import Candidate
-from .model_class import auto_class
 from .skeleton import build_skeleton
 from .stored_weights import GgufWeight, StoredWeight, stored_weight
 
@@ -29,7 +28,7 @@ Values = dict[str, torch.Tensor | StoredWeight]
 
 def read(candidate: Candidate, *, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
     """The model as transformers reads it. `options`: of from_pretrained()."""
-    model: PreTrainedModel = auto_class(candidate.config).from_pretrained(
+    model: PreTrainedModel = _class_of(candidate).from_pretrained(
         candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False, dtype=dtype, **options)
     return model.eval()
 
@@ -65,6 +64,8 @@ def read_unexpanded(candidate: Candidate, dtype: torch.dtype) -> tuple[PreTraine
     skeleton = build_skeleton(candidate.config, candidate.spec.model)
     values, waiting = _values(candidate, dtype, skeleton), {}
     layers, places = dict(skeleton.named_modules()), places_of(skeleton, values)
+    if candidate.text_only:
+        values = {name: value for name, value in values.items() if not places.get(name, "").startswith(candidate.vision_parts)}
     for name, value in values.items():
         if isinstance(value, StoredWeight) and type(layers.get(places.get(name, "").removesuffix(".weight"))) is nn.Linear:
             zero = torch.zeros((), dtype=dtype)
@@ -106,11 +107,16 @@ def _gguf_values(path: Path, shape: ModelShape, dtype: torch.dtype, skeleton: Pr
             for name, value in read_values(path, skeleton, linear, dtype).items()}
 
 
+def _class_of(candidate: Candidate) -> type[PreTrainedModel]:
+    """The model's class, without the part that reads pictures if that is left out."""
+    kind = type(build_skeleton(candidate.config, candidate.spec.model))
+    return without_parts(kind, candidate.vision_parts) if candidate.text_only else kind
+
+
 def _built(candidate: Candidate, values: Values, **options: Any) -> PreTrainedModel:
     from transformers import GenerationConfig
 
-    kind = type(build_skeleton(candidate.config, candidate.spec.model))
-    model, found = kind.from_pretrained(
+    model, found = _class_of(candidate).from_pretrained(
         None, config=unquantized(candidate.config), state_dict=values, output_loading_info=True, **options)
     if missing := sorted(found["missing_keys"]):        # transformers would set them to random numbers
         raise ValueError(f"the files lack {len(missing)} of the model's weights, for example {missing[0]}")

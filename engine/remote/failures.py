@@ -6,8 +6,9 @@ import json
 import re
 from typing import Any
 
-from ..errors import EngineError, MessageTooLong, RemoteBusy, RemoteFailed, RemoteKeyRefused, RemoteModelMissing, RemoteUnreachable
+from ..errors import EngineError, MessageTooLong
 from .connection import Connection
+from .errors import RemoteBusy, RemoteFailed, RemoteKeyRefused, RemoteModelMissing, RemoteUnreachable
 
 MAX_DETAIL = 300
 TOO_LONG = re.compile(r"context.length|context.window|maximum context|context.size|n_ctx|max_new_tokens.{0,20} must be <=", re.I)

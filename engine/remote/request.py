@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..messages import GenerationOptions, Message
+from ..messages import NO_LIMIT, GenerationOptions, Message
 from ..pictures import to_base64
 
 
@@ -22,8 +22,9 @@ class RequestBody:
 def request_body(model: str, messages: Sequence[Message], options: GenerationOptions) -> RequestBody:
     fields: dict[str, Any] = {
         "model": model, "messages": [message_dict(message) for message in messages], "stream": True,
-        "stream_options": {"include_usage": True}, "max_tokens": options.max_new_tokens, "temperature": options.temperature,
-        "top_p": options.top_p}
+        "stream_options": {"include_usage": True}, "temperature": options.temperature, "top_p": options.top_p}
+    if options.max_new_tokens < NO_LIMIT:
+        fields["max_tokens"] = options.max_new_tokens
     for name, value in (("presence_penalty", options.presence_penalty), ("frequency_penalty", options.frequency_penalty),
                         ("seed", options.seed), ("stop", list(options.stop)), ("reasoning_effort", options.reasoning_effort),
                         ("logit_bias", {str(token): bias for token, bias in dict(options.logit_bias).items()})):

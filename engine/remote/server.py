@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import EngineError, MessageTooLong, RemoteFailed, RemoteModelMissing
+from ..errors import EngineError, MessageTooLong
 from ..messages import GenerationOptions, Message, StreamEvent, Waiting
 from .connection import Connection
+from .errors import RemoteFailed, RemoteModelMissing
 from .failures import as_engine_error, cut_off
 from .reply import Piece, RemoteReply, piece_of
 from .request import RequestBody, request_body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from ..errors import InvalidRequest, LoadError, NoModelLoaded
 from ..generation.base import Lane, LaneEvent
 from ..generation.context import ChatContext
 from ..generation.lanes import LaneOptions, OpenLane, open_lane
+from ..generation.lent import place
 from ..generation.pictures import open_reader
 from ..generation.reply import ReplyRequest, stream_reply
 from ..hardware import BYTES_PER_VALUE, Hardware
@@ -24,6 +25,7 @@ from ..models.catalog import entry_of, for_effort
 from ..models.loaded import Candidate, LoadedModel
 from ..models.loader import collect, drop_frames, load
 from ..models.memory import kv_cache_bytes
+from ..models.model_class import vision_parts
 from ..models.quantization import Quantization
 from ..models.saved import SavedModel, save
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
@@ -47,6 +49,7 @@ class ActiveModel:
         self.window_tokens = loaded.candidate.budget.window_tokens
         self.weight_bytes = loaded.weight_bytes
         reader = open_reader(loaded.model, loaded.tokenizer, loaded.candidate.folder)
+        reader = "that part was left out, because memory is short" if loaded.candidate.text_only else reader
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
         self.first_ids = first_ids(loaded.tokenizer)
         self._author_options = default_options(loaded.model)
@@ -56,8 +59,10 @@ class ActiveModel:
         pad_id = loaded.tokenizer.pad_token_id
         self._lane: OpenLane = open_lane(loaded.model, LaneOptions(
             self.window_tokens, loaded.candidate.budget.total_tokens, settings.concurrent_replies, self._end_ids,
-            pad_id if pad_id is not None else 0, reader))
+            pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None))
         self.context.reader = self._lane.reader
+        unread = f"Pictures are not read: {self.context.reader}." if vision_parts(loaded.model) and not self.reads_pictures else ""
+        self._pictures_note = loaded.candidate.text_only or unread
 
     @classmethod
     def load(cls, candidate: Candidate, hardware: Hardware, settings: Settings, report: Report) -> ActiveModel:
@@ -68,7 +73,8 @@ class ActiveModel:
             assert loaded is not None
             report(LoadEvent("warm-up", note="Warming up"))
             active_model = cls(loaded, settings)
-            active_model._warm_up()
+            if not settings.is_zero_gpu:        # no GPU is lent before the page is launched
+                active_model._warm_up()
         except Exception as error:
             if active_model is not None:
                 active_model.stop_lanes()
@@ -89,6 +95,10 @@ class ActiveModel:
             raise NoModelLoaded("It was unloaded meanwhile.")
         return self._loaded
 
+    def place(self) -> None:
+        """On ZeroGPU: say which weights a lent GPU needs. Before the page is launched, in the main thread."""
+        place(self.loaded.model)
+
     # --- lanes ---
 
     @property
@@ -103,6 +113,10 @@ class ActiveModel:
     def attention(self) -> str:
         """How attention is computed: over the paged cache, or by a kernel of transformers."""
         return "paged" if self.lane == "batched" else attention_kernel(self.loaded.model)
+
+    @property
+    def reads_pictures(self) -> bool:
+        return not isinstance(self.context.reader, str)
 
     @property
     def thinking(self) -> Thinking:
@@ -136,8 +150,8 @@ class ActiveModel:
     @property
     def notes(self) -> tuple[str, ...]:
         candidate = self.candidate
-        quantized = (candidate.quantization_note,) if candidate.quantization_note else ()
-        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *quantized, f"{candidate.budget.reason}.")
+        return (f"{candidate.dtype}: {candidate.dtype_reason}.", *filter(None, (candidate.quantization_note, self._pictures_note)),
+                f"{candidate.budget.reason}.")
 
     @property
     def held_bytes(self) -> int:
@@ -151,6 +165,13 @@ class ActiveModel:
     def chat(self, messages: tuple[Message, ...], options: GenerationOptions,
              stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
         return stream_reply(ReplyRequest(messages, options, stop=stop, visitor=visitor), self.context, self._lane.generator,
+                            self.loaded.tokenizer)
+
+    def complete(self, prompt: str | Sequence[int], options: GenerationOptions,
+                 stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
+        """Continue a text, or its token ids, without chat template. Control tokens in a text are control tokens."""
+        ids = [*self.first_ids, *self.encode(prompt)] if isinstance(prompt, str) else list(prompt)
+        return stream_reply(ReplyRequest(ids, options, stop=stop, visitor=visitor), self.context, self._lane.generator,
                             self.loaded.tokenizer)
 
     def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:
@@ -216,8 +237,8 @@ class ActiveModel:
 
     @property
     def waiting(self) -> int:
-        """Replies that wait for the only one that can be generated at once."""
-        return max(0, self._lane.generator.running - 1) if self.lane == "single" else 0
+        """Replies that wait until there is room for them."""
+        return self._lane.generator.waiting
 
     @property
     def cache_use(self) -> tuple[int, int]:

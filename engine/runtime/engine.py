@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import atexit
 import threading
-import time
 import weakref
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import EngineBusy, NotOnThisMachine
-from ..hardware import Hardware, detect
-from ..messages import Effort, Finished, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Thinking, Usage, Waiting
+from ..errors import EngineBusy, NoModelLoaded, NotOnThisMachine
+from ..hardware import Hardware, detect, lent
+from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Thinking
 from ..models.quantization import Quantization, QuantizationChoice, choices
 from ..models.saved import SavedModel
 from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
@@ -21,9 +20,10 @@ from ..remote import Connections
 from ..settings import Settings
 from ..storage.database import Database
 from ..storage.loads import LoadHistory
-from ..visitors import VisitorBook
+from ..visitors import Accounts, ApiKeys, VisitorBook
 from .admission import Admission, Reservation
 from .load_job import LoadJob
+from .replies import Begin, admitted, counted, require_spec
 from .status import Status
 from .swap import Swap, drain_s
 
@@ -46,6 +46,7 @@ class Engine:
         atexit.register(_close, weakref.ref(self))      # a thread killed inside a tensor operation would abort the process
         self.database = Database(self.settings.data_dir)
         self.connections = Connections(self.database, self.settings)
+        self.accounts, self.api_keys = Accounts(self.database), ApiKeys(self.database)
         self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._history = LoadHistory(self.database)
         self._history_error = ""
@@ -54,7 +55,7 @@ class Engine:
     def hardware(self) -> Hardware:
         """Detected once, on first use, because it imports torch."""
         if self._hardware is None:
-            self._hardware = detect(self.settings.device)
+            self._hardware = lent() if self.settings.is_zero_gpu else detect(self.settings.device)
         return self._hardware
 
     @property
@@ -122,6 +123,11 @@ class Engine:
         job.start()
         return job
 
+    def place_on_lent_gpu(self) -> None:
+        """On ZeroGPU: say which weights a lent GPU needs. Once, in the main thread, before the page is launched."""
+        with suppress(NoModelLoaded), self.using() as model:      # the page says why the load failed
+            model.place()
+
     def unload(self, drain: Drain = "finish", *, reservation: Reservation | None = None) -> Released:
         """Wait for running replies (bounded), or stop them; free the model and measure the freed memory. Raises EngineBusy."""
         self.admission.begin("unloading", reservation)
@@ -187,25 +193,20 @@ class Engine:
         ChatTemplateFailed).
         """
         messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
-        own = "" if reservation else visitor        # a measurement has no limits
-        with self.visitors.reply(own, len(messages[-1].content) if messages else 0) as count:
-            for event in self._chat(messages, options, spec, stop, visitor, reservation):
-                if isinstance(event, Finished):
-                    count(event.usage)
-                yield event
+        size = len(messages[-1].content) if messages else 0
+        return self._reply(lambda model: model.chat(messages, options or model.default_options(), stop, visitor), stop, spec,
+                           "" if reservation else visitor, size, reservation)     # a measurement has no limits
 
-    def _chat(self, messages: tuple[Message, ...], options: GenerationOptions | None, spec: ModelSpec | None,
-              stop: threading.Event | None, visitor: str, reservation: Reservation | None) -> Generator[StreamEvent, None, None]:
-        started = time.monotonic()
-        while (lease := self.admission.lease_soon(reservation)) is None:
-            if stop is not None and stop.is_set():
-                yield Finished("stopped", Usage(0, 0, 0, time.monotonic() - started, 0.0))
-                return
-            yield Waiting(0, time.monotonic() - started)
-        with lease as model:
-            _require_spec(model, spec)
-            with closing(model.chat(messages, options or model.default_options(), stop, visitor)) as events:
-                yield from events
+    def complete(self, prompt: str | Sequence[int], options: GenerationOptions | None = None, *, spec: ModelSpec | None = None,
+                 stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
+        """Continue a text, or its token ids, as it is: without chat template and thoughts. Otherwise as `chat`."""
+        return self._reply(lambda model: model.complete(prompt, options or model.default_options(), stop, visitor), stop, spec,
+                           visitor, len(prompt))
+
+    def _reply(self, begin: Begin, stop: threading.Event | None, spec: ModelSpec | None, limited: str, size: int,
+               reservation: Reservation | None = None) -> Generator[StreamEvent, None, None]:
+        """`limited`: the visitor whose limits apply to a message of this size."""
+        yield from counted(self.visitors, limited, size, admitted(self.admission, begin, stop, spec, reservation))
 
     def ask(self, text: str, options: GenerationOptions | None = None) -> str:
         """The whole reply to one message, without its reasoning. Blocking. Raises what `chat` raises."""
@@ -242,7 +243,7 @@ class Engine:
     def serving(self, spec: ModelSpec | None = None) -> Iterator[ServingModel]:
         """The loaded model, also one on another server, for the engine's own packages; otherwise like `using`."""
         with self.admission.lease() as model:
-            _require_spec(model, spec)
+            require_spec(model, spec)
             yield model
 
     @contextmanager
@@ -275,13 +276,9 @@ class Engine:
             running=admission.num_leases, waiting=model.waiting if model else 0,
             stage=job.latest if job and admission.state == "loading" else None,
             error=admission.error, released=self._released, reserved=admission.reserved_for,
-            thinking=model.thinking if model else Thinking(),
+            thinking=model.thinking if model else Thinking(), cache_use=model.cache_use if model else (0, 0),
+            reads_pictures=bool(model and model.reads_pictures),
             notes=(*(model.notes if model else ()), *filter(None, [self.database.notice, self._history_error])))
-
-
-def _require_spec(model: ServingModel, spec: ModelSpec | None) -> None:
-    if spec is not None and model.spec != spec:
-        raise EngineBusy(f"{model.spec.name} was loaded in the meantime", f"Load {spec.name} again.")
 
 
 def _close(reference: weakref.ref[Engine]) -> None:

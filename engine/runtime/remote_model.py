@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import partial
 
 from ..errors import NotOnThisMachine
@@ -78,6 +78,11 @@ class RemoteModel:
         return THINKING
 
     @property
+    def reads_pictures(self) -> bool:
+        """True: only the server knows."""
+        return True
+
+    @property
     def held_bytes(self) -> int:
         return 0
 
@@ -88,8 +93,21 @@ class RemoteModel:
     def default_options(self, effort: Effort | None = None) -> GenerationOptions:
         return GenerationOptions(reasoning_effort=effort)
 
+    @property
+    def cache_use(self) -> tuple[int, int]:
+        return 0, 0
+
+    def complete(self, prompt: str | Sequence[int], options: GenerationOptions, stop: threading.Event | None = None,
+                 visitor: str = "") -> Generator[StreamEvent, None, None]:
+        """Raises NotOnThisMachine."""
+        raise NotOnThisMachine(self.spec.name, "continuations of a text without a chat")
+
     def chat(self, messages: tuple[Message, ...], options: GenerationOptions, stop: threading.Event | None = None,
              visitor: str = "") -> Generator[StreamEvent, None, None]:
+        if options.top_logprobs is not None:
+            raise NotOnThisMachine(self.spec.name, "log probabilities")
+        if options.adapter:
+            raise NotOnThisMachine(self.spec.name, "a choice of adapters")
         for event in self._server.chat(messages, options, stop):
             if isinstance(event, Finished):
                 self._learn(messages, event)

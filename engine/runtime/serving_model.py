@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from ..hardware import Hardware
@@ -51,6 +51,10 @@ class ServingModel(Protocol):
     def thinking(self) -> Thinking: ...
 
     @property
+    def reads_pictures(self) -> bool:
+        """Whether it may be given pictures."""
+
+    @property
     def held_bytes(self) -> int: ...
 
     @property
@@ -60,6 +64,14 @@ class ServingModel(Protocol):
 
     def chat(self, messages: tuple[Message, ...], options: GenerationOptions, stop: threading.Event | None = None,
              visitor: str = "") -> Generator[StreamEvent, None, None]: ...
+
+    def complete(self, prompt: str | Sequence[int], options: GenerationOptions, stop: threading.Event | None = None,
+                 visitor: str = "") -> Generator[StreamEvent, None, None]:
+        """Continue a text, or its token ids, as it is, without a template."""
+
+    @property
+    def cache_use(self) -> tuple[int, int]:
+        """Blocks of the paged cache that replies hold now, and all blocks; (0, 0) without such a cache."""
 
     def count_tokens(self, text: str) -> int: ...
 

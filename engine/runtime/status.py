@@ -38,3 +38,5 @@ class Status:
     reserved: str = ""                      # purpose of the exclusive use, if there is one
     thinking: Thinking = NO_THINKING
     stored: str = ""                        # how the repository stores its weights, if they are quantized there
+    cache_use: tuple[int, int] = (0, 0)     # blocks of the paged cache that replies hold now, and all blocks
+    reads_pictures: bool = False

@@ -104,7 +104,7 @@ class Swap:
         known = (spec.model, spec.quantization, hardware.name)
         try:
             self._history.add(*known, seconds, weight_bytes)
-            if not candidate.is_saved:      # the peak of loading a saved copy is not that of its source
+            if not (candidate.is_saved or candidate.text_only):     # the peak of a saved copy or of a part is not that of the source
                 self._history.add_peak(*known, MeasuredPeak(peak_bytes, candidate.budget.window_tokens, settings.concurrent_replies))
         except StorageError as error:       # a full disk must not fail the load; the status reports it
             self.notice = str(error)

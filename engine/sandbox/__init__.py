@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import SandboxUnavailable
+from ..public_mode import SANDBOX_TIERS
 from .base import Limits, ProducedFile, Restarted, RunResult, Sandbox, SandboxEvent, StdoutPiece, StillRunning, Tier, TierReport
 from .folder import remove_own
 from .prepare import prepare_sandboxes
@@ -25,8 +26,8 @@ def best_sandbox(*, is_public: bool = False) -> TierReport | None:
 
 
 def _in_order(is_public: bool) -> tuple[Tier, ...]:
-    """On a public page the tier that shares less of the machine with visitors comes first."""
-    return TIERS[::-1] if is_public else TIERS
+    """On a public page only the tier that shares less of the machine with visitors."""
+    return tuple(tier for tier in TIERS if tier.name in SANDBOX_TIERS) if is_public else TIERS
 
 
 def open_sandbox(tier: str | None = None, limits: Limits = DEFAULT_LIMITS, *, is_public: bool = False) -> Sandbox:

@@ -72,6 +72,7 @@ MIGRATIONS = (
     )""",
     "CREATE TABLE visitor_limits (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
     "CREATE TABLE accounts (name TEXT PRIMARY KEY, hash TEXT NOT NULL)",
+    "CREATE TABLE api_keys (name TEXT PRIMARY KEY, hash TEXT NOT NULL)",
 )
 
 

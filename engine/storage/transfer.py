@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import InvalidRequest
 from .chat_rows import MAX_TITLE_CHARS
 from .formats import LAST_TIME, Value, read_path, read_title
+from .imported_pictures import picture_limit
 from .message_json import message_dict
 from .records import Chat, ChatMessage
 
@@ -60,10 +61,11 @@ def to_json(chats: Sequence[Chat]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """`skipped`: why a chat of the file could not be read, one sentence each."""
+    """`skipped`: why a chat of the file could not be read, one sentence each. `left_out`: pictures beyond the limit of a file."""
 
     chats: tuple[ImportedChat, ...]
     skipped: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 def read_chats(text: str) -> tuple[ImportedChat, ...]:
@@ -83,17 +85,18 @@ def read_file(text: str) -> ReadFile:
         raise InvalidRequest("the import", f"{len(values):,} chats", f"at most {MAX_CHATS:,} chats")
     chats: list[ImportedChat] = []
     refused: list[InvalidRequest] = []
-    for number, value in enumerate(values, 1):
-        chat = Value(value, f"chat {number}")
-        try:
-            path = read_path(chat, is_own=is_own)
-            if path:
-                chats.append(ImportedChat(_title(read_title(chat), path), path))
-        except InvalidRequest as error:
-            refused.append(error)
+    with picture_limit() as limit:
+        for number, value in enumerate(values, 1):
+            chat = Value(value, f"chat {number}")
+            try:
+                path = read_path(chat, is_own=is_own)
+                if path:
+                    chats.append(ImportedChat(_title(read_title(chat), path), path))
+            except InvalidRequest as error:
+                refused.append(error)
     if not chats:
         raise refused[0] if refused else InvalidRequest("the import", "empty", "at least one chat with a message")
-    return ReadFile(tuple(chats), tuple(map(str, refused)))
+    return ReadFile(tuple(chats), tuple(map(str, refused)), limit.left_out)
 
 
 def title_of(text: str) -> str:

@@ -58,3 +58,23 @@ class AccountStore:
     def delete(self, name: str) -> None:
         with self._database.transaction(is_writing=True) as connection:
             connection.execute("DELETE FROM accounts WHERE name = ?", (name,))
+
+
+class ApiKeyStore:
+    """Names and hashes of the API's keys. Safe to use from many threads. Every method may raise StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> dict[str, str]:
+        """The hash of each key, by name."""
+        with self._database.transaction() as connection:
+            return {row["name"]: row["hash"] for row in connection.execute("SELECT name, hash FROM api_keys ORDER BY name").fetchall()}
+
+    def save(self, name: str, key_hash: str) -> None:
+        with self._database.transaction(is_writing=True) as connection:
+            connection.execute("INSERT INTO api_keys (name, hash) VALUES (?, ?)", (name, key_hash))
+
+    def delete(self, name: str) -> None:
+        with self._database.transaction(is_writing=True) as connection:
+            connection.execute("DELETE FROM api_keys WHERE name = ?", (name,))

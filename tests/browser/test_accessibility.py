@@ -11,6 +11,7 @@ from tests.ui.scripted_engine import THINKER, USAGE, ScriptedEngine
 
 from .conftest import ROOT
 from .test_chat import Visit, send, wait_for_end
+from .test_composing import PASTE
 
 AXE = ROOT / ".venv/node_modules/axe-core/axe.min.js"
 # Transitions of colour would be measured half-way; page.js names new parts of the page 250 ms after the first of them.
@@ -37,6 +38,23 @@ def conversation(page: Page) -> None:
     expect(page.locator("[data-example]").first).to_be_visible()
     send(page, "Hello")
     wait_for_end(page)
+
+
+def pictures(page: Page) -> None:
+    """A picture in a message, and another that is attached."""
+    conversation(page)
+    page.evaluate(PASTE)
+    expect(page.locator(".mc-tag .mc-picture")).to_be_visible()
+    send(page, "What is this?")
+    wait_for_end(page, 2)
+    page.evaluate(PASTE)
+    expect(page.locator(".mc-picture")).to_have_count(2)
+
+
+def large(page: Page) -> None:
+    """After `pictures`."""
+    page.locator(".mc-conversation .mc-picture").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
 
 
 def menu(page: Page) -> None:
@@ -95,7 +113,7 @@ def shared(page: Page) -> None:
     expect(page.get_by_text("read-only")).to_be_visible()
 
 
-STATES: list[Callable[[Page], None]] = [conversation, menu, rename, prompt, search, versions, options, pair, share, shared]
+STATES: list[Callable[[Page], None]] = [conversation, pictures, large, menu, rename, prompt, search, versions, options, pair, share, shared]
 
 
 def violations(page: Page) -> list[str]:

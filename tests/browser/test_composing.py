@@ -55,16 +55,32 @@ def test_a_picture_is_seen_before_and_after_it_is_sent(page: Page, engine: Scrip
     engine.script = answer("A square")
     page.evaluate(act)
     expect(tags(page)).to_contain_text("shot.png · 16 tokens")
-    expect(tags(page).get_by_role("img", name="shot.png")).to_be_visible()
+    expect(tags(page).get_by_role("button", name="Show shot.png large")).to_be_visible()
     page.locator("#mc-message textarea").fill("What is this?")
     page.locator("#mc-send").click()
-    shown = page.locator(".mc-conversation").get_by_role("img", name="shot.png")
+    shown = page.locator(".mc-conversation").get_by_role("button", name="Show shot.png large")
     expect(page.locator(".mc-facts")).to_be_visible()
     expect(shown).to_be_visible()
     assert [(picture.width, picture.height) for picture in engine.asked[-1][0][-1].pictures] == [(300, 200)]
     page.reload()       # the address names the chat
     expect(page.locator(".mc-facts")).to_be_visible()
     expect(shown).to_be_visible()
+    shown.focus()
+    page.keyboard.press("Enter")
+    large = page.get_by_role("dialog", name="shot.png").get_by_role("img", name="shot.png")
+    expect(large).to_be_visible()
+    assert large.evaluate("image => image.naturalWidth") == 300
+    page.keyboard.press("Escape")
+    expect(large).to_have_count(0)
+    expect(shown).to_be_focused()
+
+
+def test_a_phone_offers_its_camera_among_the_files(page: Page, engine: ScriptedEngine) -> None:
+    """Browsers of phones offer the camera where any file may be chosen, and only the camera where `capture` is set."""
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Attach").click()
+    assert chooser.value.is_multiple()
+    assert chooser.value.element.evaluate("input => [input.accept, input.hasAttribute('capture')]") == ["", False]
 
 
 def test_a_model_that_reads_no_pictures_says_so_when_one_is_attached(page: Page, engine: ScriptedEngine) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests import hub_folders, hub_standin, tiny_models
 from tests.hub_standin import GOOD_TOKEN, Repo, StandIn
 
-from .conftest import KeptPages, app_running
+from .conftest import KeptPages, Visitors, app_running
 from .test_chat import Visit, send, wait_for_end, wait_for_model
 
 LOAD_MS = 60_000
@@ -179,3 +179,11 @@ def test_the_models_tab_is_in_the_visitors_language(visit: Visit, hub_app: str) 
     expect(page.get_by_label("Sıralama")).to_have_value("İndirme sayısı")
 
 
+
+
+def test_a_link_opens_the_tab_and_the_model_that_it_names(visitors: Visitors, hub_app: str) -> None:
+    page = visitors.arrive().new_page()
+    page.goto(f"{hub_app}?tab=models&model=me/tiny-chat")
+    expect(page.get_by_role("tab", name="Models")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#mc-model")).to_contain_text("tiny-chat")
+    expect(page.locator("#mc-primary")).to_be_visible()

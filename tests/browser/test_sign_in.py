@@ -21,8 +21,8 @@ from .test_conversations import listed
 
 CLIENT_SECRET = "a secret of this Space"
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "me/mindcubes", "OAUTH_CLIENT_ID": "client", "OAUTH_CLIENT_SECRET": CLIENT_SECRET,
-         "OAUTH_SCOPES": "openid profile", "OPENID_PROVIDER_URL": "http://127.0.0.1:9", "GRADIO_SERVER_NAME": "127.0.0.1",
-         "HF_HUB_OFFLINE": "1"}
+         "SPACE_HOST": "me-mindcubes.hf.space", "OAUTH_SCOPES": "openid profile", "OPENID_PROVIDER_URL": "http://127.0.0.1:9",
+         "GRADIO_SERVER_NAME": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,14 @@ def test_an_anonymous_visitor_can_sign_in(visit: Visit, space: str) -> None:
     link = page.get_by_role("link", name="Sign in with Hugging Face")
     expect(link).to_be_visible()
     expect(link).to_have_attribute("href", "login/huggingface?_target_url=/")
+
+
+def test_a_space_can_be_duplicated_and_embedded(visit: Visit, space: str) -> None:
+    page = visit(space)
+    expect(page.get_by_role("link", name="Duplicate this Space")).to_have_attribute(
+        "href", "https://huggingface.co/spaces/me/mindcubes?duplicate=true")
+    page.get_by_text("Embed this Space").click()
+    expect(page.locator(".mc-embed pre")).to_contain_text('<iframe src="https://me-mindcubes.hf.space"')
 
 
 def test_an_accounts_chats_are_in_each_of_its_browsers_and_no_one_elses(visitors: Visitors, space: str) -> None:

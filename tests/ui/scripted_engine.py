@@ -28,7 +28,7 @@ from engine.errors import InvalidRequest
 from engine.messages import Effort, PromptView, Thinking
 from engine.pictures import Picture
 from engine.storage.database import Database
-from engine.visitors import VisitorBook
+from engine.visitors import Accounts, ApiKeys, VisitorBook
 
 READY = Status(
     state="ready", model="Scripted", quantization=Quantization.NONE, dtype="bfloat16", device="cpu", hardware="Test machine",
@@ -58,6 +58,7 @@ class ScriptedEngine:
                  data_dir: Path | None = None) -> None:
         self.settings = Settings(data_dir=data_dir or Path(tempfile.mkdtemp()))
         self.database = Database(self.settings.data_dir)
+        self.accounts, self.api_keys = Accounts(self.database), ApiKeys(self.database)
         self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._changed = threading.Condition()
         self._num_playing = 0
@@ -97,7 +98,7 @@ class ScriptedEngine:
         return self.options_of.get(effort, self.options)
 
     def status(self) -> Status:
-        return self.current
+        return replace(self.current, reads_pictures=self.reads_pictures)
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
@@ -116,18 +117,19 @@ class ScriptedEngine:
         return PromptView(text, tuple(text.split(" ")), 4096, 1000, 0, 0, ())
 
     def chat(self, messages: Sequence[Message], options: GenerationOptions | None = None, *,
-             stop: threading.Event | None = None, visitor: str = "") -> Iterator[StreamEvent]:
+             spec: ModelSpec | None = None, stop: threading.Event | None = None, visitor: str = "") -> Iterator[StreamEvent]:
         if self.asked and self.later:
             self.script = list(self.later.pop(0))
         options, reset = options or self.options, self._reset
         self.asked.append((tuple(messages), options))
         self._count(1)
         try:
-            for event in self._play(options):
-                if reset.is_set() or (stop is not None and stop.is_set()):
-                    yield Finished("stopped", USAGE)
-                    return
-                yield event
+            with self.visitors.reply(visitor, len(messages[-1].content)):
+                for event in self._play(options):
+                    if reset.is_set() or (stop is not None and stop.is_set()):
+                        yield Finished("stopped", USAGE)
+                        return
+                    yield event
         finally:
             self.num_closed += 1
             self._count(-1)

@@ -236,7 +236,7 @@ def badge_html(report: TierReport | None, run_s: float, language: str) -> str:
     label = html.escape(text(language, "agent.runs"))
     drawer = f'<button type="button" class="mc-runs-drawer" data-drawer="mc-agent-side" aria-label="{label}">☰</button>'
     if report is None:
-        reasons = "; ".join(f"{each.tier}: {each.reason}" for each in probe_sandboxes())
+        reasons = "; ".join(f"{each.tier}: {each.reason}" for each in probe_sandboxes() if each.reason)
         return f'{drawer}<div class="mc-problem" role="alert">{html.escape(text(language, "agent.no_sandbox", reasons=reasons))}</div>'
     limits = text(language, "agent.limits", memory=number(language, report.limits.memory_bytes >> 20), seconds=number(language, run_s),
                   files=number(language, report.limits.folder_bytes >> 20))

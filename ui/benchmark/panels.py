@@ -80,7 +80,7 @@ class BenchmarkPanels:
         except EngineError as error:
             session.problems["history"], runs, shown, ratings = error, (), None, ""
         return {
-            "note": view.note_html(language, may_measure=may_edit(self._context)), "problems": [self._problem(place) for place in PLACES],
+            "note": view.note_html(language, self._note()), "problems": [self._problem(place) for place in PLACES],
             "file": self._file(), "ratings": ratings, "now": self._now(), "cancel": self._cancel(), "result": self._result(shown),
             "plot": self._plot(shown, runs), "panel": self._panel(),
             "history": history.history_html(
@@ -122,8 +122,14 @@ class BenchmarkPanels:
     def _problem(self, place: Place) -> str:
         error = self._session.problems.get(place)
         if isinstance(error, NotPermitted):
-            error = PageError("bench.history.public" if place == "history" else "bench.note.public")
+            error = PageError("bench.history.public" if place == "history" else self._note(refused=True))
         return problem_box(error, self._language) if error else ""
+
+    def _note(self, *, refused: bool = False) -> str:
+        """The key of what a measurement does to others, or why it is off."""
+        if self._context.engine.settings.is_zero_gpu:
+            return "bench.note.zero_gpu"
+        return "bench.note" if may_edit(self._context) and not refused else "bench.note.public"
 
     def _file(self) -> str:
         upload = self._session.upload

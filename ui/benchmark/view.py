@@ -20,8 +20,8 @@ def _escaped(language: str, key: str, **values: object) -> str:
     return html.escape(text(language, key, **values))
 
 
-def note_html(language: str, *, may_measure: bool) -> str:
-    return f'<p class="mc-note">{_escaped(language, "bench.note" if may_measure else "bench.note.public")}</p>'
+def note_html(language: str, key: str) -> str:
+    return f'<p class="mc-note">{_escaped(language, key)}</p>'
 
 
 def empty_html(language: str) -> str:

@@ -5,27 +5,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.chat import MAX_FILE_BYTES, Attachment, clean_name, read_file
-from engine.errors import AttachmentRefused, EngineBusy, InvalidRequest, NoModelLoaded
+from engine.chat import MAX_FILE_BYTES, Attachment, clean_name, is_pdf, read_file, read_pages
+from engine.errors import AttachmentRefused, EngineBusy, InvalidRequest, NoModelLoaded, ScannedDocument
+from engine.messages import MAX_PICTURES
 from engine.pictures import Picture, is_picture, read_picture, to_base64
 
 from ..shared.context import Context
-from ..shared.language import text
+from ..shared.errors import PageError
+from ..shared.language import number, text
 from .session import AttachedFile, ChatSession
 
 CHARS_PER_TOKEN = 4         # an estimate, while no model is loaded whose tokenizer could count
 MAX_FILES = 20
 
 
+class PagesLeftOut(PageError):
+    """Some pages are attached, others are not. Says which."""
+
+
 def attach_files(context: Context, session: ChatSession, paths: Sequence[str]) -> None:
-    """Attach uploaded files, which Gradio stored at `paths`. Raises AttachmentRefused; files before the refused one are attached."""
+    """Attach uploaded files, which Gradio stored at `paths`. Of a scan the pages, as pictures.
+
+    Raises AttachmentRefused and PagesLeftOut; files before the one that is at fault are attached.
+    """
     for path in map(Path, paths):
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise AttachmentRefused(clean_name(path.name), f"it has {size / 1e6:.1f} MB", f"Attach at most {MAX_FILE_BYTES / 1e6:.0f} MB.")
         content = path.read_bytes()
         _require_room(session, clean_name(path.name))
-        _add(context, session, _read(context, path.name, content))
+        try:
+            _add(context, session, _read(context, path.name, content))
+        except ScannedDocument:
+            if not context.engine.status().reads_pictures:
+                raise
+            attach_pages(context, session, clean_name(path.name), content)
+
+
+def attach_pages(context: Context, session: ChatSession, name: str, content: bytes, instead_of: AttachedFile | None = None) -> None:
+    """Attach the pages of a PDF file as pictures, as many as a message may have, in the place of a file of the session.
+
+    Raises AttachmentRefused, and PagesLeftOut after the first pages are attached.
+    """
+    found, count = read_pages(name, content)
+    others = [file for file in session.attachments if file is not instead_of]
+    room = min(MAX_PICTURES - sum(bool(file.attachment.picture) for file in others), MAX_FILES - len(others) - len(session.too_long))
+    pages = [AttachedFile(_seen(context, picture)) for picture in found[:max(0, room)]]
+    if not pages:
+        raise AttachmentRefused(name, text(context.language, "attach.no_room", count=MAX_PICTURES),
+                                text(context.language, "attach.remove_one"))
+    session.attachments = [*others, *pages]
+    session.too_long = [file for file in session.too_long if file is not instead_of]
+    if len(pages) < count:
+        raise PagesLeftOut("attach.some_pages", shown=number(context.language, len(pages)), count=number(context.language, count))
 
 
 def attach_text(context: Context, session: ChatSession, name: str, content: str) -> None:
@@ -49,7 +81,9 @@ def _read(context: Context, name: str, content: bytes, encoding: str = "") -> At
     if is_picture(content):
         return AttachedFile(_seen(context, read_picture(name, content)))
     found = read_file(name, content, encoding)
-    return AttachedFile(_counted(context, clean_name(name), found.text), found.guess, content if found.guess else b"")
+    has_pages = is_pdf(name, content) and context.engine.status().reads_pictures
+    return AttachedFile(_counted(context, clean_name(name), found.text), found.guess, content if found.guess or has_pages else b"",
+                        is_pdf=has_pages)
 
 
 def _require_room(session: ChatSession, name: str) -> None:
@@ -65,7 +99,7 @@ def _counted(context: Context, name: str, content: str) -> Attachment:
 
 
 def _seen(context: Context, picture: Picture) -> Attachment:
-    """Raises AttachmentRefused if the loaded model cannot read pictures."""
+    """Raises AttachmentRefused if the loaded model cannot read pictures, or if this one leaves no room in its context window."""
     try:
         tokens = context.engine.count_picture_tokens(picture)
     except InvalidRequest as error:
@@ -73,6 +107,10 @@ def _seen(context: Context, picture: Picture) -> Attachment:
                                 text(context.language, "attach.other_model")) from error
     except (NoModelLoaded, EngineBusy):
         tokens = 0
+    window = context.engine.status().window_tokens
+    if window and tokens > window // 2:
+        raise AttachmentRefused(picture.name, text(context.language, "attach.large_picture", tokens=number(context.language, tokens),
+                                                   window=number(context.language, window)), text(context.language, "attach.smaller"))
     return Attachment(picture.name, "", tokens, to_base64(picture))
 
 

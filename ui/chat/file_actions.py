@@ -9,10 +9,12 @@ from engine.chat import Attachment, first_part
 from ..shared.actions import Actions
 from ..shared.context import Context
 from ..shared.errors import PageError
+from ..shared.html import problem_box
 from ..shared.language import text
 from . import view
-from .attachments import attach_text, choose_encoding
+from .attachments import PagesLeftOut, attach_pages, attach_text, choose_encoding
 from .chat_click import ChatClick
+from .pictures import large
 from .session import AttachedFile, ChatSession
 from .view import Update
 
@@ -31,6 +33,26 @@ def detach(context: Context, session: ChatSession, click: ChatClick) -> Iterator
     if click.number < len(files):
         files.pop(click.number)
     yield Update(chips=view.chips(context, session), problem="")
+
+
+@actions("see-attached")
+def see_attached(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
+    if click.number >= len(session.attachments) or not session.attachments[click.number].attachment.picture:
+        raise PageError("error.gone")
+    yield Update(to_browser=large(session.attachments[click.number].attachment))
+
+
+@actions("pages", "pages-of-long")
+def attach_pages_of_file(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
+    files = session.attachments if click.name == "pages" else session.too_long
+    if click.number >= len(files) or not files[click.number].is_pdf:
+        raise PageError("error.gone")
+    file, problem = files[click.number], ""
+    try:
+        attach_pages(context, session, file.attachment.name, file.content, instead_of=file)
+    except PagesLeftOut as error:
+        problem = problem_box(error, context.language)
+    yield Update(chips=view.chips(context, session), problem=problem)
 
 
 @actions("first-part")

@@ -14,13 +14,20 @@ from .session import AttachedFile
 SAMPLE_CHARS = 24
 
 
-def describe(file: AttachedFile, language: str, problem: str = "") -> str:
+def describe(file: AttachedFile, index: int, language: str, problem: str = "") -> str:
     """Its name and size, as HTML; where the encoding was guessed, also a few words by which a person sees whether it is right."""
     attachment = file.attachment
     words = f"{attachment.name} · {text(language, 'usage.tokens', count=number(language, attachment.tokens))}{problem and f' — {problem}'}"
     sample = sample_of(attachment.text) if file.encoding else ""
-    picture = small(attachment) if attachment.picture else ""
+    picture = small(attachment, "see-attached", index, language) if attachment.picture else ""
     return picture + html.escape(words) + (f" · <q>{html.escape(sample)}</q>" if sample else "")
+
+
+def pages_button(file: AttachedFile, act: str, index: int, language: str) -> str:
+    """For a PDF file: its pages can be attached as pictures instead of its text."""
+    if not file.is_pdf:
+        return ""
+    return f'<button type="button" data-act="{act}" data-id="{index}">{html.escape(text(language, "attach.pages"))}</button>'
 
 
 def sample_of(content: str) -> str:

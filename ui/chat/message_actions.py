@@ -11,6 +11,7 @@ from ..shared.errors import PageError
 from ..shared.language import text
 from . import replies, view
 from .chat_click import ChatClick, show_chat, shown_chat
+from .pictures import large
 from .rendering import MORE_MESSAGES, messages
 from .session import ChatSession
 from .view import Update
@@ -31,6 +32,15 @@ def edit(context: Context, session: ChatSession, click: ChatClick) -> Iterator[U
         raise PageError("error.gone")
     session.editing = message.id
     yield Update(line=message.text, chips=view.chips(context, session), problem="")
+
+
+@actions("see-picture")
+def see_picture(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
+    message = next((each for each in session.path if each.id == click.number), None)
+    pictures = [each for each in message.attachments if each.picture] if message else []
+    if not click.value.isdecimal() or int(click.value) >= len(pictures):
+        raise PageError("error.gone")
+    yield Update(to_browser=large(pictures[int(click.value)]))
 
 
 @actions("cancel-edit")

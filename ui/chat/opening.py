@@ -62,13 +62,14 @@ def import_chats(context: Context, session: ChatSession, path: str | None) -> It
         return
     session.show_chat(imported.chats[-1])
     done = browser_message("toast", text=text(context.language, "import.done", count=number(context.language, len(imported.chats))))
-    skipped = _skipped(context, imported.skipped)       # a toast would cover the reasons
+    skipped = _skipped(context, imported.skipped, imported.left_out)        # a toast would cover the reasons
     yield from replies.show(context, session, to_browser=None if skipped else done, **skipped)
 
 
-def _skipped(context: Context, reasons: Sequence[str]) -> dict[str, str]:
-    """How many chats of a file could not be read, and why. Empty if all could."""
-    if not reasons:
-        return {}
+def _skipped(context: Context, reasons: Sequence[str], pictures: int) -> dict[str, str]:
+    """How many chats of a file could not be read, and why, and how many pictures are left out. Empty if nothing is missing."""
     count, shown = number(context.language, len(reasons)), " ".join(reasons[:MAX_REASONS])
-    return {"problem": problem_box(PageError("import.skipped", count=count, reasons=shown), context.language)}
+    problems = [PageError("import.skipped", count=count, reasons=shown)] if reasons else []
+    if pictures:
+        problems.append(PageError("import.pictures", count=number(context.language, pictures)))
+    return {"problem": "".join(problem_box(each, context.language) for each in problems)} if problems else {}

@@ -11,11 +11,15 @@ from engine.messages import Effort
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file for the next message. `encoding`, `content`: only where the encoding was guessed, so that another can be chosen."""
+    """A file for the next message. `content`: kept only where it can be read in another way.
+
+    `encoding`: only where it was guessed, so that another can be chosen. `is_pdf`: its pages can become pictures.
+    """
 
     attachment: Attachment
     encoding: str = ""
     content: bytes = b""
+    is_pdf: bool = False
 
 
 @dataclass

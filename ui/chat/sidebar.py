@@ -83,6 +83,20 @@ def sign_html(account: Account | None, language: str) -> str:
     return f'<a class="mc-wide-act" href="login/huggingface?_target_url=/" title="{note}">{label}</a>'
 
 
+def space_html(space: str, host: str, language: str) -> str:
+    """On a Space: the link to make a copy of it, and the markup that shows it on another page."""
+    frame = f'<iframe src="https://{host}" width="100%" height="700" frameborder="0" allow="clipboard-write"></iframe>'
+    duplicate, embed, note, copy = (html.escape(text(language, key)) for key in (
+        "space.duplicate", "space.embed", "space.embed.note", "chat.copy"))
+    link = (f'<a class="mc-wide-act" target="_blank" rel="noopener" '
+            f'href="https://huggingface.co/spaces/{html.escape(space)}?duplicate=true">{duplicate}</a>')
+    if not host:
+        return link
+    return (f'{link}<details class="mc-embed"><summary>{embed}</summary><p>{note}</p>'
+            f'<pre tabindex="0">{html.escape(frame)}</pre>'
+            f'<button type="button" class="mc-copy" data-text="{html.escape(frame)}">{copy}</button></details>')
+
+
 def _list(body: str, query: str, language: str) -> str:
     words = "".join(f' data-{key}="{html.escape(text(language, f"dialog.{key}"))}"' for key in WORDS)
     label = html.escape(text(language, "side.title"))

@@ -15,7 +15,7 @@ from ..shared.context import QUICK, SILENT, Context, PageBuilder, busy, changes
 from ..shared.html import problem_box
 from ..shared.visitor import owner_of
 from . import actions, opening, replies, view
-from .attachments import attach_files
+from .attachments import PagesLeftOut, attach_files
 from .chat_click import ChatClick
 from .options_panel import OptionsPanel, build_options_panel
 from .rendering import messages
@@ -206,7 +206,7 @@ def _wire_files(builder: PageBuilder, tab: ChatTab) -> None:
         context, problem = builder.context(request), ""
         try:
             attach_files(context, session, paths or [])
-        except EngineError as error:
+        except (EngineError, PagesLeftOut) as error:
             problem = problem_box(error, context.language)
         return {parts.chips: view.chips(context, session), parts.problem: problem}
 
@@ -214,7 +214,8 @@ def _wire_files(builder: PageBuilder, tab: ChatTab) -> None:
         context = builder.context(request)
         yield from _shown(tab, context, session, opening.import_chats(context, session, path))
 
-    composer.attach.upload(attach, [composer.attach, tab.session], [parts.chips, parts.problem], **busy(composer.message))
+    composer.attach.upload(attach, [composer.attach, tab.session], [parts.chips, parts.problem],
+                           trigger_mode="multiple", **busy(composer.message))      # files that are added while others are read
     tab.side.upload.upload(import_chats, [tab.side.upload, tab.session], _reply_outputs(tab), **REPLY)
 
 

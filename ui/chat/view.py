@@ -16,10 +16,10 @@ from ..shared.errors import sentence
 from ..shared.html import browser_message
 from ..shared.language import text
 from . import rendering
-from .file_chips import describe, encodings
+from .file_chips import describe, encodings, pages_button
 from .options_panel import values_of
 from .session import ChatSession
-from .sidebar import LISTED, list_html, sign_html
+from .sidebar import LISTED, list_html, sign_html, space_html
 from .thinking import thinking_html
 from .welcome import welcome_html
 
@@ -104,13 +104,14 @@ def whole(context: Context, session: ChatSession, **changes: Any) -> Update:
 
 def chats(context: Context, session: ChatSession) -> str:
     """The list of chats or the search results. If the database cannot be read, the reason is shown there."""
-    conversations = context.conversations
-    sign = sign_html(context.account, context.language) if context.engine.settings.can_sign_in else ""
+    conversations, settings = context.conversations, context.engine.settings
+    below = sign_html(context.account, context.language) if settings.can_sign_in else ""
+    below += space_html(settings.space, settings.space_host, context.language) if settings.space else ""
     try:
         if session.query.strip():
-            return list_html(conversations.search(session.owner, session.query), session, context.language, context.zone) + sign
+            return list_html(conversations.search(session.owner, session.query), session, context.language, context.zone) + below
         chats = conversations.list(session.owner, 1 + (session.list_size or LISTED))
-        return list_html(chats, session, context.language, context.zone) + sign
+        return list_html(chats, session, context.language, context.zone) + below
     except StorageError as error:
         return f'<div class="mc-problem" role="alert">{html.escape(sentence(error, context.language))}</div>'
 
@@ -151,11 +152,13 @@ def chips(context: Context, session: ChatSession) -> str:
     if session.chat and session.chat.queued:
         shown.append(_chip(say("chat.queued", text=session.chat.queued[:80]), _act("unqueue", 0, say("chat.unqueue"))))
     for index, file in enumerate(session.attachments):
-        shown.append(_chip(describe(file, context.language), encodings(file, "encoding", index, context.language),
+        shown.append(_chip(describe(file, index, context.language), encodings(file, "encoding", index, context.language),
+                           pages_button(file, "pages", index, context.language),
                            _act("detach", index, say("attach.remove"))))
     for index, file in enumerate(session.too_long):
-        shown.append(_chip(describe(file, context.language, text(context.language, "attach.too_long")),
+        shown.append(_chip(describe(file, index, context.language, text(context.language, "attach.too_long")),
                            encodings(file, "encoding-of-long", index, context.language),
+                           pages_button(file, "pages-of-long", index, context.language),
                            _act("first-part", index, say("attach.first_part")), _act("drop", index, say("attach.remove")), kind="is-bad"))
     return f'<div class="mc-tags">{"".join(shown)}</div>' if shown else ""
 

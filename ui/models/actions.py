@@ -198,6 +198,17 @@ def _forget_remote(context: Context, session: ModelsSession, click: Click) -> No
     context.library.remote.forget(click.value, context.visitor)
 
 
+@actions("drain", "resume-all")
+def _drain(context: Context, session: ModelsSession, click: Click) -> None:
+    context.library.operation.drain(click.name == "drain", context.visitor)
+
+
+@actions("delete-key")
+def _delete_key(context: Context, session: ModelsSession, click: Click) -> None:
+    session.made_key = ""
+    context.library.operation.delete_key(click.value, context.visitor)
+
+
 @actions("save")
 def _save(context: Context, session: ModelsSession, click: Click) -> None:
     context.library.save_quantized(context.visitor)

@@ -18,6 +18,7 @@ from ..shared.html import disk_size, quantization_name
 from ..shared.language import number, text
 from . import view
 from .actions import needs_token, with_token
+from .operation import operation_values
 from .parts import ModelsTab
 from .remote import remote_values
 from .session import CONTEXTS, ModelsSession
@@ -55,6 +56,7 @@ class TabContent:
         return {
             models.machine: view.machine_html(self._library.machine(), self._language), models.listing: self._list(selected),
             models.disk: self._disk(), **remote_values(self._context, self._session, models.remote),
+            **operation_values(self._context, self._session, models.operation),
             detail.about: self._about(), detail.problem: self._problem(),
             detail.token_box: gr.update(visible=needs_token(self._session)), **self._load_values(models),
             detail.card_box: gr.update(visible=bool(card)), detail.card: card}

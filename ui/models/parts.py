@@ -11,6 +11,7 @@ from engine import Quantization
 
 from ..shared.context import PageBuilder
 from ..shared.html import ACTION_JS
+from .operation import OperationParts, build_operation_parts
 from .remote import RemoteParts, build_remote_parts
 from .session import CONTEXTS, MAX_CHATS, ModelsSession
 
@@ -82,15 +83,16 @@ class ModelsTab:
     listing: gr.HTML
     disk: gr.HTML
     remote: RemoteParts
+    operation: OperationParts
     detail: Detail
 
     @property
     def outputs(self) -> list[Any]:
         """Every component whose value depends on the session."""
         detail, load = self.detail, self.detail.load
-        return [self.machine, self.listing, self.disk, *self.remote.outputs, detail.about, detail.problem, detail.token_box,
-                detail.token, load.box, load.quantization, load.context, load.visitors, load.device, load.primary, load.save,
-                load.unload, detail.card_box, detail.card]
+        return [self.machine, self.listing, self.disk, *self.remote.outputs, *self.operation.outputs, detail.about, detail.problem,
+                detail.token_box, detail.token, load.box, load.quantization, load.context, load.visitors, load.device, load.primary,
+                load.save, load.unload, detail.card_box, detail.card]
 
 
 def build_parts(builder: PageBuilder) -> ModelsTab:
@@ -101,10 +103,10 @@ def build_parts(builder: PageBuilder) -> ModelsTab:
         with gr.Row(elem_classes="mc-models-row"):
             with gr.Column(elem_classes="mc-models-list", scale=5, min_width=280):
                 listing, disk = html_part("listing"), html_part("disk")
-                remote = build_remote_parts(builder)
+                remote, operation = build_remote_parts(builder), build_operation_parts(builder)
             with gr.Column(elem_classes="mc-models-detail", scale=6, min_width=280):
                 detail = _build_detail(builder)
-    return ModelsTab(session, wake, machine, filters, listing, disk, remote, detail)
+    return ModelsTab(session, wake, machine, filters, listing, disk, remote, operation, detail)
 
 
 def html_part(name: str) -> gr.HTML:

@@ -35,6 +35,8 @@ class ModelsSession:
     is_open: bool = False       # whether the tab has been opened
     server: ServerAnswer | None = None          # what the server that was asked last offers
     server_problem: Exception | None = None
+    made_key: str = ""          # of the API, shown once
+    operation_problem: Exception | None = None
     asked: str = ""             # what was entered or chosen last, for another attempt
 
     @property

@@ -15,6 +15,7 @@ from ..shared.language import language_of
 from . import actions, view
 from .actions import perform
 from .content import TabContent
+from .operation import add_key, save_limits
 from .parts import FORMATS, LICENCES, SIZES, SORTS, TASKS, ModelsTab, build_parts, html_part
 from .remote import ask_server, connect_server
 from .session import ModelsSession
@@ -30,6 +31,7 @@ def build_models_tab(builder: PageBuilder, tab: gr.Tab, strip: gr.HTML) -> Model
     _wire_load_options(builder, models)
     _wire_token(builder, models)
     _wire_remote(builder, models)
+    _wire_operation(builder, models)
     _wire_refresh(builder, models, tab)
     return models
 
@@ -96,7 +98,9 @@ def _wire_buttons(builder: PageBuilder, models: ModelsTab, strip: gr.HTML) -> No
     def unload(session: ModelsSession, request: gr.Request) -> Any:
         return press("unload", session, request)
 
-    for source in (models.listing, models.disk, models.remote.connections, models.detail.about, models.detail.problem, strip):
+    sources = (models.listing, models.disk, models.remote.connections, models.operation.visitors, models.operation.keys,
+               models.detail.about, models.detail.problem, strip)
+    for source in sources:
         source.act(act, session_state, outputs, **QUIET)
     load.primary.click(press_primary, session_state, outputs, **QUIET)
     load.save.click(save, session_state, outputs, **QUIET)
@@ -147,10 +151,33 @@ def _wire_remote(builder: PageBuilder, models: ModelsTab) -> None:
     remote.connect.click(connect, [*typed, remote.keeps_key, remote.model, models.session], [*models.outputs, remote.key], **QUIET)
 
 
+def _wire_operation(builder: PageBuilder, models: ModelsTab) -> None:
+    operation = models.operation
+
+    def save(*values: Any, request: gr.Request) -> Any:
+        *typed, session = values
+        save_limits(builder.context(request), session, typed)
+        return _content(builder, session, request).values(models)
+
+    def make_key(name: str, session: ModelsSession, request: gr.Request) -> Any:
+        is_made = add_key(builder.context(request), session, name)
+        values = _content(builder, session, request).values(models)
+        return {**values, operation.key_name: ""} if is_made else values
+
+    operation.save.click(save, [*operation.limits, models.session], models.outputs, **QUIET)
+    gr.on([operation.add_key.click, operation.key_name.submit], make_key, [operation.key_name, models.session],
+          [*models.outputs, operation.key_name], **QUIET)
+
+
 def _wire_refresh(builder: PageBuilder, models: ModelsTab, tab: gr.Tab) -> None:
-    def open_tab(session: ModelsSession, request: gr.Request) -> Any:
-        session.is_open = True
-        return refresh(session, request)
+    def open_tab(session: ModelsSession, request: gr.Request) -> Generator[Any, None, None]:
+        """The first time, show the model that the page's address names."""
+        is_first, session.is_open = not session.is_open, True
+        named = str(dict(request.query_params or {}).get("model", "")).strip()
+        if is_first and named and session.model is None:
+            yield _loading(models, named, request)
+            perform(builder.context(request), session, "choose", named)
+        yield refresh(session, request)
 
     def refresh(session: ModelsSession, request: gr.Request) -> Any:
         if not session.is_open:

@@ -15,7 +15,7 @@ from ..shared.html import action_button, disk_size, freed, megabytes, quantizati
 from ..shared.language import gib, number, text
 from .session import USES
 
-VERDICT_CLASS = {Verdict.FITS: "is-good", Verdict.TIGHT: "is-tight", Verdict.TOO_LARGE: "is-bad"}
+VERDICT_CLASS = {Verdict.FITS: "is-good", Verdict.TIGHT: "is-tight", Verdict.TEXT_ONLY: "is-tight", Verdict.TOO_LARGE: "is-bad"}
 HUB_PAGE = "https://huggingface.co"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from engine.errors import MessageTooLong
 from .language import gib, has_text, number, text
 
 log = logging.getLogger(__name__)
+SAVED = ("error.GpuQuotaUsed", "error.GpuQuotaUsedUntil", "error.GpuNotFree")      # what visitors of ZeroGPU meet
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
@@ -38,6 +40,15 @@ def sentence(error: Exception, language: str) -> str:
     if language == "en" or not has_text(key):
         return str(error)
     return text(language, key, **{name: _fact(error, name, value, language) for name, value in vars(error).items()})
+
+
+def told_again(saved: str, language: str) -> str:
+    """Return the text of an error that was saved in English with a reply, in `language` if it is one of SAVED."""
+    for key in SAVED if language != "en" else ():
+        pattern = re.escape(text("en", key)).replace(r"\{wait\}", "(?P<wait>.+)")
+        if found := re.fullmatch(pattern, saved):
+            return text(language, key, **found.groupdict())
+    return saved
 
 
 def _fact(error: EngineError, name: str, value: object, language: str) -> object:

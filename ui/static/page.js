@@ -144,6 +144,10 @@ window.mindcubes = (() => {
       const shown = make('pre', {className: 'mc-tokens', tabIndex: 0}, ...tokens.map(token => make('span', {textContent: token})));
       dialog(title, [make('p', {textContent: note}), shown], [copier(() => tokens.join('')), closer()]);
     },
+    picture({name, source}) {
+      const shown = make('img', {className: 'mc-large', src: source, alt: name});
+      dialog(name, [shown], [closer()]).classList.add('mc-wide-dialog');
+    },
     share({title, note, token, revoke, anew}) {
       const url = new URL(location.href);
       url.search = `?share=${token}`;
@@ -314,9 +318,11 @@ window.mindcubes = (() => {
     if (['approve', 'run', 'fix', 'continue'].includes(name)) toLastStep();
     mindcubes.agent({do: name, value: program ? program.querySelector('.mc-editor textarea').value : button.dataset.value});
   }
-  if (new URL(location.href).searchParams.get('run')) {
+  const asked = new URL(location.href).searchParams, wanted = asked.get('run') ? 'agent' : asked.get('tab');
+  if (/^[a-z]+$/.test(wanted || '')) {     // a link to a tab
     const looking = setInterval(() => {
-      const tab = document.querySelector('#mc-tab-agent-button');
+      if (document.readyState === 'complete' && document.querySelector('#mc-tab-chat-button') && !$(`mc-tab-${wanted}-button`)) clearInterval(looking);
+      const tab = $(`mc-tab-${wanted}-button`);
       if (!tab) return;
       clearInterval(looking);
       tab.click();

@@ -7,9 +7,9 @@ import docx
 import pytest
 from docx.oxml import OxmlElement
 
-from engine.chat.attachments import MAX_FILE_BYTES, compose, first_part, read_attachment, read_file
-from engine.chat.documents import MAX_PDF_PAGES, MAX_TEXT_CHARS, TOO_SLOW, document_text
-from engine.errors import AttachmentRefused, InvalidRequest
+from engine.chat.attachments import MAX_FILE_BYTES, compose, first_part, read_attachment, read_file, read_pages
+from engine.chat.documents import MAX_PDF_PAGES, MAX_TEXT_CHARS, TOO_SLOW, document_pages, document_text
+from engine.errors import AttachmentRefused, InvalidRequest, ScannedDocument
 from engine.plain_text import clean_name
 from engine.storage.records import Attachment
 
@@ -179,6 +179,35 @@ def test_files_that_are_not_text_are_refused(name: str, content: bytes, why: str
 
 def test_reading_ends_at_its_deadline() -> None:
     assert document_text("pdf", pages(shown(b"x")), timeout_s=0.01) == TOO_SLOW
+    assert document_pages(pages(shown(b"x")), timeout_s=0.01) == TOO_SLOW
+
+
+def test_the_first_pages_of_a_pdf_become_pictures() -> None:
+    found, count = read_pages("scan.pdf", pages(b"0 0 49 99 re f", 20))
+    assert (len(found), count) == (8, 20)
+    assert [(page.name, page.width, page.height) for page in found[:2]] == [("scan.pdf (1)", 1536, 1536), ("scan.pdf (2)", 1536, 1536)]
+    assert [found[0].image().getpixel((x, 700)) for x in (100, 1400)] == [(0, 0, 0), (255, 255, 255)]     # its left half is painted
+
+
+@pytest.mark.parametrize(("box", "size"), [(b"0 0 1 14400", (1, 1536)), (b"0 0 9999999 9999999", (1536, 1536)), (b"0 0 0 0", (1187, 1536))],
+                         ids=["thin", "vast", "empty"])
+def test_a_page_of_any_size_is_drawn_within_limits(box: bytes, size: tuple[int, int]) -> None:
+    found, _ = read_pages("a.pdf", pages(shown(b"x")).replace(b"0 0 99 99", box))
+    assert (found[0].width, found[0].height) == size
+
+
+@pytest.mark.parametrize(("content", "why"), [
+    (encrypted_by_pypdf(), "it is encrypted"), (b"%PDF-1.7\n" + bytes(999), "damaged"), (b"no pdf at all", "damaged"),
+    (pdf(b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 1/Kids[2 0 R]>>"), "damaged")],
+    ids=["encrypted", "zeros", "text", "endless"])
+def test_a_pdf_whose_pages_cannot_be_drawn_is_refused(content: bytes, why: str) -> None:
+    with pytest.raises(AttachmentRefused, match=why):
+        read_pages("a.pdf", content)
+
+
+def test_a_scan_is_told_from_other_files_without_text() -> None:
+    with pytest.raises(ScannedDocument):
+        read_attachment("a.pdf", pages(b"0 0 9 9 re f"))
 
 
 def test_word_files_cannot_reach_other_files_or_claim_endless_cells() -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from engine import Engine, Finished, GenerationOptions, Message, ModelSpec, Settings, TextDelta
+from engine.compat.processors import open_processor
 from engine.errors import InvalidRequest
 from engine.generation.base import NewTokens
+from engine.generation.context import PICTURES_NOTE
 from engine.pictures import Picture, picture_of
-from tests.vision_models import FAMILIES, TEXT_ONLY, VisionFamily
+from tests.vision_models import FAMILIES, VisionFamily
 
 GREEDY = GenerationOptions(max_new_tokens=16, temperature=0)
 QUESTION = "hello world"
@@ -40,15 +42,16 @@ def pictures(count: int, seed: int = 0) -> list[Picture]:
 
 def expected(folder: Path, turns: list[tuple[list[Picture], str]]) -> str:
     """The last answer by transformers alone. turns: pictures and text of the user's first message, an answer, and so on."""
-    processor = AutoProcessor.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    processor = open_processor(folder, AutoConfig.from_pretrained(folder).model_type, tokenizer)
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
     chat = [{"role": ("user", "assistant")[number % 2], "content": [*({"type": "image"} for _ in shown), {"type": "text", "text": text}]}
             for number, (shown, text) in enumerate(turns)]
-    prompt = processor.apply_chat_template(chat, add_generation_prompt=True)
+    prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     images = [picture.image() for shown, _ in turns for picture in shown]
     inputs = processor(text=prompt, images=images, return_tensors="pt", add_special_tokens=False)
     ids = model.generate(**inputs, max_new_tokens=GREEDY.max_new_tokens, do_sample=False)[0, inputs["input_ids"].shape[1]:]
-    return whole(processor.tokenizer.decode(ids, skip_special_tokens=True))
+    return whole(tokenizer.decode(ids, skip_special_tokens=True))
 
 
 def whole(text: str) -> str:
@@ -62,9 +65,10 @@ def answer(engine: Engine, *messages: Message) -> tuple[str, Finished]:
     return whole("".join(event.text for event in events if isinstance(event, TextDelta))), events[-1]
 
 
-def test_the_models_own_forward_pass_computes_the_text(loaded: tuple[Engine, Path]) -> None:
+def test_the_expected_forward_pass_computes_the_text(loaded: tuple[Engine, Path], request: pytest.FixtureRequest) -> None:
+    family: VisionFamily = request.node.callspec.params["loaded"]
     with loaded[0].using() as model:
-        assert "MindCubes' own forward pass" in model.lane_reason
+        assert f"{family.by} forward pass" in model.lane_reason
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -98,7 +102,8 @@ def test_the_next_turn_reads_only_its_text_and_the_vision_part_runs_once(loaded:
     engine, folder = loaded
     shown, runs = pictures(1, 77), []
     with engine.using() as model:
-        part = next(module for name, module in model.loaded.model.named_modules() if name.endswith(("vision_tower", "vision_model")))
+        modules = model.loaded.model.named_modules()
+        part = next(module for name, module in modules if name.endswith(("vision_tower", "vision_model", "visual")))
         handle = part.register_forward_hook(lambda *_: runs.append(1))
         first, ended = answer(engine, Message("user", QUESTION, pictures=shown))
         turns = [(shown, QUESTION), ([], first), ([], "again")]
@@ -142,25 +147,24 @@ def test_a_long_chat_drops_old_pictures_with_their_turns(loaded: tuple[Engine, P
     assert ended.usage.dropped_messages > 0
 
 
-@pytest.mark.parametrize("family", TEXT_ONLY, ids=lambda family: family.name)
-def test_without_a_processor_only_text_is_read_and_the_reason_is_told(
-        family: VisionFamily, tmp_path: Path, new_engine: Callable[..., Engine]) -> None:
-    engine = new_engine()
-    for _ in engine.load(ModelSpec(str(family.write(tmp_path / "model")))):
-        pass
-    with engine.using() as model:
-        assert "MindCubes' own forward pass" in model.lane_reason
-    assert answer(engine, Message("user", QUESTION))[0]
-    with pytest.raises(InvalidRequest, match="cannot read pictures, because its processor cannot be used here"):
-        answer(engine, Message("user", QUESTION, pictures=pictures(1)))
-
-
 def test_a_text_model_refuses_pictures_before_it_answers(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
     engine = new_engine()
     for _ in engine.load(ModelSpec(str(llama_folder))):
         pass
     with pytest.raises(InvalidRequest, match="it reads text only"):
         answer(engine, Message("user", QUESTION, pictures=pictures(1)))
+
+
+def test_a_text_model_continues_a_chat_with_the_names_of_earlier_pictures(new_engine: Callable[..., Engine], llama_folder: Path) -> None:
+    engine = new_engine()
+    for _ in engine.load(ModelSpec(str(llama_folder))):
+        pass
+    chat = (Message("user", QUESTION, pictures=pictures(2)), Message("assistant", "the quick brown fox"), Message("user", "again"))
+    view = engine.view_prompt(chat, GREEDY)
+    assert f"[picture: 0.png]\n[picture: 1.png]\n{QUESTION}" in view.text
+    assert PICTURES_NOTE in view.notes
+    assert PICTURES_NOTE in answer(engine, *chat)[1].notes
+    assert PICTURES_NOTE not in engine.view_prompt(chat[2:], GREEDY).notes
 
 
 @pytest.mark.parametrize(("role", "count"), [("assistant", 1), ("system", 1), ("user", 9)])

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Library, Secret, Settings
-from engine.errors import EngineBusy, InvalidRequest, NotPermitted, RemoteUnreachable
+from engine.errors import EngineBusy, InvalidRequest, NotPermitted
 from engine.library import Visitor
 from engine.library.remote_models import default_name
-from engine.remote import INFERENCE_PROVIDERS
+from engine.remote import INFERENCE_PROVIDERS, RemoteUnreachable
 from tests.conftest import ask, exhaust
 from tests.openai_standin import OpenAIStandin, serve
 

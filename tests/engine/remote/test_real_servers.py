@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine import Finished, GenerationOptions, Message, TextDelta
-from engine.errors import RemoteUnreachable
-from engine.remote import Connection, RemoteServer
+from engine.remote import Connection, RemoteServer, RemoteUnreachable
 
 START_S = 120
 HELLO = [Message("user", "hello there")]

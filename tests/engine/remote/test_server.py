@@ -7,18 +7,18 @@ from contextlib import closing
 import pytest
 
 from engine import Finished, GenerationOptions, Message, ReasoningDelta, Secret, StreamEvent, TextDelta, Waiting
-from engine.errors import (
-    InvalidRequest,
-    MessageTooLong,
+from engine.errors import InvalidRequest, MessageTooLong
+from engine.pictures import read_picture
+from engine.remote import (
+    Connection,
     RemoteBusy,
     RemoteError,
     RemoteFailed,
     RemoteKeyRefused,
     RemoteModelMissing,
+    RemoteServer,
     RemoteUnreachable,
 )
-from engine.pictures import read_picture
-from engine.remote import Connection, RemoteServer
 from tests.engine.test_pictures import file_of, halves
 from tests.openai_standin import OpenAIStandin, chunk, reply, serve
 

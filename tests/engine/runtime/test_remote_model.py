@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Message, ModelSpec, Secret, Settings
-from engine.errors import InvalidRequest, LoadError, ModelNotFound, NotOnThisMachine, RemoteModelMissing
-from engine.remote import Connection
+from engine import Engine, GenerationOptions, Message, ModelSpec, Secret, Settings
+from engine.errors import InvalidRequest, LoadError, ModelNotFound, NotOnThisMachine
+from engine.messages import NO_LIMIT
+from engine.remote import Connection, RemoteModelMissing
 from tests.conftest import ask, exhaust
 from tests.openai_standin import OpenAIStandin, serve
 
@@ -123,3 +124,18 @@ def test_a_deleted_connection_and_its_key_are_gone(engine: Engine) -> None:
     assert engine.connections.all() == ()
     with pytest.raises(ModelNotFound):
         engine.connections.get("remote:office")
+
+
+def test_what_a_remote_model_cannot_do_is_refused_and_not_left_out(engine: Engine) -> None:
+    exhaust(engine.load(REMOTE))
+    for options in (GenerationOptions(top_logprobs=2), GenerationOptions(adapter="mine")):
+        with pytest.raises(NotOnThisMachine):
+            exhaust(engine.chat([Message("user", "Hello")], options))
+    with pytest.raises(NotOnThisMachine):
+        exhaust(engine.complete("Hello"))
+
+
+def test_a_reply_without_limit_names_none_to_the_server(engine: Engine, standin: OpenAIStandin) -> None:
+    exhaust(engine.load(REMOTE))
+    exhaust(engine.chat([Message("user", "Hello")], GenerationOptions(max_new_tokens=NO_LIMIT)))
+    assert "max_tokens" not in standin.requests[-1]

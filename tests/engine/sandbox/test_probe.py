@@ -87,16 +87,25 @@ def test_public_pages_get_the_tier_that_shares_less_of_the_machine(runtime: Runt
         assert sandbox.run("print(6 * 7)").stdout == "42\n"
 
 
-def test_a_tier_whose_files_are_missing_is_off_and_the_next_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_files_of_wasm_a_public_page_runs_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINDCUBES_DATA_DIR", str(tmp_path))
     forget("wasm")
     try:
-        with open_sandbox(is_public=True) as sandbox:
-            assert sandbox.tier == "jail"
+        with pytest.raises(SandboxUnavailable, match="wasm: "):
+            open_sandbox(is_public=True)
         with pytest.raises(SandboxUnavailable, match=r"wasm: .*not (fetched|installed)"):
             open_sandbox("wasm")
     finally:
         forget("wasm")
+
+
+def test_a_tier_that_is_off_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.sandbox.TIERS", (OpenTier(tmp_path), *TIERS))
+    try:
+        with open_sandbox() as sandbox:
+            assert sandbox.tier == "jail"
+    finally:
+        forget(OpenTier.name)
 
 
 def test_the_best_tier_is_opened_when_none_is_named() -> None:

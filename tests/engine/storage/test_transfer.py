@@ -8,6 +8,7 @@ import pytest
 from engine.errors import InvalidRequest
 from engine.messages import GenerationOptions, Usage
 from engine.pictures import from_base64, picture_of, to_base64
+from engine.storage import imported_pictures
 from engine.storage.formats import MAX_MESSAGES
 from engine.storage.records import Attachment, Chat, ChatMessage, ChatSummary
 from engine.storage.transfer import MAX_CHATS, MAX_IMPORT_CHARS, ImportedChat, read_chats, read_file, title_of, to_json, to_markdown
@@ -277,6 +278,18 @@ def test_pictures_of_open_webui_are_read(place: str) -> None:
     asked = read_chats(open_webui({"a": message, "b": {"role": "assistant", "content": "a cat", "parentId": "a"}}, "b"))[0].path[0]
     assert [attachment.name for attachment in asked.attachments] == ["1.png"]
     assert from_base64("", asked.attachments[0].picture).width == 8
+
+
+@pytest.mark.parametrize(("pictures", "pixels", "kept"), [(5, 10**9, 5), (200, 4 * 64, 4)], ids=["many", "large"])
+def test_pictures_beyond_the_limit_of_a_file_are_left_out(pictures: int, pixels: int, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imported_pictures, "MAX_IMPORTED", pictures)
+    monkeypatch.setattr(imported_pictures, "MAX_IMPORTED_PIXELS", pixels)
+    question = [{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": data_url()}}]
+    chats = [{"messages": [{"role": "user", "content": question}] * 4} for _ in range(2)]
+    found = read_file(json.dumps(chats))
+    assert (len(found.chats), found.left_out, found.skipped) == (2, 8 - kept, ())
+    assert sum(len(message.attachments) for chat in found.chats for message in chat.path) == kept
+    assert {message.text for chat in found.chats for message in chat.path} == {"what is this?"}
 
 
 def test_pictures_in_openais_parts_are_read() -> None:

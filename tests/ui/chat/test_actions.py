@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy
 import pytest
 
 from engine import Conversations, Finished, TextDelta
 from engine.errors import AttachmentRefused, MessageTooLong
+from engine.pictures import picture_of
+from tests.engine.chat import test_attachments as files
 from ui.chat import opening
 from ui.chat.attachments import attach_files
 from ui.chat.session import ChatSession
@@ -246,6 +251,63 @@ def test_a_file_can_be_removed_before_it_is_sent(page: ChatPage, engine: Scripte
     page.click("detach", 0)
     page.send("Hello")
     assert engine.asked[0][0][-1].content == "Hello"
+
+
+# --- pictures ---
+
+def test_a_picture_is_shown_large_before_and_after_it_is_sent(page: ChatPage, tmp_path: Path) -> None:
+    picture = picture_of(numpy.zeros((600, 900, 3), dtype=numpy.uint8), "a.png")
+    attach(page, tmp_path / "a.png", picture.content)
+    page.press("see-attached", 0)
+    attached = page.to_browser()
+    page.send("What is this?")
+    page.press("see-picture", page.ids[0], "0")
+    shown = page.to_browser()
+    assert (attached["name"], attached["source"]) == (shown["name"], shown["source"])
+    start, _, content = shown["source"].partition(",")
+    assert (shown["kind"], shown["name"], start) == ("picture", "a.png", "data:image/png;base64")
+    assert base64.b64decode(content).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("name", "target", "value"), [
+    ("see-attached", "0", ""), ("see-picture", "1", "0"), ("see-picture", "99", "0"), ("see-picture", "0", "-1"), ("see-picture", "x", "x"),
+    ("pages", "0", ""), ("pages-of-long", "0", "")])
+def test_a_picture_that_is_not_there_is_refused(page: ChatPage, name: str, target: str, value: str) -> None:
+    page.send("Hello")
+    assert "This no longer exists" in plain(page.press(name, target, value).problem)
+
+
+def test_the_pages_of_a_pdf_can_go_as_pictures(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:
+    attach(page, tmp_path / "a.pdf", files.pages(files.shown(b"Some words"), 9))
+    assert "a.pdf · 18 tokens" in plain(page.parts.chips)
+    update = page.click("pages", 0)
+    assert "8 of 9 pages are attached" in plain(update.problem)
+    page.send("Read it")
+    content = engine.asked[0][0][-1]
+    assert [picture.name for picture in content.pictures] == [f"a.pdf ({number})" for number in range(1, 9)]
+    assert content.content == "Read it"
+
+
+def test_the_pages_of_a_scan_go_as_pictures(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:
+    attach(page, tmp_path / "scan.pdf", files.pages(b"0 0 9 9 re f"))
+    assert "scan.pdf (1) · 16 tokens" in plain(page.parts.chips)
+    engine.reads_pictures = False
+    with pytest.raises(AttachmentRefused, match="only pictures of pages"):
+        attach(page, tmp_path / "scan.pdf", files.pages(b"0 0 9 9 re f"))
+
+
+def test_pages_are_offered_only_to_models_that_read_pictures(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:
+    engine.reads_pictures = False
+    attach(page, tmp_path / "a.pdf", files.pages(files.shown(b"Some words")))
+    assert "Pages as pictures" not in plain(page.parts.chips)
+    assert page.session.attachments[0].content == b""
+
+
+def test_a_picture_that_takes_more_than_half_of_the_window_is_refused(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:
+    engine.current = replace(engine.current, window_tokens=30)
+    picture = picture_of(numpy.zeros((60, 90, 3), dtype=numpy.uint8), "a.png")
+    with pytest.raises(AttachmentRefused, match="it takes 16 tokens of the context window of 30"):
+        attach(page, tmp_path / "a.png", picture.content)
 
 
 def test_a_file_longer_than_half_the_window_can_be_shortened(page: ChatPage, engine: ScriptedEngine, tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""From the engine's streams, which block, to the event loop: a thread reads each, and wakes the loop for all that is ready at once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from starlette.types import Receive
+
+from engine import Finished, Prefill, ReasoningDelta, StreamEvent, TextDelta, Waiting
+from engine.messages import TokenScore
+
+from .errors import ApiError
+
+FIRST_S = 10.0          # a stream begins after this time even if nothing is generated yet, because proxies give up on silence
+MOST_REPLIES = 256      # at once: each has a thread. A public page has a lower limit, the engine's own
+
+Shown = TextDelta | ReasoningDelta | Finished
+Begin = Callable[[int, threading.Event], Generator[StreamEvent, None, None]]    # number of the choice, what stops it
+STOPPED = ("The reply was stopped, because the model is being unloaded. Send the request again.")
+
+
+class Places:
+    """How many replies are in progress. Used by the event loop only."""
+
+    def __init__(self, most: int = MOST_REPLIES) -> None:
+        self._most, self._taken = most, 0
+
+    def take(self, count: int) -> None:
+        """Raises ApiError if there are not so many."""
+        if self._taken + count > self._most:
+            raise ApiError(429, "engine_busy", f"{self._taken} replies are in progress. Try again in a minute.",
+                           headers={"Retry-After": "60"})
+        self._taken += count
+
+    def give_back(self, count: int) -> None:
+        self._taken -= count
+
+
+class Replies:
+    """The replies to one request: several choices, each a stream of the engine.
+
+    The first one begins alone; the others begin with its first token, so that they find its prompt in the cache instead of computing it
+    again, and are generated together with it. When the client goes away all of them are stopped.
+    """
+
+    def __init__(self, begin: Begin, count: int, places: Places, finished: Callable[[Finished], None] = lambda event: None) -> None:
+        """`finished`: called in the loop with the end of each reply. Raises ApiError if there are no places."""
+        places.take(count)
+        self.count = count
+        self._begin, self._places, self._finished = begin, places, finished
+        self._loop = asyncio.get_running_loop()
+        self._ready: deque[tuple[int, Shown | Exception]] = deque()
+        self._woken, self._is_waking = asyncio.Event(), False
+        self._num_open, self._num_begun = count, 1
+        self._stop = threading.Event()
+        self._watch: asyncio.Task[None] | None = None
+        self._start(0)
+
+    def stop_when_gone(self, receive: Receive) -> None:
+        """Stop as soon as the client has closed its connection. The request's body must have been read."""
+        self._watch = self._loop.create_task(self._wait_until_gone(receive))
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._stop.is_set()
+
+    async def batches(self) -> AsyncIterator[list[tuple[int, Shown]]]:
+        """All that is ready, again and again, until every reply has finished. Raises the error of a reply."""
+        while self._num_open:
+            yield await self.take()
+
+    async def take(self, timeout_s: float | None = None) -> list[tuple[int, Shown]]:
+        """What is ready, at least one event; nothing after `timeout_s`. Raises the error of a reply, after what came before it."""
+        if not self._ready:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                return []
+        self._woken.clear()
+        self._is_waking = False         # before reading: a thread that adds more from now on wakes the loop again
+        found: list[tuple[int, Shown]] = []
+        while self._ready:
+            number, event = self._ready[0]
+            if isinstance(event, Exception):
+                if found:
+                    self._woken.set()
+                    break
+                raise event
+            self._ready.popleft()
+            if isinstance(event, Finished):
+                self._num_open -= 1
+                self._finished(event)
+                if event.reason == "stopped" and not self.is_stopped:
+                    raise ApiError(503, "stopped", STOPPED)
+            found.append((number, event))
+        return found
+
+    def close(self) -> None:
+        """Stop what is still generated."""
+        if not self._stop.is_set():
+            self._stop.set()
+            self._places.give_back(self.count)
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _wait_until_gone(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.close()
+
+    # --- in the threads ---
+
+    def _start(self, number: int) -> None:
+        threading.Thread(target=self._read, args=(number,), name="api reply", daemon=True).start()
+
+    def _read(self, number: int) -> None:
+        try:
+            with closing(self._begin(number, self._stop)) as events:
+                for event in events:
+                    if isinstance(event, (Waiting, Prefill)):
+                        continue
+                    if number == 0 and self._num_begun < self.count:
+                        self._num_begun = self.count
+                        for other in range(1, self.count):
+                            self._start(other)
+                    self._put(number, event)
+        except Exception as error:      # whatever it is, the request must hear of it
+            self._put(number, error)
+
+    def _put(self, number: int, event: Shown | Exception) -> None:
+        self._ready.append((number, event))
+        if not self._is_waking:
+            self._is_waking = True
+            try:
+                self._loop.call_soon_threadsafe(self._woken.set)
+            except RuntimeError:        # the loop is closed: the server has ended
+                self._stop.set()
+
+
+@dataclass(slots=True)
+class Collected:
+    """One reply so far."""
+
+    pieces: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+    tokens: list[TokenScore] = field(default_factory=list)
+    finished: Finished | None = None
+
+    def add(self, event: Shown) -> None:
+        match event:
+            case TextDelta():
+                self.pieces.append(event.text)
+                self.tokens += event.tokens
+            case ReasoningDelta():
+                self.thoughts.append(event.text)
+            case Finished():
+                self.finished = event
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(self.thoughts)
+
+    @property
+    def reason(self) -> str:
+        """“length” or “stop”, as in the OpenAI API."""
+        return "length" if self.finished and self.finished.reason == "length" else "stop"
+
+
+def joined(batch: list[tuple[int, Shown]]) -> list[tuple[int, Shown]]:
+    """The batch with neighbouring pieces of one reply and one kind as one."""
+    found: list[tuple[int, Shown]] = []
+    latest: dict[int, int] = {}         # of each choice, where in `found` its latest event is
+    for number, event in batch:
+        at = latest.get(number)
+        if at is not None and not isinstance(event, Finished) and type(found[at][1]) is type(event):
+            before = found[at][1]
+            assert not isinstance(before, Finished)
+            found[at] = (number, type(event)(before.text + event.text, (*before.tokens, *event.tokens)))
+        else:
+            latest[number] = len(found)
+            found.append((number, event))
+    return found

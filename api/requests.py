@@ -1,0 +1,135 @@
+"""What clients may send. Names and meanings are those of the OpenAI API; the fields after `# ours` are additions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from engine.messages import NO_LIMIT, Effort
+
+from .fields import Body
+
+MAX_CHOICES = 8
+MAX_MESSAGES = 4096
+MAX_PROMPTS = 16
+
+Count = Annotated[int, Field(ge=1, le=NO_LIMIT)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+Budget = Annotated[int, Field(ge=0, le=NO_LIMIT, description="Thoughts are ended after this many tokens.")]
+ModelName = Annotated[str, Field(max_length=300, description="The loaded model, as /v1/models names it, or “default”.")]
+Stops = Annotated[str, Field(min_length=1, max_length=1000)] | Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=1000)]], Field(max_length=8)]
+
+
+class ImageUrl(Body):
+    url: str
+    detail: str | None = None
+
+
+class Part(Body):
+    """A part of a message: a `text` (of the type text, input_text or output_text), or a picture (image_url or input_image)."""
+
+    type: str
+    text: str | None = None
+    image_url: ImageUrl | str | None = None
+
+
+class ChatMessage(Body):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+    reasoning_content: str | None = Field(None, description="The thoughts before an answer of the assistant.")
+    reasoning: str | None = Field(None, description="The same, under its other name.")
+
+
+class StreamOptions(Body):
+    include_usage: bool | None = None
+
+
+class Sampling(Body):
+    """How a reply is sampled. Where a field is left out, what the model's author recommends applies."""
+
+    model: ModelName
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    # ours
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0.1, le=5)] | None = None
+    adapter: Annotated[str, Field(max_length=300)] | None = Field(None, description="The name of a loaded LoRA adapter.")
+
+
+class TokenSampling(Sampling):
+    """Of the two older endpoints."""
+
+    max_tokens: Count | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    stop: Stops | None = None
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: dict[Annotated[int, Field(ge=0, le=2**31 - 1)], Annotated[float, Field(ge=-100, le=100)]] | None = None
+
+
+class ChatRequest(TokenSampling):
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
+    max_completion_tokens: Count | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    reasoning_effort: Effort | None = None
+    # ours
+    reasoning_budget: Budget | None = None
+    continue_final_message: bool | None = Field(
+        None, description="Whether the last message, if it is the assistant's, is the beginning of the reply. It always is; "
+                          "true also requires that there is one, and false that there is none.")
+    generation_config: str | dict[str, Any] | None = Field(None, description="Sampling options by their names in transformers.")
+
+
+class CompletionRequest(TokenSampling):
+    prompt: str | list[int] | list[str] | list[list[int]]
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+
+
+class Reasoning(Body):
+    effort: Effort | None = None
+    summary: str | None = None
+    generate_summary: str | None = None
+
+
+class InputItem(Body):
+    """A message, or an item that an earlier response put out: its messages and its reasoning."""
+
+    type: str | None = None
+    role: Literal["system", "developer", "user", "assistant"] | None = None
+    content: str | list[Part] | None = None
+
+
+class ResponsesRequest(Sampling):
+    input: str | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES)]
+    instructions: str | None = None
+    max_output_tokens: Count | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    reasoning: Reasoning | None = None
+    include: list[str] | None = None
+    store: bool | None = None
+    previous_response_id: str | None = None
+    # ours
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    reasoning_budget: Budget | None = None
+
+
+class EmbeddingsRequest(Body):
+    input: str | list[str] | list[int] | list[list[int]]
+    model: ModelName
+
+
+class LoadRequest(Body):
+    """Sizes in tokens and in replies at once; left out: those of the settings."""
+
+    model: Annotated[str, Field(min_length=1, max_length=300)] = Field(description="“builtin”, a folder, or owner/name on the hub.")
+    revision: Annotated[str, Field(max_length=100)] | None = None
+    quantization: Literal["none", "8bit", "4bit", "int8", "int4", "nf4"] = "none"
+    context_tokens: Annotated[int, Field(ge=64, le=NO_LIMIT)] | None = None
+    concurrent_replies: Annotated[int, Field(ge=1, le=256)] | None = None

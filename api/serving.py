@@ -1,0 +1,111 @@
+"""What the endpoints share: the engine, which model a request names, and how a request becomes an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine import Engine, ModelSpec, StreamEvent
+
+from .errors import JSON, ApiError, api_error
+from .fields import warning
+from .keys import CALLER, Caller
+from .metrics import Metrics
+from .replies import FIRST_S, Collected, Places, Replies
+from .writing import EventStream, Writer, now
+
+DEFAULT = "default"     # a name for whichever model is loaded
+WORK_THREADS = 4        # for what blocks and is no reply: decoding pictures, following a load
+
+Begin = Callable[[int, threading.Event, str], Generator[StreamEvent, None, None]]       # of the choice with a number, for a visitor
+T = TypeVar("T")
+
+
+class Server:
+    """One for each engine. Used by the event loop only."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.metrics = Metrics(engine)
+        self.started = now()
+        self._places = Places()
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    def require_model(self, name: str) -> ModelSpec | None:
+        """The model of that name, if it is loaded, or about to be; None for the default name. Raises ApiError."""
+        specs = self.specs()
+        if name == DEFAULT or not specs:        # without a model, the engine says so
+            return None
+        found = next((spec for spec in specs if name in (model_id(spec), spec.name, spec.model)), None)
+        if found is None:
+            raise ApiError(404, "model_not_found", f"The model {name!r} is not loaded here. “{model_id(specs[0])}” is; "
+                           f"“{DEFAULT}” stands for whichever model is loaded.", "model")
+        return found
+
+    def specs(self) -> list[ModelSpec]:
+        """The loaded model, and one that is being loaded, or will be with the next request."""
+        spec, load = self.engine.spec, self.engine.latest_load
+        is_coming = load is not None and load.spec != spec and self.engine.status().state in ("loading", "asleep")
+        return [*([spec] if spec else []), *([load.spec] if load and is_coming else [])]
+
+    async def answer(self, request: Request, writer: Writer, begin: Begin, count: int, *, is_stream: bool,
+                     ignored: Sequence[str] = ()) -> Response:
+        """Generate `count` replies and write them, as they come or as a whole. Raises what the engine raises before the first token."""
+        caller = caller_of(request)
+        replies = Replies(lambda number, stop: begin(number, stop, caller.name), count, self._places, self.metrics.finished)
+        replies.stop_when_gone(request.receive)
+        headers = warning(tuple(ignored))
+        try:
+            if is_stream:
+                return EventStream(replies, await replies.take(FIRST_S), writer, headers)
+            choices = [Collected() for _ in range(count)]
+            async for batch in replies.batches():
+                for number, event in batch:
+                    choices[number].add(event)
+        except Exception as error:
+            replies.close()
+            raise api_error(error) from error
+        except asyncio.CancelledError:
+            replies.close()
+            raise
+        replies.close()
+        return JSON(writer.whole(choices), headers=headers)
+
+    async def work(self, function: Callable[[], T]) -> T:
+        """Run what blocks in a thread, of which there are few."""
+        if self._limiter is None:       # belongs to the running loop
+            self._limiter = anyio.CapacityLimiter(WORK_THREADS)
+        return await anyio.to_thread.run_sync(function, limiter=self._limiter)
+
+
+def caller_of(request: Request) -> Caller:
+    caller: Caller = request.scope[CALLER]
+    return caller
+
+
+def model_id(spec: ModelSpec) -> str:
+    """The name under which clients know a model: owner/name, or the name of its folder or connection."""
+    return spec.name if spec.is_remote or Path(spec.model).is_absolute() else spec.model
+
+
+def fingerprint(spec: ModelSpec | None) -> str:
+    """Equal for replies that the same weights in the same precision gave."""
+    return f"fp_{sha256(repr(spec).encode()).hexdigest()[:12]}"
+
+
+def description(spec: ModelSpec, server: Server) -> dict[str, Any]:
+    """A model as /v1/models lists it, with what is known of it beyond OpenAI's fields."""
+    status = server.engine.status()
+    is_ready = status.state == "ready" and status.model == spec.name
+    return {"id": model_id(spec), "object": "model", "created": server.started, "owned_by": "mindcubes", "state": status.state,
+            "quantization": str(spec.quantization), **({
+                "max_model_len": status.window_tokens, "dtype": status.dtype, "device": status.device, "lane": status.lane,
+                "reasoning_efforts": list(status.thinking.efforts)} if is_ready else {})}

@@ -1,0 +1,112 @@
+"""Who may use the API, and that only hashes of keys are kept."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from api import build_api
+from api.keys import hash_of
+from engine import Engine, Settings
+from engine.errors import InvalidRequest
+from tests.ui.scripted_engine import ScriptedEngine, answer
+
+ROOT = Path(__file__).parents[2]
+USER, ADMIN = "mc-of-a-user", "mc-of-the-operator"
+CHAT = {"model": "default", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def client(engine: Engine | None = None, **settings: object) -> TestClient:
+    scripted = ScriptedEngine(answer("Good day."))
+    scripted.settings = replace(scripted.settings, **settings)      # type: ignore[arg-type]
+    return TestClient(build_api(engine or scripted))     # type: ignore[arg-type]
+
+
+def keyed(*, is_public: bool = False) -> TestClient:
+    return client(api_keys=(("alice", hash_of(USER)),), admin_key=hash_of(ADMIN), is_public=is_public)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("GET", "/metrics"),
+                                              ("POST", "/load_model"), ("GET", "/v1/openapi.json"), ("GET", "/v1/unknown")])
+@pytest.mark.parametrize("key", ["", "mc-wrong", USER + "x"])
+def test_without_a_known_key_nothing_is_answered(method: str, path: str, key: str) -> None:
+    reply = keyed().request(method, path, json=CHAT, headers=bearer(key) if key else {})
+    assert reply.status_code == 401
+    assert reply.json()["error"]["code"] == "invalid_api_key"
+    assert key == "" or key not in reply.text
+
+
+def test_with_a_key_requests_are_answered() -> None:
+    for key in (USER, ADMIN):
+        assert keyed(is_public=True).post("/v1/chat/completions", json=CHAT, headers=bearer(key)).status_code == 200
+
+
+def test_a_private_api_without_keys_is_open_and_a_public_one_closed() -> None:
+    assert client().post("/v1/chat/completions", json=CHAT).status_code == 200
+    assert client().post("/v1/chat/completions", json=CHAT, headers=bearer("any")).status_code == 200
+    public = client(is_public=True)
+    assert public.post("/v1/chat/completions", json=CHAT).status_code == 401
+    assert public.get("/health").status_code == 200
+
+
+def test_only_the_operators_key_loads_models() -> None:
+    for api, key in ((client(), ""), (keyed(), USER)):
+        reply = api.post("/v1/models/load", json={"model": "builtin"}, headers=bearer(key))
+        assert (reply.status_code, reply.json()["error"]["code"]) == (403, "not_permitted")
+
+
+def test_the_operator_loads_a_model(settings: Settings, llama_folder: Path, gpt2_folder: Path) -> None:
+    engine = Engine(replace(settings, admin_key=hash_of(ADMIN)))
+    try:
+        api = client(engine)
+        loaded = api.post("/v1/models/load", json={"model": str(llama_folder), "context_tokens": 128}, headers=bearer(ADMIN)).json()
+        assert (loaded["id"], loaded["max_model_len"], loaded["state"]) == (llama_folder.name, 128, "ready")
+        assert api.get("/v1/models").json()["data"] == [loaded]
+        missing = api.post("/v1/models/load", json={"model": "/no/such/folder"}, headers=bearer(ADMIN))
+        assert missing.status_code == 404
+        assert api.get("/v1/models").json()["data"][0]["id"] == llama_folder.name
+    finally:
+        engine.close()
+
+
+def test_callers_take_turns_by_their_keys() -> None:
+    seen: list[str] = []
+
+    class Watched(ScriptedEngine):
+        def chat(self, *arguments: object, visitor: str = "", **named: object) -> object:       # type: ignore[override]
+            seen.append(visitor)
+            return super().chat(*arguments, **named)        # type: ignore[arg-type]
+
+    engine = Watched(answer("Yes."))
+    engine.settings = replace(engine.settings, api_keys=(("alice", hash_of(USER)),))
+    TestClient(build_api(engine)).post("/v1/chat/completions", json=CHAT, headers=bearer(USER))     # type: ignore[arg-type]
+    assert seen == ["alice"]
+
+
+def test_the_command_makes_a_key_and_the_settings_that_permit_it() -> None:
+    for name, variable in (("alice", "MINDCUBES_API_KEYS"), ("admin", "MINDCUBES_ADMIN_KEY")):
+        shown = subprocess.run([sys.executable, "-m", "api.keys", name], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        key, line = shown.split("\n")[0], shown.strip().split("\n")[-1]
+        assert re.fullmatch(r"mc-[\w-]{43}", key)
+        found, _, value = line.partition("=")
+        assert found == variable
+        settings = Settings.from_env({variable: value})
+        assert hash_of(key) in (settings.admin_key, dict(settings.api_keys).get("alice"))
+
+
+@pytest.mark.parametrize("values", [{"MINDCUBES_API_KEYS": "alice:mc-secret"}, {"MINDCUBES_API_KEYS": "mc-secret"},
+                                    {"MINDCUBES_ADMIN_KEY": "mc-secret"}])
+def test_a_key_in_place_of_its_hash_is_refused_without_repeating_it(values: dict[str, str]) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        Settings.from_env(values)
+    assert "mc-secret" not in str(refused.value)
