@@ -55,7 +55,8 @@ MAKERS: dict[str, Callable[[Path, Path], Path]] = {
         lambda weight: ((weight.abs().max() / 448).reshape(1), None)),
     "FP8": stored_models.fp8,
     "FP8 of a family that transformers renames": lambda source, folder: stored_models.fp8(
-        vision_models.TEXT_ONLY[0].write(folder.with_name("mistral3")), folder, block=0),
+        next(each for each in vision_models.FAMILIES if each.kind == "mistral3").write(
+            folder.with_name("mistral3")), folder, block=0),
     "MXFP4": lambda source, folder: stored_models.mxfp4(folder, source)}
 KEPT = ("GPTQ", "AWQ", "compressed-tensors", "compressed-tensors with zeros")       # their codes suit the kernel for 4 bits
 
