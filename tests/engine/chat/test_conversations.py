@@ -12,7 +12,7 @@ import pytest
 
 from engine import Conversations, Engine, GenerationOptions, ModelSpec, Settings
 from engine.chat import Ask, Attachment, Chat, ChatMessage, Question, ReplyProgress, prompt_messages
-from engine.errors import EngineBusy, InvalidRequest, MessageTooLong, StaleChat
+from engine.errors import EngineBusy, InvalidRequest, MessageTooLong, StaleChat, TooManyReplies
 from engine.pictures import picture_of, to_base64
 from engine.storage.database import Database
 from tests import thinking_templates, tiny_models, vision_models
@@ -234,12 +234,11 @@ def test_an_unwritable_folder_loses_no_answer(conversations: Conversations, tmp_
 
 def test_public_mode_limits_the_simultaneous_replies_of_one_visitor(
         new_engine: Callable[..., Engine], llama_folder: Path, settings: Settings, tmp_path: Path) -> None:
-    engine = new_engine(llama_folder)
-    engine.settings = replace(settings, is_public=True)
-    public = Conversations(engine, Database(tmp_path))
+    engine = new_engine(llama_folder, replace(settings, is_public=True, model=str(llama_folder), data_dir=tmp_path))
+    public = Conversations(engine)
     for _ in range(4):
         public.send(ANN, None, None, Question("hello"), [LONG])
-    with pytest.raises(EngineBusy):
+    with pytest.raises(TooManyReplies):
         public.send(ANN, None, None, Question("one more"), [LONG])
     public.send(BOB, None, None, Question("me"), [SHORT])
     public.close()
