@@ -29,24 +29,27 @@ class Places:
     """How many replies are in progress. Used by the event loop only."""
 
     def __init__(self, most: int = MOST_REPLIES) -> None:
-        self._most, self._taken = most, 0
+        self._most, self.taken = most, 0
 
     def take(self, count: int) -> None:
         """Raises ApiError if there are not so many."""
-        if self._taken + count > self._most:
-            raise ApiError(429, "engine_busy", f"{self._taken} replies are in progress. Try again in a minute.",
+        if self.taken + count > self._most:
+            raise ApiError(429, "engine_busy", f"{self.taken} replies are in progress. Try again in a minute.",
                            headers={"Retry-After": "60"})
-        self._taken += count
+        self.taken += count
 
     def give_back(self, count: int) -> None:
-        self._taken -= count
+        self.taken -= count
 
 
 class Alarm:
-    """Wakes the event loop for all replies with news at once: tokens of one step arrive within a millisecond, each in its own thread."""
+    """Wakes the event loop for all replies with news at once: tokens of one step arrive within a millisecond, each in its own thread.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+    A reply that is alone does not wait for others.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, places: Places) -> None:
+        self.loop, self._places = loop, places
         self._news: deque[asyncio.Event] = deque()
         self._is_set = False
 
@@ -56,7 +59,10 @@ class Alarm:
         if not self._is_set:
             self._is_set = True
             with suppress(RuntimeError):        # the loop is closed: the server has ended
-                self.loop.call_soon_threadsafe(self.loop.call_later, GATHER_S, self._wake)
+                if self._places.taken > 1:
+                    self.loop.call_soon_threadsafe(self.loop.call_later, GATHER_S, self._wake)
+                else:
+                    self.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         self._is_set = False        # before reading: a thread with news from now on rings again

@@ -85,7 +85,7 @@ class Server:
         """That of the running loop: the server's, of which there is one."""
         loop = asyncio.get_running_loop()
         if self._alarm is None or self._alarm.loop is not loop:
-            self._alarm = Alarm(loop)
+            self._alarm = Alarm(loop, self._places)
         return self._alarm
 
     async def work(self, function: Callable[[], T]) -> T:
