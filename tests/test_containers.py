@@ -73,25 +73,36 @@ def test_every_package_that_the_app_imports_is_copied() -> None:
 
 def test_the_cpu_and_the_gpu_are_a_build_argument_that_the_dockerfile_knows() -> None:
     run = next(rest for name, rest in instructions() if name == "RUN" and "DEVICE" in rest)
-    assert {name: service["build"]["args"]["DEVICE"] for name, service in services().items()} == {"cpu": "cpu", "cuda": "cuda"}
-    assert all(f"{device})" in run for device in services())
+    devices = {name: service["build"]["args"]["DEVICE"] for name, service in services().items() if "build" in service}
+    assert devices == {"cpu": "cpu", "cuda": "cuda", "page": "cpu"}
+    assert all(f"{device})" in run for device in devices.values())
     assert ("ARG", "DEVICE=cpu") in instructions()
 
 
-@pytest.mark.parametrize("name", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", ["cpu", "cuda", "page"])
 def test_a_service_is_open_to_this_machine_only_and_has_no_rights(name: str) -> None:
     service = services()[name]
     assert all(str(port).startswith("127.0.0.1:") for port in service["ports"])
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
     assert not {"privileged", "network_mode", "pid"} & set(service)
-    assert service["profiles"] == [name]
+    assert service["profiles"] == ["vllm" if name == "page" else name]
 
 
 def test_the_settings_of_the_container_are_those_of_the_app() -> None:
     environ = {name: str(value) for name, value in services()["cpu"]["environment"].items()}
     settings = Settings.from_env(environ, Path("/nonexistent"))
     assert (settings.host, settings.port, settings.data_dir) == ("0.0.0.0", 7860, Path("/data/mindcubes"))
+
+
+def test_the_page_in_front_of_vllm_uses_its_model_and_only_the_page_is_reachable() -> None:
+    page, vllm = services()["page"], services()["vllm"]
+    settings = Settings.from_env({name: str(value) for name, value in page["environment"].items()}, Path("/nonexistent"))
+    assert (settings.model, settings.remote_url, settings.remote_model) == ("remote:server", "http://vllm:8000", vllm["command"][1])
+    assert settings.remote_key.reveal() == vllm["environment"]["VLLM_API_KEY"]
+    assert settings.port == 7860
+    assert "ports" not in vllm
+    assert re.fullmatch(r"vllm/vllm-openai:v\d+\.\d+\.\d+", vllm["image"])
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
