@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
@@ -55,6 +56,9 @@ def build_api(engine: Engine) -> FastAPI:
                   openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None, responses=ERRORS, max_body_size=MAX_BODY_BYTES,
                   dependencies=[Depends(HTTPBearer(auto_error=False))])
     api.add_middleware(KeyGuard, keys=Keys(engine.settings, engine.api_keys))
+    if origins := engine.settings.api_origins:      # before the keys: a browser asks without them whether it may ask
+        api.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "POST"],
+                           allow_headers=["Authorization", "Content-Type"], expose_headers=["Retry-After", "Warning"])
     api.add_middleware(RequestCounter, metrics=server.metrics)
     for kind in (ApiError, EngineError, RequestValidationError, HTTPException, Exception):
         api.add_exception_handler(kind, _answer)

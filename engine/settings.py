@@ -73,6 +73,7 @@ class Settings:
     can_sign_in: bool = False               # on a Space that offers to sign in with Hugging Face (hf_oauth)
     operator: str = ""                      # public mode: the account that may change the model at any time
     api_keys: tuple[tuple[str, str], ...] = ()      # of the API: names, and SHA-256 of the keys in hexadecimal
+    api_origins: tuple[str, ...] = ()       # of other sites whose pages may use the API, with their visitors' keys
     admin_key: str = ""                     # SHA-256 of the key with which the API loads models
 
     @property
@@ -116,6 +117,7 @@ class Settings:
             is_zero_gpu=is_zero_gpu,
             can_sign_in=on_space and all(values.get(name) for name in OAUTH),
             operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
+            api_origins=_names(values, "MINDCUBES_API_ORIGINS"),
             api_keys=tuple(_key(each) for each in _names(values, "MINDCUBES_API_KEYS")),
             admin_key=_hash("MINDCUBES_ADMIN_KEY", values.get("MINDCUBES_ADMIN_KEY", "").strip()),
         )

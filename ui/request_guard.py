@@ -57,7 +57,7 @@ class RequestGuard:
             put_first(scope["app"], Middleware(RequestGuard, settings=self._settings))
         elif scope["type"] == "http":
             headers = Headers(scope=scope)
-            if reason := refusal(scope["method"], scope["path"], headers, self._hosts):
+            if reason := refusal(scope["method"], scope["path"], headers, self._hosts, self._settings.api_origins):
                 await JSONResponse({"error": reason}, 403)(scope, receive, send)
                 return
             if not is_route(scope["path"], has_mcp=self._settings.has_mcp):
@@ -94,12 +94,13 @@ def harmless_files(send: Send) -> Send:
     return limited
 
 
-def refusal(method: str, path: str, headers: Mapping[str, str], hosts: Collection[str] | None) -> str:
-    """Return why a request is refused, or "". `hosts`: the names of this machine; None allows any."""
+def refusal(method: str, path: str, headers: Mapping[str, str], hosts: Collection[str] | None, invited: Collection[str] = ()) -> str:
+    """Return why a request is refused, or "". `hosts`: the names of this machine; None allows any. `invited`: sites that use the API."""
     host = host_name(headers.get("host", ""))
     if hosts is not None and host not in hosts and not is_address(host):
         return UNKNOWN_HOST.format(host=host[:100])
-    return "" if is_own(headers) or opens_page(method, path, headers) else FOREIGN_SITE
+    is_invited = path.startswith("/v1/") and headers.get("origin") in invited
+    return "" if is_own(headers) or is_invited or opens_page(method, path, headers) else FOREIGN_SITE
 
 
 def is_route(path: str, *, has_mcp: bool = False) -> bool:

@@ -110,3 +110,15 @@ def test_a_key_in_place_of_its_hash_is_refused_without_repeating_it(values: dict
     with pytest.raises(InvalidRequest) as refused:
         Settings.from_env(values)
     assert "mc-secret" not in str(refused.value)
+
+
+def test_pages_of_an_invited_site_may_ask_with_a_key_and_no_others() -> None:
+    api = client(api_origins=("https://friend.example",), api_keys=(("alice", hash_of(USER)),))
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    preflight = api.options("/v1/chat/completions", headers={"Origin": "https://friend.example", **asked})
+    assert preflight.headers["access-control-allow-origin"] == "https://friend.example"
+    reply = api.post("/v1/chat/completions", json=CHAT, headers={"Origin": "https://friend.example", **bearer(USER)})
+    assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (200, "https://friend.example")
+    assert api.post("/v1/chat/completions", json=CHAT, headers={"Origin": "https://friend.example"}).status_code == 401
+    refused = api.options("/v1/chat/completions", headers={"Origin": "https://evil.example", **asked})
+    assert "access-control-allow-origin" not in refused.headers

@@ -110,3 +110,12 @@ def test_a_file_of_a_run_cannot_run_scripts_of_the_page(served: tuple[ScriptedEn
     status, headers, _ = sent(address, "GET", f"{route}{path}")
     assert status == expected
     assert headers["content-security-policy"].startswith("sandbox;")
+
+
+def test_a_site_that_the_operator_invited_may_use_the_api_and_nothing_else() -> None:
+    headers = {"host": "localhost", "origin": "https://friend.example", "sec-fetch-site": "cross-site"}
+    invited = ("https://friend.example",)
+    assert refusal("POST", "/v1/chat/completions", headers, {"localhost"}, invited) == ""
+    assert refusal("POST", "/gradio_api/queue/join", headers, {"localhost"}, invited)
+    assert refusal("POST", "/v1/chat/completions", {**headers, "host": "evil.example"}, {"localhost"}, invited)
+    assert refusal("POST", "/v1/chat/completions", {**headers, "origin": "https://evil.example"}, {"localhost"}, invited)

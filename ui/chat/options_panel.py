@@ -18,7 +18,7 @@ from ..shared.visitor import owner_of
 # name: lowest, highest, step of its slider
 RANGES = {
     "temperature": (0, 2, 0.05), "max_new_tokens": (16, 4096, 16), "top_p": (0, 1, 0.01), "top_k": (0, 200, 1),
-    "min_p": (0, 1, 0.01), "repetition_penalty": (0.5, 2, 0.01),
+    "min_p": (0, 1, 0.01), "repetition_penalty": (0.5, 2, 0.01), "presence_penalty": (-2, 2, 0.1),
 }
 PRESETS = ("write", "translate", "explain", "code", "tutor", "data")
 MAX_PRESET_NAME = 60
