@@ -62,6 +62,42 @@ def llama(source: Path, path: Path, kind: str = "F32", *, architecture: str = "l
     return path
 
 
+def gpt2(path: Path, *, without: str = "") -> Path:
+    """A GPT-2 of one layer, all of whose weights are 0.5. `without`: the start of the names of tensors to leave out."""
+    import gguf
+    import numpy
+
+    width, words = 32, 64
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = gguf.GGUFWriter(path, "gpt2")
+    writer.add_context_length(1024)
+    writer.add_embedding_length(width)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(4 * width)
+    writer.add_head_count(2)
+    writer.add_layer_norm_eps(1e-5)
+    writer.add_vocab_size(words)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["t", "1", *(f"t{index}" for index in range(1, words - 1))])
+    writer.add_token_types([1] * words)
+    writer.add_token_merges(["t 1"])
+    matrices = {"token_embd": (words, width), "position_embd": (1024, width), "blk.0.attn_qkv": (3 * width, width),
+                "blk.0.attn_output": (width, width), "blk.0.ffn_up": (4 * width, width), "blk.0.ffn_down": (width, 4 * width)}
+    sizes = {f"{name}.weight": size for name, size in matrices.items()} | {
+        f"{name}.bias": size[:1] for name, size in matrices.items() if name.startswith("blk")} | {
+        f"{name}.{part}": (width,) for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm") for part in ("weight", "bias")}
+    for name, size in sizes.items():
+        if not without or not name.startswith(without):
+            writer.add_tensor(name, numpy.full(size, 0.5, numpy.float32))
+    if without:         # as many values as before
+        writer.add_tensor("another.weight", numpy.zeros((8 * width, width), numpy.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def _rotated(weight: torch.Tensor, name: str, heads: int, kv_heads: int) -> torch.Tensor:
     """llama.cpp rotates neighbours, transformers the halves of a head: rows of queries and keys stand in another order."""
     count = heads if "attn_q" in name else kv_heads if "attn_k" in name else 0

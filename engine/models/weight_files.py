@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,8 +100,9 @@ def _gguf_values(path: Path, shape: ModelShape, dtype: torch.dtype, skeleton: Pr
     from transformers import GgufConfig
 
     if shape.stored_dtype == GGUF_DTYPE:
-        whole = type(skeleton).from_pretrained(
-            path.parent, gguf_file=path.name, quantization_config=GgufConfig(dequantize=True), dtype=dtype)
+        whole, found = type(skeleton).from_pretrained(
+            path.parent, gguf_file=path.name, quantization_config=GgufConfig(dequantize=True), dtype=dtype, output_loading_info=True)
+        _require_all(found["missing_keys"])
         return dict(whole.state_dict())
     linear = {f"{name}.weight" for name, layer in skeleton.named_modules() if type(layer) is nn.Linear}
     return {name: GgufWeight(value, dtype) if isinstance(value, StoredRows) else value
@@ -118,8 +120,13 @@ def _built(candidate: Candidate, values: Values, **options: Any) -> PreTrainedMo
 
     model, found = _class_of(candidate).from_pretrained(
         None, config=unquantized(candidate.config), state_dict=values, output_loading_info=True, **options)
-    if missing := sorted(found["missing_keys"]):        # transformers would set them to random numbers
-        raise ValueError(f"the files lack {len(missing)} of the model's weights, for example {missing[0]}")
+    _require_all(found["missing_keys"])
     if (candidate.folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(candidate.folder)
     return model.eval()
+
+
+def _require_all(missing: Collection[str]) -> None:
+    """Raises ValueError if weights are missing, which transformers would set to random numbers."""
+    if missing:
+        raise ValueError(f"the files lack {len(missing)} of the model's weights, for example {min(missing)}")
