@@ -132,15 +132,28 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
         model = None
         drop_frames(error)
         collect()
-        if "out of memory" in str(error).lower():
+        if _is_shortage(error):
             raise LoadError(spec.model, "memory ran out while its weights were loaded.",
                             "Choose a smaller model or a stronger quantization.") from error
         detail, remedy = f"{type(error).__name__}: {str(error)[:300]}", "Its files may be damaged: download it again."
-        if candidate.is_saved:
+        if candidate.is_saved and isinstance(error, _damages()):
             shutil.rmtree(candidate.folder, ignore_errors=True)
             remedy = "The saved quantized copy was damaged and is deleted now: load it again from its source."
         raise LoadError(spec.model, detail, remedy) from error
     return LoadedModel(candidate, model, int(model.get_memory_footprint()) + packed_bytes)
+
+
+def _is_shortage(error: Exception) -> bool:
+    """Whether memory ran out. PyTorch says so in a RuntimeError: in other words for a CPU ("can't allocate memory") than for a GPU."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
+
+
+def _damages() -> tuple[type[Exception], ...]:
+    """What a damaged file raises. Other errors, of a device for example, say nothing about it."""
+    from safetensors import SafetensorError
+
+    return ValueError, KeyError, SafetensorError
 
 
 def _load_integers(candidate: Candidate, report: Report) -> tuple[PreTrainedModel, int]:

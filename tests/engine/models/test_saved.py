@@ -70,6 +70,22 @@ def test_a_damaged_copy_is_reported_and_removed(new_engine: Callable[..., Engine
     assert engine.status().state == "ready"
 
 
+def test_a_copy_is_kept_if_memory_runs_out(
+        new_engine: Callable[..., Engine], own: Settings, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch itself is asked for more memory than there is while the copy is read."""
+    import safetensors.torch
+    import torch
+
+    spec = ModelSpec(str(source), quantization=Quantization.INT8)
+    saved = new_engine(spec, own).save_quantized()
+    engine = new_engine(made_with=own)
+    with monkeypatch.context() as change:
+        change.setattr(safetensors.torch, "load_file", lambda path: torch.empty(10**15))
+        with pytest.raises(LoadError, match="memory ran out"):
+            exhaust(engine.load(spec))
+    assert list(saved.folder.glob("model-*.safetensors"))
+
+
 def test_an_unquantized_model_is_not_saved(new_engine: Callable[..., Engine], own: Settings, source: Path) -> None:
     with pytest.raises(InvalidRequest, match="int4 or nf4"):
         new_engine(source, own).save_quantized()
