@@ -28,6 +28,8 @@ SCALED = ("int-quantized", "float-quantized", "naive-quantized")
 DENSE = ("", "dense")   # formats of compressed-tensors' sparsity that leave nothing out
 STORED_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 FLOATS = ("F64", "F32", "F16", "BF16")
+FP8_BLOCK = (128, 128)  # without `weight_block_size` (transformers' FineGrainedFP8Config, DeepSeek-V3)
+LARGEST_SIDE = 2**20    # of a block: more than a matrix has
 SCALES = (".weight_scale_inv", ".weight_scale", ".scale")
 
 
@@ -122,19 +124,6 @@ def expanded(tensors: Iterable[Tensor], stored: StoredQuantization) -> list[Tens
                     for name, parts in found.items()]
 
 
-def unreadable(tensors: Iterable[Tensor], stored: StoredQuantization) -> str:
-    """Return why the tensors are not those that the method stores, as a sentence, or ""."""
-    tensors = list(tensors)
-    if not packed_weights([name for name, _, _ in tensors], stored):
-        return f"its config.json says that its weights are stored in {stored.name}, but its files hold no such weights."
-    for name, shape, dtype in expanded(tensors, stored):
-        if dtype not in FLOATS and len(shape) > 1:
-            return f"{name} is stored as {dtype} without the scales of {METHODS[stored.method]}."
-        if stored.method == "awq" and name.endswith(".scales"):     # AutoAWQ's ScaledActivation, which changes the model itself
-            return f"{name} scales an activation, which transformers does for few families."
-    return ""
-
-
 def file_bytes(tensors: Iterable[Tensor]) -> int:
     return sum(math.prod(shape) * STORED_BYTES.get(dtype, 1) for _, shape, dtype in tensors)
 
@@ -182,8 +171,7 @@ def _compressed_tensors(raw: Mapping[str, Any]) -> StoredQuantization | str:
     if sparsity not in DENSE or not groups or not (formats == {PACKED} or formats <= set(SCALED)):
         return f"in the format {sparsity if sparsity not in DENSE else ' and '.join(sorted(formats)) or raw.get('format')}"
     if formats <= set(SCALED):
-        block = weights[0].get("block_structure")
-        return StoredQuantization("compressed-tensors", "scaled", 8, block=(int(block[0]), int(block[1])) if block else None)
+        return StoredQuantization("compressed-tensors", "scaled", 8, block=_block(weights[0].get("block_structure")))
     if len({(each["num_bits"], each.get("group_size")) for each in weights}) > 1:
         return "with different bits in different layers"
     bits, group = int(weights[0]["num_bits"]), max(0, int(weights[0].get("group_size") or 0))
@@ -194,8 +182,20 @@ def _compressed_tensors(raw: Mapping[str, Any]) -> StoredQuantization | str:
 
 
 def _fp8(raw: Mapping[str, Any]) -> StoredQuantization | str:
-    block = raw.get("weight_block_size")
-    return StoredQuantization(str(raw["quant_method"]).lower(), "scaled", 8, block=(int(block[0]), int(block[1])) if block else None)
+    method = str(raw["quant_method"]).lower()
+    usual = FP8_BLOCK if method == "fp8" else None
+    return StoredQuantization(method, "scaled", 8, block=_block(raw.get("weight_block_size", usual)))
+
+
+def _block(written: Any) -> tuple[int, int] | None:
+    """Rows and columns of a block, written as two numbers or, by compressed-tensors, as "128x128". Raises ValueError."""
+    if not written:
+        return None
+    rows, columns = written.lower().split("x") if isinstance(written, str) else written
+    block = int(rows), int(columns)
+    if not all(0 < side <= LARGEST_SIDE for side in block):
+        raise ValueError("a block of this size")
+    return block
 
 
 def _mxfp4(raw: Mapping[str, Any]) -> StoredQuantization | str:

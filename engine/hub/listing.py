@@ -16,7 +16,8 @@ from ..checkpoint.files import WEIGHTS, WEIGHTS_INDEX, gguf_choices, missing_fil
 from ..checkpoint.gguf import HEADER_BYTES as GGUF_BYTES
 from ..checkpoint.gguf import GgufHeader, parse_gguf
 from ..checkpoint.shape import ModelShape, shape_of
-from ..checkpoint.stored_quantization import Tensor, stored_quantization, unreadable
+from ..checkpoint.stored_quantization import Tensor, stored_quantization
+from ..checkpoint.stored_tensors import unreadable
 from ..errors import HubUnreachable, ModelAccessDenied, UnsupportedModel
 from .cache import checked_revision
 from .client import HubClient, decoded

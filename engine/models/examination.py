@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..checkpoint.gguf import GgufHeader
 from ..checkpoint.shape import ModelShape, read_tensors, shape_of
-from ..checkpoint.stored_quantization import StoredQuantization, expanded, unreadable
+from ..checkpoint.stored_quantization import StoredQuantization, expanded
+from ..checkpoint.stored_tensors import unreadable
 from ..errors import NotEnoughMemory, UnsupportedModel, gib
 from ..hardware import DType, Hardware
 from ..settings import Settings

@@ -16,6 +16,7 @@ from types import EllipsisType
 import torch
 
 from ..checkpoint.stored_quantization import SCALES, StoredQuantization
+from ..checkpoint.stored_tensors import scale_block
 from ..compat.gguf import StoredRows
 from .rounding import GROUP
 
@@ -145,10 +146,11 @@ class Scaled(StoredWeight):
         self.shape, self.dtype, self._values, self._zeros = tuple(values.shape), dtype, values, zeros
         scales = torch.exp2(scales.float() - E8M0_BIAS) if scales.dtype == torch.uint8 else scales.float()
         self._scales = scales.reshape(-1, 1) if scales.ndim < 2 else scales
-        out, into = values.shape
-        self._block = block if block is not None and self._scales.numel() not in (1, out) else (
-            -(-out // self._scales.shape[0]), -(-into // self._scales.shape[1]))
-        self.keeps_int8 = values.dtype == torch.int8 and zeros is None and self._scales.shape == (out, 1)
+        found = scale_block(values.shape, scales.shape, block)
+        if found is None:
+            raise ValueError(f"scales of the shape {list(scales.shape)} do not fit a weight of the shape {list(values.shape)}")
+        self._block = found
+        self.keeps_int8 = values.dtype == torch.int8 and zeros is None and self._scales.shape == (len(values), 1)
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         values = self._values[start:stop].float()
@@ -158,7 +160,7 @@ class Scaled(StoredWeight):
 
     def _spread(self, blocks: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         rows = blocks[torch.arange(start, stop) // self._block[0]].float()
-        return rows if rows.shape[1] == 1 else rows.repeat_interleave(self._block[1], 1)[:, :self.shape[1]]
+        return rows if rows.shape[1] == 1 else rows[:, torch.arange(self.shape[1]) // self._block[1]]
 
     def int8(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
         return self._values[start:stop], self._scales[start:stop, 0].bfloat16()
@@ -174,9 +176,15 @@ class Nf4(StoredWeight):
         facts = json.loads(bytes(state.tolist()).decode())
         self.shape, self.dtype = tuple(facts["shape"]), dtype
         self._codes, self._table, self._block = parts[".weight"].flatten(), parts[".weight.quant_map"].float(), int(facts["blocksize"])
+        out, into = self.shape
+        if min(out, into, self._block) < 1 or -(-out * into // 2) != self._codes.numel():
+            raise ValueError(f"{self._codes.numel()} bytes are no weight of the shape {list(self.shape)} in blocks of {self._block}")
         largest = parts[".weight.absmax"]
         if ".weight.nested_absmax" in parts:
-            nested = parts[".weight.nested_absmax"].repeat_interleave(int(facts["nested_blocksize"]))[:largest.numel()]
+            size = int(facts["nested_blocksize"])
+            if size < 1:
+                raise ValueError(f"blocks of {size} scales")
+            nested = parts[".weight.nested_absmax"][torch.arange(largest.numel()) // size]
             largest = parts[".weight.nested_quant_map"][largest.long()] * nested + facts["nested_offset"]
         self._largest = largest.float()
 

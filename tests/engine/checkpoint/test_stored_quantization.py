@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from engine.checkpoint.shape import shape_of
-from engine.checkpoint.stored_quantization import expanded, obstacle, stored_quantization, unreadable
+from engine.checkpoint.stored_quantization import expanded, obstacle, stored_quantization
+from engine.checkpoint.stored_tensors import unreadable
 
 CT_4BITS = {"quant_method": "compressed-tensors", "format": "pack-quantized",
             "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4, "group_size": 128, "strategy": "group"}}}}
@@ -79,4 +80,47 @@ def test_tensors_that_do_not_fit_the_method_are_refused() -> None:
     assert [name for name, _, _ in expanded(packed, gptq)] == ["a.weight"]
     assert "hold no such weights" in unreadable([("a.weight", [64, 64], "F16")], gptq)
     assert "b.qweight is stored as I32 without the scales of GPTQ" in unreadable([*packed, ("b.qweight", [8, 64], "I32")], gptq)
+    packed = [("a.qweight", [64, 8], "I32"), ("a.qzeros", [2, 8], "I32"), ("a.scales", [2, 64], "F16")]
     assert "scales an activation" in unreadable([*packed, ("mlp.act.scales", [64], "F16")], awq)
+
+
+FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+
+
+@pytest.mark.parametrize(("settings", "block"), [
+    ({"quant_method": "fp8"}, (128, 128)), ({"quant_method": "fp8", "weight_block_size": None}, None), ({"quant_method": "mxfp8"}, None),
+    ({"quant_method": "compressed-tensors", "format": "float-quantized", "config_groups": {
+        "group_0": {"weights": {"num_bits": 8, "strategy": "block", "block_structure": "128x64"}}}}, (128, 64))])
+def test_the_block_that_shares_a_scale_is_read_as_the_method_writes_it(settings: dict[str, Any], block: tuple[int, int] | None) -> None:
+    found = stored_quantization({"quantization_config": settings})
+    assert found is not None
+    assert found.block == block
+
+
+@pytest.mark.parametrize("size", [0, -1, 2_000_000])
+def test_blocks_of_a_size_that_no_matrix_has_are_refused(size: int) -> None:
+    assert "make no sense" in obstacle({"quantization_config": {"quant_method": "fp8", "weight_block_size": [32, size]}})
+
+
+@pytest.mark.parametrize(("settings", "parts", "is_right"), [
+    (FP8, {"weight": [256, 300], "weight_scale_inv": [2, 3]}, True), (FP8, {"weight": [256, 300], "weight_scale_inv": []}, True),
+    (FP8, {"weight": [256, 300], "weight_scale_inv": [256, 1]}, True), (FP8, {"weight": [256, 256], "weight_scale_inv": [1, 3]}, False),
+    (FP8, {"weight": [130, 8320], "weight_scale_inv": [130]}, True), (FP8, {"weight": [130, 8320], "weight_scale_inv": [65, 2]}, False),
+    ({"quant_method": "mxfp8"}, {"weight": [64, 64], "weight_scale": [64, 2]}, True),
+    (CT_4BITS, {"weight_packed": [64, 32], "weight_scale": [64, 2], "weight_zero_point": [8, 2]}, True),
+    (CT_4BITS, {"weight_packed": [64, 32], "weight_scale": [64, 2], "weight_zero_point": [64, 2]}, False),
+    (CT_4BITS, {"weight_packed": [64, 32], "weight_scale": [64, 1]}, False),
+    (CT_4BITS, {"weight_packed": [64, 32], "weight_scale": [1]}, False),
+    ({"quant_method": "gptq", "bits": 4}, {"qweight": [8, 64], "qzeros": [2, 8], "scales": [2, 32]}, False),
+    ({"quant_method": "gptq", "bits": 4}, {"qweight": [8, 64], "qzeros": [3, 8], "scales": [3, 64]}, False),
+    ({"quant_method": "gptq", "bits": 4}, {"qweight": [8, 64], "qzeros": [2, 8], "scales": [2, 64], "g_idx": [32]}, False),
+    ({"quant_method": "awq", "bits": 4}, {"qweight": [64, 8], "qzeros": [2, 8], "scales": [2, 64]}, True),
+    ({"quant_method": "awq", "bits": 4}, {"qweight": [64, 8], "qzeros": [1, 8], "scales": [2, 64]}, False),
+    ({"quant_method": "bitsandbytes", "load_in_8bit": True}, {"weight": [64, 32], "SCB": [32]}, False)])
+def test_scales_of_a_shape_that_does_not_fit_are_refused_by_the_header(
+        settings: dict[str, Any], parts: dict[str, list[int]], is_right: bool) -> None:
+    stored = stored_quantization({"quantization_config": settings})
+    assert stored is not None
+    codes = next(iter(parts))
+    reason = unreadable([(f"a.{name}", shape, "I32" if name == codes else "F16") for name, shape in parts.items()], stored)
+    assert reason == "" if is_right else "the tensors of a.weight have shapes that do not fit each other" in reason

@@ -129,7 +129,7 @@ def test_a_weight_that_stands_twice_does_not_replace_another(llama_folder: Path,
 @pytest.mark.parametrize("quantization", [Quantization.NONE, Quantization.INT4])
 def test_a_weight_that_is_missing_where_all_are_expanded_at_once_is_not_random(quantization: Quantization, tmp_path: Path) -> None:
     assert all(bool((weight == 0.5).all()) for weight in loaded(gguf_models.gpt2(tmp_path / "whole.gguf")).model.parameters())
-    with pytest.raises(LoadError, match="files lack 2 of the model's weights, for example .*c_proj"):
+    with pytest.raises(LoadError, match=r"files lack 2 of the model's weights, for example .*c_proj"):
         loaded(gguf_models.gpt2(tmp_path / "damaged.gguf", without="blk.0.ffn_down"), quantization)
 
 

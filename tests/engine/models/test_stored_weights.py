@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine import Engine, GenerationOptions, ModelSpec, Quantization, Settings
-from engine.checkpoint.stored_quantization import StoredQuantization
+from engine.checkpoint.stored_quantization import StoredQuantization, stored_quantization
 from engine.errors import UnsupportedModel
 from engine.hardware import Hardware, detect
 from engine.models.estimate import estimate_fit, estimate_shape, find_shape
@@ -133,6 +133,36 @@ def test_nf4_is_expanded_as_bitsandbytes_expands_it() -> None:
         parts = {".weight": packed} | {f".weight.{name}": part for name, part in state.as_dict(packed=True).items()}
         assert torch.allclose(Nf4(parts, torch.float32)[...], dequantize_4bit(packed, state), atol=1e-6)
         assert torch.equal(Nf4(parts, torch.float32)[8:24], Nf4(parts, torch.float32)[...][8:])
+
+
+@pytest.mark.parametrize(("changes", "why"), [
+    ({"shape": [2**20, 2**20]}, "no weight of the shape"), ({"blocksize": 0}, "in blocks of 0"),
+    ({"nested_blocksize": -1}, "blocks of -1")])
+def test_a_weight_in_four_bits_whose_facts_make_no_sense_is_refused(changes: dict[str, object], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Nf4(four_bits(changes), torch.float32)
+
+
+def test_blocks_of_scales_that_are_larger_than_the_weight_need_no_memory() -> None:
+    assert torch.equal(Nf4(four_bits({"nested_blocksize": 2**60}), torch.float32)[...], torch.full((64, 64), 2.0))
+
+
+def four_bits(changes: dict[str, object]) -> dict[str, torch.Tensor]:
+    """The tensors of a weight of 64 x 64, all of whose values are 2."""
+    facts = {"shape": [64, 64], "blocksize": 64, "nested_blocksize": 256, "nested_offset": 0.0, **changes}
+    return {".weight": torch.zeros(2048, 1, dtype=torch.uint8), ".weight.absmax": torch.zeros(64, dtype=torch.uint8),
+            ".weight.quant_map": torch.ones(16), ".weight.nested_absmax": torch.full((1,), 2.0),
+            ".weight.nested_quant_map": torch.ones(256),
+            ".weight.quant_state.bitsandbytes__nf4": torch.tensor(list(json.dumps(facts).encode()), dtype=torch.uint8)}
+
+
+@pytest.mark.parametrize(("out", "into"), [(576, 256), (130, 8320)])       # of the second, there are as many scales as rows
+def test_blocks_of_fp8_have_the_size_that_the_configuration_says(out: int, into: int) -> None:
+    stored = stored_quantization({"quantization_config": {"quant_method": "fp8"}})      # by default 128 x 128, as in transformers
+    assert stored is not None
+    scales = torch.rand(-(-out // 128), -(-into // 128))
+    weight = stored_weight({".weight": torch.ones(out, into).to(torch.float8_e4m3fn), ".weight_scale_inv": scales}, stored, torch.float32)
+    assert torch.equal(weight[...], scales.repeat_interleave(128, 0)[:out].repeat_interleave(128, 1)[:, :into])
 
 
 def test_mxfp4_is_expanded_as_transformers_expands_it() -> None:
