@@ -79,7 +79,7 @@ def read_raw_config(folder: Path, model: str) -> dict[str, Any]:
         config = json.loads((folder / "config.json").read_text("utf-8"), object_hook=_special_float)
     except FileNotFoundError as error:
         raise UnsupportedModel(model, "it has no config.json.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnsupportedModel(model, "its config.json cannot be read.") from error
     if not isinstance(config, dict):
         raise UnsupportedModel(model, "its config.json is not a model's.")

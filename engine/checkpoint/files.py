@@ -85,7 +85,7 @@ def shard_names(index: bytes) -> frozenset[str]:
     """Return the weight files that an index lists; none if it is not an index."""
     try:
         return frozenset(str(name) for name in json.loads(index)["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return frozenset()
 
 

@@ -49,8 +49,8 @@ def require_weights(skeleton: PreTrainedModel, config: PretrainedConfig, tensors
     import torch
 
     weights = skeleton.state_dict()
-    values = {name: torch.empty(_sizes(sizes, weights.get(name)), device="meta") for name, sizes, _ in tensors}
     try:
+        values = {name: torch.empty(_sizes(sizes, weights.get(name)), device="meta") for name, sizes, _ in tensors}
         with weights_progress(iter):        # nothing is loaded: no progress bar
             _, found = type(skeleton).from_pretrained(
                 None, config=unquantized(config), state_dict=values, device_map="meta", dtype=torch.float32, output_loading_info=True,

@@ -143,12 +143,28 @@ def remove_the_index(folder: Path) -> None:
     (folder / "model.safetensors.index.json").unlink()
 
 
+def overlap(folder: Path) -> None:
+    """Let a tensor stand where another of the same shape stands."""
+    path = folder / "model.safetensors"
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    names = ("model.layers.0.mlp.gate_proj.weight", "model.layers.0.mlp.up_proj.weight")
+    header[names[0]]["data_offsets"] = header[names[1]]["data_offsets"]
+    changed = json.dumps(header).encode()
+    changed += b" " * (-len(changed) % 8)
+    path.write_bytes(len(changed).to_bytes(8, "little") + changed + content[end:])
+
+
 @pytest.mark.parametrize(("damage", "why"), [
     (remove_a_shard, r"missing, for example model-0"), (cut_a_shard, r"model-0.* is not a complete safetensors file"),
+    (overlap, r"model\.safetensors is not a complete safetensors file"),
+    (lambda folder: (folder / "config.json").write_text("[" * 100_000), r"config\.json cannot be read"),
+    (lambda folder: (shards(folder)[0].parent / "model.safetensors.index.json").write_text("[" * 100_000), "weight files are missing"),
     (remove_the_index, r"index\.json, which lists its weight files, is missing"),
     (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
     (lambda folder: (folder / "tokenizer.json").write_text("{}"), "its tokenizer cannot be read")],
-    ids=["a shard", "half a shard", "the index", "the tokenizer", "a damaged tokenizer"])
+    ids=["a shard", "half a shard", "bytes of a tensor", "a deep config", "a deep index", "the index", "the tokenizer", "a damaged tokenizer"])
 def test_files_that_are_missing_or_damaged_are_named(folder: Path, damage: Callable[[Path], object], why: str) -> None:
     damage(folder)
     with pytest.raises(LoadError, match=why):
