@@ -15,7 +15,7 @@ from ..settings import Settings
 from .cache_budget import CacheBudget, plan_cache
 from .model_class import vision_parts
 from .quantization import Quantization
-from .skeleton import build_skeleton, require_quantizable, require_weights
+from .skeleton import build_skeleton, require_layers, require_quantizable, require_weights
 from .spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def checked_shape(folder: Path, config: PretrainedConfig, model: str, held: Quan
     tensors = read_tensors(folder, model)
     if stored is not None and (reason := unreadable(tensors, stored)):
         raise UnsupportedModel(model, reason)
+    require_layers(config, len(tensors), model)
     skeleton = build_skeleton(config, model)
     require_weights(skeleton, config, expanded(tensors, stored) if stored else tensors, model)
     note = require_quantizable(skeleton, held, hardware, model)
@@ -55,6 +56,7 @@ def checked_shape(folder: Path, config: PretrainedConfig, model: str, held: Quan
 def checked_gguf(header: GgufHeader, config: PretrainedConfig, model: str, held: Quantization,
                  hardware: Hardware) -> tuple[ModelShape, str]:
     """The same for a GGUF file, whose tensors have other names: it must hold as many values as the model has."""
+    require_layers(config, len(header.tensors), model)
     skeleton, shape = build_skeleton(config, model), header.shape(config.to_dict())
     total = sum(weight.numel() for weight in skeleton.parameters())
     if shape.parameters < total:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..checkpoint.cache_shape import num_layers
 from ..checkpoint.config import unquantized
 from ..checkpoint.stored_quantization import Tensor
 from ..compat.bitsandbytes import packs_rows_on_cpu
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
 
 # Its blocks read the weights of their layers themselves, and expect plain matrices there.
 NEVER_QUANTIZED = ("mamba",)
+# Of tables that a model computes for its positions, which no file holds and no estimate counts. Those of GPT-Neo 2.7B take 128 MiB.
+MOST_COMPUTED_BYTES = 192 * 2**20
+
+
+def require_layers(config: PretrainedConfig, num_tensors: int, model: str) -> None:
+    """Check that the configuration asks for no more layers than there are tensors, since building them takes time and memory.
+
+    Raises UnsupportedModel.
+    """
+    raw = config.to_dict()
+    asked = max(num_layers(part) for part in (raw, *(part for part in raw.values() if isinstance(part, dict))))
+    if asked > num_tensors:
+        raise UnsupportedModel(model, f"its config.json asks for {asked:,} layers, and its files hold {num_tensors:,} tensors.")
 
 
 def build_skeleton(config: PretrainedConfig, model: str) -> PreTrainedModel:
@@ -33,6 +47,10 @@ def build_skeleton(config: PretrainedConfig, model: str) -> PreTrainedModel:
                 unquantized(config), dtype=torch.float32, trust_remote_code=False)
     except Exception as error:      # any failure that a configuration can provoke
         raise UnsupportedModel(model, f"no model can be built from its config.json ({str(error)[:200]}).") from error
+    computed = sum(buffer.nbytes for buffer in skeleton.buffers())
+    if computed > MOST_COMPUTED_BYTES:
+        raise UnsupportedModel(model, f"its config.json asks for tables of {computed / 2**20:,.0f} MiB beside its weights, for "
+                               f"example of positions; at most {MOST_COMPUTED_BYTES // 2**20} MiB are computed.")
     # gpt_neox has the setting too, and does not use it; the layers of BERT's relatives do.
     if getattr(config, "is_decoder", None) is False and any(getattr(layer, "is_decoder", None) is False for layer in skeleton.modules()):
         raise UnsupportedModel(model, f"it is an encoder: its config.json does not set is_decoder, without which {config.model_type} "

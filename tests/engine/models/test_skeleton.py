@@ -16,6 +16,7 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertLMHeadModel,
+    GPTJConfig,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
@@ -34,6 +35,7 @@ from engine.compat.bitsandbytes import packs_rows_on_cpu
 from engine.errors import LoadError, UnsupportedModel, UnsupportedQuantization
 from engine.hardware import Hardware, detect
 from engine.models.loader import examine, load
+from engine.models.skeleton import build_skeleton
 from tests import tiny_models
 
 HARDWARE = detect("cpu")
@@ -178,6 +180,19 @@ def test_weights_that_the_index_does_not_list_are_not_counted(folder: Path) -> N
 
 
 # --- configurations ---
+
+def test_more_layers_than_tensors_are_refused_before_they_are_built(folder: Path) -> None:
+    change_config(folder, num_hidden_layers=1_000_000_000)
+    with pytest.raises(UnsupportedModel, match="asks for 1,000,000,000 layers, and its files hold 21 tensors"):
+        examined(folder)
+
+
+def test_tables_that_no_file_holds_are_limited(tmp_path: Path) -> None:
+    made = {"n_layer": 1, "n_embd": 64, "n_head": 2, "rotary_dim": 8, "vocab_size": 64, "bos_token_id": 0, "eos_token_id": 1}
+    build_skeleton(GPTJConfig(**made, n_positions=2048), "tiny")
+    with pytest.raises(UnsupportedModel, match="asks for tables of 244 MiB"):
+        build_skeleton(GPTJConfig(**made, n_positions=8_000_000), "tiny")
+
 
 @pytest.mark.parametrize("changes", [
     {"_attn_implementation": "flash_attention_2"}, {"attn_implementation": "paged|unknown"}, {"dtype": "torch.float16"},
