@@ -170,12 +170,14 @@ def mxfp4(folder: Path, words: Path) -> Path:
     return folder
 
 
-def bitsandbytes(source: Path, folder: Path, bits: int, *, dtype: torch.dtype = torch.bfloat16, nested: bool = True) -> Path:
-    """As transformers saves a model that it loaded in 8 or 4 bits."""
+def bitsandbytes(source: Path, folder: Path, bits: int, *, dtype: torch.dtype = torch.bfloat16, nested: bool = True,
+                 storage: torch.dtype = torch.uint8) -> Path:
+    """As transformers saves a model that it loaded in 8 or 4 bits. `storage`: the dtype of the numbers that hold codes of 4 bits."""
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     asked = BitsAndBytesConfig(load_in_8bit=True) if bits == 8 else BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=nested, bnb_4bit_compute_dtype=dtype)
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=nested, bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_quant_storage=storage)
     model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, device_map={"": "cpu"}, quantization_config=asked)
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     model.save_pretrained(folder)

@@ -116,11 +116,11 @@ def packed_weights(names: Collection[str], stored: StoredQuantization) -> dict[s
 def expanded(tensors: Iterable[Tensor], stored: StoredQuantization) -> list[Tensor]:
     """The tensors of the model after its weights are expanded. A weight of bitsandbytes in 4 bits is flat: its shape is in no header."""
     tensors = list(tensors)
-    sizes = {name: shape for name, shape, _ in tensors}
-    found = packed_weights(sizes, stored)
+    sizes, dtypes = {name: shape for name, shape, _ in tensors}, {name: dtype for name, _, dtype in tensors}
+    found, codes = packed_weights(sizes, stored), LAYOUTS[stored.layout].codes
     used = {name for parts in found.values() for name in parts.values()}
     plain = [tensor for tensor in tensors if tensor[0] not in used]
-    return plain + [(name, _expanded_shape(stored, {suffix: sizes[part] for suffix, part in parts.items()}), "BF16")
+    return plain + [(name, _expanded_shape(stored, {suffix: sizes[part] for suffix, part in parts.items()}, dtypes[parts[codes]]), "BF16")
                     for name, parts in found.items()]
 
 
@@ -212,7 +212,7 @@ READERS = {"gptq": _gptq, "awq": _awq, "compressed-tensors": _compressed_tensors
            "mxfp4": _mxfp4, "bitsandbytes": _bitsandbytes}
 
 
-def _expanded_shape(stored: StoredQuantization, sizes: Mapping[str, list[int]]) -> list[int]:
+def _expanded_shape(stored: StoredQuantization, sizes: Mapping[str, list[int]], dtype: str) -> list[int]:
     codes = sizes[LAYOUTS[stored.layout].codes]
     per_word = 32 // stored.bits
     match stored.layout:
@@ -225,7 +225,7 @@ def _expanded_shape(stored: StoredQuantization, sizes: Mapping[str, list[int]]) 
             return [codes[0], groups * stored.group_size if stored.group_size else codes[1] * per_word]
         case "mxfp4":       # rows and columns are exchanged: blocks of 32 columns, two values in a byte
             return [codes[0], codes[2] * 2 * codes[3], codes[1]]
-        case "bnb4":
-            return [2 * math.prod(codes), 1]
+        case "bnb4":        # two codes in a byte, in numbers of the dtype `bnb_4bit_quant_storage`
+            return [2 * STORED_BYTES.get(dtype, 1) * math.prod(codes), 1]
         case _:
             return codes

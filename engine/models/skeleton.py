@@ -10,7 +10,7 @@ from ..checkpoint.cache_shape import num_layers
 from ..checkpoint.config import unquantized
 from ..checkpoint.stored_quantization import Tensor
 from ..compat.bitsandbytes import packs_rows_on_cpu
-from ..compat.transformers import weights_progress
+from ..compat.transformers import places_of, weights_progress
 from ..errors import UnsupportedModel, UnsupportedQuantization
 from ..hardware import Hardware
 from .model_class import auto_class, vision_parts
@@ -66,9 +66,10 @@ def require_weights(skeleton: PreTrainedModel, config: PretrainedConfig, tensors
     """
     import torch
 
-    weights = skeleton.state_dict()
+    weights, tensors = skeleton.state_dict(), list(tensors)
     try:
-        values = {name: torch.empty(_sizes(sizes, weights.get(name)), device="meta") for name, sizes, _ in tensors}
+        places = places_of(skeleton, [name for name, sizes, _ in tensors if _is_flat(sizes)])
+        values = {name: torch.empty(_sizes(sizes, weights.get(places.get(name, name))), device="meta") for name, sizes, _ in tensors}
         with weights_progress(iter):        # nothing is loaded: no progress bar
             _, found = type(skeleton).from_pretrained(
                 None, config=unquantized(config), state_dict=values, device_map="meta", dtype=torch.float32, output_loading_info=True,
@@ -83,10 +84,14 @@ def require_weights(skeleton: PreTrainedModel, config: PretrainedConfig, tensors
             model, f"{name} has the shape {list(stored)} in its files, where its config.json asks for {list(expected)}.")
 
 
+def _is_flat(sizes: list[int]) -> bool:
+    """Whether a tensor may be a weight that bitsandbytes stores in 4 bits, without its shape."""
+    return len(sizes) == 2 and sizes[1] == 1
+
+
 def _sizes(sizes: list[int], weight: torch.Tensor | None) -> list[int]:
-    """The sizes of a tensor, for a flat one (of bitsandbytes in 4 bits) those of the weight that it fills."""
-    is_flat = weight is not None and len(sizes) == 2 and sizes[1] == 1 and math.prod(sizes) == weight.numel()
-    return list(weight.shape) if weight is not None and is_flat else sizes
+    """The sizes of a tensor, for a flat one those of the weight that it fills."""
+    return list(weight.shape) if weight is not None and _is_flat(sizes) and math.prod(sizes) == weight.numel() else sizes
 
 
 def require_quantizable(skeleton: PreTrainedModel, quantization: Quantization, hardware: Hardware, model: str) -> str:

@@ -46,7 +46,7 @@ def read_as_stored(candidate: Candidate, *, dtype: torch.dtype, **options: Any) 
     model = read(replace(candidate, config=config), dtype=dtype, **options)
     original = model.get_input_embeddings().weight.dtype
     for parameter in model.parameters():
-        if parameter.dtype == original:
+        if type(parameter) is nn.Parameter and parameter.dtype == original:     # others hold codes, perhaps in a dtype for numbers
             parameter.data = parameter.data.to(dtype)
     return model
 

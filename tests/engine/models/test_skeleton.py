@@ -26,6 +26,7 @@ from transformers import (
     MixtralConfig,
     MixtralForCausalLM,
     PreTrainedModel,
+    Qwen2_5_VLConfig,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -35,7 +36,7 @@ from engine.compat.bitsandbytes import packs_rows_on_cpu
 from engine.errors import LoadError, UnsupportedModel, UnsupportedQuantization
 from engine.hardware import Hardware, detect
 from engine.models.loader import examine, load
-from engine.models.skeleton import build_skeleton
+from engine.models.skeleton import build_skeleton, require_weights
 from tests import tiny_models
 
 HARDWARE = detect("cpu")
@@ -118,6 +119,24 @@ def test_a_decoder_whose_config_has_an_is_decoder_that_it_does_not_use_is_accept
     model = GPTNeoXForCausalLM(GPTNeoXConfig(**SIZES))
     assert model.config.is_decoder is False
     examined(saved(model, tmp_path / "model"))
+
+
+def test_flat_weights_of_bitsandbytes_are_found_by_the_names_that_a_family_had_before() -> None:
+    """Repositories of Qwen2.5-VL keep the names of an older transformers: model.layers instead of model.language_model.layers."""
+    text = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
+            "vocab_size": 128, "rope_parameters": {"rope_type": "default", "mrope_section": [4, 6, 6]}}
+    vision = {"depth": 1, "hidden_size": 32, "out_hidden_size": 64, "num_heads": 2, "intermediate_size": 64}
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, image_token_id=1, video_token_id=2, vision_start_token_id=3,
+                              vision_end_token_id=4)
+    skeleton = build_skeleton(config, "tiny")
+    tensors = []
+    for name, weight in skeleton.state_dict().items():
+        sizes = [weight.numel(), 1] if name.endswith("proj.weight") and "language_model" in name else list(weight.shape)
+        tensors.append((name.replace("model.language_model.", "model.").replace("model.visual.", "visual."), sizes, "BF16"))
+    assert sum(sizes[-1] == 1 for _, sizes, _ in tensors) == 2 * 7
+    require_weights(skeleton, config, tensors, "tiny")
+    with pytest.raises(UnsupportedModel, match="has the shape"):
+        require_weights(skeleton, config, [(name, [2 * sizes[0], *sizes[1:]], kind) for name, sizes, kind in tensors], "tiny")
 
 
 # --- files ---

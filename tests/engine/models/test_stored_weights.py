@@ -110,11 +110,12 @@ def test_expanded_weights_can_be_rounded_here(name: str, made: Callable[[str], P
         assert error < 1.3 * usual      # expanded weights differ by their rounding to bfloat16, and so may some of the codes
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_weights_of_bitsandbytes_are_loaded_as_they_are_stored(bits: int, llama_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("bits", "storage"), [(4, torch.uint8), (4, torch.bfloat16), (8, torch.uint8)])
+def test_weights_of_bitsandbytes_are_loaded_as_they_are_stored(
+        bits: int, storage: torch.dtype, llama_folder: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    folder = stored_models.bitsandbytes(llama_folder, tmp_path / "model", bits, dtype=torch.float16)
+    folder = stored_models.bitsandbytes(llama_folder, tmp_path / "model", bits, dtype=torch.float16, storage=storage)
     with torch.no_grad():
         expected = AutoModelForCausalLM.from_pretrained(folder, device_map={"": "cpu"})(input_ids=IDS).logits.float()
     model = loaded(folder)
