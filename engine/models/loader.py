@@ -113,7 +113,8 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     return Candidate(
         spec, folder, sha, config, tokenizer, shape, dtype, reason, budget, is_saved=saved is not None, held=held, stored=stored,
         is_as_stored=stored is not None and reads_stored(held, stored.codes, hardware), gguf=gguf, vision_parts=parts, text_only=text_only,
-        quantization_note=" ".join(filter(None, (stored_note(stored, gguf, held, dtype), note))))
+        quantization_note=" ".join(filter(None, (
+            stored_note(stored, gguf, held, dtype, has_experts=shape.expert_weights > 0), note))))
 
 
 def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedModel:

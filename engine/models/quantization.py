@@ -84,13 +84,17 @@ def reads_stored(held: Quantization, stored_codes: str, hardware: Hardware) -> b
     return held == stored_codes and held.kernel(hardware) == "bitsandbytes"
 
 
-def stored_note(stored: StoredQuantization | None, gguf: str, held: Quantization, dtype: str) -> str:
-    """A sentence for people about what becomes of weights that are stored quantized; "" for others. `gguf`: the file that holds them."""
+def stored_note(stored: StoredQuantization | None, gguf: str, held: Quantization, dtype: str, *, has_experts: bool) -> str:
+    """A sentence for people about what becomes of weights that are stored quantized; "" for others. `gguf`: the file that holds them.
+
+    `has_experts`: of a mixture of experts, which transformers merges into tensors that no kernel here reads quantized.
+    """
     name = f"GGUF ({gguf})" if gguf else stored.name if stored else ""
     if not name:
         return ""
     if stored is not None and held == stored.codes:
-        return f"Stored in {name}: its codes are used as they are."
+        experts = f", except those of its experts, which are held in {dtype}" if has_experts else ""
+        return f"Stored in {name}: its codes are used as they are{experts}."
     return f"Stored in {name}: expanded to {dtype}." if held is Quantization.NONE else \
         f"Stored in {name}: expanded, then rounded to {held.upper()}."
 

@@ -175,7 +175,8 @@ class Nf4(StoredWeight):
         state = next(tensor for suffix, tensor in parts.items() if ".quant_state." in suffix)
         facts = json.loads(bytes(state.tolist()).decode())
         self.shape, self.dtype = tuple(facts["shape"]), dtype
-        self._codes, self._table, self._block = parts[".weight"].flatten().view(torch.uint8), parts[".weight.quant_map"].float(), int(facts["blocksize"])
+        self._codes, self._table = parts[".weight"].flatten().view(torch.uint8), parts[".weight.quant_map"].float()
+        self._block = int(facts["blocksize"])
         out, into = self.shape
         if min(out, into, self._block) < 1 or -(-out * into // 2) != self._codes.numel():
             raise ValueError(f"{self._codes.numel()} bytes are no weight of the shape {list(self.shape)} in blocks of {self._block}")

@@ -185,7 +185,8 @@ def overlap(folder: Path) -> None:
     (remove_the_index, r"index\.json, which lists its weight files, is missing"),
     (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
     (lambda folder: (folder / "tokenizer.json").write_text("{}"), "its tokenizer cannot be read")],
-    ids=["a shard", "half a shard", "bytes of a tensor", "a deep config", "a deep index", "the index", "the tokenizer", "a damaged tokenizer"])
+    ids=["a shard", "half a shard", "bytes of a tensor", "a deep config", "a deep index", "the index",
+         "the tokenizer", "a damaged tokenizer"])
 def test_files_that_are_missing_or_damaged_are_named(folder: Path, damage: Callable[[Path], object], why: str) -> None:
     damage(folder)
     with pytest.raises(LoadError, match=why):

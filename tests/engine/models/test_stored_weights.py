@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import MixtralConfig, MixtralForCausalLM
 
 from engine import Engine, GenerationOptions, ModelSpec, Quantization, Settings
 from engine.checkpoint.stored_quantization import StoredQuantization, stored_quantization
@@ -229,6 +231,22 @@ def test_a_model_with_kept_codes_replies_and_tells_how_it_is_stored(made: Callab
     assert status.lane == "batched"
     assert engine.ask("hello", GenerationOptions(max_new_tokens=4, temperature=0.0)) is not None
     engine.close()
+
+
+def test_experts_are_expanded_where_other_codes_are_kept(llama_folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    MixtralForCausalLM(MixtralConfig(
+        vocab_size=400, hidden_size=64, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
+        num_local_experts=8)).save_pretrained(source)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(llama_folder / name, source)
+    model = loaded(stored_models.gptq(source, tmp_path / "model"))
+    experts = [weight for name, weight in model.model.named_parameters() if ".experts." in name]
+    assert experts
+    assert {str(weight.dtype) for weight in experts} == {f"torch.{model.candidate.dtype}"}
+    if CPU.is_x86_64:
+        kept = "its codes are used as they are, except those of its experts, which are held in"
+        assert f"{kept} {model.candidate.dtype}." in model.candidate.quantization_note
 
 
 @pytest.mark.parametrize(("settings", "why"), [
