@@ -20,6 +20,7 @@ from .stored_quantization import Tensor
 
 HEADER_BYTES = 64 * 2**20           # the largest header that is read: a vocabulary of 256,000 words with its merges takes 12 MB
 MOST_ITEMS = 4_000_000              # tensors, or items of one list: more is a damaged file
+MOST_LAYERS = 1024                  # longer lists have a value for each token
 # Types of tensors (ggml.h): values in a block, and its bytes.
 BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84), 11: (256, 110),
           12: (256, 144), 13: (256, 176), 14: (256, 210), 16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18),
@@ -41,7 +42,9 @@ class _TooShort(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """`metadata`: without its lists, of which only the lengths are kept. `size`: of the whole file, as the header describes it."""
+    """`metadata`: of its lists only a number is kept: of short ones of whole numbers, which have a value for each layer, the largest;
+    of others the length. `size`: of the whole file, as the header describes it.
+    """
 
     architecture: str
     metadata: Mapping[str, Any]
@@ -135,7 +138,9 @@ class _Reader:
         if inner == ARRAY:
             raise ValueError("a list of lists")
         if inner in NUMBERS:
-            self._bytes(count * struct.calcsize(f"<{NUMBERS[inner]}"))
+            data, form = self._bytes(count * struct.calcsize(f"<{NUMBERS[inner]}")), NUMBERS[inner]
+            if 0 < count <= MOST_LAYERS and form not in "fd?":
+                return max(struct.unpack(f"<{count}{form}", data))
         else:
             for _ in range(count):
                 self._value(inner)

@@ -45,6 +45,21 @@ def test_experts_are_told_from_other_matrices() -> None:
     assert (shape.table_weights, shape.expert_weights, shape.linear_weights) == (64 * 400, 64 * 32 * 8, 64 * 64)
 
 
+def test_of_a_number_for_each_layer_the_largest_counts() -> None:
+    """LFM2 has layers without attention, whose number of heads is 0."""
+    def text(value: bytes) -> bytes:
+        return struct.pack("<Q", len(value)) + value
+
+    fields = text(b"general.architecture") + struct.pack("<I", 8) + text(b"lfm2")
+    for name, number in ((b"block_count", 5), (b"embedding_length", 64), (b"attention.head_count", 8)):
+        fields += text(b"lfm2." + name) + struct.pack("<II", 4, number)
+    fields += text(b"lfm2.attention.head_count_kv") + struct.pack("<IIQ5I", 9, 4, 5, 0, 2, 0, 2, 0)
+    fields += text(b"tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 3) + 3 * text(b"a")
+    header = parse_gguf(b"GGUF" + struct.pack("<IQQ", 3, 0, 6) + fields, "a.gguf", "a")
+    assert header is not None
+    assert (header.shape().kv_heads, header.shape().vocab_size) == (2, 3)
+
+
 @pytest.mark.parametrize(("names", "chosen"), [
     (("a-Q8_0.gguf", "a-Q4_K_M.gguf", "a-Q2_K.gguf", "mmproj-a-F16.gguf"), "a-Q4_K_M.gguf"), (("a-f16.gguf", "a-q8_0.gguf"), "a-q8_0.gguf"),
     (("only.gguf", "README.md", "config.json"), "only.gguf"), (("model.safetensors", "a-Q4_K_M.gguf"), ""),
