@@ -11,6 +11,7 @@ from ..hardware import BYTES_PER_VALUE, DType, Hardware
 from .memory import Fit, judge, kv_cache_bytes, state_bytes
 from .quantization import Quantization
 
+LARGEST_WINDOW = 2**40      # tokens: more than any memory holds; a config.json can name any number
 SMALLEST_WINDOW = 512       # tokens: too few for a conversation below this
 
 
@@ -53,7 +54,8 @@ def largest_window(shape: ModelShape, quantization: Quantization, hardware: Hard
         fit: Fit = judge(shape, quantization, hardware, dtype=dtype, context_tokens=tokens, concurrent=concurrent, free_bytes=free_bytes)
         return fit.needed_bytes
 
-    return max(0, bisect_right(range(1, shape.max_window + 1), free_bytes, key=needed))
+    longest = min(shape.max_window, LARGEST_WINDOW)
+    return max(0, bisect_right(range(1, longest + 1), free_bytes, key=needed))
 
 
 def _remedy(quantization: Quantization) -> str:

@@ -112,6 +112,12 @@ def test_the_largest_window_fits_and_one_token_more_does_not() -> None:
     assert fit_of(free_gib=14, context=window).needed_bytes <= free < fit_of(free_gib=14, context=window + 1).needed_bytes
 
 
+def test_a_window_of_any_number_can_be_planned() -> None:
+    for tokens in (2**63, 2**70):
+        endless = replace(LLAMA_7B, max_window=tokens)
+        assert largest_window(endless, Quantization.NONE, CPU, dtype="bfloat16", concurrent=1, free_bytes=20 * GIB) > 0
+
+
 def test_no_window_fits_where_the_weights_do_not() -> None:
     assert largest_window(LLAMA_7B, Quantization.NONE, CPU, dtype="bfloat16", concurrent=1, free_bytes=GIB) == 0
 
