@@ -2,8 +2,9 @@
 
 A `StoredWeight` stands for a weight (out, in) whose parts are mapped from the files: `weight[...]` is all of it, `weight[start:stop]` some
 rows. Where its codes suit the kernels of integer.py they are passed on as they are, so that nothing is rounded a second time. The
-formulas are those of the methods' own packages; tests/engine/models/test_stored_weights.py compares them. Activations are not quantized,
-whatever the repository says: the results are at least as exact.
+formulas are those of the methods' own packages. tests/engine/models/test_stored_weights.py compares compressed-tensors, bitsandbytes and
+MXFP4 with what compressed-tensors, bitsandbytes and transformers expand; GPTQ, AWQ and FP8 with weights that the tests pack themselves, as
+those packages are not installed. Activations are not quantized, whatever the repository says: the results are at least as exact.
 """
 
 from __future__ import annotations
