@@ -145,7 +145,7 @@ def test_rule_swap(real_address: str) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("unload", ""), ("delete", "me/other"), ("delete-saved", "int4 me/other"), ("save", "")])
 def test_rule_operator(real_address: str, name: str, value: str) -> None:
-    assert "On this public page only the operator can" in Visitor(real_address).models(name, value)
+    assert "On this page only the operator can" in Visitor(real_address).models(name, value)
 
 
 def test_rule_sandbox(address: str) -> None:
@@ -266,7 +266,7 @@ def test_rule_addresses(address: str, real_address: str, outside: tuple[str, lis
         visitor.call("mc-attach", "upload", first=[file])
         visitor.call("mc-import", "upload", first=file)
     for part in ("mc-remote-ask", "mc-remote-connect"):
-        assert "On this public page only the operator can use models on other servers" in Visitor(real_address).call(
+        assert "On this page only the operator can use models on other servers" in Visitor(real_address).call(
             part, "click", first=site)
     assert asked == []
 
