@@ -13,10 +13,10 @@ from starlette.testclient import TestClient
 
 from api import build_api
 from api.keys import hash_of
-from engine import Engine, Settings
+from engine import Engine, Finished, Settings, TextDelta
 from engine.errors import InvalidRequest
 from engine.limits import Limits
-from tests.ui.scripted_engine import ScriptedEngine, answer
+from tests.ui.scripted_engine import USAGE, ScriptedEngine, answer
 
 ROOT = Path(__file__).parents[2]
 USER, ADMIN = "mc-of-a-user", "mc-of-the-operator"
@@ -149,3 +149,9 @@ def test_more_choices_than_a_visitor_may_have_are_refused_at_once(tmp_path: Path
     refused = client(engine).post("/v1/chat/completions", json={**CHAT, "n": 3})     # type: ignore[arg-type]
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "n")
     assert engine.visitors.today() == ()
+
+
+def test_what_was_left_out_of_a_request_is_in_its_usage() -> None:
+    scripted = ScriptedEngine([TextDelta("Good day."), Finished("stop", USAGE, ("Left out: seed.",))])
+    whole = client(scripted).post("/v1/chat/completions", json=CHAT).json()        # type: ignore[arg-type]
+    assert whole["usage"]["notes"] == ["Left out: seed."]
