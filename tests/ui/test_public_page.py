@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import urllib.request
@@ -23,7 +22,7 @@ from gradio.route_utils import delete_files_created_by_app
 from engine import Conversations, Engine, Hub, Library, Settings
 from engine.limits import OF_PUBLIC
 from engine.public_mode import MAX_FILE_BYTES, MAX_REQUEST_BYTES, RULES, table
-from tests import hub_standin
+from tests import hub_standin, own_thread
 from ui.app import build_app, launch
 from ui.request_guard import is_route, limited
 from ui.shared.language import text
@@ -207,7 +206,7 @@ def test_a_request_that_hides_its_length_is_read_no_further_than_the_limit() -> 
         counted = limited(receive)      # type: ignore[arg-type]
         return [(await counted())["type"] for _ in range(4)]
 
-    assert asyncio.run(kinds()) == ["http.request", "http.request", "http.disconnect", "http.disconnect"]
+    assert own_thread.run(kinds()) == ["http.request", "http.request", "http.disconnect", "http.disconnect"]
 
 
 def test_uploads_are_deleted_after_a_day(address: str, launched: gr.Blocks) -> None:
