@@ -70,7 +70,7 @@ def remote_values(context: Context, session: ModelsSession, parts: RemoteParts) 
     return {
         parts.box: gr.update(visible=may_connect),
         parts.connections: connections_html(remote.connections(context.visitor), spec.model if spec else "", language),
-        parts.answer: answer_html(session.server_problem or _failed_load(context), session, language) if may_connect else "",
+        parts.answer: answer_html(session.server_problem or (_failed_load(context) if may_connect else None), session, language),
         parts.model_box: gr.update(visible=answer is not None),
         parts.model: gr.update(choices=names) if answer else gr.skip(),
     }
