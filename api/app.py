@@ -55,7 +55,7 @@ def build_api(engine: Engine) -> FastAPI:
     api = FastAPI(title="MindCubes", description="An API like OpenAI's, for the model that MindCubes has loaded.", version="1",
                   openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None, responses=ERRORS, max_body_size=MAX_BODY_BYTES,
                   dependencies=[Depends(HTTPBearer(auto_error=False))])
-    api.add_middleware(KeyGuard, keys=Keys(engine.settings, engine.api_keys))
+    api.add_middleware(KeyGuard, keys=Keys(engine))
     if origins := engine.settings.api_origins:      # before the keys: a browser asks without them whether it may ask
         api.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "POST"],
                            allow_headers=["Authorization", "Content-Type"], expose_headers=["Retry-After", "Warning"])

@@ -9,7 +9,7 @@ from typing import Any
 from engine import Finished, ReasoningDelta
 
 from .replies import Collected, Shown
-from .writing import END, event, failed, new_id, now, token_scores, usage_of, usages
+from .writing import END, event, failed, new_id, now, token_scores, usage_with_notes
 
 
 class ChatWriter:
@@ -30,7 +30,7 @@ class ChatWriter:
             {"index": number, "message": {"role": "assistant", "content": choice.text, "refusal": None,
                                           **({"reasoning_content": choice.reasoning} if choice.thoughts else {})},
              "logprobs": {"content": token_scores(choice.tokens), "refusal": None} if self._has_scores else None,
-             "finish_reason": choice.reason} for number, choice in enumerate(choices)], "usage": usage_of(usages(choices))}
+             "finish_reason": choice.reason} for number, choice in enumerate(choices)], "usage": usage_with_notes(choices)}
 
     def begin(self) -> bytes:
         return b"".join(self._event(number, {"role": "assistant", "content": ""}) for number in range(self._count))
@@ -51,7 +51,7 @@ class ChatWriter:
         return b"".join(written)
 
     def end(self, choices: Sequence[Collected]) -> bytes:
-        return (event({**self._head, "choices": [], "usage": usage_of(usages(choices))}) if self._has_usage else b"") + END
+        return (event({**self._head, "choices": [], "usage": usage_with_notes(choices)}) if self._has_usage else b"") + END
 
     def fail(self, error: Exception) -> bytes:
         return failed(error)

@@ -1,7 +1,8 @@
 """Keys of the API: who may use it. `python -m api.keys NAME` makes one and prints it once, with the line that permits it.
 
-Only hashes are kept: in the settings, or of keys that were made on the page in the database. Without any key a private page is open
-to whoever reaches it, and a public one answers nothing but /health.
+Only hashes are kept: in the settings, or of keys that were made on the page in the database. Without any key a private API is open
+to whoever reaches it; but once a key was made on the page, or if the page asks for a sign-in, and on a public page, requests without a
+key are refused, except for /health.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine import Settings
-from engine.visitors import ApiKeys, hash_of, new_key
+from engine import Engine
+from engine.visitors import hash_of, new_key
 
 from .errors import ApiError, answer
 
@@ -34,9 +35,10 @@ class Caller:
 class Keys:
     """Compares a key with all known ones, in a time that does not depend on it."""
 
-    def __init__(self, settings: Settings, made: ApiKeys) -> None:
+    def __init__(self, engine: Engine) -> None:
+        settings = engine.settings
         self._given, self._admin, self._is_public = settings.api_keys, settings.admin_key, settings.is_public
-        self._made = made
+        self._made, self._has_accounts = engine.api_keys, engine.accounts.are_used     # the page asks for a sign-in then
 
     def caller(self, key: str, address: str) -> Caller:
         """Raises ApiError if a key is needed and this is not one."""
@@ -46,9 +48,9 @@ class Keys:
             return Caller("admin", is_admin=True)
         if names:
             return Caller(names[0])
-        if key and (users or self._admin):
+        if key and (users or self._admin or self._made.were_made):
             raise ApiError(401, "invalid_api_key", f"This key is not known here. {HOW}", headers={"WWW-Authenticate": "Bearer"})
-        if users or self._is_public:
+        if users or self._is_public or self._has_accounts or self._made.were_made:
             raise ApiError(401, "invalid_api_key", f"This server answers only requests with a key. {HOW}",
                            headers={"WWW-Authenticate": "Bearer"})
         return Caller(hash_of(f"address {address}"))

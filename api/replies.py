@@ -87,6 +87,8 @@ class Replies:
         self._num_open, self._num_begun = count, 1
         self._stop = threading.Event()
         self._watch: asyncio.Task[None] | None = None
+        self._num_reading = count       # choices that are generated, or will be
+        self._has_places = True
         self._start(0)
 
     def stop_when_gone(self, receive: Receive) -> None:
@@ -132,11 +134,21 @@ class Replies:
 
     def close(self) -> None:
         """Stop what is still generated."""
-        if not self._stop.is_set():
-            self._stop.set()
-            self._places.give_back(self.count)
+        self._stop.set()
+        self._give_back()
         if self._watch is not None:
             self._watch.cancel()
+
+    def _give_back(self) -> None:
+        if self._has_places:
+            self._has_places = False
+            self._places.give_back(self.count)
+
+    def _ended(self) -> None:
+        """A choice has been generated. When all have, others may begin, also if the client does not read what is there."""
+        self._num_reading -= 1
+        if not self._num_reading:
+            self._give_back()
 
     async def _wait_until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -161,6 +173,9 @@ class Replies:
                     self._put(number, event)
         except Exception as error:      # whatever it is, the request must hear of it
             self._put(number, error)
+        finally:
+            with suppress(RuntimeError):        # the server has ended
+                self._alarm.loop.call_soon_threadsafe(self._ended)
 
     def _put(self, number: int, event: Shown | Exception) -> None:
         self._ready.append((number, event))

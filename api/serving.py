@@ -13,7 +13,7 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine import Engine, ModelSpec, StreamEvent
+from engine import Engine, EngineError, ModelSpec, StreamEvent
 
 from .errors import JSON, ApiError, api_error
 from .fields import warning
@@ -61,6 +61,13 @@ class Server:
                      ignored: Sequence[str] = ()) -> Response:
         """Generate `count` replies and write them, as they come or as a whole. Raises what the engine raises before the first token."""
         caller = caller_of(request)
+        most = self.engine.visitors.limits.replies_at_once
+        if most and count > most:
+            raise ApiError(400, "invalid_value", f"n is {count}, but it must be at most {most} here.", "n")
+        try:
+            self.engine.visitors.check(caller.name, count)
+        except EngineError as error:
+            raise api_error(error) from error
         replies = Replies(lambda number, stop: begin(number, stop, caller.name), count, self._places, self._alarm_here(),
                           self.metrics.finished)
         replies.stop_when_gone(request.receive)

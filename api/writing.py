@@ -96,6 +96,12 @@ def usage_of(usages: Sequence[Usage]) -> dict[str, Any]:
             "dropped_messages": usages[0].dropped_messages if usages else 0, "dropped_tokens": usages[0].dropped_tokens if usages else 0}
 
 
+def usage_with_notes(choices: Sequence[Collected]) -> dict[str, Any]:
+    """With `notes` on what was done differently from what was asked, such as an option that another server does not know."""
+    notes = dict.fromkeys(note for choice in choices if choice.finished for note in choice.finished.notes)
+    return {**usage_of(usages(choices)), **({"notes": list(notes)} if notes else {})}
+
+
 def usages(choices: Sequence[Collected]) -> list[Usage]:
     return [choice.finished.usage for choice in choices if choice.finished]
 

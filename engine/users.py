@@ -24,10 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         accounts = Accounts(Database(Settings.from_env().data_dir))
         if asked.command == "add":
             accounts.save(asked.name, _password())
-            print(f"{asked.name} can sign in after the next start of the page.")
+            print(f"{asked.name} can sign in: at once if the page asks for a name already, else after its next start.")
         elif asked.command == "delete":
             accounts.delete(asked.name)
-            print(f"{asked.name} can no longer sign in.")
+            print(f"{asked.name} can no longer sign in. Whoever is signed in under that name stays so until the page is restarted.")
+            if not accounts.names():
+                print("There is no account left: from its next start on, the page is open to whoever reaches it.")
         else:
             print("\n".join(accounts.names()) or "There is no account: whoever reaches the page can use it.")
     except EngineError as error:

@@ -54,6 +54,7 @@ def serve() -> Iterator[OpenAIStandin]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             standin.requests.append(body)
+            standin.keys.append(self.headers.get("Authorization", ""))
             answer = standin.answer(body)
             if isinstance(answer, tuple):
                 self._json(*answer)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
@@ -39,6 +40,7 @@ CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 STYLES = ("static/style.css", "chat/chat.css", "models/models.css", "agent/agent.css", "benchmark/benchmark.css")      # shared rules first
 UPLOADS_KEPT_S = 3600, 86_400       # how often Gradio looks for uploads to delete, and their age then
 MAX_UPLOAD_BYTES = 64 << 20         # of one file, on a private page: chats that are imported may have 50 MB
+MAX_SIGN_INS = 8        # that are checked or wait for it
 MAX_THREADS = 4 * MAX_REPLIES       # a handler holds one while it waits
 
 
@@ -88,9 +90,24 @@ def launch(page: gr.Blocks, engine: Engine, routes: Sequence[BaseRoute] = (), **
     return str(shared or url)
 
 
-def sign_in(engine: Engine) -> Callable[[str, str], bool] | None:
+def sign_in(engine: Engine) -> Callable[[str, str], Awaitable[bool]] | None:
     """Return what checks names and passwords; None if there is no account, and on a Space, whose visitors sign in with Hugging Face."""
-    return engine.accounts.may_sign_in if engine.accounts.names() and not engine.settings.can_sign_in else None
+    if not engine.accounts.are_used or engine.settings.can_sign_in:
+        return None
+    waiting = 0
+
+    async def may_sign_in(name: str, password: str) -> bool:
+        """A password takes a tenth of a second to check: in a thread, and beyond MAX_SIGN_INS it counts as wrong."""
+        nonlocal waiting
+        if waiting >= MAX_SIGN_INS:
+            return False
+        waiting += 1
+        try:
+            return await anyio.to_thread.run_sync(engine.accounts.may_sign_in, name, password)
+        finally:
+            waiting -= 1
+
+    return may_sign_in
 
 
 def launch_arguments(engine: Engine) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Scheduler:
                 return ahead
             waiting.remove(following)
             active[following.visitor] += 1
-            turns[following.visitor] = self._turn + ahead
+            turns[following.visitor] = self._turn + ahead + 1
         raise AssertionError
 
     def expected_s(self, ahead: int) -> float | None:

@@ -1,4 +1,4 @@
-"""Permissions. On a private page everyone may do everything; on a public page these rules apply.
+"""Permissions. On a private page everyone may do everything. These rules apply on a public page, and to accounts other than the operator's.
 
 Every visitor may search, estimate, and download and load the models that the page offers. Only the operator may load others,
 download gated models, unload, delete, write to the disk and measure. A job is visible to the visitor who started it and to the operator.
@@ -37,14 +37,19 @@ class Permissions:
         return self._engine.settings
 
     def is_operator(self, visitor: Visitor) -> bool:
-        """Whether this visitor may do everything. On a public page without a named operator, nobody may."""
+        """Whether this visitor may do everything: on a public page, and where accounts are used, the one that the settings name.
+
+        On a public page without a name nobody may, on a private one everybody.
+        """
         settings = self._settings
-        return not settings.is_public or bool(settings.operator and visitor.name == settings.operator)
+        if settings.is_public or (settings.operator and self._engine.accounts.are_used):
+            return bool(settings.operator and visitor.name == settings.operator)
+        return True
 
     def require_operator(self, visitor: Visitor, action: str) -> None:
         """Refuse all but the operator. `action` completes the error's sentence: "unload the model". Raises NotPermitted."""
         if not self.is_operator(visitor):
-            raise NotPermitted(f"On this public page only the operator can {action}.")
+            raise NotPermitted(f"On this page only the operator can {action}.")
 
     def require_measuring(self, visitor: Visitor) -> None:
         """Refuse measurements on ZeroGPU, and by visitors of a public page other than the operator. Raises NotPermitted."""

@@ -3,7 +3,6 @@ this machine send requests to addresses of their choice."""
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from urllib.parse import urlsplit
 from ..errors import EngineBusy
 from ..models.spec import REMOTE, LoadOptions, ModelSpec
 from ..remote import INFERENCE_PROVIDERS, Connection, RemoteFailed, RemoteModelInfo, RemoteModelMissing, RemoteServer
-from ..remote.connection import base_address
+from ..remote.connection import MAX_NAME, base_address
+from ..remote.connections import OF_SETTINGS
 from ..runtime.engine import Engine
 from ..runtime.load_job import LoadJob
 from ..settings import Secret
@@ -46,7 +46,7 @@ class RemoteModels:
     def ask(self, address: str, key: Secret, visitor: Visitor) -> ServerAnswer:
         """Ask a server for its models, without keeping anything; none if it has no list. Raises InvalidRequest and RemoteError."""
         self._require(visitor)
-        connection = Connection("new", address, UNKNOWN_MODEL, self._key(address, key, visitor))
+        connection = Connection(urlsplit(base_address(address)).netloc[:MAX_NAME], address, UNKNOWN_MODEL, self._key(address, key, visitor))
         started = time.monotonic()
         with closing(RemoteServer(connection)) as server:
             try:
@@ -59,7 +59,7 @@ class RemoteModels:
         """Keep a connection and use it. One to the same model of the same server is replaced. Raises InvalidRequest and EngineBusy."""
         self._require(visitor)
         key = self._key(address, key, visitor)
-        connection = Connection(default_name(address, model), address, model, key, keeps_key and bool(key))
+        connection = Connection(self._name(address, model), address, model, key, keeps_key and bool(key))
         self._engine.connections.save(connection)
         return self.use(connection.name, visitor)
 
@@ -75,16 +75,19 @@ class RemoteModels:
             raise EngineBusy(f"{name} is loaded", "Load another model first.")
         self._engine.connections.delete(name)
 
+    def _name(self, address: str, model: str) -> str:
+        """That of the connection to the same model of the same server; else the model's, with a number if another one has it."""
+        known = {each.name: (each.address, each.model) for each in self._engine.connections.all()}
+        wanted = (base_address(address), model)
+        if own := next((name for name, each in known.items() if each == wanted and name != OF_SETTINGS), None):
+            return own
+        names = (model[:MAX_NAME - 6].strip(), *(f"{model[:MAX_NAME - 6].strip()} ({number})" for number in range(2, len(known) + 3)))
+        return next(name for name in names if name not in known and name != OF_SETTINGS)
+
     def _require(self, visitor: Visitor) -> None:
         self._permissions.require_operator(visitor, "use models on other servers")
 
     def _key(self, address: str, key: Secret, visitor: Visitor) -> Secret:
         """Without a key, the Hugging Face token for Hugging Face's own server, and for no other."""
-        is_hub = urlsplit(base_address(address)).netloc == urlsplit(INFERENCE_PROVIDERS).netloc
+        is_hub = base_address(address) == INFERENCE_PROVIDERS
         return key or (self._permissions.hub_token(visitor) or key if is_hub else key)
-
-
-def default_name(address: str, model: str) -> str:
-    """A connection's name from its model and server: Qwen3-8B @ 192.168.1.20."""
-    host = urlsplit(base_address(address)).netloc
-    return re.sub(r"[^A-Za-z0-9 ._@:-]+", "-", f"{model.rpartition('/')[2]} @ {host}").lstrip(" ._@:-")[:80]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,8 +10,7 @@ from ..models.spec import REMOTE
 from ..settings import Secret
 
 INFERENCE_PROVIDERS = "https://router.huggingface.co/v1"     # of Hugging Face; it speaks the same API
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@:-]{0,79}")
-MAX_ADDRESS, MAX_MODEL, MAX_KEY = 500, 300, 500
+MAX_NAME, MAX_ADDRESS, MAX_MODEL, MAX_KEY = 80, 500, 300, 500
 ENDPOINTS = ("/chat/completions", "/completions", "/models", "/responses")
 
 
@@ -27,10 +25,10 @@ class Connection:
     keeps_key: bool = False
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise InvalidRequest("the name of the connection", self.name[:80], "1 to 80 letters, digits, spaces, or . _ @ : -")
         if not 0 < len(self.model) <= MAX_MODEL or not self.model.isprintable():
             raise InvalidRequest("the model of the connection", self.model[:80], f"a name of at most {MAX_MODEL} characters")
+        if not 0 < len(self.name) <= MAX_NAME or not self.name.isprintable() or self.name != self.name.strip():
+            raise InvalidRequest("the name of the connection", self.name[:MAX_NAME], f"1 to {MAX_NAME} printable characters")
         key = self.key.reveal()
         if len(key) > MAX_KEY or not (key.isascii() and key.isprintable()) or " " in key:
             raise InvalidRequest("the key of the connection", "***", f"at most {MAX_KEY} printable ASCII characters, without spaces")

@@ -112,7 +112,7 @@ class RemoteServer:
                 pass
         except RemoteModelMissing as error:
             names = ", ".join(each.name for each in offered[:10])
-            raise RemoteModelMissing(self.connection.host, wanted, f"it offers {names}" if names else error.detail) from error
+            raise RemoteModelMissing(self.connection.name, wanted, f"it offers {names}" if names else error.detail) from error
         return RemoteModelInfo(wanted)
 
     async def _models(self) -> tuple[RemoteModelInfo, ...]:
@@ -164,6 +164,8 @@ class RemoteServer:
                     continue
                 if isinstance(item, _End):
                     notes = (*body.notes, *item.notes)
+                    if isinstance(item.error, MessageTooLong) and reply.has_begun:      # only before it can a shorter chat be sent
+                        raise RemoteFailed(self.connection.name, str(item.error)) from item.error
                     if item.error is not None:
                         raise item.error
                     if not reply.is_complete:

@@ -23,7 +23,7 @@ from ..storage.loads import LoadHistory
 from ..visitors import Accounts, ApiKeys, VisitorBook
 from .admission import Admission, Reservation
 from .load_job import LoadJob
-from .replies import Begin, admitted, counted, require_spec
+from .replies import Begin, admitted, counted, new_chars, require_spec
 from .status import Status
 from .swap import Swap, drain_s
 
@@ -195,9 +195,8 @@ class Engine:
         ChatTemplateFailed).
         """
         messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
-        size = len(messages[-1].content) if messages else 0
         return self._reply(lambda model: model.chat(messages, options or model.default_options(), stop, visitor), stop, spec,
-                           "" if reservation else visitor, size, reservation)     # a measurement has no limits
+                           "" if reservation else visitor, new_chars(messages), reservation)     # a measurement has no limits
 
     def complete(self, prompt: str | Sequence[int], options: GenerationOptions | None = None, *, spec: ModelSpec | None = None,
                  stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:

@@ -35,7 +35,7 @@ class RemoteModel:
         """Raises RemoteError and its subclasses, also if the server does not offer the connection's model."""
         server = RemoteServer(connection)
         try:
-            report(LoadEvent("config", note=f"Asking {connection.host}"))
+            report(LoadEvent("config", note="Asking the other server"))
             return cls(spec, server, server.find().window_tokens, settings)
         except BaseException:
             server.close()
@@ -67,7 +67,7 @@ class RemoteModel:
 
     @property
     def lane_reason(self) -> str:
-        return f"{self.connection.model} runs on {self.connection.host}"
+        return f"{self.connection.model} runs on another server"
 
     @property
     def notes(self) -> tuple[str, ...]:

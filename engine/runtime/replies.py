@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ..errors import EngineBusy
-from ..messages import Finished, StreamEvent, Usage, Waiting
+from ..messages import Finished, Message, Prefill, ReasoningDelta, StreamEvent, TextDelta, Usage, Waiting
 from ..models.spec import ModelSpec
 from ..visitors import VisitorBook
 from .admission import Admission, Reservation
@@ -17,16 +17,30 @@ from .admission import Admission, Reservation
 if TYPE_CHECKING:
     from .serving_model import ServingModel
 
+CHARS_PER_TOKEN = 4     # roughly, for a reply that was left before its prompt was counted
 Events = Generator[StreamEvent, None, None]
 Begin = Callable[["ServingModel"], Events]
+
+
+def new_chars(messages: Sequence[Message]) -> int:
+    """Characters of what a request adds to a chat: the system prompt, and everything from the last message of the user on."""
+    last = max((place for place, each in enumerate(messages) if each.role == "user"), default=0)
+    return sum(len(each.content) for place, each in enumerate(messages) if each.role == "system" or place >= last)
 
 
 def counted(visitors: VisitorBook, visitor: str, size: int, events: Events) -> Events:
     """The events of a reply to a message of so many characters. Raises EngineBusy and InvalidRequest over a limit of the visitor."""
     with visitors.reply(visitor, size) as count, closing(events):
+        prompt, new = size // CHARS_PER_TOKEN, 0       # until it has finished, which it does not if nobody waits for the end
         for event in events:
-            if isinstance(event, Finished):
-                count(event.usage)
+            match event:
+                case Finished(usage=usage):
+                    count(max(0, usage.prompt_tokens - usage.cached_tokens), usage.new_tokens)
+                case Prefill(total=total):
+                    prompt = total
+                case TextDelta() | ReasoningDelta():
+                    new += 1
+                    count(prompt, new)
             yield event
 
 

@@ -32,7 +32,7 @@ class Swap:
     def run(self, spec: ModelSpec, options: LoadOptions, report: Report) -> None:
         """Replace the model. Raises InvalidRequest, LoadError, RemoteError and subclasses; the previous model is then loaded again."""
         settings, previous = options.applied_to(self._settings), self._admission.model
-        if previous and previous.spec == spec and previous.settings == settings:
+        if previous and previous.spec == spec and previous.settings == settings and not spec.is_remote:
             report(LoadEvent("ready", note="It is already loaded"))
             return
         hardware = self.hardware if settings.device == self._settings.device else detect(settings.device)

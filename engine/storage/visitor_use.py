@@ -67,14 +67,14 @@ class ApiKeyStore:
         self._database = database
 
     def all(self) -> dict[str, str]:
-        """The hash of each key, by name."""
+        """The hash of each key, by name; "" of a deleted one."""
         with self._database.transaction() as connection:
             return {row["name"]: row["hash"] for row in connection.execute("SELECT name, hash FROM api_keys ORDER BY name").fetchall()}
 
     def save(self, name: str, key_hash: str) -> None:
         with self._database.transaction(is_writing=True) as connection:
-            connection.execute("INSERT INTO api_keys (name, hash) VALUES (?, ?)", (name, key_hash))
+            connection.execute("INSERT OR REPLACE INTO api_keys (name, hash) VALUES (?, ?)", (name, key_hash))
 
     def delete(self, name: str) -> None:
         with self._database.transaction(is_writing=True) as connection:
-            connection.execute("DELETE FROM api_keys WHERE name = ?", (name,))
+            connection.execute("UPDATE api_keys SET hash = '' WHERE name = ?", (name,))

@@ -8,6 +8,7 @@ import hmac
 import re
 import secrets
 import threading
+from functools import cached_property
 
 from ..errors import InvalidRequest
 from ..storage.database import Database
@@ -26,6 +27,11 @@ class Accounts:
         self._store = AccountStore(database)
         self._one_at_a_time = threading.Lock()      # guesses of many visitors must not take the memory of the model
         self._unknown = hash_of(secrets.token_hex())
+
+    @cached_property
+    def are_used(self) -> bool:
+        """Whether there was an account when this was asked first: the page decides at its start whether it asks for one."""
+        return bool(self._store.all())
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._store.all())

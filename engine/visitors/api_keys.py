@@ -26,10 +26,18 @@ class ApiKeys:
 
     def all(self) -> dict[str, str]:
         """The hash of each key, by its name."""
+        return {name: known for name, known in self._read().items() if known}
+
+    @property
+    def were_made(self) -> bool:
+        """Whether there is a key, or was one: deleting the last one must not open the API."""
+        return bool(self._read())
+
+    def _read(self) -> dict[str, str]:
         with self._lock:
             if self._known is None:
                 self._known = self._store.all()
-            return dict(self._known)
+            return self._known
 
     def add(self, name: str) -> str:
         """Make a key and return it; it can't be shown again. Raises InvalidRequest."""

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ..errors import EngineBusy, InvalidRequest, StorageError, TooManyMessages, TooManyReplies, TooManyTokens
+from ..errors import EngineBusy, InvalidRequest, NoModelLoaded, StorageError, TooManyMessages, TooManyReplies, TooManyTokens
 from ..limits import Limits
-from ..messages import Usage
 from ..storage.database import Database
 from ..storage.visitor_use import VisitorUseStore
 
@@ -96,8 +95,11 @@ class VisitorBook:
             self._check(visitor, count, chars)
 
     @contextmanager
-    def reply(self, visitor: str, chars: int = 0) -> Iterator[Callable[[Usage], None]]:
-        """Count one reply while the block runs; call what it returns with the reply's usage. Raises what `check` raises."""
+    def reply(self, visitor: str, chars: int = 0) -> Iterator[Callable[[int, int], None]]:
+        """Count one reply while the block runs. Call what it returns with the tokens so far: of the prompt, and new ones.
+
+        A reply that is refused before it began does not count. Raises what `check` raises.
+        """
         with self._lock:
             self._check(visitor, 1, chars)
             page = self._page(visitor)
@@ -106,12 +108,18 @@ class VisitorBook:
             page.sent.append(self._clock())
         used = 0
 
-        def count(usage: Usage) -> None:
+        def count(prompt_tokens: int, new_tokens: int) -> None:
             nonlocal used
-            used = max(0, usage.prompt_tokens - usage.cached_tokens) + usage.new_tokens
+            used = prompt_tokens + new_tokens
 
         try:
             yield count
+        except (EngineBusy, NoModelLoaded):
+            with self._lock:
+                if not used:
+                    page.messages -= 1
+                    page.sent.pop()
+            raise
         finally:
             with self._lock:
                 page.running -= 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 
 import pytest
 from openai import AsyncOpenAI, BadRequestError, OpenAI
+
+from tests import own_thread
 
 QUESTION = [{"role": "user", "content": "What is quantization, and when should I use it on my own machine?"}]
 GREEDY = {"model": "builtin", "temperature": 0, "max_tokens": 24}
@@ -43,7 +44,7 @@ def test_the_asynchronous_client(address: str) -> None:
             stream = await client.chat.completions.create(messages=QUESTION, stream=True, **GREEDY)
             return text_of([chunk async for chunk in stream])
 
-    assert asyncio.run(ask())
+    assert own_thread.run(ask())
 
 
 def test_a_seed_repeats_a_reply_and_each_of_several_choices_has_its_own(client: OpenAI) -> None:

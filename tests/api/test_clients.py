@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import subprocess
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient, constants
+
+from tests import own_thread
 
 ROOT = Path(__file__).parents[2]
 QUESTION = [{"role": "user", "content": "What is quantization?"}]
@@ -36,7 +37,7 @@ def test_the_client_of_the_hugging_face_hub(address: str) -> None:
         stream = await client.chat_completion(QUESTION, model="builtin", temperature=0, max_tokens=16, stream=True)
         return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
 
-    assert asyncio.run(ask()) == whole.choices[0].message.content
+    assert own_thread.run(ask()) == whole.choices[0].message.content
 
 
 @pytest.mark.usefixtures("online")
@@ -64,5 +65,6 @@ def test_litellm(address: str) -> None:
 def test_the_examples_of_the_documentation_run(address: str, example: str, capsys: pytest.CaptureFixture[str]) -> None:
     if "import litellm" in example:
         pytest.importorskip("litellm")
-    exec(compile(example.replace("http://127.0.0.1:7860", address), "docs/api.md", "exec"), {"__name__": "example"})
+    program = compile(example.replace("http://127.0.0.1:7860", address), "docs/api.md", "exec")
+    own_thread.in_thread(lambda: exec(program, {"__name__": "example"}))
     assert capsys.readouterr().out.strip()

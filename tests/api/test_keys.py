@@ -13,9 +13,10 @@ from starlette.testclient import TestClient
 
 from api import build_api
 from api.keys import hash_of
-from engine import Engine, Settings
+from engine import Engine, Finished, Settings, TextDelta
 from engine.errors import InvalidRequest
-from tests.ui.scripted_engine import ScriptedEngine, answer
+from engine.limits import Limits
+from tests.ui.scripted_engine import USAGE, ScriptedEngine, answer
 
 ROOT = Path(__file__).parents[2]
 USER, ADMIN = "mc-of-a-user", "mc-of-the-operator"
@@ -122,3 +123,35 @@ def test_pages_of_an_invited_site_may_ask_with_a_key_and_no_others() -> None:
     assert api.post("/v1/chat/completions", json=CHAT, headers={"Origin": "https://friend.example"}).status_code == 401
     refused = api.options("/v1/chat/completions", headers={"Origin": "https://evil.example", **asked})
     assert "access-control-allow-origin" not in refused.headers
+
+
+def test_an_account_closes_the_api_too(tmp_path: Path) -> None:
+    engine = ScriptedEngine(answer("Good day."), data_dir=tmp_path)
+    engine.accounts.save("ann", "correct horse battery")
+    api = client(engine)        # type: ignore[arg-type]
+    assert {path: api.get(path).status_code for path in ("/v1/models", "/metrics", "/health")} == {
+        "/v1/models": 401, "/metrics": 401, "/health": 200}
+
+
+def test_deleting_the_last_key_does_not_open_the_api(tmp_path: Path) -> None:
+    engine = ScriptedEngine(answer("Good day."), data_dir=tmp_path)
+    api, key = client(engine), engine.api_keys.add("alice")      # type: ignore[arg-type]
+    assert api.get("/v1/models", headers=bearer(key)).status_code == 200
+    engine.api_keys.delete("alice")
+    assert [api.get("/v1/models", headers=headers).status_code for headers in ({}, bearer(key))] == [401, 401]
+    assert engine.api_keys.all() == {}
+    assert api.get("/v1/models", headers=bearer(engine.api_keys.add("alice"))).status_code == 200
+
+
+def test_more_choices_than_a_visitor_may_have_are_refused_at_once(tmp_path: Path) -> None:
+    engine = ScriptedEngine(answer("Good day."), data_dir=tmp_path)
+    engine.visitors.set_limits(Limits(replies_at_once=2))
+    refused = client(engine).post("/v1/chat/completions", json={**CHAT, "n": 3})     # type: ignore[arg-type]
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "n")
+    assert engine.visitors.today() == ()
+
+
+def test_what_was_left_out_of_a_request_is_in_its_usage() -> None:
+    scripted = ScriptedEngine([TextDelta("Good day."), Finished("stop", USAGE, ("Left out: seed.",))])
+    whole = client(scripted).post("/v1/chat/completions", json=CHAT).json()        # type: ignore[arg-type]
+    assert whole["usage"]["notes"] == ["Left out: seed."]

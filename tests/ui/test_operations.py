@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +15,7 @@ from mcp.client.streamable_http import streamablehttp_client
 
 from engine import Benchmarks, Engine, Library, Settings
 from engine.errors import InvalidRequest, MissingLibrary
+from tests import own_thread
 from tests.ui.benchmark.made_runs import run
 from ui import operations
 from ui.app import build_app, launch
@@ -44,7 +44,7 @@ def told(address: str, name: str, **arguments: object) -> str:
             await session.initialize()
             return await session.call_tool(name, arguments)
 
-    return "".join(getattr(part, "text", "") for part in asyncio.run(call()).content)
+    return "".join(getattr(part, "text", "") for part in own_thread.run(call()).content)
 
 
 def test_the_tools_are_three_and_explain_their_arguments(tools_address: str) -> None:
@@ -53,7 +53,7 @@ def test_the_tools_are_three_and_explain_their_arguments(tools_address: str) -> 
             await session.initialize()
             return (await session.list_tools()).tools
 
-    tools = {tool.name: tool for tool in asyncio.run(listed())}
+    tools = {tool.name: tool for tool in own_thread.run(listed())}
     assert sorted(tools) == ["benchmark_summary", "chat", "model_fit"]
     assert all(tool.description for tool in tools.values())
     assert list(tools["model_fit"].inputSchema["properties"]) == ["model", "context_tokens", "visitors"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import urllib.request
@@ -23,7 +22,7 @@ from gradio.route_utils import delete_files_created_by_app
 from engine import Conversations, Engine, Hub, Library, Settings
 from engine.limits import OF_PUBLIC
 from engine.public_mode import MAX_FILE_BYTES, MAX_REQUEST_BYTES, RULES, table
-from tests import hub_standin
+from tests import hub_standin, own_thread
 from ui.app import build_app, launch
 from ui.request_guard import is_route, limited
 from ui.shared.language import text
@@ -145,7 +144,7 @@ def test_rule_swap(real_address: str) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("unload", ""), ("delete", "me/other"), ("delete-saved", "int4 me/other"), ("save", "")])
 def test_rule_operator(real_address: str, name: str, value: str) -> None:
-    assert "On this public page only the operator can" in Visitor(real_address).models(name, value)
+    assert "On this page only the operator can" in Visitor(real_address).models(name, value)
 
 
 def test_rule_sandbox(address: str) -> None:
@@ -207,7 +206,7 @@ def test_a_request_that_hides_its_length_is_read_no_further_than_the_limit() -> 
         counted = limited(receive)      # type: ignore[arg-type]
         return [(await counted())["type"] for _ in range(4)]
 
-    assert asyncio.run(kinds()) == ["http.request", "http.request", "http.disconnect", "http.disconnect"]
+    assert own_thread.run(kinds()) == ["http.request", "http.request", "http.disconnect", "http.disconnect"]
 
 
 def test_uploads_are_deleted_after_a_day(address: str, launched: gr.Blocks) -> None:
@@ -266,7 +265,7 @@ def test_rule_addresses(address: str, real_address: str, outside: tuple[str, lis
         visitor.call("mc-attach", "upload", first=[file])
         visitor.call("mc-import", "upload", first=file)
     for part in ("mc-remote-ask", "mc-remote-connect"):
-        assert "On this public page only the operator can use models on other servers" in Visitor(real_address).call(
+        assert "On this page only the operator can use models on other servers" in Visitor(real_address).call(
             part, "click", first=site)
     assert asked == []
 

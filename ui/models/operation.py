@@ -37,6 +37,11 @@ class OperationParts:
     key_name: gr.Textbox
     add_key: gr.Button
 
+    def limit_values(self, builder: PageBuilder) -> dict[gr.blocks.Block, Any]:
+        """The limits as they are now: another page may have changed them."""
+        known = builder.library.operation.limits()
+        return {field: getattr(known, name) for field, name in zip(self.limits, LIMITS, strict=True)}
+
     @property
     def outputs(self) -> list[Any]:
         return [self.box, self.visitors, self.keys]

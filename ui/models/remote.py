@@ -66,10 +66,11 @@ def remote_values(context: Context, session: ModelsSession, parts: RemoteParts) 
     spec = context.engine.spec
     answer = session.server
     names = [each.name for each in answer.models] if answer else []
+    may_connect = remote.may_connect(context.visitor)
     return {
-        parts.box: gr.update(visible=remote.may_connect(context.visitor)),
+        parts.box: gr.update(visible=may_connect),
         parts.connections: connections_html(remote.connections(context.visitor), spec.model if spec else "", language),
-        parts.answer: answer_html(session.server_problem or _failed_load(context), session, language),
+        parts.answer: answer_html(session.server_problem or (_failed_load(context) if may_connect else None), session, language),
         parts.model_box: gr.update(visible=answer is not None),
         parts.model: gr.update(choices=names) if answer else gr.skip(),
     }

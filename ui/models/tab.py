@@ -156,14 +156,14 @@ def _wire_operation(builder: PageBuilder, models: ModelsTab) -> None:
 
     def save(request: gr.Request, session: ModelsSession, *typed: Any) -> Any:
         save_limits(builder.context(request), session, typed)
-        return _content(builder, session, request).values(models)
+        return {**_content(builder, session, request).values(models), **operation.limit_values(builder)}
 
     def make_key(name: str, session: ModelsSession, request: gr.Request) -> Any:
         is_made = add_key(builder.context(request), session, name)
         values = _content(builder, session, request).values(models)
         return {**values, operation.key_name: ""} if is_made else values
 
-    operation.save.click(save, [models.session, *operation.limits], models.outputs, **QUIET)
+    operation.save.click(save, [models.session, *operation.limits], [*models.outputs, *operation.limits], **QUIET)
     gr.on([operation.add_key.click, operation.key_name.submit], make_key, [operation.key_name, models.session],
           [*models.outputs, operation.key_name], **QUIET)
 
@@ -176,7 +176,7 @@ def _wire_refresh(builder: PageBuilder, models: ModelsTab, tab: gr.Tab) -> None:
         if is_first and named and session.model is None:
             yield _loading(models, named, request)
             perform(builder.context(request), session, "choose", named)
-        yield refresh(session, request)
+        yield {**refresh(session, request), **models.operation.limit_values(builder)}
 
     def refresh(session: ModelsSession, request: gr.Request) -> Any:
         if not session.is_open:
@@ -186,4 +186,4 @@ def _wire_refresh(builder: PageBuilder, models: ModelsTab, tab: gr.Tab) -> None:
         return _content(builder, session, request).values(models)
 
     models.wake.change(refresh, models.session, models.outputs, **QUIET)
-    tab.select(open_tab, models.session, models.outputs, **QUIET)
+    tab.select(open_tab, models.session, [*models.outputs, *models.operation.limits], **QUIET)

@@ -13,8 +13,8 @@ ANN, BOSS = Visitor("ann", name="ann"), Visitor("boss", name="boss")
 PUBLIC = Settings(is_public=True, operator="boss", allowed_models=("me/ok",), hf_token=Secret("hf_server"))
 
 
-def permissions(settings: Settings = PUBLIC) -> Permissions:
-    return Permissions(SimpleNamespace(settings=settings))  # type: ignore[arg-type]
+def permissions(settings: Settings = PUBLIC, *, has_accounts: bool = False) -> Permissions:
+    return Permissions(SimpleNamespace(settings=settings, accounts=SimpleNamespace(are_used=has_accounts)))  # type: ignore[arg-type]
 
 
 def job(owner: str) -> Job:
@@ -26,6 +26,12 @@ def job(owner: str) -> Job:
     (replace(PUBLIC, operator=""), Visitor("x"), False), (replace(PUBLIC, is_public=False), ANN, True)])
 def test_the_operator_is_named_in_the_settings_or_is_anyone_on_a_private_page(settings: Settings, visitor: Visitor, expected: bool) -> None:
     assert permissions(settings).is_operator(visitor) is expected
+
+
+def test_on_a_private_page_with_accounts_the_named_one_is_the_operator() -> None:
+    private = permissions(replace(PUBLIC, is_public=False), has_accounts=True)
+    assert [private.is_operator(each) for each in (BOSS, ANN)] == [True, False]
+    assert permissions(Settings(), has_accounts=True).is_operator(ANN)
 
 
 def test_actions_reserved_for_the_operator_are_refused_by_name() -> None:

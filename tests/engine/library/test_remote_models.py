@@ -11,7 +11,6 @@ import pytest
 from engine import Engine, Library, Secret, Settings
 from engine.errors import EngineBusy, InvalidRequest, NotPermitted
 from engine.library import Visitor
-from engine.library.remote_models import default_name
 from engine.remote import INFERENCE_PROVIDERS, RemoteUnreachable
 from tests.conftest import ask, exhaust
 from tests.openai_standin import OpenAIStandin, serve
@@ -41,7 +40,7 @@ def test_a_server_is_asked_connected_used_and_forgotten(library: Library, standi
     exhaust(remote.connect(standin.address, "tiny", Secret("sk-1"), ME).follow())
     assert ask(engine, "Hello")[0] == "Hello there"
     [connection] = remote.connections(ME)
-    assert connection.name.startswith("tiny @ 127.0.0.1")
+    assert connection.name == "tiny"
     with pytest.raises(EngineBusy, match="is loaded"):
         remote.forget(connection.name, ME)
     library.unload(ME)
@@ -92,10 +91,14 @@ def test_the_hugging_face_token_goes_to_hugging_face_only(library: Library, stan
     assert key(INFERENCE_PROVIDERS, NO_KEY, Visitor("me", Secret("hf_mine"))) == Secret("hf_mine")
     assert key(INFERENCE_PROVIDERS, NO_KEY, ME) == Secret("hf_server")
     assert key(INFERENCE_PROVIDERS, Secret("typed"), ME) == Secret("typed")
-    assert key("https://router.huggingface.co.evil.example/v1", NO_KEY, ME) == NO_KEY
+    for other in ("https://router.huggingface.co.evil.example/v1", "http://router.huggingface.co/v1"):
+        assert key(other, NO_KEY, ME) == NO_KEY
 
 
-@pytest.mark.parametrize(("model", "name"), [
-    ("Qwen/Qwen3-8B", "Qwen3-8B @ host:8000"), ("/models/tiny.gguf", "tiny.gguf @ host:8000"), ("模型", "- @ host:8000")])
-def test_connections_are_named_after_model_and_server(model: str, name: str) -> None:
-    assert default_name("http://host:8000", model) in (name, name.lstrip("- @"))
+def test_equal_names_on_other_servers_are_told_apart(library: Library, standin: OpenAIStandin) -> None:
+    remote = library.remote
+    for address, model in ((standin.address, "Qwen/Qwen3-8B"), (standin.address, "unsloth/Qwen3-8B"), (standin.address, "模型"),
+                           ("http://127.0.0.1:9", "Qwen/Qwen3-8B"), (standin.address, "Qwen/Qwen3-8B")):
+        remote.connect(address, model, NO_KEY, ME)._task.wait()
+    assert [(each.name, each.address.startswith(standin.address)) for each in remote.connections(ME)] == [
+        ("Qwen/Qwen3-8B", True), ("Qwen/Qwen3-8B (2)", False), ("unsloth/Qwen3-8B", True), ("模型", True)]

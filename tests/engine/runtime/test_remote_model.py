@@ -35,7 +35,7 @@ def test_a_remote_model_takes_the_place_of_a_loaded_one_and_back(engine: Engine,
     assert [event.stage for event in events if event.released] == ["unload"]      # type: ignore[attr-defined]
     status = engine.status()
     assert (status.state, status.model, status.lane, status.window_tokens, status.dtype) == ("ready", "office", "remote", 512, "")
-    assert "tiny runs on 127.0.0.1" in status.lane_reason
+    assert status.lane_reason == "tiny runs on another server"
     assert ask(engine, "Hello")[0] == "Hello there"
     exhaust(engine.load(str(llama_folder)))
     assert engine.status().lane == "batched"
@@ -86,6 +86,14 @@ def test_the_estimate_of_tokens_follows_what_the_server_counts(engine: Engine, s
             {"index": 0, "delta": {"content": "ok"}, "finish_reason": "stop"}]}]
     ask(engine, text)
     assert (before, engine.count_tokens(text)) == (667, 500)
+
+
+def test_a_loaded_connection_can_be_given_another_key(engine: Engine, standin: OpenAIStandin) -> None:
+    exhaust(engine.load(REMOTE))
+    engine.connections.save(Connection("office", standin.address, "tiny", Secret("sk-new")))
+    exhaust(engine.load(REMOTE))
+    ask(engine, "Hello")
+    assert standin.keys[-1] == "Bearer sk-new"
 
 
 def test_an_unknown_connection_is_refused(engine: Engine) -> None:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Usage
-from engine.errors import EngineBusy, InvalidRequest, TooManyMessages, TooManyReplies, TooManyTokens
+from engine.errors import EngineBusy, InvalidRequest, NoModelLoaded, TooManyMessages, TooManyReplies, TooManyTokens
 from engine.limits import Limits
 from engine.storage.database import Database
 from engine.visitors import VisitorBook
@@ -33,7 +32,7 @@ def book(tmp_path: Path, clock: Clock) -> VisitorBook:
 
 def send(book: VisitorBook, visitor: str, tokens: int = 0, cached: int = 0) -> None:
     with book.reply(visitor, 10) as count:
-        count(Usage(tokens, cached, 0, 0.1, 1.0))
+        count(tokens - cached, 0)
 
 
 def test_messages_of_a_minute_are_limited_for_each_visitor(book: VisitorBook, clock: Clock) -> None:
@@ -78,6 +77,8 @@ def test_a_refused_or_failed_reply_leaves_nothing_behind(book: VisitorBook) -> N
         raise RuntimeError
     with pytest.raises(InvalidRequest), book.reply("ann", 51):
         pass
+    with pytest.raises(NoModelLoaded), book.reply("ann"):
+        raise NoModelLoaded
     [use] = book.today()
     assert (use.running, use.messages, use.tokens) == (0, 1, 0)
 
