@@ -41,8 +41,7 @@ def fits(sizes: Sizes, stored: StoredQuantization) -> bool:
         case "packed":
             return _fits_packed(sizes, stored)
         case "mxfp4":
-            blocks, scales = list(sizes["_blocks"]), list(sizes["_scales"])
-            return len(blocks) == 4 and blocks[:3] == scales
+            return len(sizes["_blocks"]) == 4 and list(sizes["_blocks"][:3]) == list(sizes["_scales"])
         case "bnb4":
             return all(math.prod(sizes[suffix]) == most for suffix, most in MOST_CODES.items() if suffix in sizes)
         case "bnb8":
