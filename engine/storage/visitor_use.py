@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from .database import Database
 
 
@@ -40,41 +42,21 @@ class VisitorUseStore:
             connection.executemany("INSERT OR REPLACE INTO visitor_limits (name, value) VALUES (?, ?)", limits.items())
 
 
-class AccountStore:
-    """Names and password hashes. Safe to use from many threads. Every method may raise StorageError."""
+class HashStore:
+    """Names, each with a hash: passwords of accounts, or keys of the API. Safe to use from many threads. May raise StorageError."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, table: Literal["accounts", "api_keys"]) -> None:
+        self._database, self._table = database, table
 
     def all(self) -> dict[str, str]:
-        """The password hash of each account, by name."""
+        """The hash of each name."""
         with self._database.transaction() as connection:
-            return {row["name"]: row["hash"] for row in connection.execute("SELECT name, hash FROM accounts ORDER BY name").fetchall()}
+            return {row["name"]: row["hash"] for row in connection.execute(f"SELECT name, hash FROM {self._table} ORDER BY name").fetchall()}
 
-    def save(self, name: str, password_hash: str) -> None:
+    def save(self, name: str, value: str) -> None:
         with self._database.transaction(is_writing=True) as connection:
-            connection.execute("INSERT OR REPLACE INTO accounts (name, hash) VALUES (?, ?)", (name, password_hash))
+            connection.execute(f"INSERT OR REPLACE INTO {self._table} (name, hash) VALUES (?, ?)", (name, value))
 
     def delete(self, name: str) -> None:
         with self._database.transaction(is_writing=True) as connection:
-            connection.execute("DELETE FROM accounts WHERE name = ?", (name,))
-
-
-class ApiKeyStore:
-    """Names and hashes of the API's keys. Safe to use from many threads. Every method may raise StorageError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def all(self) -> dict[str, str]:
-        """The hash of each key, by name; "" of a deleted one."""
-        with self._database.transaction() as connection:
-            return {row["name"]: row["hash"] for row in connection.execute("SELECT name, hash FROM api_keys ORDER BY name").fetchall()}
-
-    def save(self, name: str, key_hash: str) -> None:
-        with self._database.transaction(is_writing=True) as connection:
-            connection.execute("INSERT OR REPLACE INTO api_keys (name, hash) VALUES (?, ?)", (name, key_hash))
-
-    def delete(self, name: str) -> None:
-        with self._database.transaction(is_writing=True) as connection:
-            connection.execute("UPDATE api_keys SET hash = '' WHERE name = ?", (name,))
+            connection.execute(f"DELETE FROM {self._table} WHERE name = ?", (name,))

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from ..errors import InvalidRequest
 from ..storage.database import Database
-from ..storage.visitor_use import AccountStore
+from ..storage.visitor_use import HashStore
 
 # 16 MiB and about 50 ms for each guess: the parameters that OWASP's password storage cheat sheet gives for this memory, with p = 5.
 N, R, P, SALT_BYTES, HASH_BYTES = 2**14, 8, 5, 16, 32
@@ -24,7 +24,7 @@ class Accounts:
     """Safe to use from many threads. Every method may raise StorageError."""
 
     def __init__(self, database: Database) -> None:
-        self._store = AccountStore(database)
+        self._store = HashStore(database, "accounts")
         self._one_at_a_time = threading.Lock()      # guesses of many visitors must not take the memory of the model
         self._unknown = hash_of(secrets.token_hex())
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from ..errors import InvalidRequest
 from ..storage.database import Database
-from ..storage.visitor_use import ApiKeyStore
+from ..storage.visitor_use import HashStore
 
 PREFIX = "mc-"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
@@ -20,7 +20,7 @@ class ApiKeys:
     """Safe to use from many threads. Every method may raise StorageError."""
 
     def __init__(self, database: Database) -> None:
-        self._store = ApiKeyStore(database)
+        self._store = HashStore(database, "api_keys")
         self._lock = threading.Lock()
         self._known: dict[str, str] | None = None       # the hash of each key, by name; read once, since every request needs it
 
@@ -54,8 +54,8 @@ class ApiKeys:
         return key
 
     def delete(self, name: str) -> None:
-        """From now on requests with this key are refused."""
-        self._store.delete(name)
+        """From now on requests with this key are refused, also if it was the last one."""
+        self._store.save(name, "")      # the name stays, so that the API does
         self._forget()
 
     def _forget(self) -> None:
