@@ -51,7 +51,8 @@ class HashStore:
     def all(self) -> dict[str, str]:
         """The hash of each name."""
         with self._database.transaction() as connection:
-            return {row["name"]: row["hash"] for row in connection.execute(f"SELECT name, hash FROM {self._table} ORDER BY name").fetchall()}
+            rows = connection.execute(f"SELECT name, hash FROM {self._table} ORDER BY name").fetchall()
+        return {row["name"]: row["hash"] for row in rows}
 
     def save(self, name: str, value: str) -> None:
         with self._database.transaction(is_writing=True) as connection:

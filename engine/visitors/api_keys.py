@@ -55,7 +55,7 @@ class ApiKeys:
 
     def delete(self, name: str) -> None:
         """From now on requests with this key are refused, also if it was the last one."""
-        self._store.save(name, "")      # the name stays, so that the API does
+        self._store.save(name, "")      # the name stays, and with it the lock: see were_made
         self._forget()
 
     def _forget(self) -> None:
