@@ -30,6 +30,7 @@ EngineError
 ├── StorageError
 ├── ChatNotFound            deleted, or of another owner
 ├── RunNotFound             a run of the code agent: deleted, or of another owner
+│   └── FineTuneNotFound    a fine-tuning run
 ├── StaleChat               another page has changed the chat in the meantime
 ├── ShareNotFound           revoked, or the link is incomplete
 ├── JobNotFound
@@ -235,6 +236,11 @@ class ChatNotFound(EngineError):
 class RunNotFound(EngineError):
     def __init__(self) -> None:
         super().__init__("This agent run no longer exists. Start a new one, or choose another from the list.")
+
+
+class FineTuneNotFound(RunNotFound):
+    def __init__(self) -> None:
+        EngineError.__init__(self, "This fine-tuning run no longer exists. Start a new one, or choose another from the list.")
 
 
 class StaleChat(EngineError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .checkpoints import newest
 from .events import Ended, Event, InPhase, Note, Progress, Saved, Scores, Started, read_events, thinned
-from .job import LOG, RESULT, STOP, read_job
+from .job import JOB, LOG, RESULT, STOP, read_job
 from .plan import FineTunePlan
 from .run import Estimate, Point, Run
 
@@ -26,6 +26,15 @@ class RunReader:
         self._has_job = False
         self._lock = threading.Lock()
 
+    @property
+    def has_job(self) -> bool:
+        """Whether its process can be started, also again."""
+        return (self.folder / JOB).is_file()
+
+    def estimate(self, found: Estimate) -> None:
+        with self._lock:
+            self._run = replace(self._run, estimate=found)
+
     def read(self, *, is_short: bool = False) -> Run:
         """`is_short`: without points, mistakes and log, for lists."""
         with self._lock:
@@ -40,7 +49,7 @@ class RunReader:
         return replace(run, points=points, is_stopping=stopping, has_result=has_result, log="" if is_short else _end_of(self.folder / LOG))
 
     def _read_job(self) -> None:
-        if self._has_job or not (self.folder / "plan.json").is_file():
+        if self._has_job or not self.has_job:
             return
         job = read_job(self.folder)
         self._has_job = True
