@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from ..checkpoint.adapter import AdapterConfig, parse_adapter_config
 from ..checkpoint.config import parse_config, unsupported_reason
-from ..checkpoint.files import WEIGHTS, WEIGHTS_INDEX, gguf_choices, missing_files, shard_names
+from ..checkpoint.files import ADAPTER_CONFIG, WEIGHTS, WEIGHTS_INDEX, gguf_choices, is_adapter, missing_files, shard_names
 from ..checkpoint.gguf import HEADER_BYTES as GGUF_BYTES
 from ..checkpoint.gguf import GgufHeader, parse_gguf
 from ..checkpoint.shape import ModelShape, shape_of
@@ -51,6 +52,7 @@ class HubListing:
     safetensors_revision: str | None = None
     renamed_to: str = ""
     base_model: str = ""                # the model that this one was made of, as its card says
+    adapter: AdapterConfig | None = None        # of a repository that holds an adapter and no model of its own
     gguf: str = ""                      # the GGUF file that is loaded, of a repository without safetensors weights, or the one asked for
 
     @property
@@ -81,6 +83,8 @@ def describe(client: HubClient, repo: str, gguf: str = "", revision: str | None 
     found = fetch_repository(client, repo, revision)
     if gguf := gguf or next(iter(gguf_choices(found.paths)), ""):
         return _describe_gguf(client, found, repo, gguf, revision)
+    if is_adapter(found.paths):
+        return _describe_adapter(client, found, repo, revision)
     config, names, has_access = _config(client, found)
     needed = {file.path: file for file in found.needed(names)}
     obstacle = missing_files(found.paths, names) or unsupported_reason(config)
@@ -94,6 +98,22 @@ def describe(client: HubClient, repo: str, gguf: str = "", revision: str | None 
         architecture=str(config.get("model_type", "")), has_chat_template=_has_chat_template(client, found, has_access),
         obstacle=obstacle or broken, renamed_to=found.repo if found.repo != repo else "", base_model=_base_model(found),
         safetensors_revision=None if found.paths & {WEIGHTS, WEIGHTS_INDEX} else _safetensors_revision(client, found))
+
+
+def _describe_adapter(client: HubClient, found: Repository, repo: str, revision: str | None) -> HubListing:
+    adapter, obstacle, has_access = AdapterConfig("", None, 0, 0.0), missing_files(found.paths, frozenset()), True
+    needed = {file.path: file for file in found.needed(())}
+    try:
+        adapter = parse_adapter_config(decoded(_read(client, found, ADAPTER_CONFIG), found.repo))
+    except ModelAccessDenied:
+        has_access = False
+    licence, licence_url = _licence(client, found)
+    return HubListing(
+        repo=found.repo, sha=found.sha, revision=checked_revision(revision), card=_card(client, found),
+        files=tuple(needed.get(file.path, file) for file in found.files), licence=licence, licence_url=licence_url,
+        is_gated=bool(found.info.gated), gated_access=has_access, parameters=None, shape=None, architecture="LoRA", has_chat_template=False,
+        obstacle=obstacle or adapter.obstacle, renamed_to=found.repo if found.repo != repo else "", base_model=_base_model(found),
+        adapter=adapter)
 
 
 def _describe_gguf(client: HubClient, found: Repository, repo: str, gguf: str, revision: str | None) -> HubListing:
