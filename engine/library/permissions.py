@@ -17,6 +17,7 @@ from ..storage.runs import Job
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
+    from .found_model import FoundModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ class Permissions:
         if not self.is_operator(visitor) and split_file(model)[0] not in offered:
             raise NotPermitted(f"{model} is not among the models that this public page offers. Choose one of those, "
                                "or run MindCubes on your own machine.")
+
+    def require_model(self, model: FoundModel, visitor: Visitor) -> None:
+        """The same for a model and its adapter. Raises NotPermitted."""
+        for name in dict.fromkeys((model.source, model.spec_model)):
+            self.require_offered(name, visitor)
 
     def require_open(self, model: str, visitor: Visitor, *, is_gated: bool) -> None:
         """Refuse downloads of gated models, which would be stored for visitors who have no access to them. Raises NotPermitted."""

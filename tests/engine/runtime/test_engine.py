@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, EngineError, Finished, GenerationOptions, Message, ModelSpec, Quantization, Settings, TextDelta, Waiting
-from engine.errors import EngineBusy, InvalidRequest, LoadError, ModelNotFound, NoModelLoaded, NotEnoughMemory, UnsupportedModel
+from engine.errors import EngineBusy, LoadError, ModelNotFound, NoModelLoaded, NotEnoughMemory, UnsupportedModel
 from tests import tiny_models
 from tests.conftest import ask, exhaust
 

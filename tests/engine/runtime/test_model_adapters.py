@@ -1,6 +1,5 @@
 """Adapters as models: loaded by their own name, beside each other, and by replies that choose one."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ from transformers import AutoModelForCausalLM
 from engine import Engine, GenerationOptions, LoadOptions, Message, ModelSpec, Quantization, Settings
 from engine.errors import InvalidRequest, UnsupportedAdapter
 from engine.models.resolve import BUILTIN_FOLDER
-from tests import hub_standin
 from tests.conftest import ask, exhaust
 from tests.engine.generation.test_adapters import write_adapter
 from tests.tiny_models import CHATML
@@ -134,19 +132,3 @@ def test_a_pickled_adapter_and_one_of_another_model_are_refused(llama_engine: En
         exhaust(llama_engine.load(str(pickled)))
     with pytest.raises(UnsupportedAdapter, match="does not fit builtin"):
         exhaust(llama_engine.load(ModelSpec("builtin", adapter=str(folders["one"]))))
-
-
-def test_an_adapter_of_the_hub_is_downloaded_with_its_base(
-        settings: Settings, folders: dict[str, Path], llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = shutil.copytree(folders["one"], tmp_path / "tuned")
-    config = json.loads((ours / "adapter_config.json").read_text()) | {"base_model_name_or_path": "me/base"}
-    (ours / "adapter_config.json").write_text(json.dumps(config))
-    (ours / "training_args.bin").write_bytes(b"pickle")
-    with hub_standin.running({"me/base": llama_folder, "me/tuned": ours}) as hub, hub_standin.online():
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.address)
-        engine = Engine(Settings(device="cpu", data_dir=tmp_path / "data", cache_dir=tmp_path / "cache"))
-        exhaust(engine.load("me/tuned"))
-        assert engine.spec == ModelSpec("me/base", adapter="me/tuned")
-        assert engine.status().model == "base + tuned"
-        engine.close()
-    assert not list((tmp_path / "cache").rglob("training_args.bin"))
