@@ -126,7 +126,10 @@ def require_matching(adapters: Sequence[Adapter], config: PretrainedConfig, mode
 
 def _is_adapter(spec: ModelSpec, settings: Settings) -> bool:
     """Whether a folder, or a name on the hub, is that of an adapter. What cannot be asked is taken for a model."""
-    place = resolve(spec.model, settings)
+    try:
+        place = resolve(spec.model, settings)
+    except (ModelNotFound, InvalidRequest):     # said where the model is looked for
+        return False
     if isinstance(place, LocalModel):
         return not place.gguf and is_adapter(names_in(place.folder))
     hub = Hub(settings)

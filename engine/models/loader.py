@@ -82,10 +82,10 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
     model: PreTrainedModel | None = None
     try:
         is_integer = candidate.held.kernel(hardware) == "pytorch"
-        with weights_progress(lambda items: _reported(items, report)):
+        with weights_progress(lambda items: reported(items, report)):
             model, packed_bytes = _load_integers(candidate, report) if is_integer else (_load_weights(candidate, hardware), 0)
         packed_bytes += 0 if hardware.is_lent else _pack(model, candidate)
-        _choose_threads(int(model.get_memory_footprint()) + packed_bytes, hardware)
+        choose_threads(int(model.get_memory_footprint()) + packed_bytes, hardware)
     except EngineError:
         raise
     except Exception as error:      # damaged files can raise anything: one typed error for all
@@ -162,7 +162,7 @@ def _pack(model: PreTrainedModel, candidate: Candidate) -> int:
     return pack(model) if candidate.held is Quantization.NONE and can_pack(model) else 0
 
 
-def _choose_threads(weight_bytes: int, hardware: Hardware) -> None:
+def choose_threads(weight_bytes: int, hardware: Hardware) -> None:
     """Set how many threads PyTorch uses in threads created from now on, which includes those of the lanes."""
     import torch
 
@@ -170,7 +170,7 @@ def _choose_threads(weight_bytes: int, hardware: Hardware) -> None:
         torch.set_num_threads(1 if weight_bytes < ONE_THREAD_BYTES else hardware.cores)
 
 
-def _reported(items: list[Any], report: Report) -> Iterator[Any]:
+def reported(items: list[Any], report: Report) -> Iterator[Any]:
     follow = _at_intervals(lambda done, total: report(LoadEvent("weights", done, total, "Loading weights")))
     for done, item in enumerate(items):
         follow(done, len(items))

@@ -189,6 +189,9 @@ class ActiveModel:
                                  f"at least one in the prompt, and together at most the {self.window_tokens:,} of the context window")
         return self._lane.generator.stream(prompt_ids, self.adapters.chosen(options))
 
+    def refusal(self) -> NoModelLoaded:
+        return NoModelLoaded()      # it does all that
+
     def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter]) -> bool:
         """Load these adapters, if this is their base and nothing else of the load differs. Raises UnsupportedAdapter."""
         if spec.base != self.spec.base or settings != self.settings:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import EngineBusy, NoModelLoaded, NotOnThisMachine, NotOnZeroGpu
 from ..hardware import Hardware, detect, lent
-from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, TextDelta
+from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Waiting
 from ..models.adapters import find_adapter
 from ..models.quantization import Quantization, QuantizationChoice, choices
 from ..models.saved import SavedModel
 from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
 from ..pictures import Picture
+from ..pipelines import TaskInput, TaskResult
 from ..remote import Connections
 from ..settings import Settings
 from ..storage.database import Database
@@ -149,10 +150,7 @@ class Engine:
             return active_model.save_quantized()
 
     def add_adapter(self, source: str) -> str:
-        """Load a LoRA adapter beside the loaded model, for replies that name it. Blocking. Returns its name.
-
-        `source`: a folder, or owner/name on the hub. Raises NoModelLoaded, EngineBusy, NotOnThisMachine, InvalidRequest, LoadError.
-        """
+        """Load a LoRA adapter from a folder or the hub, for replies that name it. Blocking. Returns its name. Raises also LoadError."""
         with self.using() as active_model:
             return active_model.add_adapter(find_adapter(source, self.settings, lambda event: None))
 
@@ -223,6 +221,20 @@ class Engine:
         """`limited`: the visitor whose limits apply to a message of this size."""
         yield from counted(self.visitors, limited, size, admitted(self.admission, begin, stop, spec, reservation))
 
+    def run_task(self, given: TaskInput, *, stop: threading.Event | None = None,
+                 visitor: str = "") -> Generator[Waiting | TaskResult, None, None]:
+        """Give texts to the loaded model of a task: Waiting, then the result, which is missing if `stop` was set. Limits as for `chat`.
+
+        Raises NoModelLoaded, NoTaskModel (the loaded model chats), EngineBusy, InvalidRequest and GenerationFailed.
+        """
+        from .task_model import run_task
+
+        with self.visitors.reply(visitor, given.num_chars) as count, self.serving() as model:
+            for event in run_task(model, given, stop or threading.Event()):
+                if isinstance(event, TaskResult):
+                    count(*event.tokens)
+                yield event
+
     def ask(self, text: str, options: GenerationOptions | None = None) -> str:
         """The whole reply to one message, without its reasoning. Blocking. Raises what `chat` raises."""
         return "".join(event.text for event in self.chat(text, options) if isinstance(event, TextDelta))
@@ -265,13 +277,13 @@ class Engine:
     def using(self, spec: ModelSpec | None = None) -> Iterator[ActiveModel]:
         """The model in memory, for the engine's own packages. An unload waits for the end of the block, bounded by the settings.
 
-        `spec`: the model that must be loaded. Raises NoModelLoaded, EngineBusy, and NotOnThisMachine if it is on another server.
+        `spec`: the model that must be loaded. Raises NoModelLoaded, EngineBusy, and for another kind NotOnThisMachine, NotAChatModel.
         """
         from .active_model import ActiveModel
 
         with self.serving(spec) as model:
             if not isinstance(model, ActiveModel):
-                raise NotOnThisMachine(model.spec.name, "the numbers that its model computes")
+                raise model.refusal()
             yield model
 
     # --- status ---

@@ -135,6 +135,9 @@ class RemoteModel:
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         """The server checks it when it gets it."""
 
+    def refusal(self) -> NotOnThisMachine:
+        return NotOnThisMachine(self.spec.name, "the numbers that its model computes")
+
     @property
     def adapters(self) -> None:
         """None: those of a server are models of their own."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from ..errors import EngineError
 from ..hardware import Hardware
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
 from ..models.adapters import Adapter
@@ -85,6 +86,9 @@ class ServingModel(Protocol):
 
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         """Raise what `chat` would raise about the messages, where that is known before it begins."""
+
+    def refusal(self) -> EngineError:
+        """Why it cannot do what only a model in memory that chats can."""
 
     @property
     def adapters(self) -> ModelAdapters | None:

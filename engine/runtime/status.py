@@ -41,6 +41,7 @@ class Status:
     cache_use: tuple[int, int] = (0, 0)     # blocks of the paged cache that replies hold now, and all blocks
     reads_pictures: bool = False
     adapters: tuple[str, ...] = ()          # those that a reply can choose, by their names
+    task: str = ""                          # of a model that does not chat (pipelines/tasks.py)
     adapter: str = ""                       # the one that replies use if they choose none
 
 
@@ -63,5 +64,5 @@ def status_of(admission: Admission, job: LoadJob | None, hardware: Hardware | No
         error=admission.error, released=released, reserved=admission.reserved_for,
         thinking=model.thinking if model else Thinking(), cache_use=model.cache_use if model else (0, 0),
         reads_pictures=bool(model and model.reads_pictures),
-        adapters=tuple(adapters.added) if adapters else (), adapter=adapters.default if adapters else "",
+        task=spec.task if spec else "", adapters=tuple(adapters.added) if adapters else (), adapter=adapters.default if adapters else "",
         notes=(*(model.notes if model else ()), *notices))

@@ -35,7 +35,7 @@ class Swap:
         """Replace the model. Raises InvalidRequest, LoadError, RemoteError and subclasses; the previous model is then loaded again."""
         settings, previous = options.applied_to(self._settings), self._admission.model
         spec = of_its_base(spec, settings, report)
-        adapters = find_adapters(spec, options.adapters, settings, report)
+        adapters = () if spec.task else find_adapters(spec, options.adapters, settings, report)
         if previous and previous.serve_adapters(spec, settings, adapters):
             report(LoadEvent("ready", note="Its base is already loaded" if spec.adapter else "It is already loaded"))
             return
@@ -70,6 +70,10 @@ class Swap:
 
     def _local(self, spec: ModelSpec, adapters: tuple[Adapter, ...], hardware: Hardware, settings: Settings, free_bytes: int,
                report: Report) -> Load:
+        if spec.task:
+            from .task_model import load_later
+
+            return load_later(spec, hardware, settings, free_bytes, report)
         candidate = examine(spec, hardware, settings, free_bytes - sum(each.size_bytes for each in adapters), report)
         require_matching(adapters, candidate.config, spec.model)
         candidate = replace(candidate, adapters=adapters)
