@@ -19,6 +19,7 @@ from ..checkpoint.gguf import GgufHeader, parse_gguf
 from ..checkpoint.shape import ModelShape, shape_of
 from ..checkpoint.stored_quantization import Tensor, stored_quantization
 from ..checkpoint.stored_tensors import unreadable
+from ..checkpoint.tasks import Task, tasks_of
 from ..errors import HubUnreachable, ModelAccessDenied, UnsupportedModel
 from .cache import checked_revision
 from .client import HubClient, decoded
@@ -52,6 +53,8 @@ class HubListing:
     safetensors_revision: str | None = None
     renamed_to: str = ""
     base_model: str = ""                # the model that this one was made of, as its card says
+    tasks: tuple[Task, ...] = ()        # of a model that does not chat
+    is_whole: bool = True               # no file is missing that loading needs
     adapter: AdapterConfig | None = None        # of a repository that holds an adapter and no model of its own
     gguf: str = ""                      # the GGUF file that is loaded, of a repository without safetensors weights, or the one asked for
 
@@ -87,7 +90,9 @@ def describe(client: HubClient, repo: str, gguf: str = "", revision: str | None 
         return _describe_adapter(client, found, repo, revision)
     config, names, has_access = _config(client, found)
     needed = {file.path: file for file in found.needed(names)}
-    obstacle = missing_files(found.paths, names) or unsupported_reason(config)
+    tasks = tasks_of(config)
+    missing = missing_files(found.paths, names)
+    obstacle = missing or ("" if tasks else unsupported_reason(config))
     shape, broken = (None, "") if obstacle or not config else _shape(client, found, config, needed)
     total = found.info.safetensors.total if found.info.safetensors else None
     licence, licence_url = _licence(client, found)
@@ -96,7 +101,8 @@ def describe(client: HubClient, repo: str, gguf: str = "", revision: str | None 
         files=tuple(needed.get(file.path, file) for file in found.files), licence=licence, licence_url=licence_url,
         is_gated=bool(found.info.gated), gated_access=has_access, parameters=shape.parameters if shape else total, shape=shape,
         architecture=str(config.get("model_type", "")), has_chat_template=_has_chat_template(client, found, has_access),
-        obstacle=obstacle or broken, renamed_to=found.repo if found.repo != repo else "", base_model=_base_model(found),
+        obstacle=obstacle or broken, renamed_to=found.repo if found.repo != repo else "", base_model=_base_model(found), tasks=tasks,
+        is_whole=not missing,
         safetensors_revision=None if found.paths & {WEIGHTS, WEIGHTS_INDEX} else _safetensors_revision(client, found))
 
 

@@ -6,8 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..checkpoint.adapter import read_adapter_config
-from ..checkpoint.files import ADAPTER_WEIGHTS, gguf_choices, gguf_in, is_adapter, is_complete, missing_files, names_in, split_file
+from ..checkpoint.config import parse_config, read_raw_config
+from ..checkpoint.files import (
+    ADAPTER_WEIGHTS,
+    gguf_choices,
+    gguf_in,
+    is_adapter,
+    is_complete,
+    missing_files,
+    names_in,
+    split_file,
+)
 from ..checkpoint.gguf import folder_shape
+from ..checkpoint.shape import ModelShape, read_shape
+from ..checkpoint.tasks import tasks_of, tasks_of_adapter
 from ..errors import EngineError, HubUnreachable, LoadError, ModelAccessDenied, UnsupportedAdapter, UnsupportedModel
 from ..hub.hub import Hub, HubListing, StoredModel
 from ..models.adapters import base_of
@@ -15,6 +27,7 @@ from ..models.catalog import entry_of
 from ..models.quantization import Quantization
 from ..models.resolve import LocalModel, resolve
 from ..models.saved import all_saved, find_saved
+from ..pipelines import without_cache
 from ..runtime.engine import Engine
 from ..settings import BUILTIN
 from .found_model import FoundAdapter, FoundModel, GgufFile, Where
@@ -60,10 +73,27 @@ class Finder:
         if adapter.config.obstacle:
             raise UnsupportedAdapter(adapter.source, adapter.config.obstacle)
         base, revision = base_of(adapter.source, adapter.config, self._engine.settings)
-        found = self.find(base, visitor, revision)
+        found = self.find(base, visitor, revision) if adapter.config.is_for_text else self._for_task(base, revision, adapter, visitor)
         if found.adapter is not None:
             raise UnsupportedAdapter(adapter.source, f"it was made for another adapter ({base}).")
         return replace(found, adapter=adapter)
+
+    def _for_task(self, base: str, revision: str | None, adapter: FoundAdapter, visitor: Visitor) -> FoundModel:
+        """The base of an adapter that brings the head of a task. It need not have one itself. Raises UnsupportedAdapter."""
+        place = resolve(base, self._engine.settings)
+        folder = place.folder if isinstance(place, LocalModel) else self._hub.stored(base, revision)
+        if folder is not None:
+            tasks = tasks_of_adapter(adapter.config.task, read_raw_config(folder, base).get("model_type"))
+            where: Where = "disk" if not isinstance(place, LocalModel) else "builtin" if base == BUILTIN else "folder"
+            found = FoundModel(base, where, revision, _shape_in(folder, base), is_on_disk=True, tasks=tasks)
+        else:
+            listing = self._hub.describe(base, revision, self._permissions.hub_token(visitor))
+            listing = replace(listing, tasks=tasks_of_adapter(adapter.config.task, listing.architecture),
+                              obstacle="" if listing.is_whole else listing.obstacle)
+            found = self._listed(listing, has_token=bool(self._permissions.hub_token(visitor)))
+        if not found.tasks:
+            raise UnsupportedAdapter(adapter.source, f"no head for its task ({adapter.config.task}) fits its base ({base}).")
+        return found
 
     def _without_hub(self, repo: str, error: LoadError, visitor: Visitor) -> FoundModel | None:
         """Return what is known from the disk or the catalog about a model that the hub does not describe."""
@@ -87,7 +117,9 @@ class Finder:
             problem = ModelAccessDenied(listing.repo, listing.licence_url, has_token=has_token)
         shape = listing.shape or (entry.shape if entry else None)
         files = tuple(GgufFile(f"{listing.repo}/{file.path}", file.path, file.size_bytes) for file in listing.gguf_files)
-        return self.refreshed(FoundModel(listing.name, "hub", listing.sha, shape, listing, entry, problem=problem, gguf_files=files))
+        shape = without_cache(shape) if shape and listing.tasks else shape
+        return self.refreshed(FoundModel(listing.name, "hub", listing.sha, shape, listing, entry, problem=problem, gguf_files=files,
+                                         tasks=listing.tasks))
 
     def refreshed(self, model: FoundModel) -> FoundModel:
         """Return `model` with the files that are on disk now."""
@@ -121,7 +153,15 @@ def _adapter_in(source: str, folder: Path) -> FoundAdapter:
 
 
 def _in_folder(name: str, folder: Path, gguf: str, where: Where) -> FoundModel:
+    tasks = tasks_of(read_raw_config(folder, name)) if (folder / "config.json").is_file() and not gguf else ()
+    if tasks:
+        return FoundModel(name, where, shape=_shape_in(folder, name), is_on_disk=True, tasks=tasks)
     base = folder if where == "folder" else split_file(name)[0]
     files = tuple(GgufFile(f"{base}/{each}", each, (folder / each).stat().st_size)
                   for each in gguf_choices({path.name for path in folder.iterdir()})) if gguf else ()
     return FoundModel(name, where, shape=folder_shape(folder, gguf, name), is_on_disk=True, gguf_files=files)
+
+
+def _shape_in(folder: Path, name: str) -> ModelShape:
+    """Of a model that keeps nothing between two texts. Raises UnsupportedModel."""
+    return without_cache(read_shape(folder, parse_config(read_raw_config(folder, name), name).to_dict(), name))

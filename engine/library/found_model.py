@@ -9,6 +9,7 @@ from typing import Literal
 from ..checkpoint.adapter import AdapterConfig
 from ..checkpoint.files import gguf_named, split_file
 from ..checkpoint.shape import ModelShape
+from ..checkpoint.tasks import Task
 from ..errors import EngineError
 from ..hub.hub import HubListing
 from ..models.catalog import CatalogEntry
@@ -59,6 +60,7 @@ class FoundModel:
     partial_bytes: int = 0          # bytes on disk, of those that a download needs
     saved: frozenset[Quantization] = frozenset()        # saved in these: they load without the original weights
     problem: EngineError | None = None
+    tasks: tuple[Task, ...] = ()            # of a model that does not chat, the likeliest first
     adapter: FoundAdapter | None = None     # everything else describes its base
     gguf_files: tuple[GgufFile, ...] = ()       # of a model without safetensors weights: those to choose from
 
@@ -103,4 +105,5 @@ class FoundModel:
         return sum(listing.needed_bytes for listing in self.listings)
 
     def spec(self, quantization: Quantization = Quantization.NONE) -> ModelSpec:
-        return ModelSpec(self.spec_model, self.revision, quantization, self.adapter.source if self.adapter else None)
+        return ModelSpec(self.spec_model, self.revision, quantization, self.adapter.source if self.adapter else None,
+                         task=self.tasks[0] if self.tasks else "")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..checkpoint.files import split_file
 from ..errors import JobNotFound, NotOnZeroGpu, NotPermitted
 from ..models.catalog import catalog
+from ..pipelines import task_catalog
 from ..settings import BUILTIN, Secret, Settings
 from ..storage.runs import Job
 
@@ -63,7 +64,7 @@ class Permissions:
 
         Raises NotPermitted.
         """
-        offered = (BUILTIN, *(entry.repo for entry in catalog()), *self._settings.allowed_models)
+        offered = (BUILTIN, *(entry.repo for entry in (*catalog(), *task_catalog())), *self._settings.allowed_models)
         if not self.is_operator(visitor) and split_file(model)[0] not in offered:
             raise NotPermitted(f"{model} is not among the models that this public page offers. Choose one of those, "
                                "or run MindCubes on your own machine.")

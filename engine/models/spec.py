@@ -25,7 +25,7 @@ class ModelSpec:
 
     `adapter`: a folder or a name on the hub; the model's replies use it unless they say otherwise. The name of an adapter in the place of
     the model stands for its base and itself.
-    `task`: of a model that does not chat (pipelines/tasks.py); "" for one that does.
+    `task`: of a model that does not chat (checkpoint/tasks.py); "" for one that does.
     A GGUF file is a model of its own: its path, or owner/name/file.gguf. `quantization`: with none, weights that are stored quantized are
     kept as they are where this machine has kernels for them.
     """

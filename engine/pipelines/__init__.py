@@ -11,20 +11,21 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from ..checkpoint.tasks import TASKS, Task, prefix_of, tasks_of, tasks_of_adapter
 from ..hardware import detect
 from ..models.adapters import of_its_base
 from ..models.spec import ModelSpec
 from ..settings import Settings
 from .catalog import TaskEntry, task_catalog, task_entry
 from .errors import NotAChatModel, NoTaskModel, NoTrainedHead
-from .loading import examine_task, load_task, without_cache
+from .loading import WINDOW, examine_task, load_task, without_cache
 from .pipeline import Pipeline, Stopped
 from .results import MAX_CHARS, MAX_TEXTS, Filling, Label, Row, Span, TaskInput, TaskResult, Written
-from .tasks import TASKS, Task, prefix_of, tasks_of, tasks_of_adapter
 
 __all__ = [
     "Filling", "Label", "MAX_CHARS", "MAX_TEXTS", "NoTaskModel", "NoTrainedHead", "NotAChatModel", "Pipeline", "Row", "Span", "Stopped",
-    "TASKS", "Task", "TaskEntry", "TaskInput", "TaskResult", "Written", "examine_task", "load_task", "open", "prefix_of", "task_catalog",
+    "TASKS", "Task", "TaskEntry", "TaskInput", "TaskResult", "WINDOW", "Written", "examine_task", "load_task", "open", "prefix_of",
+    "task_catalog",
     "task_entry", "tasks_of", "tasks_of_adapter", "without_cache",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .tasks import Task
+from ..checkpoint.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..checkpoint.config import parse_config, read_raw_config
 from ..checkpoint.shape import ModelShape, read_tensors, shape_of
 from ..checkpoint.stored_quantization import Tensor, obstacle
+from ..checkpoint.tasks import HEADS, Task, tasks_of, tasks_of_adapter
 from ..compat.transformers import is_known_architecture, weights_progress
 from ..errors import EngineError, LoadError, NotEnoughMemory, UnsupportedModel, UnsupportedQuantization
 from ..hardware import DType, Hardware
@@ -24,7 +25,6 @@ from ..models.skeleton import build, require_layers, require_weights
 from ..models.spec import LoadEvent, ModelSpec, Report
 from ..settings import Settings
 from .errors import NoTrainedHead
-from .tasks import HEADS, Task, tasks_of, tasks_of_adapter
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..checkpoint.tasks import Task, prefix_of
 from ..errors import EngineError, GenerationFailed, InvalidRequest, NotANumber, OutOfMemory, UnsupportedModel
 from .answers import AT_ONCE, best_spans, read_windows
 from .loading import LoadedTask
 from .results import Filling, Label, Row, Span, TaskInput, TaskResult, Written
-from .tasks import Task, prefix_of
 
 NEW_TOKENS = 256        # of a summary or translation, where the author sets no limit
 STRIDE_SHARE = 4        # a quarter of the window is shared by two windows whose tokens are classified

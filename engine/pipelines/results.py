@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..checkpoint.tasks import Task
 from ..errors import InvalidRequest
 from ..plain_text import valid_text
-from .tasks import Task
 
 MAX_TEXTS, MAX_CHARS, MAX_TOP = 32, 100_000, 50
 

@@ -41,7 +41,7 @@ class Status:
     cache_use: tuple[int, int] = (0, 0)     # blocks of the paged cache that replies hold now, and all blocks
     reads_pictures: bool = False
     adapters: tuple[str, ...] = ()          # those that a reply can choose, by their names
-    task: str = ""                          # of a model that does not chat (pipelines/tasks.py)
+    task: str = ""                          # of a model that does not chat (checkpoint/tasks.py)
     adapter: str = ""                       # the one that replies use if they choose none
 
 

@@ -11,7 +11,7 @@ from engine import Engine, EngineError, ModelSpec, Quantization, Settings
 from engine.errors import EngineBusy, UnsupportedModel, UnsupportedQuantization
 from engine.limits import Limits
 from engine.messages import Waiting
-from engine.pipelines import NoTaskModel, NotAChatModel, TaskInput, TaskResult
+from engine.pipelines import NotAChatModel, NoTaskModel, TaskInput, TaskResult
 from tests import task_models
 from tests.conftest import ask, exhaust
 
@@ -82,7 +82,7 @@ def test_requests_are_answered_in_turn_and_a_stop_ends_one(engine: Engine) -> No
 
 def test_a_visitors_limits_apply(new_engine: Callable[..., Engine], folder: Path, settings: Settings, tmp_path: Path) -> None:
     limited = new_engine(ModelSpec(str(folder), task="text-classification"),
-                         replace(settings, data_dir=tmp_path, visitor_limits=Limits(messages_per_minute=1)))
+                         replace(settings, data_dir=tmp_path, limits=Limits(messages_per_minute=1)))
     assert result(limited, visitor="one")
     with pytest.raises(EngineBusy):
         result(limited, visitor="one")
