@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Library, ModelSpec, Settings
-from engine.errors import EngineBusy, FineTuneNotFound, InvalidRequest, NotEnoughMemory, NotPermitted, TableNotFound
+from engine.errors import EngineBusy, FineTuneNotFound, TableNotFound
 from engine.finetune import FineTunePlan, FineTunes, Run, Tables, TrainingOptions
 from engine.finetune.job import BOARD, STOP
 from engine.finetune.process import TrainerProcess
-from engine.finetune.run import Point
 from engine.library import Visitor
 from engine.models.memory import Verdict
 from engine.storage.alive import is_alive
