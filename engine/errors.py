@@ -17,19 +17,22 @@ EngineError
 │   │   └── RateLimited     too many requests; the text says when to try again
 │   ├── DownloadBroken      the bytes received are not those the hub lists
 │   ├── DownloadStopped     stopped by a person; the part downloaded so far is kept
-│   ├── UnsupportedModel
+│   ├── UnsupportedModel, and UnsupportedAdapter
 │   ├── UnsupportedQuantization
 │   └── NotEnoughMemory     refused before the current model was unloaded
 ├── GenerationFailed        a reply failed; the next one works (generation/lent.py: GpuQuotaUsed, GpuNotFree)
 │   ├── OutOfMemory
 │   ├── NotANumber          the model computed NaN or infinity
+│   ├── AdapterRemoved      while the reply used it
 │   ├── ChatTemplateFailed
 │   └── RemoteError         of a model on another server (remote/errors.py)
+├── NotAChatModel, NoTaskModel      the loaded model does something else (pipelines/errors.py, with NoTrainedHead)
 ├── NotOnThisMachine        a measurement that needs the model's numbers, of a model on another server
 ├── DiskFull
 ├── StorageError
 ├── ChatNotFound            deleted, or of another owner
 ├── RunNotFound             a run of the code agent: deleted, or of another owner
+│   └── FineTuneNotFound    a fine-tuning run
 ├── StaleChat               another page has changed the chat in the meantime
 ├── ShareNotFound           revoked, or the link is incomplete
 ├── JobNotFound
@@ -168,6 +171,11 @@ class UnsupportedModel(LoadError):
         super().__init__(model, why, "Choose a causal language model with safetensors weights.")
 
 
+class UnsupportedAdapter(UnsupportedModel):
+    def __init__(self, adapter: str, why: str) -> None:
+        LoadError.__init__(self, adapter, why, "Choose a LoRA adapter with safetensors weights, made for the model that it is loaded with.")
+
+
 class UnsupportedQuantization(LoadError):
     def __init__(self, model: str, quantization: str, why: str) -> None:
         super().__init__(model, f"{quantization} is not supported on this machine: {why}", "Load it without quantization.")
@@ -203,6 +211,12 @@ class NotANumber(GenerationFailed):
                          "Its weights may be damaged, or too large for its data type: load it without quantization, or use another model.")
 
 
+class AdapterRemoved(GenerationFailed):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the adapter {name} was removed.", "Load it again, or continue without it.")
+        self.name = name
+
+
 class ChatTemplateFailed(GenerationFailed):
     def __init__(self, detail: str) -> None:
         super().__init__(f"the model's chat template rejected this chat ({detail}).",
@@ -236,6 +250,11 @@ class ChatNotFound(EngineError):
 class RunNotFound(EngineError):
     def __init__(self) -> None:
         super().__init__("This agent run no longer exists. Start a new one, or choose another from the list.")
+
+
+class FineTuneNotFound(RunNotFound):
+    def __init__(self) -> None:
+        EngineError.__init__(self, "This fine-tuning run no longer exists. Start a new one, or choose another from the list.")
 
 
 class StaleChat(EngineError):

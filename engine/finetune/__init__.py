@@ -5,13 +5,16 @@ from .columns import guess_columns, guess_task
 from .encoded import Piece
 from .encoding import Encoder, token_limit
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Prepared, TaggedWords
+from .fine_tunes import FineTunes
 from .plan import HEADED, ROLES, FineTunePlan, Method, Role, Task, TrainingOptions
 from .problems import ERRORS, WARNINGS, Problem
+from .run import PARTS, Estimate, LabelScore, Measured, MemoryPart, Metrics, Mistake, Phase, Point, Run, Value
 from .table import Table
 from .tables import Tables
 
 __all__ = [
-    "ERRORS", "HEADED", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Example", "FineTunePlan", "Method",
-    "Piece", "PlainText", "Prepared", "Problem", "Report", "Role", "Table", "Tables", "TaggedWords", "Task", "TrainingOptions", "check",
-    "guess_columns", "guess_task", "prepare", "token_limit",
+    "ERRORS", "HEADED", "PARTS", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Estimate", "Example",
+    "FineTunePlan", "FineTunes", "LabelScore", "Measured", "MemoryPart", "Method", "Metrics", "Mistake", "Phase", "Piece",
+    "PlainText", "Point", "Prepared", "Problem", "Report", "Role", "Run", "Table", "Tables", "TaggedWords", "Task", "TrainingOptions",
+    "Value", "check", "guess_columns", "guess_task", "prepare", "token_limit",
 ]

@@ -14,12 +14,13 @@ from typing import Any
 
 from transformers import set_seed
 
-from ...errors import DiskFull, EngineError
+from ...errors import EngineError
 from ...storage.alive import this_process
-from ..checkpoints import TOKENIZER, best, build_result, complete_checkpoints, metrics_of, newest, remove_incomplete
-from ..encoding import encode_all
+from ..checkpoints import BESIDE, build_result, complete_checkpoints, metrics_of, newest, remove_incomplete
+from ..encoding import Encoder, encode_all
 from ..events import Ended, EventWriter, InPhase, Note, Progress, Scores, Started
 from ..job import BOARD, CHECKPOINTS, STOP, TrainJob, read_examples, read_job
+from ..plan import HEADED
 from ..run import Measured
 from .base import Trainable, open_base
 from .batches import Collate, Examples
@@ -34,9 +35,9 @@ OK, FAILED, FULL = 0, 1, 28
 
 
 class TrainerProcess:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, writer: EventWriter | None = None) -> None:
         self.folder = folder
-        self.writer = EventWriter(folder)
+        self.writer = writer or EventWriter(folder)
         self.job: TrainJob = read_job(folder)
         self._asked = threading.Event()
         self._reporter = Reporter(folder, self.job, self.writer, self._asked.is_set)
@@ -77,7 +78,9 @@ class TrainerProcess:
         writer.write(InPhase("load"))
         set_seed(job.plan.options.seed)
         base = open_base(job)
-        base.tokenizer.save_pretrained(folder / TOKENIZER)
+        Encoder(base.tokenizer, job.plan.task).tokenizer.save_pretrained(folder / BESIDE)     # with the chat template that was used
+        if job.plan.task in HEADED and job.plan.method != "full":
+            base.model.config.save_pretrained(folder / BESIDE)      # its labels, which an adapter's own files do not say
         for note in base.notes if resumed is None else ():
             writer.write(Note(note))
         collate = Collate(base.pad_id)
@@ -97,7 +100,8 @@ class TrainerProcess:
         from transformers.integrations import TensorBoardCallback
 
         job = self.job
-        measure = Measurement(base.model, job, validation, encode_all(validation, base.tokenizer, job.plan), collate) if validation else None
+        held = encode_all(validation, base.tokenizer, job.plan)
+        measure = Measurement(base.model, job, validation, held, collate) if validation else None
         trainer = FineTuneTrainer(base.model, job, self.folder, Examples(encoded), collate, measure)
         self._reporter.trainer = trainer
         trainer.add_callback(self._reporter)

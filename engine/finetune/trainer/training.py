@@ -32,7 +32,7 @@ class SaveFailed(Exception):
     """A checkpoint could not be written."""
 
 
-class FineTuneTrainer(Trainer):
+class FineTuneTrainer(Trainer):     # type: ignore[misc]
     """`measure`: None without held-back examples; the best checkpoint is that of its main value."""
 
     def __init__(self, model: Any, job: TrainJob, folder: Path, examples: Examples, collate: Collate,
@@ -41,14 +41,15 @@ class FineTuneTrainer(Trainer):
         self._latest: tuple[int, Metrics] | None = None      # with its step
         options = job.plan.options
         self.order = ByLength([len(each.input_ids) for each in examples.encoded], options.batch_size, options.seed)
-        super().__init__(model, arguments(job, folder, len(examples), self.main), data_collator=collate, train_dataset=examples)
+        super().__init__(model, arguments(job, folder, len(examples), self.main), data_collator=collate, train_dataset=examples,
+                         eval_dataset=Examples(measure.encoded) if measure else None)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return self.order
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         self.tokens_seen += int(args[1]["input_ids"].numel())
-        loss = super().training_step(*args, **kwargs)
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
             raise NotFinite(f"The loss of step {self.state.global_step + 1:,} is {float(loss)}")
         return loss
@@ -66,7 +67,7 @@ class FineTuneTrainer(Trainer):
         self._latest = (self.state.global_step, metrics)
         values = {f"eval_{each.name}": each.value for each in metrics.values}
         self.log(dict(values))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
         return values
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -98,7 +99,7 @@ def arguments(job: TrainJob, folder: Path, examples: int, main: str) -> Training
         per_device_train_batch_size=job.micro_batch, gradient_accumulation_steps=max(1, options.batch_size // job.micro_batch),
         weight_decay=options.weight_decay, warmup_steps=round(options.warmup_share * total), max_grad_norm=MAX_GRADIENT_NORM,
         lr_scheduler_type="linear", optim="adamw_torch", seed=options.seed, data_seed=options.seed,
-        gradient_checkpointing=job.has_checkpointing, gradient_checkpointing_kwargs={"use_reentrant": False},
+        activation_checkpointing=job.has_checkpointing, activation_checkpointing_kwargs={"use_reentrant": False},
         bf16=job.device == "cuda" and torch.cuda.is_bf16_supported(), fp16=job.device == "cuda" and not torch.cuda.is_bf16_supported(),
         use_cpu=job.device == "cpu", logging_steps=max(1, total // POINTS), logging_nan_inf_filter=False,
         eval_strategy="steps" if main else "no", eval_steps=every if main else None, save_strategy="steps", save_steps=every,
