@@ -64,7 +64,7 @@ class Permissions:
 
         Raises NotPermitted.
         """
-        offered = (BUILTIN, *(entry.repo for entry in (*catalog(), *task_catalog())), *self._settings.allowed_models)
+        offered = (BUILTIN, *(entry.repo for entry in catalog()), *(task.repo for task in task_catalog()), *self._settings.allowed_models)
         if not self.is_operator(visitor) and split_file(model)[0] not in offered:
             raise NotPermitted(f"{model} is not among the models that this public page offers. Choose one of those, "
                                "or run MindCubes on your own machine.")
