@@ -19,7 +19,8 @@ from ..compat.gguf import StoredRows, read_values
 from ..compat.transformers import places_of, without_parts
 from .loaded import Candidate
 from .skeleton import build_skeleton
-from .stored_weights import GgufWeight, StoredWeight, stored_weight
+from .stored_weight import StoredWeight
+from .stored_weights import GgufWeight, stored_weight
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import MixtralConfig, MixtralForCausalLM
 
 from engine import Engine, GenerationOptions, ModelSpec, Quantization, Settings
-from engine.checkpoint.stored_quantization import StoredQuantization, stored_quantization
+from engine.checkpoint.stored_quantization import StoredQuantization, packed_weights, stored_quantization
 from engine.errors import UnsupportedModel
 from engine.hardware import Hardware, detect
 from engine.models.estimate import estimate_fit, estimate_shape, find_shape
 from engine.models.loaded import LoadedModel
 from engine.models.loader import examine, load
-from engine.models.stored_weights import Mxfp4, Nf4, Stacked, stored_weight
+from engine.models.stored_weight import Stacked
+from engine.models.stored_weights import Mxfp4, Nf4, stored_weight
 from engine.models.weight_files import read_unexpanded
 from tests import stored_models, vision_models
 
@@ -187,6 +189,26 @@ def test_no_linear_layer_is_expanded_before_it_is_rounded(name: str, made: Calla
     assert layers
     assert set(layers) <= set(stored)
     assert all(layer.weight.untyped_storage().nbytes() == 2 for layer in layers)
+
+
+@pytest.mark.parametrize("name", [*MAKERS, "NF4"])
+def test_a_stored_weight_holds_no_memory_beside_the_mapped_files(name: str, made: Callable[[str], Path], llama_folder: Path,
+                                                                 tmp_path: Path) -> None:
+    """All exist until the last is read: a zero point in 32 bits for each group of 32 would be 0.125 bytes for a weight."""
+    folder = stored_models.bitsandbytes(llama_folder, tmp_path / "nf4", 4) if name == "NF4" else made(name)
+    stored = stored_quantization(json.loads((folder / "config.json").read_text()))
+    assert stored is not None
+    tensors = load_file(folder / "model.safetensors")
+    found = packed_weights(tensors, stored)
+    assert found
+    for parts in found.values():
+        mapped = {suffix: tensors[part] for suffix, part in parts.items()}
+        weight = stored_weight(mapped, stored, torch.bfloat16)
+        assert weight[0:8].isfinite().all()
+        files = {part.untyped_storage().data_ptr() for part in mapped.values()}
+        own = [each for each in vars(weight).values()
+               if isinstance(each, torch.Tensor) and each.untyped_storage().data_ptr() not in files]
+        assert sum(each.untyped_storage().nbytes() for each in own) == (8 * weight.shape[1] if name == "GPTQ by activation" else 0)
 
 
 def test_rows_of_siblings_follow_each_other() -> None:
