@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 import torch
 
-from ..checkpoint.stored_quantization import SCALES, StoredQuantization
+from ..checkpoint.stored_quantization import SCALES, StoredQuantization, packed_columns
 from ..checkpoint.stored_tensors import scale_block
 from ..compat.gguf import StoredRows
 from .rounding import GROUP
@@ -99,15 +99,15 @@ class Awq(Grouped):
 
 class Packed(Grouped):
     """compressed-tensors' `pack-quantized`: `weight_packed` (out, in x bits / 32), `weight_scale` (out, groups), perhaps
-    `weight_zero_point` (out x bits / 32, groups). Codes and zero points count from the smallest number of `bits`.
+    `weight_zero_point` (out x bits / 32, groups), and `weight_shape`. Codes and zero points count from the smallest number of `bits`.
     """
 
     def __init__(self, parts: Parts, stored: StoredQuantization, dtype: torch.dtype) -> None:
         self._words, scales = parts[".weight_packed"], parts[".weight_scale"]
-        out, per_word = self._words.shape[0], 32 // stored.bits
-        into = scales.shape[1] * stored.group_size if stored.group_size else self._words.shape[1] * per_word
+        sizes = {suffix: part.tolist() if suffix == ".weight_shape" else part.shape for suffix, part in parts.items()}
+        shape = self._words.shape[0], packed_columns(sizes, stored)
         self._packed_zeros = parts.get(".weight_zero_point")
-        super().__init__((out, into), stored.bits, scales, parts.get(".weight_g_idx"), dtype)
+        super().__init__(shape, stored.bits, scales, parts.get(".weight_g_idx"), dtype)
 
     def codes(self, start: int, stop: int) -> torch.Tensor:
         return unpacked(self._words[start:stop], self.bits)[:, :self.shape[1]]

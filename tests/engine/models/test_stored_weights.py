@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import MixtralConfig, MixtralForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, MixtralConfig, MixtralForCausalLM
 
 from engine import Engine, GenerationOptions, ModelSpec, Quantization, Settings
 from engine.checkpoint.stored_quantization import StoredQuantization, packed_weights, stored_quantization
@@ -22,7 +22,7 @@ from engine.models.loader import examine, load
 from engine.models.stored_weight import Stacked
 from engine.models.stored_weights import Mxfp4, Nf4, stored_weight
 from engine.models.weight_files import read_unexpanded
-from tests import stored_models, vision_models
+from tests import stored_models, tiny_models, vision_models
 
 CPU = detect("cpu")
 GPU = Hardware("cuda", "test", 1, "bfloat16", "", 2**40, True)
@@ -168,6 +168,28 @@ def test_blocks_of_fp8_have_the_size_that_the_configuration_says(out: int, into:
     scales = torch.rand(-(-out // 128), -(-into // 128))
     weight = stored_weight({".weight": torch.ones(out, into).to(torch.float8_e4m3fn), ".weight_scale_inv": scales}, stored, torch.float32)
     assert torch.equal(weight[...], scales.repeat_interleave(128, 0)[:out].repeat_interleave(128, 1)[:, :into])
+
+
+@pytest.mark.parametrize(("bits", "symmetric"), [(4, True), (2, False)])
+def test_columns_that_only_fill_the_last_word_of_a_row_are_left_out(bits: int, symmetric: bool, tmp_path: Path) -> None:
+    """Rows of 132 columns, of which a word holds 8 or 16; a row has one scale, so that only `weight_shape` tells where it ends."""
+    source, middle = tmp_path / "source", 1 << (bits - 1)
+    tiny_models.write(source, LlamaConfig(
+        vocab_size=400, hidden_size=64, intermediate_size=132, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=512, bos_token_id=None, eos_token_id=1, pad_token_id=0), None, torch.float32)
+
+    def scales(weight: torch.Tensor) -> Scales:
+        zeros = None if symmetric else torch.ones(len(weight), 1, dtype=torch.int8)
+        return weight.abs().amax(1, keepdim=True) / (middle - 1), zeros
+
+    folder = stored_models.compressed(source, tmp_path / "model", "pack-quantized", {
+        "num_bits": bits, "type": "int", "strategy": "channel", "symmetric": symmetric}, scales)
+    assert distance(logits(loaded(folder)), logits(loaded(folder.with_name("model-expanded")))) < 0.03
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.0.mlp.down_proj.weight_shape"
+    save_file({**tensors, name: torch.tensor([64, 200])}, folder / "model.safetensors")
+    with pytest.raises(UnsupportedModel, match=r"have shapes that do not fit.*weight_shape \[64, 200\]"):
+        loaded(folder)
 
 
 def test_mxfp4_is_expanded_as_transformers_expands_it() -> None:
