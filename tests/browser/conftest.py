@@ -181,7 +181,8 @@ def kept_pages(module_pages: KeptPages, request: pytest.FixtureRequest) -> Itera
 def page(kept_pages: KeptPages, engine: ScriptedEngine, address: str) -> Page:      # noqa: F811
     """The page over the scripted engine, with a new chat; chats of the tests before are in its list."""
     page = kept_pages.at(address)
-    page.locator("#mc-new").click()
+    with page.expect_event("requestfailed", lambda request: request.url.split("?")[0].endswith("/queue/data")):
+        page.locator("#mc-new").click()         # Gradio ends its stream of events after the last one that was waited for
     expect(page.locator("[data-example]")).to_have_count(4)
     page.locator("#mc-message textarea").fill("")       # the draft of a test that sent nothing
     return page
