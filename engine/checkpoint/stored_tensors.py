@@ -44,7 +44,7 @@ def unreadable(tensors: Iterable[Tensor], stored: StoredQuantization, stated: St
     """Return why the tensors are not those that the method stores, as a sentence, or ""."""
     tensors = list(tensors)
     sizes = {name: shape for name, shape, _ in tensors}
-    found, sizes = packed_weights(sizes, stored), sizes | stated
+    found, sizes = packed_weights(sizes, stored), {**sizes, **stated}
     if not found:
         return f"its config.json says that its weights are stored in {stored.name}, but its files hold no such weights."
     for name, parts in found.items():

@@ -82,7 +82,7 @@ def _renamed(architecture: str, names: Collection[str], skeleton: PreTrainedMode
         place, pattern = rename_source_key(name, renamings, converters, skeleton.base_model_prefix, weights)
         patterns.setdefault(place, set()).add(pattern)
     merged = {pattern: set(rule.source_patterns) for rule in converters for pattern in rule.source_patterns}
-    return {name: bool(found := patterns.get(name)) and all(found >= merged[each] for each in found if each is not None)
+    return {name: bool(found := patterns.get(name, set())) and all(found >= merged[each] for each in found if each is not None)
             for name, _ in skeleton.named_parameters()}
 
 
