@@ -63,7 +63,8 @@ def _in_table(architecture: str, names: Collection[str], skeleton: PreTrainedMod
         table = get_gguf_hf_weights_map(skeleton, processor)
     except NotImplementedError:         # gguf names this family in another way
         return {}
-    there, filled = {*names, *(name.removesuffix(".weight") for name in names)}, {}
+    there = {*names, *(name.removesuffix(".weight") for name in names)}
+    filled: dict[str, bool] = {}
     for name, place in table.items():
         filled[place] = filled.get(place, True) and name in there
     return filled
