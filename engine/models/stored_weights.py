@@ -104,7 +104,8 @@ class Packed(Grouped):
 
     def __init__(self, parts: Parts, stored: StoredQuantization, dtype: torch.dtype) -> None:
         self._words, scales = parts[".weight_packed"], parts[".weight_scale"]
-        sizes = {suffix: part.tolist() if suffix == ".weight_shape" else part.shape for suffix, part in parts.items()}
+        sizes = {suffix: part.tolist() if suffix == ".weight_shape" and part.shape == (2,) else part.shape
+                 for suffix, part in parts.items()}
         shape = self._words.shape[0], packed_columns(sizes, stored)
         self._packed_zeros = parts.get(".weight_zero_point")
         super().__init__(shape, stored.bits, scales, parts.get(".weight_g_idx"), dtype)
