@@ -20,7 +20,7 @@ EngineError
 │   ├── UnsupportedModel, and UnsupportedAdapter
 │   ├── UnsupportedQuantization
 │   └── NotEnoughMemory     refused before the current model was unloaded
-├── GenerationFailed        a reply failed; the next one works (generation/lent.py: GpuQuotaUsed, GpuNotFree)
+├── GenerationFailed        a reply failed; the next one works (generation/lent.py: GpuQuotaUsed, GpuNotFree, GpuRefused)
 │   ├── OutOfMemory
 │   ├── NotANumber          the model computed NaN or infinity
 │   ├── AdapterRemoved      while the reply used it
@@ -36,7 +36,7 @@ EngineError
 ├── ShareNotFound           revoked, or the link is incomplete
 ├── JobNotFound
 ├── NotPermitted            on a public page: reserved for the operator, or temporarily not allowed
-│   └── NotOnZeroGpu        impossible where a GPU is lent for each reply
+│   └── NotOnZeroGpu        impossible where a GPU is lent for each reply: NoSwapOnZeroGpu, NoMeasuringOnZeroGpu
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
 └── SandboxUnavailable      programs cannot be run safely on this machine
@@ -274,6 +274,16 @@ class NotOnZeroGpu(NotPermitted):
     def __init__(self, action: str) -> None:
         super().__init__(f"This Space borrows a GPU for each reply (ZeroGPU), so its model cannot {action}. "
                          "Its owner chooses the model with MINDCUBES_MODEL; for anything else, run MindCubes on your own machine.")
+
+
+class NoSwapOnZeroGpu(NotOnZeroGpu):
+    def __init__(self) -> None:
+        super().__init__("be replaced")
+
+
+class NoMeasuringOnZeroGpu(NotOnZeroGpu):
+    def __init__(self) -> None:
+        super().__init__("be measured")
 
 
 class MissingLibrary(EngineError):

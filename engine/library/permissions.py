@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..checkpoint.files import split_file
-from ..errors import JobNotFound, NotOnZeroGpu, NotPermitted
+from ..errors import JobNotFound, NoMeasuringOnZeroGpu, NotPermitted
 from ..models.catalog import catalog
 from ..pipelines import task_catalog
 from ..settings import BUILTIN, Secret, Settings
@@ -56,7 +56,7 @@ class Permissions:
     def require_measuring(self, visitor: Visitor) -> None:
         """Refuse measurements on ZeroGPU, and by visitors of a public page other than the operator. Raises NotPermitted."""
         if self._settings.is_zero_gpu:
-            raise NotOnZeroGpu("be measured")
+            raise NoMeasuringOnZeroGpu
         self.require_operator(visitor, "run measurements, because everyone else has to wait for them")
 
     def require_offered(self, model: str, visitor: Visitor) -> None:

@@ -140,7 +140,7 @@ def _footer(message: ChatMessage, reply: ReplyProgress | None, language: str, is
         lines.insert(0, f'<div class="mc-problem" {alert}>{html.escape(told_again(message.error, language))}</div>')
     elif not message.text and message.state == "done":
         lines.insert(0, f'<div class="mc-note">{text(language, "chat.empty_answer")}</div>')
-    lines += [f'<div class="mc-note">{html.escape(note)}</div>' for note in message.notes]
+    lines += [f'<div class="mc-note">{html.escape(told_again(note, language))}</div>' for note in message.notes]
     return "".join(lines)
 
 
