@@ -37,7 +37,8 @@ from .shared.theme import build_theme
 FOLDER = Path(__file__).parent
 # Replies are written by a model: an image in one must not make the browser send a request to another host.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
-STYLES = ("static/style.css", "static/plots.css", "chat/chat.css", "models/models.css", "agent/agent.css", "benchmark/benchmark.css")      # shared rules first
+STYLES = (      # shared rules first
+    "static/style.css", "static/results.css", "chat/chat.css", "models/models.css", "agent/agent.css", "benchmark/benchmark.css")
 UPLOADS_KEPT_S = 3600, 86_400       # how often Gradio looks for uploads to delete, and their age then
 MAX_UPLOAD_BYTES = 64 << 20         # of one file, on a private page: chats that are imported may have 50 MB
 MAX_SIGN_INS = 8        # that are checked or wait for it
