@@ -24,6 +24,7 @@ from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
 from .chat.thinking import thinking_html
 from .chat.welcome import welcome_html
 from .compat import MAX_PAGES, StrictBlocks, skip_statistics, slow_down_queue, small_sessions
+from .finetune.tab import build_finetune_tab
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
 from .operations import add_operations, require_mcp
@@ -38,7 +39,8 @@ FOLDER = Path(__file__).parent
 # Replies are written by a model: an image in one must not make the browser send a request to another host.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 STYLES = (      # shared rules first
-    "static/style.css", "static/results.css", "chat/chat.css", "models/models.css", "agent/agent.css", "benchmark/benchmark.css")
+    "static/style.css", "static/results.css", "chat/chat.css", "models/models.css", "agent/agent.css", "benchmark/benchmark.css",
+    "finetune/finetune.css")
 UPLOADS_KEPT_S = 3600, 86_400       # how often Gradio looks for uploads to delete, and their age then
 MAX_UPLOAD_BYTES = 64 << 20         # of one file, on a private page: chats that are imported may have 50 MB
 MAX_SIGN_INS = 8        # that are checked or wait for it
@@ -61,6 +63,8 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
                 models = build_models_tab(builder, models_tab, strip)
             with builder.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark", elem_id="mc-tab-benchmark") as benchmark_tab:
                 build_benchmark_tab(builder, benchmark_tab, strip, models.wake)
+            with builder.labelled(gr.Tab, {"label": "tab.finetune"}, id="finetune", elem_id="mc-tab-finetune") as finetune_tab:
+                build_finetune_tab(builder, finetune_tab, models.wake)
         _watch_engine(page, builder, bar, chat)
         _watch_jobs(page, builder, strip, models)
         _follow_language(page, builder, bar, chat, agent)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from engine import ModelFit, Quantization, Released
 from engine.hub import HubModel, StoredModel
 from engine.library import FoundModel, Machine, Remedy
-from engine.models import CatalogEntry, QuantizationFit, Recommendation, SavedModel, Verdict
+from engine.models import CatalogEntry, QuantizationFit, Recommendation, SavedModel
 
 from ..shared.html import action_button, disk_size, freed, megabytes, parameters, quantization_name, verdict_chip
 from ..shared.language import gib, number, text

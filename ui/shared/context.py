@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from engine import BUILTIN, AgentSessions, Benchmarks, Conversations, Engine, Library
+from engine.finetune import FineTunes, Tables
 from engine.library import Visitor
 
 from .language import I18N, language_of, text
@@ -41,6 +42,8 @@ class Services:
     library: Library
     agent_sessions: AgentSessions
     benchmarks: Benchmarks
+    tables: Tables
+    fine_tunes: FineTunes
 
     @property
     def is_builtin(self) -> bool:
@@ -54,7 +57,9 @@ def build_services(engine: Engine, conversations: Conversations | None = None, l
     """Return the services that use `engine`. Those that are not given are created."""
     conversations = conversations or Conversations(engine)
     library = library or Library(engine, conversations)
-    return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs))
+    tables = Tables(engine.settings)
+    return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs),
+                    tables, FineTunes(engine, library, tables))
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Context(Services):
         visitor = visitor_of(request)
         services.engine.visitors.know(visitor.owner, visitor.name)
         return cls(services.engine, services.conversations, services.library, services.agent_sessions, services.benchmarks,
-                   visitor, language_of(request), zone_of(request), account_of(request))
+                   services.tables, services.fine_tunes, visitor, language_of(request), zone_of(request), account_of(request))
 
 
 @dataclass(frozen=True)

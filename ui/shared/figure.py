@@ -83,12 +83,13 @@ def tick_text(language: str, value: float) -> str:
 
 
 def figure(points: Sequence[Point], ticks: Sequence[float], frame: Frame, language: str, *, rules: Sequence[Rule] = (),
-           curves: Sequence[Curve] = ()) -> str:
-    """The HTML of a plot. `ticks`: of the y axis, from bottom to top."""
+           curves: Sequence[Curve] = (), speaks_points: bool = True) -> str:
+    """The HTML of a plot. `ticks`: of the y axis, from bottom to top. The accessible name has the points, the curves and the rules."""
     def height(value: float) -> float:
         return 100 * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
-    titles = [*(point.title for point in points[:SPOKEN]), *(each.title for each in (*curves, *rules) if each.title)]
+    told: list[Point | Curve | Rule] = [*points[:SPOKEN if speaks_points else 0], *curves, *rules]
+    titles = [each.title for each in told if each.title]
     spoken = f"{frame.title}: " + "; ".join(titles)
     grid = "".join(f'<span class="mc-grid" style="bottom:{height(tick):.2f}%">{tick_text(language, tick)}</span>' for tick in ticks)
     path = _lines([(each.kind, [(x, height(value)) for x, value in each.places]) for each in curves])
