@@ -37,6 +37,8 @@ EngineError
 │   └── NotOnZeroGpu        impossible where a GPU is lent for each reply
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
+├── TableRefused            a file of examples that cannot be read; names the row and the column
+├── TableNotFound           deleted, or of another owner
 └── SandboxUnavailable      programs cannot be run safely on this machine
 
 Each message says what is wrong, with which value, and what to do next. No error contains a secret.
@@ -277,6 +279,21 @@ class AttachmentRefused(EngineError):
 
 class ScannedDocument(AttachmentRefused):
     """A PDF file without text."""
+
+
+class TableRefused(EngineError):
+    """`kind`: a key for the reason's text in other languages. `row`: counted from 1 below the header; 0 and "": none."""
+
+    def __init__(self, name: str, kind: str, why: str, remedy: str, *, row: int = 0, column: str = "", line: int = 0) -> None:
+        place = ", ".join(filter(None, (
+            f"row {row:,}" + (f" (line {line:,})" if line else "") if row else "", f"column “{column}”" if column else "")))
+        super().__init__(f"{name} cannot be read: {place + ': ' if place else ''}{why}. {remedy}")
+        self.name, self.kind, self.why, self.remedy, self.row, self.column, self.line = name, kind, why, remedy, row, column, line
+
+
+class TableNotFound(EngineError):
+    def __init__(self) -> None:
+        super().__init__("This table of examples no longer exists. Upload its file again.")
 
 
 class SandboxUnavailable(EngineError):
