@@ -4,14 +4,19 @@ from .checks import Report, check, prepare
 from .columns import guess_columns, guess_task
 from .encoded import Piece
 from .encoding import Encoder, token_limit
+from .examiner import Examiner
+from .example_set import example_plan, example_table
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Prepared, TaggedWords
+from .fine_tunes import FineTunes
 from .plan import HEADED, ROLES, FineTunePlan, Method, Role, Task, TrainingOptions
 from .problems import ERRORS, WARNINGS, Problem
+from .run import Estimate, LabelScore, Measured, Metrics, Mistake, Point, Run, Value
 from .table import Table
 from .tables import Tables
 
 __all__ = [
-    "ERRORS", "HEADED", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Example", "FineTunePlan", "Method",
-    "Piece", "PlainText", "Prepared", "Problem", "Report", "Role", "Table", "Tables", "TaggedWords", "Task", "TrainingOptions", "check",
-    "guess_columns", "guess_task", "prepare", "token_limit",
+    "ERRORS", "HEADED", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Estimate", "Examiner", "Example",
+    "FineTunePlan", "FineTunes", "LabelScore", "Measured", "Method", "Metrics", "Mistake", "Piece", "PlainText", "Point", "Prepared",
+    "Problem", "Report", "Role", "Run", "Table", "Tables", "TaggedWords", "Task", "TrainingOptions", "Value", "check", "example_plan",
+    "example_table", "guess_columns", "guess_task", "prepare", "token_limit",
 ]

@@ -17,7 +17,7 @@ from ..shared.context import Context
 from ..shared.errors import PageError
 from ..shared.html import browser_message, disk_size
 from . import start
-from .session import STEPS, FineTuneSession
+from .session import HELD_BACK, STEPS, FineTuneSession
 from .start import problems_shown
 from .uses_view import download_html, pushed_html
 
@@ -75,8 +75,17 @@ def read_again(context: Context, session: FineTuneSession, click: Click) -> str:
 @actions("look")
 def look(context: Context, session: FineTuneSession, click: Click) -> str:
     """Show the next example, or the one before."""
-    usable = session.report.usable if session.report else 0
+    usable = session.usable
     session.at = max(0, min(usable - 1, session.at + (1 if click.value == "next" else -1)))
+    return ""
+
+
+@actions("hold-back")
+def hold_back(context: Context, session: FineTuneSession, click: Click) -> str:
+    """Measure on held-back examples again, not on a second file."""
+    session.validation, session.held_back = None, session.held_back or HELD_BACK
+    session.is_fresh = True
+    start.check_examples(context, session)
     return ""
 
 
@@ -118,10 +127,9 @@ def delete(context: Context, session: FineTuneSession, click: Click) -> str:
 @actions("again")
 def begin_again(context: Context, session: FineTuneSession, click: Click) -> str:
     """Back to the choices of this run, for another one."""
-    plan = _run(context, session).plan
-    session.use_table(context.tables.get(plan.table, context.visitor.owner))
-    session.task, session.columns, session.held_back = plan.task, dict(plan.columns), round(100 * plan.test_share)
-    session.base, session.method, session.options, session.name = plan.base.model, plan.method, plan.options, plan.name
+    plan, owner = _run(context, session).plan, context.visitor.owner
+    second = context.tables.get(plan.validation_table, owner) if plan.validation_table else None
+    session.use_plan(plan, context.tables.get(plan.table, owner), second)
     session.show("model")
     with problems_shown(session, "model"):
         start.check_examples(context, session)
@@ -140,7 +148,7 @@ def script(context: Context, session: FineTuneSession, click: Click) -> str:
 def begin(context: Context, session: FineTuneSession) -> str:
     """Start what was chosen; where this visitor cannot train, give the script of it."""
     with problems_shown(session, "model"):
-        if context.fine_tunes.refusal_for(context.visitor):
+        if start.refusal(context):
             return browser_message("download", name=f"{file_name(session.name)}.py", text=context.fine_tunes.script_of(session.plan()))
         session.show_run(context.fine_tunes.start(session.plan(), context.visitor))
         return arrived(session)

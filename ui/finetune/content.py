@@ -18,6 +18,7 @@ from . import data_view, estimate_view, map_view, result_view, run_view
 from .curves import curves_html
 from .parts import METHODS, NUMBERS, ROLE_KEYS, TuneParts
 from .session import STEPS, FineTuneSession, Step
+from .start import refusal
 from .stepper import stepper_html
 from .uses_view import uses_html
 from .words import base_name, escaped
@@ -32,7 +33,8 @@ class TuneContent:
     def __init__(self, context: Context, session: FineTuneSession) -> None:
         self._context, self._session, self._language = context, session, context.language
         self._run = self._shown_run()
-        self._refusal = context.fine_tunes.refusal_for(context.visitor)
+        reason = refusal(context)
+        self._refusal = text(self._language, "tune.refusal", why=text(self._language, reason)) if reason else ""
 
     def _shown_run(self) -> Run | None:
         """A run that was deleted on another page is shown no longer."""
@@ -51,7 +53,7 @@ class TuneContent:
 
     def reachable(self) -> list[Step]:
         session, run = self._session, self._run
-        is_mapped = session.report is not None and not session.report.has_errors
+        is_mapped = session.report is not None and session.report.train > 1
         found: dict[Step, bool] = {"data": True, "map": session.table is not None, "model": session.table is not None and is_mapped,
                                    "run": run is not None, "result": run is not None and (run.has_result or run.after is not None)}
         return [step for step in STEPS if found[step]]
@@ -89,12 +91,17 @@ class TuneContent:
         table, language = self._session.table, self._language
         runs = run_view.runs_html(self._context.fine_tunes.list(self._context.visitor), self._context.zone, language)
         return {parts.data.shown: data_view.table_html(table, language) if table else data_view.empty_html(language),
+                parts.data.example: gr.update(visible=table is None),
+                parts.data.upload: gr.update(label=text(language, "tune.upload.other" if table else "tune.upload")),
                 parts.data.next: gr.update(visible=table is not None), parts.data.runs: runs}
 
     def _map(self, parts: TuneParts) -> Values:
         session, language, report = self._session, self._language, self._session.report
         values: Values = {parts.map.check: map_view.report_html(report, language) if report else "", parts.map.example: self._example(),
-                          parts.map.next: gr.update(interactive=report is not None and not report.has_errors)}
+                          parts.map.spread: map_view.spread_html(report, language) if report else "",
+                          parts.map.second: map_view.second_html(session.validation, language) if session.validation else "",
+                          parts.map.upload: gr.update(visible=session.validation is None),
+                          parts.map.next: gr.update(interactive=report is not None and report.train > 1)}
         return {**values, **self._chosen_columns(parts)} if session.is_fresh else values
 
     def _chosen_columns(self, parts: TuneParts) -> Values:
@@ -104,17 +111,18 @@ class TuneContent:
         wanted = [role.key for role in ROLES[session.task]]
         roles = {role: gr.update(choices=[none, *((name, name) for name in columns)], value=session.columns.get(key, ""),
                                  visible=key in wanted) for key, role in zip(ROLE_KEYS, parts.map.roles, strict=True)}
-        return {parts.map.task: session.task, parts.map.held_back: session.held_back, **roles}
+        held_back = gr.update(value=session.held_back, visible=session.validation is None)
+        return {parts.map.task: session.task, parts.map.held_back: held_back, **roles}
 
     def _example(self) -> str:
         session = self._session
-        if session.report is None or not session.report.usable:
+        if not session.usable:
             return ""
         try:
-            preview = self._context.fine_tunes.preview(session.plan(), session.at, self._context.visitor)
+            preview = self._context.examiner.preview(session.plan(), session.at, self._context.visitor.owner)
         except EngineError as error:
             return problem_box(error, self._language)
-        return map_view.example_html(preview, session.at, session.report.usable, self._language)
+        return map_view.example_html(preview, session.at, session.usable, self._language)
 
     def _model(self, parts: TuneParts) -> Values:
         session, language, estimate = self._session, self._language, self._session.estimate
@@ -132,7 +140,7 @@ class TuneContent:
         session, language, estimate = self._session, self._language, self._session.estimate
         if self._refusal:
             return gr.update(value=text(language, "tune.script"), interactive=True)
-        examples = number(language, session.report.num_train) if session.report else ""
+        examples = number(language, session.report.train) if session.report else ""
         label = text(language, "tune.start") if estimate is None else text(
             language, "tune.start.about", count=examples, time=duration(language, estimate.seconds))
         return gr.update(value=label, interactive=estimate is not None and estimate.can_start)

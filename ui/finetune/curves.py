@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from .words import metric_name, metric_value
 
 MAX_PLACES = 240        # of one line: more than a screen shows
 MAX_DOTS = 40
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,13 @@ def _metric(run: Run, language: str) -> str:
 
 
 def _rates(run: Run, language: str) -> str:
-    line = Line(text(language, "tune.curve.rate"), _values(run, "learning_rate"), lambda value: tick_text(language, value))
-    return _plot(run, line.name, [line], language, is_from_zero=True)
+    """In units of a power of ten, because its ticks have many zeros otherwise."""
+    places = _values(run, "learning_rate")
+    largest = max((value for _, value in places), default=0.0)
+    power = math.floor(math.log10(largest)) if largest > 0 else 0
+    name = text(language, "tune.curve.rate")
+    line = Line(name, [(step, value / 10.0**power) for step, value in places], lambda value: tick_text(language, round(value, 2)))
+    return _plot(run, f"{name} × 10{str(power).translate(RAISED)}" if power else name, [line], language, is_from_zero=True)
 
 
 def _speed(run: Run, language: str) -> str:

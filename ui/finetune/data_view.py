@@ -15,8 +15,7 @@ SHOWN_ROWS, SHOWN_CHARS = 8, 160
 
 def empty_html(language: str) -> str:
     kinds = "".join(f'<li>{escaped(language, f"tune.empty.{kind}")}</li>' for kind in ("chat", "classes", "answers"))
-    example = action_button(text(language, "tune.example.act"), "example", kind="mc-do mc-primary")
-    return (f'<h2>{escaped(language, "tune.empty.title")}</h2><p>{escaped(language, "tune.empty.note")}</p><ul>{kinds}</ul>{example}'
+    return (f'<h2>{escaped(language, "tune.empty.title")}</h2><p>{escaped(language, "tune.empty.note")}</p><ul>{kinds}</ul>'
             f'<p class="mc-note">{escaped(language, "tune.empty.formats")}</p>')
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from engine.finetune import Preview, Problem, Report
+from engine.finetune import Piece, Problem, Report, Table
 
 from ..shared.html import action_button
 from ..shared.language import number, percent, text
@@ -18,7 +18,7 @@ MAX_BARS = 20
 def report_html(report: Report, language: str) -> str:
     usable = text(language, "tune.usable", usable=number(language, report.train + report.validation), rows=number(language, report.rows),
                   train=number(language, report.train), held=number(language, report.validation))
-    return f"<p>{html.escape(usable)}</p>{problems_html(report, language)}{_labels(report, language)}{_lengths(report, language)}"
+    return f"<p>{html.escape(usable)}</p>{problems_html(report, language)}"
 
 
 # --- problems ---
@@ -63,6 +63,10 @@ def place_text(row: int, column: str, language: str) -> str:
 
 # --- how the examples are spread ---
 
+def spread_html(report: Report, language: str) -> str:
+    return _labels(report, language) + _lengths(report, language)
+
+
 def _labels(report: Report, language: str) -> str:
     """A bar for each label: how many examples have it."""
     if not report.labels:
@@ -80,8 +84,9 @@ def _lengths(report: Report, language: str) -> str:
         return ""
     title = text(language, f"tune.lengths.{report.unit}", longest=number(language, report.longest))
     starts = (0, *(bound for bound, _ in report.lengths))
-    rows = [(f"{number(language, low)}–{number(language, high - 1)}", count, "")
-            for low, (high, count) in zip(starts, report.lengths, strict=False)]
+    bars = [(low, high - 1, count) for low, (high, count) in zip(starts, report.lengths, strict=False)]
+    shortest = next((at for at, (_, _, count) in enumerate(bars) if count), 0)
+    rows = [(f"{number(language, low)}–{number(language, high)}", count, "") for low, high, count in bars[shortest:]]
     return f'<h3>{html.escape(title)}</h3>{_bars(rows, max(count for _, count, _ in rows), title, language)}'
 
 
@@ -93,14 +98,27 @@ def _bars(rows: Sequence[tuple[str, int, str]], whole: int, label: str, language
 
 # --- one example ---
 
-def example_html(preview: Preview, at: int, count: int, language: str) -> str:
-    """The example as the model reads it. What is trained is marked by colour and underlined."""
-    pieces = "".join(f"<mark>{html.escape(piece)}</mark>" if is_trained else f"<span>{html.escape(piece)}</span>"
-                     for piece, is_trained in preview.pieces)
+def example_html(pieces: Sequence[Piece], at: int, count: int, language: str) -> str:
+    """The example as the model reads it. What is trained is coloured and underlined; a label stands at its word, or below the text."""
+    shown = "".join(map(_piece, pieces))
     title = text(language, "tune.preview", at=number(language, at + 1), count=number(language, count))
     buttons = "".join(action_button(text(language, f"tune.preview.{name}"), "look", name, extra=" disabled" if is_end else "")
                       for name, is_end in (("previous", at == 0), ("next", at + 1 >= count)))
+    labels = [piece.tag for piece in pieces if piece.is_trained and not piece.text]
+    target = f'<p><mark>{escaped(language, "tune.preview.target", target=", ".join(labels))}</mark></p>' if labels else ""
     legend = f'<p class="mc-note"><mark>{escaped(language, "tune.preview.trained")}</mark> {escaped(language, "tune.preview.read")}</p>'
-    target = f'<p class="mc-note">{escaped(language, "tune.preview.target", target=preview.target)}</p>' if preview.target else ""
     return (f'<section class="mc-preview" aria-label="{html.escape(title)}"><header><h3>{html.escape(title)}</h3>{buttons}</header>'
-            f'<pre tabindex="0" role="region" aria-label="{html.escape(title)}">{pieces}</pre>{target}{legend}</section>')
+            f'<pre tabindex="0" role="region" aria-label="{html.escape(title)}">{shown}</pre>{target}{legend}</section>')
+
+
+def _piece(piece: Piece) -> str:
+    if not piece.is_trained or not piece.text:
+        return f"<span>{html.escape(piece.text)}</span>"
+    tag = f"<small>{html.escape(piece.tag)}</small>" if piece.tag else ""
+    return f"<mark>{html.escape(piece.text)}{tag}</mark>"
+
+
+def second_html(table: Table, language: str) -> str:
+    """The table that is measured on instead of held-back examples."""
+    chosen = escaped(language, "tune.second.chosen", name=table.name, count=number(language, table.count))
+    return f'<p class="mc-note">{chosen} {action_button(text(language, "tune.second.drop"), "hold-back")}</p>'

@@ -28,6 +28,7 @@ NUMBERS = {"epochs": 0.5, "learning_rate": None, "batch_size": 1, "max_tokens": 
 @dataclass(frozen=True)
 class DataParts:
     shown: gr.HTML
+    example: gr.Button
     upload: gr.UploadButton
     dataset: gr.Textbox
     file: gr.Dropdown
@@ -43,8 +44,11 @@ class MapParts:
     task: gr.Dropdown
     roles: tuple[gr.Dropdown, ...]
     held_back: gr.Number
+    second: gr.HTML
+    upload: gr.UploadButton
     check: gr.HTML
     example: gr.HTML
+    spread: gr.HTML
     next: gr.Button
 
 
@@ -109,10 +113,11 @@ class TuneParts:
     @property
     def outputs(self) -> list[Any]:
         """Every component whose value depends on the session, except what the visitor types."""
-        return [self.note, self.steps, *self.boxes, *self.problems, self.data.shown, self.data.next, self.data.runs,
-                self.map.task, *self.map.roles, self.map.held_back, self.map.check, self.map.example, self.map.next,
-                *self.model.chosen, self.model.estimate, self.model.start, *self.progress, self.result.shown, self.result.uses,
-                self.result.details, self.result.curves, self.result.push, self.timer, self.bus]
+        data, mapping, model, result = self.data, self.map, self.model, self.result
+        return [self.note, self.steps, *self.boxes, *self.problems, self.timer, self.bus, *self.progress,
+                data.shown, data.example, data.upload, data.next, data.runs, mapping.task, *mapping.roles, mapping.held_back,
+                mapping.second, mapping.upload, mapping.check, mapping.example, mapping.spread, mapping.next, *model.chosen,
+                model.estimate, model.start, result.shown, result.uses, result.details, result.curves, result.push]
 
     @property
     def progress(self) -> list[Any]:
@@ -159,17 +164,19 @@ def _build_data(builder: PageBuilder, problem: Any) -> DataParts:
         problem("data")
         shown = html_part("data")
         with gr.Row(elem_classes="mc-tune-acts"):
+            example = builder.labelled(gr.Button, {"value": "tune.example.act"}, variant="primary", size="md", scale=0, min_width=200,
+                                      elem_id="mc-tune-example")
             upload = builder.labelled(gr.UploadButton, {"label": "tune.upload"}, size="md", file_types=FILES, scale=0, min_width=160,
                                      elem_id="mc-tune-upload")
-            following = builder.labelled(gr.Button, {"value": "tune.next.map"}, variant="primary", visible=False, scale=0, min_width=200,
-                                        elem_id="mc-tune-next-map")
+            following = builder.labelled(gr.Button, {"value": "tune.next.map"}, variant="primary", visible=False, size="md", scale=0,
+                                        min_width=200, elem_id="mc-tune-next-map")
     with builder.labelled(gr.Accordion, {"label": "tune.hub"}, open=False, elem_id="mc-tune-hub"), gr.Row(elem_classes="mc-tune-row"):
         dataset = builder.labelled(gr.Textbox, {"label": "tune.hub.name", "placeholder": "tune.hub.placeholder"}, lines=1, max_lines=1,
                                   scale=3, min_width=200, elem_id="mc-tune-dataset")
         file = builder.labelled(gr.Dropdown, {"label": "tune.hub.file"}, choices=[], visible=False, filterable=False, scale=2,
                                min_width=160, elem_id="mc-tune-hub-file")
         get = builder.labelled(gr.Button, {"value": "tune.hub.get"}, scale=0, min_width=120, elem_id="mc-tune-hub-get")
-    return DataParts(shown, upload, dataset, file, get, following, html_part("runs"))
+    return DataParts(shown, example, upload, dataset, file, get, following, html_part("runs"))
 
 
 def _build_map(builder: PageBuilder, problem: Any) -> MapParts:
@@ -180,10 +187,14 @@ def _build_map(builder: PageBuilder, problem: Any) -> MapParts:
                                            filterable=False, elem_id=f"mc-tune-role-{key}") for key in ROLE_KEYS)
             held_back = builder.labelled(gr.Number, {"label": "tune.held_back", "info": "tune.held_back.info"}, value=HELD_BACK,
                                         precision=0, elem_id="mc-tune-held-back")
-            following = builder.labelled(gr.Button, {"value": "tune.next.model"}, variant="primary", elem_id="mc-tune-next-model")
+            second = html_part("second")
+            upload = builder.labelled(gr.UploadButton, {"label": "tune.second"}, size="sm", file_types=FILES, elem_id="mc-tune-second-file")
+            following = builder.labelled(gr.Button, {"value": "tune.next.model"}, variant="primary", size="md",
+                                        elem_id="mc-tune-next-model")
         with gr.Column(scale=7, min_width=280):
             problem("map")
-            return MapParts(task, roles, held_back, html_part("check"), html_part("example"), following)
+            check, example, spread = (html_part(name) for name in ("check", "preview", "spread"))
+    return MapParts(task, roles, held_back, second, upload, check, example, spread, following)
 
 
 def _build_model(builder: PageBuilder, problem: Any) -> ModelParts:
@@ -199,7 +210,7 @@ def _build_model(builder: PageBuilder, problem: Any) -> ModelParts:
         with gr.Column(scale=6, min_width=280):
             problem("model")
             estimate = html_part("estimate")
-            start = builder.labelled(gr.Button, {"value": "tune.start"}, variant="primary", elem_id="mc-tune-start")
+            start = builder.labelled(gr.Button, {"value": "tune.start"}, variant="primary", size="md", elem_id="mc-tune-start")
     return ModelParts(base, method, name, numbers, estimate, start)
 
 
@@ -212,7 +223,7 @@ def _number(builder: PageBuilder, key: str) -> gr.Number:
 def _build_run(builder: PageBuilder, problem: Any) -> RunParts:
     problem("run")
     now = html_part("now")
-    stop = builder.labelled(gr.Button, {"value": "tune.stop"}, variant="stop", visible=False, scale=0, min_width=180,
+    stop = builder.labelled(gr.Button, {"value": "tune.stop"}, variant="stop", visible=False, size="md", scale=0, min_width=160,
                             elem_id="mc-tune-stop")
     numbers, curves = html_part("numbers"), html_part("curves")
     with builder.labelled(gr.Accordion, {"label": "tune.log"}, open=False, elem_id="mc-tune-log-box"):

@@ -87,7 +87,7 @@ def _matrix(metrics: Metrics, language: str) -> str:
             f'<text class="mc-axis" transform="translate(-112 {size / 2}) rotate(-90)" text-anchor="middle">'
             f'{escaped(language, "tune.expected")}</text>')
     box = f"{-side - 8} -2 {size + side + 16} {size + side + 4}"
-    return (f'<svg class="mc-confusion" viewBox="{box}" style="max-width: {1.25 * (size + side):.0f}px" aria-hidden="true">'
+    return (f'<svg class="mc-confusion" viewBox="{box}" style="max-width: {size + side + 16}px" aria-hidden="true">'
             f"{cells}{left}{below}{axes}</svg>")
 
 

@@ -28,6 +28,7 @@ class FineTuneSession:
     columns: dict[str, str] = field(default_factory=dict)       # by role
     held_back: int = HELD_BACK
     report: Report | None = None
+    validation: Table | None = None     # a second table to measure on, instead of held-back examples
     at: int = 0                     # the example that is shown
     base: str = BUILTIN
     method: Method = "lora"
@@ -38,6 +39,13 @@ class FineTuneSession:
     run_state: str = ""             # its state when it was shown last
     ready: str = ""                 # what was made ready for a download, as HTML
 
+    @property
+    def usable(self) -> int:
+        """Rows of the first table without errors."""
+        if self.report is None:
+            return 0
+        return self.report.train + (0 if self.validation else self.report.validation)
+
     def require_table(self) -> Table:
         """Raises PageError before a table was read."""
         if self.table is None:
@@ -47,16 +55,23 @@ class FineTuneSession:
     def plan(self) -> FineTunePlan:
         """What was chosen. Raises PageError before a table was read."""
         return FineTunePlan(self.task, self.require_table().id, dict(self.columns), ModelSpec(self.base), self.method, self.name,
-                            test_share=self.held_back / 100, options=self.options)
+                            validation_table=self.validation.id if self.validation else "",
+                            test_share=0.0 if self.validation else self.held_back / 100, options=self.options)
 
     def show(self, step: Step) -> None:
         self.step, self.is_fresh = step, True
         self.problems.clear()
 
-    def use_table(self, table: Table) -> None:
+    def use_table(self, table: Table, validation: Table | None = None) -> None:
         """Begin with another table. What was chosen for the one before does not apply to it."""
-        self.table, self.columns, self.report, self.estimate, self.at = table, {}, None, None, 0
-        self.run_id = ""
+        self.table, self.validation, self.columns, self.report, self.estimate, self.at = table, validation, {}, None, None, 0
+        self.run_id, self.is_fresh = "", True
+
+    def use_plan(self, plan: FineTunePlan, table: Table, validation: Table | None) -> None:
+        """Begin with the choices of a plan."""
+        self.use_table(table, validation)
+        self.task, self.columns, self.base, self.method, self.name = plan.task, dict(plan.columns), plan.base.model, plan.method, plan.name
+        self.held_back, self.options = round(100 * plan.test_share), plan.options
 
     def show_run(self, run: Run) -> None:
         self.run_id, self.ready = run.id, ""

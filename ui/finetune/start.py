@@ -12,17 +12,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine import BUILTIN, EngineError
-from engine.finetune import HEADED, ROLES, Table, example_table, guess_columns, guess_task
+from engine import EngineError
+from engine.finetune import HEADED, ROLES, Table, example_plan, example_table, guess_columns, guess_task
 
 from ..shared.context import Context
 from ..shared.errors import PageError
+from ..shared.language import text
 from .parts import METHODS, NUMBERS, TASKS
 from .session import FineTuneSession, Step
 
 MAX_NAME, MAX_BASE = 120, 300
 WHOLE = ("batch_size", "max_tokens", "lora_rank", "lora_alpha", "evaluations", "patience", "seed")      # options that are whole numbers
 MAY_BE_EMPTY = ("learning_rate", "max_tokens")      # the method's default
+
+
+def refusal(context: Context) -> str:
+    """The key of the reason why this visitor cannot train here, or "". The engine refuses it too."""
+    settings = context.engine.settings
+    if settings.is_zero_gpu:
+        return "tune.refusal.zero_gpu"
+    return "tune.refusal.sign_in" if settings.is_public and not context.visitor.name else ""
 
 
 @contextmanager
@@ -57,8 +66,8 @@ def read_again(context: Context, session: FineTuneSession) -> None:
 def use_example(context: Context, session: FineTuneSession) -> None:
     """The example set with the built-in model, ready to start."""
     with problems_shown(session, "data"):
-        begin(session, example_table(context.tables, context.visitor.owner))
-        session.base, session.method = BUILTIN, "lora"
+        table = example_table(context.tables, context.visitor.owner)
+        session.use_plan(example_plan(table), table, table)
         session.step = "model"
         check_examples(context, session)
         make_estimate(context, session)
@@ -70,7 +79,17 @@ def begin(session: FineTuneSession, table: Table) -> None:
     session.task = guess_task(table)
     session.columns = dict(guess_columns(table, session.task))
     session.name = Path(table.name).stem[:MAX_NAME]
-    session.is_fresh = True
+
+
+def read_second(context: Context, session: FineTuneSession, path: Path) -> None:
+    """Read a file to measure on, instead of holding examples back."""
+    with problems_shown(session, "map"):
+        try:
+            content = path.read_bytes()
+        finally:
+            path.unlink(missing_ok=True)
+        session.validation = context.tables.read(path.name, content, context.visitor.owner)
+        check_examples(context, session)
 
 
 # --- columns ---
@@ -94,8 +113,9 @@ def check_examples(context: Context, session: FineTuneSession) -> None:
     session.report, session.estimate, session.at = None, None, 0
     missing = missing_roles(session)
     if missing:
-        raise PageError("tune.map.missing")
-    session.report = context.fine_tunes.check(session.plan(), context.visitor)
+        roles = ", ".join(text(context.language, f"tune.role.{key}") for key in missing)
+        raise PageError("tune.map.missing", roles=roles)
+    session.report = context.examiner.check(session.plan(), context.visitor.owner)
 
 
 def missing_roles(session: FineTuneSession) -> list[str]:

@@ -49,12 +49,16 @@ def _wire_buttons(builder: PageBuilder, parts: TuneParts, session_state: gr.Stat
     def to_model(session: FineTuneSession, request: gr.Request) -> Any:
         return press("step", session, request, "model")
 
+    def example(session: FineTuneSession, request: gr.Request) -> Any:
+        return press("example", session, request)
+
     def stop(session: FineTuneSession, request: gr.Request) -> Any:
         return press("stop", session, request)
 
-    for source in (parts.steps, parts.data.shown, parts.data.runs, parts.map.example, parts.model.estimate, parts.run.now,
+    for source in (parts.steps, parts.data.shown, parts.data.runs, parts.map.example, parts.map.second, parts.model.estimate, parts.run.now,
                    parts.result.uses):
         source.act(act, session_state, parts.outputs, **WORK)
+    parts.data.example.click(example, session_state, parts.outputs, **busy(parts.data.shown))
     parts.data.next.click(to_map, session_state, parts.outputs, **WORK)
     parts.map.next.click(to_model, session_state, parts.outputs, **WORK)
     parts.run.stop.click(stop, session_state, parts.outputs, **WORK)
@@ -95,6 +99,12 @@ def _wire_choices(builder: PageBuilder, parts: TuneParts, session_state: gr.Stat
         message = "" if session.problems else actions.begin(context, session)
         return _shown(builder, parts, session, request, message)
 
+    def second(path: str, session: FineTuneSession, request: gr.Request) -> Any:
+        start.read_second(builder.context(request), session, Path(path))
+        session.is_fresh = True
+        return _shown(builder, parts, session, request)
+
+    mapping.upload.upload(second, [mapping.upload, session_state], parts.outputs, **busy(mapping.check))
     changed = [mapping.task.input, mapping.held_back.blur, mapping.held_back.submit, *(role.input for role in mapping.roles)]
     gr.on(changed, choose_columns, [session_state, mapping.task, mapping.held_back, *mapping.roles], parts.outputs, **busy(mapping.check))
     typed = [event for number in (*model.numbers, model.name) for event in (number.blur, number.submit)]

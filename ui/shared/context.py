@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from engine import BUILTIN, AgentSessions, Benchmarks, Conversations, Engine, Library
-from engine.finetune import FineTunes, Tables
+from engine.finetune import Examiner, FineTunes, Tables
 from engine.library import Visitor
 
 from .language import I18N, language_of, text
@@ -43,6 +43,7 @@ class Services:
     agent_sessions: AgentSessions
     benchmarks: Benchmarks
     tables: Tables
+    examiner: Examiner
     fine_tunes: FineTunes
 
     @property
@@ -59,7 +60,7 @@ def build_services(engine: Engine, conversations: Conversations | None = None, l
     library = library or Library(engine, conversations)
     tables = Tables(engine.settings)
     return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs),
-                    tables, FineTunes(engine, library, tables))
+                    tables, Examiner(engine.settings, tables), FineTunes(engine, library, tables))
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ class Context(Services):
     def of(cls, services: Services, request: gr.Request | None) -> Context:
         visitor = visitor_of(request)
         services.engine.visitors.know(visitor.owner, visitor.name)
-        return cls(services.engine, services.conversations, services.library, services.agent_sessions, services.benchmarks,
-                   services.tables, services.fine_tunes, visitor, language_of(request), zone_of(request), account_of(request))
+        return cls(**vars(services), visitor=visitor, language=language_of(request), zone=zone_of(request), account=account_of(request))
 
 
 @dataclass(frozen=True)
