@@ -30,6 +30,7 @@ EngineError
 ├── StorageError
 ├── ChatNotFound            deleted, or of another owner
 ├── RunNotFound             a run of the code agent: deleted, or of another owner
+│   └── FineTuneNotFound    a fine-tuning run
 ├── StaleChat               another page has changed the chat in the meantime
 ├── ShareNotFound           revoked, or the link is incomplete
 ├── JobNotFound
@@ -37,6 +38,7 @@ EngineError
 │   └── NotOnZeroGpu        impossible where a GPU is lent for each reply
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
+├── DatasetNotFound         on the hub: no such data set, or none with files that can be read
 ├── TableRefused            a file of examples that cannot be read; names the row and the column
 ├── TableNotFound           deleted, or of another owner
 └── SandboxUnavailable      programs cannot be run safely on this machine
@@ -237,6 +239,11 @@ class RunNotFound(EngineError):
         super().__init__("This agent run no longer exists. Start a new one, or choose another from the list.")
 
 
+class FineTuneNotFound(RunNotFound):
+    def __init__(self) -> None:
+        EngineError.__init__(self, "This fine-tuning run no longer exists. Start a new one, or choose another from the list.")
+
+
 class StaleChat(EngineError):
     def __init__(self) -> None:
         super().__init__("This chat was changed on another page. The latest version is shown now; send again if you still want to.")
@@ -289,6 +296,12 @@ class TableRefused(EngineError):
             f"row {row:,}" + (f" (line {line:,})" if line else "") if row else "", f"column “{column}”" if column else "")))
         super().__init__(f"{name} cannot be read: {place + ': ' if place else ''}{why}. {remedy}")
         self.name, self.kind, self.why, self.remedy, self.row, self.column, self.line = name, kind, why, remedy, row, column, line
+
+
+class DatasetNotFound(EngineError):
+    def __init__(self, name: str, why: str, remedy: str) -> None:
+        super().__init__(f"The data set {name} cannot be used: {why}. {remedy}")
+        self.name, self.why, self.remedy = name, why, remedy
 
 
 class TableNotFound(EngineError):

@@ -3,6 +3,8 @@
     with hub_standin.running({"me/tiny": folder}) as hub:       # or Repo(folder, gated="auto", ...)
         Hub(settings, hub.address).describe("me/tiny")
 
+"datasets/me/rows" is a data set.
+
 Search with filters, sort and Link pages; model info, refs and trees; files with ETag, commit, HEAD and Range, large ones by a
 redirect to a second address as the hub's storage has one. It fails as its Faults describe, counts every byte that it
 sends, and remembers every request with its Authorization.

@@ -43,5 +43,20 @@ def _general(task: HeadedTask, causal: Any) -> Any:
                   "question-answering": (GenericForQuestionAnswering, "ForQuestionAnswering"),
                   "token-classification": (GenericForTokenClassification, "ForTokenClassification")}[task]
     family = next(each for each in causal.__mro__ if each.__name__.endswith("PreTrainedModel"))
-    return type(causal.__name__.removesuffix("ForCausalLM").removesuffix("LMHeadModel") + name, (head, family),
+    return type(causal.__name__.removesuffix("ForCausalLM").removesuffix("LMHeadModel") + name, (_Completed, head, family),
                 {"base_model_prefix": causal.base_model_prefix})
+
+
+class _Completed:
+    """The general heads read outputs that recurrent families do not have: they are None then."""
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        super().__init__(config)        # type: ignore[call-arg]
+        model: Any = self
+        model.base_model.register_forward_hook(_complete)
+
+
+def _complete(module: Any, inputs: Any, output: Any) -> None:
+    for name in ("past_key_values", "hidden_states", "attentions"):
+        if not hasattr(output, name):
+            setattr(output, name, None)

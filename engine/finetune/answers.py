@@ -12,19 +12,18 @@ LONGEST = 30            # tokens of an answer, as in BERT's own code for SQuAD
 BEST = 20               # starts and ends that are combined
 
 
-def best_answers(examples: Sequence[Answered], rows: Sequence[Encoded], scores: Sequence[tuple[Sequence[float], Sequence[float]]],
-                 nowhere: Sequence[int] | None = None) -> list[str]:
+def best_answers(examples: Sequence[Answered], rows: Sequence[Encoded],
+                 scores: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[str]:
     """For each example the text whose start and end have the highest sum, over all its windows; "" if no answer has a higher one.
 
-    `rows`: of `encode_all` on these examples. `scores`: of each row, for every token as start and as end. `nowhere`: for each row, the
-    token that stands for no answer (`no_answer_place`); by default the first. If every example has an answer, "" is not chosen.
+    `rows`: of `encode_all` on these examples. `scores`: of each row, for every token as start and as end; those of the first token
+    stand for no answer, which is not chosen if every example has one.
     """
     has_none = any(not example.answers for example in examples)
     found: dict[int, tuple[float, str]] = {}
     none: dict[int, float] = defaultdict(lambda: float("inf"))
-    for number, (row, (starts, ends)) in enumerate(zip(rows, scores, strict=True)):
-        place = nowhere[number] if nowhere else 0
-        none[row.example] = min(none[row.example], starts[place] + ends[place])
+    for row, (starts, ends) in zip(rows, scores, strict=True):
+        none[row.example] = min(none[row.example], starts[0] + ends[0])
         best = _best(row, starts, ends)
         if best is not None and (row.example not in found or best[0] > found[row.example][0]):
             score, begin, end = best

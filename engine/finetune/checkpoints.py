@@ -10,13 +10,14 @@ from pathlib import Path
 
 from ..errors import InvalidRequest
 from ..storage import strict
-from .job import CHECKPOINTS, RESULT
+from .job import CHECKPOINTS, RESULT, read_job
 from .run import Metrics
 
 COMPLETE = "complete"       # a file in each checkpoint that was written to its end
 METRICS, TOKENIZER = "metrics.json", "tokenizer"
 PREFIX, STATE = "checkpoint-", "trainer_state.json"
-WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json")
+ADAPTER = "adapter_config.json"
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", ADAPTER)
 
 
 def complete_checkpoints(folder: Path) -> dict[int, Path]:
@@ -80,7 +81,17 @@ def build_result(folder: Path) -> int | None:
         _link(path, target / path.name)
     for path in (folder / TOKENIZER).glob("*"):
         shutil.copyfile(path, target / path.name)
+    if (target / ADAPTER).is_file():
+        name_base(target, read_job(folder).plan.base.model)
     return step
+
+
+def name_base(result: Path, base: str) -> None:
+    """Write into an adapter's configuration which model it belongs to. While it is trained, that is a folder of this machine."""
+    path = result / ADAPTER
+    config = {**json.loads(path.read_text("utf-8")), "base_model_name_or_path": base}
+    path.unlink()           # it may be a link to the checkpoint's
+    path.write_text(json.dumps(config, indent=2), "utf-8")
 
 
 def _link(source: Path, target: Path) -> None:

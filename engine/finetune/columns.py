@@ -73,7 +73,7 @@ def guess_task(table: Table) -> Task:
 
 def guess_columns(table: Table, task: Task) -> dict[str, str]:
     """A column for each of the task's roles that one was found for. No column has two roles."""
-    profiles, found = _profiles(table), {}
+    profiles, found = _profiles(table), dict[str, str]()
     roles = [role.key for role in ROLES[task]]
     if task == "chat":
         chats = [name for name, profile in profiles.items() if profile.has_messages]
@@ -122,9 +122,9 @@ def _is_instruction(name: str) -> bool:
     return _plain(name) in ("instruction", "prompt", "talimat", "istem", "指令", "提示")
 
 
-def _named(role: str, columns: Mapping[str, object]) -> str:
+def _named(role: str, columns: Mapping[str, _Profile]) -> str:
     """The column whose name stands for `role`: exactly, or as one word of it."""
-    plain = {_plain(name): name for name in reversed(columns)}
+    plain = {_plain(name): name for name in reversed([*columns])}
     known = [_plain(name) for name in NAMES[role]]
     exact = next((plain[name] for name in known if name in plain), "")
     return exact or next((plain[each] for name in known if len(name) > 3 for each in plain if name in each.split("_")), "")

@@ -13,7 +13,7 @@ class Encoded:
     """`example`: its place among the examples; several rows of one example for long contexts, and for chats that a template changes later.
 
     `label`: of a whole text. `labels`: of each token, IGNORED where nothing is trained. `start`, `end`: first and last token of an answer;
-    both the place of no answer if this window has none. `offsets`: for each token the characters of the context, (-1, -1) for others.
+    both 0 if this window has none. `offsets`: for each token the characters of the context, (-1, -1) for others.
     """
 
     example: int

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
+from .answers import best_answers
 from .dialogues import DialogueEncoder
 from .encoded import IGNORED, Encoded, Piece
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, TaggedWords
@@ -16,6 +17,8 @@ from .recommended import max_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+__all__ = ["IGNORED", "Encoded", "Encoder", "Piece", "best_answers", "encode_all", "token_limit"]
 
 NO_WINDOW = 1_000_000       # tokenizers without a limit say some number above it
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
@@ -46,23 +48,20 @@ def tagged(example: TaggedWords, at: int, tokenizer: PreTrainedTokenizerBase, ma
     """
     text = " ".join(example.words)
     found = _with_offsets(tokenizer, text, None, max_tokens)
-    starts = [0]
-    for word in example.words:
-        starts.append(starts[-1] + len(word) + 1)
-    labels, word = [], -1
+    starts = [*accumulate((len(word) + 1 for word in example.words[:-1]), initial=0)]
+    labels, last = [], -1
     for begin, end in found["offset_mapping"][0]:
         begin += len(text[begin:end]) - len(text[begin:end].lstrip())       # a space before a word is a part of its token
-        following = word
-        while begin < end and following + 1 < len(example.words) and begin >= starts[following + 1]:
-            following += 1
-        labels.append(example.tags[following] if following != word else IGNORED)
-        word = following
+        at_word = bisect_right(starts, begin) - 1 if begin < end else last
+        labels.append(example.tags[at_word] if at_word != last else IGNORED)
+        last = at_word
     return Encoded(at, found["input_ids"][0], found.get("token_type_ids", [()])[0], labels=labels)
 
 
 def answered(example: Answered, at: int, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[Encoded]:
-    """One row for each window of the context. Its answer is the first one that lies wholly in it; without one, both places are that of
-    no answer: the first special token, or the first token. Raises InvalidRequest for a question that leaves no room for a context."""
+    """One row for each window of the context. Its answer is the first one that lies wholly in it; without one, start and end are 0, the
+    place of [CLS]. Raises InvalidRequest for a question that leaves no room for a context.
+    """
     asked = len(tokenizer(example.question, verbose=False)["input_ids"]) + tokenizer.num_special_tokens_to_add(pair=True)
     if asked > max_tokens // 2 + tokenizer.num_special_tokens_to_add(pair=True):
         raise InvalidRequest("question", f"{asked:,} tokens in row {example.row:,}", f"at most {max_tokens // 2:,} tokens")
@@ -71,16 +70,10 @@ def answered(example: Answered, at: int, tokenizer: PreTrainedTokenizerBase, max
     for number, ids in enumerate(found["input_ids"]):
         parts = found.sequence_ids(number)
         offsets = [pair if part == 1 else ELSEWHERE for pair, part in zip(found["offset_mapping"][number], parts, strict=True)]
-        nowhere = no_answer_place(ids, tokenizer)
-        start, end = next(filter(None, (_span(offsets, text, place) for text, place in example.answers)), (nowhere, nowhere))
+        start, end = next(filter(None, (_span(offsets, text, place) for text, place in example.answers)), (0, 0))
         rows.append(Encoded(at, ids, found["token_type_ids"][number] if "token_type_ids" in found else (), start=start, end=end,
                             offsets=offsets))
     return rows
-
-
-def no_answer_place(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> int:
-    """The token that stands for "the context does not answer this"."""
-    return list(ids).index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else 0
 
 
 def _span(offsets: Sequence[tuple[int, int]], answer: str, place: int) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ ERRORS: Mapping[str, str] = {
     "not_answers": "the cell holds no answers: a text, or a list of texts with their starts",
     "answer_missing": "the answer “{answer}” does not occur in the context",
     "not_messages": "the cell holds no list of messages, each with a role and a content",
-    "role": "a message has the role “{role}”; system, user and assistant are known",
+    "role": "a message has the role “{name}”; system, user and assistant are known",
     "late_system": "a system message comes after other messages",
     "no_answer": "a message of the user, or the answer of the assistant to it, is missing",
     "too_long": "it has {tokens} tokens, and at most {most} are read",

@@ -40,9 +40,10 @@ class Reader:
         self.columns = checked_columns(plan.task, plan.columns)
         self.labels = [] if labels is None else labels
         self._numbers = {label: number for number, label in enumerate(self.labels)}
-        self._read: Callable[[int, Cells], Example] = {
+        readers: dict[Task, Callable[[int, Cells], Example]] = {
             "text-classification": self._classified, "question-answering": self._answered, "token-classification": self._tagged,
-            "chat": self._dialogue, "text": self._plain}[plan.task]
+            "chat": self._dialogue, "text": self._plain}
+        self._read = readers[plan.task]
         self._is_validation, self._knows_all = is_validation, is_validation
         self.moved: Problem | None = None
 
@@ -163,21 +164,23 @@ def _words(cells: Cells, role: str) -> tuple[str, ...]:
 def _answers(cells: Cells) -> list[tuple[str, int | None]]:
     """Texts and starts; none if the cell says that there is no answer."""
     cell = cells["answers"]
-    value = _value(cell)
     if cell.kind is Kind.EMPTY:
         raise Bad("empty", "answers")
-    if isinstance(value, str):
-        start = cells.get("answer_start", NOTHING).text.strip()
-        return [(value.strip(), int(start) if start.isdigit() else None)]
-    if isinstance(value, dict):
-        texts, starts = value.get("text", []), value.get("answer_start", [])
-        if isinstance(texts, str):
-            texts, starts = [texts], [starts]
-        pairs = list(zip(texts, starts, strict=False)) if starts else [(text, None) for text in texts]
-    else:
-        pairs = [(each.get("text"), each.get("answer_start")) if isinstance(each, dict) else (each, None)
-                 for each in value] if isinstance(value, list) else [(None, None)]
-    if not all(isinstance(text, str) and text.strip() and isinstance(start, (int, type(None))) for text, start in pairs):
+    pairs: list[tuple[Any, Any]]
+    match _value(cell):
+        case str() as text:
+            start = cells.get("answer_start", NOTHING).text.strip()
+            pairs = [(text.strip(), int(start) if start.isdecimal() else None)]
+        case {"text": str() as text, **rest}:
+            pairs = [(text, rest.get("answer_start"))]
+        case {"text": list() as texts, **rest}:
+            starts = rest.get("answer_start") or [None] * len(texts)
+            pairs = [*zip(texts, starts, strict=False)] if isinstance(starts, list) else [(None, None)]
+        case list() as each:
+            pairs = [(one.get("text"), one.get("answer_start")) if isinstance(one, dict) else (one, None) for one in each]
+        case _:
+            pairs = [(None, None)]
+    if not all(isinstance(text, str) and text.strip() and isinstance(start, int | None) for text, start in pairs):
         raise Bad("not_answers", "answers")
     return pairs
 
@@ -204,12 +207,12 @@ def _messages(cell: Cell) -> list[dict[str, Any]]:
 def _message(given: dict[str, Any]) -> Message:
     role, content = given.get("role", given.get("from")), given.get("content", given.get("value"))
     if isinstance(content, list):       # parts, as in OpenAI's requests
-        texts = [part.get("text") if isinstance(part, dict) else part for part in content]
+        texts: list[Any] = [part.get("text") if isinstance(part, dict) else part for part in content]
         content = "\n".join(texts) if all(isinstance(text, str) for text in texts) else None
     if not isinstance(role, str) or not isinstance(content, str):
         raise Bad("not_messages", "messages")
     if role.lower() not in SPEAKERS:
-        raise Bad("role", "messages", role=role[:SHOWN_CHARS])
+        raise Bad("role", "messages", name=role[:SHOWN_CHARS])
     if SPEAKERS[role.lower()] != "assistant":
         return Message(SPEAKERS[role.lower()], content)
     thoughts = given.get("reasoning_content") or given.get("thinking") or ""

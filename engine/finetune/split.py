@@ -59,6 +59,7 @@ def split(examples: Sequence[Example], share: float, seed: int) -> tuple[tuple[E
                 held.update(group)
                 wanted -= len(group)
     if not held and len(groups) >= FEW:     # shares so small that each label's is rounded to none
-        held.update(min(groups.values(), key=len))
+        smallest = min(groups.values(), key=len)
+        held.update(smallest)
     return (tuple(example for at, example in enumerate(examples) if at not in held),
             tuple(example for at, example in enumerate(examples) if at in held))

@@ -16,9 +16,10 @@ from urllib.parse import unquote, urlsplit
 from ..checkpoint.files import GGUF, split_file
 from ..errors import HubOffline, InvalidRequest
 from ..settings import Secret, Settings
-from . import download, listing
+from . import datasets, download, listing
 from .cache import HubCache, StoredModel, checked_repo
 from .client import HubClient, is_offline
+from .datasets import DatasetPart, HubDataset
 from .listing import HubListing
 from .progress import DownloadProgress, OnProgress
 from .repository import HubFile
@@ -110,6 +111,22 @@ class Hub:
             return folder
         name, gguf = split_file(repo)
         return download.download(self._online(token, repo), self._cache(), name, revision, on_progress, stop, gguf)
+
+    def describe_dataset(self, typed: str, token: Secret | None = None) -> HubDataset:
+        """Return the files with rows of a data set. `typed`: its name, or the address of its page.
+
+        Raises InvalidRequest, DatasetNotFound, ModelAccessDenied, TokenRejected and HubUnreachable.
+        """
+        name = datasets.parse_dataset_name(typed, self._endpoint)
+        return datasets.describe_dataset(self._online(token, datasets.subject(name)), name)
+
+    def fetch_dataset(self, dataset: HubDataset, part: DatasetPart, on_progress: OnProgress, stop: threading.Event,
+                      token: Secret | None = None) -> tuple[bytes, ...]:
+        """Return the contents of a part's files; the caller has checked their size. Blocks.
+
+        Raises DownloadStopped, DownloadBroken, ModelAccessDenied, TokenRejected and HubUnreachable.
+        """
+        return tuple(datasets.fetch(self._online(token, datasets.subject(dataset.repo)), dataset, part, on_progress, stop))
 
     def stored(self, repo: str, revision: str | None = None) -> Path | None:
         """Return the folder of a model that is complete on disk, without a request to the hub. Raises InvalidRequest."""

@@ -176,3 +176,22 @@ class CellFile:
             columns_at = [(batch.column(2 * at), batch.column(2 * at + 1)) for at in map(self.columns.index, columns)]
             found += [tuple(Cell(Kind(kinds[place].as_py()), texts[place].as_py()) for texts, kinds in columns_at) for place in places]
         return found
+
+
+def join(parts: Sequence[Path], target: Path) -> None:
+    """Write the rows of several tables, one after the other. Raises Unreadable if their columns differ, or beyond a limit."""
+    files = [CellFile(path) for path in parts]
+    for file in files[1:]:
+        if file.columns != files[0].columns:
+            raise Unreadable("cells", f"its files have different columns: {', '.join(files[0].columns)} and {', '.join(file.columns)}",
+                             "Choose another part.")
+    writer = CellWriter(target, files[0].columns)
+    try:
+        for file in files:
+            for row in file.rows(file.columns):
+                writer.add([cell.text for cell in row], [cell.kind for cell in row])
+    finally:
+        writer.close()
+    files.clear()       # a mapped file cannot be deleted everywhere
+    for path in parts:
+        path.unlink()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from ...checkpoint.config import parse_config, read_raw_config
 from ...compat.heads import head_class
@@ -19,16 +16,13 @@ from ...hardware import detect
 from ...models.model_class import auto_class, vision_parts
 from ...models.quantization import Quantization, bitsandbytes_config
 from ..job import TrainJob
+from ..layers import head_modules, linear_modules
 from ..plan import HEADED
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 TASK_TYPES = {"text-classification": "SEQ_CLS", "token-classification": "TOKEN_CLS", "question-answering": "QUESTION_ANS"}
-# Read by their weights alone in these families, so an adapter beside them would change nothing (peft refuses them too).
-UNREACHED = {"out_proj", "dt_proj", "conv1d"}
-RECURRENT = ("mamba", "falcon_h1", "nemotron_h")
-ROUTERS = ("router", "gate")
 
 
 @dataclass(slots=True)
@@ -59,30 +53,6 @@ def open_base(job: TrainJob) -> Trainable:
     trained, every = (sum(each.numel() for each in model.parameters() if each.requires_grad or not only) for only in (True, False))
     notes.append(f"{trained:,} of {every:,} stored values are trained.")
     return Trainable(model, tokenizer, pad_id, tuple(notes))
-
-
-def head_modules(model: PreTrainedModel) -> tuple[str, ...]:
-    """The modules of a headed model beside its base: those that the task brings, with random weights."""
-    return tuple(name for name, part in model.named_children() if part is not model.base_model and next(part.parameters(), None) is not None)
-
-
-def linear_modules(model: PreTrainedModel, skipped: tuple[str, ...]) -> list[str]:
-    """The linear layers that an adapter is put on: all but the output head, routers, and modules in `skipped`.
-
-    By the last part of their names where that names no other layer; the chat reads adapters of any such names.
-    """
-    output = model.get_output_embeddings()
-    unreached = UNREACHED if str(model.config.model_type).startswith(RECURRENT) else set()
-    chosen: dict[str, bool] = {}
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear | Conv1D):
-            last = name.rpartition(".")[2]
-            is_skipped = any(name == part or name.startswith(f"{part}.") for part in skipped)
-            chosen[name] = not (module is output or is_skipped or last in unreached or last in ROUTERS)
-    others = {name.rpartition(".")[2] for name, is_target in chosen.items() if not is_target}
-    targets = [name for name, is_target in chosen.items() if is_target]
-    ends = {name.rpartition(".")[2] for name in targets}
-    return targets if ends & others or any(end.isdigit() for end in ends) else sorted(ends)
 
 
 def _pad(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -139,11 +109,4 @@ def _with_adapter(model: PreTrainedModel, job: TrainJob, missing: tuple[str, ...
     heads = (*head_modules(model), *missing) if task in HEADED else ()
     config = LoraConfig(r=options.lora_rank, lora_alpha=options.lora_alpha, target_modules=linear_modules(model, (*heads, *frozen)),
                         modules_to_save=list(heads) or None, task_type=TASK_TYPES.get(task, "CAUSAL_LM"), revision=job.base_revision or None)
-    tuned: Any = get_peft_model(model, config)
-    tuned.peft_config["default"].base_model_name_or_path = job.plan.base.model
-    return tuned
-
-
-def adapters_of(model: Any) -> Iterator[tuple[str, nn.Module]]:
-    """The layers that an adapter was put on."""
-    return ((name, module) for name, module in model.named_modules() if hasattr(module, "lora_A"))
+    return get_peft_model(model, config)

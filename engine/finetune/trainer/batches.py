@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from ..encoding import Encoded
+from ..encoded import IGNORED, Encoded
 
-IGNORED = -100          # a label that no loss counts (torch's default)
 GROUPED = 50            # batches whose examples are sorted by length together
 
 

@@ -17,7 +17,7 @@ from transformers import set_seed
 from ...errors import DiskFull, EngineError
 from ...storage.alive import this_process
 from ..checkpoints import TOKENIZER, best, build_result, complete_checkpoints, metrics_of, newest, remove_incomplete
-from ..encoding import encode_all
+from ..encoding import Encoder, encode_all
 from ..events import Ended, EventWriter, InPhase, Note, Progress, Scores, Started
 from ..job import BOARD, CHECKPOINTS, STOP, TrainJob, read_examples, read_job
 from ..run import Measured
@@ -77,7 +77,7 @@ class TrainerProcess:
         writer.write(InPhase("load"))
         set_seed(job.plan.options.seed)
         base = open_base(job)
-        base.tokenizer.save_pretrained(folder / TOKENIZER)
+        Encoder(base.tokenizer, job.plan.task).tokenizer.save_pretrained(folder / TOKENIZER)      # with the chat template that was used
         for note in base.notes if resumed is None else ():
             writer.write(Note(note))
         collate = Collate(base.pad_id)

@@ -41,7 +41,8 @@ class FineTuneTrainer(Trainer):
         self._latest: tuple[int, Metrics] | None = None      # with its step
         options = job.plan.options
         self.order = ByLength([len(each.input_ids) for each in examples.encoded], options.batch_size, options.seed)
-        super().__init__(model, arguments(job, folder, len(examples), self.main), data_collator=collate, train_dataset=examples)
+        super().__init__(model, arguments(job, folder, len(examples), self.main), data_collator=collate, train_dataset=examples,
+                         eval_dataset=Examples(measure.encoded) if measure else None)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return self.order
@@ -98,7 +99,7 @@ def arguments(job: TrainJob, folder: Path, examples: int, main: str) -> Training
         per_device_train_batch_size=job.micro_batch, gradient_accumulation_steps=max(1, options.batch_size // job.micro_batch),
         weight_decay=options.weight_decay, warmup_steps=round(options.warmup_share * total), max_grad_norm=MAX_GRADIENT_NORM,
         lr_scheduler_type="linear", optim="adamw_torch", seed=options.seed, data_seed=options.seed,
-        gradient_checkpointing=job.has_checkpointing, gradient_checkpointing_kwargs={"use_reentrant": False},
+        activation_checkpointing=job.has_checkpointing, activation_checkpointing_kwargs={"use_reentrant": False},
         bf16=job.device == "cuda" and torch.cuda.is_bf16_supported(), fp16=job.device == "cuda" and not torch.cuda.is_bf16_supported(),
         use_cpu=job.device == "cpu", logging_steps=max(1, total // POINTS), logging_nan_inf_filter=False,
         eval_strategy="steps" if main else "no", eval_steps=every if main else None, save_strategy="steps", save_steps=every,
