@@ -35,6 +35,9 @@ class TuneContent:
         self._run = self._shown_run()
         reason = refusal(context)
         self._refusal = text(self._language, "tune.refusal", why=text(self._language, reason)) if reason else ""
+        limit_s = context.library.permissions.training_limit_s(context.visitor)
+        limit = text(self._language, "tune.public", time=duration(self._language, limit_s)) if limit_s else ""
+        self._note = self._refusal or limit
 
     def _shown_run(self) -> Run | None:
         """A run that was deleted on another page is shown no longer."""
@@ -65,7 +68,7 @@ class TuneContent:
             session.step = reachable[-1] if session.step == "result" else "data"
         shown: dict[Step, Any] = {"data": self._data, "map": self._map, "model": self._model, "run": self._run_step, "result": self._result}
         values: Values = {
-            parts.note: f'<p class="mc-tune-refusal">{html.escape(self._refusal)}</p>' if self._refusal else "",
+            parts.note: f'<p class="mc-tune-refusal">{html.escape(self._note)}</p>' if self._note else "",
             parts.steps: stepper_html(session.step, reachable, language),
             parts.timer: gr.Timer(active=self._run is not None and not self._run.is_over),
             **{box: gr.update(visible=step == session.step) for step, box in zip(STEPS, parts.boxes, strict=True)},
@@ -88,9 +91,10 @@ class TuneContent:
     # --- each step ---
 
     def _data(self, parts: TuneParts) -> Values:
-        table, language = self._session.table, self._language
+        table, language, context = self._session.table, self._language, self._context
+        empty = data_view.empty_html(language, context.tables.max_bytes, is_public=context.engine.settings.is_public)
         runs = run_view.runs_html(self._context.fine_tunes.list(self._context.visitor), self._context.zone, language)
-        return {parts.data.shown: data_view.table_html(table, language) if table else data_view.empty_html(language),
+        return {parts.data.shown: data_view.table_html(table, language) if table else empty,
                 parts.data.example: gr.update(visible=table is None),
                 parts.data.upload: gr.update(label=text(language, "tune.upload.other" if table else "tune.upload")),
                 parts.data.next: gr.update(visible=table is not None), parts.data.runs: runs}

@@ -7,16 +7,17 @@ import html
 from engine.finetune import Table
 
 from ..shared.html import action_button, measured_table, megabytes
-from ..shared.language import number, text
+from ..shared.language import gib, number, text
 from .words import escaped
 
 SHOWN_ROWS, SHOWN_CHARS = 8, 160
 
 
-def empty_html(language: str) -> str:
+def empty_html(language: str, max_bytes: int, *, is_public: bool) -> str:
     kinds = "".join(f'<li>{escaped(language, f"tune.empty.{kind}")}</li>' for kind in ("chat", "classes", "answers"))
+    formats = "tune.empty.formats.public" if is_public else "tune.empty.formats"
     return (f'<h2>{escaped(language, "tune.empty.title")}</h2><p>{escaped(language, "tune.empty.note")}</p><ul>{kinds}</ul>'
-            f'<p class="mc-note">{escaped(language, "tune.empty.formats")}</p>')
+            f'<p class="mc-note">{escaped(language, formats, size=gib(language, max_bytes))}</p>')
 
 
 def table_html(table: Table, language: str) -> str:

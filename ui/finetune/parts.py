@@ -31,7 +31,7 @@ class DataParts:
     example: gr.Button
     upload: gr.UploadButton
     dataset: gr.Textbox
-    file: gr.Dropdown
+    part: gr.Dropdown
     get: gr.Button
     next: gr.Button
     runs: gr.HTML
@@ -173,10 +173,10 @@ def _build_data(builder: PageBuilder, problem: Any) -> DataParts:
     with builder.labelled(gr.Accordion, {"label": "tune.hub"}, open=False, elem_id="mc-tune-hub"), gr.Row(elem_classes="mc-tune-row"):
         dataset = builder.labelled(gr.Textbox, {"label": "tune.hub.name", "placeholder": "tune.hub.placeholder"}, lines=1, max_lines=1,
                                   scale=3, min_width=200, elem_id="mc-tune-dataset")
-        file = builder.labelled(gr.Dropdown, {"label": "tune.hub.file"}, choices=[], visible=False, filterable=False, scale=2,
-                               min_width=160, elem_id="mc-tune-hub-file")
+        part = builder.labelled(gr.Dropdown, {"label": "tune.hub.part"}, choices=[], visible=False, filterable=False, scale=2,
+                               min_width=160, elem_id="mc-tune-hub-part")
         get = builder.labelled(gr.Button, {"value": "tune.hub.get"}, scale=0, min_width=120, elem_id="mc-tune-hub-get")
-    return DataParts(shown, example, upload, dataset, file, get, following, html_part("runs"))
+    return DataParts(shown, example, upload, dataset, part, get, following, html_part("runs"))
 
 
 def _build_map(builder: PageBuilder, problem: Any) -> MapParts:

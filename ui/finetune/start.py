@@ -28,10 +28,9 @@ MAY_BE_EMPTY = ("learning_rate", "max_tokens")      # the method's default
 
 def refusal(context: Context) -> str:
     """The key of the reason why this visitor cannot train here, or "". The engine refuses it too."""
-    settings = context.engine.settings
-    if settings.is_zero_gpu:
-        return "tune.refusal.zero_gpu"
-    return "tune.refusal.sign_in" if settings.is_public and not context.visitor.name else ""
+    if not context.fine_tunes.refusal(context.visitor):
+        return ""
+    return "tune.refusal.zero_gpu" if context.engine.settings.is_zero_gpu else "tune.refusal.sign_in"
 
 
 @contextmanager
@@ -54,6 +53,20 @@ def read_upload(context: Context, session: FineTuneSession, path: Path) -> None:
         finally:
             path.unlink(missing_ok=True)
         begin(session, context.tables.read(path.name, content, context.visitor.owner))
+
+
+def read_dataset(context: Context, session: FineTuneSession, name: str, part: str) -> list[str]:
+    """Read one part of a data set of the hub, by default its first. Returns the names of all parts, the one that was read first."""
+    with problems_shown(session, "data"):
+        if not name.strip():
+            raise PageError("tune.hub.nothing")
+        token = context.library.permissions.hub_token(context.visitor)
+        dataset = context.tables.on_hub(name.strip()[:MAX_BASE], token)
+        parts = [each.name for each in dataset.parts]
+        chosen = part if part in parts else parts[0]
+        begin(session, context.tables.from_hub(dataset, chosen, context.visitor.owner, token))
+        return [chosen, *(each for each in parts if each != chosen)]
+    return []
 
 
 def read_again(context: Context, session: FineTuneSession) -> None:

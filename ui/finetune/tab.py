@@ -71,14 +71,14 @@ def _wire_data(builder: PageBuilder, parts: TuneParts, session_state: gr.State) 
         start.read_upload(builder.context(request), session, Path(path))
         return _shown(builder, parts, session, request)
 
-    def get(name: str, file: str | None, session: FineTuneSession, request: gr.Request) -> Any:
-        files = start.read_dataset(builder.context(request), session, name, file or "")
-        choice = gr.update(choices=files, value=files[0] if files else None, visible=len(files) > 1)
-        return {**_shown(builder, parts, session, request), data.file: choice}
+    def get(name: str, part: str | None, session: FineTuneSession, request: gr.Request) -> Any:
+        found = start.read_dataset(builder.context(request), session, name, part or "")
+        choice = gr.update(choices=sorted(found), value=found[0] if found else None, visible=len(found) > 1)
+        return {**_shown(builder, parts, session, request), data.part: choice}
 
     data.upload.upload(upload, [data.upload, session_state], parts.outputs, **busy(data.shown))
-    gr.on([data.get.click, data.dataset.submit], get, [data.dataset, data.file, session_state], [*parts.outputs, data.file],
-          **busy(data.shown))
+    gr.on([data.get.click, data.dataset.submit, data.part.input], get, [data.dataset, data.part, session_state],
+          [*parts.outputs, data.part], **busy(data.shown))
 
 
 def _wire_choices(builder: PageBuilder, parts: TuneParts, session_state: gr.State) -> None:
