@@ -64,7 +64,7 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
             with builder.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark", elem_id="mc-tab-benchmark") as benchmark_tab:
                 build_benchmark_tab(builder, benchmark_tab, strip, models.wake)
             with builder.labelled(gr.Tab, {"label": "tab.finetune"}, id="finetune", elem_id="mc-tab-finetune") as finetune_tab:
-                build_finetune_tab(builder, finetune_tab, models.wake)
+                build_finetune_tab(builder, finetune_tab, strip, models.wake)
         _watch_engine(page, builder, bar, chat)
         _watch_jobs(page, builder, strip, models)
         _follow_language(page, builder, bar, chat, agent)

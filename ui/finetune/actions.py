@@ -35,7 +35,7 @@ def perform(context: Context, session: FineTuneSession, click: Click) -> str:
 
 def arrived(session: FineTuneSession) -> str:
     """A message to the browser: the address names the run that is shown, and the focus goes on in the stepper."""
-    return browser_message("tune", tune=session.run_id if session.step in ("run", "result") else "", step=session.step)
+    return browser_message("tune", tune=session.run_id if session.step in ("run", "result") else "")
 
 
 def _run(context: Context, session: FineTuneSession) -> Run:

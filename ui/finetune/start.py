@@ -43,6 +43,13 @@ def problems_shown(session: FineTuneSession, step: Step) -> Iterator[None]:
         session.problems[step] = error
 
 
+def use_loaded_model(context: Context, session: FineTuneSession) -> None:
+    """Begin with the loaded model as the base, if it is one that can be trained."""
+    spec = context.engine.spec
+    if spec is not None and not spec.is_remote:
+        session.base = spec.model
+
+
 # --- data ---
 
 def read_upload(context: Context, session: FineTuneSession, path: Path) -> None:

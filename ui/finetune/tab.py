@@ -19,10 +19,10 @@ from .session import FineTuneSession
 WORK: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
 
 
-def build_finetune_tab(builder: PageBuilder, tab: gr.Tab, wake: gr.State) -> None:
-    """`wake` is counted up when a job or the loaded model changed, and when another language was chosen."""
+def build_finetune_tab(builder: PageBuilder, tab: gr.Tab, strip: gr.HTML, wake: gr.State) -> None:
+    """`strip`: the list of jobs, whose buttons can show a run. `wake` is counted up when a job or the loaded model changed, and when another language was chosen."""
     session, parts = gr.State(FineTuneSession()), build_parts(builder)
-    _wire_buttons(builder, parts, session)
+    _wire_buttons(builder, parts, session, strip)
     _wire_data(builder, parts, session)
     _wire_choices(builder, parts, session)
     _wire_result(builder, parts, session)
@@ -34,7 +34,7 @@ def _shown(builder: PageBuilder, parts: TuneParts, session: FineTuneSession, req
     return {**values, parts.bus: message} if message else values
 
 
-def _wire_buttons(builder: PageBuilder, parts: TuneParts, session_state: gr.State) -> None:
+def _wire_buttons(builder: PageBuilder, parts: TuneParts, session_state: gr.State, strip: gr.HTML) -> None:
     def act(event: gr.EventData, session: FineTuneSession, request: gr.Request) -> Any:
         data = event_data(event)
         return press(str(data.get("do") or ""), session, request, str(data.get("value") or ""))
@@ -58,6 +58,7 @@ def _wire_buttons(builder: PageBuilder, parts: TuneParts, session_state: gr.Stat
     for source in (parts.steps, parts.data.shown, parts.data.runs, parts.map.example, parts.map.second, parts.model.estimate, parts.run.now,
                    parts.result.uses):
         source.act(act, session_state, parts.outputs, **WORK)
+    strip.tune(act, session_state, parts.outputs, **WORK)
     parts.data.example.click(example, session_state, parts.outputs, **busy(parts.data.shown))
     parts.data.next.click(to_map, session_state, parts.outputs, **WORK)
     parts.map.next.click(to_model, session_state, parts.outputs, **WORK)
@@ -137,6 +138,8 @@ def _wire_updates(builder: PageBuilder, parts: TuneParts, session_state: gr.Stat
         """The first time, show the run that the page's address names."""
         is_first, session.is_open = not session.is_open, True
         named = str(dict(request.query_params or {}).get("tune", ""))
+        if is_first:
+            start.use_loaded_model(builder.context(request), session)
         if is_first and named:
             actions.perform(builder.context(request), session, Click("open", named, named))
         session.is_fresh = True

@@ -129,8 +129,10 @@ window.mindcubes = (() => {
       toEnd();
     },
     run({run}) { address({run}); toLastStep(); },
-    tune({tune, step}) {      // another step of the Fine-tune tab: the button that led to it may be gone
+    tune({tune}) {      // another step of the Fine-tune tab: the button that led to it may be gone
       address({tune});
+      const tab = $('mc-tab-finetune-button');
+      if (tab?.getAttribute('aria-selected') === 'false') tab.click();
       requestAnimationFrame(() => { if (document.activeElement === document.body) document.querySelector('.mc-stepper [aria-current]')?.focus(); });
     },
     use({tab}) { $(`mc-tab-${tab}-button`)?.click(); },
