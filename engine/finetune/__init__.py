@@ -10,13 +10,13 @@ from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Pr
 from .fine_tunes import FineTunes
 from .plan import HEADED, ROLES, FineTunePlan, Method, Role, Task, TrainingOptions
 from .problems import ERRORS, WARNINGS, Problem
-from .run import Estimate, LabelScore, Measured, Metrics, Mistake, Point, Run, Value
+from .run import PARTS, Estimate, LabelScore, Measured, MemoryPart, Metrics, Mistake, Phase, Point, Run, Value
 from .table import Table
 from .tables import Tables
 
 __all__ = [
-    "ERRORS", "HEADED", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Estimate", "Examiner", "Example",
-    "FineTunePlan", "FineTunes", "LabelScore", "Measured", "Method", "Metrics", "Mistake", "Piece", "PlainText", "Point", "Prepared",
-    "Problem", "Report", "Role", "Run", "Table", "Tables", "TaggedWords", "Task", "TrainingOptions", "Value", "check", "example_plan",
-    "example_table", "guess_columns", "guess_task", "prepare", "token_limit",
+    "ERRORS", "HEADED", "PARTS", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Estimate", "Examiner",
+    "Example", "FineTunePlan", "FineTunes", "LabelScore", "Measured", "MemoryPart", "Method", "Metrics", "Mistake", "Phase", "Piece",
+    "PlainText", "Point", "Prepared", "Problem", "Report", "Role", "Run", "Table", "Tables", "TaggedWords", "Task", "TrainingOptions",
+    "Value", "check", "example_plan", "example_table", "guess_columns", "guess_task", "prepare", "token_limit",
 ]

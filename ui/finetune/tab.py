@@ -20,7 +20,10 @@ WORK: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
 
 
 def build_finetune_tab(builder: PageBuilder, tab: gr.Tab, strip: gr.HTML, wake: gr.State) -> None:
-    """`strip`: the list of jobs, whose buttons can show a run. `wake` is counted up when a job or the loaded model changed, and when another language was chosen."""
+    """`strip`: the list of jobs, whose buttons can show a run.
+
+    `wake` is counted up when a job or the loaded model changed, and when another language was chosen.
+    """
     session, parts = gr.State(FineTuneSession()), build_parts(builder)
     _wire_buttons(builder, parts, session, strip)
     _wire_data(builder, parts, session)

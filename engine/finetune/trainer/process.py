@@ -14,9 +14,9 @@ from typing import Any
 
 from transformers import set_seed
 
-from ...errors import DiskFull, EngineError
+from ...errors import EngineError
 from ...storage.alive import this_process
-from ..checkpoints import TOKENIZER, best, build_result, complete_checkpoints, metrics_of, newest, remove_incomplete
+from ..checkpoints import TOKENIZER, build_result, complete_checkpoints, metrics_of, newest, remove_incomplete
 from ..encoding import Encoder, encode_all
 from ..events import Ended, EventWriter, InPhase, Note, Progress, Scores, Started
 from ..job import BOARD, CHECKPOINTS, STOP, TrainJob, read_examples, read_job
@@ -34,9 +34,9 @@ OK, FAILED, FULL = 0, 1, 28
 
 
 class TrainerProcess:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, writer: EventWriter | None = None) -> None:
         self.folder = folder
-        self.writer = EventWriter(folder)
+        self.writer = writer or EventWriter(folder)
         self.job: TrainJob = read_job(folder)
         self._asked = threading.Event()
         self._reporter = Reporter(folder, self.job, self.writer, self._asked.is_set)
