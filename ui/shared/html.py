@@ -19,7 +19,7 @@ VERDICT_CLASS = {Verdict.FITS: "is-good", Verdict.TIGHT: "is-tight", Verdict.TEX
 ACTION_JS = """
 element.addEventListener('click', event => {
   const button = event.target.closest('[data-do]');
-  const name = button?.dataset.tab || 'act';
+  const name = ['bench', 'tune'].find(tab => tab === button?.dataset.tab) || 'act';
   if (button) mindcubes.confirmed(button).then(isSure => isSure && trigger(name, {do: button.dataset.do, value: button.dataset.value}));
 });
 """
