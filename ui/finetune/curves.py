@@ -81,7 +81,7 @@ def _plot(run: Run, title: str, lines: Sequence[Line], language: str, *, is_from
         return ""
     last = max(run.total, *(step for line in lines for step, _ in line.places), 1)
     values = [value for line in lines for _, value in line.places]
-    ticks = scale(max(values)) if is_from_zero and min(values) >= 0 else scale_between(min(values), max(values))
+    ticks = scale(max(values) or 1.0) if is_from_zero and min(values) >= 0 else scale_between(min(values), max(values))
     curves = [Curve([(100 * step / last, value) for step, value in line.places], _spoken(line, language), line.kind) for line in lines]
     dots = [Dot(100 * step / last, value, _dot_title(line, step, value, language), line.kind)
             for line in lines if line.has_dots or len(line.places) == 1 for step, value in line.places[-MAX_DOTS:]]
