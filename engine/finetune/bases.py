@@ -63,6 +63,6 @@ def _in_folder(plan: FineTunePlan, folder: Path, gguf: str, revision: str = "") 
 
 def _trainable(plan: FineTunePlan, shape: ModelShape) -> ModelShape:
     if shape.stored_method:
-        raise UnsupportedModel(plan.base.model, f"its weights are stored in {shape.stored_method}, which cannot be trained: choose the model "
-                               "that it was made of, and QLoRA to save memory.")
+        raise UnsupportedModel(plan.base.model, f"its weights are stored in {shape.stored_method}, which cannot be trained: choose "
+                               "the model that it was made of, and QLoRA to save memory.")
     return shape

@@ -64,8 +64,9 @@ def estimate(plan: FineTunePlan, base: Base, sizes: Sizes, machine: Machine, lab
         parts, free, _seconds(plan, base, sizes, cost, machine.hardware, steps * math.ceil(options.batch_size / micro), has_checkpointing),
         disk, machine.free_disk_bytes, verdict, "", must_unload, steps, sizes.tokens, base.shape.parameters + trained, trained, micro,
         has_checkpointing)
-    remedy = "free_disk" if disk > machine.free_disk_bytes else _remedy(plan, base, sizes, machine, labels) if verdict is not Verdict.FITS else ""
-    return replace(found, remedy=remedy)
+    if disk > machine.free_disk_bytes:
+        return replace(found, remedy="free_disk")
+    return found if verdict is Verdict.FITS else replace(found, remedy=_remedy(plan, base, sizes, machine, labels))
 
 
 def loading_bytes(plan: FineTunePlan, base: Base, hardware: Hardware) -> int:
@@ -85,7 +86,8 @@ def _ways(batch_size: int) -> list[tuple[int, bool]]:
     return [*((batch_size // parts, False) for parts in range(1, batch_size + 1) if batch_size % parts == 0), (1, True)]
 
 
-def _parts(plan: FineTunePlan, base: Base, cost: StepCost, tokens: int, hardware: Hardware, has_checkpointing: bool) -> tuple[MemoryPart, ...]:
+def _parts(plan: FineTunePlan, base: Base, cost: StepCost, tokens: int, hardware: Hardware,
+           has_checkpointing: bool) -> tuple[MemoryPart, ...]:
     """`tokens`: of all rows that are computed at once, each as long as the longest."""
     trained = _trained(plan, base, cost)
     own = 0 if plan.method == "full" else trained

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Ended:
 
     stop_kind: str
     reason: str = ""
-    measured: Measured = Measured()
+    measured: Measured = field(default_factory=Measured)
     best: int | None = None
     has_result: bool = False
 

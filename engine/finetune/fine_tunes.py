@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 from ..background import HEARTBEAT_S
 from ..errors import EngineBusy, InvalidRequest, StorageError
 from ..library.permissions import Visitor
-from ..settings import Settings
+from ..settings import Secret, Settings
 from ..storage import strict
 from ..storage.alive import is_alive
 from ..storage.finetune_runs import FineTuneRow, FineTuneStore
-from .inputs import Inputs, JobWriter, again, estimate_of, read_inputs, require_room
+from .inputs import Inputs, JobWriter, again, completed, estimate_of, read_inputs, require_room
 from .job import RESULT, STOP
 from .plan import FineTunePlan
 from .process import TrainerProcess
+from .results import Result, script_before, script_for
 from .run import Estimate, Run
 from .running import Follower
 from .snapshots import RunReader
@@ -99,8 +100,8 @@ class FineTunes:
             self._require_idle()
             row = self._store.add(visitor.owner, json.dumps(asdict(plan)), json.dumps(asdict(found)))
         self._drop_oldest(visitor)
-        writer = JobWriter(inputs, found, self._folder / row.id, self._engine, permissions.hub_token(visitor), permissions.training_limit_s(visitor),
-                           lambda: self._inputs(plan, visitor))
+        writer = JobWriter(inputs, found, self._folder / row.id, self._engine, permissions.hub_token(visitor),
+                           permissions.training_limit_s(visitor), lambda: self._inputs(plan, visitor))
         return self._follow_row(row, found, writer)
 
     def resume(self, run_id: str, visitor: Visitor) -> Run:
@@ -178,7 +179,40 @@ class FineTunes:
             raise InvalidRequest("run", run.name, "over, with a checkpoint")
         return self._folder / run_id / RESULT
 
+    def card(self, run_id: str, visitor: Visitor) -> str:
+        """The model card, in Markdown with front matter. Raises InvalidRequest without a result."""
+        return self._result(run_id, visitor).card()
+
+    def script(self, run_id: str, visitor: Visitor) -> str:
+        """A Python program that repeats the run with transformers and peft alone. Raises InvalidRequest for a run without examples."""
+        return script_for(self.folder(run_id, visitor))
+
+    def script_of(self, plan: FineTunePlan) -> str:
+        """The same before a run, where it cannot be started here (ZeroGPU)."""
+        return script_before(completed(plan, self.settings))
+
+    def merge(self, run_id: str, visitor: Visitor) -> Path:
+        """Merge a LoRA result into its base (for QLoRA the unquantized one) and return the folder of the merged model. Blocks.
+
+        The folder of a full result as it is. Raises InvalidRequest, NotEnoughMemory, DiskFull and LoadError.
+        """
+        return self._result(run_id, visitor).merge()
+
+    def export(self, run_id: str, visitor: Visitor, *, is_merged: bool = False) -> Path:
+        """A zip file with the result, or with the merged model. Raises what `merge` raises."""
+        return self._result(run_id, visitor).export(is_merged=is_merged)
+
+    def push(self, run_id: str, repo: str, token: Secret, visitor: Visitor, *, is_private: bool = True, is_merged: bool = False) -> str:
+        """Upload the result to the Hub with this token, and return its address. Blocks.
+
+        Raises InvalidRequest, TokenRejected, ModelAccessDenied and HubUnreachable.
+        """
+        return self._result(run_id, visitor).push(repo, token, self.settings, is_private=is_private, is_merged=is_merged)
+
     # --- inside ---
+
+    def _result(self, run_id: str, visitor: Visitor) -> Result:
+        return Result(self.get(run_id, visitor), self._folder / run_id, self._engine.hardware)
 
     def _inputs(self, plan: FineTunePlan, visitor: Visitor) -> Inputs:
         return read_inputs(plan, self._tables, visitor.owner, self.settings, self._library.permissions.hub_token(visitor))

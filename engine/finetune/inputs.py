@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoint.config import parse_config, read_raw_config
-from ..errors import DiskFull, DownloadStopped, NotEnoughMemory, gib
+from ..errors import DiskFull, DownloadStopped, InvalidRequest, LoadError, NotEnoughMemory, gib
 from ..hub.hub import DownloadProgress, Hub
 from ..models.examination import load_tokenizer
 from ..settings import Secret, Settings
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from ..runtime.engine import Engine
 
 
+USUAL_WIDTH, USUAL_WINDOW = 1024, 2048     # of a model whose shape is not known
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """`plan`: with every option filled in."""
@@ -48,6 +51,16 @@ def read_inputs(plan: FineTunePlan, tables: Tables, owner: str, settings: Settin
     plan = complete(plan, base.shape.hidden_size, base.shape.max_window)
     validation = tables.get(plan.validation_table, owner) if plan.validation_table else None
     return Inputs(plan, base, prepare(tables.get(plan.table, owner), plan, tokenizer_of(base), validation))
+
+
+def completed(plan: FineTunePlan, settings: Settings) -> FineTunePlan:
+    """The plan with every option filled in, also for a model that cannot be reached. Raises InvalidRequest."""
+    require_valid(plan)
+    try:
+        shape = find_base(plan, settings).shape
+    except (LoadError, InvalidRequest):
+        return complete(plan, USUAL_WIDTH, USUAL_WINDOW)
+    return complete(plan, shape.hidden_size, shape.max_window)
 
 
 def tokenizer_of(base: Base) -> PreTrainedTokenizerBase | None:
@@ -107,10 +120,11 @@ class JobWriter:
         inputs = self._downloaded(writer, stop) if self.inputs.base.folder is None else self.inputs
         if stop.is_set():
             return
-        prepared = inputs.prepared
+        prepared, base = inputs.prepared, inputs.base
         write_job(self.folder, TrainJob(
-            inputs.plan, str(require_folder(inputs.base)), self.engine.hardware.kind, prepared.labels, prepared.digest, inputs.base.revision,
-            self.estimate.micro_batch, self.estimate.has_checkpointing, self.limit_s, len(prepared.train), len(prepared.validation)), prepared)
+            inputs.plan, str(require_folder(base)), self.engine.hardware.kind, prepared.labels, prepared.digest, base.revision,
+            self.estimate.micro_batch, self.estimate.has_checkpointing, self.limit_s, len(prepared.train), len(prepared.validation)),
+            prepared)
 
     def _downloaded(self, writer: EventWriter, stop: threading.Event) -> Inputs:
         def tell(progress: DownloadProgress) -> None:

@@ -15,7 +15,8 @@ ROUTERS = ("router", "gate")
 
 def head_modules(model: PreTrainedModel) -> tuple[str, ...]:
     """The modules of a headed model beside its base: those that the task brings, with random weights."""
-    return tuple(name for name, part in model.named_children() if part is not model.base_model and next(part.parameters(), None) is not None)
+    return tuple(name for name, part in model.named_children()
+                 if part is not model.base_model and next(part.parameters(), None) is not None)
 
 
 def linear_modules(model: PreTrainedModel, skipped: tuple[str, ...]) -> list[str]:

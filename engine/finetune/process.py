@@ -16,8 +16,8 @@ from .job import LOG
 
 ROOT = Path(__file__).parents[2]
 # What a trainer needs of the environment: no token, no key, no address.
-KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "PYTORCH_CUDA_ALLOC_CONF")
+KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV",
+        "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "PYTORCH_CUDA_ALLOC_CONF")
 
 
 class TrainerProcess:
@@ -33,8 +33,9 @@ class TrainerProcess:
         environment.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1",
                            PYTHONWARNINGS="ignore::FutureWarning")
         with (folder / LOG).open("ab") as log:
-            child = subprocess.Popen([sys.executable, "-m", "engine.finetune.trainer", str(folder), *arguments], cwd=folder, env=environment,
-                                     stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            child = subprocess.Popen(
+                [sys.executable, "-m", "engine.finetune.trainer", str(folder), *arguments], cwd=folder, env=environment,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         return cls(f"{child.pid}:{psutil.Process(child.pid).create_time():.0f}", child)
 
     def is_running(self) -> bool:

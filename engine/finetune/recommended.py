@@ -37,7 +37,8 @@ def require_valid(plan: FineTunePlan) -> None:
     """Raises InvalidRequest for options with impossible values, and for methods that do not suit the task."""
     options: TrainingOptions = plan.options
     limits: tuple[tuple[str, float | None, float, float], ...] = (
-        ("epochs", options.epochs, 0.001, 1000), ("learning_rate", options.learning_rate, 1e-9, 1), ("batch_size", options.batch_size, 1, 1024),
+        ("epochs", options.epochs, 0.001, 1000), ("learning_rate", options.learning_rate, 1e-9, 1),
+        ("batch_size", options.batch_size, 1, 1024),
         ("max_tokens", options.max_tokens, SMALLEST_TOKENS, 1_000_000), ("lora_rank", options.lora_rank, 1, 512),
         ("lora_alpha", options.lora_alpha, 1, 4096), ("weight_decay", options.weight_decay, 0, 1),
         ("warmup_share", options.warmup_share, 0, 1), ("evaluations", options.evaluations, 1, 100), ("patience", options.patience, 0, 100),

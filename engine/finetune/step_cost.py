@@ -31,7 +31,8 @@ BACKWARD = {"full": 2.0, "lora": 1.15, "qlora": 1.15}       # products of the ba
 class StepCost:
     """Of one token in a row of the given length. `kept_bytes`: without logits, in 32 bits. `flops`: forwards and backwards.
 
-    `input_bytes`: of one layer's input, which is all that a layer keeps if its activations are computed again. `is_counted`: not by formulas.
+    `input_bytes`: of one layer's input, which is all that a layer keeps if its activations are computed again. `is_counted`: not by
+    formulas.
     """
 
     kept_bytes: float
@@ -107,7 +108,9 @@ def _fake_model(folder: Path, task: Task, method: Method, rank: int, labels: int
     if task in HEADED:
         config.num_labels = max(2, labels)
         config.problem_type = "single_label_classification" if task == "text-classification" else None
-        model = head_class(cast("HeadedTask", task), config)(config)
+        kind = head_class(cast("HeadedTask", task), config)
+        assert kind is not None     # refused by bases.py
+        model = kind(config)
     else:
         model = auto_class(config).from_config(config, dtype=torch.float32)
     heads = head_modules(model) if task in HEADED else ()

@@ -116,6 +116,10 @@ class HubClient:
                 raise HubUnreachable(subject, f"its answer is not a repository's ({type(error).__name__})") from None
         return self._call(subject, call)
 
+    def with_api(self, subject: str, use: Callable[[HfApi], Result]) -> Result:
+        """Return the result of `use`, which calls the client library. Raises what `get` raises, and HubUnreachable for an odd answer."""
+        return self._info(subject, use)
+
     def get(self, url: str, subject: str, use: Callable[[Response], Result], *, params: dict[str, Any] | None = None,
             byte_range: str = "") -> Result:
         """Return the result of `use`, which reads the response while it arrives. Waits once if a rate limit ends soon.

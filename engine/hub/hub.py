@@ -14,9 +14,9 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from ..checkpoint.files import GGUF, split_file
-from ..errors import HubOffline, InvalidRequest
+from ..errors import HubOffline, InvalidRequest, TokenRejected
 from ..settings import Secret, Settings
-from . import datasets, download, listing
+from . import datasets, download, listing, upload
 from .cache import HubCache, StoredModel, checked_repo
 from .client import HubClient, is_offline
 from .datasets import DatasetPart, HubDataset
@@ -127,6 +127,16 @@ class Hub:
         Raises DownloadStopped, DownloadBroken, ModelAccessDenied, TokenRejected and HubUnreachable.
         """
         return tuple(datasets.fetch(self._online(token, datasets.subject(dataset.repo)), dataset, part, on_progress, stop))
+
+    def upload(self, repo: str, folder: Path, token: Secret, *, is_private: bool = True) -> str:
+        """Upload a folder as the model `repo`, with this token and no other, and return its address. Blocks.
+
+        Raises InvalidRequest, TokenRejected, ModelAccessDenied for an account that may not write there, and HubUnreachable.
+        """
+        repo = checked_repo(repo)
+        if not token:
+            raise TokenRejected(repo)
+        return upload.upload(self._online(token, repo), repo, folder, is_private=is_private)
 
     def stored(self, repo: str, revision: str | None = None) -> Path | None:
         """Return the folder of a model that is complete on disk, without a request to the hub. Raises InvalidRequest."""

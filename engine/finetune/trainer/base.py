@@ -107,6 +107,7 @@ def _with_adapter(model: PreTrainedModel, job: TrainJob, missing: tuple[str, ...
 
     options, task = job.plan.options, job.plan.task
     heads = (*head_modules(model), *missing) if task in HEADED else ()
-    config = LoraConfig(r=options.lora_rank, lora_alpha=options.lora_alpha, target_modules=linear_modules(model, (*heads, *frozen)),
-                        modules_to_save=list(heads) or None, task_type=TASK_TYPES.get(task, "CAUSAL_LM"), revision=job.base_revision or None)
+    config = LoraConfig(
+        r=options.lora_rank, lora_alpha=options.lora_alpha, target_modules=linear_modules(model, (*heads, *frozen)),
+        modules_to_save=list(heads) or None, task_type=TASK_TYPES.get(task, "CAUSAL_LM"), revision=job.base_revision or None)
     return get_peft_model(model, config)

@@ -97,7 +97,8 @@ class TrainerProcess:
         from transformers.integrations import TensorBoardCallback
 
         job = self.job
-        measure = Measurement(base.model, job, validation, encode_all(validation, base.tokenizer, job.plan), collate) if validation else None
+        held = encode_all(validation, base.tokenizer, job.plan)
+        measure = Measurement(base.model, job, validation, held, collate) if validation else None
         trainer = FineTuneTrainer(base.model, job, self.folder, Examples(encoded), collate, measure)
         self._reporter.trainer = trainer
         trainer.add_callback(self._reporter)

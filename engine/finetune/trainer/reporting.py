@@ -19,7 +19,7 @@ from .training import HIGHER_IS_BETTER, FineTuneTrainer
 PROGRESS_S = 0.5        # between two events of progress
 
 
-class Reporter(TrainerCallback):
+class Reporter(TrainerCallback):      # type: ignore[misc]
     """`asked`: whether the process was asked to end by a signal. `stop_kind`: why training ended, as in `Run`."""
 
     def __init__(self, folder: Path, job: TrainJob, writer: EventWriter, asked: Callable[[], bool]) -> None:

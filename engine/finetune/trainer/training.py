@@ -32,7 +32,7 @@ class SaveFailed(Exception):
     """A checkpoint could not be written."""
 
 
-class FineTuneTrainer(Trainer):
+class FineTuneTrainer(Trainer):     # type: ignore[misc]
     """`measure`: None without held-back examples; the best checkpoint is that of its main value."""
 
     def __init__(self, model: Any, job: TrainJob, folder: Path, examples: Examples, collate: Collate,
@@ -49,7 +49,7 @@ class FineTuneTrainer(Trainer):
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         self.tokens_seen += int(args[1]["input_ids"].numel())
-        loss = super().training_step(*args, **kwargs)
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
             raise NotFinite(f"The loss of step {self.state.global_step + 1:,} is {float(loss)}")
         return loss
@@ -67,7 +67,7 @@ class FineTuneTrainer(Trainer):
         self._latest = (self.state.global_step, metrics)
         values = {f"eval_{each.name}": each.value for each in metrics.values}
         self.log(dict(values))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
         return values
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
