@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library
 from engine.errors import InvalidRequest
+from engine.finetune import downloads_folder
 from engine.public_mode import MAX_FILE_BYTES
 
 from .agent.tab import AgentTab, build_agent_tab
@@ -124,8 +125,8 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
         "state_session_capacity": MAX_PAGES, "max_file_size": MAX_FILE_BYTES if engine.settings.is_public else MAX_UPLOAD_BYTES,
-        # Files of the agent's runs. Reading one takes the run's id, which is random and cannot be guessed.
-        "allowed_paths": [str(engine.settings.data_dir / "agent")],
+        # Files of the agent's runs, and exported models. Reading one takes a random part of its address, which cannot be guessed.
+        "allowed_paths": [str(engine.settings.data_dir / "agent"), str(downloads_folder(engine.settings))],
     }
 
 

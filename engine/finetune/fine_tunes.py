@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import shutil
 import threading
 import time
@@ -166,6 +167,7 @@ class FineTunes:
             raise EngineBusy("this run is in progress", "Stop it first.")
         self._store.delete(run_id, visitor.owner)
         self._readers.pop(run_id, None)
+        self._remove_downloads(run_id)
         shutil.rmtree(self._folder / run_id, ignore_errors=True)
 
     def folder(self, run_id: str, visitor: Visitor) -> Path:
@@ -199,8 +201,15 @@ class FineTunes:
         return self._result(run_id, visitor).merge()
 
     def export(self, run_id: str, visitor: Visitor, *, is_merged: bool = False) -> Path:
-        """A zip file with the result, or with the merged model. Raises what `merge` raises."""
-        return self._result(run_id, visitor).export(is_merged=is_merged)
+        """A zip file with the result, or with the merged model, in a folder with a random name. Raises what `merge` raises.
+
+        It takes the place of the run's earlier one.
+        """
+        path = self._result(run_id, visitor).export(is_merged=is_merged)
+        self._remove_downloads(run_id)
+        folder = downloads_folder(self.settings) / f"{run_id}-{secrets.token_hex(16)}"
+        folder.mkdir(parents=True)
+        return path.rename(folder / path.name)
 
     def push(self, run_id: str, repo: str, token: Secret, visitor: Visitor, *, is_private: bool = True, is_merged: bool = False) -> str:
         """Upload the result to the Hub with this token, and return its address. Blocks.
@@ -210,6 +219,10 @@ class FineTunes:
         return self._result(run_id, visitor).push(repo, token, self.settings, is_private=is_private, is_merged=is_merged)
 
     # --- inside ---
+
+    def _remove_downloads(self, run_id: str) -> None:
+        for folder in downloads_folder(self.settings).glob(f"{run_id}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _result(self, run_id: str, visitor: Visitor) -> Result:
         return Result(self.get(run_id, visitor), self._folder / run_id, self._engine.hardware)
@@ -266,6 +279,11 @@ class FineTunes:
         for row in self._store.list(visitor.owner)[MAX_RUNS:]:
             if not row.watcher:
                 self.delete(row.id, visitor)
+
+
+def downloads_folder(settings: Settings) -> Path:
+    """The only folder of fine-tuning whose files the page's server gives away: to whoever has the random part of their address."""
+    return settings.data_dir / "finetune" / "downloads"
 
 
 def _estimate_of(row: FineTuneRow) -> Estimate:

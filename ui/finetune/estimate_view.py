@@ -49,9 +49,9 @@ def _remedy(estimate: Estimate, language: str) -> str:
         return ""
     key = estimate.remedy or "none"
     button = action_button(text(language, f"tune.remedy.{key}.act"), "remedy", key, "mc-do mc-primary") if key in APPLIED else ""
-    kind = "mc-note" if estimate.can_start else "mc-problem"
+    kind = 'class="mc-note"' if estimate.can_start else 'class="mc-problem" role="alert"'
     acts = f'<div class="mc-remedies">{button}</div>' if button else ""
-    return f'<div class="{kind}"{"" if estimate.can_start else " role=alert"}>{escaped(language, f"tune.remedy.{key}")}{acts}</div>'
+    return f'<div {kind}>{escaped(language, f"tune.remedy.{key}")}{acts}</div>'
 
 
 def _notes(estimate: Estimate, language: str) -> str:
