@@ -220,6 +220,13 @@ def test_uploads_are_deleted_after_a_day(address: str, launched: gr.Blocks) -> N
     assert not kept.exists()
 
 
+def test_rule_training(real_address: str) -> None:
+    visitor = Visitor(real_address)
+    assert "only visitors who are signed in can train" in visitor.call("mc-tune-example", "click")
+    started = visitor.call("mc-tune-start", "click")        # the script instead
+    assert "Tallmere.py" in started
+
+
 def test_rule_errors(engine: ScriptedEngine, address: str) -> None:
     engine.script = [RuntimeError("secret /srv/path")]
     _, _, text = sent(address, "POST", "/gradio_api/call/chat", {"data": ["hi", "", 0.5, 9]})
