@@ -17,14 +17,16 @@ EngineError
 │   │   └── RateLimited     too many requests; the text says when to try again
 │   ├── DownloadBroken      the bytes received are not those the hub lists
 │   ├── DownloadStopped     stopped by a person; the part downloaded so far is kept
-│   ├── UnsupportedModel
+│   ├── UnsupportedModel, and UnsupportedAdapter
 │   ├── UnsupportedQuantization
 │   └── NotEnoughMemory     refused before the current model was unloaded
 ├── GenerationFailed        a reply failed; the next one works (generation/lent.py: GpuQuotaUsed, GpuNotFree)
 │   ├── OutOfMemory
 │   ├── NotANumber          the model computed NaN or infinity
+│   ├── AdapterRemoved      while the reply used it
 │   ├── ChatTemplateFailed
 │   └── RemoteError         of a model on another server (remote/errors.py)
+├── NotAChatModel, NoTaskModel      the loaded model does something else (pipelines/errors.py, with NoTrainedHead)
 ├── NotOnThisMachine        a measurement that needs the model's numbers, of a model on another server
 ├── DiskFull
 ├── StorageError
@@ -169,6 +171,11 @@ class UnsupportedModel(LoadError):
         super().__init__(model, why, "Choose a causal language model with safetensors weights.")
 
 
+class UnsupportedAdapter(UnsupportedModel):
+    def __init__(self, adapter: str, why: str) -> None:
+        LoadError.__init__(self, adapter, why, "Choose a LoRA adapter with safetensors weights, made for the model that it is loaded with.")
+
+
 class UnsupportedQuantization(LoadError):
     def __init__(self, model: str, quantization: str, why: str) -> None:
         super().__init__(model, f"{quantization} is not supported on this machine: {why}", "Load it without quantization.")
@@ -202,6 +209,12 @@ class NotANumber(GenerationFailed):
     def __init__(self) -> None:
         super().__init__("the model computed a value that is not a number.",
                          "Its weights may be damaged, or too large for its data type: load it without quantization, or use another model.")
+
+
+class AdapterRemoved(GenerationFailed):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the adapter {name} was removed.", "Load it again, or continue without it.")
+        self.name = name
 
 
 class ChatTemplateFailed(GenerationFailed):

@@ -14,7 +14,8 @@ from .job import CHECKPOINTS, RESULT, read_job
 from .run import Metrics
 
 COMPLETE = "complete"       # a file in each checkpoint that was written to its end
-METRICS, TOKENIZER = "metrics.json", "tokenizer"
+METRICS = "metrics.json"
+BESIDE = "beside"           # the folder with what a result has beside its weights: the tokenizer, the labels of an adapter
 PREFIX, STATE = "checkpoint-", "trainer_state.json"
 ADAPTER = "adapter_config.json"
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", ADAPTER)
@@ -79,7 +80,7 @@ def build_result(folder: Path) -> int | None:
     source = complete_checkpoints(folder)[step]
     for path in sorted({path for pattern in WEIGHTS for path in source.glob(pattern)}):
         _link(path, target / path.name)
-    for path in (folder / TOKENIZER).glob("*"):
+    for path in (folder / BESIDE).glob("*"):
         shutil.copyfile(path, target / path.name)
     if (target / ADAPTER).is_file():
         name_base(target, read_job(folder).plan.base.model)

@@ -76,14 +76,14 @@ class _Checked:
         self.problems = Problems()
         self._reader = Reader(plan)
         examples = self._examples(table, self._reader)
+        keys = [*map(key_of, examples)]
+        self._warn_of_copies(examples, keys)
         if validation is None:
-            self._warn_of_copies(examples)
-            self.train, self.held = split(examples, plan.test_share, plan.options.seed)
+            self.train, self.held = split(examples, keys, plan.test_share, plan.options.seed)
         else:
             reader = Reader(plan, self._reader.labels, is_validation=True)
             self.train, self.held = tuple(examples), tuple(self._examples(validation, reader))
-            self._warn_of_copies(examples)
-            self._warn_of_leaks(reader)
+            self._warn_of_leaks(dict(zip(reversed(keys), reversed([example.row for example in examples]), strict=True)), reader)
         self.rows = table.count + (validation.count if validation else 0)
         self._sort_labels()
         self._warn_of_counts()
@@ -116,10 +116,10 @@ class _Checked:
         kind = "too_long" if isinstance(example, Dialogue | Answered) else "cut"
         return reader.problem(kind, example.row, role, tokens=tokens, most=limit)
 
-    def _warn_of_copies(self, examples: Sequence[Example]) -> None:
+    def _warn_of_copies(self, examples: Sequence[Example], keys: Sequence[bytes]) -> None:
         first: dict[bytes, Example] = {}
-        for example in examples:
-            earlier = first.setdefault(key_of(example), example)
+        for example, key in zip(examples, keys, strict=True):
+            earlier = first.setdefault(key, example)
             if earlier is example:
                 continue
             if replace(example, row=0) == replace(earlier, row=0):
@@ -127,8 +127,8 @@ class _Checked:
             elif isinstance(example, ClassifiedText) and isinstance(earlier, ClassifiedText) and example.label != earlier.label:
                 self.problems.add(self._reader.problem("conflict", example.row, "label", first=earlier.row))
 
-    def _warn_of_leaks(self, reader: Reader) -> None:
-        trained = {key_of(example): example.row for example in reversed(self.train)}
+    def _warn_of_leaks(self, trained: Mapping[bytes, int], reader: Reader) -> None:
+        """`trained`: the first row with each key."""
         for example in self.held:
             if (row := trained.get(key_of(example))) is not None:
                 self.problems.add(reader.problem("leak", example.row, first=row))

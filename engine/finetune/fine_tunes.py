@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 JOB_KIND = "finetune"
+NO_PROCESS = "0:0"      # as the name of one
 MAX_RUNS = 50           # kept of one owner; the oldest are deleted first
 STOP_S = 15.0           # after that, a second stop ends the process at once
 
@@ -163,7 +164,7 @@ class FineTunes:
     def delete(self, run_id: str, visitor: Visitor) -> None:
         """Delete a run and its files. Raises EngineBusy while it is in progress."""
         row = self._store.get(run_id, visitor.owner)
-        if row.id in self._followers or (row.watcher and is_alive(row.trainer)):
+        if row.id in self._followers or TrainerProcess(row.trainer or NO_PROCESS).is_running():
             raise EngineBusy("this run is in progress", "Stop it first.")
         self._store.delete(run_id, visitor.owner)
         self._readers.pop(run_id, None)
@@ -232,7 +233,7 @@ class FineTunes:
 
     def _require_idle(self) -> None:
         """Raises EngineBusy: two runs at once would each take twice as long, and more memory than was estimated."""
-        if self._followers or any(is_alive(row.trainer) for row in self._store.active()):
+        if self._followers or any(TrainerProcess(row.trainer or NO_PROCESS).is_running() for row in self._store.active()):
             raise EngineBusy("a model is being fine-tuned", "Wait until it is over, or stop it.")
         if self._engine.admission.reserved_for:
             raise EngineBusy(self._engine.admission.reserved_for)
@@ -250,7 +251,7 @@ class FineTunes:
         """Follow the run of a process of the app that has ended. If its trainer has ended too, this says how."""
         self._store.watch(row.id)
         found = _estimate_of(row)
-        process = TrainerProcess(row.trainer or "0:0")
+        process = TrainerProcess(row.trainer or NO_PROCESS)
         self._start_job(row, Follower(self._engine, self._store, row, self._folder / row.id, self._reader(row), found, lambda *_: None,
                                       lambda: self._library.jobs.is_closing, process=process))
 

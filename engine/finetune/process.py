@@ -38,8 +38,17 @@ class TrainerProcess:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         return cls(f"{child.pid}:{psutil.Process(child.pid).create_time():.0f}", child)
 
+    @property
+    def pid(self) -> int:
+        return int(self.name.partition(":")[0])
+
     def is_running(self) -> bool:
-        return self._child.poll() is None if self._child is not None else is_alive(self.name)
+        if self._child is not None:
+            return self._child.poll() is None
+        try:        # one that has ended may still be listed, until its parent asks how
+            return is_alive(self.name) and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
 
     def wait(self) -> int:
         return self._child.wait() if self._child is not None else 0
@@ -48,7 +57,7 @@ class TrainerProcess:
         """End it and what it started, at once."""
         if self.is_running():
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(int(self.name.partition(":")[0]), signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
 
     def how_it_ended(self) -> str:
         """A sentence about a process that ended without a word."""

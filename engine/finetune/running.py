@@ -58,7 +58,9 @@ class Follower:
             self._end("", f"A file of this run could not be written: {error}")
             raise
         finally:
-            if not self.is_closing():
+            if self.is_closing():
+                self.store.leave(self.row.id)
+            else:
                 room.give_back()
                 self.store.end(self.row.id)
             self.on_end()

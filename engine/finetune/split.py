@@ -32,16 +32,16 @@ def key_of(example: Example) -> bytes:
     return hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=16).digest()
 
 
-def split(examples: Sequence[Example], share: float, seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """The examples to train and those held back, both in the order of their rows.
+def split(examples: Sequence[Example], keys: Sequence[bytes], share: float, seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """The examples to train and those held back, both in the order of their rows. `keys`: `key_of` each.
 
     Groups of copies are drawn for each label until its share is reached; a label with a single group is only trained.
     """
     if share <= 0 or len(examples) < 2:
         return tuple(examples), ()
     groups: dict[bytes, list[int]] = defaultdict(list)
-    for at, example in enumerate(examples):
-        groups[key_of(example)].append(at)
+    for at, key in enumerate(keys):
+        groups[key].append(at)
     strata: dict[int, list[list[int]]] = defaultdict(list)
     for group in groups.values():
         first = examples[group[0]]

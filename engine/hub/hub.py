@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from ..checkpoint.files import GGUF, split_file
-from ..errors import HubOffline, InvalidRequest, TokenRejected
+from ..checkpoint.files import GGUF, is_adapter, split_file
+from ..errors import EngineError, HubOffline, InvalidRequest, TokenRejected
 from ..settings import Secret, Settings
 from . import datasets, download, listing, upload
 from .cache import HubCache, StoredModel, checked_repo
@@ -22,7 +22,7 @@ from .client import HubClient, is_offline
 from .datasets import DatasetPart, HubDataset
 from .listing import HubListing
 from .progress import DownloadProgress, OnProgress
-from .repository import HubFile
+from .repository import HubFile, fetch_repository
 
 __all__ = ["DownloadProgress", "Hub", "HubFile", "HubListing", "HubModel", "HubPage", "HubQuery", "StoredModel", "parse_model_name"]
 
@@ -99,6 +99,14 @@ class Hub:
         Raises InvalidRequest, ModelNotFound, ModelAccessDenied, TokenRejected and HubUnreachable (also as HubOffline and RateLimited).
         """
         return listing.describe(self._online(token, repo), *split_file(repo), revision)
+
+    def holds_adapter(self, repo: str, revision: str | None = None, token: Secret | None = None) -> bool:
+        """Whether a repository holds an adapter, and no model of its own; False if the hub cannot be asked."""
+        name, gguf = split_file(repo)
+        try:
+            return not gguf and is_adapter(fetch_repository(self._online(token, repo), name, revision).paths)
+        except EngineError:
+            return False
 
     def download(self, repo: str, revision: str | None, on_progress: OnProgress, stop: threading.Event,
                  token: Secret | None = None) -> Path:

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from ..checkpoint.files import WEIGHTS, WEIGHTS_INDEX
+from ..checkpoint.files import ADAPTER_WEIGHTS, WEIGHTS, WEIGHTS_INDEX, is_adapter
 from ..errors import HubUnreachable
 from .cache import COMMIT, checked_repo, checked_revision
 from .client import HubClient
@@ -49,7 +49,7 @@ class Repository:
 
     def needed(self, shard_names: Iterable[str]) -> tuple[HubFile, ...]:
         """Return the files that transformers reads: configuration, tokenizer and one set of weights, even if there are several."""
-        weights = {WEIGHTS} if WEIGHTS in self.paths else {WEIGHTS_INDEX, *shard_names}
+        weights = {ADAPTER_WEIGHTS} if is_adapter(self.paths) else {WEIGHTS} if WEIGHTS in self.paths else {WEIGHTS_INDEX, *shard_names}
         return tuple(replace(file, is_needed=True) for file in self.files if is_inside(file.path) and (
             file.path in weights or ("/" not in file.path and any(fnmatch(file.path, pattern) for pattern in NEEDED)
                                      and not fnmatch(file.path, "*.index.json") and not file.path.startswith("."))))

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from ..checkpoint.files import split_file
 from ..errors import JobNotFound, NotOnZeroGpu, NotPermitted
 from ..models.catalog import catalog
+from ..pipelines import task_catalog
 from ..public_mode import TRAINING_EXAMPLES, TRAINING_S
 from ..settings import BUILTIN, Secret, Settings
 from ..storage.runs import Job
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
+    from .found_model import FoundModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,15 @@ class Permissions:
 
         Raises NotPermitted.
         """
-        offered = (BUILTIN, *(entry.repo for entry in catalog()), *self._settings.allowed_models)
+        offered = (BUILTIN, *(entry.repo for entry in (*catalog(), *task_catalog())), *self._settings.allowed_models)
         if not self.is_operator(visitor) and split_file(model)[0] not in offered:
             raise NotPermitted(f"{model} is not among the models that this public page offers. Choose one of those, "
                                "or run MindCubes on your own machine.")
+
+    def require_model(self, model: FoundModel, visitor: Visitor) -> None:
+        """The same for a model and its adapter. Raises NotPermitted."""
+        for name in dict.fromkeys((model.source, model.spec_model)):
+            self.require_offered(name, visitor)
 
     def require_open(self, model: str, visitor: Visitor, *, is_gated: bool) -> None:
         """Refuse downloads of gated models, which would be stored for visitors who have no access to them. Raises NotPermitted."""

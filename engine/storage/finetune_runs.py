@@ -28,6 +28,7 @@ class FineTuneRow:
     chat_model: str
 
 
+NOBODY = "-"        # as `watcher`
 FIELDS = "id, owner, created, watcher, trainer, plan, estimate, chat_model"
 
 
@@ -76,6 +77,11 @@ class FineTuneStore:
     def set_chat_model(self, run_id: str, chat_model: str) -> None:
         with self._database.transaction(is_writing=True) as connection:
             connection.execute("UPDATE finetune_runs SET chat_model = ? WHERE id = ?", (chat_model, run_id))
+
+    def leave(self, run_id: str) -> None:
+        """The app ends, and the run goes on: the next process of the app follows it."""
+        with self._database.transaction(is_writing=True) as connection:
+            connection.execute("UPDATE finetune_runs SET watcher = ? WHERE id = ?", (NOBODY, run_id))
 
     def end(self, run_id: str) -> None:
         with self._database.transaction(is_writing=True) as connection:

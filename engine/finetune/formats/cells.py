@@ -34,6 +34,9 @@ class Kind(IntEnum):
     OBJECT = 4
 
 
+KINDS = tuple(Kind)     # by number: quicker than Kind(number)
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     kind: Kind
@@ -162,8 +165,9 @@ class CellFile:
             batch = self._reader.get_batch(number)
             texts = [batch.column(2 * at).to_pylist() for at in places]
             kinds = [batch.column(2 * at + 1).to_pylist() for at in places]
+            pairs = [*zip(kinds, texts, strict=True)]
             for at in range(batch.num_rows):
-                yield tuple(Cell(Kind(kind[at]), text[at]) for kind, text in zip(kinds, texts, strict=True))
+                yield tuple([Cell(KINDS[kind[at]], text[at]) for kind, text in pairs])
 
     def sample(self, columns: Sequence[str], count: int) -> list[tuple[Cell, ...]]:
         """At most `count` rows, spread evenly over the table."""
@@ -174,7 +178,7 @@ class CellFile:
             places = range(-skipped % every, batch.num_rows, every)
             skipped += batch.num_rows
             columns_at = [(batch.column(2 * at), batch.column(2 * at + 1)) for at in map(self.columns.index, columns)]
-            found += [tuple(Cell(Kind(kinds[place].as_py()), texts[place].as_py()) for texts, kinds in columns_at) for place in places]
+            found += [tuple(Cell(KINDS[kinds[place].as_py()], texts[place].as_py()) for texts, kinds in columns_at) for place in places]
         return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ...checkpoint.config import parse_config, read_raw_config
 from ...compat.heads import head_class
 from ...models.model_class import auto_class
-from ..checkpoints import TOKENIZER
+from ..checkpoints import BESIDE
 from ..job import MERGED, RESULT, read_job
 from ..plan import HEADED
 
@@ -32,7 +32,8 @@ def merge(folder: Path) -> int:
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     merged.save_pretrained(part)
-    for path in (folder / TOKENIZER).glob("*"):
-        shutil.copyfile(path, part / path.name)
+    for path in (folder / BESIDE).glob("*"):
+        if not (part / path.name).exists():
+            shutil.copyfile(path, part / path.name)
     part.rename(target)
     return 0

@@ -16,10 +16,11 @@ from transformers import set_seed
 
 from ...errors import EngineError
 from ...storage.alive import this_process
-from ..checkpoints import TOKENIZER, build_result, complete_checkpoints, metrics_of, newest, remove_incomplete
+from ..checkpoints import BESIDE, build_result, complete_checkpoints, metrics_of, newest, remove_incomplete
 from ..encoding import Encoder, encode_all
 from ..events import Ended, EventWriter, InPhase, Note, Progress, Scores, Started
 from ..job import BOARD, CHECKPOINTS, STOP, TrainJob, read_examples, read_job
+from ..plan import HEADED
 from ..run import Measured
 from .base import Trainable, open_base
 from .batches import Collate, Examples
@@ -77,7 +78,9 @@ class TrainerProcess:
         writer.write(InPhase("load"))
         set_seed(job.plan.options.seed)
         base = open_base(job)
-        Encoder(base.tokenizer, job.plan.task).tokenizer.save_pretrained(folder / TOKENIZER)      # with the chat template that was used
+        Encoder(base.tokenizer, job.plan.task).tokenizer.save_pretrained(folder / BESIDE)     # with the chat template that was used
+        if job.plan.task in HEADED and job.plan.method != "full":
+            base.model.config.save_pretrained(folder / BESIDE)      # its labels, which an adapter's own files do not say
         for note in base.notes if resumed is None else ():
             writer.write(Note(note))
         collate = Collate(base.pad_id)

@@ -53,7 +53,7 @@ class Reporter(TrainerCallback):      # type: ignore[misc]
         elif kind := "person" if self._asked() or (self._folder / STOP).exists() else "time" if self._is_late(now) else "":
             self.stop_kind = kind
             control.should_save = control.should_log = control.should_training_stop = True
-        if is_last or now - self._told >= PROGRESS_S:
+        if is_last or control.should_training_stop or now - self._told >= PROGRESS_S:
             self._told = now
             each = (now - self._began) / max(1, state.global_step - self._first_step)
             self._writer.write(Progress(state.global_step, state.max_steps, float(state.epoch or 0),
