@@ -13,6 +13,7 @@ from engine.models import CatalogEntry, QuantizationFit, Recommendation, SavedMo
 
 from ..shared.html import action_button, disk_size, freed, megabytes, parameters, quantization_name, verdict_chip
 from ..shared.language import gib, number, text
+from .adapters_view import kind_html
 from .session import USES
 
 HUB_PAGE = "https://huggingface.co"
@@ -98,12 +99,14 @@ def loading_html(name: str, language: str) -> str:
 def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is_loaded: bool, language: str,
                released: Released | None = None) -> str:
     """`released`: the memory that unloading the previous model freed; shown with the loaded model."""
-    title = model.name if model.where in ("builtin", "folder") else model.spec_model
+    title = model.name if model.adapter or model.where in ("builtin", "folder") else model.spec_model
     state = f' <span class="mc-verdict is-good">{_text(language, "models.loaded")}</span>' if is_loaded else ""
     parts = [f"<h2>{html.escape(title)}{state}</h2>"]
     if model.where == "folder":
-        parts.append(f'<p class="mc-path">{html.escape(model.spec_model)}</p>')
+        parts.append(f'<p class="mc-path">{html.escape(model.source)}</p>')
     parts.append(f'<p class="mc-facts">{_facts(model, language)}</p>')
+    if model.adapter or model.tasks:
+        parts.append(kind_html(model, language))
     if is_loaded and released is not None and released.expected_bytes:
         parts.append(f'<p class="mc-note">{html.escape(freed(released, language))}</p>')
     if model.listing and model.listing.renamed_to:
@@ -115,7 +118,9 @@ def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is
         parts.append(f'<p class="mc-note">{_text(language, key, kind=model.shape.stored_method)}</p>')
     if len(model.gguf_files) > 1:
         parts.append(_gguf_files(model, language))
-    if fit is not None:
+    if fit is not None and model.tasks:
+        parts.append(f"<p>{verdict_chip(fit.choices[0].fit.verdict, fit.choices[0].fit.needed_bytes, language)}</p>")
+    elif fit is not None:
         parts.append(_fit_table(fit, chosen, language))
     if model.listing:
         parts.append(_files(model, language))
@@ -183,7 +188,7 @@ def _gguf_files(model: FoundModel, language: str) -> str:
 
 def _files(model: FoundModel, language: str) -> str:
     assert model.listing is not None
-    files = model.listing.needed_files
+    files = tuple(file for listing in model.listings or (model.listing,) for file in listing.needed_files)
     rows = "".join(f'<li><span>{html.escape(file.path)}</span><span>{megabytes(language, file.size_bytes)}</span></li>' for file in files)
     label = _text(language, "models.files", count=len(files), size=disk_size(language, model.download_bytes))
     return f'<details class="mc-files-list"><summary>{label}</summary><ul>{rows}</ul></details>'
