@@ -7,7 +7,8 @@ from .encoding import Encoder, token_limit
 from .examiner import Examiner
 from .example_set import example_plan, example_table
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Prepared, TaggedWords
-from .fine_tunes import FineTunes, downloads_folder
+from .fine_tunes import FineTunes
+from .job import downloads_folder
 from .plan import HEADED, ROLES, FineTunePlan, Method, Role, Task, TrainingOptions
 from .problems import ERRORS, WARNINGS, Problem
 from .run import PARTS, Estimate, LabelScore, Measured, MemoryPart, Metrics, Mistake, Phase, Point, Run, Value

@@ -21,7 +21,7 @@ from ..storage import strict
 from ..storage.alive import is_alive
 from ..storage.finetune_runs import FineTuneRow, FineTuneStore
 from .inputs import Inputs, JobWriter, again, completed, estimate_of, read_inputs, require_room
-from .job import RESULT, STOP
+from .job import RESULT, STOP, downloads_folder
 from .plan import FineTunePlan
 from .process import TrainerProcess
 from .results import Result, script_before, script_for
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 JOB_KIND = "finetune"
 NO_PROCESS = "0:0"      # as the name of one
 MAX_RUNS = 50           # kept of one owner; the oldest are deleted first
+END_S = 30.0            # waited for a process that has said its last word
 STOP_S = 15.0           # after that, a second stop ends the process at once
 
 
@@ -164,6 +165,7 @@ class FineTunes:
     def delete(self, run_id: str, visitor: Visitor) -> None:
         """Delete a run and its files. Raises EngineBusy while it is in progress."""
         row = self._store.get(run_id, visitor.owner)
+        self._let_end()
         if row.id in self._followers or TrainerProcess(row.trainer or NO_PROCESS).is_running():
             raise EngineBusy("this run is in progress", "Stop it first.")
         self._store.delete(run_id, visitor.owner)
@@ -233,10 +235,20 @@ class FineTunes:
 
     def _require_idle(self) -> None:
         """Raises EngineBusy: two runs at once would each take twice as long, and more memory than was estimated."""
+        self._let_end()
         if self._followers or any(TrainerProcess(row.trainer or NO_PROCESS).is_running() for row in self._store.active()):
             raise EngineBusy("a model is being fine-tuned", "Wait until it is over, or stop it.")
         if self._engine.admission.reserved_for:
             raise EngineBusy(self._engine.admission.reserved_for)
+
+    def _let_end(self) -> None:
+        """Wait for a run that is over, while its process ends and the chat model is loaded again; at most END_S."""
+        deadline = time.monotonic() + END_S
+        while time.monotonic() < deadline:
+            readers = [self._readers[run_id] for run_id in tuple(self._followers) if run_id in self._readers]
+            if not readers or not all(reader.read(is_short=True).is_over for reader in readers):
+                return
+            time.sleep(HEARTBEAT_S)
 
     def _follow_row(self, row: FineTuneRow, found: Estimate, writer: JobWriter | None) -> Run:
         folder, reader = self._folder / row.id, self._reader(row)
@@ -280,11 +292,6 @@ class FineTunes:
         for row in self._store.list(visitor.owner)[MAX_RUNS:]:
             if not row.watcher:
                 self.delete(row.id, visitor)
-
-
-def downloads_folder(settings: Settings) -> Path:
-    """The only folder of fine-tuning whose files the page's server gives away: to whoever has the random part of their address."""
-    return settings.data_dir / "finetune" / "downloads"
 
 
 def _estimate_of(row: FineTuneRow) -> Estimate:
