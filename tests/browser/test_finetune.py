@@ -59,7 +59,6 @@ def test_from_a_file_to_a_trained_model(visit: Visit, tune_app: str) -> None:
         page.get_by_role("button", name="Choose a file").click()
     chooser.value.set_files(EXAMPLES)
     expect(page.locator("#mc-tune-data tbody tr")).to_have_count(8)
-    found["data"] = violations(page)
     page.get_by_role("button", name="Next: columns").click()        # click 2
     expect(page.locator(".mc-preview mark").first).to_contain_text("Tallmere is an island")
     expect(page.locator("#mc-tune-role-question input")).to_have_value("question")
@@ -85,7 +84,6 @@ def trained(page: Page, found: dict[str, list[str]]) -> None:
     expect(page.locator("#mc-jobs .mc-job")).to_contain_text("Fine-tuning tallmere")
     wait_for_step_after(page, step(page))
     expect(page.locator("#mc-tune-curves polyline").first).not_to_have_attribute("points", curve or "")
-    found["run"] = violations(page)
     page.reload()
     wait_for_step_after(page, 0)        # the address opens the tab and the run
     before = step(page)
@@ -105,7 +103,7 @@ def test_on_a_phone_everything_fits_and_a_second_visitor_sees_no_runs(visit: Vis
     page = visit(tune_app, viewport={"width": 390, "height": 844})
     open_tab(page)
     expect(page.locator("#mc-tune-runs")).to_be_hidden()
-    assert (violations(page), fits(page)) == ([], True)
+    assert fits(page)
     page.get_by_role("button", name="Try 40 example questions").click()
     expect(page.get_by_role("button", name=re.compile("Train on 40 examples"))).to_be_visible()
-    assert (violations(page), fits(page)) == ([], True)
+    assert fits(page)
