@@ -32,7 +32,9 @@ def _metrics(run: Run, language: str) -> str:
         return f'<p class="mc-note">{escaped(language, "tune.unmeasured")}</p>'
     rows = [_metric_row(value.name, run.before, run.after, language) for value in after.values]
     head = [text(language, f"tune.col.{each}") for each in ("metric", "before", "after", "change")]
-    note = escaped(language, "tune.held_back.note", count=number(language, after.examples))
+    second, first = run.plan.validation_table, run.plan.table
+    kind = "same" if second == first else "second" if second else "held_back"
+    note = escaped(language, f"tune.{kind}.note", count=number(language, after.examples))
     return measured_table(head, rows, text(language, "tune.metrics")) + f'<p class="mc-note">{note}</p>'
 
 

@@ -144,6 +144,15 @@ def test_metrics_before_and_after_are_compared_in_their_direction() -> None:
     assert worse.count("is-bad") == 3
 
 
+def test_what_was_measured_on_is_said() -> None:
+    def note(**tables: str) -> str:
+        return result_view.result_html(replace(DONE, plan=replace(DONE.plan, **tables)), "en")      # type: ignore[arg-type]
+
+    assert "Measured on 20 examples that were not trained." in note()
+    assert "of a second file" in note(validation_table="1" * 32)
+    assert "how well it learned them by heart" in note(validation_table=DONE.plan.table)
+
+
 def test_the_confusion_matrix_is_a_picture_and_a_table() -> None:
     shown = result_view.confusion_html(metrics(0.8), "en")
     cells = re.findall(r'<title>([^<]+)</title><rect class="is-(\w+)"', shown)
