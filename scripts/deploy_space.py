@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from .check_space import ROOT, problems, tracked
 
 WAIT_S = 1800.0         # building takes minutes, most of them for torch
 POLL_S = 5.0
+REBUILD_S = 60.0        # until the platform begins to build what was pushed; it does not if nothing has changed
 QUESTION = "Which model fits in 6 GB?"
 KEPT = (".gitattributes",)      # made by the platform
 
@@ -59,19 +61,29 @@ def deploy(deployment: Deployment, api: HfApi) -> str:
             api.add_space_variable(deployment.space, name, value)
         for name, secret in deployment.secrets.items():
             api.add_space_secret(deployment.space, name, secret.reveal())
-        push(deployment, api)
+        wait_for_rebuild(deployment, api, push(deployment, api))
         return answer(wait_until_running(deployment, api), api)
     except HfHubHTTPError as error:
         raise DeploymentFailed(f"The hub refused: {error.server_message or error}. Check the token's rights and the name "
                                f"{deployment.space}.") from error
 
 
-def push(deployment: Deployment, api: HfApi) -> None:
-    """Make the Space's files those that git tracks, in one commit."""
+def push(deployment: Deployment, api: HfApi) -> str:
+    """Make the Space's files those that git tracks, in one commit, and return its hash."""
     names = {path.relative_to(deployment.folder).as_posix(): path for path in tracked(deployment.folder)}
     old = [name for name in api.list_repo_files(deployment.space, repo_type="space") if name not in names and name not in KEPT]
     operations = [*(CommitOperationAdd(name, path) for name, path in names.items()), *(CommitOperationDelete(name) for name in old)]
-    api.create_commit(deployment.space, operations, commit_message="Deploy", repo_type="space")
+    return str(api.create_commit(deployment.space, operations, commit_message="Deploy", repo_type="space").oid)
+
+
+def wait_for_rebuild(deployment: Deployment, api: HfApi, commit: str) -> None:
+    """Wait until the version before is no longer the one that runs, so that it is not the one that is asked."""
+    deadline = time.monotonic() + REBUILD_S
+    while time.monotonic() < deadline:
+        runtime = api.get_space_runtime(deployment.space)
+        if runtime.stage != "RUNNING" or runtime.raw.get("sha") == commit:
+            return
+        time.sleep(deployment.poll_s)
 
 
 def wait_until_running(deployment: Deployment, api: HfApi) -> str:

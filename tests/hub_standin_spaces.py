@@ -21,16 +21,20 @@ from .hub_standin_http import BAD_TOKEN, SHA
 
 @dataclass
 class Space:
-    """`stages`: reported one after the other; the last one stays."""
+    """`stages`: reported one after the other; the last one stays. `runs`: the files of the version that runs."""
 
     created: Mapping[str, Any]
     stages: list[str]
     variables: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    runs: dict[str, bytes] = field(default_factory=dict)
 
     def next_stage(self) -> str:
-        return self.stages.pop(0) if len(self.stages) > 1 else self.stages[0]
+        stage = self.stages.pop(0) if len(self.stages) > 1 else self.stages[0]
+        if stage == "RUNNING" and len(self.stages) == 1:
+            self.runs = dict(self.files)
+        return stage
 
 
 @dataclass
@@ -120,6 +124,8 @@ def _handler(hub: SpacesStandIn) -> type[BaseHTTPRequestHandler]:
                         space.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
                     elif line["key"] == "deletedFile":
                         del space.files[line["value"]["path"]]
+                if space.runs:      # for a moment the version before runs on
+                    space.stages = ["RUNNING", "RUNNING", *hub.stages]
                 self._json({"success": True, "commitOid": SHA, "commitUrl": f"{hub.address}{self.path.removeprefix('/api')}"})
 
         def _json(self, value: object, status: int = 200) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,14 @@ def sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
     """Absolute names of imported modules; relative ones are resolved. `if TYPE_CHECKING` does not count as top level."""
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = parsed(path)
     package = path.relative_to(ROOT).parent.parts
     for node in tree.body if top_level_only else ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -79,7 +85,7 @@ def modules(folder: str) -> dict[str, set[str]]:
     for module, path in known.items():
         targets: set[str] = set()
         package = path.relative_to(ROOT).parent.parts
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ImportFrom):
                 base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
                 name = ".".join(part for part in (base, node.module or "") if part)
@@ -128,21 +134,21 @@ def test_files_and_functions_are_short() -> None:
             if (count := len(path.read_text("utf-8").splitlines())) > 300]
     for path in sources("engine", "ui", "api"):
         long += [f"{path.relative_to(ROOT)}: {node.name} has {node.end_lineno - node.lineno + 1} lines"
-                 for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                 for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
                  and node.end_lineno is not None and node.end_lineno - node.lineno >= 50]
     assert long == []
 
 
 def test_the_page_uses_the_engines_methods_and_never_its_stores() -> None:
     used = [f"{path.relative_to(ROOT)}:{node.lineno}" for path in sources("ui", "api")
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            for node in ast.walk(parsed(path))
             if isinstance(node, ast.Attribute) and node.attr in ("store", "database", "_store")
             and ast.unparse(node) != "request.store"]       # a field of OpenAI's API
     assert used == []
 
 
 def test_remote_code_is_never_trusted() -> None:
-    calls = [(path, node.value.value) for path in sources("engine", "ui", "api") for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    calls = [(path, node.value.value) for path in sources("engine", "ui", "api") for node in ast.walk(parsed(path))
              if isinstance(node, ast.keyword) and node.arg == "trust_remote_code" and isinstance(node.value, ast.Constant)]
     assert calls
     assert all(value is False for _, value in calls)

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
+from ..generation.control_tokens import ControlTokens
 from .answers import best_answers
 from .dialogues import DialogueEncoder
 from .encoded import IGNORED, Encoded, Piece
@@ -34,6 +35,7 @@ class Encoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, task: Task) -> None:
         """Raises InvalidRequest for a tokenizer that cannot be used for this task."""
         self._dialogues = DialogueEncoder(tokenizer) if task == "chat" else None
+        self._control = ControlTokens(tokenizer) if task == "text" else None        # what looks like one in a plain text is text
         self.tokenizer = self._dialogues.tokenizer if self._dialogues else tokenizer        # with a chat template, for that task
 
     def encode(self, example: Example, max_tokens: int, at: int = 0) -> tuple[Encoded, ...]:
@@ -77,7 +79,8 @@ class Encoder:
             yield Encoded(at, pending, labels=pending)
 
     def _of_text(self, example: PlainText) -> list[int]:
-        ids: list[int] = list(self.tokenizer(example.text, verbose=False)["input_ids"])
+        assert self._control is not None
+        ids = self._control.encode(self._control.mark(example.text), adds_special=True)
         eos = self.tokenizer.eos_token_id
         return ids if eos is None or ids[-1:] == [eos] else [*ids, int(eos)]
 

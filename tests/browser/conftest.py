@@ -14,15 +14,19 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
+from api import routes
+from engine import AgentSessions, Benchmarks, Conversations, Engine, Hub, Library, Settings
+from tests import hub_standin
 from tests.ui.conftest import address, engine, launched, page_engine, served  # noqa: F401  the same fixtures
 from tests.ui.scripted_engine import ScriptedEngine
+from ui.app import build_app, launch
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "test-results"
@@ -73,6 +77,29 @@ def app_running(home: Path, **environ: str) -> Iterator[str]:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+@contextmanager
+def app_here(home: Path, hub: str = "", **environ: str) -> Iterator[str]:
+    """What app.py serves, from this process, which has imported all of it: a process of its own costs ten seconds of a core.
+
+    hub: the address of a stand-in; without one, no hub can be reached.
+    """
+    settings = Settings.from_env({"MINDCUBES_DATA_DIR": str(home / "data"), "MINDCUBES_CACHE_DIR": str(home / "hub"), **environ})
+    owner = Engine(settings)
+    conversations = Conversations(owner)
+    library, sessions = Library(owner, conversations, Hub(settings, hub)), AgentSessions(owner)
+    page = build_app(owner, conversations, library, sessions, Benchmarks(owner, library.jobs))
+    owner.start_loading(owner.default_spec())
+    with hub_standin.online() if hub else nullcontext():
+        try:
+            yield launch(page, owner, routes(owner), server_name=settings.host).rstrip("/")
+        finally:
+            page.close(verbose=False)
+            conversations.close()
+            sessions.close()
+            library.jobs.close()
+            owner.close()
 
 
 def free_port() -> int:
@@ -181,7 +208,8 @@ def kept_pages(module_pages: KeptPages, request: pytest.FixtureRequest) -> Itera
 def page(kept_pages: KeptPages, engine: ScriptedEngine, address: str) -> Page:      # noqa: F811
     """The page over the scripted engine, with a new chat; chats of the tests before are in its list."""
     page = kept_pages.at(address)
-    page.locator("#mc-new").click()
+    with page.expect_event("requestfailed", lambda request: request.url.split("?")[0].endswith("/queue/data")):
+        page.locator("#mc-new").click()         # Gradio ends its stream of events after the last one that was waited for
     expect(page.locator("[data-example]")).to_have_count(4)
     page.locator("#mc-message textarea").fill("")       # the draft of a test that sent nothing
     return page

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import ROOT, Visitors, app_running
+from .conftest import ROOT, Visitors, app_here
 from .test_accessibility import violations
 from .test_chat import send, wait_for_end, wait_for_model
 from .test_models import open_models
@@ -25,7 +25,7 @@ PASSWORD = "correct horse battery"
 def signed_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("home")
     _add(home, "ann")
-    with app_running(home, HF_HUB_OFFLINE="1", MINDCUBES_PUBLIC="1", MINDCUBES_OPERATOR="ann", GRADIO_SERVER_NAME="127.0.0.1") as address:
+    with app_here(home, MINDCUBES_PUBLIC="1", MINDCUBES_OPERATOR="ann") as address:
         yield address
 
 

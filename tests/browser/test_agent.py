@@ -1,6 +1,7 @@
 """Journeys through the Code agent tab, with a scripted model and the real sandbox."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from engine.sandbox import probe_sandboxes
 from tests.ui.scripted_engine import ScriptedEngine, answer
 
-from .conftest import KeptPages
+from .conftest import KeptPages, app_here
 from .test_accessibility import violations
 from .test_chat import REPLY_MS, Visit, send, wait_for_end, wait_for_model
 
@@ -58,6 +59,13 @@ def outcome(page: Page) -> Locator:
 
 def output(page: Page, at: int = -1) -> Locator:
     return page.locator("#mc-steps [data-name=output] pre").nth(at)
+
+
+@pytest.fixture
+def own_app(tmp_path: Path) -> Iterator[str]:
+    """The app with the built-in model."""
+    with app_here(tmp_path) as address:
+        yield address
 
 
 def test_a_failed_program_and_its_repair_are_shown_as_steps(agent_page: Page, engine: ScriptedEngine) -> None:
@@ -209,8 +217,8 @@ def test_what_went_wrong_is_said_and_the_task_stays(agent_page: Page, engine: Sc
     expect(page.get_by_label("Task")).to_have_value("x" * 30_000)
 
 
-def test_the_built_in_model_solves_its_examples(visit: Visit, app_url: str) -> None:
-    page = visit(app_url)
+def test_the_built_in_model_solves_its_examples(visit: Visit, own_app: str) -> None:
+    page = visit(own_app)
     wait_for_model(page)
     opened(page)
     for example, last in (("Fibonacci", "34"), ("prime numbers", "47"), ("Celsius", "37.78")):

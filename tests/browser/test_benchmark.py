@@ -15,7 +15,7 @@ from engine.benchmark.store.exports import to_json
 from tests.ui.benchmark.made_runs import crowd, facts, run
 from ui.shared.language import text
 
-from .conftest import KeptPages, app_running
+from .conftest import KeptPages, app_here
 from .test_accessibility import violations
 from .test_chat import Visit, wait_for_model
 
@@ -25,7 +25,7 @@ SCREENS = {"desktop": {}, "phone": {"viewport": {"width": 390, "height": 844}}}
 
 @pytest.fixture(scope="module")
 def bench_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with app_running(tmp_path_factory.mktemp("bench"), HF_HUB_OFFLINE="1") as address:
+    with app_here(tmp_path_factory.mktemp("bench")) as address:
         yield address
 
 

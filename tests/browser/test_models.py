@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests import hub_folders, hub_standin, tiny_models
 from tests.hub_standin import GOOD_TOKEN, Repo, StandIn
 
-from .conftest import KeptPages, Visitors, app_running
+from .conftest import KeptPages, Visitors, app_here
 from .test_chat import Visit, send, wait_for_end, wait_for_model
 
 LOAD_MS = 60_000
@@ -35,8 +35,8 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture(scope="module")
 def hub_app(stand_in: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`python app.py` that knows no other hub than the stand-in."""
-    with app_running(tmp_path_factory.mktemp("home"), HF_HUB_OFFLINE="0", HF_ENDPOINT=stand_in.address) as address:
+    """The app, which knows no other hub than the stand-in."""
+    with app_here(tmp_path_factory.mktemp("home"), stand_in.address) as address:
         yield address
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests import hub_folders, hub_standin, tiny_models
 from tests.hub_standin import Repo, StandIn
 
-from .conftest import app_running
+from .conftest import app_here
 from .test_accessibility import violations
 from .test_chat import Visit
 from .test_models import find, open_models, primary
@@ -34,7 +34,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture(scope="module")
 def hub_app(stand_in: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with app_running(tmp_path_factory.mktemp("home"), HF_HUB_OFFLINE="0", HF_ENDPOINT=stand_in.address) as address:
+    with app_here(tmp_path_factory.mktemp("home"), stand_in.address) as address:
         yield address
 
 

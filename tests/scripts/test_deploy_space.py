@@ -65,7 +65,7 @@ def test_an_existing_space_is_updated_and_keeps_its_visibility(
     space = spaces.spaces["me/app"]
     assert (space.created["visibility"], space.created["hardware"]) == ("public", "zero-a10g")
     assert space.variables == {"MINDCUBES_MODEL": "me/other"}
-    assert space.files["app.py"] == b"import spaces\n"
+    assert space.files["app.py"] == space.runs["app.py"] == b"import spaces\n"      # the answer is that of the new version
 
 
 def test_a_space_that_does_not_start_is_reported_with_the_platforms_reason(address: str, deployment: Deployment) -> None:  # noqa: F811

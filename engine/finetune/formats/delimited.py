@@ -94,9 +94,10 @@ class _Rows:
 
     def broken(self) -> Unreadable:
         """Why the rows ended too early."""
-        error, row, at = self.error, self._read + 1 - self._above, _broken_cell(self._first.rstrip("\r\n"), self._delimiter)
+        error, row, is_long = self.error, self._read + 1 - self._above, "limit" in self.error
+        at = self._first[:MAX_CELL_CHARS].count(self._delimiter) if is_long else _broken_cell(self._first.rstrip("\r\n"), self._delimiter)
         column = self._columns[at] if at < len(self._columns) else f"column {at + 1}"
-        if "limit" in error:
+        if is_long:
             return Unreadable("cell", f"a cell has more than {MAX_CELL_CHARS:,} characters, perhaps because a quote is not closed",
                               "Close the quote, or shorten the cell.", row, column, self._line)
         if "end of data" in error:
@@ -138,7 +139,7 @@ def _delimiter(sample: str) -> str:
             continue
         sizes = sizes[:-1] if len(sizes) > 2 else sizes         # the sample may end within the last one
         size, times = Counter(sizes).most_common(1)[0] if sizes else (0, 0)
-        if size > 1 and sizes[0] > 1 and times >= LEAST_ALIKE * len(sizes):
+        if size > 1 and sizes[0] > 1 and (times > LEAST_ALIKE * len(sizes) or min(sizes) > 1):
             found.append((times / len(sizes), size, delimiter))
     return max(found, key=lambda each: each[:2])[2] if found else ""
 

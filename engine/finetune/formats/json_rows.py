@@ -54,12 +54,11 @@ def _rows(content: bytes, encoding: str) -> Rows:
 
 
 def _has_lines(content: bytes, encoding: str) -> bool:
-    """Whether the first line is an object by itself, and not the only one."""
+    """Whether the first line is an object by itself, and not the only line."""
     lines = (line for line in io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace") if line.strip("\ufeff \t\r\n"))
     first, second = next(lines, ""), next(lines, "")
     try:
-        return len(first) <= MAX_LINE_CHARS and isinstance(json.loads(first.lstrip("\ufeff")), dict) and (
-            bool(second) or not _holds_rows(json.loads(first.lstrip("\ufeff"))))
+        return bool(second) and len(first) <= MAX_LINE_CHARS and isinstance(json.loads(first.lstrip("\ufeff")), dict)
     except (ValueError, RecursionError):
         return second.lstrip().startswith("{")      # a broken first line: reading it says so
 
@@ -130,12 +129,6 @@ def _squad(data: list[Any]) -> Iterator[dict[str, Any]]:
     except (KeyError, TypeError, AttributeError) as error:
         missing = error.args[0] if isinstance(error, KeyError) else "a list of objects"
         raise Unreadable("squad", f"{missing!r} is missing in its nested form", "Compare it with SQuAD's own file.", row) from error
-
-
-def _holds_rows(value: dict[str, Any]) -> bool:
-    """Whether an object is a whole file of rows, and not one row."""
-    return not {"messages", SHAREGPT} & set(value) and any(
-        isinstance(each, list) and each and isinstance(each[0], dict) for each in value.values())
 
 
 def _loaded(text: str) -> Any:
