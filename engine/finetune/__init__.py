@@ -14,10 +14,12 @@ from .problems import ERRORS, WARNINGS, Problem
 from .run import PARTS, Estimate, LabelScore, Measured, MemoryPart, Metrics, Mistake, Phase, Point, Run, Value
 from .table import Table
 from .tables import Tables
+from .using import use_result
 
 __all__ = [
     "ERRORS", "HEADED", "PARTS", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Estimate", "Examiner",
     "Example", "FineTunePlan", "FineTunes", "LabelScore", "Measured", "MemoryPart", "Method", "Metrics", "Mistake", "Phase", "Piece",
     "PlainText", "Point", "Prepared", "Problem", "Report", "Role", "Run", "Table", "Tables", "TaggedWords", "Task", "TrainingOptions",
     "Value", "check", "downloads_folder", "example_plan", "example_table", "guess_columns", "guess_task", "prepare", "token_limit",
+    "use_result",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from engine import Secret
-from engine.finetune import HEADED, Run
+from engine.finetune import HEADED, Run, use_result
 
 from ..shared.actions import Actions, Click
 from ..shared.context import Context
@@ -172,10 +172,10 @@ def export(context: Context, session: FineTuneSession, click: Click) -> str:
 
 @actions("chat", "try")
 def use(context: Context, session: FineTuneSession, click: Click) -> str:
-    """Load the result, and go where it is used."""
+    """Load the result, and go where it is used: a chat in which base and adapter answer side by side, or the box to try it."""
     run = _run(context, session)
-    adapter = context.fine_tunes.use(run.id, context.visitor)
-    return browser_message("use", tab="models" if run.plan.task in HEADED else "chat", adapter=adapter)
+    adapter = use_result(context.fine_tunes, run.id, context.visitor)
+    return browser_message("use", tab="models" if run.plan.task in HEADED else "chat", choice=f"beside {adapter}" if adapter else "")
 
 
 def push(context: Context, session: FineTuneSession, repo: str, token: str, *, is_private: bool, is_merged: bool) -> None:

@@ -174,7 +174,8 @@ class TuneContent:
             return {}
         details = result_view.details_html(run, language) + result_view.measured_html(run, language)
         push = escaped(language, "tune.push.ask")
-        return {result.shown: result_view.result_html(run, language), result.uses: uses_html(run, self._session.ready, language),
+        uses = uses_html(run, self._session.ready, language, may_load=not self._context.engine.settings.is_public)
+        return {result.shown: result_view.result_html(run, language), result.uses: uses,
                 result.details: details, result.curves: curves_html(run, language),
                 result.push: f'<button type="button" class="mc-do" data-do="push" data-confirm="{push}">'
                              f'{escaped(language, "tune.push.act")}</button>'}

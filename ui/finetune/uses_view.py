@@ -11,14 +11,15 @@ from ..shared.language import text
 from .words import escaped
 
 
-def uses_html(run: Run, ready: str, language: str) -> str:
+def uses_html(run: Run, ready: str, language: str, *, may_load: bool = True) -> str:
     """`ready`: what was made for a download, as HTML."""
     def button(name: str, *, is_first: bool = False, extra: str = "") -> str:
         return action_button(text(language, f"tune.use.{name}"), name, run.id, "mc-do mc-primary" if is_first else "", extra)
 
     buttons = []
     if run.has_result:
-        buttons.append(button("try" if run.plan.task in HEADED else "chat", is_first=True))
+        if may_load:
+            buttons.append(button("try" if run.plan.task in HEADED else "chat", is_first=True))
         buttons.append(button("export"))
         if run.plan.method != "full":
             buttons.append(button("merge"))

@@ -135,7 +135,11 @@ window.mindcubes = (() => {
       if (tab?.getAttribute('aria-selected') === 'false') tab.click();
       requestAnimationFrame(() => { if (document.activeElement === document.body) document.querySelector('.mc-stepper [aria-current]')?.focus(); });
     },
-    use({tab}) { $(`mc-tab-${tab}-button`)?.click(); },
+    use({tab, choice}) {      // a model that was just trained
+      $(`mc-tab-${tab}-button`)?.click();
+      if (choice) mindcubes.bus({act: 'compare', id: '', value: choice});
+      else if (tab === 'chat') $('mc-new')?.click();
+    },
     asked({run, text}) {
       address({run});
       const box = task();
