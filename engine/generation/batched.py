@@ -82,7 +82,8 @@ class BatchedGenerator:
             raise InvalidRequest("prompt", f"{len(prompt_ids):,} tokens", f"1 to {self.window_tokens - 1:,} tokens")
         require_known(prompt_ids, self._vocabulary, self._pictures)
         require_adapter(options.adapter, self._adapters)
-        sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else self._end_ids, visitor,
+        ends = self._end_ids | (self._adapters.ends(options.adapter) if self._adapters else frozenset())
+        sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else ends, visitor,
                             next(self._arrivals), thoughts)
         started = time.monotonic()
         with self._changed:
@@ -248,6 +249,8 @@ class BatchedGenerator:
         sequence.results.put(end)
 
     def _typed(self, error: Exception) -> GenerationFailed:
+        if isinstance(error, GenerationFailed):
+            return error
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(error):
             return OutOfMemory(self._device)
         return GenerationFailed(f"{type(error).__name__}: {str(error)[:300]}.")
