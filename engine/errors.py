@@ -31,6 +31,7 @@ EngineError
 ├── StorageError
 ├── ChatNotFound            deleted, or of another owner
 ├── RunNotFound             a run of the code agent: deleted, or of another owner
+│   └── FineTuneNotFound    a fine-tuning run
 ├── StaleChat               another page has changed the chat in the meantime
 ├── ShareNotFound           revoked, or the link is incomplete
 ├── JobNotFound
@@ -38,6 +39,9 @@ EngineError
 │   └── NotOnZeroGpu        impossible where a GPU is lent for each reply: NoSwapOnZeroGpu, NoMeasuringOnZeroGpu
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
+├── DatasetNotFound         on the hub: no such data set, or none with files that can be read
+├── TableRefused            a file of examples that cannot be read; names the row and the column
+├── TableNotFound           deleted, or of another owner
 └── SandboxUnavailable      programs cannot be run safely on this machine
 
 Each message says what is wrong, with which value, and what to do next. No error contains a secret.
@@ -236,6 +240,11 @@ class RunNotFound(EngineError):
         super().__init__("This agent run no longer exists. Start a new one, or choose another from the list.")
 
 
+class FineTuneNotFound(RunNotFound):
+    def __init__(self) -> None:
+        EngineError.__init__(self, "This fine-tuning run no longer exists. Start a new one, or choose another from the list.")
+
+
 class StaleChat(EngineError):
     def __init__(self) -> None:
         super().__init__("This chat was changed on another page. The latest version is shown now; send again if you still want to.")
@@ -288,6 +297,27 @@ class AttachmentRefused(EngineError):
 
 class ScannedDocument(AttachmentRefused):
     """A PDF file without text."""
+
+
+class TableRefused(EngineError):
+    """`kind`: a key for the reason's text in other languages. `row`: counted from 1 below the header; 0 and "": none."""
+
+    def __init__(self, name: str, kind: str, why: str, remedy: str, *, row: int = 0, column: str = "", line: int = 0) -> None:
+        place = ", ".join(filter(None, (
+            f"row {row:,}" + (f" (line {line:,})" if line else "") if row else "", f"column “{column}”" if column else "")))
+        super().__init__(f"{name} cannot be read: {place + ': ' if place else ''}{why}. {remedy}")
+        self.name, self.kind, self.why, self.remedy, self.row, self.column, self.line = name, kind, why, remedy, row, column, line
+
+
+class DatasetNotFound(EngineError):
+    def __init__(self, name: str, why: str, remedy: str) -> None:
+        super().__init__(f"The data set {name} cannot be used: {why}. {remedy}")
+        self.name, self.why, self.remedy = name, why, remedy
+
+
+class TableNotFound(EngineError):
+    def __init__(self) -> None:
+        super().__init__("This table of examples no longer exists. Upload its file again.")
 
 
 class SandboxUnavailable(EngineError):

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library
 from engine.errors import InvalidRequest
+from engine.finetune import downloads_folder
 from engine.public_mode import MAX_FILE_BYTES
 
 from .agent.tab import AgentTab, build_agent_tab
@@ -24,6 +25,7 @@ from .chat.session import ChatSession
 from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
 from .chat.welcome import welcome_html
 from .compat import MAX_PAGES, StrictBlocks, skip_statistics, slow_down_queue, small_sessions
+from .finetune.tab import build_finetune_tab
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
 from .operations import add_operations, require_mcp
@@ -37,8 +39,9 @@ from .shared.theme import build_theme
 FOLDER = Path(__file__).parent
 # Replies are written by a model: an image in one must not make the browser send a request to another host.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
-STYLES = ("static/style.css",       # shared rules first
-          "chat/chat.css", "models/models.css", "tryit/tryit.css", "agent/agent.css", "benchmark/benchmark.css")
+STYLES = (      # shared rules first
+    "static/style.css", "static/results.css", "chat/chat.css", "models/models.css", "tryit/tryit.css", "agent/agent.css",
+    "benchmark/benchmark.css", "finetune/finetune.css")
 UPLOADS_KEPT_S = 3600, 86_400       # how often Gradio looks for uploads to delete, and their age then
 MAX_UPLOAD_BYTES = 64 << 20         # of one file, on a private page: chats that are imported may have 50 MB
 MAX_SIGN_INS = 8        # that are checked or wait for it
@@ -61,6 +64,8 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
                 models = build_models_tab(builder, models_tab, strip)
             with builder.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark", elem_id="mc-tab-benchmark") as benchmark_tab:
                 build_benchmark_tab(builder, benchmark_tab, strip, models.wake)
+            with builder.labelled(gr.Tab, {"label": "tab.finetune"}, id="finetune", elem_id="mc-tab-finetune") as finetune_tab:
+                build_finetune_tab(builder, finetune_tab, strip, models.wake)
         _watch_engine(page, builder, bar, chat)
         _watch_jobs(page, builder, strip, models)
         _follow_language(page, builder, bar, chat, agent)
@@ -120,8 +125,8 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
         "state_session_capacity": MAX_PAGES, "max_file_size": MAX_FILE_BYTES if engine.settings.is_public else MAX_UPLOAD_BYTES,
-        # Files of the agent's runs. Reading one takes the run's id, which is random and cannot be guessed.
-        "allowed_paths": [str(engine.settings.data_dir / "agent")],
+        # Files of the agent's runs, and exported models. Reading one takes a random part of its address, which cannot be guessed.
+        "allowed_paths": [str(engine.settings.data_dir / "agent"), str(downloads_folder(engine.settings))],
     }
 
 

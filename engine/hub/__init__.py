@@ -1,8 +1,11 @@
 """The Hugging Face Hub: search, describe, download, what is on disk."""
 
+from .datasets import DatasetPart, HubDataset
 from .hub import HubFile, HubListing, HubModel, HubQuery, StoredModel, parse_model_name
 
 __all__ = [
+    "DatasetPart",
+    "HubDataset",
     "HubFile",
     "HubListing",
     "HubModel",

@@ -9,15 +9,14 @@ from datetime import UTC, datetime
 from engine import ModelFit, Quantization, Released
 from engine.hub import HubModel, StoredModel
 from engine.library import FoundModel, Machine, Remedy
-from engine.models import CatalogEntry, QuantizationFit, Recommendation, SavedModel, Verdict
+from engine.models import CatalogEntry, QuantizationFit, Recommendation, SavedModel
 
-from ..shared.html import action_button, disk_size, freed, megabytes, quantization_name
+from ..shared.html import action_button, disk_size, freed, megabytes, parameters, quantization_name, verdict_chip
 from ..shared.language import gib, number, text
 from .adapters_view import kind_html
 from .card import card_html
 from .session import USES
 
-VERDICT_CLASS = {Verdict.FITS: "is-good", Verdict.TIGHT: "is-tight", Verdict.TEXT_ONLY: "is-tight", Verdict.TOO_LARGE: "is-bad"}
 HUB_PAGE = "https://huggingface.co"
 
 
@@ -29,22 +28,6 @@ def machine_html(machine: Machine, language: str) -> str:
     facts = text(language, "models.machine", name=machine.name, total=gib(language, machine.total_bytes),
                  free=gib(language, machine.free_bytes), bandwidth=number(language, machine.bandwidth / 1e9))
     return f'<p class="mc-machine">{html.escape(facts)}</p>'
-
-
-def parameters(language: str, count: int | None) -> str:
-    if not count:
-        return ""
-    if count >= 0.95e9:
-        return f"{number(language, count / 1e9, 0 if count >= 99.5e9 else 1)} B"
-    return f"{number(language, count / 1e6, 0 if count >= 9.5e6 else 1)} M"
-
-
-def verdict_chip(verdict: Verdict, num_bytes: int, language: str, quantization: Quantization | None = None) -> str:
-    """The verdict as a coloured word, with the memory that is needed."""
-    parts = [text(language, f"verdict.{verdict.name.lower()}"), gib(language, num_bytes)]
-    if quantization is not None:
-        parts.append(quantization_name(quantization, language))
-    return f'<span class="mc-verdict {VERDICT_CLASS[verdict]}">{html.escape(" · ".join(parts))}</span>'
 
 
 def recommended_html(recommended: Sequence[Recommendation], use: str, shown: int, selected: str, language: str) -> str:
