@@ -20,10 +20,9 @@ EngineError
 │   ├── UnsupportedModel, and UnsupportedAdapter
 │   ├── UnsupportedQuantization
 │   └── NotEnoughMemory     refused before the current model was unloaded
-├── GenerationFailed        a reply failed; the next one works (generation/lent.py: GpuQuotaUsed, GpuNotFree)
+├── GenerationFailed        a reply failed; the next one works (lent.py: GpuQuotaUsed, GpuNotFree; adapters.py: AdapterRemoved)
 │   ├── OutOfMemory
 │   ├── NotANumber          the model computed NaN or infinity
-│   ├── AdapterRemoved      while the reply used it
 │   ├── ChatTemplateFailed
 │   └── RemoteError         of a model on another server (remote/errors.py)
 ├── NotAChatModel, NoTaskModel      the loaded model does something else (pipelines/errors.py, with NoTrainedHead)
@@ -40,9 +39,7 @@ EngineError
 │   └── NotOnZeroGpu        impossible where a GPU is lent for each reply
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
-├── DatasetNotFound         on the hub: no such data set, or none with files that can be read
-├── TableRefused            a file of examples that cannot be read; names the row and the column
-├── TableNotFound           deleted, or of another owner
+├── TableRefused, TableNotFound, DatasetNotFound     of examples (finetune/errors.py, hub/datasets.py)
 └── SandboxUnavailable      programs cannot be run safely on this machine
 
 Each message says what is wrong, with which value, and what to do next. No error contains a secret.
@@ -211,12 +208,6 @@ class NotANumber(GenerationFailed):
                          "Its weights may be damaged, or too large for its data type: load it without quantization, or use another model.")
 
 
-class AdapterRemoved(GenerationFailed):
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the adapter {name} was removed.", "Load it again, or continue without it.")
-        self.name = name
-
-
 class ChatTemplateFailed(GenerationFailed):
     def __init__(self, detail: str) -> None:
         super().__init__(f"the model's chat template rejected this chat ({detail}).",
@@ -299,27 +290,6 @@ class AttachmentRefused(EngineError):
 
 class ScannedDocument(AttachmentRefused):
     """A PDF file without text."""
-
-
-class TableRefused(EngineError):
-    """`kind`: a key for the reason's text in other languages. `row`: counted from 1 below the header; 0 and "": none."""
-
-    def __init__(self, name: str, kind: str, why: str, remedy: str, *, row: int = 0, column: str = "", line: int = 0) -> None:
-        place = ", ".join(filter(None, (
-            f"row {row:,}" + (f" (line {line:,})" if line else "") if row else "", f"column “{column}”" if column else "")))
-        super().__init__(f"{name} cannot be read: {place + ': ' if place else ''}{why}. {remedy}")
-        self.name, self.kind, self.why, self.remedy, self.row, self.column, self.line = name, kind, why, remedy, row, column, line
-
-
-class DatasetNotFound(EngineError):
-    def __init__(self, name: str, why: str, remedy: str) -> None:
-        super().__init__(f"The data set {name} cannot be used: {why}. {remedy}")
-        self.name, self.why, self.remedy = name, why, remedy
-
-
-class TableNotFound(EngineError):
-    def __init__(self) -> None:
-        super().__init__("This table of examples no longer exists. Upload its file again.")
 
 
 class SandboxUnavailable(EngineError):

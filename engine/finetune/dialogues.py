@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
-from ..generation.context import ChatContext
 from .encoded import IGNORED, Encoded
 from .examples import Dialogue
 
@@ -46,6 +45,8 @@ def with_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase
 class DialogueEncoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Raises InvalidRequest for a model that can neither have a template nor end a text."""
+        from ..generation.context import ChatContext  # its pictures import torch
+
         self.tokenizer = with_template(tokenizer)
         self._context = ChatContext(self.tokenizer, NO_LIMIT)
         names = sorted((token.content for token in self.tokenizer.added_tokens_decoder.values() if token.content.strip()), key=len)

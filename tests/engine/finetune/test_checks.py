@@ -104,18 +104,22 @@ def test_what_is_wrong_with_tags_is_named(tables: Tables, row: dict[str, object]
     assert len(examples) == 2 + (problem is None)
 
 
-USER, ANSWER, SYSTEM = ({"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}, {"role": "system", "content": "be kind"})
+USER, ANSWER = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}
+SYSTEM = {"role": "system", "content": "be kind"}
 
 
 @pytest.mark.parametrize(("messages", "expected"), [
     ([USER, ANSWER], ["user", "assistant"]), ([SYSTEM, USER, ANSWER, USER], ["system", "user", "assistant"]),
-    ([ANSWER, USER, USER, ANSWER], ["user", "assistant"]), ([{"from": "human", "value": "hi"}, {"from": "gpt", "value": "x"}], ["user", "assistant"]),
+    ([ANSWER, USER, USER, ANSWER], ["user", "assistant"]),
+    ([{"from": "human", "value": "hi"}, {"from": "gpt", "value": "x"}], ["user", "assistant"]),
     ([{"role": "user", "content": [{"type": "text", "text": "hi"}]}, ANSWER], ["user", "assistant"]),
-    ([USER], "no_answer"), ([ANSWER], "no_answer"), ([USER, {"role": "assistant", "content": " "}], "no_answer"), ([USER, SYSTEM, ANSWER], "late_system"),
+    ([USER], "no_answer"), ([ANSWER], "no_answer"), ([USER, {"role": "assistant", "content": " "}], "no_answer"),
+    ([USER, SYSTEM, ANSWER], "late_system"),
     ([{"role": "tool", "content": "x"}, ANSWER], "role"), ([{"role": "user"}, ANSWER], "not_messages"), (["hi"], "not_messages"),
     (5, "not_messages"), ([], "not_messages"), (None, "empty")])
 def test_what_is_wrong_with_chats_is_named(tables: Tables, messages: object, expected: list[str] | str) -> None:
-    table = table_of(tables, [{"messages": messages}, *({"messages": [{"role": "user", "content": f"say {at}"}, ANSWER]} for at in range(3))])
+    usual = [{"messages": [{"role": "user", "content": f"say {at}"}, ANSWER]} for at in range(3)]
+    table = table_of(tables, [{"messages": messages}, *usual])
     chosen = FineTunePlan("chat", table.id, {"messages": "messages"}, ModelSpec())
     assert found(check(table, chosen)) == ([(expected, 1, "messages")] if isinstance(expected, str) else [])
     first = prepare(table, chosen).train[0]
@@ -136,7 +140,8 @@ def test_columns_become_chats_and_thoughts_are_kept_apart(tables: Tables) -> Non
 def test_texts_are_cut_and_chats_refused_where_they_are_too_long(tables: Tables, tokenizer: PreTrainedTokenizerBase) -> None:
     short = TrainingOptions(max_tokens=20)
     texts = table_of(tables, [{"text": "the " * 30, "label": "a"}, *GOOD])
-    chats = table_of(tables, [{"prompt": "the " * 30, "completion": "x y"}, *({"prompt": f"say {at}", "completion": "x"} for at in range(9))])
+    usual = [{"prompt": f"say {at}", "completion": "x"} for at in range(9)]
+    chats = table_of(tables, [{"prompt": "the " * 30, "completion": "x y"}, *usual])
     cut = check(texts, plan(texts, "text-classification", options=short), tokenizer)
     refused = check(chats, plan(chats, "chat", options=short), tokenizer)
     assert (found(cut), cut.left_out, cut.unit) == ([("cut", 1, "text")], 0, "tokens")
@@ -161,7 +166,8 @@ def test_labels_are_in_their_own_order(tables: Tables) -> None:
     numbers = table_of(tables, [{"text": f"t {at}", "label": label} for at, label in enumerate([10, 9, 2, 10, 9, 2])])
     words = table_of(tables, [{"text": f"t {at}", "label": label} for at, label in enumerate(["no", "yes", "no", "maybe"])])
     chosen = {"text": "text", "label": "label"}
-    first, second = (prepare(table, FineTunePlan("text-classification", table.id, chosen, ModelSpec(), test_share=0)) for table in (numbers, words))
+    first, second = (prepare(table, FineTunePlan("text-classification", table.id, chosen, ModelSpec(), test_share=0))
+                     for table in (numbers, words))
     assert (first.labels, second.labels) == (("2", "9", "10"), ("maybe", "no", "yes"))
     assert [example.label for example in first.train if isinstance(example, ClassifiedText)] == [2, 1, 0, 2, 1, 0]
     assert first.digest == numbers.digest
@@ -169,7 +175,8 @@ def test_labels_are_in_their_own_order(tables: Tables) -> None:
 
 def test_a_second_table_is_measured_and_its_leaks_and_new_labels_are_named(tables: Tables) -> None:
     table = table_of(tables, GOOD)
-    other = table_of(tables, [{"text": "Text  number 3", "label": "b"}, {"text": "new", "label": "c"}, {"text": "newer", "label": "a"}])
+    other = table_of(tables, [{"text": "Text  number 3", "label": "b"}, {"text": "new", "label": "c"},
+                              {"text": "newer", "label": "a"}])
     chosen = plan(table, "text-classification", validation_table=other.id, test_share=0)
     report = check(table, chosen, validation=other)
     assert found(report) == [("unknown_label", 2, "label"), ("leak", 1, "")]
@@ -180,7 +187,8 @@ def test_a_second_table_is_measured_and_its_leaks_and_new_labels_are_named(table
 
 
 @pytest.mark.parametrize(("columns", "says"), [
-    ({"text": "text"}, "no column for label"), ({"text": "text", "label": "text"}, "'text' for two parts"), ({"text": "text", "label": "x"}, "column is 'x'")])
+    ({"text": "text"}, "no column for label"), ({"text": "text", "label": "text"}, "'text' for two parts"),
+    ({"text": "text", "label": "x"}, "column is 'x'")])
 def test_columns_that_are_missing_are_refused(tables: Tables, columns: dict[str, str], says: str) -> None:
     table = table_of(tables, GOOD)
     with pytest.raises(InvalidRequest, match=says):
@@ -204,10 +212,11 @@ def test_many_problems_are_counted_and_the_first_are_listed(tables: Tables) -> N
 
 
 def test_every_kind_of_problem_has_a_sentence() -> None:
-    values = dict.fromkeys(("found", "words", "tags", "answer", "name", "tokens", "most", "label", "start", "place", "first", "count", "rare",
-                            "rare_count"), 1234)
-    assert all("1,234" in message or "{" not in (ERRORS | WARNINGS)[kind] for kind in (*ERRORS, *WARNINGS)
-               if (message := Problem(kind, 3, "text", values).message).startswith("Row 3, column “text”: "))
+    names = "found words tags answer name tokens most label start place first count rare rare_count".split()
+    for kind, sentence in {**ERRORS, **WARNINGS}.items():
+        message = Problem(kind, 3, "text", dict.fromkeys(names, 1234)).message
+        assert message.startswith("Row 3, column “text”: ")
+        assert message.count("1,234") == sentence.count("{")
 
 
 # --- the split ---

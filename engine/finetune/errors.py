@@ -1,0 +1,20 @@
+"""Errors of tables of examples."""
+
+from __future__ import annotations
+
+from ..errors import EngineError
+
+
+class TableRefused(EngineError):
+    """`kind`: a key for the reason's text in other languages. `row`: counted from 1 below the header; 0 and "": none."""
+
+    def __init__(self, name: str, kind: str, why: str, remedy: str, *, row: int = 0, column: str = "", line: int = 0) -> None:
+        place = ", ".join(filter(None, (
+            f"row {row:,}" + (f" (line {line:,})" if line else "") if row else "", f"column “{column}”" if column else "")))
+        super().__init__(f"{name} cannot be read: {place + ': ' if place else ''}{why}. {remedy}")
+        self.name, self.kind, self.why, self.remedy, self.row, self.column, self.line = name, kind, why, remedy, row, column, line
+
+
+class TableNotFound(EngineError):
+    def __init__(self) -> None:
+        super().__init__("This table of examples no longer exists. Upload its file again.")
