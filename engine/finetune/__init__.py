@@ -4,7 +4,7 @@ from .checks import Report, check, prepare
 from .columns import guess_columns, guess_task
 from .encoded import Piece
 from .encoding import Encoder, token_limit
-from .errors import TableNotFound, TableRefused
+from .errors import REFUSALS, TableNotFound, TableRefused
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Prepared, TaggedWords
 from .fine_tunes import FineTunes
 from .plan import HEADED, ROLES, FineTunePlan, Method, Role, Task, TrainingOptions
@@ -14,8 +14,8 @@ from .table import Table
 from .tables import Tables
 
 __all__ = [
-    "ERRORS", "HEADED", "PARTS", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Estimate", "Example",
-    "FineTunePlan", "FineTunes", "LabelScore", "Measured", "MemoryPart", "Method", "Metrics", "Mistake", "Phase", "Piece",
-    "PlainText", "Point", "Prepared", "Problem", "Report", "Role", "Run", "Table", "TableNotFound", "TableRefused", "Tables",
-    "TaggedWords", "Task", "TrainingOptions", "Value", "check", "guess_columns", "guess_task", "prepare", "token_limit",
+    "ERRORS", "HEADED", "PARTS", "REFUSALS", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Estimate",
+    "Example", "FineTunePlan", "FineTunes", "LabelScore", "Measured", "MemoryPart", "Method", "Metrics", "Mistake", "Phase",
+    "Piece", "PlainText", "Point", "Prepared", "Problem", "Report", "Role", "Run", "Table", "TableNotFound", "TableRefused",
+    "Tables", "TaggedWords", "Task", "TrainingOptions", "Value", "check", "guess_columns", "guess_task", "prepare", "token_limit",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 
@@ -149,6 +150,14 @@ def test_texts_are_cut_and_chats_refused_where_they_are_too_long(tables: Tables,
     assert refused.problems[0].message == "Row 1, column “prompt”: it has 39 tokens, and at most 20 are read."
     assert 1 not in [example.row for example in prepare(chats, plan(chats, "chat", options=short), tokenizer).train]
     assert check(chats, plan(chats, "chat", options=short)).unit == "characters"
+
+
+def test_the_text_before_every_chat_counts_too(tables: Tables, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Templates may write long rules of their own there."""
+    wordy = copy.copy(tokenizer)
+    wordy.chat_template = "{{- 'be kind ' * 200 -}}" + str(tokenizer.chat_template)
+    table = table_of(tables, [{"prompt": f"say {at}", "completion": "x"} for at in range(3)])
+    assert check(table, plan(table, "chat", options=TrainingOptions(max_tokens=300)), wordy).totals["too_long"] == 3
 
 
 def test_the_report_counts_lengths_and_labels(tables: Tables) -> None:
