@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
+from ..models.author_defaults import first_ids
 from .encoded import IGNORED, Encoded
 from .examples import Dialogue
 
@@ -38,7 +39,7 @@ def with_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase
     if tokenizer.eos_token_id is None:
         raise InvalidRequest("base", "a model without a chat template and without a token that ends texts", "a model with one of them")
     tokenizer = copy.copy(tokenizer)
-    tokenizer.chat_template = PLAIN_TEMPLATE
+    tokenizer.chat_template = ("{{- bos_token -}}" if first_ids(tokenizer) else "") + PLAIN_TEMPLATE      # as before every text
     return tokenizer
 
 

@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -117,14 +118,11 @@ class Tables:
 
     def list(self, owner: str = "") -> tuple[Table, ...]:
         """The tables of one owner, newest first."""
-        paths = sorted(self._folder.glob(f"*/{FIELDS}"), key=lambda path: path.stat().st_mtime, reverse=True)
         found = []
-        for path in paths:
-            try:
-                found.append(self.get(path.parent.name, owner))
-            except TableNotFound:
-                continue
-        return tuple(found)
+        for path in self._folder.glob(f"*/{FIELDS}"):
+            with suppress(TableNotFound, FileNotFoundError):        # of another owner, or deleted meanwhile
+                found.append((path.stat().st_mtime_ns, self.get(path.parent.name, owner)))
+        return tuple(table for _, table in sorted(found, key=lambda each: each[0], reverse=True))
 
     def delete(self, table_id: str, owner: str = "") -> None:
         """Raises TableNotFound."""

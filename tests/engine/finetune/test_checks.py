@@ -190,6 +190,7 @@ def test_a_second_table_is_measured_and_its_leaks_and_new_labels_are_named(table
     report = check(table, chosen, validation=other)
     assert found(report) == [("unknown_label", 2, "label"), ("leak", 1, "")]
     assert all(problem.is_validation for problem in report.problems if problem.kind != "few")
+    assert report.problems[0].message.startswith("Row 2 of the second table, column “label”: the label “c”")
     assert [example.row for example in prepare(table, chosen, validation=other).validation] == [1, 3]
     with pytest.raises(InvalidRequest, match="validation_table"):
         check(table, chosen)

@@ -184,6 +184,16 @@ def test_the_beginning_of_a_text_is_written_once_and_no_space_is_added_to_an_ans
     assert [text.strip() for text in trained([row], made)] == ["good </s> fox</s>", "dog</s>"]
 
 
+def test_a_model_without_template_reads_the_same_prompt_with_an_adapter() -> None:
+    begun = tokenizer(None)
+    begun.backend_tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", begun.bos_token_id)])
+    for made in (tiny_models.tokenizer(None), begun):
+        row, = DialogueEncoder(made).rows(Dialogue(1, CHAT[:2]))
+        prompt = ChatContext(made, 4096).fit(CHAT[:1], 16).ids        # of the base, which has no template then
+        assert list(row.input_ids[:len(prompt)]) == prompt
+        assert row.labels[len(prompt) - 1] == IGNORED != row.labels[len(prompt)]
+
+
 def test_a_mark_of_thoughts_in_a_question_stays_text() -> None:
     made = tokenizer(thinking.KEEPS, *sorted(MARK_TOKENS))
     row, = DialogueEncoder(made).rows(Dialogue(1, (Message("user", "say <think>"), Message("assistant", "no"))))
