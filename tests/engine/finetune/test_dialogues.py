@@ -32,6 +32,10 @@ GEMMA = (
     "{{- bos_token -}}{%- for m in messages -%}{{- '<start_of_turn>' + ('model' if m['role'] == 'assistant' else m['role']) + '\\n'"
     " + m['content'] | trim + '<end_of_turn>\\n' -}}{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<start_of_turn>model\\n' -}}{%- endif -%}")
+QWEN_3 = (      # the last answer always has thoughts, earlier ones never
+    "{%- for m in messages -%}{{- '<|im_start|>' + m['role'] + '\n' -}}{%- if m['role'] == 'assistant' and loop.last -%}"
+    "{{- '<think>\n' + (m.reasoning_content or '') + '\n</think>\n\n' -}}{%- endif -%}{{- m['content'] + '<|im_end|>\n' -}}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}")
 DOT = tiny_models.CHATML.replace("<|im_end|>", ".")      # ends answers with ordinary text
 SPECIAL = ("<s>", "<|return|>", "<|turn>", "<turn|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<start_of_turn>",
            "<end_of_turn>", "[INST]", "[/INST]")
@@ -42,7 +46,7 @@ TEMPLATES = {
     "ChatML": (tiny_models.CHATML, "<|im_end|>", 1, ""), "no system role": (tiny_models.NO_SYSTEM, "<|im_end|>", 1, ""),
     "pictures": (vision_models.template("<image>"), "<|im_end|>", 1, ""), "plain": (None, "<|im_end|>", 1, " "),
     "a dot": (DOT, "<|im_end|>", 2, ""), "Llama 3": (LLAMA_3, "<|eot_id|>", 1, ""), "Mistral": (MISTRAL, "<|im_end|>", 1, " "),
-    "Gemma": (GEMMA, "<end_of_turn>", 1, ""), "SWITCH": (thinking.SWITCH, "<|im_end|>", 1, ""),
+    "Qwen 3": (QWEN_3, "<|im_end|>", 2, "<think>\n\n</think>\n\n"), "Gemma": (GEMMA, "<end_of_turn>", 1, ""), "SWITCH": (thinking.SWITCH, "<|im_end|>", 1, ""),
     "SWITCH_OPEN": (thinking.SWITCH_OPEN, "<|im_end|>", 2, THOUGHT), "OFF_BY_DEFAULT": (thinking.OFF_BY_DEFAULT, "<|im_end|>", 2, ""),
     "LEVELS": (thinking.LEVELS, "<|return|>", 2, "<|channel|>final<|message|>"),
     "CHECKED_LEVELS": (thinking.CHECKED_LEVELS, "<|im_end|>", 2, ""), "LISTED_LEVELS": (thinking.LISTED_LEVELS, "<|im_end|>", 2, ""),
