@@ -220,12 +220,16 @@ def test_nothing_stays_of_a_file_that_is_refused(tmp_path: Path) -> None:
     assert [*(tmp_path / "finetune" / "tables").iterdir()] == []
 
 
-def test_a_public_page_takes_smaller_files_and_keeps_few(tmp_path: Path) -> None:
+def test_a_public_page_takes_smaller_files_and_keeps_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Tables(Settings(data_dir=tmp_path, is_public=True))
     with pytest.raises(TableRefused, match="20 MiB"):
         store.read("rows", b"x" * (20 * 2**20 + 1))
     kept = [store.read(f"{number}.csv", b"text\na b\nc d\n", "me").id for number in range(7)]
     assert [table.id for table in store.list("me")] == kept[:1:-1]
+    monkeypatch.setattr(tables_module, "MAX_ALL_BYTES_PUBLIC", 50)
+    newest = [store.read("rows.csv", b"text\na b\nc d\n", owner).id for owner in ("a", "b", "c", "d")]       # of 13 bytes each
+    assert [len(store.list(owner)) for owner in ("a", "b", "c", "d", "me")] == [0, 1, 1, 1, 0]
+    assert store.get(newest[-1], "d").count == 2
 
 
 def test_a_sample_is_spread_over_the_whole_table(tables: Tables) -> None:
