@@ -6,8 +6,7 @@ EngineError
 ├── NoModelLoaded
 ├── EngineBusy              a load is running, or replies did not end within the time limit
 │   ├── TooManyMessages     of one visitor, in a minute; the text says when to try again
-│   ├── TooManyTokens       of one visitor, in a day
-│   └── TooManyReplies      of one visitor, at once
+│   └── TooManyTokens, TooManyReplies   in a day, at once
 ├── LoadError               a load failed; the engine is still usable
 │   ├── ModelNotFound
 │   ├── ModelAccessDenied   gated or private
@@ -17,26 +16,22 @@ EngineError
 │   │   └── RateLimited     too many requests; the text says when to try again
 │   ├── DownloadBroken      the bytes received are not those the hub lists
 │   ├── DownloadStopped     stopped by a person; the part downloaded so far is kept
-│   ├── UnsupportedModel, and UnsupportedAdapter
+│   ├── UnsupportedModel        (checkpoint/adapter.py: UnsupportedAdapter)
 │   ├── UnsupportedQuantization
 │   └── NotEnoughMemory     refused before the current model was unloaded
-├── GenerationFailed        a reply failed; the next one works (lent.py: GpuQuotaUsed, GpuNotFree; adapters.py: AdapterRemoved)
+├── GenerationFailed        a reply failed; the next one works (lent.py: GpuQuotaUsed, GpuNotFree, GpuRefused; adapters.py)
 │   ├── OutOfMemory
 │   ├── NotANumber          the model computed NaN or infinity
 │   ├── ChatTemplateFailed
 │   └── RemoteError         of a model on another server (remote/errors.py)
 ├── NotAChatModel, NoTaskModel      the loaded model does something else (pipelines/errors.py, with NoTrainedHead)
 ├── NotOnThisMachine        a measurement that needs the model's numbers, of a model on another server
-├── DiskFull
-├── StorageError
-├── ChatNotFound            deleted, or of another owner
-├── RunNotFound             a run of the code agent: deleted, or of another owner
-│   └── FineTuneNotFound    a fine-tuning run
+├── DiskFull, StorageError
+├── ChatNotFound, RunNotFound (of the code agent; FineTuneNotFound)     deleted, or of another owner
 ├── StaleChat               another page has changed the chat in the meantime
-├── ShareNotFound           revoked, or the link is incomplete
-├── JobNotFound
+├── JobNotFound, ShareNotFound      the link is incomplete, or revoked
 ├── NotPermitted            on a public page: reserved for the operator, or temporarily not allowed
-│   └── NotOnZeroGpu        impossible where a GPU is lent for each reply
+│   └── NotOnZeroGpu        impossible where a GPU is lent for each reply: NoSwapOnZeroGpu, NoMeasuringOnZeroGpu
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
 ├── TableRefused, TableNotFound, DatasetNotFound     of examples (finetune/errors.py, hub/datasets.py)
@@ -168,11 +163,6 @@ class UnsupportedModel(LoadError):
         super().__init__(model, why, "Choose a causal language model with safetensors weights.")
 
 
-class UnsupportedAdapter(UnsupportedModel):
-    def __init__(self, adapter: str, why: str) -> None:
-        LoadError.__init__(self, adapter, why, "Choose a LoRA adapter with safetensors weights, made for the model that it is loaded with.")
-
-
 class UnsupportedQuantization(LoadError):
     def __init__(self, model: str, quantization: str, why: str) -> None:
         super().__init__(model, f"{quantization} is not supported on this machine: {why}", "Load it without quantization.")
@@ -274,6 +264,16 @@ class NotOnZeroGpu(NotPermitted):
     def __init__(self, action: str) -> None:
         super().__init__(f"This Space borrows a GPU for each reply (ZeroGPU), so its model cannot {action}. "
                          "Its owner chooses the model with MINDCUBES_MODEL; for anything else, run MindCubes on your own machine.")
+
+
+class NoSwapOnZeroGpu(NotOnZeroGpu):
+    def __init__(self) -> None:
+        super().__init__("be replaced")
+
+
+class NoMeasuringOnZeroGpu(NotOnZeroGpu):
+    def __init__(self) -> None:
+        super().__init__("be measured")
 
 
 class MissingLibrary(EngineError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import shutil
 import threading
 import time
@@ -20,7 +21,7 @@ from ..storage import strict
 from ..storage.alive import is_alive
 from ..storage.finetune_runs import FineTuneRow, FineTuneStore
 from .inputs import Inputs, JobWriter, again, completed, estimate_of, read_inputs, require_room
-from .job import RESULT, STOP
+from .job import RESULT, STOP, downloads_folder
 from .plan import FineTunePlan
 from .process import TrainerProcess
 from .results import Result, script_before, script_for
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 JOB_KIND = "finetune"
 NO_PROCESS = "0:0"      # as the name of one
 MAX_RUNS = 50           # kept of one owner; the oldest are deleted first
+END_S = 30.0            # waited for a process that has said its last word
 STOP_S = 15.0           # after that, a second stop ends the process at once
 
 
@@ -163,10 +165,12 @@ class FineTunes:
     def delete(self, run_id: str, visitor: Visitor) -> None:
         """Delete a run and its files. Raises EngineBusy while it is in progress."""
         row = self._store.get(run_id, visitor.owner)
+        self._let_end()
         if row.id in self._followers or TrainerProcess(row.trainer or NO_PROCESS).is_running():
             raise EngineBusy("this run is in progress", "Stop it first.")
         self._store.delete(run_id, visitor.owner)
         self._readers.pop(run_id, None)
+        self._remove_downloads(run_id)
         shutil.rmtree(self._folder / run_id, ignore_errors=True)
 
     def folder(self, run_id: str, visitor: Visitor) -> Path:
@@ -200,8 +204,15 @@ class FineTunes:
         return self._result(run_id, visitor).merge()
 
     def export(self, run_id: str, visitor: Visitor, *, is_merged: bool = False) -> Path:
-        """A zip file with the result, or with the merged model. Raises what `merge` raises."""
-        return self._result(run_id, visitor).export(is_merged=is_merged)
+        """A zip file with the result, or with the merged model, in a folder with a random name. Raises what `merge` raises.
+
+        It takes the place of the run's earlier one.
+        """
+        path = self._result(run_id, visitor).export(is_merged=is_merged)
+        self._remove_downloads(run_id)
+        folder = downloads_folder(self.settings) / f"{run_id}-{secrets.token_hex(16)}"
+        folder.mkdir(parents=True)
+        return path.rename(folder / path.name)
 
     def push(self, run_id: str, repo: str, token: Secret, visitor: Visitor, *, is_private: bool = True, is_merged: bool = False) -> str:
         """Upload the result to the Hub with this token, and return its address. Blocks.
@@ -212,6 +223,10 @@ class FineTunes:
 
     # --- inside ---
 
+    def _remove_downloads(self, run_id: str) -> None:
+        for folder in downloads_folder(self.settings).glob(f"{run_id}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _result(self, run_id: str, visitor: Visitor) -> Result:
         return Result(self.get(run_id, visitor), self._folder / run_id, self._engine.hardware)
 
@@ -220,10 +235,20 @@ class FineTunes:
 
     def _require_idle(self) -> None:
         """Raises EngineBusy: two runs at once would each take twice as long, and more memory than was estimated."""
+        self._let_end()
         if self._followers or any(TrainerProcess(row.trainer or NO_PROCESS).is_running() for row in self._store.active()):
             raise EngineBusy("a model is being fine-tuned", "Wait until it is over, or stop it.")
         if self._engine.admission.reserved_for:
             raise EngineBusy(self._engine.admission.reserved_for)
+
+    def _let_end(self) -> None:
+        """Wait for a run that is over, while its process ends and the chat model is loaded again; at most END_S."""
+        deadline = time.monotonic() + END_S
+        while time.monotonic() < deadline:
+            readers = [self._readers[run_id] for run_id in tuple(self._followers) if run_id in self._readers]
+            if not readers or not all(reader.read(is_short=True).is_over for reader in readers):
+                return
+            time.sleep(HEARTBEAT_S)
 
     def _follow_row(self, row: FineTuneRow, found: Estimate, writer: JobWriter | None) -> Run:
         folder, reader = self._folder / row.id, self._reader(row)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidRequest
+from ..settings import Settings
 from ..storage import strict
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Prepared, TaggedWords
 from .plan import FineTunePlan, Task
@@ -17,6 +18,11 @@ JOB, TRAIN, VALIDATION, LOG = "plan.json", "train.jsonl", "validation.jsonl", "l
 CHECKPOINTS, RESULT, BOARD, STOP, MERGED = "checkpoints", "result", "tensorboard", "stop", "merged"
 KINDS: dict[Task, type[Example]] = {"text-classification": ClassifiedText, "question-answering": Answered,
                                     "token-classification": TaggedWords, "chat": Dialogue, "text": PlainText}
+
+
+def downloads_folder(settings: Settings) -> Path:
+    """The only folder of fine-tuning whose files the page's server gives away: to whoever has the random part of their address."""
+    return settings.data_dir / "finetune" / "downloads"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..checkpoint.adapter import KEY, AdapterConfig, other_tensors, place_of, read_adapter_config
+from ..checkpoint.adapter import KEY, AdapterConfig, UnsupportedAdapter, other_tensors, place_of, read_adapter_config
 from ..checkpoint.files import ADAPTER_WEIGHTS
-from ..errors import GenerationFailed, InvalidRequest, UnsupportedAdapter
+from ..errors import GenerationFailed, InvalidRequest
 from ..models.linear import Part
 
 if TYPE_CHECKING:

@@ -69,6 +69,10 @@ class FoundModel:
         return self.spec().name
 
     @property
+    def base_name(self) -> str:
+        return self.spec().base.name
+
+    @property
     def gguf(self) -> str:
         """The GGUF file that is loaded, or ""."""
         return gguf_named(self.spec_model) or (self.gguf_files[0].name if self.gguf_files else "")
