@@ -17,13 +17,12 @@ EngineError
 │   │   └── RateLimited     too many requests; the text says when to try again
 │   ├── DownloadBroken      the bytes received are not those the hub lists
 │   ├── DownloadStopped     stopped by a person; the part downloaded so far is kept
-│   ├── UnsupportedModel, and UnsupportedAdapter
+│   ├── UnsupportedModel        (checkpoint/adapter.py: UnsupportedAdapter)
 │   ├── UnsupportedQuantization
 │   └── NotEnoughMemory     refused before the current model was unloaded
-├── GenerationFailed        a reply failed; the next one works (generation/lent.py: GpuQuotaUsed, GpuNotFree)
+├── GenerationFailed        a reply failed; the next one works (generation/lent.py: GpuQuotaUsed, GpuNotFree, GpuRefused)
 │   ├── OutOfMemory
 │   ├── NotANumber          the model computed NaN or infinity
-│   ├── AdapterRemoved      while the reply used it
 │   ├── ChatTemplateFailed
 │   └── RemoteError         of a model on another server (remote/errors.py)
 ├── NotAChatModel, NoTaskModel      the loaded model does something else (pipelines/errors.py, with NoTrainedHead)
@@ -37,7 +36,7 @@ EngineError
 ├── ShareNotFound           revoked, or the link is incomplete
 ├── JobNotFound
 ├── NotPermitted            on a public page: reserved for the operator, or temporarily not allowed
-│   └── NotOnZeroGpu        impossible where a GPU is lent for each reply
+│   └── NotOnZeroGpu        impossible where a GPU is lent for each reply: NoSwapOnZeroGpu, NoMeasuringOnZeroGpu
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
 ├── DatasetNotFound         on the hub: no such data set, or none with files that can be read
@@ -171,11 +170,6 @@ class UnsupportedModel(LoadError):
         super().__init__(model, why, "Choose a causal language model with safetensors weights.")
 
 
-class UnsupportedAdapter(UnsupportedModel):
-    def __init__(self, adapter: str, why: str) -> None:
-        LoadError.__init__(self, adapter, why, "Choose a LoRA adapter with safetensors weights, made for the model that it is loaded with.")
-
-
 class UnsupportedQuantization(LoadError):
     def __init__(self, model: str, quantization: str, why: str) -> None:
         super().__init__(model, f"{quantization} is not supported on this machine: {why}", "Load it without quantization.")
@@ -209,12 +203,6 @@ class NotANumber(GenerationFailed):
     def __init__(self) -> None:
         super().__init__("the model computed a value that is not a number.",
                          "Its weights may be damaged, or too large for its data type: load it without quantization, or use another model.")
-
-
-class AdapterRemoved(GenerationFailed):
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the adapter {name} was removed.", "Load it again, or continue without it.")
-        self.name = name
 
 
 class ChatTemplateFailed(GenerationFailed):
@@ -283,6 +271,16 @@ class NotOnZeroGpu(NotPermitted):
     def __init__(self, action: str) -> None:
         super().__init__(f"This Space borrows a GPU for each reply (ZeroGPU), so its model cannot {action}. "
                          "Its owner chooses the model with MINDCUBES_MODEL; for anything else, run MindCubes on your own machine.")
+
+
+class NoSwapOnZeroGpu(NotOnZeroGpu):
+    def __init__(self) -> None:
+        super().__init__("be replaced")
+
+
+class NoMeasuringOnZeroGpu(NotOnZeroGpu):
+    def __init__(self) -> None:
+        super().__init__("be measured")
 
 
 class MissingLibrary(EngineError):

@@ -238,7 +238,7 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Always the last event. `notes`: sentences for a person (system prompt merged, turns dropped, lane)."""
+    """Always the last event. `notes`: sentences for a person (system prompt merged, another effort used); the page translates them."""
 
     reason: FinishReason
     usage: Usage

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
 # Loaded only when a model is: the page is up before them.
 TOUCH_TENSORS = {"engine/runtime/active_model.py", "engine/compat/kv_cache.py", "engine/compat/torch.py"} | {
-    f"engine/models/{name}.py" for name in ("packing", "linear", "integer", "integer_model", "integer_files", "rounding", "stored_weights",
-                                             "weight_files")} | {
+    f"engine/models/{name}.py" for name in ("packing", "linear", "integer", "integer_model", "integer_files", "rounding", "stored_weight",
+                                             "stored_weights", "weight_files")} | {
     f"engine/generation/{name}.py" for name in (
         "adapters", "attention", "batched", "decoder", "lanes", "layers", "lent", "library_forward", "paged_cache", "picture_rows",
         "pictures", "proof", "reading", "sampling", "single", "threads")}

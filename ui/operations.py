@@ -15,6 +15,7 @@ import gradio as gr
 from engine import Benchmarks, Engine, Finished, GenerationOptions, Message, TextDelta, estimate_fit
 from engine.benchmark import ResultFilter
 from engine.errors import InvalidRequest, MissingLibrary
+from engine.messages import Effort
 
 from .shared.errors import shown
 from .shared.pace import Pace
@@ -43,18 +44,21 @@ def require_mcp() -> None:
 def _chat(engine: Engine) -> Any:
     @shown
     def chat(message: str, request: gr.Request, system_prompt: str = "", temperature: float = 0.7,
-             max_new_tokens: int = 256) -> Iterator[str]:
+             max_new_tokens: int = 256, reasoning_effort: Effort | None = None, reasoning_budget: int | None = None) -> Iterator[str]:
         """Answer one message with the loaded model. Streams the answer as it grows: every result is the whole text so far.
 
         Args:
             message: what to ask
             system_prompt: how to answer
             temperature: 0 for the likeliest answer, up to 5
-            max_new_tokens: the longest answer in tokens
+            max_new_tokens: the longest answer in tokens, with its thoughts
+            reasoning_effort: how much the model thinks first, from none to xhigh; left out, as its author recommends
+            reasoning_budget: the most tokens of thoughts, after which it answers; left out, no limit
         """
         if not isinstance(system_prompt, str):
             raise InvalidRequest("system_prompt", system_prompt, "text")
-        options = GenerationOptions(temperature=temperature, max_new_tokens=max_new_tokens)
+        options = GenerationOptions(temperature=temperature, max_new_tokens=max_new_tokens, reasoning_effort=reasoning_effort,
+                                    reasoning_budget=reasoning_budget)
         system = [Message("system", system_prompt)] if system_prompt.strip() else []
         answer, pace = "", Pace()
         yield answer        # before anything slow, so that Gradio notices a client that disconnects

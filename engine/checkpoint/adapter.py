@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import UnsupportedAdapter, UnsupportedModel
+from ..errors import LoadError, UnsupportedModel
 from .files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from .shape import header_tensors
 from .stored_quantization import Tensor
@@ -26,6 +26,11 @@ HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")     # other named beginnings
 PLAIN_NAME = re.compile(r"\^?[\w.]+")                   # of a module in alpha_pattern; peft reads regular expressions
 TEXT_TASKS = ("", "CAUSAL_LM")
 MOST_NAME = 300
+
+
+class UnsupportedAdapter(UnsupportedModel):
+    def __init__(self, adapter: str, why: str) -> None:
+        LoadError.__init__(self, adapter, why, "Choose a LoRA adapter with safetensors weights, made for the model that it is loaded with.")
 
 
 @dataclass(frozen=True, slots=True)

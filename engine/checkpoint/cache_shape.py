@@ -39,7 +39,11 @@ def num_layers(config: Mapping[str, Any]) -> int:
 
 
 def cache_shape(config: Mapping[str, Any]) -> CacheShape:
-    """The cache of an architecture with these values, defaults included. Sliding windows are counted in full: an upper bound."""
+    """The cache of an architecture with these values, defaults included.
+
+    Layers with a sliding window count like others, because the paged cache holds every token of a reply in all layers. In the single
+    lane transformers keeps only the window: there it is an upper bound.
+    """
     heads = first_number(config, *HEADS)
     hidden = first_number(config, *HIDDEN) or 1
     head_dim = first_number(config, "head_dim") or hidden // (heads or 1)

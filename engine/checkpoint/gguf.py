@@ -19,7 +19,10 @@ from .shape import GGUF_DTYPE, ModelShape, read_shape, shape_of
 from .stored_quantization import Tensor
 
 HEADER_BYTES = 64 * 2**20           # the largest header that is read: a vocabulary of 256,000 words with its merges takes 12 MB
-MOST_ITEMS = 4_000_000              # tensors, or items of one list: more is a damaged file
+MOST_ITEMS = 4_000_000              # of one list of numbers: more is a damaged file
+# Of what is read one by one, so that no header takes longer than a second or two. Files of the largest vocabularies and models hold
+# about 100 fields, 800,000 words and merges, and 2,000 tensors.
+MOST_FIELDS, MOST_TEXTS, MOST_TENSORS = 4096, 3_000_000, 65_536
 MOST_LAYERS = 1024                  # longer lists have a value for each token
 # Types of tensors (ggml.h): values in a block, and its bytes.
 BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84), 11: (256, 110),
@@ -27,6 +30,7 @@ BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 2
           21: (256, 110), 22: (256, 82), 23: (256, 136), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17)}
 NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
+LENGTH = struct.Struct("<Q")
 FIELDS = {"num_hidden_layers": "block_count", "hidden_size": "embedding_length", "num_attention_heads": "attention.head_count",
           "num_key_value_heads": "attention.head_count_kv", "head_dim": "attention.key_length", "intermediate_size": "feed_forward_length",
           "max_position_embeddings": "context_length", "vocab_size": "vocab_size", "num_local_experts": "expert_count",
@@ -43,12 +47,13 @@ class _TooShort(Exception):
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
     """`metadata`: of its lists only a number is kept: of short ones of whole numbers, which have a value for each layer, the largest;
-    of others the length. `size`: of the whole file, as the header describes it.
+    of others the length. `names`: of the tensors, as they stand in the file. `size`: of the whole file, as the header describes it.
     """
 
     architecture: str
     metadata: Mapping[str, Any]
     tensors: tuple[Tensor, ...]
+    names: tuple[str, ...]
     size: int
 
     @property
@@ -104,7 +109,7 @@ def parse_gguf(data: bytes, name: str, model: str) -> GgufHeader | None:
 
 class _Reader:
     def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
+        self._data, self._at, self._texts = data, 0, 0
 
     def header(self) -> GgufHeader:
         if self._bytes(4) != b"GGUF":
@@ -112,9 +117,9 @@ class _Reader:
         version = self._number("I")
         if version not in (2, 3):
             raise ValueError(f"version {version}")
-        num_tensors, num_fields = self._count(), self._count()
+        num_tensors, num_fields = self._count(MOST_TENSORS, "tensors"), self._count(MOST_FIELDS, "fields")
         metadata = {self._string(): self._value(self._number("I")) for _ in range(num_fields)}
-        tensors, ends = [], [0]
+        tensors, names, ends = [], [], [0]
         for _ in range(num_tensors):
             name, num_sizes = self._string(), self._number("I")
             if num_sizes > 8:
@@ -124,35 +129,51 @@ class _Reader:
             if kind not in BLOCKS:
                 raise ValueError(f"tensors of the type {kind}")
             values, num_bytes = BLOCKS[kind]
+            names.append(name)
             tensors.append((_kind_of(name), sizes, "BF16"))
             ends.append(offset + -(-math.prod(sizes) // values) * num_bytes)
         step = int(metadata.get("general.alignment", 32)) or 32
-        return GgufHeader(str(metadata["general.architecture"]), metadata, tuple(tensors), -(-self._at // step) * step + max(ends))
+        return GgufHeader(str(metadata["general.architecture"]), metadata, tuple(tensors), tuple(names),
+                          -(-self._at // step) * step + max(ends))
 
     def _value(self, kind: int) -> Any:
         if kind == STRING:
             return self._string()
         if kind != ARRAY:
             return self._number(NUMBERS[kind])
-        inner, count = self._number("I"), self._count()
+        inner, count = self._number("I"), self._count(MOST_ITEMS, "items in one list")
         if inner == ARRAY:
             raise ValueError("a list of lists")
         if inner in NUMBERS:
             data, form = self._bytes(count * struct.calcsize(f"<{NUMBERS[inner]}")), NUMBERS[inner]
             if 0 < count <= MOST_LAYERS and form not in "fd?":
                 return max(struct.unpack(f"<{count}{form}", data))
+        elif inner == STRING:
+            self._skip_texts(count)
         else:
-            for _ in range(count):
-                self._value(inner)
+            raise ValueError(f"a list of values of the type {inner}")
         return count
+
+    def _skip_texts(self, count: int) -> None:
+        self._texts += count
+        if self._texts > MOST_TEXTS:
+            raise ValueError(f"{self._texts:,} texts in its lists, where at most {MOST_TEXTS:,} are read")
+        at, last, length_at = self._at, len(self._data) - LENGTH.size, LENGTH.unpack_from
+        for _ in range(count):
+            if at > last:
+                raise _TooShort
+            at += LENGTH.size + length_at(self._data, at)[0]
+        if at > len(self._data):
+            raise _TooShort
+        self._at = at
 
     def _string(self) -> str:
         return self._bytes(self._number("Q")).decode("utf-8", "replace")
 
-    def _count(self) -> int:
+    def _count(self, most: int, what: str) -> int:
         count = int(self._number("Q"))
-        if count > MOST_ITEMS:
-            raise ValueError(f"{count:,} items")
+        if count > most:
+            raise ValueError(f"{count:,} {what}, where at most {most:,} are read")
         return count
 
     def _number(self, form: str) -> Any:

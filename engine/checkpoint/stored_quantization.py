@@ -7,11 +7,13 @@ engine/models/stored_weights.py expands the weights. It needs none of the packag
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Tensor = tuple[str, list[int], str]                     # name, shape, dtype as the header spells it
+Stated = Mapping[str, list[int]]                        # by the names of tensors `weight_shape`: rows and columns that they state
+NOTHING_STATED: Stated = {}
 LayoutName = Literal["gptq", "awq", "packed", "scaled", "mxfp4", "bnb4", "bnb8"]
 
 # Names of the methods as they are usually written. Those in METHODS can be read, the others are named when they are refused.
@@ -113,15 +115,29 @@ def packed_weights(names: Collection[str], stored: StoredQuantization) -> dict[s
     return found
 
 
-def expanded(tensors: Iterable[Tensor], stored: StoredQuantization) -> list[Tensor]:
-    """The tensors of the model after its weights are expanded. A weight of bitsandbytes in 4 bits is flat: its shape is in no header."""
+def expanded(tensors: Iterable[Tensor], stored: StoredQuantization, stated: Stated = NOTHING_STATED) -> list[Tensor]:
+    """The tensors of the model after its weights are expanded. A weight of bitsandbytes in 4 bits is flat: its shape is in no header.
+
+    Without `stated`, the columns of packed rows are counted with those that fill the last word.
+    """
     tensors = list(tensors)
     sizes, dtypes = {name: shape for name, shape, _ in tensors}, {name: dtype for name, _, dtype in tensors}
     found, codes = packed_weights(sizes, stored), LAYOUTS[stored.layout].codes
     used = {name for parts in found.values() for name in parts.values()}
     plain = [tensor for tensor in tensors if tensor[0] not in used]
+    sizes |= stated
     return plain + [(name, _expanded_shape(stored, {suffix: sizes[part] for suffix, part in parts.items()}, dtypes[parts[codes]]), "BF16")
                     for name, parts in found.items()]
+
+
+def packed_columns(sizes: Mapping[str, Sequence[int]], stored: StoredQuantization) -> int:
+    """Columns of a weight of compressed-tensors' `pack-quantized`. The last word of a row may be filled up: the groups of columns tell how
+    far, and where a row has one scale, `.weight_shape`, if `sizes` has what that states.
+    """
+    if stored.group_size:
+        return sizes[".weight_scale"][-1] * stored.group_size
+    shape = sizes.get(".weight_shape", ())
+    return shape[1] if len(shape) == 2 else sizes[".weight_packed"][1] * 32 // stored.bits
 
 
 def file_bytes(tensors: Iterable[Tensor]) -> int:
@@ -221,8 +237,7 @@ def _expanded_shape(stored: StoredQuantization, sizes: Mapping[str, list[int]], 
         case "awq":
             return [codes[1] * per_word, codes[0]]
         case "packed":
-            groups = sizes[".weight_scale"][-1]
-            return [codes[0], groups * stored.group_size if stored.group_size else codes[1] * per_word]
+            return [codes[0], packed_columns(sizes, stored)]
         case "mxfp4":       # rows and columns are exchanged: blocks of 32 columns, two values in a byte
             return [codes[0], codes[2] * 2 * codes[3], codes[1]]
         case "bnb4":        # two codes in a byte, in numbers of the dtype `bnb_4bit_quant_storage`

@@ -1,21 +1,50 @@
-"""Whether the tensors of weights that are stored quantized have the shapes that their method stores, told by the headers of the files."""
+"""Whether the tensors of weights that are stored quantized have the shapes that their method stores, told by the headers of the files.
+
+Of compressed-tensors' `weight_shape` the two numbers are read that it consists of.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from .stored_quantization import FLOATS, METHODS, SCALES, StoredQuantization, Tensor, expanded, packed_weights
+from .files import weight_files
+from .stored_quantization import (
+    FLOATS,
+    METHODS,
+    NOTHING_STATED,
+    SCALES,
+    Stated,
+    StoredQuantization,
+    Tensor,
+    expanded,
+    packed_columns,
+    packed_weights,
+)
 
 Sizes = Mapping[str, Sequence[int]]     # the shapes of the tensors of one weight, by what follows the base of their names
 MOST_CODES = {".weight.quant_map": 16, ".weight.nested_quant_map": 256}     # tables of bitsandbytes: a value for each code
 
 
-def unreadable(tensors: Iterable[Tensor], stored: StoredQuantization) -> str:
+def stated_shapes(folder: Path, tensors: Iterable[Tensor], stored: StoredQuantization) -> Stated:
+    """What the tensors `weight_shape` of a folder's files state, whose headers were read."""
+    from safetensors import safe_open
+
+    wanted = {name for name, shape, dtype in tensors if stored.layout == "packed" and name.endswith(".weight_shape")
+              and list(shape) == [2] and dtype in ("I64", "I32")}
+    found = {}
+    for path in weight_files(folder) if wanted else ():
+        with safe_open(path, framework="numpy") as file:
+            found.update({name: [int(size) for size in file.get_tensor(name)] for name in wanted.intersection(file.keys())})
+    return found
+
+
+def unreadable(tensors: Iterable[Tensor], stored: StoredQuantization, stated: Stated = NOTHING_STATED) -> str:
     """Return why the tensors are not those that the method stores, as a sentence, or ""."""
     tensors = list(tensors)
     sizes = {name: shape for name, shape, _ in tensors}
-    found = packed_weights(sizes, stored)
+    found, sizes = packed_weights(sizes, stored), {**sizes, **stated}
     if not found:
         return f"its config.json says that its weights are stored in {stored.name}, but its files hold no such weights."
     for name, parts in found.items():
@@ -23,7 +52,7 @@ def unreadable(tensors: Iterable[Tensor], stored: StoredQuantization) -> str:
         if not fits(shapes, stored):
             written = ", ".join(f"{suffix.lstrip('._')} {list(shape)}" for suffix, shape in shapes.items())
             return f"the tensors of {name} have shapes that do not fit each other in {stored.name}: {written[:300]}."
-    for name, shape, dtype in expanded(tensors, stored):
+    for name, shape, dtype in expanded(tensors, stored, stated):
         if dtype not in FLOATS and len(shape) > 1:
             return f"{name} is stored as {dtype} without the scales of {METHODS[stored.method]}."
         if stored.method == "awq" and name.endswith(".scales"):     # AutoAWQ's ScaledActivation, which changes the model itself
@@ -96,7 +125,7 @@ def _fits_packed(sizes: Sizes, stored: StoredQuantization) -> bool:
     if not len(codes) == len(scales) == 2 or codes[0] != scales[0]:
         return False
     out, groups = scales
-    into = groups * stored.group_size if stored.group_size else codes[1] * 32 // stored.bits
+    into = packed_columns(sizes, stored)
     zeros, order = sizes.get(".weight_zero_point"), sizes.get(".weight_g_idx")
-    return (groups > 0 and into % groups == 0 and codes[1] == -(-into * stored.bits // 32)
+    return (groups > 0 and into > 0 and into % groups == 0 and codes[1] == -(-into * stored.bits // 32)
             and zeros in (None, [-(-out * stored.bits // 32), groups]) and order in (None, [into]))

@@ -6,6 +6,7 @@ tests/engine/compat/test_gguf.py compares what is read here with what it reads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,51 @@ def _has_own_reader(architecture: str) -> bool:
     from transformers.integrations.gguf.utils import is_gguf_arch_supported
 
     return bool(is_gguf_arch_supported(architecture))
+
+
+def missing_weights(architecture: str, names: Collection[str], skeleton: PreTrainedModel) -> list[str]:
+    """Parameters of the model that a file with tensors of these names does not fill, as far as transformers' tables tell.
+
+    The tables give names in the file for those in the model. A parameter that they do not know is not listed: loading it tells.
+    """
+    parameters = dict(skeleton.named_parameters())      # a head that is tied to the table counts as the table
+    needed = _renamed(architecture, names, skeleton) if _has_own_reader(architecture) else _in_table(architecture, names, skeleton)
+    optional = [re.compile(pattern) for pattern in skeleton._keys_to_ignore_on_load_missing or ()]
+    return sorted(name for name, is_filled in needed.items()
+                  if name in parameters and not is_filled and not any(pattern.search(name) for pattern in optional))
+
+
+def _in_table(architecture: str, names: Collection[str], skeleton: PreTrainedModel) -> dict[str, bool]:
+    """Whether each parameter of the table of names is filled. Names of merged experts stand there without their ending."""
+    from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
+
+    processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=skeleton.config.to_dict())
+    try:
+        table = get_gguf_hf_weights_map(skeleton, processor)
+    except NotImplementedError:         # gguf names this family in another way
+        return {}
+    there = {*names, *(name.removesuffix(".weight") for name in names)}
+    filled: dict[str, bool] = {}
+    for name, place in table.items():
+        filled[place] = filled.get(place, True) and name in there
+    return filled
+
+
+def _renamed(architecture: str, names: Collection[str], skeleton: PreTrainedModel) -> dict[str, bool]:
+    """The same for newer architectures, whose names are changed by rules: every parameter that no tensor becomes is missing."""
+    from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+    from transformers.integrations.gguf.utils import get_gguf_conversion_mapping
+
+    rules, weights = get_gguf_conversion_mapping(architecture, skeleton.config), skeleton.state_dict()
+    renamings = [rule for rule in rules if isinstance(rule, WeightRenaming)]
+    converters = [rule for rule in rules if isinstance(rule, WeightConverter)]
+    patterns: dict[str, set[str | None]] = {}
+    for name in names:
+        place, pattern = rename_source_key(name, renamings, converters, skeleton.base_model_prefix, weights)
+        patterns.setdefault(place, set()).add(pattern)
+    merged = {pattern: set(rule.source_patterns) for rule in converters for pattern in rule.source_patterns}
+    return {name: bool(found := patterns.get(name, set())) and all(found >= merged[each] for each in found if each is not None)
+            for name, _ in skeleton.named_parameters()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..checkpoint.adapter import KEY, AdapterConfig, other_tensors, place_of, read_adapter_config
+from ..checkpoint.adapter import KEY, AdapterConfig, UnsupportedAdapter, other_tensors, place_of, read_adapter_config
 from ..checkpoint.files import ADAPTER_WEIGHTS
-from ..errors import AdapterRemoved, InvalidRequest, UnsupportedAdapter
+from ..errors import GenerationFailed, InvalidRequest
 from ..models.linear import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import nn
+
+
+class AdapterRemoved(GenerationFailed):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the adapter {name} was removed.", "Load it again, or continue without it.")
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True)

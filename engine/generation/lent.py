@@ -18,7 +18,7 @@ import torch
 
 from ..background import StopSignal, in_thread
 from ..compat.spaces import lend, refusal
-from ..errors import EngineError, GenerationFailed, NotPermitted, OutOfMemory
+from ..errors import EngineError, GenerationFailed, NoMeasuringOnZeroGpu, OutOfMemory
 from ..messages import GenerationOptions, Waiting
 from .adapters import require_adapter
 from .base import Ended, Lane, LaneEvent, require_known
@@ -55,6 +55,14 @@ class GpuQuotaUsedUntil(GpuQuotaUsed):
 class GpuNotFree(GenerationFailed):
     def __init__(self) -> None:
         EngineError.__init__(self, "ZeroGPU had no free GPU. Try again in a minute.")
+
+
+class GpuRefused(GenerationFailed):
+    """`detail`: what ZeroGPU says, in English."""
+
+    def __init__(self, detail: str) -> None:
+        EngineError.__init__(self, f"The reply was cut off. ZeroGPU says: {detail}. Send the message again.")
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +172,7 @@ class LentGenerator:
         self.begin_closing()
 
     def paused(self) -> AbstractContextManager[None]:
-        raise NotPermitted("ZeroGPU lends a GPU only for replies: measure this model on your own machine.")
+        raise NoMeasuringOnZeroGpu
 
 
 def place(model: PreTrainedModel) -> None:
@@ -183,4 +191,4 @@ def typed(error: Exception) -> Exception:
         return error
     if refused.kind == "quota":
         return GpuQuotaUsedUntil(refused.wait) if refused.wait else GpuQuotaUsed()
-    return GpuNotFree() if refused.kind == "busy" else GenerationFailed(f"ZeroGPU says: {refused.detail.rstrip('.')}.")
+    return GpuNotFree() if refused.kind == "busy" else GpuRefused(refused.detail.strip().rstrip("."))

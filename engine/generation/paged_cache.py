@@ -1,6 +1,7 @@
 """The tensors of the paged KV cache: one pool of keys and one of values for each layer with attention, and the states of other layers.
 
-Shapes are read from a forward pass of one token, so they are those of the model, whatever its configuration calls them.
+Shapes are read from a forward pass of one token, so they are those of the model, whatever its configuration calls them. A reply has one
+table of blocks for all layers: those with a sliding window hold its every token as well, and none is freed behind the window.
 """
 
 from __future__ import annotations

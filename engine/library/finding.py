@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..checkpoint.adapter import read_adapter_config
+from ..checkpoint.adapter import UnsupportedAdapter, read_adapter_config
 from ..checkpoint.config import parse_config, read_raw_config
 from ..checkpoint.files import (
     ADAPTER_WEIGHTS,
@@ -20,7 +20,7 @@ from ..checkpoint.files import (
 from ..checkpoint.gguf import folder_shape
 from ..checkpoint.shape import ModelShape, read_shape
 from ..checkpoint.tasks import tasks_of, tasks_of_adapter
-from ..errors import EngineError, HubUnreachable, LoadError, ModelAccessDenied, UnsupportedAdapter, UnsupportedModel
+from ..errors import EngineError, HubUnreachable, LoadError, ModelAccessDenied, UnsupportedModel
 from ..hub.hub import Hub, HubListing, StoredModel
 from ..models.adapters import base_of
 from ..models.catalog import entry_of

@@ -11,7 +11,7 @@ import json
 from ..background import JobProgress, Jobs
 from ..chat.conversations import Conversations
 from ..checkpoint.files import split_file
-from ..errors import EngineBusy, InvalidRequest, ModelNotFound, NoModelLoaded, NotOnZeroGpu, NotPermitted
+from ..errors import EngineBusy, InvalidRequest, ModelNotFound, NoModelLoaded, NoSwapOnZeroGpu, NotPermitted
 from ..hub.hub import Hub, HubPage, HubQuery, StoredModel
 from ..models.catalog import Recommendation
 from ..models.estimate import ModelFit
@@ -111,7 +111,7 @@ class Library:
     def load(self, model: FoundModel, quantization: Quantization, options: LoadOptions, visitor: Visitor) -> LoadJob:
         """Swap to a model that is on disk. Raises NotPermitted, EngineBusy, InvalidRequest."""
         if self._engine.settings.is_zero_gpu:
-            raise NotOnZeroGpu("be replaced")
+            raise NoSwapOnZeroGpu
         self.permissions.require_model(model, visitor)
         if not self.refreshed(model).can_load_as(quantization):      # another page may have deleted it
             raise InvalidRequest("model", model.source, "downloaded before it is loaded")

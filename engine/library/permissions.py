@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..checkpoint.files import split_file
-from ..errors import JobNotFound, NotOnZeroGpu, NotPermitted
+from ..errors import JobNotFound, NoMeasuringOnZeroGpu, NotPermitted
 from ..models.catalog import catalog
 from ..pipelines import task_catalog
 from ..public_mode import TRAINING_EXAMPLES, TRAINING_S
@@ -57,7 +57,7 @@ class Permissions:
     def require_measuring(self, visitor: Visitor) -> None:
         """Refuse measurements on ZeroGPU, and by visitors of a public page other than the operator. Raises NotPermitted."""
         if self._settings.is_zero_gpu:
-            raise NotOnZeroGpu("be measured")
+            raise NoMeasuringOnZeroGpu
         self.require_operator(visitor, "run measurements, because everyone else has to wait for them")
 
     def training_refusal(self, visitor: Visitor) -> str:
@@ -93,7 +93,7 @@ class Permissions:
 
         Raises NotPermitted.
         """
-        offered = (BUILTIN, *(entry.repo for entry in (*catalog(), *task_catalog())), *self._settings.allowed_models)
+        offered = (BUILTIN, *(entry.repo for entry in catalog()), *(task.repo for task in task_catalog()), *self._settings.allowed_models)
         if not self.is_operator(visitor) and split_file(model)[0] not in offered:
             raise NotPermitted(f"{model} is not among the models that this public page offers. Choose one of those, "
                                "or run MindCubes on your own machine.")

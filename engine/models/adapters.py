@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoint.adapter import AdapterConfig, place_of, read_adapter_config, read_matrices
+from ..checkpoint.adapter import AdapterConfig, UnsupportedAdapter, place_of, read_adapter_config, read_matrices
 from ..checkpoint.files import ADAPTER_WEIGHTS, is_adapter, names_in
-from ..errors import InvalidRequest, ModelNotFound, UnsupportedAdapter
+from ..errors import InvalidRequest, ModelNotFound
 from ..hub.hub import Hub
 from ..settings import BUILTIN, Settings
 from .fetch import find

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..checkpoint.gguf import GgufHeader
 from ..checkpoint.shape import ModelShape, read_tensors, shape_of
-from ..checkpoint.stored_quantization import StoredQuantization, expanded
-from ..checkpoint.stored_tensors import unreadable
+from ..checkpoint.stored_quantization import NOTHING_STATED, StoredQuantization, expanded
+from ..checkpoint.stored_tensors import stated_shapes, unreadable
+from ..compat.gguf import missing_weights
 from ..errors import NotEnoughMemory, UnsupportedModel, gib
 from ..hardware import DType, Hardware
 from ..settings import Settings
@@ -44,23 +45,28 @@ def checked_shape(folder: Path, config: PretrainedConfig, model: str, held: Quan
     the modules that read pictures. Raises UnsupportedModel and UnsupportedQuantization.
     """
     tensors = read_tensors(folder, model)
-    if stored is not None and (reason := unreadable(tensors, stored)):
+    stated = stated_shapes(folder, tensors, stored) if stored is not None else NOTHING_STATED
+    if stored is not None and (reason := unreadable(tensors, stored, stated)):
         raise UnsupportedModel(model, reason)
     require_layers(config, len(tensors), model)
     skeleton = build_skeleton(config, model)
-    require_weights(skeleton, config, expanded(tensors, stored) if stored else tensors, model)
+    require_weights(skeleton, config, expanded(tensors, stored, stated) if stored else tensors, model)
     note = require_quantizable(skeleton, held, hardware, model)
     return shape_of(config.to_dict(), tensors), note, vision_parts(skeleton)
 
 
 def checked_gguf(header: GgufHeader, config: PretrainedConfig, model: str, held: Quantization,
                  hardware: Hardware) -> tuple[ModelShape, str]:
-    """The same for a GGUF file, whose tensors have other names: it must hold as many values as the model has."""
+    """The same for a GGUF file, whose tensors have other names: it must hold as many values as the model has, and none of its weights may
+    be missing by transformers' tables of names.
+    """
     require_layers(config, len(header.tensors), model)
     skeleton, shape = build_skeleton(config, model), header.shape(config.to_dict())
     total = sum(weight.numel() for weight in skeleton.parameters())
     if shape.parameters < total:
         raise UnsupportedModel(model, f"its file holds {shape.parameters:,} of the model's {total:,} weights.")
+    if missing := missing_weights(header.architecture, header.names, skeleton):
+        raise UnsupportedModel(model, f"its file lacks {len(missing)} of the model's weights, for example {missing[0]}.")
     return shape, require_quantizable(skeleton, held, hardware, model)
 
 

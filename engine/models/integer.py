@@ -18,7 +18,7 @@ import torch
 from ..compat.torch import int4_linear, int8_linear, pack_int4, unpack_int4
 from .linear import Product
 from .rounding import GROUP, to_int4, to_int8
-from .stored_weights import StoredWeight
+from .stored_weight import StoredWeight
 
 ROUNDED_AT_ONCE = 2**17     # weights: their 32-bit copies stay in the processor's cache (40 M/s on one core; 7 M/s with a matrix at once)
 EXPANDED_AT_ONCE = 2**19    # weights: 2 MB in 32 bits

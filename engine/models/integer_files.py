@@ -17,7 +17,8 @@ from torch import nn
 from .integer import Int4Product, Int8Product, IntegerProduct
 from .integer_model import unify
 from .linear import SIBLINGS, PackedLinear, Part, put
-from .model_class import auto_class
+from .loaded import Candidate
+from .weight_files import class_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -42,15 +43,16 @@ def write(model: PreTrainedModel, folder: Path) -> None:
     save_file(held, folder / f"model-{count:05}.safetensors", metadata={"format": "pt"})
 
 
-def read(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> tuple[PreTrainedModel, int]:
-    """The model in `folder`, written by `write`, and the bytes of its products.
+def read(candidate: Candidate, dtype: torch.dtype) -> tuple[PreTrainedModel, int]:
+    """The model in the candidate's folder, written by `write`, and the bytes of its products.
 
     Raises ValueError if the files lack a tensor, and what safetensors raises for a damaged file.
     """
     from transformers import GenerationConfig
 
-    found, rest = _stored(folder)
-    model = _empty(config, dtype)
+    folder = candidate.folder
+    found, rest = _stored(folder, tuple(f"{part}." for part in candidate.vision_parts) if candidate.text_only else ())
+    model = _empty(class_of(candidate), candidate.config, dtype)
     if (folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(folder)
     num_bytes = 0
@@ -86,11 +88,12 @@ def _products(parent: nn.Module) -> Iterator[tuple[tuple[str, ...], IntegerProdu
             yield next(names for names in SIBLINGS if name == names[0]), layer.shared.product
 
 
-def _stored(folder: Path) -> tuple[dict[str, Tensors], Tensors]:
-    """The tensors of each product, and all others. They are mapped from the files, not read."""
+def _stored(folder: Path, left_out: tuple[str, ...]) -> tuple[dict[str, Tensors], Tensors]:
+    """The tensors of each product, and all others. They are mapped from the files, not read. `left_out`: beginnings of names."""
     from safetensors.torch import load_file
 
-    tensors = {name: tensor for path in sorted(folder.glob("model-*.safetensors")) for name, tensor in load_file(path).items()}
+    tensors = {name: tensor for path in sorted(folder.glob("model-*.safetensors")) for name, tensor in load_file(path).items()
+               if not name.startswith(left_out)}
     keys = {name.removesuffix(".codes") for name in tensors if name.endswith(".codes")}
     found: dict[str, Tensors] = {key: {} for key in keys}
     for key in keys:
@@ -100,15 +103,15 @@ def _stored(folder: Path) -> tuple[dict[str, Tensors], Tensors]:
     return found, tensors
 
 
-def _empty(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
-    """The model of `config` with its buffers; each weight is one zero that is read again and again, which takes no memory."""
+def _empty(kind: type[PreTrainedModel], config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    """The model of this class with its buffers; each weight is one zero that is read again and again, which takes no memory."""
     from ..compat.transformers import weights_progress
 
     with torch.device("meta"):
-        skeleton: PreTrainedModel = auto_class(config).from_config(copy.deepcopy(config), trust_remote_code=False)
+        skeleton = kind(copy.deepcopy(config))
     zeros = {name: torch.zeros((), dtype=dtype).expand(tensor.shape) for name, tensor in skeleton.state_dict().items()}
     with weights_progress(iter):
-        model: PreTrainedModel = type(skeleton).from_pretrained(None, config=copy.deepcopy(config), state_dict=zeros, dtype=dtype)
+        model: PreTrainedModel = kind.from_pretrained(None, config=copy.deepcopy(config), state_dict=zeros, dtype=dtype)
     unify(model)
     return model.eval()
 

@@ -21,7 +21,7 @@ from .linear import PackedLinear, Product, joined, replace_layers
 from .model_class import vision_parts
 from .quantization import Quantization
 from .rounding import GROUP
-from .stored_weights import Stacked, StoredWeight
+from .stored_weight import Stacked, StoredWeight
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -25,9 +25,10 @@ from ..settings import Settings
 from .examination import checked_gguf, checked_shape, choose_dtype, load_tokenizer, plan
 from .fetch import find
 from .loaded import Candidate, LoadedModel
+from .model_class import vision_parts
 from .quantization import Quantization, bitsandbytes_config, held_as, reads_stored, require_supported, stored_note
 from .saved import find_saved, is_current
-from .skeleton import require_kernels
+from .skeleton import build_skeleton, require_kernels
 from .spec import LoadEvent, ModelSpec, Report
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     parts: tuple[str, ...] = ()
     if saved is not None:
         shape, note = saved.shape, saved.note
+        parts = vision_parts(build_skeleton(config, spec.model)) if shape.vision_weights else ()
     elif header is not None:
         shape, note = checked_gguf(header, config, spec.model, held, hardware)
     else:
@@ -125,7 +127,7 @@ def _load_integers(candidate: Candidate, report: Report) -> tuple[PreTrainedMode
 
     dtype = getattr(torch, candidate.dtype)
     if candidate.is_saved:
-        return integer_files.read(candidate.folder, candidate.config, dtype)
+        return integer_files.read(candidate, dtype)
     bits, original = candidate.held.bits, getattr(torch, candidate.shape.stored_dtype, dtype)
     original = original if original in (torch.bfloat16, torch.float16) else dtype
     model, stored = weight_files.read_unexpanded(candidate, original) if candidate.stored or candidate.gguf else \

@@ -91,7 +91,7 @@ class Fit:
 def kv_cache_bytes(shape: ModelShape, context_tokens: int, bytes_per_value: float) -> int:
     """Size of the keys and values of one sequence: those of one token (cache_shape.py) times tokens.
 
-    Assumes full attention in every layer: an upper bound for sliding-window models.
+    Layers with a sliding window hold every token too (generation/paged_cache.py).
     """
     return math.ceil(shape.cache_values_per_token * context_tokens * bytes_per_value)
 

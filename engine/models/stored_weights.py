@@ -1,27 +1,28 @@
 """Weights that a repository stores quantized, expanded only where they are read.
 
 A `StoredWeight` stands for a weight (out, in) whose parts are mapped from the files: `weight[...]` is all of it, `weight[start:stop]` some
-rows. Where its codes suit the kernels of integer.py they are passed on as they are, so that nothing is rounded a second time. The
-formulas are those of the methods' own packages. tests/engine/models/test_stored_weights.py compares compressed-tensors, bitsandbytes and
-MXFP4 with what compressed-tensors, bitsandbytes and transformers expand; GPTQ, AWQ and FP8 with weights that the tests pack themselves, as
-those packages are not installed. Activations are not quantized, whatever the repository says: the results are at least as exact.
+rows. It holds no memory of its own but, where columns are ordered, a number for each: scales and zero points too are expanded only for
+the rows that are read. Where its codes suit the kernels of integer.py they are passed on as they are, so that nothing is rounded a
+second time. The formulas are those of the methods' own packages. tests/engine/models/test_stored_weights.py compares compressed-tensors,
+bitsandbytes and MXFP4 with what compressed-tensors, bitsandbytes and transformers expand; GPTQ, AWQ and FP8 with weights that the tests
+pack themselves, as those packages are not installed. Activations are not quantized, whatever the repository says: the results are at
+least as exact.
 """
 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from types import EllipsisType
+from abc import abstractmethod
+from collections.abc import Mapping
 
 import torch
 
-from ..checkpoint.stored_quantization import SCALES, StoredQuantization
+from ..checkpoint.stored_quantization import SCALES, StoredQuantization, packed_columns
 from ..checkpoint.stored_tensors import scale_block
 from ..compat.gguf import StoredRows
 from .rounding import GROUP
+from .stored_weight import StoredWeight
 
-EXPANDED_AT_ONCE = 2**20        # weights: 4 MB in 32 bits
 AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)    # where in a word the columns 0 to 7 are (AutoAWQ, `gemm`)
 # Values of OCP Microscaling Formats 1.0, E2M1: a sign, two bits of exponent, one of mantissa.
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
@@ -30,50 +31,17 @@ INT8_MOST = 127         # bitsandbytes stores the largest value of a row, which 
 Parts = Mapping[str, torch.Tensor]
 
 
-class StoredWeight(ABC):
-    """`dtype`: of the expanded weight. Reads are independent of each other, from any number of threads."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    keeps_int4 = False      # its codes can be used by the kernels for 4 bits, and by those for 8 bits
-    keeps_int8 = False
-
-    def __getitem__(self, key: slice | EllipsisType) -> torch.Tensor:
-        return self.rows(key.start, key.stop) if isinstance(key, slice) else self.dense()
-
-    @abstractmethod
-    def rows(self, start: int, stop: int) -> torch.Tensor:
-        """Rows of the weight in float32. `start`: a multiple of 8."""
-
-    def int4(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes and scales of these rows as `rounding.to_int4` returns them, if `keeps_int4`."""
-        raise NotImplementedError
-
-    def int8(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes and scales of these rows as `rounding.to_int8` returns them, if `keeps_int8`."""
-        raise NotImplementedError
-
-    def dense(self) -> torch.Tensor:
-        result = torch.empty(self.shape, dtype=self.dtype)
-        step = max(8, EXPANDED_AT_ONCE // self.shape[-1] // 8 * 8)
-        for start in range(0, self.shape[0], step):
-            stop = min(self.shape[0], start + step)
-            result[start:stop] = self.rows(start, stop)
-        return result
-
-
 class Grouped(StoredWeight):
     """Whole numbers of `bits` with a scale and a zero point for each group of columns: value = (code - zero) x scale.
 
-    `scales` and `zeros`: (out, groups). `group_of`: the group of each column; None where groups of equal size follow each other.
+    `scales`: (out, groups). `group_of`: the group of each column; None where groups of equal size follow each other.
     """
 
-    def __init__(self, shape: tuple[int, int], bits: int, scales: torch.Tensor, zeros: torch.Tensor, group_of: torch.Tensor | None,
-                 dtype: torch.dtype) -> None:
+    def __init__(self, shape: tuple[int, int], bits: int, scales: torch.Tensor, group_of: torch.Tensor | None, dtype: torch.dtype) -> None:
         self.shape, self.bits, self.dtype = shape, bits, dtype
         size = shape[1] // scales.shape[1]
         regular = torch.arange(shape[1]) // max(1, size)
-        self._scales, self._zeros = scales, zeros
+        self._scales = scales
         self._group_of = None if group_of is None or torch.equal(group_of.long(), regular) else group_of.long()
         self.keeps_int4 = bits == 4 and self._group_of is None and size % GROUP == 0 and shape[1] % GROUP == 0
 
@@ -81,8 +49,12 @@ class Grouped(StoredWeight):
     def codes(self, start: int, stop: int) -> torch.Tensor:
         """Rows of codes from 0 on: (stop - start, in) int32."""
 
+    @abstractmethod
+    def zeros(self, start: int, stop: int) -> torch.Tensor:
+        """The zero points of these rows: (stop - start, groups)."""
+
     def rows(self, start: int, stop: int) -> torch.Tensor:
-        scales, zeros = self._scales[start:stop].float(), self._zeros[start:stop].float()
+        scales, zeros = self._scales[start:stop].float(), self.zeros(start, stop).float()
         codes = self.codes(start, stop).float()
         if self._group_of is not None:
             return (codes - zeros[:, self._group_of]).mul_(scales[:, self._group_of])
@@ -91,7 +63,7 @@ class Grouped(StoredWeight):
 
     def int4(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
         scales = self._scales[start:stop].bfloat16().float()
-        zeros = (8 - self._zeros[start:stop].float()) * scales          # value = (code - 8) x scale + zero
+        zeros = (8 - self.zeros(start, stop).float()) * scales          # value = (code - 8) x scale + zero
         pairs = torch.stack([scales, zeros], -1).bfloat16().repeat_interleave(self.shape[1] // GROUP // scales.shape[1], 1)
         return self.codes(start, stop).to(torch.uint8), pairs.transpose(0, 1).contiguous()
 
@@ -100,43 +72,51 @@ class Gptq(Grouped):
     """AutoGPTQ's tensors: `qweight` (in x bits / 32, out), `qzeros` (groups, out x bits / 32), `scales` (groups, out), `g_idx` (in)."""
 
     def __init__(self, parts: Parts, stored: StoredQuantization, dtype: torch.dtype) -> None:
-        self._words = parts[".qweight"]
-        out, into = self._words.shape[1], self._words.shape[0] * 32 // stored.bits
-        zeros = unpacked(parts[".qzeros"], stored.bits)[:, :out] + stored.zero_less
-        super().__init__((out, into), stored.bits, parts[".scales"].T, zeros.T, parts.get(".g_idx"), dtype)
+        self._words, self._packed_zeros, self._zero_less = parts[".qweight"], parts[".qzeros"], stored.zero_less
+        shape = self._words.shape[1], self._words.shape[0] * 32 // stored.bits
+        super().__init__(shape, stored.bits, parts[".scales"].T, parts.get(".g_idx"), dtype)
 
     def codes(self, start: int, stop: int) -> torch.Tensor:
         return unpacked(self._words[:, start:stop].T, self.bits)
+
+    def zeros(self, start: int, stop: int) -> torch.Tensor:
+        return _columns(self._packed_zeros, self.bits, start, stop).T + self._zero_less
 
 
 class Awq(Grouped):
     """AutoAWQ's tensors: `qweight` (in, out / 8), `qzeros` (groups, out / 8), `scales` (groups, out)."""
 
     def __init__(self, parts: Parts, stored: StoredQuantization, dtype: torch.dtype) -> None:
-        self._words = parts[".qweight"]
-        shape = self._words.shape[1] * 8, self._words.shape[0]
-        super().__init__(shape, stored.bits, parts[".scales"].T, _in_order(parts[".qzeros"]).T, None, dtype)
+        self._words, self._packed_zeros = parts[".qweight"], parts[".qzeros"]
+        super().__init__((self._words.shape[1] * 8, self._words.shape[0]), stored.bits, parts[".scales"].T, None, dtype)
 
     def codes(self, start: int, stop: int) -> torch.Tensor:
         return _in_order(self._words[:, start // 8:-(-stop // 8)]).T[:stop - start]
 
+    def zeros(self, start: int, stop: int) -> torch.Tensor:
+        return _in_order(self._packed_zeros[:, start // 8:-(-stop // 8)]).T[:stop - start]
+
 
 class Packed(Grouped):
     """compressed-tensors' `pack-quantized`: `weight_packed` (out, in x bits / 32), `weight_scale` (out, groups), perhaps
-    `weight_zero_point` (out x bits / 32, groups). Codes and zero points count from the smallest number of `bits`.
+    `weight_zero_point` (out x bits / 32, groups), and `weight_shape`. Codes and zero points count from the smallest number of `bits`.
     """
 
     def __init__(self, parts: Parts, stored: StoredQuantization, dtype: torch.dtype) -> None:
         self._words, scales = parts[".weight_packed"], parts[".weight_scale"]
-        out, per_word = self._words.shape[0], 32 // stored.bits
-        into = scales.shape[1] * stored.group_size if stored.group_size else self._words.shape[1] * per_word
-        middle = 1 << (stored.bits - 1)
-        packed_zeros = parts.get(".weight_zero_point")
-        zeros = torch.full_like(scales, middle) if packed_zeros is None else unpacked(packed_zeros.T, stored.bits)[:, :out].T
-        super().__init__((out, into), stored.bits, scales, zeros, parts.get(".weight_g_idx"), dtype)
+        sizes = {suffix: part.tolist() if suffix == ".weight_shape" and part.shape == (2,) else part.shape
+                 for suffix, part in parts.items()}
+        shape = self._words.shape[0], packed_columns(sizes, stored)
+        self._packed_zeros = parts.get(".weight_zero_point")
+        super().__init__(shape, stored.bits, scales, parts.get(".weight_g_idx"), dtype)
 
     def codes(self, start: int, stop: int) -> torch.Tensor:
         return unpacked(self._words[start:stop], self.bits)[:, :self.shape[1]]
+
+    def zeros(self, start: int, stop: int) -> torch.Tensor:
+        if self._packed_zeros is None:
+            return torch.full((stop - start, self._scales.shape[1]), 1 << (self.bits - 1))
+        return _columns(self._packed_zeros.T, self.bits, start, stop).T
 
 
 class Scaled(StoredWeight):
@@ -145,7 +125,6 @@ class Scaled(StoredWeight):
     def __init__(self, values: torch.Tensor, scales: torch.Tensor, zeros: torch.Tensor | None, block: tuple[int, int] | None,
                  dtype: torch.dtype) -> None:
         self.shape, self.dtype, self._values, self._zeros = tuple(values.shape), dtype, values, zeros
-        scales = torch.exp2(scales.float() - E8M0_BIAS) if scales.dtype == torch.uint8 else scales.float()
         self._scales = scales.reshape(-1, 1) if scales.ndim < 2 else scales
         found = scale_block(values.shape, scales.shape, block)
         if found is None:
@@ -160,7 +139,8 @@ class Scaled(StoredWeight):
         return values.mul_(self._spread(self._scales, start, stop))
 
     def _spread(self, blocks: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        rows = blocks[torch.arange(start, stop) // self._block[0]].float()
+        rows = blocks[torch.arange(start, stop) // self._block[0]]
+        rows = torch.exp2(rows.float() - E8M0_BIAS) if blocks is self._scales and rows.dtype == torch.uint8 else rows.float()
         return rows if rows.shape[1] == 1 else rows[:, torch.arange(self.shape[1]) // self._block[1]]
 
     def int8(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -181,21 +161,28 @@ class Nf4(StoredWeight):
         out, into = self.shape
         if min(out, into, self._block) < 1 or -(-out * into // 2) != self._codes.numel():
             raise ValueError(f"{self._codes.numel()} bytes are no weight of the shape {list(self.shape)} in blocks of {self._block}")
-        largest = parts[".weight.absmax"]
-        if ".weight.nested_absmax" in parts:
-            size = int(facts["nested_blocksize"])
-            if size < 1:
-                raise ValueError(f"blocks of {size} scales")
-            nested = parts[".weight.nested_absmax"][torch.arange(largest.numel()) // size]
-            largest = parts[".weight.nested_quant_map"][largest.long()] * nested + facts["nested_offset"]
-        self._largest = largest.float()
+        self._largest, self._nested = parts[".weight.absmax"], parts.get(".weight.nested_absmax")
+        if self._nested is not None:
+            self._nested_table = parts[".weight.nested_quant_map"]
+            self._nested_block, self._nested_offset = int(facts["nested_blocksize"]), float(facts["nested_offset"])
+            if self._nested_block < 1:
+                raise ValueError(f"blocks of {self._nested_block} scales")
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         first, last = start * self.shape[1], stop * self.shape[1]
         pairs = self._codes[first // 2:-(-last // 2)]
         codes = torch.stack([pairs >> 4, pairs & 15], -1).flatten()[:last - first]
-        values = self._table[codes.long()] * self._largest[torch.arange(first, last) // self._block]
+        begin, end = first // self._block, -(-last // self._block)
+        values = self._table[codes.long()] * self._largest_of(begin, end)[torch.arange(first, last) // self._block - begin]
         return values.view(stop - start, self.shape[1])
+
+    def _largest_of(self, begin: int, end: int) -> torch.Tensor:
+        """The largest value of each of these blocks."""
+        largest = self._largest[begin:end]
+        if self._nested is None:
+            return largest.float()
+        nested = self._nested[torch.arange(begin, begin + len(largest)) // self._nested_block]
+        return (self._nested_table[largest.long()] * nested + self._nested_offset).float()
 
 
 class Mxfp4(StoredWeight):
@@ -232,36 +219,6 @@ class GgufWeight(StoredWeight):
         return torch.from_numpy(self._stored.rows(start, stop))
 
 
-class Stacked(StoredWeight):
-    """Weights of sibling layers, the rows of one after those of the other."""
-
-    def __init__(self, weights: Sequence[StoredWeight]) -> None:
-        self._weights = weights
-        self.shape, self.dtype = (sum(weight.shape[0] for weight in weights), weights[0].shape[1]), weights[0].dtype
-        self.keeps_int4 = all(weight.keeps_int4 for weight in weights)
-        self.keeps_int8 = all(weight.keeps_int8 for weight in weights)
-
-    def rows(self, start: int, stop: int) -> torch.Tensor:
-        return torch.cat([weight.rows(*span) for weight, *span in self._spans(start, stop)])
-
-    def int4(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
-        codes, scales = zip(*(weight.int4(*span) for weight, *span in self._spans(start, stop)), strict=True)
-        return torch.cat(codes), torch.cat(scales, 1)
-
-    def int8(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
-        codes, scales = zip(*(weight.int8(*span) for weight, *span in self._spans(start, stop)), strict=True)
-        return torch.cat(codes), torch.cat(scales)
-
-    def _spans(self, start: int, stop: int) -> list[tuple[StoredWeight, int, int]]:
-        first, found = 0, []
-        for weight in self._weights:
-            rows = weight.shape[0]
-            if start < first + rows and stop > first:
-                found.append((weight, max(0, start - first), min(rows, stop - first)))
-            first += rows
-        return found
-
-
 def stored_weight(parts: Parts, stored: StoredQuantization, dtype: torch.dtype) -> StoredWeight:
     """`parts`: by what follows the base of their names (checkpoint/stored_quantization.py). Raises what unsuitable sizes raise."""
     match stored.layout:
@@ -286,6 +243,13 @@ def unpacked(words: torch.Tensor, bits: int) -> torch.Tensor:
     """(rows, n) int32 words -> (rows, n x 32 / bits) whole numbers from 0 on, the lowest bits of a word first."""
     shifts = torch.arange(0, 32, bits, dtype=torch.int32)
     return (words.to(torch.int32)[..., None] >> shifts).bitwise_and_((1 << bits) - 1).flatten(-2)
+
+
+def _columns(words: torch.Tensor, bits: int, start: int, stop: int) -> torch.Tensor:
+    """Columns start to stop of (rows, n) packed words, unpacked."""
+    per_word = 32 // bits
+    first = start // per_word
+    return unpacked(words[:, first:-(-stop // per_word)], bits)[:, start - first * per_word:stop - first * per_word]
 
 
 def _in_order(words: torch.Tensor) -> torch.Tensor:

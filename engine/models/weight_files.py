@@ -19,7 +19,8 @@ from ..compat.gguf import StoredRows, read_values
 from ..compat.transformers import places_of, without_parts
 from .loaded import Candidate
 from .skeleton import build_skeleton
-from .stored_weights import GgufWeight, StoredWeight, stored_weight
+from .stored_weight import StoredWeight
+from .stored_weights import GgufWeight, stored_weight
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,7 +30,7 @@ Values = dict[str, torch.Tensor | StoredWeight]
 
 def read(candidate: Candidate, *, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
     """The model as transformers reads it. `options`: of from_pretrained()."""
-    model: PreTrainedModel = _class_of(candidate).from_pretrained(
+    model: PreTrainedModel = class_of(candidate).from_pretrained(
         candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False, dtype=dtype, **options)
     return model.eval()
 
@@ -109,7 +110,7 @@ def _gguf_values(path: Path, shape: ModelShape, dtype: torch.dtype, skeleton: Pr
             for name, value in read_values(path, skeleton, linear, dtype).items()}
 
 
-def _class_of(candidate: Candidate) -> type[PreTrainedModel]:
+def class_of(candidate: Candidate) -> type[PreTrainedModel]:
     """The model's class, without the part that reads pictures if that is left out."""
     kind = type(build_skeleton(candidate.config, candidate.spec.model))
     return without_parts(kind, candidate.vision_parts) if candidate.text_only else kind
@@ -118,7 +119,7 @@ def _class_of(candidate: Candidate) -> type[PreTrainedModel]:
 def _built(candidate: Candidate, values: Values, **options: Any) -> PreTrainedModel:
     from transformers import GenerationConfig
 
-    model, found = _class_of(candidate).from_pretrained(
+    model, found = class_of(candidate).from_pretrained(
         None, config=unquantized(candidate.config), state_dict=values, output_loading_info=True, **options)
     _require_all(found["missing_keys"])
     if (candidate.folder / "generation_config.json").is_file():

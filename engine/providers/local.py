@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EngineError, InvalidRequest
-from ..messages import GenerationOptions, Message, StreamEvent, TextDelta
+from ..messages import Effort, GenerationOptions, Message, StreamEvent, TextDelta
 from ..models.quantization import Quantization, four_bit
 from ..models.spec import ModelSpec, Released
 from ..settings import BUILTIN, Secret, Settings
@@ -25,7 +25,8 @@ _shared_lock = threading.Lock()
 class LocalModelProvider:
     """Loads its model on first use. Providers with the same settings share one engine, and so one model in memory.
 
-    `max_tokens` counts new tokens. `generate` and `stream` raise EngineError and its subclasses.
+    `max_tokens` counts new tokens, thoughts among them. `reasoning_effort` and `reasoning_budget` are those of GenerationOptions.
+    `generate` and `stream` raise EngineError and its subclasses.
     """
 
     def __init__(self, model_name: str = BUILTIN, device: str = "auto", cache_dir: str | Path | None = None,
@@ -52,18 +53,21 @@ class LocalModelProvider:
         return self._engine.chat(messages, options, spec=self.spec)
 
     async def generate(self, prompt: str, system_prompt: str | None = None, temperature: float = 0.7, max_tokens: int = 256,
-                       top_p: float = 0.95, top_k: int = 50, repetition_penalty: float = 1.0) -> str:
+                       top_p: float = 0.95, top_k: int = 50, repetition_penalty: float = 1.0, reasoning_effort: Effort | None = None,
+                       reasoning_budget: int | None = None) -> str:
         """The whole answer, without the reasoning."""
         pieces = [piece async for piece in self.stream(
             prompt, system_prompt=system_prompt, temperature=temperature, max_tokens=max_tokens, top_p=top_p, top_k=top_k,
-            repetition_penalty=repetition_penalty)]
+            repetition_penalty=repetition_penalty, reasoning_effort=reasoning_effort, reasoning_budget=reasoning_budget)]
         return "".join(pieces)
 
     async def stream(self, prompt: str, system_prompt: str | None = None, temperature: float = 0.7, max_tokens: int = 256,
-                     top_p: float = 0.95, top_k: int = 50, repetition_penalty: float = 1.0) -> AsyncIterator[str]:
+                     top_p: float = 0.95, top_k: int = 50, repetition_penalty: float = 1.0, reasoning_effort: Effort | None = None,
+                     reasoning_budget: int | None = None) -> AsyncIterator[str]:
         """The answer in pieces, without the reasoning. Leaving the loop early stops the model."""
         options = GenerationOptions(max_new_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k,
-                                    repetition_penalty=repetition_penalty)
+                                    repetition_penalty=repetition_penalty, reasoning_effort=reasoning_effort,
+                                    reasoning_budget=reasoning_budget)
         messages = [Message("system", system_prompt)] if system_prompt else []
         events = await asyncio.to_thread(self.chat, [*messages, Message("user", prompt)], options)
         step: asyncio.Future[StreamEvent | None] | None = None

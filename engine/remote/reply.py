@@ -10,6 +10,8 @@ from typing import Any
 from ..generation.text import ReasoningSplitter
 from ..messages import Finished, FinishReason, ReasoningDelta, TextDelta, Usage
 
+UNCOUNTED_NOTE = "The server did not report its tokens; the pieces of the reply were counted."
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -81,7 +83,7 @@ class RemoteReply:
     def finished(self, *, is_stopped: bool, notes: tuple[str, ...], dropped_messages: int = 0) -> Finished:
         """`dropped_messages`: turns that were left out of the request."""
         if self._usage is None and self._pieces and not is_stopped:
-            notes = (*notes, "The server did not report its tokens; the pieces of the reply were counted.")
+            notes = (*notes, UNCOUNTED_NOTE)
         prompt, cached, new, reasoning = self._usage or (0, 0, self._pieces, self._thought_pieces)
         seconds = self._last_at - self._first_at
         rate = (new - 1) / seconds if seconds > 0 and new > 1 else 0.0

@@ -9,6 +9,8 @@ from typing import Any
 from ..messages import NO_LIMIT, GenerationOptions, Message
 from ..pictures import to_base64
 
+NO_BUDGET_NOTE = "The limit for thoughts was left out: the server has no option for it."
+
 
 @dataclass(frozen=True, slots=True)
 class RequestBody:
@@ -32,7 +34,7 @@ def request_body(model: str, messages: Sequence[Message], options: GenerationOpt
             fields[name] = value
     if options.seed == 0:
         fields["seed"] = 0
-    notes = () if options.reasoning_budget is None else ("The limit for thoughts was left out: the server has no option for it.",)
+    notes = () if options.reasoning_budget is None else (NO_BUDGET_NOTE,)
     return RequestBody(fields, _extras(messages, options), notes)
 
 

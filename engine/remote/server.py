@@ -25,6 +25,7 @@ HEARTBEAT_S = 0.1       # longest time between two events of a reply
 CONNECT_S, SILENCE_S, LOOK_S = 10.0, 300.0, 30.0    # to connect; between two pieces of a reply; for the list of models
 MAX_MODELS = 1000
 OPTIONAL = frozenset(("stream_options", "reasoning_effort"))     # fields of OpenAI's API that a server may not know
+LEFT_OUT_NOTE = "Left out, because the server does not know it: {names}."
 T = TypeVar("T")
 
 
@@ -197,7 +198,7 @@ class RemoteServer:
         while True:
             try:
                 stream = await self._client.chat.completions.create(**fields, extra_body=extras)
-                notes = (f"Left out, because the server does not know it: {', '.join(left_out)}.",) if left_out else ()
+                notes = (LEFT_OUT_NOTE.format(names=", ".join(left_out)),) if left_out else ()
                 return stream, notes
             except APIStatusError as error:
                 if error.status_code not in (400, 422):

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import EngineBusy, NoModelLoaded, NotOnThisMachine, NotOnZeroGpu
+from ..errors import EngineBusy, NoModelLoaded, NoSwapOnZeroGpu, NotOnThisMachine
 from ..hardware import Hardware, detect, lent
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Waiting
 from ..models.adapters import find_adapter
@@ -111,9 +111,9 @@ class Engine:
 
     def start_loading(self, spec: ModelSpec | str, options: LoadOptions | None = None, *,
                       reservation: Reservation | None = None) -> LoadJob:
-        """Start a load in the background. Raises EngineBusy and InvalidRequest; on ZeroGPU, NotOnZeroGpu for all but the first."""
+        """Start a load in the background. Raises EngineBusy and InvalidRequest; on ZeroGPU, NoSwapOnZeroGpu for all but the first."""
         if self.settings.is_zero_gpu and self._job is not None:
-            raise NotOnZeroGpu("be replaced")
+            raise NoSwapOnZeroGpu
         spec = ModelSpec(spec) if isinstance(spec, str) else spec
         options = options or LoadOptions()
         options.applied_to(self.settings)

@@ -63,6 +63,6 @@ def admitted(admission: Admission, begin: Begin, stop: threading.Event | None, s
 
 
 def require_spec(model: ServingModel, spec: ModelSpec | None) -> None:
-    """Raises EngineBusy if another model is loaded."""
-    if spec is not None and model.spec != spec:
+    """Raises EngineBusy if another model is loaded. Its adapter may be another one: a reply names its own."""
+    if spec is not None and model.spec.base != spec.base:
         raise EngineBusy(f"{model.spec.name} was loaded in the meantime", f"Load {spec.name} again.")

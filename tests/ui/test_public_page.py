@@ -227,6 +227,17 @@ def test_rule_training(real_address: str) -> None:
     assert "Tallmere.py" in started
 
 
+@pytest.mark.parametrize(("given", "effort", "budget"), [([], None, None), (["low"], "low", None), ([None, 20], None, 20)], ids=repr)
+def test_the_chat_endpoint_asks_for_an_effort_and_a_budget_of_thought(
+        engine: ScriptedEngine, address: str, given: list[object], effort: str | None, budget: int | None) -> None:
+    """Both can be left out, as by programs that were written before the endpoint had them."""
+    _, _, text = sent(address, "POST", "/gradio_api/call/chat", {"data": ["hi", "", 0.5, 9, *given]})
+    _, _, text = sent(address, "GET", f"/gradio_api/call/chat/{json.loads(text)['event_id']}")
+    assert "event: complete" in text
+    _, options = engine.asked[-1]
+    assert (options.reasoning_effort, options.reasoning_budget) == (effort, budget)
+
+
 def test_rule_errors(engine: ScriptedEngine, address: str) -> None:
     engine.script = [RuntimeError("secret /srv/path")]
     _, _, text = sent(address, "POST", "/gradio_api/call/chat", {"data": ["hi", "", 0.5, 9]})

@@ -119,6 +119,8 @@ def test_a_refusal_is_in_the_language_of_the_browser(address: str, language: str
     (["hi", None, 0.5, 9], "system_prompt"),
     (["hi", "", "hot", 9], "temperature"), (["hi", "", None, 9], "temperature"), (["hi", "", float("nan"), 9], "temperature"),
     (["hi", "", 0.5, 1.5], "max_new_tokens"), (["hi", "", 0.5, None], "max_new_tokens"), (["hi", "", 0.5, 10**15], "max_new_tokens"),
+    (["hi", "", 0.5, 9, "much"], "reasoning_effort"), (["hi", "", 0.5, 9, ""], "reasoning_effort"),
+    (["hi", "", 0.5, 9, None, -1], "reasoning_budget"), (["hi", "", 0.5, 9, None, "5"], "reasoning_budget"),
     ([[], "", 0.5, 9], "content"), (["hi"], "needs 4 values, and has 1")])
 def test_an_argument_of_the_chat_endpoint_that_does_not_fit_is_named(address: str, data: list[object], name: str) -> None:
     _, _, text = sent(address, "POST", "/gradio_api/call/chat", {"data": data})

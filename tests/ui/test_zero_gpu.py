@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 
 from engine import Engine, Settings
-from engine.errors import NotOnZeroGpu
-from engine.generation.lent import GpuNotFree, GpuQuotaUsed, GpuQuotaUsedUntil
+from engine.errors import NoMeasuringOnZeroGpu, NoSwapOnZeroGpu, NotOnZeroGpu
+from engine.generation.lent import GpuNotFree, GpuQuotaUsed, GpuQuotaUsedUntil, GpuRefused
 from engine.library import Permissions, Visitor
 from tests import spaces_standin
 from ui.app import build_app, launch
@@ -74,7 +74,7 @@ def test_a_used_up_quota_is_said_in_the_visitors_language(spaces: ModuleType, ad
     assert "0:20:01 sonra yeniden deneyin" in ended(visitor, "tr")
 
 
-@pytest.mark.parametrize("error", [GpuQuotaUsed(), GpuQuotaUsedUntil("1:00:00"), GpuNotFree()])
+@pytest.mark.parametrize("error", [GpuQuotaUsed(), GpuQuotaUsedUntil("1:00:00"), GpuNotFree(), GpuRefused("the task\nwas aborted")])
 def test_an_error_that_was_saved_is_the_one_that_was_shown(error: Exception) -> None:
     assert [told_again(str(error), language) for language in ("en", "tr", "zh")] == [
         str(error), *(sentence(error, language) for language in ("tr", "zh"))]
@@ -85,6 +85,9 @@ def test_what_a_borrowed_gpu_cannot_do_is_off_with_the_reason(address: str) -> N
     visitor = Caller(address)
     visitor.models("choose", "builtin")
     assert "This Space borrows a GPU for each reply (ZeroGPU), so its model cannot be replaced." in visitor.models("load")
+    for error in (NoSwapOnZeroGpu(), NoMeasuringOnZeroGpu(), NotOnZeroGpu("be trained")):
+        for language, words in (("tr", "bir GPU ödünç alır"), ("zh", "临时借用 GPU")):
+            assert words in sentence(error, language)
 
 
 def test_a_model_is_loaded_once(spaces: ModuleType, new_engine: Callable[..., Engine], settings: Settings) -> None:

@@ -78,6 +78,8 @@ def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> It
         yield Update(problem=problem_box(error, context.language))
         return
     session.attachments, session.undo = [], None
+    if ask.adapter.name is not None:
+        session.adapter = ask.adapter.value     # also for the next messages, whatever adapter is loaded meanwhile
     yield from show_begun(context, session, changed, to_browser=browser_message("sent", text=line))
 
 
@@ -93,7 +95,9 @@ def _queue(context: Context, session: ChatSession, chat: Chat, line: str) -> boo
 
 def show_begun(context: Context, session: ChatSession, chat: Chat, **changes: Any) -> Iterator[Update]:
     """Show a chat whose reply has just started."""
+    adapter = session.adapter
     session.show_chat(chat)
+    session.adapter = adapter or session.adapter
     replies = context.conversations.progress(session.owner, chat.id, with_ended=True)
     if len(replies) == 1 and replies[0].is_over:
         replies = ()      # `end` shows it, with its buttons; two ended replies stay side by side until one is kept

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..shared.actions import Actions
 from ..shared.context import Context
-from ..shared.errors import PageError
+from ..shared.errors import PageError, told_again
 from ..shared.html import browser_message
 from ..shared.language import number, text
 from . import replies
@@ -40,7 +40,8 @@ def prompt(context: Context, session: ChatSession, click: ChatClick) -> Iterator
     seen = replies.view_prompt(context, session, click.ask)
     counts = {"tokens": len(seen.tokens), "window": seen.window_tokens, "room": seen.room}
     note = text(context.language, "prompt.note", **{name: number(context.language, count) for name, count in counts.items()})
-    yield Update(to_browser=browser_message("prompt", title=text(context.language, "chat.see_prompt"), note=" ".join((note, *seen.notes)),
+    notes = [told_again(each, context.language) for each in seen.notes]
+    yield Update(to_browser=browser_message("prompt", title=text(context.language, "chat.see_prompt"), note=" ".join((note, *notes)),
                                 tokens=list(seen.tokens)))
 
 

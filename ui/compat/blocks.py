@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import gradio as gr
+from gradio.components.api_component import Api
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -38,9 +39,12 @@ class StrictBlocks(gr.Blocks):  # type: ignore[misc]
     """
 
     def validate_inputs(self, block_fn: Any, inputs: Any) -> None:
-        needed = len(block_fn.inputs)
+        """Values at the end that may be null can be left out, as programs send values by their position."""
+        wanted = block_fn.inputs
+        needed = max((number for number, block in enumerate(wanted, 1) if not _may_be_null(block)), default=0)
         if not isinstance(inputs, list) or len(inputs) < needed:
             raise PageError("error.values", needed=needed, given=len(inputs) if isinstance(inputs, list) else 0)
+        inputs += [None] * (len(wanted) - len(inputs))
 
     async def preprocess_data(self, *arguments: Any, **named: Any) -> Any:
         try:
@@ -68,6 +72,11 @@ class StrictBlocks(gr.Blocks):  # type: ignore[misc]
         except Exception as error:
             log.error("unexpected error", exc_info=error)
             raise gr.Error(text(language, "error.failed"), title=text(language, "error.title"), print_exception=False) from error
+
+
+def _may_be_null(block: gr.blocks.Block) -> bool:
+    """Whether this is an argument of a function of gr.api whose type allows None. Gradio keeps its JSON schema in a private attribute."""
+    return isinstance(block, Api) and {"type": "null"} in block._api_info.get("oneOf", ())
 
 
 def _present(block: gr.blocks.Block, value: Any) -> Any:

@@ -6,9 +6,11 @@ import html
 from collections.abc import Sequence
 
 from engine.library import FoundModel
+from engine.pipelines import TaskEntry
 
 from ..shared.html import action_button, disk_size
 from ..shared.language import text
+from .card import card_html
 
 
 def _text(language: str, key: str, **values: object) -> str:
@@ -32,6 +34,18 @@ def _tasks(model: FoundModel, language: str) -> str:
     buttons = "".join(action_button(text(language, f"try.task.{task}"), "task", task, extra=f' aria-pressed="{str(not at).lower()}"')
                       for at, task in enumerate(model.tasks))
     return f'<div class="mc-uses" role="group" aria-label="{_text(language, "models.tasks")}">{buttons}</div>'
+
+
+def tasks_html(entries: Sequence[TaskEntry], selected: str, language: str) -> str:
+    """Well-known models for tasks, one card each."""
+    cards = "".join(_card(entry, entry.repo == selected, language) for entry in entries)
+    return f'<div class="mc-cards">{cards}</div>'
+
+
+def _card(entry: TaskEntry, is_selected: bool, language: str) -> str:
+    facts = " · ".join(filter(None, (f"{entry.parameters} M", text(language, f"try.task.{entry.task}"), ", ".join(entry.languages),
+                                     entry.licence)))
+    return card_html(entry.repo, entry.repo, facts, "", is_selected)
 
 
 def adapters_html(names: Sequence[str], language: str) -> str:

@@ -11,6 +11,7 @@ from engine import EngineError, LoadOptions, ModelSpec, Quantization
 from engine.errors import ModelAccessDenied
 from engine.library import FoundModel, choice_of
 from engine.models import Verdict
+from engine.pipelines import task_catalog
 
 from ..shared.context import Context
 from ..shared.errors import sentence
@@ -19,11 +20,11 @@ from ..shared.language import number, text
 from ..tryit.box import tryit_values
 from . import view
 from .actions import needs_token, with_token
-from .adapters_view import adapters_html
+from .adapters_view import adapters_html, tasks_html
 from .operation import operation_values
 from .parts import ModelsTab
 from .remote import remote_values
-from .session import CONTEXTS, ModelsSession
+from .session import CONTEXTS, TASKS, ModelsSession
 
 
 def is_same_source(model: FoundModel, spec: ModelSpec, current: tuple[ModelSpec, LoadOptions] | None) -> bool:
@@ -97,6 +98,8 @@ class TabContent:
         session = self._session
         if session.query is not None:
             return view.found_html(session.found, session.has_more, selected, self._language)
+        if session.use == TASKS:
+            return view.uses_html(session.use, self._language) + tasks_html(task_catalog(), selected, self._language)
         return view.recommended_html(self._library.recommended(use=session.use, language=self._language), session.use,
                                      session.num_recommended, selected, self._language)
 

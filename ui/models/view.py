@@ -14,6 +14,7 @@ from engine.models import CatalogEntry, QuantizationFit, Recommendation, SavedMo
 from ..shared.html import action_button, disk_size, freed, megabytes, parameters, quantization_name, verdict_chip
 from ..shared.language import gib, number, text
 from .adapters_view import kind_html
+from .card import card_html
 from .session import USES
 
 HUB_PAGE = "https://huggingface.co"
@@ -31,13 +32,17 @@ def machine_html(machine: Machine, language: str) -> str:
 
 def recommended_html(recommended: Sequence[Recommendation], use: str, shown: int, selected: str, language: str) -> str:
     """`use`: what the list is for; the buttons above it change that."""
-    uses = "".join(action_button(text(language, f"good.{each}"), "use", each, extra=f' aria-pressed="{str(each == use).lower()}"')
-                   for each in USES)
     cards = "".join(_card(each, selected, language) for each in recommended[:shown])
     more = action_button(text(language, "models.all", count=len(recommended)), "all") if len(recommended) > shown else ""
+    return f'{uses_html(use, language)}<div class="mc-cards">{cards}</div>{more}'
+
+
+def uses_html(use: str, language: str) -> str:
+    """The title of the list, and the buttons above it."""
+    uses = "".join(action_button(text(language, f"good.{each}"), "use", each, extra=f' aria-pressed="{str(each == use).lower()}"')
+                   for each in USES)
     label = _text(language, "models.use")
-    return (f'<h2>{_text(language, "models.recommended")}</h2><div class="mc-uses" role="group" aria-label="{label}">{uses}</div>'
-            f'<div class="mc-cards">{cards}</div>{more}')
+    return f'<h2>{_text(language, "models.recommended")}</h2><div class="mc-uses" role="group" aria-label="{label}">{uses}</div>'
 
 
 def _card(each: Recommendation, selected: str, language: str) -> str:
@@ -45,20 +50,13 @@ def _card(each: Recommendation, selected: str, language: str) -> str:
     tags = " · ".join(filter(None, (parameters(language, entry.parameters), *(text(language, f"good.{use}") for use in entry.good_for),
                                     text(language, "models.gated") if entry.gated else "")))
     chip = verdict_chip(each.fit.verdict, each.fit.needed_bytes, language, each.quantization) if each.fit else ""
-    return _row(entry.repo, entry.name, tags, chip, entry.repo == selected, why(each, language))
+    return card_html(entry.repo, entry.name, tags, chip, entry.repo == selected, why(each, language))
 
 
 def why(each: Recommendation, language: str) -> str:
     """The sentence that says why a model stands where it stands."""
     return text(language, f"why.{each.reason}", active=parameters(language, each.entry.active_parameters),
                 all=parameters(language, each.entry.parameters))
-
-
-def _row(value: str, title: str, facts: str, chip: str, is_selected: bool, reason: str = "") -> str:
-    current = ' aria-current="true"' if is_selected else ""
-    return (f'<button type="button" class="mc-card" data-do="choose" data-value="{html.escape(value)}"{current}>'
-            f'<b>{html.escape(title)}</b><span>{html.escape(facts)}</span>{chip}'
-            f'{f"<small>{html.escape(reason)}</small>" if reason else ""}</button>')
 
 
 def found_html(found: Sequence[HubModel], has_more: bool, selected: str, language: str) -> str:
@@ -75,7 +73,7 @@ def _found(model: HubModel, selected: str, language: str) -> str:
         parameters(language, model.parameters), text(language, "models.downloads", count=_short(language, model.downloads)),
         text(language, "models.likes", count=_short(language, model.likes)), model.licence, model.updated[:10],
         text(language, "models.gated") if model.is_gated else "")))
-    return _row(model.repo, model.repo, facts, "", model.repo == selected)
+    return card_html(model.repo, model.repo, facts, "", model.repo == selected)
 
 
 def _short(language: str, count: int) -> str:

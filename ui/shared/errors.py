@@ -13,11 +13,17 @@ import gradio as gr
 
 from engine import EngineError
 from engine.errors import MessageTooLong, TableRefused
+from engine.messages import EFFORTS
 
 from .language import gib, has_text, number, text
 
 log = logging.getLogger(__name__)
-SAVED = ("error.GpuQuotaUsed", "error.GpuQuotaUsedUntil", "error.GpuNotFree")      # what visitors of ZeroGPU meet
+# Sentences of the engine that are saved in English with a reply: errors that visitors of ZeroGPU meet, and notes. The English texts of the
+# page are the engine's, with its values as {name}.
+SAVED = ("error.GpuQuotaUsed", "error.GpuQuotaUsedUntil", "error.GpuNotFree", "error.GpuRefused", "note.no_template", "note.merged",
+         "note.pictures", "note.never_thinks", "note.always_thinks", "note.nearest_effort", "note.no_budget", "note.left_out",
+         "note.uncounted")
+EFFORTS_IN_TEXT = ("asked", "used")     # names of values that are efforts of thought
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
@@ -55,12 +61,20 @@ def _place(error: TableRefused, language: str) -> str:
 
 
 def told_again(saved: str, language: str) -> str:
-    """Return the text of an error that was saved in English with a reply, in `language` if it is one of SAVED."""
+    """Return an error or a note that was saved in English with a reply, in `language` if it is one of SAVED."""
     for key in SAVED if language != "en" else ():
-        pattern = re.escape(text("en", key)).replace(r"\{wait\}", "(?P<wait>.+)")
-        if found := re.fullmatch(pattern, saved):
-            return text(language, key, **found.groupdict())
+        if found := re.fullmatch(_pattern(key), saved, re.DOTALL):
+            return text(language, key, **{name: text(language, f"thinking.{value}") if name in EFFORTS_IN_TEXT else value
+                                          for name, value in found.groupdict().items()})
     return saved
+
+
+@functools.cache
+def _pattern(key: str) -> str:
+    """Return a regular expression for the English text of `key`, whose groups are its values."""
+    effort = "|".join(EFFORTS)
+    return re.sub(r"\\{(\w+)\\}", lambda name: f"(?P<{name[1]}>{effort if name[1] in EFFORTS_IN_TEXT else '.+'})",
+                  re.escape(text("en", key)))
 
 
 def _fact(error: EngineError, name: str, value: object, language: str) -> object:

@@ -47,9 +47,6 @@ def test_experts_are_told_from_other_matrices() -> None:
 
 def test_of_a_number_for_each_layer_the_largest_counts() -> None:
     """LFM2 has layers without attention, whose number of heads is 0."""
-    def text(value: bytes) -> bytes:
-        return struct.pack("<Q", len(value)) + value
-
     fields = text(b"general.architecture") + struct.pack("<I", 8) + text(b"lfm2")
     for name, number in ((b"block_count", 5), (b"embedding_length", 64), (b"attention.head_count", 8)):
         fields += text(b"lfm2." + name) + struct.pack("<II", 4, number)
@@ -88,13 +85,43 @@ def test_a_file_that_is_cut_off_is_refused(path: Path, tmp_path: Path, length: i
 
 @pytest.mark.parametrize(("content", "why"), [
     (b"PK\x03\x04" + bytes(100), "does not begin with GGUF"), (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "version 1"),
-    (b"GGUF" + struct.pack("<IQQ", 3, 2**60, 0), "items"), (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**40) + bytes(100), "a field of"),
+    (b"GGUF" + struct.pack("<IQQ", 3, 65_537, 0), "65,537 tensors, where at most 65,536 are read"),
+    (b"GGUF" + struct.pack("<IQQ", 3, 0, 4097), "4,097 fields, where at most 4,096"),
+    (b"GGUF" + struct.pack("<IQQQIIQ", 3, 0, 1, 0, 9, 0, 2**60), "items in one list"),
+    (b"GGUF" + struct.pack("<IQQQIIQ", 3, 0, 1, 0, 9, 99, 1), "a list of values of the type 99"),
+    (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**40) + bytes(100), "a field of"),
     (b"GGUF" + struct.pack("<IQQQIIQ", 3, 0, 1, 0, 9, 9, 1) + bytes(100), "a list of lists"),
     (b"GGUF" + struct.pack("<IQQ", 3, 0, 0), "general.architecture")])
 def test_a_damaged_file_is_refused(content: bytes, why: str, tmp_path: Path) -> None:
     (tmp_path / "odd.gguf").write_bytes(content)
     with pytest.raises(UnsupportedModel, match=why):
         read_gguf(tmp_path / "odd.gguf", "tiny")
+
+
+def text(value: bytes) -> bytes:
+    return struct.pack("<Q", len(value)) + value
+
+
+def header_of_texts(*counts: int) -> bytes:
+    """A header with a list of so many empty texts for each of `counts`."""
+    lists = b"".join(text(b"list%d" % index) + struct.pack("<IIQ", 9, 8, count) + bytes(8 * count) for index, count in enumerate(counts))
+    architecture = text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama")
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, 1 + len(counts)) + architecture + lists
+
+
+def test_the_texts_of_all_lists_together_are_limited() -> None:
+    """Each may have 8 bytes, and is read by itself: a header of 64 MiB would keep a process busy for long."""
+    with pytest.raises(UnsupportedModel, match="3,000,001 texts in its lists, where at most 3,000,000 are read"):
+        parse_gguf(header_of_texts(2_000_000, 1_000_001), "a.gguf", "a")
+
+
+def test_the_largest_vocabularies_are_read_and_cut_off_ones_are_told() -> None:
+    whole = header_of_texts(300_000, 600_000)
+    header = parse_gguf(whole, "a.gguf", "a")
+    assert header is not None
+    assert (header.metadata["list0"], header.metadata["list1"], header.architecture) == (300_000, 600_000, "llama")
+    assert parse_gguf(whole[:-1], "a.gguf", "a") is None
+    assert parse_gguf(whole[:-12] + struct.pack("<Q", 2**63) + bytes(4), "a.gguf", "a") is None
 
 
 def test_an_architecture_that_transformers_does_not_read_is_named(llama_folder: Path, tmp_path: Path) -> None:

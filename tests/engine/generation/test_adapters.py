@@ -12,7 +12,9 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from engine import Engine, GenerationOptions, ModelSpec, Settings
-from engine.errors import AdapterRemoved, InvalidRequest, UnsupportedAdapter
+from engine.checkpoint.adapter import UnsupportedAdapter
+from engine.errors import InvalidRequest
+from engine.generation.adapters import AdapterRemoved
 from engine.generation.base import NewTokens
 from engine.models.adapters import find_adapter
 from engine.runtime.active_model import ActiveModel

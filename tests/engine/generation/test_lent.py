@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 from engine import Engine, GenerationOptions, Message, ModelSpec, Quantization, Settings, TextDelta, Waiting
 from engine.errors import GenerationFailed, InvalidRequest, LoadError, NotANumber, NotPermitted, UnsupportedQuantization
 from engine.generation.base import Ended, NewTokens
-from engine.generation.lent import MAX_LENT_S, GpuNotFree, GpuQuotaUsed, LentGenerator
+from engine.generation.lent import MAX_LENT_S, GpuNotFree, GpuQuotaUsed, GpuRefused, LentGenerator
 from engine.generation.thought_limit import ThoughtLimit
 from engine.messages import Finished
 from tests import spaces_standin
@@ -117,7 +117,7 @@ def test_a_used_up_quota_is_said_in_words_with_when_to_try_again(
 @pytest.mark.parametrize(("title", "message", "kind"), [
     ("ZeroGPU quota exceeded", "No GPU was available after 60s. Try re-running outside of examples", GpuNotFree),
     ("ZeroGPU client error", "No GPU was available", GpuNotFree), ("ZeroGPU pending credits exceeded", "You have too many", GpuNotFree),
-    ("ZeroGPU illegal duration", "The requested GPU duration (999s) is larger than the maximum allowed", GenerationFailed)])
+    ("ZeroGPU illegal duration", "The requested GPU duration (999s) is larger than the maximum allowed", GpuRefused)])
 def test_another_refusal_is_said_in_words(
         spaces: ModuleType, engine: Engine, title: str, message: str, kind: type[GenerationFailed]) -> None:
     spaces.refusals.append((title, message))
@@ -181,7 +181,7 @@ def test_what_needs_an_own_gpu_is_refused_with_the_reason(engine: Engine, settin
     status = engine.status()
     assert (status.hardware, status.lane) == ("ZeroGPU", "single")
     assert "ZeroGPU lends a GPU for each reply" in status.lane_reason
-    with engine.using() as model, pytest.raises(NotPermitted, match="only for replies"), model.alone():
+    with engine.using() as model, pytest.raises(NotPermitted, match="cannot be measured"), model.alone():
         pass
     other = Engine(replace(settings, is_zero_gpu=True))
     with pytest.raises((UnsupportedQuantization, LoadError), match="16 bits"):

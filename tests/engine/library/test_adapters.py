@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Hub, Library, LoadOptions, Quantization, Settings
-from engine.errors import NotPermitted, UnsupportedAdapter
+from engine.checkpoint.adapter import UnsupportedAdapter
+from engine.errors import NotPermitted
 from engine.library import Visitor
 from tests import hub_standin
 from tests.conftest import ask

@@ -122,15 +122,22 @@ def test_a_file_without_a_weight_is_refused_before_it_is_loaded(llama_folder: Pa
 def test_a_weight_that_stands_twice_does_not_replace_another(llama_folder: Path, tmp_path: Path) -> None:
     path = gguf_models.llama(llama_folder, tmp_path / "a.gguf")
     path.write_bytes(path.read_bytes().replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_ux.weight"))
-    with pytest.raises(LoadError, match=r"files lack 1 of the model's weights, for example model\.layers\.1\.mlp\.up_proj\.weight"):
+    with pytest.raises(UnsupportedModel, match=r"file lacks 1 of the model's weights, for example model\.layers\.1\.mlp\.up_proj\.weight"):
         loaded(path)
 
 
 @pytest.mark.parametrize("quantization", [Quantization.NONE, Quantization.INT4])
 def test_a_weight_that_is_missing_where_all_are_expanded_at_once_is_not_random(quantization: Quantization, tmp_path: Path) -> None:
-    assert all(bool((weight == 0.5).all()) for weight in loaded(gguf_models.gpt2(tmp_path / "whole.gguf")).model.parameters())
+    path = gguf_models.gpt2(tmp_path / "whole.gguf")
+    assert all(bool((weight == 0.5).all()) for weight in loaded(path).model.parameters())
+    damaged = gguf_models.gpt2(tmp_path / "damaged.gguf", without="blk.0.ffn_down")
+    with pytest.raises(UnsupportedModel, match=r"file lacks 2 of the model's weights, for example .*c_proj"):
+        loaded(damaged, quantization)
+    candidate = examine(ModelSpec(str(path), quantization=quantization), CPU, Settings(device="cpu", data_dir=tmp_path / "data"),
+                        10**12, lambda event: None)
+    damaged.rename(path)        # after it was examined
     with pytest.raises(LoadError, match=r"files lack 2 of the model's weights, for example .*c_proj"):
-        loaded(gguf_models.gpt2(tmp_path / "damaged.gguf", without="blk.0.ffn_down"), quantization)
+        load(candidate, CPU, lambda event: None)
 
 
 def test_its_rounded_weights_can_be_saved(folder: Path, tmp_path: Path) -> None:

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import MixtralConfig, MixtralForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, MixtralConfig, MixtralForCausalLM
 
 from engine import Engine, GenerationOptions, ModelSpec, Quantization, Settings
-from engine.checkpoint.stored_quantization import StoredQuantization, stored_quantization
+from engine.checkpoint.stored_quantization import StoredQuantization, packed_weights, stored_quantization
 from engine.errors import UnsupportedModel
 from engine.hardware import Hardware, detect
 from engine.models.estimate import estimate_fit, estimate_shape, find_shape
 from engine.models.loaded import LoadedModel
 from engine.models.loader import examine, load
-from engine.models.stored_weights import Mxfp4, Nf4, Stacked, stored_weight
+from engine.models.stored_weight import Stacked
+from engine.models.stored_weights import Mxfp4, Nf4, stored_weight
 from engine.models.weight_files import read_unexpanded
-from tests import stored_models, vision_models
+from tests import stored_models, tiny_models, vision_models
 
 CPU = detect("cpu")
 GPU = Hardware("cuda", "test", 1, "bfloat16", "", 2**40, True)
@@ -168,6 +170,28 @@ def test_blocks_of_fp8_have_the_size_that_the_configuration_says(out: int, into:
     assert torch.equal(weight[...], scales.repeat_interleave(128, 0)[:out].repeat_interleave(128, 1)[:, :into])
 
 
+@pytest.mark.parametrize(("bits", "symmetric"), [(4, True), (2, False)])
+def test_columns_that_only_fill_the_last_word_of_a_row_are_left_out(bits: int, symmetric: bool, tmp_path: Path) -> None:
+    """Rows of 132 columns, of which a word holds 8 or 16; a row has one scale, so that only `weight_shape` tells where it ends."""
+    source, middle = tmp_path / "source", 1 << (bits - 1)
+    tiny_models.write(source, LlamaConfig(
+        vocab_size=400, hidden_size=64, intermediate_size=132, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=512, bos_token_id=None, eos_token_id=1, pad_token_id=0), None, torch.float32)
+
+    def scales(weight: torch.Tensor) -> Scales:
+        zeros = None if symmetric else torch.ones(len(weight), 1, dtype=torch.int8)
+        return weight.abs().amax(1, keepdim=True) / (middle - 1), zeros
+
+    folder = stored_models.compressed(source, tmp_path / "model", "pack-quantized", {
+        "num_bits": bits, "type": "int", "strategy": "channel", "symmetric": symmetric}, scales)
+    assert distance(logits(loaded(folder)), logits(loaded(folder.with_name("model-expanded")))) < 0.03
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.0.mlp.down_proj.weight_shape"
+    save_file({**tensors, name: torch.tensor([64, 200])}, folder / "model.safetensors")
+    with pytest.raises(UnsupportedModel, match=r"have shapes that do not fit.*weight_shape \[64, 200\]"):
+        loaded(folder)
+
+
 def test_mxfp4_is_expanded_as_transformers_expands_it() -> None:
     from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
@@ -187,6 +211,26 @@ def test_no_linear_layer_is_expanded_before_it_is_rounded(name: str, made: Calla
     assert layers
     assert set(layers) <= set(stored)
     assert all(layer.weight.untyped_storage().nbytes() == 2 for layer in layers)
+
+
+@pytest.mark.parametrize("name", [*MAKERS, "NF4"])
+def test_a_stored_weight_holds_no_memory_beside_the_mapped_files(name: str, made: Callable[[str], Path], llama_folder: Path,
+                                                                 tmp_path: Path) -> None:
+    """All exist until the last is read: a zero point in 32 bits for each group of 32 would be 0.125 bytes for a weight."""
+    folder = stored_models.bitsandbytes(llama_folder, tmp_path / "nf4", 4) if name == "NF4" else made(name)
+    stored = stored_quantization(json.loads((folder / "config.json").read_text()))
+    assert stored is not None
+    tensors = load_file(folder / "model.safetensors")
+    found = packed_weights(tensors, stored)
+    assert found
+    for parts in found.values():
+        mapped = {suffix: tensors[part] for suffix, part in parts.items()}
+        weight = stored_weight(mapped, stored, torch.bfloat16)
+        assert weight[0:8].isfinite().all()
+        files = {part.untyped_storage().data_ptr() for part in mapped.values()}
+        own = [each for each in vars(weight).values()
+               if isinstance(each, torch.Tensor) and each.untyped_storage().data_ptr() not in files]
+        assert sum(each.untyped_storage().nbytes() for each in own) == (8 * weight.shape[1] if name == "GPTQ by activation" else 0)
 
 
 def test_rows_of_siblings_follow_each_other() -> None:

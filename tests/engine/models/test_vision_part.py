@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,29 @@ def test_a_saved_quantized_copy_reads_pictures(quantization: Quantization, folde
         active.stop_lanes()
         active.release()
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.NF4])
+def test_short_memory_leaves_that_part_of_a_saved_copy_out_as_well(quantization: Quantization, folder: Path, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, context_tokens=512)
+    save(load(examined(folder, tmp_path, quantization), HARDWARE, lambda event: None), settings)
+    whole = examined(folder, tmp_path, quantization)
+    fit = judge(whole.shape, quantization, HARDWARE, dtype=whole.dtype, context_tokens=512, concurrent=1, free_bytes=0)
+    free = fit.needed_bytes - 1
+    assert replace(fit, free_bytes=free).verdict is Verdict.TEXT_ONLY
+    candidate = examined(folder, tmp_path, quantization, free)
+    assert candidate.is_saved
+    assert candidate.shape == whole.shape.text_part
+    active, complete = (ActiveModel.load(each, HARDWARE, settings, lambda event: None) for each in (candidate, whole))
+    try:
+        assert {name for name, _ in active.loaded.model.base_model.named_children()} == {"language_model"}
+        assert active.weight_bytes < complete.weight_bytes
+        assert candidate.text_only in active.notes
+        assert answer(active) == answer(complete)
+    finally:
+        for each in (active, complete):
+            each.stop_lanes()
+            each.release()
 
 
 def test_a_text_part_that_does_not_fit_either_is_refused(folder: Path, tmp_path: Path) -> None:

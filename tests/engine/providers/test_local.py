@@ -1,11 +1,14 @@
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from engine import Engine, LocalModelProvider
 from engine.errors import InvalidRequest
+from tests import thinking_templates as templates
+from tests import tiny_models
 
 
 def run(coroutine: Coroutine[object, object, str]) -> str:
@@ -45,6 +48,20 @@ def test_leaving_a_stream_early_stops_the_model(builtin_engine: Engine) -> None:
 
     assert run(first())
     assert builtin_engine.status().running == 0
+
+
+def test_the_effort_and_the_budget_of_thought_reach_the_model(new_engine: Callable[..., Engine], tmp_path: Path) -> None:
+    folder = tiny_models.llama(tmp_path / "tiny-thinker", template=templates.SWITCH_OPEN)
+    provider = LocalModelProvider(str(folder), engine=new_engine(folder))
+
+    def answer(**thought: object) -> str:
+        return run(provider.generate("hello world", temperature=0.0, max_tokens=40, **thought))    # type: ignore[arg-type]
+
+    assert answer() == ""       # all of it is thoughts, which this model of random weights does not end
+    assert answer(reasoning_effort="none")
+    assert len(answer(reasoning_budget=0)) > len(answer(reasoning_budget=20)) > 0
+    with pytest.raises(InvalidRequest, match="reasoning_effort"):
+        answer(reasoning_effort="much")
 
 
 def test_two_quantizations_at_once_are_refused() -> None:

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from engine import Engine, GenerationOptions, LoadOptions, Message, ModelSpec, Quantization, Settings
-from engine.errors import InvalidRequest, UnsupportedAdapter
+from engine.checkpoint.adapter import UnsupportedAdapter
+from engine.errors import InvalidRequest
 from engine.models.resolve import BUILTIN_FOLDER
 from tests.conftest import ask, exhaust
 from tests.engine.generation.test_adapters import write_adapter

@@ -5,6 +5,7 @@ import pytest
 
 from engine import Prefill, Waiting
 from engine.chat import Attachment, Chat, ChatMessage, ChatSummary, ReplyProgress
+from engine.generation.thinking import NEVER_NOTE
 from ui.chat import rendering
 from ui.chat.session import ChatSession
 
@@ -62,6 +63,7 @@ def test_dropped_turns_are_marked_at_the_first_message_that_the_model_read() -> 
 
 def test_notes_of_the_engine_are_shown_and_escaped() -> None:
     assert "&lt;b&gt;" in shown(question(), answer(notes=("A note with <b>.",)))
+    assert "Bu model yanıtlamadan önce düşünmez." in shown(question(), answer(notes=(NEVER_NOTE,)), language="tr")
 
 
 def test_the_text_to_copy_cannot_break_out_of_its_attribute() -> None:
