@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..checkpoint.files import split_file
-from ..errors import JobNotFound, NoMeasuringOnZeroGpu, NotPermitted
+from ..errors import JobNotFound, NoMeasuringOnZeroGpu, NotOnZeroGpu, NotPermitted
 from ..models.catalog import catalog
 from ..pipelines import task_catalog
 from ..public_mode import TRAINING_EXAMPLES, TRAINING_S

@@ -220,13 +220,6 @@ def test_uploads_are_deleted_after_a_day(address: str, launched: gr.Blocks) -> N
     assert not kept.exists()
 
 
-def test_rule_training(real_address: str) -> None:
-    visitor = Visitor(real_address)
-    assert "only visitors who are signed in can train" in visitor.call("mc-tune-example", "click")
-    started = visitor.call("mc-tune-start", "click")        # the script instead
-    assert "Tallmere.py" in started
-
-
 @pytest.mark.parametrize(("given", "effort", "budget"), [([], None, None), (["low"], "low", None), ([None, 20], None, 20)], ids=repr)
 def test_the_chat_endpoint_asks_for_an_effort_and_a_budget_of_thought(
         engine: ScriptedEngine, address: str, given: list[object], effort: str | None, budget: int | None) -> None:
@@ -236,6 +229,13 @@ def test_the_chat_endpoint_asks_for_an_effort_and_a_budget_of_thought(
     assert "event: complete" in text
     _, options = engine.asked[-1]
     assert (options.reasoning_effort, options.reasoning_budget) == (effort, budget)
+
+
+def test_rule_training(real_address: str) -> None:
+    visitor = Visitor(real_address)
+    assert "only visitors who are signed in can train" in visitor.call("mc-tune-example", "click")
+    started = visitor.call("mc-tune-start", "click")        # the script instead
+    assert "Tallmere.py" in started
 
 
 def test_rule_errors(engine: ScriptedEngine, address: str) -> None:
