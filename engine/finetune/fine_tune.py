@@ -29,6 +29,7 @@ from .plan import FineTunePlan, Method, Task, TrainingOptions
 from .run import Estimate, Run
 from .table import Table
 from .tables import Tables
+from .using import use_result
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
@@ -130,6 +131,13 @@ class FineTune:
         """Upload the result to the Hub, and return its address. Raises InvalidRequest, TokenRejected, ModelAccessDenied, HubUnreachable."""
         secret = token if isinstance(token, Secret) else Secret(token)
         return self.fine_tunes.push(self.run_id, repo, secret, self._visitor, is_private=is_private, is_merged=is_merged)
+
+    def use(self) -> str:
+        """Load the result in the engine: the base, if another model is loaded, and the adapter beside it; a full result itself.
+
+        Returns the adapter's name for GenerationOptions, "" for a full result. Raises what `Engine.load` raises.
+        """
+        return use_result(self.fine_tunes, self.run_id, self._visitor)
 
     def delete(self) -> None:
         """Delete the run and its files. Raises EngineBusy while it is in progress."""

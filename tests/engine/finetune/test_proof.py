@@ -32,7 +32,7 @@ def test_the_built_in_model_learns_new_answers_and_keeps_its_own(
     engine = new_engine(ModelSpec("builtin", quantization=quantization))
     before = [ask(engine, question)[0] for question in OTHER]
     folder = write(tmp_path / "run", BUILTIN_FOLDER, "chat", DIALOGUES, DIALOGUES[::2], method=method, micro_batch=2, batch_size=2,
-                   max_tokens=128, lora_rank=32, lora_alpha=64, epochs=18, learning_rate=4e-3)
+                   max_tokens=128, lora_rank=32, lora_alpha=64, epochs=26, learning_rate=4e-3)
     events = run(folder)
     assert ended(events).stop_kind == "finished", ended(events).reason
     assert scores(events)[0].metrics.value("perplexity") > 100 > 2 > scores(events)[1].metrics.value("perplexity")    # type: ignore[operator]
