@@ -13,7 +13,7 @@ from .conftest import ROOT
 from .test_chat import Visit, send, wait_for_end
 from .test_composing import PASTE
 
-AXE = __import__("pathlib").Path("/work/main/.venv/node_modules/axe-core/axe.min.js")
+AXE = ROOT / ".venv/node_modules/axe-core/axe.min.js"
 # Transitions of colour would be measured half-way; page.js names new parts of the page 250 ms after the first of them.
 SETTLED_JS = """async () => {
   const over = document.getAnimations().filter(each => each.effect?.getComputedTiming().endTime !== Infinity).map(each => each.finished);
@@ -120,7 +120,8 @@ def finetune(page: Page) -> None:
     expect(page.locator(".mc-stepper")).to_be_visible()
 
 
-STATES: list[Callable[[Page], None]] = [conversation, pictures, large, menu, rename, prompt, search, versions, options, pair, share, shared, finetune]
+STATES: list[Callable[[Page], None]] = [
+    conversation, pictures, large, menu, rename, prompt, search, versions, options, pair, share, shared, finetune]
 
 
 def violations(page: Page) -> list[str]:
