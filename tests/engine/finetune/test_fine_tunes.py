@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Library, ModelSpec, Settings
-from engine.errors import EngineBusy, FineTuneNotFound, TableNotFound
-from engine.finetune import FineTunePlan, FineTunes, Run, Tables, TrainingOptions
+from engine.errors import EngineBusy, FineTuneNotFound
+from engine.finetune import FineTunePlan, FineTunes, Run, TableNotFound, Tables, TrainingOptions
 from engine.finetune.job import BOARD, STOP
 from engine.finetune.process import TrainerProcess
 from engine.library import Visitor
