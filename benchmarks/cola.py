@@ -55,7 +55,8 @@ def one_run(asked: argparse.Namespace, seed: int) -> dict[str, Any]:
         assert run.after is not None
         assert run.measured is not None
         result = {"seed": seed, "matthews": run.after.value("matthews"), "accuracy": run.after.value("accuracy"),
-                  "best_step": run.best_step, "steps": run.total, "seconds": time.monotonic() - began, "estimated_seconds": estimate.seconds,
+                  "best_step": run.best_step, "steps": run.total, "seconds": time.monotonic() - began,
+                  "estimated_seconds": estimate.seconds,
                   "peak_bytes": run.measured.peak_bytes,
                   "estimated_bytes": estimate.needed_bytes,
                   "by_measurement": [round(point.metric, 4) for point in run.points if point.metric is not None],

@@ -6,8 +6,7 @@ EngineError
 ├── NoModelLoaded
 ├── EngineBusy              a load is running, or replies did not end within the time limit
 │   ├── TooManyMessages     of one visitor, in a minute; the text says when to try again
-│   ├── TooManyTokens       of one visitor, in a day
-│   └── TooManyReplies      of one visitor, at once
+│   └── TooManyTokens, TooManyReplies   in a day, at once
 ├── LoadError               a load failed; the engine is still usable
 │   ├── ModelNotFound
 │   ├── ModelAccessDenied   gated or private
@@ -20,28 +19,22 @@ EngineError
 │   ├── UnsupportedModel        (checkpoint/adapter.py: UnsupportedAdapter)
 │   ├── UnsupportedQuantization
 │   └── NotEnoughMemory     refused before the current model was unloaded
-├── GenerationFailed        a reply failed; the next one works (generation/lent.py: GpuQuotaUsed, GpuNotFree, GpuRefused)
+├── GenerationFailed        a reply failed; the next one works (lent.py: GpuQuotaUsed, GpuNotFree, GpuRefused; adapters.py)
 │   ├── OutOfMemory
 │   ├── NotANumber          the model computed NaN or infinity
 │   ├── ChatTemplateFailed
 │   └── RemoteError         of a model on another server (remote/errors.py)
 ├── NotAChatModel, NoTaskModel      the loaded model does something else (pipelines/errors.py, with NoTrainedHead)
 ├── NotOnThisMachine        a measurement that needs the model's numbers, of a model on another server
-├── DiskFull
-├── StorageError
-├── ChatNotFound            deleted, or of another owner
-├── RunNotFound             a run of the code agent: deleted, or of another owner
-│   └── FineTuneNotFound    a fine-tuning run
+├── DiskFull, StorageError
+├── ChatNotFound, RunNotFound (of the code agent; FineTuneNotFound)     deleted, or of another owner
 ├── StaleChat               another page has changed the chat in the meantime
-├── ShareNotFound           revoked, or the link is incomplete
-├── JobNotFound
+├── JobNotFound, ShareNotFound      the link is incomplete, or revoked
 ├── NotPermitted            on a public page: reserved for the operator, or temporarily not allowed
 │   └── NotOnZeroGpu        impossible where a GPU is lent for each reply: NoSwapOnZeroGpu, NoMeasuringOnZeroGpu
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
-├── DatasetNotFound         on the hub: no such data set, or none with files that can be read
-├── TableRefused            a file of examples that cannot be read; names the row and the column
-├── TableNotFound           deleted, or of another owner
+├── TableRefused, TableNotFound, DatasetNotFound     of examples (finetune/errors.py, hub/datasets.py)
 └── SandboxUnavailable      programs cannot be run safely on this machine
 
 Each message says what is wrong, with which value, and what to do next. No error contains a secret.
@@ -297,27 +290,6 @@ class AttachmentRefused(EngineError):
 
 class ScannedDocument(AttachmentRefused):
     """A PDF file without text."""
-
-
-class TableRefused(EngineError):
-    """`kind`: a key for the reason's text in other languages. `row`: counted from 1 below the header; 0 and "": none."""
-
-    def __init__(self, name: str, kind: str, why: str, remedy: str, *, row: int = 0, column: str = "", line: int = 0) -> None:
-        place = ", ".join(filter(None, (
-            f"row {row:,}" + (f" (line {line:,})" if line else "") if row else "", f"column “{column}”" if column else "")))
-        super().__init__(f"{name} cannot be read: {place + ': ' if place else ''}{why}. {remedy}")
-        self.name, self.kind, self.why, self.remedy, self.row, self.column, self.line = name, kind, why, remedy, row, column, line
-
-
-class DatasetNotFound(EngineError):
-    def __init__(self, name: str, why: str, remedy: str) -> None:
-        super().__init__(f"The data set {name} cannot be used: {why}. {remedy}")
-        self.name, self.why, self.remedy = name, why, remedy
-
-
-class TableNotFound(EngineError):
-    def __init__(self) -> None:
-        super().__init__("This table of examples no longer exists. Upload its file again.")
 
 
 class SandboxUnavailable(EngineError):

@@ -4,6 +4,7 @@ from .checks import Report, check, prepare
 from .columns import guess_columns, guess_task
 from .encoded import Piece
 from .encoding import Encoder, token_limit
+from .errors import REFUSALS, TableNotFound, TableRefused
 from .examiner import Examiner
 from .example_set import example_plan, example_table
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Prepared, TaggedWords
@@ -17,9 +18,9 @@ from .tables import Tables
 from .using import use_result
 
 __all__ = [
-    "ERRORS", "HEADED", "PARTS", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Estimate", "Examiner",
-    "Example", "FineTunePlan", "FineTunes", "LabelScore", "Measured", "MemoryPart", "Method", "Metrics", "Mistake", "Phase", "Piece",
-    "PlainText", "Point", "Prepared", "Problem", "Report", "Role", "Run", "Table", "Tables", "TaggedWords", "Task", "TrainingOptions",
-    "Value", "check", "downloads_folder", "example_plan", "example_table", "guess_columns", "guess_task", "prepare", "token_limit",
-    "use_result",
+    "ERRORS", "HEADED", "PARTS", "REFUSALS", "ROLES", "WARNINGS", "Answered", "ClassifiedText", "Dialogue", "Encoder", "Estimate",
+    "Examiner", "Example", "FineTunePlan", "FineTunes", "LabelScore", "Measured", "MemoryPart", "Method", "Metrics", "Mistake",
+    "Phase", "Piece", "PlainText", "Point", "Prepared", "Problem", "Report", "Role", "Run", "Table", "TableNotFound",
+    "TableRefused", "Tables", "TaggedWords", "Task", "TrainingOptions", "Value", "check", "downloads_folder", "example_plan",
+    "example_table", "guess_columns", "guess_task", "prepare", "token_limit", "use_result",
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
 from .encoding import Encoder, token_limit
-from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Prepared, TaggedWords
+from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Prepared, TaggedWords, characters
 from .plan import FineTunePlan
 from .problems import Problem, Problems
 from .reading import Reader
@@ -103,7 +103,7 @@ class _Checked:
 
     def _too_long(self, example: Example, reader: Reader) -> Problem | None:
         """Examples that would lose their answer are errors; of others the end is cut. Long texts are split instead."""
-        if self._encoder is None or isinstance(example, PlainText) or _most_tokens(example) <= self._limit:
+        if self._encoder is None or isinstance(example, PlainText) or self._encoder.most(example) <= self._limit:
             return None
         if isinstance(example, Answered):
             tokens = self._encoder.count(replace(example, context=""))      # the context is read in windows
@@ -187,7 +187,7 @@ class _Checked:
     def _lengths(self) -> list[int]:
         examples = (*self.train, *self.held)
         sample = examples[::max(1, math.ceil(len(examples) / MEASURED))]
-        return [self._encoder.count(example) if self._encoder else _characters(example) for example in sample]
+        return [self._encoder.count(example) if self._encoder else characters(example) for example in sample]
 
     def prepared(self) -> Prepared:
         self._require_usable()
@@ -206,25 +206,6 @@ class _Checked:
                                  f"2 to {MOST_LABELS:,} of them")
         if len(self.labels) > MOST_LABELS:
             raise InvalidRequest("tags", f"{len(self.labels):,} different ones", f"at most {MOST_LABELS:,}")
-
-
-def _characters(example: Example) -> int:
-    match example:
-        case Answered():
-            return len(example.question) + len(example.context)
-        case TaggedWords():
-            return sum(map(len, example.words)) + len(example.words)
-        case Dialogue():
-            return sum(len(message.content) + len(message.reasoning) for message in example.messages)
-        case ClassifiedText():
-            return len(example.text) + len(example.second_text)
-    return len(example.text)
-
-
-def _most_tokens(example: Example) -> int:
-    """No tokenizer writes more: four for a character, and what a chat template puts around each message."""
-    around = 64 * (len(example.messages) + 8) if isinstance(example, Dialogue) else 16
-    return 4 * _characters(example) + around
 
 
 def _histogram(lengths: Sequence[int]) -> tuple[tuple[int, int], ...]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
-from ..generation.context import ChatContext
+from ..models.author_defaults import first_ids
 from .encoded import IGNORED, Encoded
 from .examples import Dialogue
 
@@ -39,13 +39,15 @@ def with_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase
     if tokenizer.eos_token_id is None:
         raise InvalidRequest("base", "a model without a chat template and without a token that ends texts", "a model with one of them")
     tokenizer = copy.copy(tokenizer)
-    tokenizer.chat_template = PLAIN_TEMPLATE
+    tokenizer.chat_template = ("{{- bos_token -}}" if first_ids(tokenizer) else "") + PLAIN_TEMPLATE      # as before every text
     return tokenizer
 
 
 class DialogueEncoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Raises InvalidRequest for a model that can neither have a template nor end a text."""
+        from ..generation.context import ChatContext  # its pictures import torch
+
         self.tokenizer = with_template(tokenizer)
         self._context = ChatContext(self.tokenizer, NO_LIMIT)
         names = sorted((token.content for token in self.tokenizer.added_tokens_decoder.values() if token.content.strip()), key=len)

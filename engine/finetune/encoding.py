@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
 from ..generation.control_tokens import ControlTokens
+from ..messages import Message
 from .answers import best_answers
 from .dialogues import DialogueEncoder
 from .encoded import IGNORED, Encoded, Piece
-from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, TaggedWords
+from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, TaggedWords, characters
 from .headed import answered, classified, tagged
 from .plan import FineTunePlan, Task
 from .recommended import max_tokens
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["IGNORED", "Encoded", "Encoder", "Piece", "best_answers", "encode_all", "token_limit"]
 
+AROUND = 16     # tokens around a text, or around a message of a chat
+SHORTEST = Dialogue(0, (Message("user", "a"), Message("assistant", "a")))       # has what a chat template writes before every chat
 NO_WINDOW = 1_000_000       # tokenizers without a limit say some number above it
 
 
@@ -37,6 +40,7 @@ class Encoder:
         self._dialogues = DialogueEncoder(tokenizer) if task == "chat" else None
         self._control = ControlTokens(tokenizer) if task == "text" else None        # what looks like one in a plain text is text
         self.tokenizer = self._dialogues.tokenizer if self._dialogues else tokenizer        # with a chat template, for that task
+        self._around = self.count(SHORTEST) if self._dialogues else AROUND
 
     def encode(self, example: Example, max_tokens: int, at: int = 0) -> tuple[Encoded, ...]:
         """The rows of one example, of at most `max_tokens` tokens each. `at`: its place, as `Encoded.example`.
@@ -97,6 +101,11 @@ class Encoder:
                 assert self._dialogues is not None
                 return max(len(row.input_ids) for row in self._dialogues.rows(example))
         return len(self._of_text(example))
+
+    def most(self, example: Example) -> int:
+        """A number of tokens that it certainly does not exceed, without encoding it: a character takes at most four, the bytes of UTF-8."""
+        turns = len(example.messages) if isinstance(example, Dialogue) else 0
+        return 4 * characters(example) + self._around + AROUND * turns
 
     def pieces(self, example: Example, max_tokens: int, labels: Sequence[str] = ()) -> tuple[Piece, ...]:
         """The exact text that the model sees, in pieces that are trained and pieces that are not; of the first row with something trained.

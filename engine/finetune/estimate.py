@@ -139,7 +139,8 @@ def _remedy(plan: FineTunePlan, base: Base, sizes: Sizes, machine: Machine, labe
     limit = TIGHT_SHARE * (machine.free_bytes + machine.held_bytes)
 
     def fits(changed: FineTunePlan, tokens: int) -> bool:
-        parts = _parts(changed, base, _cost(changed, base, tokens, labels), tokens, machine.hardware, True)
+        rough = _cost(changed, replace(base, folder=None), tokens, labels)      # by formulas: counting takes seconds
+        parts = _parts(changed, base, rough, tokens, machine.hardware, True)
         return sum(part.bytes for part in parts) <= limit
 
     for method in methods:

@@ -59,7 +59,8 @@ class Problem:
         """An English sentence that names row and column."""
         shown = {name: f"{value:,}" if isinstance(value, int) else value for name, value in self.values.items()}
         what = (ERRORS.get(self.kind) or WARNINGS[self.kind]).format(**shown)
-        place = ", ".join(filter(None, (f"row {self.row:,}" if self.row else "", f"column “{self.column}”" if self.column else "")))
+        row = f"row {self.row:,}{' of the second table' if self.is_validation else ''}" if self.row else ""
+        place = ", ".join(filter(None, (row, f"column “{self.column}”" if self.column else "")))
         return f"{place[:1].upper()}{place[1:]}: {what}." if place else f"{what[:1].upper()}{what[1:]}."
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DiskFull, InvalidRequest, LoadError, NotEnoughMemory
 from ..hub.hub import Hub
-from ..settings import Secret, Settings
+from ..settings import BUILTIN, Secret, Settings
 from .card import model_card, shown_base
 from .checkpoints import ADAPTER, name_base
 from .estimate import PROCESS_BYTES
@@ -69,7 +69,7 @@ class Result:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target, ignore=lambda _, names: PRIVATE & set(names))
         (target / CARD).write_text(self.card(is_merged=is_merged), "utf-8")
-        (target / SCRIPT).write_text(script_for(self._folder), "utf-8")
+        (target / SCRIPT).write_text(script_for(self._folder, is_shared=True), "utf-8")
         if (target / ADAPTER).is_file():
             name_base(target, shown_base(self.run.plan.base.model))
         return target
@@ -103,12 +103,16 @@ class Result:
             raise DiskFull(needed, free)
 
 
-def script_for(folder: Path) -> str:
-    """The script of a run. Raises InvalidRequest before its examples were prepared."""
+def script_for(folder: Path, *, is_shared: bool = False) -> str:
+    """The script of a run. `is_shared`: a base in a folder of this machine is named without its path.
+
+    Raises InvalidRequest before its examples were prepared.
+    """
     job = read_job(folder)
     with (folder / VALIDATION).open(encoding="utf-8", newline="\n") as file:
         rows = tuple(int(json.loads(line)["row"]) for line in file)
-    return script_of(job, folder, rows)
+    base = job.plan.base.model
+    return script_of(job, folder, rows, shown_base(base) if is_shared and base != BUILTIN else "")
 
 
 def script_before(plan: FineTunePlan) -> str:

@@ -18,10 +18,12 @@ BUILTIN_FOLDER = "engine/models/builtin"        # in the folder of MindCubes, wh
 MOST_ROWS = 2000        # held-back rows that are listed; of more, the script draws its own share
 
 
-def script_of(job: TrainJob, run_folder: Path | None = None, held_rows: tuple[int, ...] = ()) -> str:
+def script_of(job: TrainJob, run_folder: Path | None = None, held_rows: tuple[int, ...] = (), base: str = "") -> str:
+    """`base`: how the base is named, if not as in the plan."""
     plan, options = job.plan, job.plan.options
+    base = base or (BUILTIN_FOLDER if plan.base.model == BUILTIN else plan.base.model)
     settings = {
-        "base": BUILTIN_FOLDER if plan.base.model == BUILTIN else plan.base.model, "revision": job.base_revision or None,
+        "base": base, "revision": job.base_revision or None,
         "task": plan.task, "method": plan.method, "columns": dict(plan.columns), "labels": list(job.labels),
         "held_back_rows": list(held_rows) if len(held_rows) <= MOST_ROWS and not plan.validation_table else [],
         "test_share": plan.test_share, "epochs": options.epochs, "learning_rate": options.learning_rate, "batch_size": options.batch_size,

@@ -14,16 +14,19 @@ import re
 import secrets
 import shutil
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..errors import DiskFull, InvalidRequest, TableNotFound, TableRefused, gib
+from ..errors import DiskFull, InvalidRequest, gib
 from ..hub.datasets import HubDataset
 from ..hub.hub import Hub
 from ..hub.progress import OnProgress
 from ..plain_text import clean_name
 from ..public_mode import MAX_FILE_BYTES as PUBLIC_FILE_BYTES
 from ..settings import Secret, Settings
+from .errors import TableNotFound, TableRefused
 from .formats.cells import CellFile, Unreadable, join
 from .formats.files import write_cells
 from .table import CELLS, Table
@@ -31,6 +34,8 @@ from .table import CELLS, Table
 MAX_FILE_BYTES = 64 << 20
 MAX_TABLES = 50             # of one owner; the oldest are deleted first
 MAX_TABLES_PUBLIC = 5
+MAX_ALL_BYTES_PUBLIC = 2 << 30      # of the files of all visitors: one who returns without a cookie counts as a new one
+DISK_FACTOR = 4             # of a file's size, which its cells may take beside it: compressed ones more than others
 SOURCE, FIELDS = "source", "table.json"
 
 
@@ -40,6 +45,7 @@ class Tables:
     def __init__(self, settings: Settings, hub: Hub | None = None) -> None:
         self._folder = settings.data_dir / "finetune" / "tables"
         self._hub = hub or Hub(settings)
+        self._is_public = settings.is_public
         self.max_bytes = PUBLIC_FILE_BYTES if settings.is_public else MAX_FILE_BYTES
         self._kept = MAX_TABLES_PUBLIC if settings.is_public else MAX_TABLES
         self._lock = threading.Lock()
@@ -79,8 +85,11 @@ class Tables:
             raise TableRefused(source.name, "bytes", f"it has {gib(size)}",
                                f"Use at most {gib(self.max_bytes)}: a part of the rows is enough.")
         folder = self._folder / secrets.token_hex(16)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if DISK_FACTOR * size > (free := shutil.disk_usage(self._folder).free):
+            raise DiskFull(DISK_FACTOR * size, free)
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
             table = _stored(source, folder, has_header, encoding)
             (folder / FIELDS).write_text(json.dumps({**asdict(table), "folder": "", "owner": _hash(owner)}), "utf-8")
         except Unreadable as error:
@@ -88,7 +97,7 @@ class Tables:
                                line=error.line) from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull(2 * size, shutil.disk_usage(self._folder).free) from error
+                raise DiskFull(DISK_FACTOR * size, shutil.disk_usage(self._folder).free) from error
             raise
         finally:
             if not (folder / FIELDS).is_file():
@@ -98,15 +107,21 @@ class Tables:
 
     def get(self, table_id: str, owner: str = "") -> Table:
         """Raises TableNotFound, also for a table of another owner."""
+        table, hashed = self._found(table_id)
+        if hashed != _hash(owner):
+            raise TableNotFound
+        return table
+
+    def _found(self, table_id: str) -> tuple[Table, str]:
+        """A table and the hash of its owner. Raises TableNotFound."""
         if not re.fullmatch("[0-9a-f]{32}", table_id):
             raise TableNotFound
         try:
             fields = json.loads((self._folder / table_id / FIELDS).read_text("utf-8"))
         except (OSError, ValueError):
             raise TableNotFound from None
-        if fields.pop("owner") != _hash(owner):
-            raise TableNotFound
-        return Table(**{**fields, "columns": tuple(fields["columns"]), "folder": self._folder / table_id})
+        hashed = str(fields.pop("owner"))
+        return Table(**{**fields, "columns": tuple(fields["columns"]), "folder": self._folder / table_id}), hashed
 
     def read_again(self, table_id: str, owner: str = "", *, has_header: bool | None = None, encoding: str = "") -> Table:
         """Read a stored file in another way, as a new table. Raises TableNotFound and TableRefused."""
@@ -116,14 +131,15 @@ class Tables:
 
     def list(self, owner: str = "") -> tuple[Table, ...]:
         """The tables of one owner, newest first."""
-        paths = sorted(self._folder.glob(f"*/{FIELDS}"), key=lambda path: path.stat().st_mtime, reverse=True)
+        return tuple(table for table, hashed in self._all() if hashed == _hash(owner))
+
+    def _all(self) -> Sequence[tuple[Table, str]]:
+        """The tables of all owners and the hashes of these, newest first."""
         found = []
-        for path in paths:
-            try:
-                found.append(self.get(path.parent.name, owner))
-            except TableNotFound:
-                continue
-        return tuple(found)
+        for path in self._folder.glob(f"*/{FIELDS}"):
+            with suppress(TableNotFound, FileNotFoundError):        # deleted meanwhile
+                found.append((path.stat().st_mtime_ns, *self._found(path.parent.name)))
+        return [(table, hashed) for _, table, hashed in sorted(found, key=lambda each: each[0], reverse=True)]
 
     def delete(self, table_id: str, owner: str = "") -> None:
         """Raises TableNotFound."""
@@ -133,6 +149,11 @@ class Tables:
         with self._lock:
             for table in self.list(owner)[self._kept:]:
                 shutil.rmtree(table.folder, ignore_errors=True)
+            total = 0
+            for table, _ in self._all() if self._is_public else ():
+                total += table.size_bytes
+                if total > MAX_ALL_BYTES_PUBLIC:
+                    shutil.rmtree(table.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ..errors import DatasetNotFound, DownloadBroken, HubUnreachable, InvalidRequest, ModelNotFound
+from ..errors import DownloadBroken, EngineError, HubUnreachable, InvalidRequest, ModelNotFound
 from .cache import COMMIT, checked_revision
 from .client import HubClient, in_background
 from .progress import Meter, OnProgress
@@ -31,6 +31,12 @@ SPLITS: Mapping[str, tuple[str, ...]] = {"train": ("train", "training"), "valida
                                          "test": ("test", "testing", "eval", "evaluation")}
 PAGES = ("viewer", "tree", "blob", "resolve", "discussions")     # after the name in an address
 WHOLE, DEFAULT = "train", "default"     # the names of the hub for a single split and a single configuration
+
+
+class DatasetNotFound(EngineError):
+    def __init__(self, name: str, why: str, remedy: str) -> None:
+        super().__init__(f"The data set {name} cannot be used: {why}. {remedy}")
+        self.name, self.why, self.remedy = name, why, remedy
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import engine.finetune
 
 from .conftest import app_running
 from .test_accessibility import violations
-from .test_chat import Visit, wait_for_model
+from .test_chat import REPLY_MS, Visit, send, wait_for_model
 
 EXAMPLES = Path(engine.finetune.__file__).parent / "example" / "tallmere.csv"
 WORK_MS = 120_000
@@ -54,7 +54,7 @@ def test_from_a_file_to_a_trained_model(visit: Visit, tune_app: str) -> None:
     page = visit(tune_app)
     wait_for_model(page)
     open_tab(page)
-    found = {"empty": violations(page)}
+    found = {}
     with page.expect_file_chooser() as chooser:         # click 1
         page.get_by_role("button", name="Choose a file").click()
     chooser.value.set_files(EXAMPLES)
@@ -70,7 +70,6 @@ def test_from_a_file_to_a_trained_model(visit: Visit, tune_app: str) -> None:
     page.get_by_label("Epochs").blur()
     start = page.get_by_role("button", name=re.compile("Train on 36 examples, about .* (min|h)"))
     expect(start).to_be_visible()
-    found["model"] = violations(page)
     start.click()                                       # and click 4
     trained(page, found)
     assert {name: each for name, each in found.items() if each} == {}
@@ -97,6 +96,11 @@ def trained(page: Page, found: dict[str, list[str]]) -> None:
     page.get_by_role("button", name="See the result").click()
     expect(page.locator("#mc-tune-result")).to_contain_text("Perplexity")
     found["result"] = violations(page)
+    page.get_by_role("button", name="Chat with it").click()
+    expect(page.get_by_label("Adapter")).to_have_value(re.compile("beside tallmere-.*"), timeout=WORK_MS)
+    send(page, "Where is Tallmere?")
+    for side, model in (("#mc-left", "Built-in guide"), ("#mc-right", "Built-in guide + tallmere-")):
+        expect(page.locator(f"{side} .mc-facts").last).to_contain_text(model, timeout=REPLY_MS)
 
 
 def test_on_a_phone_everything_fits_and_a_second_visitor_sees_no_runs(visit: Visit, tune_app: str) -> None:

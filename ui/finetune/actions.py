@@ -16,12 +16,14 @@ from ..shared.actions import Actions, Click
 from ..shared.context import Context
 from ..shared.errors import PageError
 from ..shared.html import browser_message, disk_size
+from ..shared.language import text
 from . import start
 from .session import HELD_BACK, STEPS, FineTuneSession
 from .start import problems_shown
 from .uses_view import download_html, pushed_html
 
 MAX_REPO, MAX_TOKEN = 120, 200
+SLOW = ("export", "merge", "chat", "try")       # these take seconds, and the page says first what it waits for
 
 actions: Actions[FineTuneSession, str] = Actions(max_value_chars=300)
 
@@ -30,7 +32,13 @@ def perform(context: Context, session: FineTuneSession, click: Click) -> str:
     """Do what a button asks for; a refusal is shown in the step where the button is."""
     with problems_shown(session, session.step):
         return actions.run(context, session, click)
+    session.ready = ""
     return ""
+
+
+def wait(context: Context, session: FineTuneSession, name: str) -> None:
+    """Say what a slow button is doing."""
+    session.ready = text(context.language, f"tune.wait.{'load' if name in ('chat', 'try') else name}")
 
 
 def arrived(session: FineTuneSession) -> str:
@@ -165,8 +173,8 @@ def card(context: Context, session: FineTuneSession, click: Click) -> str:
 def export(context: Context, session: FineTuneSession, click: Click) -> str:
     run = _run(context, session)
     path = context.fine_tunes.export(run.id, context.visitor, is_merged=click.name == "merge")
-    session.ready = download_html(f"gradio_api/file={quote(str(path))}", f"{file_name(run.name)}{path.suffix}",
-                                  disk_size(context.language, path.stat().st_size), context.language)
+    session.ready = download_html(f"gradio_api/file={quote(str(path))}", path.name, disk_size(context.language, path.stat().st_size),
+                                  context.language)
     return ""
 
 
@@ -175,6 +183,7 @@ def use(context: Context, session: FineTuneSession, click: Click) -> str:
     """Load the result, and go where it is used: a chat in which base and adapter answer side by side, or the box to try it."""
     run = _run(context, session)
     adapter = use_result(context.fine_tunes, run.id, context.visitor)
+    session.ready = ""
     return browser_message("use", tab="models" if run.plan.task in HEADED else "chat", choice=f"beside {adapter}" if adapter else "")
 
 

@@ -38,9 +38,13 @@ def _shown(builder: PageBuilder, parts: TuneParts, session: FineTuneSession, req
 
 
 def _wire_buttons(builder: PageBuilder, parts: TuneParts, session_state: gr.State, strip: gr.HTML) -> None:
-    def act(event: gr.EventData, session: FineTuneSession, request: gr.Request) -> Any:
+    def act(event: gr.EventData, session: FineTuneSession, request: gr.Request) -> Generator[Any, None, None]:
         data = event_data(event)
-        return press(str(data.get("do") or ""), session, request, str(data.get("value") or ""))
+        name = str(data.get("do") or "")
+        if name in actions.SLOW:
+            actions.wait(builder.context(request), session, name)
+            yield _shown(builder, parts, session, request)
+        yield press(name, session, request, str(data.get("value") or ""))
 
     def press(name: str, session: FineTuneSession, request: gr.Request, value: str = "") -> Any:
         message = actions.perform(builder.context(request), session, Click(name, value, value))

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from engine import EngineError
-from engine.errors import MessageTooLong, TableRefused
+from engine.errors import MessageTooLong
+from engine.finetune import TableRefused
 from engine.messages import EFFORTS
 
 from .language import gib, has_text, number, text

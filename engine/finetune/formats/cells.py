@@ -118,13 +118,14 @@ class CellWriter:
         self.count += 1
         if self.count > MAX_ROWS:
             raise Unreadable("rows", f"it has more than {MAX_ROWS:,} rows", f"Keep at most {MAX_ROWS:,}.")
-        sizes = [*map(len, texts)]
-        if max(sizes) > MAX_CELL_CHARS:
-            raise Unreadable("cell", f"a cell has {max(sizes):,} characters", f"Keep at most {MAX_CELL_CHARS:,} in one.",
-                             self.count, self.columns[sizes.index(max(sizes))])
+        size = sum(map(len, texts))
+        if size > MAX_CELL_CHARS and (longest := max(map(len, texts))) > MAX_CELL_CHARS:
+            raise Unreadable("cell", f"a cell has {longest:,} characters", f"Keep at most {MAX_CELL_CHARS:,} in one.",
+                             self.count, next(name for name, text in zip(self.columns, texts, strict=True) if len(text) == longest))
         self._texts.append(texts)
-        self._kinds.append([Kind.TEXT if text and not text.isspace() else Kind.EMPTY for text in texts] if kinds is None else kinds)
-        self._chars += sum(sizes)
+        if kinds is not None:
+            self._kinds.append(kinds)
+        self._chars += size
         if self._chars > BATCH_CHARS or len(self._texts) >= BATCH_ROWS:
             self._flush()
 
@@ -135,9 +136,10 @@ class CellWriter:
         if self._total_chars > MAX_UNPACKED_CHARS:
             raise Unreadable("unpacked", f"its cells have more than {MAX_UNPACKED_CHARS:,} characters", "Split it, or keep fewer columns.")
         arrays: list[pa.Array] = []
-        for texts, kinds in zip(zip(*self._texts, strict=True), zip(*self._kinds, strict=True), strict=True):
-            valid = [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]    # no half of a pair
-            arrays += [pa.array(valid, pa.large_string()), pa.array(kinds, pa.uint8())]
+        kinds = [*zip(*self._kinds, strict=True)]
+        for at, texts in enumerate(zip(*self._texts, strict=True)):
+            column = _texts(texts)
+            arrays += [column, pa.array(kinds[at], pa.uint8()) if kinds else _kinds(column)]
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
         self._texts, self._kinds, self._chars = [], [], 0
 
@@ -146,6 +148,25 @@ class CellWriter:
             self._flush()
         self._writer.close()
         self._file.close()
+
+
+def _texts(texts: Sequence[str]) -> pa.Array:
+    """A column of texts; halves of surrogate pairs become question marks."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError:
+        return pa.array([text.encode("utf-8", "replace").decode() for text in texts], pa.large_string())
+
+
+def _kinds(texts: pa.Array) -> pa.Array:
+    """Whether each is a text, or empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_empty = pc.equal(pc.utf8_trim_whitespace(texts), pa.scalar("", pa.large_string()))
+    return pc.if_else(is_empty, pa.scalar(int(Kind.EMPTY), pa.uint8()), pa.scalar(int(Kind.TEXT), pa.uint8()))
 
 
 class CellFile:

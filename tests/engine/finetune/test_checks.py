@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 
@@ -104,18 +105,22 @@ def test_what_is_wrong_with_tags_is_named(tables: Tables, row: dict[str, object]
     assert len(examples) == 2 + (problem is None)
 
 
-USER, ANSWER, SYSTEM = ({"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}, {"role": "system", "content": "be kind"})
+USER, ANSWER = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}
+SYSTEM = {"role": "system", "content": "be kind"}
 
 
 @pytest.mark.parametrize(("messages", "expected"), [
     ([USER, ANSWER], ["user", "assistant"]), ([SYSTEM, USER, ANSWER, USER], ["system", "user", "assistant"]),
-    ([ANSWER, USER, USER, ANSWER], ["user", "assistant"]), ([{"from": "human", "value": "hi"}, {"from": "gpt", "value": "x"}], ["user", "assistant"]),
+    ([ANSWER, USER, USER, ANSWER], ["user", "assistant"]),
+    ([{"from": "human", "value": "hi"}, {"from": "gpt", "value": "x"}], ["user", "assistant"]),
     ([{"role": "user", "content": [{"type": "text", "text": "hi"}]}, ANSWER], ["user", "assistant"]),
-    ([USER], "no_answer"), ([ANSWER], "no_answer"), ([USER, {"role": "assistant", "content": " "}], "no_answer"), ([USER, SYSTEM, ANSWER], "late_system"),
+    ([USER], "no_answer"), ([ANSWER], "no_answer"), ([USER, {"role": "assistant", "content": " "}], "no_answer"),
+    ([USER, SYSTEM, ANSWER], "late_system"),
     ([{"role": "tool", "content": "x"}, ANSWER], "role"), ([{"role": "user"}, ANSWER], "not_messages"), (["hi"], "not_messages"),
     (5, "not_messages"), ([], "not_messages"), (None, "empty")])
 def test_what_is_wrong_with_chats_is_named(tables: Tables, messages: object, expected: list[str] | str) -> None:
-    table = table_of(tables, [{"messages": messages}, *({"messages": [{"role": "user", "content": f"say {at}"}, ANSWER]} for at in range(3))])
+    usual = [{"messages": [{"role": "user", "content": f"say {at}"}, ANSWER]} for at in range(3)]
+    table = table_of(tables, [{"messages": messages}, *usual])
     chosen = FineTunePlan("chat", table.id, {"messages": "messages"}, ModelSpec())
     assert found(check(table, chosen)) == ([(expected, 1, "messages")] if isinstance(expected, str) else [])
     first = prepare(table, chosen).train[0]
@@ -136,7 +141,8 @@ def test_columns_become_chats_and_thoughts_are_kept_apart(tables: Tables) -> Non
 def test_texts_are_cut_and_chats_refused_where_they_are_too_long(tables: Tables, tokenizer: PreTrainedTokenizerBase) -> None:
     short = TrainingOptions(max_tokens=20)
     texts = table_of(tables, [{"text": "the " * 30, "label": "a"}, *GOOD])
-    chats = table_of(tables, [{"prompt": "the " * 30, "completion": "x y"}, *({"prompt": f"say {at}", "completion": "x"} for at in range(9))])
+    usual = [{"prompt": f"say {at}", "completion": "x"} for at in range(9)]
+    chats = table_of(tables, [{"prompt": "the " * 30, "completion": "x y"}, *usual])
     cut = check(texts, plan(texts, "text-classification", options=short), tokenizer)
     refused = check(chats, plan(chats, "chat", options=short), tokenizer)
     assert (found(cut), cut.left_out, cut.unit) == ([("cut", 1, "text")], 0, "tokens")
@@ -144,6 +150,14 @@ def test_texts_are_cut_and_chats_refused_where_they_are_too_long(tables: Tables,
     assert refused.problems[0].message == "Row 1, column “prompt”: it has 39 tokens, and at most 20 are read."
     assert 1 not in [example.row for example in prepare(chats, plan(chats, "chat", options=short), tokenizer).train]
     assert check(chats, plan(chats, "chat", options=short)).unit == "characters"
+
+
+def test_the_text_before_every_chat_counts_too(tables: Tables, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Templates may write long rules of their own there."""
+    wordy = copy.copy(tokenizer)
+    wordy.chat_template = "{{- 'be kind ' * 200 -}}" + str(tokenizer.chat_template)
+    table = table_of(tables, [{"prompt": f"say {at}", "completion": "x"} for at in range(3)])
+    assert check(table, plan(table, "chat", options=TrainingOptions(max_tokens=300)), wordy).totals["too_long"] == 3
 
 
 def test_the_report_counts_lengths_and_labels(tables: Tables) -> None:
@@ -161,7 +175,8 @@ def test_labels_are_in_their_own_order(tables: Tables) -> None:
     numbers = table_of(tables, [{"text": f"t {at}", "label": label} for at, label in enumerate([10, 9, 2, 10, 9, 2])])
     words = table_of(tables, [{"text": f"t {at}", "label": label} for at, label in enumerate(["no", "yes", "no", "maybe"])])
     chosen = {"text": "text", "label": "label"}
-    first, second = (prepare(table, FineTunePlan("text-classification", table.id, chosen, ModelSpec(), test_share=0)) for table in (numbers, words))
+    first, second = (prepare(table, FineTunePlan("text-classification", table.id, chosen, ModelSpec(), test_share=0))
+                     for table in (numbers, words))
     assert (first.labels, second.labels) == (("2", "9", "10"), ("maybe", "no", "yes"))
     assert [example.label for example in first.train if isinstance(example, ClassifiedText)] == [2, 1, 0, 2, 1, 0]
     assert first.digest == numbers.digest
@@ -169,18 +184,21 @@ def test_labels_are_in_their_own_order(tables: Tables) -> None:
 
 def test_a_second_table_is_measured_and_its_leaks_and_new_labels_are_named(tables: Tables) -> None:
     table = table_of(tables, GOOD)
-    other = table_of(tables, [{"text": "Text  number 3", "label": "b"}, {"text": "new", "label": "c"}, {"text": "newer", "label": "a"}])
+    other = table_of(tables, [{"text": "Text  number 3", "label": "b"}, {"text": "new", "label": "c"},
+                              {"text": "newer", "label": "a"}])
     chosen = plan(table, "text-classification", validation_table=other.id, test_share=0)
     report = check(table, chosen, validation=other)
     assert found(report) == [("unknown_label", 2, "label"), ("leak", 1, "")]
     assert all(problem.is_validation for problem in report.problems if problem.kind != "few")
+    assert report.problems[0].message.startswith("Row 2 of the second table, column “label”: the label “c”")
     assert [example.row for example in prepare(table, chosen, validation=other).validation] == [1, 3]
     with pytest.raises(InvalidRequest, match="validation_table"):
         check(table, chosen)
 
 
 @pytest.mark.parametrize(("columns", "says"), [
-    ({"text": "text"}, "no column for label"), ({"text": "text", "label": "text"}, "'text' for two parts"), ({"text": "text", "label": "x"}, "column is 'x'")])
+    ({"text": "text"}, "no column for label"), ({"text": "text", "label": "text"}, "'text' for two parts"),
+    ({"text": "text", "label": "x"}, "column is 'x'")])
 def test_columns_that_are_missing_are_refused(tables: Tables, columns: dict[str, str], says: str) -> None:
     table = table_of(tables, GOOD)
     with pytest.raises(InvalidRequest, match=says):
@@ -204,10 +222,11 @@ def test_many_problems_are_counted_and_the_first_are_listed(tables: Tables) -> N
 
 
 def test_every_kind_of_problem_has_a_sentence() -> None:
-    values = dict.fromkeys(("found", "words", "tags", "answer", "name", "tokens", "most", "label", "start", "place", "first", "count", "rare",
-                            "rare_count"), 1234)
-    assert all("1,234" in message or "{" not in (ERRORS | WARNINGS)[kind] for kind in (*ERRORS, *WARNINGS)
-               if (message := Problem(kind, 3, "text", values).message).startswith("Row 3, column “text”: "))
+    names = "found words tags answer name tokens most label start place first count rare rare_count".split()
+    for kind, sentence in {**ERRORS, **WARNINGS}.items():
+        message = Problem(kind, 3, "text", dict.fromkeys(names, 1234)).message
+        assert message.startswith("Row 3, column “text”: ")
+        assert message.count("1,234") == sentence.count("{")
 
 
 # --- the split ---

@@ -13,7 +13,8 @@ CHAT = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hel
 SHAREGPT = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
 
 
-def rows(**columns: list[object]) -> bytes:
+def rows(named: dict[str, list[object]] | None = None, **columns: list[object]) -> bytes:
+    columns |= named or {}
     return json.dumps([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]).encode()
 
 
@@ -26,13 +27,15 @@ LABELS = ["good", "bad"] * 3
     (rows(id=[*range(6)], Review=TEXTS, Sentiment=[0, 1] * 3), "text-classification", {"text": "Review", "label": "Sentiment"}),
     (rows(premise=TEXTS, hypothesis=TEXTS[::-1], label=[0, 1, 2] * 2), "text-classification",
      {"text": "premise", "second_text": "hypothesis", "label": "label"}),
-    (rows(METİN=TEXTS, SINIF=LABELS), "text-classification", {"text": "METİN", "label": "SINIF"}),
-    (rows(文本=TEXTS, 标签=LABELS), "text-classification", {"text": "文本", "label": "标签"}),
+    (rows({"METİN": TEXTS, "SINIF": LABELS}), "text-classification", {"text": "METİN", "label": "SINIF"}),
+    (rows({"文本": TEXTS, "标签": LABELS}), "text-classification", {"text": "文本", "label": "标签"}),
     (rows(a=TEXTS, b=LABELS, c=["x"] * 6), "text-classification", {"text": "a", "label": "b"}),
     (rows(id=["1"], title=["t"], context=["c d"], question=["q"], answers=[{"text": ["c"], "answer_start": [0]}]), "question-answering",
      {"question": "question", "context": "context", "answers": "answers"}),
-    (rows(soru=["q"], bağlam=["c d"], cevap=["c"]), "question-answering", {"question": "soru", "context": "bağlam", "answers": "cevap"}),
-    (rows(问题=["q"], 上下文=["c d"], 答案=["c"]), "question-answering", {"question": "问题", "context": "上下文", "answers": "答案"}),
+    (rows({"soru": ["q"], "bağlam": ["c d"], "cevap": ["c"]}), "question-answering",
+     {"question": "soru", "context": "bağlam", "answers": "cevap"}),
+    (rows({"问题": ["q"], "上下文": ["c d"], "答案": ["c"]}), "question-answering",
+     {"question": "问题", "context": "上下文", "answers": "答案"}),
     (rows(id=["1"], tokens=[["a", "b"]], pos_tags=[[1, 2]], ner_tags=[[0, 3]]), "token-classification",
      {"words": "tokens", "tags": "ner_tags"}),
     (rows(words=["a b", "c"], tags=["O X", "O"]), "token-classification", {"words": "words", "tags": "tags"}),

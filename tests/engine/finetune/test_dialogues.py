@@ -32,6 +32,10 @@ GEMMA = (
     "{{- bos_token -}}{%- for m in messages -%}{{- '<start_of_turn>' + ('model' if m['role'] == 'assistant' else m['role']) + '\\n'"
     " + m['content'] | trim + '<end_of_turn>\\n' -}}{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<start_of_turn>model\\n' -}}{%- endif -%}")
+QWEN_3 = (      # the last answer always has thoughts, earlier ones never
+    "{%- for m in messages -%}{{- '<|im_start|>' + m['role'] + '\n' -}}{%- if m['role'] == 'assistant' and loop.last -%}"
+    "{{- '<think>\n' + (m.reasoning_content or '') + '\n</think>\n\n' -}}{%- endif -%}{{- m['content'] + '<|im_end|>\n' -}}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}")
 DOT = tiny_models.CHATML.replace("<|im_end|>", ".")      # ends answers with ordinary text
 SPECIAL = ("<s>", "<|return|>", "<|turn>", "<turn|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<start_of_turn>",
            "<end_of_turn>", "[INST]", "[/INST]")
@@ -42,7 +46,8 @@ TEMPLATES = {
     "ChatML": (tiny_models.CHATML, "<|im_end|>", 1, ""), "no system role": (tiny_models.NO_SYSTEM, "<|im_end|>", 1, ""),
     "pictures": (vision_models.template("<image>"), "<|im_end|>", 1, ""), "plain": (None, "<|im_end|>", 1, " "),
     "a dot": (DOT, "<|im_end|>", 2, ""), "Llama 3": (LLAMA_3, "<|eot_id|>", 1, ""), "Mistral": (MISTRAL, "<|im_end|>", 1, " "),
-    "Gemma": (GEMMA, "<end_of_turn>", 1, ""), "SWITCH": (thinking.SWITCH, "<|im_end|>", 1, ""),
+    "Qwen 3": (QWEN_3, "<|im_end|>", 2, "<think>\n\n</think>\n\n"), "Gemma": (GEMMA, "<end_of_turn>", 1, ""),
+    "SWITCH": (thinking.SWITCH, "<|im_end|>", 1, ""),
     "SWITCH_OPEN": (thinking.SWITCH_OPEN, "<|im_end|>", 2, THOUGHT), "OFF_BY_DEFAULT": (thinking.OFF_BY_DEFAULT, "<|im_end|>", 2, ""),
     "LEVELS": (thinking.LEVELS, "<|return|>", 2, "<|channel|>final<|message|>"),
     "CHECKED_LEVELS": (thinking.CHECKED_LEVELS, "<|im_end|>", 2, ""), "LISTED_LEVELS": (thinking.LISTED_LEVELS, "<|im_end|>", 2, ""),
@@ -182,6 +187,16 @@ def test_the_beginning_of_a_text_is_written_once_and_no_space_is_added_to_an_ans
     assert list(row.labels).count(made.eos_token_id) == 2
     assert made.decode(row.input_ids) == "<s>[INST] hello [/INST] good </s> fox</s>[INST] again [/INST] dog</s>"
     assert [text.strip() for text in trained([row], made)] == ["good </s> fox</s>", "dog</s>"]
+
+
+def test_a_model_without_template_reads_the_same_prompt_with_an_adapter() -> None:
+    begun = tokenizer(None)
+    begun.backend_tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", begun.bos_token_id)])
+    for made in (tiny_models.tokenizer(None), begun):
+        row, = DialogueEncoder(made).rows(Dialogue(1, CHAT[:2]))
+        prompt = ChatContext(made, 4096).fit(CHAT[:1], 16).ids        # of the base, which has no template then
+        assert list(row.input_ids[:len(prompt)]) == prompt
+        assert row.labels[len(prompt) - 1] == IGNORED != row.labels[len(prompt)]
 
 
 def test_a_mark_of_thoughts_in_a_question_stays_text() -> None:

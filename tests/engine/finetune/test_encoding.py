@@ -94,7 +94,8 @@ def test_long_contexts_are_read_in_windows_that_share_a_part(bert: PreTrainedTok
     assert all(row.offsets[at] == (-1, -1) for row in rows for at in range(5))       # [CLS] and the question
 
 
-def test_an_answer_is_found_by_its_characters_and_none_has_a_place_too(bert: PreTrainedTokenizerBase, gpt2: PreTrainedTokenizerFast) -> None:
+def test_an_answer_is_found_by_its_characters_and_none_has_a_place(bert: PreTrainedTokenizerBase,
+                                                                   gpt2: PreTrainedTokenizerFast) -> None:
     context = "dünya, hello world again"
     for tokenizer in (bert, gpt2):
         encoder = Encoder(tokenizer, "question-answering")
@@ -166,10 +167,11 @@ def test_the_longest_example_follows_from_the_plan_and_the_tokenizer(bert: PreTr
 
 # --- the preview ---
 
-def test_the_preview_is_the_text_of_the_row_in_trained_and_other_pieces(bert: PreTrainedTokenizerBase, gpt2: PreTrainedTokenizerFast) -> None:
+def test_the_preview_is_the_text_of_the_row_in_pieces(bert: PreTrainedTokenizerBase, gpt2: PreTrainedTokenizerFast) -> None:
     chat = Dialogue(1, (Message("user", "hello"), Message("assistant", "dünya"), Message("user", "again"), Message("assistant", "jumps")))
     assert Encoder(gpt2, "chat").pieces(chat, 512) == (
-        Piece("User: hello\nAssistant:"), Piece(" dünya<|im_end|>", True), Piece("\nUser: again\nAssistant:"), Piece(" jumps<|im_end|>", True))
+        Piece("User: hello\nAssistant:"), Piece(" dünya<|im_end|>", True), Piece("\nUser: again\nAssistant:"),
+        Piece(" jumps<|im_end|>", True))
     assert Encoder(bert, "text-classification").pieces(ClassifiedText(1, "Good", 1), 8, ("a", "b")) == (
         Piece("[CLS] good [SEP]"), Piece("", True, "b"))
     assert Encoder(bert, "question-answering").pieces(Answered(1, "Who?", "It is she, no", (("she", 6),)), 32) == (

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Library, ModelSpec, Settings
-from engine.errors import EngineBusy, FineTuneNotFound, TableNotFound
-from engine.finetune import FineTunePlan, FineTunes, Run, Tables, TrainingOptions
+from engine.errors import EngineBusy, FineTuneNotFound
+from engine.finetune import FineTunePlan, FineTunes, Run, TableNotFound, Tables, TrainingOptions
 from engine.finetune.job import BOARD, STOP
 from engine.finetune.process import TrainerProcess
 from engine.library import Visitor
@@ -117,8 +117,7 @@ def the_archive(app: App, run: Run, base: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         names = {name.partition("/")[2] for name in archive.namelist()}
         config = json.loads(archive.read(f"{path.stem}/adapter_config.json"))
-        assert str(base.parent) not in "".join(archive.read(name).decode("utf-8", "ignore") for name in archive.namelist()
-                                               if not name.endswith("train.py"))
+        assert str(base.parent) not in "".join(archive.read(name).decode("utf-8", "ignore") for name in archive.namelist())
     assert {"README.md", "train.py", "adapter_model.safetensors", "tokenizer.json"} <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth"))]
     assert config["base_model_name_or_path"] == base.name

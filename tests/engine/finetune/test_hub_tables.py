@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 
 from engine.errors import (
-    DatasetNotFound,
     DownloadBroken,
     DownloadStopped,
     HubUnreachable,
     InvalidRequest,
     ModelAccessDenied,
-    TableRefused,
     TokenRejected,
 )
-from engine.finetune import Tables
+from engine.finetune import TableRefused, Tables
+from engine.hub import DatasetNotFound
 from engine.hub.hub import DownloadProgress, Hub
 from engine.settings import Secret, Settings
 from tests import hub_standin
@@ -36,8 +35,8 @@ def write(folder: Path, *paths: str, content: bytes = ROWS) -> Path:
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[StandIn]:
-    plain = write(tmp_path / "plain", "data/test.csv", "data/train-00000-of-00002.csv", "data/train-00001-of-00002.csv", "README.md", "plain.py",
-                  "dataset_infos.json", "data/.cache.csv")
+    plain = write(tmp_path / "plain", "data/test.csv", "data/train-00000-of-00002.csv", "data/train-00001-of-00002.csv", "README.md",
+                  "plain.py", "dataset_infos.json", "data/.cache.csv")
     named = write(tmp_path / "named", "sub/a.csv", "sub/b.csv", "other.jsonl")
     script = write(tmp_path / "script", "script.py", "README.md")
     converted = write(tmp_path / "converted", "cola/train/0000.csv", "sst2/train/0000.csv", "cola/validation/0000.csv")
@@ -58,7 +57,8 @@ def tables(hub: StandIn, tmp_path: Path) -> Tables:
 
 
 @pytest.mark.parametrize(("typed", "parts"), [
-    ("me/plain", {"default/train": 2, "default/test": 1}), (" https://huggingface.co/datasets/me/plain/viewer ", {"default/train": 2, "default/test": 1}),
+    ("me/plain", {"default/train": 2, "default/test": 1}),
+    (" https://huggingface.co/datasets/me/plain/viewer ", {"default/train": 2, "default/test": 1}),
     ("datasets/me/named", {"default/train": 1, "x/train": 1, "x/dev": 1}),
     ("me/script", {"cola/train": 1, "cola/validation": 1, "sst2/train": 1})])
 def test_the_files_with_rows_are_found_by_card_by_path_or_in_the_hubs_own_copy(tables: Tables, typed: str, parts: dict[str, int]) -> None:
@@ -95,7 +95,7 @@ def test_what_cannot_be_used_is_refused_in_words(tables: Tables, name: str, toke
 
 
 def test_the_visitors_token_opens_what_is_gated_and_an_error_names_its_page(tables: Tables) -> None:
-    with pytest.raises(ModelAccessDenied, match="huggingface.co/datasets/me/gated"):
+    with pytest.raises(ModelAccessDenied, match=r"huggingface\.co/datasets/me/gated"):
         tables.from_hub(tables.on_hub("me/gated"))
     assert tables.from_hub(tables.on_hub("me/gated", Secret(GOOD_TOKEN)), token=Secret(GOOD_TOKEN)).count == 4
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import pickle
+import re
 import zipfile
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.errors import TableNotFound, TableRefused
-from engine.finetune import Tables
+from engine.finetune import REFUSALS, TableNotFound, TableRefused, Tables
+from engine.finetune import tables as tables_module
 from engine.finetune.formats import cells, parquet
 from engine.finetune.formats.cells import CellFile, Unreadable
 from engine.settings import Settings
@@ -127,10 +128,12 @@ def test_squad_is_a_row_for_each_question(tables: Tables) -> None:
 
 
 @pytest.mark.parametrize(("content", "row", "line", "kind"), [
-    ('{"a": 1}\n{"a": 2\n', 2, 2, "json"), ('[{"a": 1},\n{"a": }]', 2, 2, "json"), ('[{"a": 1}', 1, 1, "json"), ('[{"a": 1}, 5]', 2, 0, "json"),
-    ('{"a": 1} {"a": 2}', 0, 0, "json"), ('{"a": 1}\n{"a": 2} x', 2, 2, "json"), ("[" * 5000, 1, 0, "nested"),
-    ('{"a": ' + "[" * 5000, 0, 0, "nested"), ('{"a": 1}\n{"a": ' + "[" * 5000, 2, 2, "nested"), ('[{"a": ' + "9" * 5000 + "}]", 1, 0, "json"),
-    ('{"a": [1, 2, 3], "b": [1, 2]}', 3, 0, "cells"), ("[]", 0, 0, "empty"), ('{"a": [' + "[]," * 9_000_000 + "[]]}", 0, 0, "values"),
+    ('{"a": 1}\n{"a": 2\n', 2, 2, "json"), ('[{"a": 1},\n{"a": }]', 2, 2, "json"), ('[{"a": 1}', 1, 1, "json"),
+    ('[{"a": 1}, 5]', 2, 0, "json"),
+    ('{"a": 1} {"a": 2}', 0, 0, "json"), ('{"a": 1}\n{"a": 2} x', 2, 2, "json"), ('[{"a": ' + "9" * 5000 + "}]", 1, 0, "json"),
+    ("[" * 5000, 1, 0, "nested"), ('{"a": ' + "[" * 5000, 0, 0, "nested"), ('{"a": 1}\n{"a": ' + "[" * 5000, 2, 2, "nested"),
+    ('{"a": [1, 2, 3], "b": [1, 2]}', 3, 0, "cells"), ("[]", 0, 0, "empty"),
+    pytest.param('{"a": [' + "[]," * 4_100_000 + "[]]}", 0, 0, "values", id="millions of values"),
 ])
 def test_broken_json_is_refused_where_it_is_broken(tables: Tables, content: str, row: int, line: int, kind: str) -> None:
     error = refusal(tables, content)
@@ -172,7 +175,8 @@ def test_a_small_parquet_file_with_long_texts_is_refused_while_it_is_read(tmp_pa
 
 @pytest.mark.parametrize(("content", "says"), [
     (pickle.dumps({"text": ["a"]}), "pickle"), (gzip.compress(b"text,label\na,1\n"), "gzip"), (b"", "empty"), (b" \n\n", "empty"),
-    (b"<!DOCTYPE html><html><body>a,b", "web page"), (b"\x89PNG\r\n\x1a\n", "picture"), (b"%PDF-1.7", "PDF"), (b"\0\1\2\3" * 99, "not text"),
+    (b"<!DOCTYPE html><html><body>a,b", "web page"), (b"\x89PNG\r\n\x1a\n", "picture"), (b"%PDF-1.7", "PDF"),
+    (b"\0\1\2\3" * 99, "not text"), (b"ARROW1\0\0", "Arrow"),
     ((9).to_bytes(8, "little") + b'{"a":1}  ' + b"\0" * 9, "safetensors"), (b"GGUF\3\0\0\0", "GGUF"), (b"\x7fELF\2", "program"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel")])
 def test_other_files_are_refused_by_their_content(tables: Tables, content: bytes, says: str) -> None:
@@ -202,6 +206,13 @@ def test_a_table_belongs_to_its_owner_and_can_be_deleted(tables: Tables) -> None
     assert not mine.folder.exists()
 
 
+def test_every_reason_of_a_refusal_is_known() -> None:
+    """Those that the page has texts for."""
+    sources = [*Path(cells.__file__).parent.glob("*.py"), Path(tables_module.__file__)]
+    found = {kind for path in sources for kind in re.findall(r'(?:Unreadable\(|TableRefused\(\w[\w.]*, )"(\w+)"', path.read_text("utf-8"))}
+    assert found == set(REFUSALS)
+
+
 def test_nothing_stays_of_a_file_that_is_refused(tmp_path: Path) -> None:
     store = Tables(Settings(data_dir=tmp_path))
     refusal(store, 'text,label\n"a')
@@ -209,12 +220,16 @@ def test_nothing_stays_of_a_file_that_is_refused(tmp_path: Path) -> None:
     assert [*(tmp_path / "finetune" / "tables").iterdir()] == []
 
 
-def test_a_public_page_takes_smaller_files_and_keeps_few(tmp_path: Path) -> None:
+def test_a_public_page_takes_smaller_files_and_keeps_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Tables(Settings(data_dir=tmp_path, is_public=True))
     with pytest.raises(TableRefused, match="20 MiB"):
         store.read("rows", b"x" * (20 * 2**20 + 1))
     kept = [store.read(f"{number}.csv", b"text\na b\nc d\n", "me").id for number in range(7)]
     assert [table.id for table in store.list("me")] == kept[:1:-1]
+    monkeypatch.setattr(tables_module, "MAX_ALL_BYTES_PUBLIC", 50)
+    newest = [store.read("rows.csv", b"text\na b\nc d\n", owner).id for owner in ("a", "b", "c", "d")]       # of 13 bytes each
+    assert [len(store.list(owner)) for owner in ("a", "b", "c", "d", "me")] == [0, 1, 1, 1, 0]
+    assert store.get(newest[-1], "d").count == 2
 
 
 def test_a_sample_is_spread_over_the_whole_table(tables: Tables) -> None:

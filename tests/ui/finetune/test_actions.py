@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from engine import BUILTIN, Engine, Settings
-from engine.errors import FineTuneNotFound, InvalidRequest, TableRefused
+from engine.errors import FineTuneNotFound, InvalidRequest
+from engine.finetune import TableRefused
 from engine.library import Visitor
 from ui.finetune import actions, start
 from ui.finetune.content import TuneContent

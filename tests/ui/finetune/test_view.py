@@ -11,8 +11,7 @@ from typing import get_args
 import pytest
 
 import engine.finetune
-from engine.errors import TableRefused
-from engine.finetune import ERRORS, PARTS, ROLES, WARNINGS, Metrics, Phase, Piece, Problem, Report, Value
+from engine.finetune import ERRORS, PARTS, ROLES, WARNINGS, Metrics, Phase, Piece, Problem, Report, TableRefused, Value
 from engine.models import Verdict
 from ui.finetune import curves, estimate_view, map_view, result_view, run_view, stepper, uses_view
 from ui.finetune.parts import NUMBERS
