@@ -29,7 +29,7 @@ def use_result(fine_tunes: FineTunes, run_id: str, visitor: Visitor) -> str:
         raise NotPermitted("On a public page a result is not loaded, because everyone would see it. Export it instead.")
     folder = named_folder(fine_tunes.result_folder(run_id, visitor), run, engine.settings.data_dir)
     if run.plan.task in HEADED or run.plan.method == "full":
-        _load(engine, ModelSpec(str(folder)))
+        _load(engine, ModelSpec(str(folder), task=run.plan.task if run.plan.task in HEADED else ""))
         return ""
     spec = engine.spec
     if spec is None or spec.model != run.plan.base.model or engine.status().state not in ("ready", "asleep"):
