@@ -25,6 +25,7 @@ from ..models.skeleton import build, require_layers, require_weights
 from ..models.spec import LoadEvent, ModelSpec, Report
 from ..settings import Settings
 from .errors import NoTrainedHead
+from .merging import merge
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -103,7 +104,7 @@ def load_task(candidate: TaskCandidate, hardware: Hardware, report: Report) -> L
                 candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False,
                 dtype=getattr(torch, candidate.dtype))
         if candidate.adapter is not None:
-            model = _merged(model, candidate.adapter)
+            merge(model, candidate.adapter)
         model = model.to(hardware.device).eval()
         weight_bytes = int(model.get_memory_footprint())
         choose_threads(weight_bytes, hardware)
@@ -159,14 +160,6 @@ def _class_for(task: Task, config: PretrainedConfig) -> Any:
     if kind is None:
         raise UnsupportedModel(config.model_type, "transformers has no head for this task on such models.")
     return kind
-
-
-def _merged(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
-    """With the adapter in its weights. Its folder has safetensors, which peft reads before anything else."""
-    from peft import PeftModel
-
-    merged: PreTrainedModel = PeftModel.from_pretrained(model, adapter.folder, is_trainable=False).merge_and_unload()
-    return merged
 
 
 def _tokenizer(folder: Path, adapter: Adapter | None, config: PretrainedConfig, model: str, *, needs_offsets: bool) -> Any:
