@@ -21,7 +21,7 @@ from .stored_quantization import Tensor
 KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<matrix>[AB])(?:\.default)?\.weight")
 # Kinds of LoRA that compute something else, or change more than products. modules_to_save: heads, for tasks other than text.
 UNSUPPORTED = ("use_dora", "layer_replication", "lora_bias", "trainable_token_indices", "target_parameters", "alora_invocation_tokens",
-               "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "velora_config", "monteclora_config")
+               "use_qalora", "use_bdlora", "megatron_config", "arrow_config", "kasa_config", "velora_config", "monteclora_config")
 HARMLESS_STARTS = ("gaussian", "orthogonal", "eva")     # other named beginnings also change the base's weights
 PLAIN_NAME = re.compile(r"\^?[\w.]+")                   # of a module in alpha_pattern; peft reads regular expressions
 TEXT_TASKS = ("", "CAUSAL_LM")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from ..compat.transformers import head_class, is_known_architecture
+from ..compat.transformers import head_class, is_causal_architecture, is_known_architecture
 
 Task = Literal["text-classification", "question-answering", "token-classification", "fill-mask", "summarization", "translation"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -19,14 +19,17 @@ class Head:
     auto_class: str
     ending: str
     peft: str
+    is_general: bool = False        # there is one for every causal language model (compat/heads.py)
     needs_offsets: bool = False     # of tokens in the text, which only fast tokenizers give
 
 
 SEQ2SEQ = Head("AutoModelForSeq2SeqLM", "ForConditionalGeneration", "SEQ_2_SEQ_LM")
 HEADS: dict[Task, Head] = {
-    "text-classification": Head("AutoModelForSequenceClassification", "ForSequenceClassification", "SEQ_CLS"),
-    "question-answering": Head("AutoModelForQuestionAnswering", "ForQuestionAnswering", "QUESTION_ANS", needs_offsets=True),
-    "token-classification": Head("AutoModelForTokenClassification", "ForTokenClassification", "TOKEN_CLS", needs_offsets=True),
+    "text-classification": Head("AutoModelForSequenceClassification", "ForSequenceClassification", "SEQ_CLS", is_general=True),
+    "question-answering": Head("AutoModelForQuestionAnswering", "ForQuestionAnswering", "QUESTION_ANS", is_general=True,
+                               needs_offsets=True),
+    "token-classification": Head("AutoModelForTokenClassification", "ForTokenClassification", "TOKEN_CLS", is_general=True,
+                                 needs_offsets=True),
     "fill-mask": Head("AutoModelForMaskedLM", "ForMaskedLM", ""),
     "summarization": SEQ2SEQ,
     "translation": SEQ2SEQ,
@@ -40,7 +43,7 @@ def tasks_of(config: Mapping[str, Any]) -> tuple[Task, ...]:
     names = [str(name) for name in classes] if isinstance(classes, list) else []
     found = [task for task, head in HEADS.items() if any(
         name == head_class(head.auto_class, kind) or (head is not SEQ2SEQ and is_known_architecture(kind) and name.endswith(head.ending)
-                                                      and head_class(head.auto_class, kind)) for name in names)]
+                                                      and has_head(task, kind)) for name in names)]
     if "translation" in found and _translates(config):
         found = ["translation"] if config.get("model_type") in TRANSLATES else ["translation", "summarization"]
     return tuple(found)
@@ -48,7 +51,13 @@ def tasks_of(config: Mapping[str, Any]) -> tuple[Task, ...]:
 
 def tasks_of_adapter(peft_task: str, model_type: object) -> tuple[Task, ...]:
     """Those that an adapter of this base was trained for."""
-    return tuple(task for task, head in HEADS.items() if head.peft and head.peft == peft_task and head_class(head.auto_class, model_type))
+    return tuple(task for task, head in HEADS.items() if head.peft and head.peft == peft_task and has_head(task, model_type))
+
+
+def has_head(task: Task, model_type: object) -> bool:
+    """Whether models of an architecture can have the head of a task: one of transformers, or the general one of fine-tuning."""
+    head = HEADS[task]
+    return bool(head_class(head.auto_class, model_type)) or (head.is_general and is_causal_architecture(model_type))
 
 
 def prefix_of(config: Mapping[str, Any], task: Task) -> str:

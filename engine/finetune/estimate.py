@@ -1,8 +1,8 @@
 """Memory, time and disk of a run before it starts, and what can be done if it does not fit.
 
 Memory is the process, the weights, the adapter, gradients (4 bytes for each trained value), Adam's two moments (8; Kingma and Ba 2015),
-what a step keeps for its backward pass, and logits: values for each token and each word of the vocabulary, three times in 32 bits
-(the logarithms of the softmax, and two gradients). benchmarks/finetune.py measures how close this is.
+what a step keeps for its backward pass, and logits: values for each token and each word of the vocabulary, twice in 32 bits
+(the logarithms of the softmax, and their gradient). benchmarks/finetune.py measures how close this is.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from .sizes import Sizes
 from .step_cost import StepCost, step_cost
 
 # Measured by benchmarks/finetune.py on Linux, a CPU and torch 2.13; those for GPUs are orders of magnitude.
-PROCESS_BYTES = {"cpu": 600 * MIB, "mps": 900 * MIB, "cuda": 700 * MIB}
-GRADIENT_BYTES, ADAM_BYTES, LOGIT_COPIES = 4, 8, 3
+PROCESS_BYTES = {"cpu": 660 * MIB, "mps": 900 * MIB, "cuda": 700 * MIB}
+GRADIENT_BYTES, ADAM_BYTES, LOGIT_COPIES = 4, 8, 2
 FOREACH_BYTES = 4               # of each trained value on GPUs, where the optimizer updates all of them at once
 HALF = 0.6                      # of what a step keeps in 32 bits, where most of it is in 16
-BACKWARD_LAYERS = 2             # layers whose activations exist twice while their gradients are computed
+# Of what is kept: gradients on their way, and memory of the C library between blocks in use, more with the small matrices of adapters.
+HELD_SHARE: dict[Method, float] = {"full": 1.1, "lora": 1.45, "qlora": 1.45}
+GPU_HELD_SHARE = 1.15
+BACKWARD_LAYERS = 2             # layers whose activations exist twice while their gradients are computed, a half of each on average
 RATE_SHARE = {"cpu": 0.5, "mps": 0.35, "cuda": 0.45}        # of a large product's speed that the products of a step reach
 LAYER_S = {"cpu": 4e-3, "mps": 3e-3, "cuda": 2e-3}          # of each layer and step beside its products
 START_S = {"cpu": 12.0, "mps": 15.0, "cuda": 25.0}          # importing libraries, loading, a first measurement
@@ -93,7 +96,8 @@ def _parts(plan: FineTunePlan, base: Base, cost: StepCost, tokens: int, hardware
     own = 0 if plan.method == "full" else trained
     half = HALF if hardware.kind == "cuda" else 1.0
     kept = cost.input_bytes * base.shape.layers + cost.layer_bytes if has_checkpointing else cost.kept_bytes
-    activations = tokens * half * (kept + BACKWARD_LAYERS * cost.layer_bytes / 2)
+    held = GPU_HELD_SHARE if hardware.kind == "cuda" else HELD_SHARE[plan.method]
+    activations = held * tokens * half * (kept + BACKWARD_LAYERS * cost.layer_bytes / 2)
     logits = 0 if plan.task in HEADED else LOGIT_COPIES * 4 * tokens * base.shape.vocab_size
     moments = ADAM_BYTES + (FOREACH_BYTES if hardware.kind == "cuda" else 0)
     packer = PACKER_BYTES if plan.method == "qlora" else 0

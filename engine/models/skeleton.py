@@ -48,12 +48,13 @@ def build_skeleton(config: PretrainedConfig, model: str) -> PreTrainedModel:
 
 
 def build(kind: Any, config: PretrainedConfig, model: str) -> PreTrainedModel:
-    """The same for a model of another of transformers' automatic classes."""
+    """The same for another of transformers' automatic classes, or for the class of a model."""
     import torch
     try:
         with torch.device("meta"):
             # In float32, because transformers makes another dtype the default of all threads, and replies continue meanwhile.
-            skeleton: PreTrainedModel = kind.from_config(unquantized(config), dtype=torch.float32, trust_remote_code=False)
+            skeleton: PreTrainedModel = kind.from_config(unquantized(config), dtype=torch.float32, trust_remote_code=False) \
+                if hasattr(kind, "from_config") else kind(unquantized(config))
     except Exception as error:      # any failure that a configuration can provoke
         raise UnsupportedModel(model, f"no model can be built from its config.json ({str(error)[:200]}).") from error
     computed = sum(buffer.nbytes for buffer in skeleton.buffers())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
-from .results import Span
+from .results import Span, span_of
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ def best_spans(starts: torch.Tensor, ends: torch.Tensor, windows: Windows, conte
     found: list[Span] = []
     for (begin, stop), share in sorted(shares.items(), key=lambda item: -item[1]):
         if all(stop <= other.begin or begin >= other.end or NO_ANSWER in ((begin, stop), (other.begin, other.end)) for other in found):
-            found.append(Span(context[max(0, begin):max(0, stop)], begin, stop, share))
+            found.append(span_of(context, begin, stop, share))
         if len(found) == top:
             break
     return tuple(found)

@@ -12,7 +12,7 @@ from ..checkpoint.config import parse_config, read_raw_config
 from ..checkpoint.shape import ModelShape, read_tensors, shape_of
 from ..checkpoint.stored_quantization import Tensor, obstacle
 from ..checkpoint.tasks import HEADS, Task, tasks_of, tasks_of_adapter
-from ..compat.transformers import is_known_architecture, weights_progress
+from ..compat.transformers import head_class, is_known_architecture, weights_progress
 from ..errors import EngineError, LoadError, NotEnoughMemory, UnsupportedModel, UnsupportedQuantization
 from ..hardware import DType, Hardware
 from ..models.adapters import Adapter, find_adapter
@@ -25,6 +25,7 @@ from ..models.skeleton import build, require_layers, require_weights
 from ..models.spec import LoadEvent, ModelSpec, Report
 from ..settings import Settings
 from .errors import NoTrainedHead
+from .merging import merge
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -79,7 +80,7 @@ def examine_task(spec: ModelSpec, hardware: Hardware, settings: Settings, free_b
     task: Task = next((each for each in tasks if each == spec.task), tasks[0])
     config, tensors = parse_config(raw, spec.model), read_tensors(folder, spec.model)
     require_layers(config, len(tensors), spec.model)
-    skeleton = build(_auto_class(task), config, spec.model)
+    skeleton = build(_class_for(task, config), config, spec.model)
     require_weights(skeleton, config, [*tensors, *_trained(skeleton, tensors, adapter)], spec.model)
     shape = without_cache(shape_of(config.to_dict(), tensors))
     dtype, reason = choose_dtype(spec, Quantization.NONE, shape, hardware)
@@ -99,11 +100,11 @@ def load_task(candidate: TaskCandidate, hardware: Hardware, report: Report) -> L
     model: PreTrainedModel | None = None
     try:
         with weights_progress(lambda items: reported(items, report)):
-            model = _auto_class(candidate.task).from_pretrained(
+            model = _class_for(candidate.task, candidate.config).from_pretrained(
                 candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False,
                 dtype=getattr(torch, candidate.dtype))
         if candidate.adapter is not None:
-            model = _merged(model, candidate.adapter)
+            merge(model, candidate.adapter)
         model = model.to(hardware.device).eval()
         weight_bytes = int(model.get_memory_footprint())
         choose_threads(weight_bytes, hardware)
@@ -147,18 +148,18 @@ def _trained(skeleton: PreTrainedModel, tensors: list[Tensor], adapter: Adapter 
             if adapter and name not in stored and any(head in name.split(".") for head in adapter.config.heads)]
 
 
-def _auto_class(task: Task) -> Any:
+def _class_for(task: Task, config: PretrainedConfig) -> Any:
+    """transformers' automatic class, or the class of a family whose head is the general one of fine-tuning. Raises UnsupportedModel."""
     import transformers
 
-    return getattr(transformers, HEADS[task].auto_class)
+    kind = getattr(transformers, HEADS[task].auto_class)
+    if not head_class(HEADS[task].auto_class, config.model_type):
+        from ..compat.heads import head_class as general
 
-
-def _merged(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
-    """With the adapter in its weights. Its folder has safetensors, which peft reads before anything else."""
-    from peft import PeftModel
-
-    merged: PreTrainedModel = PeftModel.from_pretrained(model, adapter.folder, is_trainable=False).merge_and_unload()
-    return merged
+        kind = general(task, config)        # type: ignore[arg-type]
+    if kind is None:
+        raise UnsupportedModel(config.model_type, "transformers has no head for this task on such models.")
+    return kind
 
 
 def _tokenizer(folder: Path, adapter: Adapter | None, config: PretrainedConfig, model: str, *, needs_offsets: bool) -> Any:

@@ -1,11 +1,12 @@
 """A loaded model with the head of a task: texts in, labels, spans, fillings or texts out.
 
-Classification of texts and tokens and filling in are computed by the pipelines of transformers. Question answering, summaries and
-translations have none there any more: the first is in answers.py, the others are `generate()` with the author's settings.
+Classification of tokens and filling in are computed by the pipelines of transformers. Question answering, summaries and translations
+have none there any more: the first is in answers.py, the others are `generate()` with the author's settings.
 """
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from ..checkpoint.tasks import Task, prefix_of
 from ..errors import EngineError, GenerationFailed, InvalidRequest, NotANumber, OutOfMemory, UnsupportedModel
 from .answers import AT_ONCE, best_spans, read_windows
 from .loading import LoadedTask
-from .results import Filling, Label, Row, Span, TaskInput, TaskResult, Written
+from .results import Filling, Label, Row, TaskInput, TaskResult, Written, span_of
 
 NEW_TOKENS = 256        # of a summary or translation, where the author sets no limit
 STRIDE_SHARE = 4        # a quarter of the window is shared by two windows whose tokens are classified
@@ -31,6 +32,7 @@ class Pipeline:
 
     def __init__(self, loaded: LoadedTask) -> None:
         self._loaded: LoadedTask | None = loaded
+        self._theirs: Any = None        # transformers' pipeline for the task, once it is needed
         self.task: Task = loaded.candidate.task
         self.spec, self.window_tokens, self.weight_bytes = loaded.candidate.spec, loaded.window_tokens, loaded.weight_bytes
         self.tokenizer: Any = loaded.candidate.tokenizer
@@ -75,7 +77,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Drop the model. The memory is free once garbage is collected."""
-        self._loaded = None
+        self._loaded = self._theirs = None
 
     @property
     def _model(self) -> Any:
@@ -86,13 +88,20 @@ class Pipeline:
     # --- tasks ---
 
     def _classify(self, text: str, given: TaskInput, is_stopped: IsStopped, counts: list[int]) -> tuple[Row, ...]:
-        from transformers import TextClassificationPipeline
+        """As transformers' pipeline, which refuses the general heads of fine-tuning."""
+        import torch
 
         counts[0] += self._num_tokens(text, given.second)
-        classify = TextClassificationPipeline(model=self._model, tokenizer=self.tokenizer, device=self._model.device)
         first, pair = self._joined(text, given.second)
-        found = classify({"text": first, "text_pair": pair} if pair else first, truncation=True, top_k=None)
-        return tuple(Label(each["label"], self._finite(each["score"])) for each in found[:given.top])
+        inputs = self.tokenizer(first, pair or None, truncation=True, return_tensors="pt").to(self._model.device)
+        uncached = {"use_cache": False} if "use_cache" in inspect.signature(self._model.forward).parameters else {}
+        with torch.inference_mode():
+            logits = self._model(**inputs, **uncached).logits[0].float().cpu()
+        kind = self._model.config.problem_type
+        if kind != "regression":        # there the output is the value
+            logits = logits.sigmoid() if kind == "multi_label_classification" or len(logits) == 1 else logits.softmax(-1)
+        found = sorted(zip(self.labels, logits.tolist(), strict=True), key=lambda each: -each[1])
+        return tuple(Label(label, self._finite(score)) for label, score in found[:given.top])
 
     def _joined(self, text: str, second: str) -> tuple[str, str]:
         """Two texts as one, where the tokenizer would write the second directly after the first (as in fine-tuning)."""
@@ -100,25 +109,21 @@ class Pipeline:
         return (f"{text}\n{second}", "") if second and plain else (text, second)
 
     def _tag(self, text: str, given: TaskInput, is_stopped: IsStopped, counts: list[int]) -> tuple[Row, ...]:
-        from transformers import TokenClassificationPipeline
-
         counts[0] += self._num_tokens(text)
-        tag = TokenClassificationPipeline(model=self._model, tokenizer=self.tokenizer, device=self._model.device,
-                                          aggregation_strategy="simple", stride=max(1, self.window_tokens // STRIDE_SHARE))
+        # The first token of a word is what models are trained to give its class.
+        tag = self._of_transformers("TokenClassificationPipeline", aggregation_strategy="first",
+                                    stride=max(1, self.window_tokens // STRIDE_SHARE))
         found = [each for each in tag(text) if each["start"] is not None]
-        return tuple(Span(text[each["start"]:each["end"]], each["start"], each["end"], self._finite(each["score"]), each["entity_group"])
+        return tuple(span_of(text, each["start"], each["end"], self._finite(each["score"]), each["entity_group"])
                      for each in sorted(found, key=lambda each: each["start"]))
 
     def _fill(self, text: str, given: TaskInput, is_stopped: IsStopped, counts: list[int]) -> tuple[Row, ...]:
-        from transformers import FillMaskPipeline
-
         if not self.mask or self.mask not in text:
             raise InvalidRequest("text", text[:100], f"a text with {self.mask or 'a mask'} in the place of the missing word")
         counts[0] += self._num_tokens(text)
         if self._is_cut(text, given):
             raise InvalidRequest("text", f"{counts[0]:,} tokens", f"at most {self.window_tokens:,} tokens long")
-        fill = FillMaskPipeline(model=self._model, tokenizer=self.tokenizer, device=self._model.device)
-        found = fill(text, top_k=min(given.top, self._model.config.get_text_config().vocab_size))
+        found = self._of_transformers("FillMaskPipeline")(text, top_k=min(given.top, self._model.config.get_text_config().vocab_size))
         masks = found if isinstance(found[0], list) else [found]
         return tuple(Filling(each["token_str"].strip(), each["sequence"], self._finite(each["score"]), number)
                      for number, mask in enumerate(masks) for each in mask)
@@ -166,6 +171,13 @@ class Pipeline:
         return (Written(self.tokenizer.decode(output[0], skip_special_tokens=True).strip()),)
 
     # --- details ---
+
+    def _of_transformers(self, name: str, **options: Any) -> Any:
+        import transformers
+
+        if self._theirs is None:
+            self._theirs = getattr(transformers, name)(model=self._model, tokenizer=self.tokenizer, device=self._model.device, **options)
+        return self._theirs
 
     def _prefix(self, given: TaskInput) -> str:
         prefix = prefix_of(self._model.config.to_dict(), self.task)

@@ -66,6 +66,13 @@ class Span:
     label: str = ""
 
 
+def span_of(whole: str, begin: int, end: int, score: float, label: str = "") -> Span:
+    """Without the spaces that tokens of some tokenizers begin with. A span that begins below 0 has no text."""
+    text = whole[begin:end] if begin >= 0 else ""
+    begin += len(text) - len(text.lstrip())
+    return Span(text.strip(), begin, begin + len(text.strip()) if text else end, score, label)
+
+
 @dataclass(frozen=True, slots=True)
 class Filling:
     """What may stand in the place of a mask, and the whole text with it. `mask`: which of the text's masks, from 0."""

@@ -227,13 +227,9 @@ class Engine:
 
         Raises NoModelLoaded, NoTaskModel (the loaded model chats), EngineBusy, InvalidRequest and GenerationFailed.
         """
-        from .task_model import run_task
+        from .task_model import answered
 
-        with self.visitors.reply(visitor, given.num_chars) as count, self.serving() as model:
-            for event in run_task(model, given, stop or threading.Event()):
-                if isinstance(event, TaskResult):
-                    count(*event.tokens)
-                yield event
+        return answered(self.admission, self.visitors, given, stop or threading.Event(), visitor)
 
     def ask(self, text: str, options: GenerationOptions | None = None) -> str:
         """The whole reply to one message, without its reasoning. Blocking. Raises what `chat` raises."""

@@ -9,12 +9,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from functools import partial
 
 from ..background import HEARTBEAT_S
 from ..errors import EngineBusy
 from ..hardware import Hardware
-from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking, Waiting
+from ..messages import Effort, Finished, GenerationOptions, Message, PromptView, StreamEvent, Thinking, Waiting
 from ..models.adapters import Adapter
 from ..models.quantization import Quantization
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
@@ -23,6 +24,9 @@ from ..pipelines import Pipeline, Stopped, TaskInput, TaskResult, examine_task, 
 from ..pipelines.errors import NotAChatModel, NoTaskModel
 from ..pipelines.loading import TaskCandidate
 from ..settings import Settings
+from ..visitors import VisitorBook
+from .admission import Admission
+from .replies import admitted
 from .serving_model import Load, ServingModel
 
 MOST_WAITING = 32       # requests; more than that would be answered after their visitors have gone
@@ -212,8 +216,21 @@ def load_later(spec: ModelSpec, hardware: Hardware, settings: Settings, free_byt
     return partial(TaskModel.load, candidate, hardware, settings)
 
 
-def run_task(model: ServingModel, given: TaskInput, stop: threading.Event) -> Generator[Waiting | TaskResult, None, None]:
-    """Raises NoTaskModel if the loaded model has no task, and what `TaskModel.run` raises."""
-    if not isinstance(model, TaskModel):
-        raise NoTaskModel(model.spec.name)
-    yield from model.run(given, stop)
+def answered(admission: Admission, visitors: VisitorBook, given: TaskInput, stop: threading.Event,
+             visitor: str) -> Generator[Waiting | TaskResult, None, None]:
+    """Wait for the model, also for one that is loaded again, and let it answer; counted for its visitor.
+
+    Raises NoTaskModel if the loaded model has no task, NoModelLoaded, EngineBusy, and what `TaskModel.run` raises.
+    """
+    def begin(model: ServingModel) -> Generator[Waiting | TaskResult, None, None]:
+        if not isinstance(model, TaskModel):
+            raise NoTaskModel(model.spec.name)
+        return model.run(given, stop)
+
+    with visitors.reply(visitor, given.num_chars) as count, closing(admitted(admission, begin, stop, None, None)) as events:
+        for event in events:
+            if isinstance(event, Finished):     # stopped while it waited
+                return
+            if isinstance(event, TaskResult):
+                count(*event.tokens)
+            yield event

@@ -79,9 +79,11 @@ def test_a_run_from_its_start_to_its_result(app: App, llama_folder: Path) -> Non
     assert done.state == "done", done.reason
     assert {"prepare", "load"} <= phases
     assert [point.step for point in done.points if point.loss is not None] == list(range(1, done.total + 1))
-    assert done.before and done.after and done.before.value("perplexity") != done.after.value("perplexity")
-    assert done.measured and done.measured.peak_bytes > 200 << 20
-    assert 0.8 < done.measured.peak_bytes / estimate.needed_bytes < 1.25
+    assert done.before is not None
+    assert done.after is not None
+    assert done.before.value("perplexity") != done.after.value("perplexity")
+    assert done.measured is not None
+    assert 0.8 < estimate.needed_bytes / done.measured.peak_bytes < 1.2
     assert list((app.runs.folder(run.id, ME) / BOARD).glob("events.out.tfevents.*"))
     assert (app.runs.result_folder(run.id, ME) / "adapter_model.safetensors").is_file()
     assert [job.state for job in app.library.jobs.list(("finetune",))] == ["done"]
@@ -152,8 +154,8 @@ def test_stop_saves_and_the_next_process_of_the_app_goes_on(app: App, llama_fold
     assert killed.state == "failed"
     assert "killed (signal 9)" in killed.reason
     assert f"checkpoint is that of step {killed.checkpoint:,}" in killed.reason
-    assert killed.checkpoint and killed.checkpoint >= stopped.step
-    assert killed.can_resume and killed.has_result
+    assert (killed.checkpoint or 0) >= (stopped.checkpoint or 0) > 0
+    assert (killed.can_resume, killed.has_result) == (True, True)
     steps = [point.step for point in going.points if point.loss is not None]
     assert steps == sorted(set(steps))
     later.close()

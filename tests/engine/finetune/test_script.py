@@ -25,7 +25,8 @@ ROWS: dict[Task, tuple[str, dict[str, str]]] = {
                              {"words": "words", "tags": "tags"}),
     "question-answering": (json.dumps([{"question": "Who?", "context": f"hello fox {at}", "answers": {"text": ["fox"], "answer_start": [6]}}
                                        for at in range(12)]), {"question": "question", "context": "context", "answers": "answers"}),
-    "chat": ("question\tanswer\n" + "".join(f"Who is {at}?\tThe fox {at}\n" for at in range(12)), {"question": "question", "answer": "answer"}),
+    "chat": ("question\tanswer\n" + "".join(f"Who is {at}?\tThe fox {at}\n" for at in range(12)),
+             {"question": "question", "answer": "answer"}),
     "text": ("".join(json.dumps({"text": f"the quick brown fox {at} " * 9}) + "\n" for at in range(12)), {"text": "text"}),
 }
 SUFFIX = {"text-classification": "csv", "token-classification": "jsonl", "question-answering": "json", "chat": "tsv", "text": "jsonl"}

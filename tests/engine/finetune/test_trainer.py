@@ -12,11 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine import Settings, pipelines
 from engine.finetune.checkpoints import best, complete_checkpoints, metrics_of, newest
 from engine.finetune.examples import Answered, PlainText, TaggedWords
 from engine.finetune.job import CHECKPOINTS, RESULT, read_job, write_job
 from engine.finetune.plan import Method
 from engine.finetune.run import Point
+from engine.pipelines import TaskInput
 
 from .training import WORDS, dialogues, ended, losses, run, scores, texts, write
 
@@ -115,6 +117,8 @@ def test_models_of_every_kind_learn_to_classify(
     assert not after.mistakes
     config = json.loads((folder / RESULT / "config.json").read_text("utf-8"))
     assert config["id2label"] == {"0": "lazy", "1": "quick"}
+    with pipelines.open(str(folder / RESULT), settings=Settings(device="cpu", data_dir=tmp_path)) as classify:      # as it will be used
+        assert [rows[0].label for rows in classify(TaskInput(tuple(each.text for each in texts(4)))).rows] == ["lazy", "quick"] * 2
 
 
 def test_words_and_answers_are_learned_too(tmp_path: Path, gpt2_folder: Path) -> None:
@@ -126,6 +130,8 @@ def test_words_and_answers_are_learned_too(tmp_path: Path, gpt2_folder: Path) ->
     first, last = (each.metrics.value("f1") or 0 for each in scores(tags))
     assert last > 0.9 > first
     assert [each.label for each in scores(tags)[-1].metrics.per_label] == ["ANIMAL"]
+    with pipelines.open(str(tmp_path / "tags" / RESULT), settings=Settings(device="cpu", data_dir=tmp_path)) as tag:
+        assert [row.text for row in tag("the fox jumps over hello").rows[0]] == ["fox"]    
 
     answered = tuple(Answered(at + 1, "Who is it?", f"hello world {WORDS[at % 8]} jumps", ((WORDS[at % 8], 12),)) for at in range(24))
     answers = run(write(tmp_path / "answers", gpt2_folder, "question-answering", answered[:16], answered[16:], method="full", epochs=6,
@@ -134,6 +140,8 @@ def test_words_and_answers_are_learned_too(tmp_path: Path, gpt2_folder: Path) ->
     before, after = (each.metrics for each in scores(answers))
     assert (after.value("exact_match") or 0) > (before.value("exact_match") or 0)
     assert (after.value("f1") or 0) >= 0.9
+    with pipelines.open(str(tmp_path / "answers" / RESULT), settings=Settings(device="cpu", data_dir=tmp_path)) as answer:
+        assert answer("Who is it?", "hello world owl jumps").rows[0][0].text == "owl"     
 
 
 def test_texts_are_trained_in_blocks(tmp_path: Path, llama_folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, EngineError, ModelSpec, Quantization, Settings
+from engine.background import StopSignal
 from engine.errors import EngineBusy, UnsupportedModel, UnsupportedQuantization
 from engine.limits import Limits
 from engine.messages import Waiting
@@ -88,3 +89,11 @@ def test_a_visitors_limits_apply(new_engine: Callable[..., Engine], folder: Path
         result(limited, visitor="one")
     assert result(limited, visitor="two")
     assert {use.visitor: use.tokens > 0 for use in limited.visitors.today()} == {"one": True, "two": True}
+
+
+def test_a_request_wakes_a_model_that_was_unloaded_while_idle(
+        new_engine: Callable[..., Engine], folder: Path, settings: Settings, tmp_path: Path) -> None:
+    idle = new_engine(ModelSpec(str(folder), task="text-classification"), replace(settings, data_dir=tmp_path, idle_unload_s=0.2))
+    idle.admission.wait_until(lambda: idle.status().state == "asleep", StopSignal())
+    assert idle.status().task == "text-classification"
+    assert result(idle).rows
