@@ -67,13 +67,12 @@ class TrainerProcess:
 
     def kill(self) -> None:
         """End it and what it started, at once."""
-        if not self.is_running():
-            return
-        with suppress(psutil.Error):
-            process = psutil.Process(self.pid)
-            for each in (*process.children(recursive=True), process):
-                with suppress(psutil.Error):
-                    each.kill()
+        if self.is_running():
+            with suppress(psutil.Error):
+                process = psutil.Process(self.pid)
+                for each in (*process.children(recursive=True), process):
+                    with suppress(psutil.Error):
+                        each.kill()
 
     def how_it_ended(self) -> str:
         """A sentence about a process that ended without a word."""

@@ -89,8 +89,7 @@ class Result:
         (target / CARD).write_text(self.card(is_merged=is_merged), "utf-8")
         (target / SCRIPT).write_text(script_for(self._folder, is_shared=True), "utf-8")
         if (target / ADAPTER).is_file():
-            base = self.run.plan.base.model
-            name_base(target, base if base == BUILTIN else shown_base(base))
+            name_base(target, shown_base(self.run.plan.base.model))
         return target
 
     @contextmanager
