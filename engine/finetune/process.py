@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -56,8 +55,11 @@ class TrainerProcess:
     def kill(self) -> None:
         """End it and what it started, at once."""
         if self.is_running():
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+            with suppress(psutil.Error):
+                process = psutil.Process(self.pid)
+                for each in (*process.children(recursive=True), process):
+                    with suppress(psutil.Error):
+                        each.kill()
 
     def how_it_ended(self) -> str:
         """A sentence about a process that ended without a word."""
