@@ -21,7 +21,7 @@ from engine.finetune.script import script_of
 from .training import OPTIONS
 
 ROWS: dict[Task, tuple[str, dict[str, str]]] = {
-    "text-classification": ("text,label\n" + "".join(f"the {'quick' if at % 2 else 'lazy'} fox {at},{at % 2}\n" for at in range(12)),
+    "text-classification": ("text,label\n" + "".join(f"the {'quick' if at % 2 else 'lazy'} fox {at},{at % 2}\n" for at in range(12)) + "left out,\n",
                             {"text": "text", "label": "label"}),
     "token-classification": ("".join(json.dumps({"words": ["the", "fox", "jumps"], "tags": ["O", "B-A", "O"]}) + "\n" for _ in range(12)),
                              {"words": "words", "tags": "tags"}),
@@ -39,7 +39,8 @@ def written(task: Task, folder: Path, base: Path) -> Path:
     (folder / f"{task}.{SUFFIX[task]}").write_text(rows, "utf-8")
     plan = FineTunePlan(task, "", columns, ModelSpec(str(base)), "lora", options=replace(OPTIONS, epochs=1, lora_rank=2), test_share=0.25)
     path = folder / f"{task.replace('-', '_')}.py"
-    path.write_text(script_of(TrainJob(plan, str(base), "cpu", micro_batch=2), held_rows=(2, 5)), "utf-8")
+    path.write_text(script_of(TrainJob(plan, str(base), "cpu", micro_batch=2), held_rows=(2, 5),
+                              trained_rows=[at for at in range(1, 13) if at not in (2, 5)]), "utf-8")
     return path
 
 
@@ -53,7 +54,7 @@ def test_the_scripts_of_all_tasks_run_without_this_program(tmp_path: Path, gpt2_
                           env={**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip().endswith("[]")
-    assert "10 rows to train, 2 held back" in done.stdout
+    assert done.stdout.count("10 rows to train, 2 held back") == len(ROWS) - 1      # texts are trained in blocks
     for task in ROWS:
         assert (tmp_path / f"result-{task}" / "adapter_model.safetensors").is_file()
         assert (tmp_path / f"result-{task}" / "tokenizer.json").is_file()
