@@ -22,6 +22,7 @@ from .paged_cache import PagedCache
 from .sampling import Drawn, draw
 from .scheduler import MAX_RUNNING, Scheduler
 from .sequence import Part, Sequence
+from .shape_masks import ShapedAnswer
 from .snapshots import Snapshots, States
 from .thought_limit import ThoughtLimit
 from .threads import ThreadChoice
@@ -77,13 +78,13 @@ class BatchedGenerator:
         return self._blocks.num_blocks - self._blocks.num_free, self._blocks.num_blocks
 
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "",
-               thoughts: ThoughtLimit | None = None) -> Generator[LaneEvent, None, None]:
+               thoughts: ThoughtLimit | None = None, answer: ShapedAnswer | None = None) -> Generator[LaneEvent, None, None]:
         if not 0 < len(prompt_ids) < self.window_tokens:
             raise InvalidRequest("prompt", f"{len(prompt_ids):,} tokens", f"1 to {self.window_tokens - 1:,} tokens")
         require_known(prompt_ids, self._vocabulary, self._pictures)
         require_adapter(options.adapter, self._adapters)
         sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else self._end_ids, visitor,
-                            next(self._arrivals), thoughts)
+                            next(self._arrivals), thoughts, answer)
         started = time.monotonic()
         with self._changed:
             if self._is_closing:
@@ -248,6 +249,8 @@ class BatchedGenerator:
         sequence.results.put(end)
 
     def _typed(self, error: Exception) -> GenerationFailed:
+        if isinstance(error, GenerationFailed):
+            return error
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(error):
             return OutOfMemory(self._device)
         return GenerationFailed(f"{type(error).__name__}: {str(error)[:300]}.")

@@ -23,6 +23,7 @@ from .adapters import require_adapter
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, require_known
 from .sampling import draw
 from .sequence import Sequence
+from .shape_masks import ShapedAnswer
 from .thought_limit import ThoughtLimit
 
 if TYPE_CHECKING:
@@ -97,12 +98,12 @@ class SingleGenerator:
         return 0, 0
 
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "",
-               thoughts: ThoughtLimit | None = None) -> Generator[LaneEvent, None, None]:
+               thoughts: ThoughtLimit | None = None, answer: ShapedAnswer | None = None) -> Generator[LaneEvent, None, None]:
         assert self._model is not None
         require_known(prompt_ids, self._model.get_input_embeddings().num_embeddings)
         require_adapter(options.adapter, None)
         end_ids = frozenset() if options.ignores_end else self._end_ids
-        job = _Job(Sequence(list(prompt_ids), len(prompt_ids), options, end_ids, thoughts=thoughts))
+        job = _Job(Sequence(list(prompt_ids), len(prompt_ids), options, end_ids, thoughts=thoughts, answer=answer))
         started = time.monotonic()
         with self._count:
             ahead, self._running = self._running, self._running + 1
@@ -150,7 +151,7 @@ class SingleGenerator:
                     return
             try:
                 job.begun.set()
-                job.emit.put(Ended(self._reply(job)))
+                job.emit.put(job.sequence.ended(self._reply(job)))
             finally:
                 self._turn.release()
         except BaseException as error:      # any error must reach the reader of the stream

@@ -18,6 +18,7 @@ from ..generation.lanes import LaneOptions, OpenLane, open_lane
 from ..generation.lent import place
 from ..generation.pictures import open_reader
 from ..generation.reply import ReplyRequest, stream_reply
+from ..generation.shape_masks import Shapes
 from ..hardware import BYTES_PER_VALUE, Hardware
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
 from ..models.author_defaults import default_options, end_ids, first_ids
@@ -56,10 +57,11 @@ class ActiveModel:
         turn_end = self.context.turn_end_id()
         self._end_ids = end_ids(loaded.model, loaded.tokenizer) | ({turn_end} if turn_end is not None else frozenset())
         loaded.model.generation_config = GenerationConfig()     # the author's settings are read above; the rest must not apply
+        self._shapes = Shapes(loaded.tokenizer, self._end_ids, loaded.model.get_input_embeddings().num_embeddings)
         pad_id = loaded.tokenizer.pad_token_id
         self._lane: OpenLane = open_lane(loaded.model, LaneOptions(
             self.window_tokens, loaded.candidate.budget.total_tokens, settings.concurrent_replies, self._end_ids,
-            pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None))
+            pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None, self._shapes))
         self.context.reader = self._lane.reader
         unread = f"Pictures are not read: {self.context.reader}." if vision_parts(loaded.model) and not self.reads_pictures else ""
         self._pictures_note = loaded.candidate.text_only or unread
@@ -164,14 +166,14 @@ class ActiveModel:
 
     def chat(self, messages: tuple[Message, ...], options: GenerationOptions,
              stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
-        return stream_reply(ReplyRequest(messages, options, stop=stop, visitor=visitor), self.context, self._lane.generator,
+        return stream_reply(ReplyRequest(messages, options, stop, visitor, self._shapes), self.context, self._lane.generator,
                             self.loaded.tokenizer)
 
     def complete(self, prompt: str | Sequence[int], options: GenerationOptions,
                  stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
         """Continue a text, or its token ids, without chat template. Control tokens in a text are control tokens."""
         ids = [*self.first_ids, *self.encode(prompt)] if isinstance(prompt, str) else list(prompt)
-        return stream_reply(ReplyRequest(ids, options, stop=stop, visitor=visitor), self.context, self._lane.generator,
+        return stream_reply(ReplyRequest(ids, options, stop, visitor, self._shapes), self.context, self._lane.generator,
                             self.loaded.tokenizer)
 
     def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:
@@ -225,6 +227,8 @@ class ActiveModel:
 
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         self.view_prompt(messages, options)
+        if options.shape is not None:
+            self._shapes.begin(options.shape)
 
     def save_quantized(self) -> SavedModel:
         """Save the quantized weights. Raises InvalidRequest and DiskFull."""
