@@ -131,14 +131,14 @@ class LentGenerator:
                 self._stops.discard(stop)
 
     def seconds(self, prompt_ids: list[int], options: GenerationOptions, thoughts: ThoughtLimit | None,
-                answer: ShapedAnswer | None) -> int:
+                answer: ShapedAnswer | None = None) -> int:
         """Return for how long a GPU is needed. Its parameters are those of `generate`, as the package requires."""
         token_s = max(MIN_TOKEN_S, self._weight_bytes / READ_BYTES_PER_S)
         needed = START_S + self._weight_bytes / MOVED_BYTES_PER_S + len(prompt_ids) / PROMPT_TOKENS_PER_S + token_s * options.max_new_tokens
         return min(MAX_LENT_S, round(needed))
 
     def generate(self, prompt_ids: list[int], options: GenerationOptions, thoughts: ThoughtLimit | None,
-                 answer: ShapedAnswer | None) -> Generator[LaneEvent | Failed, None, None]:
+                 answer: ShapedAnswer | None = None) -> Generator[LaneEvent | Failed, None, None]:
         """Generate in this process, which is a forked one."""
         ends_at = time.monotonic() + self.seconds(prompt_ids, options, thoughts, answer) - MARGIN_S
         if thoughts is not None:
