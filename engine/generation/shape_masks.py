@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = 32         # compiled shapes: the choices of one request, and requests after each other, often have the same
 WORKERS = 2
-# Between values: nothing, one space, or a line break with indentation. Small models may otherwise write spaces without end.
-WHITE_SPACE = r"( |\n[ \t]{0,24})"
+WHITE_SPACE = " "       # at most one space between the parts of JSON: small models otherwise spend their tokens on indentation
 # Of llguidance; "fuel" counts regular expressions that it derives, about 15 to 50 in a microsecond. Its own limits let one pattern, such
 # as (a{1000}){1000}, take seconds for a mask.
 LIMITS = {"initial_lexer_fuel": 200_000, "step_lexer_fuel": 20_000, "step_max_items": 20_000, "max_lexer_states": 50_000,
