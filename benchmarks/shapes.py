@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -170,7 +171,7 @@ def whole(engine: Engine, text: str, options: GenerationOptions) -> tuple[str, F
 
 
 def loaded(model: str) -> Engine:
-    engine = Engine(Settings(concurrent_replies=REPLIES))
+    engine = Engine(Settings(concurrent_replies=REPLIES, data_dir=Path(mkdtemp())))
     for _ in engine.load(model):
         pass
     return engine
@@ -231,7 +232,6 @@ def main() -> None:
 
 
 def _tiny() -> str:
-    from tempfile import mkdtemp
 
     from tests import tiny_models
 

@@ -16,6 +16,7 @@ Kind = Literal["json", "json_schema", "choice", "regex"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MAX_SHAPE_CHARS = 100_000
 MAX_CHOICES = 1000
+CUT_NOTE = "The answer is cut, and does not have the shape that was asked for."
 ANY_OBJECT = '{"type": "object"}'       # the schema of the kind json, as OpenAI's json_object
 
 

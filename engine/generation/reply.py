@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..messages import Finished, FinishReason, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
+from ..shapes import CUT_NOTE
 from .base import Ended, NewTokens, TokenGenerator
 from .context import ChatContext, Prompt
 from .scored_text import ScoredText
@@ -18,8 +19,6 @@ from .text import IncrementalDecoder, ReasoningSplitter, StopStrings, closing_ma
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-CUT_NOTE = "The answer is cut, and does not have the shape that was asked for."
 
 
 @dataclass(frozen=True, slots=True)

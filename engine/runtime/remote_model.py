@@ -13,7 +13,7 @@ from ..messages import Effort, Finished, GenerationOptions, Message, PromptView,
 from ..models.quantization import Quantization
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
-from ..remote import Connection, RemoteServer
+from ..remote import Connection, RemoteServer, response_format
 from ..settings import Settings
 from .serving_model import Load
 
@@ -132,7 +132,9 @@ class RemoteModel:
         raise NotOnThisMachine(self.spec.name, "the prompt as its model reads it")
 
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
-        """The server checks it when it gets it."""
+        """The server checks it when it gets it, but for what no server does. Raises NotOnThisMachine."""
+        if options.shape is not None:
+            response_format(self.spec.name, options.shape)
 
     def loads_again(self, hardware: Hardware) -> Load:
         return partial(RemoteModel.open, self.spec, self.connection, self.settings)

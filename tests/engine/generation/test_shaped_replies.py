@@ -11,8 +11,7 @@ from jsonschema import Draft202012Validator
 
 from benchmarks.random_schemas import random_schema
 from engine import Engine, GenerationOptions, Message, TextDelta
-from engine.generation.reply import CUT_NOTE
-from engine.shapes import InvalidShape, Shape
+from engine.shapes import CUT_NOTE, InvalidShape, Shape
 from tests import thinking_templates as templates
 from tests import tiny_models
 from tests.conftest import ask
