@@ -33,6 +33,7 @@ from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
 from ..plain_text import valid_text
 from ..settings import Settings
+from ..shapes import Shape
 from .serving_model import Load
 
 WARM_UP_TOKENS = 2
@@ -228,7 +229,10 @@ class ActiveModel:
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         self.view_prompt(messages, options)
         if options.shape is not None:
-            self._shapes.begin(options.shape)
+            self.check_shape(options.shape)
+
+    def check_shape(self, shape: Shape) -> None:
+        self._shapes.begin(shape)
 
     def save_quantized(self) -> SavedModel:
         """Save the quantized weights. Raises InvalidRequest and DiskFull."""

@@ -18,6 +18,7 @@ from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Re
 from ..pictures import Picture
 from ..remote import Connections
 from ..settings import Settings
+from ..shapes import Shape
 from ..storage.database import Database
 from ..storage.loads import LoadHistory
 from ..visitors import Accounts, ApiKeys, VisitorBook
@@ -239,6 +240,12 @@ class Engine:
         if self.admission.state != "loading" and self.admission.asleep is None:
             with self.serving() as model:
                 model.check_prompt(tuple(messages), options)
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raise InvalidShape if the loaded model's answers cannot have it. Does nothing while no model is loaded."""
+        if self.admission.state == "ready":
+            with self.serving() as model:
+                model.check_shape(shape)
 
     @contextmanager
     def serving(self, spec: ModelSpec | None = None) -> Iterator[ServingModel]:

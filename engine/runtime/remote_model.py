@@ -15,6 +15,7 @@ from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
 from ..remote import Connection, RemoteServer, response_format
 from ..settings import Settings
+from ..shapes import Shape
 from .serving_model import Load
 
 # What can be asked of a server; whether its model thinks is not known.
@@ -134,7 +135,10 @@ class RemoteModel:
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         """The server checks it when it gets it, but for what no server does. Raises NotOnThisMachine."""
         if options.shape is not None:
-            response_format(self.spec.name, options.shape)
+            self.check_shape(options.shape)
+
+    def check_shape(self, shape: Shape) -> None:
+        response_format(self.spec.name, shape)
 
     def loads_again(self, hardware: Hardware) -> Load:
         return partial(RemoteModel.open, self.spec, self.connection, self.settings)

@@ -12,6 +12,7 @@ from ..models.quantization import Quantization
 from ..models.spec import LoadOptions, ModelSpec, Report
 from ..pictures import Picture
 from ..settings import Settings
+from ..shapes import Shape
 
 Load = Callable[[Report], "ServingModel"]
 
@@ -81,6 +82,9 @@ class ServingModel(Protocol):
 
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         """Raise what `chat` would raise about the messages, where that is known before it begins."""
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raise InvalidShape, or NotOnThisMachine, if no answer can have it."""
 
     def loads_again(self, hardware: Hardware) -> Load:
         """What loads this model again, without a reference to it. `hardware`: that it runs on."""
