@@ -53,39 +53,27 @@ class Shapes:
         Raises InvalidShape.
         """
         with self._lock:
-            found = self._compiled.get(shape)
-            if found is None:
-                found = self._compiled[shape] = self._compile(shape)
+            known, tokens = self._compiled.get(shape), self._known_tokens()
+        compiled = known or _compiled(tokens, shape)        # not under the lock: others need not wait for it
+        with self._lock:
+            self._compiled[shape] = compiled
             self._compiled.move_to_end(shape)
             while len(self._compiled) > REMEMBERED:
                 self._compiled.popitem(last=False)
-            matcher = found.deep_copy()
+            matcher = compiled.deep_copy()
         if begun and not matcher.consume_tokens(self.encode(begun)):
             raise InvalidShape("the beginning of the answer, which is to be continued, does not have it")
         return matcher
 
     def encode(self, text: str) -> list[int]:
-        """Tokens of the text, not always those that the model would write."""
-        return self._known_tokens().tokenize_str(text)
+        """After `begin`. Tokens of the text, not always those that the model would write."""
+        assert self._tokens is not None
+        return self._tokens.tokenize_str(text)
 
     def forked(self) -> None:
         """In a new process: the threads of the old one do not exist here, and may have held locks."""
         self._lock, self.workers = Lock(), ThreadPoolExecutor(WORKERS, thread_name_prefix="shapes")
         self._compiled.clear()
-
-    def _compile(self, shape: Shape) -> LLMatcher:
-        from llguidance import LLMatcher, LLParserLimits
-
-        tokens = self._known_tokens()
-        try:
-            matcher = LLMatcher(tokens, _grammar(shape), log_level=0, limits=LLParserLimits(**LIMITS))      # type: ignore[arg-type]
-        except ValueError as error:
-            raise InvalidShape(str(error)[:300]) from error
-        probe = matcher.deep_copy()
-        probe.compute_bitmask()         # some shapes are too complex only for that
-        if probe.is_error():
-            raise InvalidShape(_why(probe.get_error()))
-        return matcher
 
     def _known_tokens(self) -> LLTokenizer:
         from llguidance import LLTokenizer
@@ -128,12 +116,12 @@ class ShapedAnswer:
     def add(self, *tokens: int) -> None:
         """The answer has these next tokens. Does not wait for the mask after them."""
         assert self._following is not None
-        self._following.mask = self._following.shapes.workers.submit(_advanced, self._following.matcher, tokens)
+        now = self._following
+        now.mask = now.shapes.workers.submit(_advanced, now.matcher, tokens, now.mask)
 
     def add_text(self, text: str) -> None:
         """The answer begins with this text."""
         assert self._following is not None
-        self._following.mask.result()
         self.add(*self._following.shapes.encode(text))
 
     @property
@@ -145,20 +133,38 @@ class ShapedAnswer:
 
 @dataclass(slots=True)
 class _Following:
-    """`mask`: of the tokens that may come next. The matcher is used by one worker at a time: the next work begins when a mask is there."""
+    """`mask`: of the tokens that may come next."""
 
     shapes: Shapes
     matcher: LLMatcher
     mask: Future[NDArray[np.bool_]]
 
 
-def _advanced(matcher: LLMatcher, tokens: Sequence[int]) -> NDArray[np.bool_]:
+def _advanced(matcher: LLMatcher, tokens: Sequence[int], before: Future[NDArray[np.bool_]] | None = None) -> NDArray[np.bool_]:
+    """The mask after these tokens. `before`: the work that must have ended, since a matcher is used by one thread at a time."""
+    if before is not None:
+        before.result()
     matcher.consume_tokens(list(tokens))
     bits = np.frombuffer(matcher.compute_bitmask(), np.uint8)
     if matcher.is_error():
         raise GenerationFailed(f"its answer cannot go on in the shape that was asked for ({_why(matcher.get_error())}).",
                                "Make the shape simpler, or leave it out.")
     return np.unpackbits(bits, bitorder="little").view(np.bool_)
+
+
+def _compiled(tokens: LLTokenizer, shape: Shape) -> LLMatcher:
+    """Raises InvalidShape."""
+    from llguidance import LLMatcher, LLParserLimits
+
+    try:
+        matcher = LLMatcher(tokens, _grammar(shape), log_level=0, limits=LLParserLimits(**LIMITS))      # type: ignore[arg-type]
+    except ValueError as error:
+        raise InvalidShape(str(error)[:300]) from error
+    probe = matcher.deep_copy()
+    probe.compute_bitmask()         # some shapes are too complex only for that
+    if probe.is_error():
+        raise InvalidShape(_why(probe.get_error()))
+    return matcher
 
 
 def _grammar(shape: Shape) -> str:

@@ -229,7 +229,8 @@ class ActiveModel:
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         self.view_prompt(messages, options)
         if options.shape is not None:
-            self.check_shape(options.shape)
+            last = messages[-1]
+            self._shapes.begin(options.shape, last.content if last.role == "assistant" else "")
 
     def check_shape(self, shape: Shape) -> None:
         self._shapes.begin(shape)
