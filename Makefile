@@ -13,7 +13,8 @@ run: $(VENV)/.run
 test: $(VENV)/.dev $(VENV)/node_modules/axe-core
 	sh scripts/ensure_browser.sh
 	$(BIN)/python -m engine.sandbox || true    # without it the tests of the wasm sandbox are skipped
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder     # the browser files, which take longest, first
+	# The browser files, which take longest, come first. With bytecode caches: the tests start many processes.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -80,10 +80,10 @@ def add_reply_routes(api: FastAPI, server: Server) -> None:
         """Reply to a chat, as one object or, with `stream`, as server-sent events."""
         ignored = body.ignored() + _stream_fields(body)
         spec = server.require_model(body.model)
-        options = chat_options(body, engine.default_options(body.reasoning_effort))
+        options = chat_options(body, server.defaults(body.model, body.reasoning_effort))
         is_slow, count = has_pictures(body.messages), body.n or 1
         messages, more = await server.work(lambda: messages_of(body.messages)) if is_slow else messages_of(body.messages)
-        writer = ChatWriter(_name(body, server), fingerprint(engine.spec), count, has_scores=bool(body.logprobs),
+        writer = ChatWriter(_name(body, server), fingerprint(engine.spec, options.adapter), count, has_scores=bool(body.logprobs),
                             has_usage=_has_usage(body))
         return await server.answer(
             request, writer, lambda number, stop, visitor: engine.chat(
@@ -95,8 +95,8 @@ def add_reply_routes(api: FastAPI, server: Server) -> None:
         """Continue texts, or token ids, without a chat template."""
         ignored = body.ignored() + _stream_fields(body)
         spec = server.require_model(body.model)
-        options, prompts, each = completion_options(body, engine.default_options()), prompts_of(body), body.n or 1
-        writer = CompletionWriter(_name(body, server), fingerprint(engine.spec), each * len(prompts), each,
+        options, prompts, each = completion_options(body, server.defaults(body.model)), prompts_of(body), body.n or 1
+        writer = CompletionWriter(_name(body, server), fingerprint(engine.spec, options.adapter), each * len(prompts), each,
                                   has_scores=body.logprobs is not None, has_usage=_has_usage(body))
         return await server.answer(
             request, writer, lambda number, stop, visitor: engine.complete(
@@ -109,7 +109,7 @@ def add_reply_routes(api: FastAPI, server: Server) -> None:
         require_stateless(body)
         ignored = body.ignored() + _stream_fields(body) + _of_parts(body)
         spec = server.require_model(body.model)
-        options = response_options(body, engine.default_options(body.reasoning.effort if body.reasoning else None))
+        options = response_options(body, server.defaults(body.model, body.reasoning.effort if body.reasoning else None))
         is_slow = not isinstance(body.input, str) and has_pictures(body.input)
         messages, more = await server.work(lambda: input_of(body)) if is_slow else input_of(body)
         return await server.answer(
@@ -148,7 +148,7 @@ def _has_usage(body: TokenSampling) -> bool:
 def _name(body: Any, server: Server) -> str:
     """The model's name in an answer."""
     specs = server.specs()
-    return model_id(specs[0]) if specs and body.model == DEFAULT else body.model
+    return model_id(specs[0].base) if specs and body.model == DEFAULT else body.model
 
 
 def _of_parts(body: ResponsesRequest) -> tuple[str, ...]:

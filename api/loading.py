@@ -12,7 +12,7 @@ from engine import LoadOptions, ModelSpec, Quantization
 from .errors import JSON, ApiError
 from .fields import Body, warning
 from .requests import LoadRequest
-from .serving import Server, caller_of, description
+from .serving import Server, caller_of, description, descriptions
 from .writing import event
 
 NEEDS_ADMIN = ("Loading a model takes the operator's key. The operator makes it with `python -m api.keys admin`, "
@@ -30,8 +30,8 @@ def add_model_routes(api: FastAPI, server: Server) -> None:
 
     @api.get("/v1/models")
     async def list_models() -> Response:
-        """The loaded model."""
-        return JSON({"object": "list", "data": [description(spec, server) for spec in server.specs()[:1]]})
+        """The loaded model, and its adapters."""
+        return JSON({"object": "list", "data": descriptions(server)})
 
     @api.get("/v1/models/{model:path}")
     async def get_model(model: str) -> Response:
@@ -39,7 +39,7 @@ def add_model_routes(api: FastAPI, server: Server) -> None:
         spec = server.require_model(model) or next(iter(server.specs()), None)
         if spec is None:
             raise ApiError(404, "model_not_found", "No model is loaded.", "model")
-        return JSON(description(spec, server))
+        return JSON(next((each for each in descriptions(server) if each["id"] == model), None) or description(spec, server))
 
     @api.post("/v1/models/load")
     async def load_model(request: Request, body: LoadRequest) -> Response:

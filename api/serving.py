@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,8 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine import Engine, EngineError, ModelSpec, StreamEvent
+from engine import Engine, EngineError, GenerationOptions, ModelSpec, StreamEvent
+from engine.messages import Effort
 
 from .errors import JSON, ApiError, api_error
 from .fields import warning
@@ -45,11 +47,23 @@ class Server:
         specs = self.specs()
         if name == DEFAULT or not specs:        # without a model, the engine says so
             return None
-        found = next((spec for spec in specs if name in (model_id(spec), spec.name, spec.model)), None)
+        adapters = self.engine.status().adapters
+        found = next((spec for spec in specs if name in (spec.name, *names_of(spec, "", adapters))), None)
         if found is None:
             raise ApiError(404, "model_not_found", f"The model {name!r} is not loaded here. “{model_id(specs[0])}” is; "
                            f"“{DEFAULT}” stands for whichever model is loaded.", "model")
         return found
+
+    def adapter_of(self, name: str) -> str | None:
+        """The adapter that a model's name means: "" for that of the base; None where that is left to the engine."""
+        spec, adapters = self.engine.spec, self.engine.status().adapters
+        if name == DEFAULT or spec is None or not adapters or (spec.adapter and name == spec.name):
+            return None
+        return next((adapter for adapter in adapters if name in names_of(spec, adapter)), "")
+
+    def defaults(self, name: str, effort: Effort | None = None) -> GenerationOptions:
+        """The options of a request for the model of this name, where it gives none."""
+        return replace(self.engine.default_options(effort), adapter=self.adapter_of(name))
 
     def specs(self) -> list[ModelSpec]:
         """The loaded model, and one that is being loaded, or will be with the next request."""
@@ -112,16 +126,33 @@ def model_id(spec: ModelSpec) -> str:
     return spec.name if spec.is_remote or Path(spec.model).is_absolute() else spec.model
 
 
-def fingerprint(spec: ModelSpec | None) -> str:
-    """Equal for replies that the same weights in the same precision gave."""
+def names_of(spec: ModelSpec, adapter: str = "", others: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names under which a request finds a model: its own ones without `adapter`, and base:adapter or the adapter's own with one."""
+    base, id_, own = spec.base.name, model_id(spec.base), Path(spec.adapter).name if spec.adapter else ""
+    with_adapter = [name for each in dict.fromkeys((adapter, *others, *([] if adapter else [own]))) if each
+                    for name in (f"{id_}:{each}", f"{base}:{each}", each)]
+    return (*with_adapter, *([] if adapter else [id_, base, spec.model]))
+
+
+def fingerprint(spec: ModelSpec | None, adapter: str | None = None) -> str:
+    """Equal for replies that the same weights in the same precision gave. `adapter`: the reply's, if it chose one."""
+    spec = spec if spec is None or adapter is None else replace(spec, adapter=adapter or None)
     return f"fp_{sha256(repr(spec).encode()).hexdigest()[:12]}"
+
+
+def descriptions(server: Server) -> list[dict[str, Any]]:
+    """The loaded model, and each of its adapters as a model of its own."""
+    specs, adapters = server.specs()[:1], server.engine.status().adapters
+    return [*(description(spec, server) for spec in specs), *(
+        {**description(spec, server), "id": f"{model_id(spec.base)}:{adapter}", "parent": model_id(spec.base)}
+        for spec in specs for adapter in adapters)]
 
 
 def description(spec: ModelSpec, server: Server) -> dict[str, Any]:
     """A model as /v1/models lists it, with what is known of it beyond OpenAI's fields."""
     status = server.engine.status()
     is_ready = status.state == "ready" and status.model == spec.name
-    return {"id": model_id(spec), "object": "model", "created": server.started, "owned_by": "mindcubes", "state": status.state,
+    return {"id": model_id(spec.base), "object": "model", "created": server.started, "owned_by": "mindcubes", "state": status.state,
             "quantization": str(spec.quantization), **({
                 "max_model_len": status.window_tokens, "dtype": status.dtype, "device": status.device, "lane": status.lane,
                 "reasoning_efforts": list(status.thinking.efforts)} if is_ready else {})}

@@ -49,6 +49,9 @@ from .providers.local import LocalModelProvider
 from .providers.remote import RemoteProvider
 from .sandbox import RunResult, open_sandbox
 
+# Fine-tuning
+from .finetune.fine_tune import FineTune
+
 # Models, downloads and measurements
 from .benchmark.benchmarks import Benchmarks
 from .hub.hub import Hub
@@ -56,7 +59,8 @@ from .library.library import Library
 
 __all__ = [
     "AgentOptions", "AgentSessions", "Ask", "BUILTIN", "Benchmarks", "CodeAgent", "Conversations", "Engine", "EngineError", "Final",
-    "Finished", "GenerationOptions", "Hub", "Library", "LoadEvent", "LoadOptions", "LocalModelProvider", "Message", "ModelFit",
-    "ModelSpec", "Prefill", "Quantization", "Question", "ReasoningDelta", "Released", "RemoteProvider", "RunResult", "Secret", "Settings",
-    "Status", "Stopped", "StreamEvent", "TextDelta", "Usage", "Waiting", "estimate_fit", "open_sandbox", "read_attachment", "read_chats",
+    "FineTune", "Finished", "GenerationOptions", "Hub", "Library", "LoadEvent", "LoadOptions", "LocalModelProvider", "Message",
+    "ModelFit", "ModelSpec", "Prefill", "Quantization", "Question", "ReasoningDelta", "Released", "RemoteProvider", "RunResult",
+    "Secret", "Settings", "Status", "Stopped", "StreamEvent", "TextDelta", "Usage", "Waiting", "estimate_fit", "open_sandbox",
+    "read_attachment", "read_chats",
 ]

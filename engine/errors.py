@@ -6,8 +6,7 @@ EngineError
 ├── NoModelLoaded
 ├── EngineBusy              a load is running, or replies did not end within the time limit
 │   ├── TooManyMessages     of one visitor, in a minute; the text says when to try again
-│   ├── TooManyTokens       of one visitor, in a day
-│   └── TooManyReplies      of one visitor, at once
+│   └── TooManyTokens, TooManyReplies   in a day, at once
 ├── LoadError               a load failed; the engine is still usable
 │   ├── ModelNotFound
 │   ├── ModelAccessDenied   gated or private
@@ -17,26 +16,25 @@ EngineError
 │   │   └── RateLimited     too many requests; the text says when to try again
 │   ├── DownloadBroken      the bytes received are not those the hub lists
 │   ├── DownloadStopped     stopped by a person; the part downloaded so far is kept
-│   ├── UnsupportedModel
+│   ├── UnsupportedModel        (checkpoint/adapter.py: UnsupportedAdapter)
 │   ├── UnsupportedQuantization
 │   └── NotEnoughMemory     refused before the current model was unloaded
-├── GenerationFailed        a reply failed; the next one works (generation/lent.py: GpuQuotaUsed, GpuNotFree, GpuRefused)
+├── GenerationFailed        a reply failed; the next one works (lent.py: GpuQuotaUsed, GpuNotFree, GpuRefused; adapters.py)
 │   ├── OutOfMemory
 │   ├── NotANumber          the model computed NaN or infinity
 │   ├── ChatTemplateFailed
 │   └── RemoteError         of a model on another server (remote/errors.py)
+├── NotAChatModel, NoTaskModel      the loaded model does something else (pipelines/errors.py, with NoTrainedHead)
 ├── NotOnThisMachine        a measurement that needs the model's numbers, of a model on another server
-├── DiskFull
-├── StorageError
-├── ChatNotFound            deleted, or of another owner
-├── RunNotFound             a run of the code agent: deleted, or of another owner
+├── DiskFull, StorageError
+├── ChatNotFound, RunNotFound (of the code agent; FineTuneNotFound)     deleted, or of another owner
 ├── StaleChat               another page has changed the chat in the meantime
-├── ShareNotFound           revoked, or the link is incomplete
-├── JobNotFound
+├── JobNotFound, ShareNotFound      the link is incomplete, or revoked
 ├── NotPermitted            on a public page: reserved for the operator, or temporarily not allowed
 │   └── NotOnZeroGpu        impossible where a GPU is lent for each reply: NoSwapOnZeroGpu, NoMeasuringOnZeroGpu
 ├── MissingLibrary          an optional library that is not installed
 ├── AttachmentRefused       a file that cannot be read as text; ScannedDocument: a PDF file that has none
+├── TableRefused, TableNotFound, DatasetNotFound     of examples (finetune/errors.py, hub/datasets.py)
 └── SandboxUnavailable      programs cannot be run safely on this machine
 
 Each message says what is wrong, with which value, and what to do next. No error contains a secret.
@@ -233,6 +231,11 @@ class ChatNotFound(EngineError):
 class RunNotFound(EngineError):
     def __init__(self) -> None:
         super().__init__("This agent run no longer exists. Start a new one, or choose another from the list.")
+
+
+class FineTuneNotFound(RunNotFound):
+    def __init__(self) -> None:
+        EngineError.__init__(self, "This fine-tuning run no longer exists. Start a new one, or choose another from the list.")
 
 
 class StaleChat(EngineError):

@@ -63,9 +63,10 @@ class GenerationOptions:
     temperature 0 is greedy; top_k 0, top_p 1, min_p 0, repetition_penalty 1, presence_penalty 0 and frequency_penalty 0 are off.
     logit_bias: what is added to the logits of single tokens, by their ids. A seed makes a sampled reply reproducible.
     top_logprobs: report the log probability of each token, and of this many likeliest ones. adapter: the name of a loaded LoRA adapter
-    that changes the reply. max_new_tokens is an upper bound; the context window may leave room for fewer. reasoning_effort: how much
-    the model thinks before it answers; None is its author's default, and a model with only a switch thinks for every value but "none".
-    reasoning_budget: after so many tokens its thoughts are ended, and it answers; they count for max_new_tokens too. With ignores_end,
+    that changes the reply, "" for none; None is the one that was loaded with the model, if any. max_new_tokens is an upper bound; the
+    context window may leave room for fewer. reasoning_effort: how much the model thinks before it answers; None is its author's default,
+    and a model with only a switch thinks for every value but "none". reasoning_budget: after so many tokens its thoughts are ended, and
+    it answers; they count for max_new_tokens too. With ignores_end,
     tokens that end a reply are ordinary tokens, so that the reply has exactly max_new_tokens: for measurements. shape: what the answer must
     look like; log probabilities are then those among the tokens that the shape allows.
     """
@@ -80,7 +81,7 @@ class GenerationOptions:
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] | Sequence[tuple[int, float]] = ()
     top_logprobs: int | None = None
-    adapter: str = ""
+    adapter: str | None = None
     stop: Sequence[str] = ()
     seed: int | None = None
     reasoning_effort: Effort | None = None
@@ -102,7 +103,7 @@ class GenerationOptions:
         _require("frequency_penalty", self.frequency_penalty, -2, 2)
         if self.top_logprobs is not None:
             _require("top_logprobs", self.top_logprobs, 0, MAX_TOP_LOGPROBS, whole=True)
-        if not isinstance(self.adapter, str):
+        if not isinstance(self.adapter, (str, type(None))):
             raise InvalidRequest("adapter", self.adapter, "the name of a loaded adapter")
         if self.reasoning_effort not in (None, *EFFORTS):
             raise InvalidRequest("reasoning_effort", self.reasoning_effort, f"one of {', '.join(EFFORTS)}")

@@ -15,6 +15,8 @@ PROGRAM_S = 10.0                    # of one run of a program
 SANDBOX_TIERS = ("wasm",)           # shares less of the machine with visitors than the other one
 MAX_FILE_BYTES = 20 << 20
 MAX_REQUEST_BYTES = 64 << 20        # all files that are uploaded at once
+TRAINING_S = 1800.0                 # of one fine-tuning run
+TRAINING_EXAMPLES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,15 @@ RULES = (
     PublicRule("use", f"A visitor sends at most {OF_PUBLIC.messages_per_minute} messages a minute, of at most "
                       f"{OF_PUBLIC.message_chars:,} characters, and uses at most {OF_PUBLIC.tokens_per_day:,} tokens a day."),
     PublicRule("uploads", f"A file has at most {MAX_FILE_BYTES >> 20} MiB, all files of one request {MAX_REQUEST_BYTES >> 20} MiB; they "
-                          "are deleted after a day."),
+                          "are deleted after a day, except the newest 5 tables of examples of a visitor."),
+    PublicRule("training", f"Only who has signed in can fine-tune, one run at a time, with {TRAINING_EXAMPLES:,} examples for "
+                           f"{TRAINING_S / 60:.0f} minutes at most; only the operator without these limits."),
     PublicRule("errors", "An unexpected error shows one sentence and no details."),
     PublicRule("endpoints", "Programs can call only what `tests/ui/approved_endpoints.txt` lists; no other route of the server answers."),
-    PublicRule("paths", "No file is served except those of the page, of uploads and of agent runs."),
+    PublicRule("paths", "No file is served except those of the page, of uploads, of agent runs and of exported fine-tuning results."),
     PublicRule("addresses", "The server requests no address that a visitor names."),
     PublicRule("scripts", "Markup in messages, replies and files is shown, and its scripts do not run."),
-    PublicRule("visitors", "A visitor can read, follow, stop and change only their own chats and agent runs."),
+    PublicRule("visitors", "A visitor can read, follow, stop and change only their own chats, agent runs, tables and fine-tuning runs."),
 )
 
 

@@ -3,6 +3,8 @@
     with hub_standin.running({"me/tiny": folder}) as hub:       # or Repo(folder, gated="auto", ...)
         Hub(settings, hub.address).describe("me/tiny")
 
+"datasets/me/rows" is a data set.
+
 Search with filters, sort and Link pages; model info, refs and trees; files with ETag, commit, HEAD and Range, large ones by a
 redirect to a second address as the hub's storage has one. It fails as its Faults describe, counts every byte that it
 sends, and remembers every request with its Authorization.
@@ -22,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from .hub_standin_http import BAD_TOKEN, SHA, Request, etag, handler, sha256
+from .hub_standin_uploads import Upload, accepting
 
-__all__ = ["BAD_TOKEN", "GOOD_TOKEN", "SHA", "Fault", "Repo", "Request", "StandIn", "etag", "online", "running", "sha256"]
+__all__ = ["BAD_TOKEN", "GOOD_TOKEN", "SHA", "Fault", "Repo", "Request", "StandIn", "Upload", "etag", "online", "running", "sha256"]
 
 GOOD_TOKEN = "hf_good"      # any other than BAD_TOKEN belongs to an account
 
@@ -84,6 +87,8 @@ class StandIn:
     has_ranges: bool = True
     requests: list[Request] = field(default_factory=list)
     sent: Counter[str] = field(default_factory=Counter)             # bytes of bodies by "owner/name/path of the file"
+    uploads: dict[str, Upload] = field(default_factory=dict)        # by owner/name
+    stored: dict[str, bytes] = field(default_factory=dict)          # large files that were uploaded, by their hash
     released: threading.Event = field(default_factory=threading.Event)
 
     def fault(self, path: str, *kinds: str) -> Fault | None:
@@ -121,7 +126,7 @@ def running(repositories: Mapping[str, Path | Repo], *, faults: list[Fault] | No
     address, storage = (f"http://127.0.0.1:{server.server_port}" for server in servers)
     hub = StandIn(address, storage, known, faults or [], bytes_per_second)
     for server in servers:
-        server.RequestHandlerClass = handler(hub)
+        server.RequestHandlerClass = accepting(handler(hub), hub)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield hub

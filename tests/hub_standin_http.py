@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 CHUNK_BYTES = 16 * 1024
+DATASETS = "datasets/"      # begins the names of data sets among the repositories
 BAD_TOKEN = "hf_bad"        # the only one that the stand-in does not know
 
 
@@ -48,7 +49,7 @@ def _hashes(path: Path, changed: int) -> tuple[str, str]:
 
 
 def is_large(path: Path) -> bool:
-    return path.suffix in (".safetensors", ".bin", ".gguf")
+    return path.suffix in (".safetensors", ".bin", ".gguf", ".parquet")
 
 
 def _parameters(folder: Path) -> dict[str, int]:
@@ -64,6 +65,12 @@ def _parameters(folder: Path) -> dict[str, int]:
                     count *= length
                 counts[entry["dtype"]] += count
     return dict(counts)
+
+
+def _name_and_rest(parts: list[str]) -> tuple[str, list[str]]:
+    """The name of a repository, with DATASETS for a data set, and the parts of an address after it."""
+    length = 3 if parts[0] == DATASETS.rstrip("/") else 2
+    return "/".join(parts[:length]), parts[length:]
 
 
 def handler(hub: StandIn) -> type[BaseHTTPRequestHandler]:
@@ -84,15 +91,19 @@ def handler(hub: StandIn) -> type[BaseHTTPRequestHandler]:
             if self.token == BAD_TOKEN:
                 self._refuse(401, "", "Invalid credentials in Authorization header")
             elif is_storage:
-                self._contents("/".join(parts[:2]), parts[2], "/".join(parts[3:]))
+                name, rest = _name_and_rest(parts)
+                self._contents(name, rest[0], "/".join(rest[1:]))
             elif parts == ["api", "whoami-v2"]:
                 self._json({"name": "me", "type": "user"}) if self.token else self._refuse(401, "", "Invalid username or password.")
             elif parts == ["api", "models"]:
                 self._search()
             elif parts[:2] == ["api", "models"] and len(parts) > 3:
                 self._api("/".join(parts[2:4]), parts[4:])
-            elif len(parts) > 4 and parts[2] == "resolve":
-                self._resolve("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
+            elif parts[:2] == ["api", "datasets"] and len(parts) > 3:
+                self._api("/".join(parts[1:4]), parts[4:])
+            elif len(parts) > 4 and "resolve" in parts[2:4]:
+                name, rest = _name_and_rest(parts)
+                self._resolve(name, rest[1], "/".join(rest[2:]))
             else:
                 self._refuse(404, "", "Not Found")
 
@@ -144,6 +155,7 @@ def handler(hub: StandIn) -> type[BaseHTTPRequestHandler]:
         def _summary(self, name: str, repo: Repo) -> dict[str, Any]:
             counts = _parameters(repo.folder)
             tags = [*repo.tags, repo.task, f"license:{repo.licence}", *(["safetensors"] if counts else [])]
+            name = name.removeprefix(DATASETS)
             return {"id": name, "modelId": name, "downloads": repo.downloads, "likes": repo.likes, "trendingScore": repo.trending,
                     "lastModified": repo.updated, "gated": repo.gated or False, "pipeline_tag": repo.task, "tags": tags,
                     **({"safetensors": {"parameters": counts, "total": sum(counts.values())}} if counts else {})}
@@ -156,7 +168,8 @@ def handler(hub: StandIn) -> type[BaseHTTPRequestHandler]:
                 "pullRequests": [{"name": name, "ref": name, "targetCommit": SHA} for name in names if name.startswith("refs/pr/")]})
 
         def _search(self) -> None:
-            found = [self._summary(name, repo) for name, repo in hub.repositories.items() if not repo.is_private and not repo.moved_to]
+            found = [self._summary(name, repo) for name, repo in hub.repositories.items()
+                     if not repo.is_private and not repo.moved_to and not name.startswith(DATASETS)]
             found = [model for model in found if self._is_wanted(model)]
             key = self.query.get("sort", ["trendingScore"])[0]
             found.sort(key=lambda model: model[key], reverse=True)

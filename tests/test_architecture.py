@@ -15,7 +15,8 @@ TOUCH_TENSORS = {"engine/runtime/active_model.py", "engine/compat/kv_cache.py", 
                                              "stored_weights", "weight_files")} | {
     f"engine/generation/{name}.py" for name in (
         "adapters", "attention", "batched", "decoder", "lanes", "layers", "lent", "library_forward", "paged_cache", "picture_rows",
-        "pictures", "proof", "reading", "sampling", "single", "threads")}
+        "pictures", "proof", "reading", "sampling", "single", "threads")} | {
+    f"engine/finetune/trainer/{name}.py" for name in ("base", "batches", "measure", "process", "reporting", "training")}
 
 
 def sources(*folders: str) -> list[Path]:

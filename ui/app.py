@@ -13,17 +13,19 @@ from starlette.routing import BaseRoute
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library
 from engine.errors import InvalidRequest
+from engine.finetune import downloads_folder
 from engine.public_mode import MAX_FILE_BYTES
 
 from .agent.tab import AgentTab, build_agent_tab
 from .benchmark.tab import build_benchmark_tab
 from .chat import rendering, view
+from .chat.adapters import composer_html
 from .chat.options_panel import values_of
 from .chat.session import ChatSession
 from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
-from .chat.thinking import thinking_html
 from .chat.welcome import welcome_html
 from .compat import MAX_PAGES, StrictBlocks, skip_statistics, slow_down_queue, small_sessions
+from .finetune.tab import build_finetune_tab
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
 from .operations import add_operations, require_mcp
@@ -37,7 +39,9 @@ from .shared.theme import build_theme
 FOLDER = Path(__file__).parent
 # Replies are written by a model: an image in one must not make the browser send a request to another host.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
-STYLES = ("static/style.css", "chat/chat.css", "models/models.css", "agent/agent.css", "benchmark/benchmark.css")      # shared rules first
+STYLES = (      # shared rules first
+    "static/style.css", "static/results.css", "chat/chat.css", "models/models.css", "tryit/tryit.css", "agent/agent.css",
+    "benchmark/benchmark.css", "finetune/finetune.css")
 UPLOADS_KEPT_S = 3600, 86_400       # how often Gradio looks for uploads to delete, and their age then
 MAX_UPLOAD_BYTES = 64 << 20         # of one file, on a private page: chats that are imported may have 50 MB
 MAX_SIGN_INS = 8        # that are checked or wait for it
@@ -60,6 +64,8 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
                 models = build_models_tab(builder, models_tab, strip)
             with builder.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark", elem_id="mc-tab-benchmark") as benchmark_tab:
                 build_benchmark_tab(builder, benchmark_tab, strip, models.wake)
+            with builder.labelled(gr.Tab, {"label": "tab.finetune"}, id="finetune", elem_id="mc-tab-finetune") as finetune_tab:
+                build_finetune_tab(builder, finetune_tab, strip, models.wake)
         _watch_engine(page, builder, bar, chat)
         _watch_jobs(page, builder, strip, models)
         _follow_language(page, builder, bar, chat, agent)
@@ -119,8 +125,8 @@ def launch_arguments(engine: Engine) -> dict[str, Any]:
         "head": f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">{scripts}',
         "run_history": False, "max_threads": MAX_THREADS, "ssr_mode": False, "enable_monitoring": False,
         "state_session_capacity": MAX_PAGES, "max_file_size": MAX_FILE_BYTES if engine.settings.is_public else MAX_UPLOAD_BYTES,
-        # Files of the agent's runs. Reading one takes the run's id, which is random and cannot be guessed.
-        "allowed_paths": [str(engine.settings.data_dir / "agent")],
+        # Files of the agent's runs, and exported models. Reading one takes a random part of its address, which cannot be guessed.
+        "allowed_paths": [str(engine.settings.data_dir / "agent"), str(downloads_folder(engine.settings))],
     }
 
 
@@ -133,7 +139,7 @@ def _watch_engine(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat: C
     def look(request: gr.Request, session: ChatSession, seen_now: tuple[str, str] | None, wake: int, *values: Any) -> Any:
         status, context = engine.status(), builder.context(request)
         line = status_html(status, loading_name(engine), context.language)
-        about = f"{status.state} {status.model} {status.error}"
+        about = f"{status.state} {status.model} {status.error} {status.adapters}"
         changed: dict[gr.blocks.Block, Any] = {}
         if _changed_elsewhere(builder.conversations, session):
             changed[chat.wake] = wake + 1
@@ -145,7 +151,7 @@ def _watch_engine(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat: C
             if is_new:
                 changed[parts.gauge] = rendering.gauge(session, status.window_tokens, context.language)
                 changed[timer] = gr.Timer(CALM_S if status.state in ("ready", "asleep") else QUICK_S)
-                changed |= {parts.thinking: thinking_html(status.thinking, session.effort, context.language), **adopt(session, values)}
+                changed |= {parts.thinking: composer_html(status, session, context.language), **adopt(session, values)}
         if seen_now is None:
             changed[bar.tools] = tools_html(context.language)
         return changes(changed)
@@ -175,7 +181,7 @@ def _watch_jobs(page: gr.Blocks, builder: PageBuilder, strip: gr.HTML, models: M
         load = engine.latest_load
         line = strip_html(jobs, status, load.spec.name if load and not load.is_first else "", context.language)
         states = (f"{job.id}{job.state}" for job in jobs)
-        now = " ".join((context.language, status.state, status.model, status.quantization, status.error, *states))
+        now = " ".join((context.language, status.state, status.model, status.quantization, status.error, *status.adapters, *states))
         is_busy = status.state in ("loading", "unloading") or any(not job.is_over for job in jobs)
         changed: dict[gr.blocks.Block, Any] = {strip: line, shown: line} if line != shown_now else {}
         if now != known_now:
@@ -217,7 +223,7 @@ def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat
         return {bar.status: status_html(status, loading_name(engine), language), bar.tools: tools_html(language),
                 parts.welcome: "" if session.path else welcome_html(status, language),
                 parts.gauge: rendering.gauge(session, status.window_tokens, language),
-                parts.thinking: thinking_html(status.thinking, session.effort, language), parts.chats: view.chats(context, session),
+                parts.thinking: composer_html(status, session, language), parts.chats: view.chats(context, session),
                 parts.head: view.head(context, session), parts.chips: view.chips(context, session), **builder.text_updates(language)}
 
     def render_messages(session: ChatSession, request: gr.Request) -> Any:

@@ -73,6 +73,7 @@ class Jobs:
         self._store = JobStore(database)
         self._lock = threading.Lock()
         self._tasks: TaskRegistry[int, Job] = TaskRegistry()
+        self.is_closing = False         # the app ends: what a job has started outside of it may go on
         try:
             self._store.interrupt()
         except StorageError as error:       # starting a job reports it to the user
@@ -144,6 +145,7 @@ class Jobs:
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Stop all jobs and wait up to `timeout_s` seconds, so that their progress is saved. For the end of the process."""
+        self.is_closing = True
         self._tasks.close(timeout_s)
 
     def _running(self) -> tuple[Job, ...]:

@@ -20,7 +20,7 @@ from ..runtime.engine import Engine
 from ..storage.database import Database
 from ..storage.records import Chat, ChatMessage
 from ..storage.transfer import title_of
-from .question import Ask, Question, prompt_messages
+from .question import Ask, Question, answering, prompt_messages
 from .reply_in_progress import ReplyInProgress, ReplyProgress
 from .saved_chats import SavedChats
 
@@ -94,9 +94,9 @@ class Conversations(SavedChats):
 
     def _begin(self, owner: str, chat_id: str, version: int | None, question: ChatMessage, asks: Sequence[Ask]) -> Chat:
         """Start answering `question`, which is new (id 0) or already stored."""
-        model = self._engine.spec
-        answers = [ChatMessage("assistant", "", state="writing", model=model.name if model else "", options=ask.options,
-                               system_prompt=ask.system_prompt) for ask in asks]
+        spec, default = self._engine.spec, self._engine.status().adapter
+        answers = [ChatMessage("assistant", "", state="writing", model=answering(spec, default, ask.options) if spec else "",
+                               options=ask.options, system_prompt=ask.system_prompt) for ask in asks]
         if not self._replies.reserve(chat_id):      # two pages sent a message at the same time
             raise _busy()
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidRequest
 from ..messages import MAX_PICTURES, GenerationOptions, Message
+from ..models.spec import ModelSpec
 from ..storage.records import Attachment, ChatMessage
 from .attachments import compose, pictures_of
 
@@ -35,6 +36,12 @@ class Question:
             raise InvalidRequest("attachments", len(self.attachments), f"at most {MAX_ATTACHMENTS}")
         if (pictures := sum(bool(attachment.picture) for attachment in self.attachments)) > MAX_PICTURES:
             raise InvalidRequest("pictures", pictures, f"at most {MAX_PICTURES} in a message")
+
+
+def answering(spec: ModelSpec, default: str, options: GenerationOptions) -> str:
+    """The name of what answers: the model, and its adapter if there is one. `default`: the adapter of options that choose none."""
+    adapter = default if options.adapter is None else options.adapter
+    return f"{spec.base.name} + {adapter}" if adapter else spec.base.name
 
 
 def prompt_messages(path: Sequence[ChatMessage], system_prompt: str) -> list[Message]:

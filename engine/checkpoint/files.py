@@ -11,6 +11,7 @@ from pathlib import Path
 TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "tekken.json")
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD = re.compile(r".+-\d+-of-\d+\.safetensors")
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"       # of peft
 GGUF = ".gguf"
 GGUF_NAME = re.compile(r"[\w.\-+ ]+\.gguf", re.IGNORECASE)
 GGUF_SPLIT = re.compile(r"-\d+-of-\d+\.gguf$")
@@ -23,13 +24,21 @@ def is_complete(folder: Path, gguf: str = "") -> bool:
     """Whether a folder has every file that is needed to load it, or to load this GGUF file of it."""
     if gguf:
         return (folder / gguf).is_file()
-    return _has_weights(folder) or bool(gguf_in(folder))
+    return _has_weights(folder) or bool(gguf_in(folder)) or (is_adapter(names_in(folder)) and (folder / ADAPTER_WEIGHTS).is_file())
+
+
+def names_in(folder: Path) -> frozenset[str]:
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+
+def is_adapter(paths: Collection[str]) -> bool:
+    """Whether a folder or repository holds an adapter, and no model of its own."""
+    return ADAPTER_CONFIG in paths and not {WEIGHTS, WEIGHTS_INDEX} & set(paths)
 
 
 def gguf_in(folder: Path) -> str:
     """The GGUF file of a folder that is loaded if none is named; "" for a folder with safetensors weights."""
-    names = frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
-    return next(iter(gguf_choices(names)), "")
+    return next(iter(gguf_choices(names_in(folder))), "")
 
 
 def gguf_choices(paths: Collection[str]) -> tuple[str, ...]:
@@ -91,9 +100,9 @@ def shard_names(index: bytes) -> frozenset[str]:
 
 def missing_files(paths: frozenset[str], shards: frozenset[str]) -> str:
     """Return why a repository with these files cannot be loaded, or ""."""
+    if is_adapter(paths):
+        return "" if ADAPTER_WEIGHTS in paths else _without_safetensors(paths, "it is an adapter without safetensors weights")
     if "config.json" not in paths:
-        if "adapter_config.json" in paths:
-            return "it is an adapter, not a model of its own."
         return _gguf_obstacle(paths) or "it has no config.json."
     if not any(fnmatch(path, pattern) for path in paths for pattern in TOKENIZERS):
         return "it has no tokenizer (tokenizer.json)."
@@ -118,7 +127,9 @@ def _missing_weights(paths: frozenset[str], shards: frozenset[str]) -> str:
         return f"{WEIGHTS_INDEX}, which lists its weight files, is missing."
     if obstacle := _gguf_obstacle(paths):
         return obstacle
+    return _without_safetensors(paths, "it has no safetensors weights")
+
+
+def _without_safetensors(paths: frozenset[str], what: str) -> str:
     pickled = next((path for path in sorted(paths) if fnmatch(path, "*.bin") or fnmatch(path, "*.pt*")), "")
-    if pickled:
-        return f"it has no safetensors weights: {pickled} is pickled, which can run code while loading."
-    return "it has no safetensors weights."
+    return f"{what}: {pickled} is pickled, which can run code while loading." if pickled else f"{what}."

@@ -104,7 +104,7 @@ def read_tensors(folder: Path, model: str) -> list[Tensor]:
     """
     if obstacle := weights_obstacle(folder):
         raise UnsupportedModel(model, obstacle)
-    return [tensor for path in weight_files(folder) for tensor in _tensors(path, model)]
+    return [tensor for path in weight_files(folder) for tensor in header_tensors(path, model)]
 
 
 def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape:
@@ -184,7 +184,7 @@ def _expert_share(config: Mapping[str, Any]) -> float:
     return min(1.0, used / total) if used and total else 1.0
 
 
-def _tensors(path: Path, model: str) -> Iterator[Tensor]:
+def header_tensors(path: Path, model: str) -> Iterator[Tensor]:
     """Every tensor in the header of a file on this machine, as the library reads it that loads them: their bytes neither overlap nor
     are missing. Raises UnsupportedModel.
     """

@@ -58,6 +58,19 @@ def reads_pictures(model_type: object) -> bool:
     return model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
+def head_class(auto_class: str, model_type: object) -> str:
+    """The class of an architecture for one of transformers' automatic classes, or ""; from the names, as above."""
+    from transformers.models.auto import modeling_auto
+
+    names = {"AutoModelForSequenceClassification": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+             "AutoModelForQuestionAnswering": modeling_auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES,
+             "AutoModelForTokenClassification": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
+             "AutoModelForMaskedLM": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+             "AutoModelForSeq2SeqLM": modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}
+    found = names[auto_class].get(model_type)
+    return found if isinstance(found, str) else ""
+
+
 def axes_of(model: PreTrainedModel) -> Callable[[dict[str, Any]], Any] | None:
     """From the processor's inputs of one text to its positions on three axes, (3, tokens); None for models that count on one.
 

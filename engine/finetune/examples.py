@@ -53,6 +53,20 @@ class PlainText:
 Example = ClassifiedText | Answered | TaggedWords | Dialogue | PlainText
 
 
+def characters(example: Example) -> int:
+    """How long its texts are together."""
+    match example:
+        case Answered():
+            return len(example.question) + len(example.context)
+        case TaggedWords():
+            return sum(map(len, example.words)) + len(example.words)
+        case Dialogue():
+            return sum(len(message.content) + len(message.reasoning) for message in example.messages)
+        case ClassifiedText():
+            return len(example.text) + len(example.second_text)
+    return len(example.text)
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """Checked examples of one plan. `labels`: the classes or tags, in order of their index. `digest`: SHA-256 of the file's content."""

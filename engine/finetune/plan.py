@@ -20,13 +20,15 @@ class Role:
     is_optional: bool = False
 
 
-# What each task's examples are made of. chat: either `messages` (a list of role and content), or `question` and `answer`.
+# What each task's examples are made of. chat: either `messages` (a list of role and content), or `question` and `answer`; `input` is put
+# below the question (Alpaca's files). answer_start: where an answer begins in the context, if `answers` does not say so itself.
 ROLES: Mapping[Task, tuple[Role, ...]] = {
     "text-classification": (Role("text"), Role("second_text", is_optional=True), Role("label")),
-    "question-answering": (Role("question"), Role("context"), Role("answers")),
+    "question-answering": (Role("question"), Role("context"), Role("answers"),
+                           Role("answer_start", is_optional=True)),
     "token-classification": (Role("words"), Role("tags")),
     "chat": (Role("messages", is_optional=True), Role("system", is_optional=True), Role("question", is_optional=True),
-             Role("answer", is_optional=True)),
+             Role("input", is_optional=True), Role("answer", is_optional=True)),
     "text": (Role("text"),),
 }
 # Tasks whose model has a head of its own (trained by `full` or `lora`); the others train a model that generates text.

@@ -1,23 +1,22 @@
 """LoRA adapters, chosen by each reply: replies with and without one are computed in the same step.
 
 y = W x + scale B A x (Hu et al. 2021, arXiv 2106.09685), where the second term is added only to the rows of replies that name the
-adapter. A step without such replies computes exactly what it computes when no adapter is loaded. Files are those of peft:
-adapter_config.json and adapter_model.safetensors.
+adapter. A step without such replies computes exactly what it computes when no adapter is loaded. Files: checkpoint/adapter.py.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
-import math
-import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import InvalidRequest
+from ..checkpoint.adapter import KEY, AdapterConfig, UnsupportedAdapter, other_tensors, place_of, read_adapter_config
+from ..checkpoint.files import ADAPTER_WEIGHTS
+from ..errors import GenerationFailed, InvalidRequest
 from ..models.linear import Part
 
 if TYPE_CHECKING:
@@ -25,9 +24,11 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<matrix>[AB])\.weight")
-UNSUPPORTED = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "fan_in_fan_out", "layer_replication")
+
+class AdapterRemoved(GenerationFailed):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the adapter {name} was removed.", "Load it again, or continue without it.")
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +57,39 @@ class Projection:
 
 
 class Adapters:
-    """The loaded adapters of one model. `active`: rows of the current step, with the adapter of their reply."""
+    """The loaded adapters of one model. `active`: rows of the current step, with the adapter of their reply.
+
+    Our own forward pass asks for its products here (`projection`); a pass that calls the model's own code has the difference added to
+    what its modules return (`attach`), for one adapter at a time.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._names = {id(module): name for name, module in model.named_modules()}
         self._device, self._dtype = next((each.device, each.dtype) for each in model.parameters() if each.is_floating_point())
-        self._sizes: dict[str, tuple[int, int]] = {}        # of each projection: in, out
+        self._sizes: dict[str, tuple[int, int]] = {}        # of each module that can be changed: in, out
         self._loaded: dict[str, tuple[int, dict[str, _Delta]]] = {}     # with a number that no other has
+        self._ends: dict[str, frozenset[int]] = {}
         self._next_number = itertools.count(1)
         self.active: list[tuple[slice, dict[str, _Delta]]] = []
+        self._for_all: dict[str, _Delta] = {}
+        self._is_attached = False
+
+    def attach(self, model: nn.Module) -> None:
+        """Add the adapter of `use_for_all` to the results of the model's linear layers, those that its code calls as modules."""
+        if self._is_attached:
+            return
+        self._is_attached, self._sizes = True, {}
+        for name, module in model.named_modules():
+            if sizes := _sizes_of(module):
+                module.register_forward_hook(partial(self._after, name, sizes))
+
+    def _after(self, name: str, sizes: tuple[int, int], module: nn.Module, inputs: tuple[torch.Tensor, ...],
+               y: torch.Tensor) -> torch.Tensor | None:
+        if not inputs:
+            return None
+        self._sizes[name] = sizes       # known from its first call: weights that are read without one cannot be changed
+        delta = self._for_all.get(name)
+        return None if delta is None else y + (inputs[0].to(delta.down.dtype) @ delta.down @ delta.up).to(y.dtype)
 
     def projection(self, *modules: Any) -> Projection:
         """One function for modules that read the same input: their results side by side."""
@@ -76,64 +101,91 @@ class Adapters:
             begin += module.out_features
         return Projection(_product(modules), tuple(columns), self)
 
-    def add(self, name: str, folder: Path) -> None:
-        """Load an adapter under a name; an older one of that name is replaced. Raises InvalidRequest."""
+    def add(self, name: str, folder: Path, ends: frozenset[int] = frozenset()) -> None:
+        """Load an adapter under a name; an older one of that name is replaced. `ends`: tokens that end its replies too.
+
+        Raises InvalidRequest and UnsupportedAdapter.
+        """
         if not name:
             raise InvalidRequest("adapter", name, "a name")
-        self._loaded[name] = (next(self._next_number), self._read(folder))
+        deltas = self._read(name, folder)
+        self._ends[name] = ends
+        self._loaded[name] = (next(self._next_number), deltas)
 
     def remove(self, name: str) -> None:
-        """Forget it. Replies that use it are computed again, and go on, without."""
+        """Forget it. Replies that use it end with AdapterRemoved."""
         self._loaded.pop(name, None)
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._loaded)
 
-    def number(self, name: str) -> int:
+    def number(self, name: str | None) -> int:
         """Of the adapter that has this name now; 0 without one. What is cached depends on it."""
         return self._loaded[name][0] if name in self._loaded else 0
 
-    def use(self, spans: list[tuple[slice, str]]) -> None:
-        """The rows of the next step, with the names of their adapters."""
-        self.active = [(rows, found[1]) for rows, name in spans if name and (found := self._loaded.get(name))]
+    def ends(self, name: str | None) -> frozenset[int]:
+        """Tokens that end a reply of this adapter, beside those of the model."""
+        return self._ends.get(name or "", frozenset())
 
-    def _read(self, folder: Path) -> dict[str, _Delta]:
+    def use(self, spans: list[tuple[slice, str | None]]) -> None:
+        """The rows of the next step, with the names of their adapters. Raises AdapterRemoved."""
+        self.active = [(rows, self._find(name)) for rows, name in spans if name]
+
+    def use_for_all(self, name: str | None) -> None:
+        """The adapter of all rows from now on, or none. Raises AdapterRemoved."""
+        self._for_all = self._find(name) if name else {}
+
+    def _find(self, name: str) -> dict[str, _Delta]:
+        found = self._loaded.get(name)
+        if found is None:
+            raise AdapterRemoved(name)
+        return found[1]
+
+    def _read(self, name: str, folder: Path) -> dict[str, _Delta]:
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
+        config = read_adapter_config(folder, name)
+        if config.obstacle:
+            raise UnsupportedAdapter(name, config.obstacle)
         try:
-            config = json.loads((folder / CONFIG).read_text("utf-8"))
-            tensors = load_file(folder / WEIGHTS)
-            rank, alpha = int(config["r"]), float(config["lora_alpha"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InvalidRequest("adapter", folder.name, f"a folder with {CONFIG} and {WEIGHTS} of peft ({str(error)[:200]})") from error
-        special = [field for field in UNSUPPORTED if config.get(field)]
-        if config.get("peft_type") != "LORA" or special or config.get("bias", "none") != "none":
-            what = ", ".join(special) or "another type, or biases"
-            raise InvalidRequest("adapter", folder.name, f"a plain LoRA adapter (this one has {what})")
-        scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+            tensors = load_file(folder / ADAPTER_WEIGHTS)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise UnsupportedAdapter(name, f"its {ADAPTER_WEIGHTS} cannot be read ({str(error)[:200]}).") from error
+        if others := other_tensors(tensors):
+            raise UnsupportedAdapter(name, f"it is an adapter that changes more than products ({others[0][:100]}).")
         matrices: dict[str, dict[str, torch.Tensor]] = {}
         for key, tensor in tensors.items():
-            found = KEY.fullmatch(key)
-            if found is None or found["module"] not in self._sizes:
-                raise InvalidRequest("adapter", folder.name, f"an adapter of this model's projections (it has {key})")
-            matrices.setdefault(found["module"], {})[found["matrix"]] = tensor
-        return {module: self._delta(module, pair, scale, folder.name) for module, pair in matrices.items()}
+            if match := KEY.fullmatch(key):
+                matrices.setdefault(match["module"], {})[match["matrix"]] = tensor
+        return dict(self._delta(module, pair, config, name) for module, pair in matrices.items())
 
-    def _delta(self, module: str, pair: dict[str, torch.Tensor], scale: float, folder: str) -> _Delta:
-        into, out = self._sizes[module]
+    def _delta(self, module: str, pair: dict[str, torch.Tensor], config: AdapterConfig, adapter: str) -> tuple[str, _Delta]:
+        place = place_of(module, self._sizes)
+        if place is None:
+            raise UnsupportedAdapter(adapter, f"it changes {module}, which is no product that this model computes for text.")
+        into, out = self._sizes[place]
         if set(pair) != {"A", "B"} or pair["A"].shape[1] != into or pair["B"].shape != (out, pair["A"].shape[0]):
-            raise InvalidRequest("adapter", folder, f"an adapter of this model: {module} is {into} to {out} here")
-        down, up = pair["A"].float().T, pair["B"].float().T * scale
-        return _Delta(*(each.contiguous().to(self._device, self._dtype) for each in (down, up)))
+            raise UnsupportedAdapter(adapter, f"it is an adapter of another model: {module} is {into} to {out} here.")
+        down, up = pair["A"].float().T, pair["B"].float().T * config.scale(module, len(pair["A"]))
+        return place, _Delta(*(each.contiguous().to(self._device, self._dtype) for each in (down, up)))
 
 
-def require_adapter(name: str, adapters: Adapters | None) -> None:
+def require_adapter(name: str | None, adapters: Adapters | None) -> None:
     """Raise InvalidRequest if a reply names an adapter that it cannot have. adapters: None for a model that cannot have any."""
     if name and adapters is None:
-        raise InvalidRequest("adapter", name, "left out: adapters need MindCubes' own forward pass, which does not run this model")
+        raise InvalidRequest("adapter", name, "left out: this model has no adapters here")
     if name and adapters is not None and name not in adapters.names:
         raise InvalidRequest("adapter", name, f"one that is loaded ({', '.join(adapters.names) or 'none is'})")
+
+
+def _sizes_of(module: Any) -> tuple[int, int] | None:
+    """Columns in and rows out of a linear layer, also GPT-2's; None for other modules."""
+    sizes = [getattr(module, name, None) for name in ("in_features", "out_features")]
+    if type(module).__name__ == "Conv1D":
+        sizes = [getattr(module, name, None) for name in ("nx", "nf")]
+    return (sizes[0], sizes[1]) if all(isinstance(size, int) for size in sizes) else None      # type: ignore[return-value]
 
 
 def _product(modules: tuple[Any, ...]) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -83,7 +83,8 @@ class BatchedGenerator:
             raise InvalidRequest("prompt", f"{len(prompt_ids):,} tokens", f"1 to {self.window_tokens - 1:,} tokens")
         require_known(prompt_ids, self._vocabulary, self._pictures)
         require_adapter(options.adapter, self._adapters)
-        sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else self._end_ids, visitor,
+        ends = self._end_ids | (self._adapters.ends(options.adapter) if self._adapters else frozenset())
+        sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else ends, visitor,
                             next(self._arrivals), thoughts, answer)
         started = time.monotonic()
         with self._changed:

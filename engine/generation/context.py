@@ -23,6 +23,7 @@ from .pictures import TEXT_ONLY, PictureReader
 from .text import mark_tokens, opened_thought
 from .thinking import WORDS, Wording, read_thinking, thoughts_before
 from .thought_limit import ThoughtLimit, limit_of
+from .turns import as_parts, is_rendered, split_turns, user_chat, with_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -85,10 +86,10 @@ class ChatContext:
         self._lock = threading.Lock()
         self._control = ControlTokens(tokenizer)
         self._reads_parts = False
-        if not self._shows(_user("probe-of-text"), "probe-of-text"):     # templates of models that see pictures read lists
+        if not self._shows(user_chat("probe-of-text"), "probe-of-text"):     # templates of models that see pictures read lists
             self._reads_parts = True
-            self._reads_parts = self._shows(_user("probe-of-text"), "probe-of-text")
-        self.has_system_role = self._shows([{"role": "system", "content": "system-role-probe"}, *_user("hi")], "system-role-probe")
+            self._reads_parts = self._shows(user_chat("probe-of-text"), "probe-of-text")
+        self.has_system_role = self._shows([{"role": "system", "content": "system-role-probe"}, *user_chat("hi")], "system-role-probe")
         self.thinking = read_thinking(self._apply, str(tokenizer.chat_template or ""), self.marks.values())
 
     def fit(self, messages: Sequence[Message], max_new_tokens: int, effort: Effort | None = None, budget: int | None = None) -> Prompt:
@@ -99,10 +100,10 @@ class ChatContext:
 
         Raises InvalidRequest, MessageTooLong (with its token count) and ChatTemplateFailed.
         """
-        system, turns, begun = _split(messages)
+        system, turns, begun = split_turns(messages)
         notes: tuple[str, ...] = () if self.has_template else (NO_TEMPLATE_NOTE,)
         if isinstance(self.reader, str) and any(turn.pictures for turn in turns[:-1]):
-            turns = [*map(_named, turns[:-1]), turns[-1]]
+            turns = [*map(with_names, turns[:-1]), turns[-1]]
             notes += (PICTURES_NOTE,)
         pictures = self._read_pictures(turns)
         if system and not self.has_system_role:
@@ -192,27 +193,33 @@ class ChatContext:
 
     def _render(self, system: Message | None, turns: Sequence[Message], begun: Message | None = None, asked: Wording = AS_USUAL) -> str:
         """Return the text of the prompt, with marks around what looks like control tokens in messages. Raises ChatTemplateFailed."""
+        mark, chat = self._control.mark, self._chat(system, turns)
+        if asked.word:
+            chat[-1] = {**chat[-1], "content": f"{chat[-1]['content']} {asked.word}"}
+        text = self._apply(chat, asked.variables)
+        words = WORDS if self.thinking.reads_words else ()
+        asked_for = (message["content"] for message in chat if message["role"] == "user")
+        left_out = next((content for content in asked_for if not is_rendered(content, text, words)), None)
+        if left_out is not None:
+            raise ChatTemplateFailed(f"it left out the message “{unmarked(left_out)[:80]}”")
+        return text if begun is None else text + self.thinking.begun(text, mark(begun.reasoning), mark(begun.content))
+
+    def _chat(self, system: Message | None, turns: Sequence[Message]) -> list[dict[str, str]]:
+        """The messages as the template takes them, marked; without a system role, its rules are in the first message of the user."""
         mark = self._control.mark
         chat = [{"role": message.role, "content": "".join(f"{PICTURE}{picture.digest}{PICTURE}" for picture in message.pictures)
                  + mark(message.content), **(thoughts_before(mark(message.reasoning)) if message.reasoning else {})} for message in turns]
-        rules = self._control.mark(system.content) if system else ""
+        rules = mark(system.content) if system else ""
         if rules and self.has_system_role:
             chat = [{"role": "system", "content": rules}, *chat]
         elif rules:
             first = next(i for i, message in enumerate(chat) if message["role"] == "user")
             chat[first] = {"role": "user", "content": f"{rules}\n\n{chat[first]['content']}"}
-        if asked.word:
-            chat[-1] = {**chat[-1], "content": f"{chat[-1]['content']} {asked.word}"}
-        text = self._apply(chat, asked.variables)
-        words = WORDS if self.thinking.reads_words else ()
-        left_out = next((message for message in chat if message["role"] == "user" and not _is_in(message["content"], text, words)), None)
-        if left_out is not None:
-            raise ChatTemplateFailed(f"it left out the message “{unmarked(left_out['content'])[:80]}”")
-        return text if begun is None else text + self.thinking.begun(text, mark(begun.reasoning), mark(begun.content))
+        return chat
 
     def _apply(self, chat: list[dict[str, str]], variables: Mapping[str, Any] = NO_VARIABLES, *, opens_reply: bool = True) -> str:
         template = None if self.has_template else PLAIN_TEMPLATE
-        messages = [{**message, "content": _parts(message["content"])} if self._reads_parts or PICTURE in message["content"] else message
+        messages = [{**message, "content": as_parts(message["content"])} if self._reads_parts or PICTURE in message["content"] else message
                     for message in chat]
         try:
             return str(self._tokenizer.apply_chat_template(
@@ -227,71 +234,38 @@ class ChatContext:
         """
         if not self.has_template or "<|channel|>" in self._tokenizer.get_vocab():
             return None
+        after = self._tokenizer(self._after_answer().strip(), add_special_tokens=False)["input_ids"]
+        return after[0] if after and after[0] in self._tokenizer.added_tokens_decoder else None
+
+    def _after_answer(self) -> str:
+        """What the template writes after an answer; "" if it fails."""
         mark = "probe-of-answer"
         try:
-            text = self._apply([*_user("hi"), {"role": "assistant", "content": mark}], opens_reply=False)
+            return self._apply([*user_chat("hi"), {"role": "assistant", "content": mark}], opens_reply=False).partition(mark)[2]
         except ChatTemplateFailed:
-            return None
-        after = self._tokenizer(text.partition(mark)[2].strip(), add_special_tokens=False)["input_ids"]
-        return after[0] if after and after[0] in self._tokenizer.added_tokens_decoder else None
+            return ""
+
+    def answered(self, messages: Sequence[Message]) -> tuple[str, str, str]:
+        """The prompt before the last message, an answer; that answer as the template writes it after this prompt; what follows it there.
+
+        All with marks. The answer begins with its thoughts, or with the end of those that the prompt opens.
+        Raises InvalidRequest and ChatTemplateFailed.
+        """
+        system, turns, _ = split_turns(messages[:-1])
+        answer, prompt = messages[-1], self._render(system, turns)
+        reasoning, content = self._control.mark(answer.reasoning), self._control.mark(answer.content)
+        whole = self._apply(self._chat(system, [*turns, answer]), opens_reply=False)
+        before, found, after = whole.removeprefix(prompt).rpartition(content.strip())
+        if whole.startswith(prompt) and found and reasoning.strip() in before:
+            return prompt, before + found, after
+        return prompt, self.thinking.begun(prompt, reasoning, content), self._after_answer()
+
+    def encode(self, marked: str, *, follows: bool = False) -> list[int]:
+        """The ids of a marked text: of a prompt, or of what follows one."""
+        return self._control.encode(marked, adds_special=not self.has_template and not follows, follows=follows)
 
     def _shows(self, chat: list[dict[str, str]], mark: str) -> bool:
         try:
             return mark in self._apply(chat)
         except ChatTemplateFailed:
             return False
-
-
-def _parts(content: str) -> list[dict[str, str]]:
-    """The content of a message as templates of models that see pictures read it: pictures first, then the text."""
-    return [*({"type": "image"} for _ in DIGEST.findall(content)), {"type": "text", "text": content}]
-
-
-def _named(message: Message) -> Message:
-    """The message with the names of its pictures in their place."""
-    names = "".join(f"[picture: {picture.name}]\n" for picture in message.pictures)
-    return Message(message.role, (names + message.content).strip(), message.reasoning)
-
-
-def _user(text: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": text}]
-
-
-def _is_in(content: str, text: str, words: Sequence[str]) -> bool:
-    """Whether a message is in the rendered prompt; templates may trim it, and remove `words`."""
-    for word in words:
-        content, text = content.replace(word, ""), text.replace(word, "")
-    return content in text or content.strip() in text or unmarked(content).strip() in unmarked(text)
-
-
-def _split(messages: Sequence[Message]) -> tuple[Message | None, list[Message], Message | None]:
-    """The system prompt, the turns after it, and the beginning of a reply to the last of them.
-
-    Raises InvalidRequest if there is nothing to reply to.
-    """
-    system = messages[0] if messages and messages[0].role == "system" else None
-    turns = _merged(messages[1 if system else 0:])
-    if any(message.role == "system" for message in turns):
-        raise InvalidRequest("messages", "a later system message", "at most one system message, the first")
-    begun = turns.pop() if turns and turns[-1].role == "assistant" else None
-    begun = begun if begun and (begun.content or begun.reasoning) else None
-    while turns and turns[0].role != "user":
-        turns = turns[1:]
-    if not turns or turns[-1].role != "user":
-        raise InvalidRequest("messages", messages[-1].role if messages else "nothing",
-                             "a conversation that ends with a user message, or with the beginning of the reply to it")
-    if not turns[-1].content.strip() and not turns[-1].pictures:
-        raise InvalidRequest("message", "", "some text")
-    return (system if system and system.content.strip() else None), turns, begun
-
-
-def _merged(messages: Sequence[Message]) -> list[Message]:
-    """Merge consecutive messages of one role: many templates refuse two in a row, which imported and branched chats may have."""
-    merged: list[Message] = []
-    for message in messages:
-        if merged and merged[-1].role == message.role:
-            merged[-1] = Message(message.role, f"{merged[-1].content}\n\n{message.content}".strip(),
-                                 f"{merged[-1].reasoning}\n\n{message.reasoning}".strip(), (*merged[-1].pictures, *message.pictures))
-        else:
-            merged.append(message)
-    return merged

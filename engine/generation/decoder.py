@@ -33,7 +33,8 @@ COMMON = "all layers"       # the kind of a rotary table that does not depend on
 class Decoder:
     """Raises NotUnderstood for a model with parts that it does not know."""
 
-    def __init__(self, model: PreTrainedModel, cache: PagedCache, window_tokens: int, pictures: PictureFeatures | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, cache: PagedCache, window_tokens: int, pictures: PictureFeatures | None = None,
+                 adapters: Adapters | None = None) -> None:
         base: Any = model.get_decoder()      # without the part that reads pictures, if there is one
         config: Any = model.config.get_text_config()
         if set(dict(base.named_children())) != PARTS or len(base.layers) != len(cache.pools):
@@ -47,7 +48,7 @@ class Decoder:
         self.sight: Sight = "causal"
         self._embedding_multiplier = getattr(config, "embedding_multiplier", None)
         kinds = _kinds(base, config, model.dtype)
-        self.adapters = Adapters(model)
+        self.adapters = adapters or Adapters(model)
         self._layers: list[Layer] = [
             read_layer(layer, pool, kind, self.adapters) for layer, pool, kind in zip(base.layers, cache.pools, kinds, strict=True)]
         self._norm = read_norm(base.norm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, get_args
 
 import torch
@@ -82,8 +83,18 @@ def open_lane(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
             return _batched(model, options)
         except _Unsuitable as error:
             obstacle = str(error)
-    single = SingleGenerator(model, options.window_tokens, options.end_ids, options.pad_id, can_slice)
-    return OpenLane(single, f"single lane, one reply at a time: {obstacle}")
+    adapters = _attached(model)
+    single = SingleGenerator(model, options.window_tokens, options.end_ids, options.pad_id, can_slice, adapters)
+    return OpenLane(single, f"single lane, one reply at a time: {obstacle}", adapters=adapters)
+
+
+def _attached(model: PreTrainedModel) -> Adapters:
+    """The adapters of a model whose own code is called; one call shows which of its layers can be changed."""
+    adapters = Adapters(model)
+    adapters.attach(model)
+    with torch.no_grad():
+        model(torch.arange(4, device=model.device)[None])
+    return adapters
 
 
 class _Unsuitable(Exception):
@@ -95,11 +106,13 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
     num_blocks = math.ceil(options.total_tokens / BLOCK_TOKENS) + options.concurrent
     vocabulary = model.get_input_embeddings().num_embeddings
     reasons: list[str] = []
+    adapters = Adapters(model)
     cache: PagedCache | None = None     # one for all attempts: it may be as large as what is left of the memory
-    for kind, build in (("own", _own), ("library", _library), ("one by one", _one_by_one)):
+    for kind, build in (("own", _own), ("library", _library), ("one by one", partial(_library, one_by_one=True))):
         try:
             cache = cache or PagedCache(model, num_blocks)
-            forward, root_of = build(model, cache, options)
+            forward = build(model, cache, options, adapters)
+            root_of: RootOf = forward.root_of
             with fastest_now(torch.get_num_threads()):
                 proof = prove(forward, model, cache, vocabulary, _limits(model, cache), root_of, options.window_tokens)
         except (NotUnderstood, NotImplementedError, TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
@@ -108,7 +121,6 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
             reasons.append(str(error)[:200])
             continue
         if proof.is_equal:
-            adapters = forward.adapters if isinstance(forward, Decoder) else None
             reader = _proven(options.reader, forward, model, cache, root_of)
             generator = BatchedGenerator(forward, cache, options.window_tokens, options.end_ids, vocabulary, model.device.type, root_of,
                                          guesses=kind == "own", anew_after=original_context(model), adapters=adapters,
@@ -119,21 +131,15 @@ def _batched(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
     raise _Unsuitable(f"{_model_type(model)} cannot use the paged cache ({'; '.join(dict.fromkeys(reasons))})")
 
 
-def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Passes, RootOf]:
-    decoder = Decoder(model, cache, options.window_tokens, _features(options))
-    return decoder, decoder.root_of
+def _own(model: PreTrainedModel, cache: PagedCache, options: LaneOptions, adapters: Adapters) -> Passes:
+    return Decoder(model, cache, options.window_tokens, _features(options), adapters)
 
 
-def _library(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Passes, RootOf]:
+def _library(model: PreTrainedModel, cache: PagedCache, options: LaneOptions, adapters: Adapters, *, one_by_one: bool = False) -> Passes:
     if original_context(model):
         raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
-    return LibraryForward(model, cache, _features(options), one_by_one=False), lambda sequence: ""
-
-
-def _one_by_one(model: PreTrainedModel, cache: PagedCache, options: LaneOptions) -> tuple[Passes, RootOf]:
-    if original_context(model):
-        raise NotUnderstood("a text that becomes long is rotated anew (LongRoPE)")
-    return LibraryForward(model, cache, _features(options), one_by_one=True), lambda sequence: ""
+    adapters.attach(model)
+    return LibraryForward(model, cache, _features(options), adapters, one_by_one=one_by_one)
 
 
 def _features(options: LaneOptions) -> PictureFeatures | None:

@@ -8,6 +8,7 @@ itself, but it needs to understand nothing about the model.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Hashable
 from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..compat.kv_cache import Pair, State, Write, attention_by, register_attention, states_after, writing_cache
+from .adapters import Adapters
 from .attention import Shape, Sight, Step, attend
 from .paged_cache import LayerPool, PagedCache
 from .picture_rows import PictureFeatures
-from .sequence import Part
+from .sequence import Part, Sequence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -74,11 +76,14 @@ class LibraryForward:
     one_by_one: each reply is a call of its own, with all its keys, for models whose attention is not interchangeable.
     """
 
-    def __init__(self, model: PreTrainedModel, cache: PagedCache, pictures: PictureFeatures | None = None, *, one_by_one: bool) -> None:
+    def __init__(self, model: PreTrainedModel, cache: PagedCache, pictures: PictureFeatures | None = None,
+                 adapters: Adapters | None = None, *, one_by_one: bool) -> None:
         register_attention(NAME, _attention)
         self._pictures = pictures or PictureFeatures()
         self.sight: Sight = "causal"
         self._model, self._cache, self._one_by_one = model, cache, one_by_one
+        self.adapters = adapters or Adapters(model)
+        self.adapters.attach(model)
         self._names = set(inspect.signature(model.forward).parameters)
         if any(layer.keys is None and not layer.num_states for layer in cache.layers):
             self._names.discard("logits_to_keep")       # layers that share keys would compute these tokens only (Gemma 4)
@@ -86,13 +91,23 @@ class LibraryForward:
     def __call__(self, parts: list[Part]) -> torch.Tensor:
         """(parts that are the last, vocabulary), float32."""
         logits: dict[int, torch.Tensor] = {}
-        together = [] if self._one_by_one else [
-            number for number, part in enumerate(parts) if part.last - part.first == 1 and part.first > 0]
-        for numbers in filter(None, (together, *([number] for number in range(len(parts)) if number not in together))):
+        for numbers in self._calls(parts):
             for number, row in zip(numbers, self._run([parts[number] for number in numbers]), strict=True):
                 logits[number] = row
         rows = [logits[number] for number, part in enumerate(parts) if part.is_last]
         return torch.stack(rows).float() if rows else torch.empty(0)
+
+    def _calls(self, parts: list[Part]) -> list[list[int]]:
+        """The parts of each call: those of one token and the same adapter together, each slice of a prompt alone."""
+        calls: dict[Hashable, list[int]] = {}
+        for number, part in enumerate(parts):
+            is_token = part.last - part.first == 1 and part.first > 0 and not self._one_by_one
+            calls.setdefault(("", part.sequence.options.adapter) if is_token else number, []).append(number)
+        return list(calls.values())
+
+    def root_of(self, sequence: Sequence) -> int:
+        """What is cached depends on the adapter."""
+        return self.adapters.number(sequence.options.adapter)
 
     def _run(self, parts: list[Part]) -> torch.Tensor:
         """parts of the same length; returns (parts, vocabulary)."""
@@ -105,7 +120,11 @@ class LibraryForward:
         arguments: dict[str, Any] = {**self._inputs(parts, device), "past_key_values": cache, "use_cache": True}
         if "logits_to_keep" in self._names:
             arguments["logits_to_keep"] = 1
-        logits: torch.Tensor = self._logits(arguments, call)
+        self.adapters.use_for_all(parts[0].sequence.options.adapter)
+        try:
+            logits: torch.Tensor = self._logits(arguments, call)
+        finally:
+            self.adapters.use_for_all(None)
         if self._cache.has_states:
             for row, part in enumerate(parts):
                 part.sequence.states = [_select(state, row) for state in states_after(cache)]

@@ -19,7 +19,7 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessor, Logits
 
 from ..errors import GenerationFailed, NotANumber, OutOfMemory
 from ..messages import GenerationOptions, Prefill, Waiting
-from .adapters import require_adapter
+from .adapters import Adapters, require_adapter
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, require_known
 from .sampling import draw
 from .sequence import Sequence
@@ -73,17 +73,20 @@ class SingleGenerator:
 
     lane: Lane = "single"
 
-    def __init__(self, model: PreTrainedModel, window_tokens: int, end_ids: frozenset[int], pad_id: int, can_slice: bool) -> None:
+    def __init__(self, model: PreTrainedModel, window_tokens: int, end_ids: frozenset[int], pad_id: int, can_slice: bool,
+                 adapters: Adapters | None = None) -> None:
         self.window_tokens = window_tokens
         self._model: PreTrainedModel | None = model
         self._device = model.device
         self._end_ids, self._pad_id, self._can_slice = end_ids, pad_id, can_slice
+        self._adapters = adapters
         self._turn = threading.Lock()
         self._closing = threading.Event()
         self._count = threading.Lock()
         self._running = 0
         self._cache: Any = None
         self._cached_ids: list[int] = []
+        self._cached_with = 0       # the number of the adapter
 
     @property
     def running(self) -> int:
@@ -101,8 +104,9 @@ class SingleGenerator:
                thoughts: ThoughtLimit | None = None, answer: ShapedAnswer | None = None) -> Generator[LaneEvent, None, None]:
         assert self._model is not None
         require_known(prompt_ids, self._model.get_input_embeddings().num_embeddings)
-        require_adapter(options.adapter, None)
-        end_ids = frozenset() if options.ignores_end else self._end_ids
+        require_adapter(options.adapter, self._adapters)
+        ends = self._end_ids | (self._adapters.ends(options.adapter) if self._adapters else frozenset())
+        end_ids = frozenset() if options.ignores_end else ends
         job = _Job(Sequence(list(prompt_ids), len(prompt_ids), options, end_ids, thoughts=thoughts, answer=answer))
         started = time.monotonic()
         with self._count:
@@ -151,12 +155,23 @@ class SingleGenerator:
                     return
             try:
                 job.begun.set()
+                self._use_adapter(job.sequence.options.adapter)
                 job.emit.put(job.sequence.ended(self._reply(job)))
             finally:
+                if self._adapters is not None:
+                    self._adapters.use_for_all(None)
                 self._turn.release()
         except BaseException as error:      # any error must reach the reader of the stream
             self._cache, self._cached_ids = None, []
             job.emit.put(Ended("stopped") if self._closing.is_set() else error)
+
+    def _use_adapter(self, name: str | None) -> None:
+        """The adapter of the next reply; what another one computed is not reused."""
+        if self._adapters is None:
+            return
+        self._adapters.use_for_all(name)
+        if (number := self._adapters.number(name)) != self._cached_with:
+            self._cache, self._cached_ids, self._cached_with = None, [], number
 
     def _is_over(self, job: _Job) -> bool:
         return job.stop.is_set() or self._closing.is_set()

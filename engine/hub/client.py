@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import (
@@ -32,7 +32,7 @@ from ..settings import Secret
 
 if TYPE_CHECKING:
     from httpx2 import Response
-    from huggingface_hub import ModelInfo
+    from huggingface_hub import DatasetInfo, HfApi, ModelInfo
 
 Result = TypeVar("Result")
 Element = TypeVar("Element")
@@ -55,10 +55,10 @@ class HubClient:
     token: Secret | None
     timeout_s: float
 
-    def file_url(self, repo: str, sha: str, path: str) -> str:
+    def file_url(self, repo: str, sha: str, path: str, kind: Literal["model", "dataset"] = "model") -> str:
         from huggingface_hub import hf_hub_url
 
-        return str(hf_hub_url(repo, path, revision=sha, endpoint=self.endpoint))
+        return str(hf_hub_url(repo, path, repo_type=kind, revision=sha, endpoint=self.endpoint))
 
     def json(self, path: str, subject: str, params: dict[str, Any] | None = None) -> Any:
         """Return the API's response to `path`. `subject`: what an error is about. Raises what `get` raises."""
@@ -96,16 +96,29 @@ class HubClient:
 
     def model_info(self, repo: str, revision: str | None, *, has_sizes: bool = True) -> ModelInfo:
         """Return what the hub lists about a model. `has_sizes`: with the size and the hash of each file. Raises what `get` raises."""
+        return self._info(repo, lambda api: api.model_info(
+            repo, revision=revision, timeout=self.timeout_s, files_metadata=has_sizes))
+
+    def dataset_info(self, repo: str, revision: str | None) -> DatasetInfo:
+        """The same about a data set, with sizes and hashes."""
+        return self._info(f"datasets/{repo}", lambda api: api.dataset_info(
+            repo, revision=revision, timeout=self.timeout_s, files_metadata=True))
+
+    def _info(self, subject: str, ask: Callable[[HfApi], Result]) -> Result:
         from huggingface_hub import HfApi
 
-        api = HfApi(self.endpoint, token=self._token(repo))
+        api = HfApi(self.endpoint, token=self._token(subject))
 
-        def call() -> ModelInfo:
+        def call() -> Result:
             try:
-                return api.model_info(repo, revision=revision, timeout=self.timeout_s, files_metadata=has_sizes)
+                return ask(api)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise HubUnreachable(repo, f"its answer is not a model's ({type(error).__name__})") from None
-        return self._call(repo, call)
+                raise HubUnreachable(subject, f"its answer is not a repository's ({type(error).__name__})") from None
+        return self._call(subject, call)
+
+    def with_api(self, subject: str, use: Callable[[HfApi], Result]) -> Result:
+        """Return the result of `use`, which calls the client library. Raises what `get` raises, and HubUnreachable for an odd answer."""
+        return self._info(subject, use)
 
     def get(self, url: str, subject: str, use: Callable[[Response], Result], *, params: dict[str, Any] | None = None,
             byte_range: str = "") -> Result:

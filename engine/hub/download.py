@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..checkpoint.files import WEIGHTS_INDEX, gguf_choices, missing_files, shard_names
+from ..checkpoint.files import ADAPTER_CONFIG, WEIGHTS_INDEX, gguf_choices, missing_files, shard_names
 from ..errors import DiskFull, DownloadBroken, DownloadStopped, EngineError, HubOffline, HubUnreachable, RateLimited, UnsupportedModel
 from .cache import HubCache, checked_revision
 from .client import TICK_S, HubClient, in_background, stoppable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 5                # attempts in a row without a single new byte
 FIRST_PAUSE = 0.025         # of the time-out, doubled after each attempt: 7.5 s in all with a time-out of 10 s
+CONFIGS = ("config.json", ADAPTER_CONFIG)
 BLOCK_BYTES = 4 * 2**20
 
 
@@ -65,7 +66,7 @@ class _Download:
             self._require_disk(files)
             for file in sorted(files, key=lambda file: file.size_bytes):
                 self._fetch(file)
-            for file in sorted(files, key=lambda file: file.path == "config.json"):     # last: without it a snapshot is not complete
+            for file in sorted(files, key=lambda file: file.path in CONFIGS):     # last: without it a snapshot is not complete
                 self._cache.link(self._repo, self._found.sha, file.path, file.etag)
             self._cache.remember(self._repo, branch, self._found.sha)
         except OSError as error:

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from ..checkpoint.files import GGUF, split_file
-from ..errors import HubOffline, InvalidRequest
+from ..checkpoint.files import GGUF, is_adapter, split_file
+from ..errors import EngineError, HubOffline, InvalidRequest, TokenRejected
 from ..settings import Secret, Settings
-from . import download, listing
+from . import datasets, download, listing, upload
 from .cache import HubCache, StoredModel, checked_repo
 from .client import HubClient, is_offline
+from .datasets import DatasetPart, HubDataset
 from .listing import HubListing
 from .progress import DownloadProgress, OnProgress
-from .repository import HubFile
+from .repository import HubFile, fetch_repository
 
 __all__ = ["DownloadProgress", "Hub", "HubFile", "HubListing", "HubModel", "HubPage", "HubQuery", "StoredModel", "parse_model_name"]
 
@@ -99,6 +100,14 @@ class Hub:
         """
         return listing.describe(self._online(token, repo), *split_file(repo), revision)
 
+    def holds_adapter(self, repo: str, revision: str | None = None, token: Secret | None = None) -> bool:
+        """Whether a repository holds an adapter, and no model of its own; False if the hub cannot be asked."""
+        name, gguf = split_file(repo)
+        try:
+            return not gguf and is_adapter(fetch_repository(self._online(token, repo), name, revision).paths)
+        except EngineError:
+            return False
+
     def download(self, repo: str, revision: str | None, on_progress: OnProgress, stop: threading.Event,
                  token: Secret | None = None) -> Path:
         """Download everything needed to load the model and return its folder, named by the commit. Blocks.
@@ -110,6 +119,32 @@ class Hub:
             return folder
         name, gguf = split_file(repo)
         return download.download(self._online(token, repo), self._cache(), name, revision, on_progress, stop, gguf)
+
+    def describe_dataset(self, typed: str, token: Secret | None = None) -> HubDataset:
+        """Return the files with rows of a data set. `typed`: its name, or the address of its page.
+
+        Raises InvalidRequest, DatasetNotFound, ModelAccessDenied, TokenRejected and HubUnreachable.
+        """
+        name = datasets.parse_dataset_name(typed, self._endpoint)
+        return datasets.describe_dataset(self._online(token, datasets.subject(name)), name)
+
+    def fetch_dataset(self, dataset: HubDataset, part: DatasetPart, on_progress: OnProgress, stop: threading.Event,
+                      token: Secret | None = None) -> tuple[bytes, ...]:
+        """Return the contents of a part's files; the caller has checked their size. Blocks.
+
+        Raises DownloadStopped, DownloadBroken, ModelAccessDenied, TokenRejected and HubUnreachable.
+        """
+        return tuple(datasets.fetch(self._online(token, datasets.subject(dataset.repo)), dataset, part, on_progress, stop))
+
+    def upload(self, repo: str, folder: Path, token: Secret, *, is_private: bool = True) -> str:
+        """Upload a folder as the model `repo`, with this token and no other, and return its address. Blocks.
+
+        Raises InvalidRequest, TokenRejected, ModelAccessDenied for an account that may not write there, and HubUnreachable.
+        """
+        repo = checked_repo(repo)
+        if not token:
+            raise TokenRejected(repo)
+        return upload.upload(self._online(token, repo), repo, folder, is_private=is_private)
 
     def stored(self, repo: str, revision: str | None = None) -> Path | None:
         """Return the folder of a model that is complete on disk, without a request to the hub. Raises InvalidRequest."""

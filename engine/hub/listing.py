@@ -11,13 +11,15 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from ..checkpoint.adapter import AdapterConfig, parse_adapter_config
 from ..checkpoint.config import parse_config, unsupported_reason
-from ..checkpoint.files import WEIGHTS, WEIGHTS_INDEX, gguf_choices, missing_files, shard_names
+from ..checkpoint.files import ADAPTER_CONFIG, WEIGHTS, WEIGHTS_INDEX, gguf_choices, is_adapter, missing_files, shard_names
 from ..checkpoint.gguf import HEADER_BYTES as GGUF_BYTES
 from ..checkpoint.gguf import GgufHeader, parse_gguf
 from ..checkpoint.shape import ModelShape, shape_of
 from ..checkpoint.stored_quantization import Tensor, stored_quantization
 from ..checkpoint.stored_tensors import unreadable
+from ..checkpoint.tasks import Task, tasks_of
 from ..errors import HubUnreachable, ModelAccessDenied, UnsupportedModel
 from .cache import checked_revision
 from .client import HubClient, decoded
@@ -51,6 +53,9 @@ class HubListing:
     safetensors_revision: str | None = None
     renamed_to: str = ""
     base_model: str = ""                # the model that this one was made of, as its card says
+    tasks: tuple[Task, ...] = ()        # of a model that does not chat
+    is_whole: bool = True               # no file is missing that loading needs
+    adapter: AdapterConfig | None = None        # of a repository that holds an adapter and no model of its own
     gguf: str = ""                      # the GGUF file that is loaded, of a repository without safetensors weights, or the one asked for
 
     @property
@@ -81,9 +86,13 @@ def describe(client: HubClient, repo: str, gguf: str = "", revision: str | None 
     found = fetch_repository(client, repo, revision)
     if gguf := gguf or next(iter(gguf_choices(found.paths)), ""):
         return _describe_gguf(client, found, repo, gguf, revision)
+    if is_adapter(found.paths):
+        return _describe_adapter(client, found, repo, revision)
     config, names, has_access = _config(client, found)
     needed = {file.path: file for file in found.needed(names)}
-    obstacle = missing_files(found.paths, names) or unsupported_reason(config)
+    tasks = tasks_of(config)
+    missing = missing_files(found.paths, names)
+    obstacle = missing or ("" if tasks else unsupported_reason(config))
     shape, broken = (None, "") if obstacle or not config else _shape(client, found, config, needed)
     total = found.info.safetensors.total if found.info.safetensors else None
     licence, licence_url = _licence(client, found)
@@ -92,8 +101,25 @@ def describe(client: HubClient, repo: str, gguf: str = "", revision: str | None 
         files=tuple(needed.get(file.path, file) for file in found.files), licence=licence, licence_url=licence_url,
         is_gated=bool(found.info.gated), gated_access=has_access, parameters=shape.parameters if shape else total, shape=shape,
         architecture=str(config.get("model_type", "")), has_chat_template=_has_chat_template(client, found, has_access),
-        obstacle=obstacle or broken, renamed_to=found.repo if found.repo != repo else "", base_model=_base_model(found),
+        obstacle=obstacle or broken, renamed_to=found.repo if found.repo != repo else "", base_model=_base_model(found), tasks=tasks,
+        is_whole=not missing,
         safetensors_revision=None if found.paths & {WEIGHTS, WEIGHTS_INDEX} else _safetensors_revision(client, found))
+
+
+def _describe_adapter(client: HubClient, found: Repository, repo: str, revision: str | None) -> HubListing:
+    adapter, obstacle, has_access = AdapterConfig("", None, 0, 0.0), missing_files(found.paths, frozenset()), True
+    needed = {file.path: file for file in found.needed(())}
+    try:
+        adapter = parse_adapter_config(decoded(_read(client, found, ADAPTER_CONFIG), found.repo))
+    except ModelAccessDenied:
+        has_access = False
+    licence, licence_url = _licence(client, found)
+    return HubListing(
+        repo=found.repo, sha=found.sha, revision=checked_revision(revision), card=_card(client, found),
+        files=tuple(needed.get(file.path, file) for file in found.files), licence=licence, licence_url=licence_url,
+        is_gated=bool(found.info.gated), gated_access=has_access, parameters=None, shape=None, architecture="LoRA", has_chat_template=False,
+        obstacle=obstacle or adapter.obstacle, renamed_to=found.repo if found.repo != repo else "", base_model=_base_model(found),
+        adapter=adapter)
 
 
 def _describe_gguf(client: HubClient, found: Repository, repo: str, gguf: str, revision: str | None) -> HubListing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 from ..background import JobProgress, Jobs, JobStopped
 from ..errors import DownloadStopped, EngineBusy, InvalidRequest
@@ -22,15 +23,17 @@ class Downloads:
         self._hub, self._jobs, self._finder, self._permissions = hub, jobs, finder, permissions
 
     def start(self, model: FoundModel, visitor: Visitor) -> Job:
-        self._permissions.require_offered(model.spec_model, visitor)
-        if model.listing is None:       # so it is not known whether the model is gated
-            raise model.problem or InvalidRequest("model", model.spec_model, "one of the hub's to be downloaded")
-        self._permissions.require_open(model.spec_model, visitor, is_gated=model.listing.is_gated)
-        repo, revision = model.spec_model, model.revision
-        facts = json.dumps({"repo": repo, "revision": revision})
-        job = self._jobs.start("download", repo, self._work(repo, revision, self._permissions.hub_token(visitor)), visitor.owner, facts)
+        self._permissions.require_model(model, visitor)
+        if not model.listings:       # so it is not known whether the model is gated
+            raise model.problem or InvalidRequest("model", model.source, "one of the hub's to be downloaded")
+        for listing in model.listings:
+            self._permissions.require_open(listing.name, visitor, is_gated=listing.is_gated)
+        wanted = [(listing.name, model.revision if listing is model.listing else None, listing.needed_bytes) for listing in model.listings]
+        facts = json.dumps({"repo": model.source, "revision": None if model.adapter else model.revision})
+        work = self._work(wanted, self._permissions.hub_token(visitor))
+        job = self._jobs.start("download", model.source, work, visitor.owner, facts)
         if not self._permissions.may_see(job, visitor):
-            raise EngineBusy(f"someone else is downloading {repo}", "You can load it when that has finished.")
+            raise EngineBusy(f"someone else is downloading {model.source}", "You can load it when that has finished.")
         return job
 
     def resume(self, job_id: int, visitor: Visitor) -> Job:
@@ -47,13 +50,18 @@ class Downloads:
     def own_job(self, job_id: int, visitor: Visitor) -> Job:
         return self._permissions.require_own(self._jobs.get(job_id), visitor)
 
-    def _work(self, repo: str, revision: str | None, token: Secret | None) -> Callable[[JobProgress], str]:
+    def _work(self, wanted: list[tuple[str, str | None, int]], token: Secret | None) -> Callable[[JobProgress], str]:
+        """`wanted`: names, revisions and sizes, downloaded one after the other."""
         def work(progress: JobProgress) -> str:
+            before, total, folder = 0, sum(size for _, _, size in wanted), Path()
+
             def on_progress(now: DownloadProgress) -> None:
-                progress.report(now.done_bytes, now.total_bytes, "bytes", _note(now))
+                progress.report(before + now.done_bytes, max(total, before + now.total_bytes), "bytes", _note(now))
 
             try:
-                folder = self._hub.download(repo, revision, on_progress, progress.stop, token)
+                for repo, revision, size in wanted:
+                    folder = self._hub.download(repo, revision, on_progress, progress.stop, token)
+                    before += size
             except DownloadStopped as error:
                 raise JobStopped from error
             return json.dumps({"sha": folder.name})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..hardware import Hardware, detect
 from ..models.bandwidth import copy_bandwidth
 from ..models.catalog import Recommendation, recommend
 from ..models.estimate import ModelFit, estimate_shape, measured_peaks
 from ..models.quantization import Quantization, QuantizationChoice
+from ..pipelines import WINDOW
 from ..runtime.engine import Engine
 from .found_model import FoundModel
 from .remedies import Remedy, remedies, too_large
@@ -46,9 +47,11 @@ class Estimates:
         if model.shape is None:
             return None
         hardware = self._hardware(device)
-        return estimate_shape(model.shape, hardware, context_tokens=context_tokens, visitors=visitors,
-                              free_bytes=self._free_bytes(hardware), model=model.spec_model,
-                              measured=measured_peaks(model.spec_model, self._engine.settings, hardware))
+        context_tokens, visitors = (WINDOW, 1) if model.tasks else (context_tokens, visitors)
+        found = estimate_shape(model.shape, hardware, context_tokens=context_tokens, visitors=visitors,
+                               free_bytes=self._free_bytes(hardware), model=model.spec_model,
+                               measured=measured_peaks(model.spec_model, self._engine.settings, hardware))
+        return replace(found, choices=found.choices[:1]) if model.tasks else found      # loaded as they are stored
 
     def _hardware(self, device: str) -> Hardware:
         own = self._engine.hardware

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from ..checkpoint.adapter import AdapterConfig
 from ..checkpoint.files import gguf_named, split_file
 from ..checkpoint.shape import ModelShape
+from ..checkpoint.tasks import Task
 from ..errors import EngineError
 from ..hub.hub import HubListing
 from ..models.catalog import CatalogEntry
@@ -26,6 +29,21 @@ class GgufFile:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundAdapter:
+    """A LoRA adapter; the model that is found with it is its base. `source`: what ModelSpec takes."""
+
+    source: str
+    config: AdapterConfig
+    is_on_disk: bool
+    size_bytes: int
+    listing: HubListing | None = None
+
+    @property
+    def name(self) -> str:
+        return Path(self.source).name
+
+
+@dataclass(frozen=True, slots=True)
 class FoundModel:
     """`spec_model` and `revision` are what ModelSpec takes.
 
@@ -42,11 +60,17 @@ class FoundModel:
     partial_bytes: int = 0          # bytes on disk, of those that a download needs
     saved: frozenset[Quantization] = frozenset()        # saved in these: they load without the original weights
     problem: EngineError | None = None
+    tasks: tuple[Task, ...] = ()            # of a model that does not chat, the likeliest first
+    adapter: FoundAdapter | None = None     # everything else describes its base
     gguf_files: tuple[GgufFile, ...] = ()       # of a model without safetensors weights: those to choose from
 
     @property
     def name(self) -> str:
         return self.spec().name
+
+    @property
+    def base_name(self) -> str:
+        return self.spec().base.name
 
     @property
     def gguf(self) -> str:
@@ -59,15 +83,31 @@ class FoundModel:
         return split_file(self.spec_model)[0]
 
     @property
-    def can_load(self) -> bool:
+    def source(self) -> str:
+        """What was asked for: the adapter, or the model."""
+        return self.adapter.source if self.adapter else self.spec_model
+
+    @property
+    def is_base_here(self) -> bool:
         return self.is_on_disk or self.where in ("builtin", "folder")
 
+    @property
+    def can_load(self) -> bool:
+        return self.is_base_here and (self.adapter is None or self.adapter.is_on_disk)
+
     def can_load_as(self, quantization: Quantization) -> bool:
-        return self.can_load or quantization in self.saved
+        return self.can_load or (quantization in self.saved and (self.adapter is None or self.adapter.is_on_disk))
+
+    @property
+    def listings(self) -> tuple[HubListing, ...]:
+        """Of what has to be downloaded, in that order: the adapter, which is small, and the model."""
+        adapter = self.adapter.listing if self.adapter and not self.adapter.is_on_disk else None
+        return tuple(filter(None, (adapter, None if self.adapter and self.is_base_here else self.listing)))
 
     @property
     def download_bytes(self) -> int:
-        return self.listing.needed_bytes if self.listing else 0
+        return sum(listing.needed_bytes for listing in self.listings)
 
     def spec(self, quantization: Quantization = Quantization.NONE) -> ModelSpec:
-        return ModelSpec(self.spec_model, self.revision, quantization)
+        return ModelSpec(self.spec_model, self.revision, quantization, self.adapter.source if self.adapter else None,
+                         task=self.tasks[0] if self.tasks else "")

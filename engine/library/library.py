@@ -112,11 +112,18 @@ class Library:
         """Swap to a model that is on disk. Raises NotPermitted, EngineBusy, InvalidRequest."""
         if self._engine.settings.is_zero_gpu:
             raise NoSwapOnZeroGpu
-        self.permissions.require_offered(model.spec_model, visitor)
+        self.permissions.require_model(model, visitor)
         if not self.refreshed(model).can_load_as(quantization):      # another page may have deleted it
-            raise InvalidRequest("model", model.spec_model, "downloaded before it is loaded")
-        self._require_unused(visitor)
-        return self._engine.start_loading(model.spec(quantization), options)
+            raise InvalidRequest("model", model.source, "downloaded before it is loaded")
+        spec, current = model.spec(quantization), self._engine.spec
+        if spec.adapter is None or current is None or spec.base != current.base:        # an adapter of the loaded base replaces nothing
+            self._require_unused(visitor)
+        return self._engine.start_loading(spec, options)
+
+    def remove_adapter(self, name: str, visitor: Visitor) -> None:
+        """Replies that use it end. Raises NotPermitted, InvalidRequest, NoModelLoaded, EngineBusy and NotOnThisMachine."""
+        self.permissions.require_operator(visitor, "remove an adapter")
+        self._engine.remove_adapter(name)
 
     def unload(self, visitor: Visitor) -> None:
         """Unload the model. Raises NotPermitted and EngineBusy."""
@@ -148,7 +155,8 @@ class Library:
         spec, status = self._engine.spec, self._engine.status()
         if spec is None:
             return status.state == "asleep" and ModelSpec(model).name == status.model
-        return model in (spec.model, split_file(spec.model)[0])
+        current = self._engine.current
+        return model in (spec.model, split_file(spec.model)[0], spec.adapter, *(current[1].adapters if current else ()))
 
     def delete(self, repo: str, visitor: Visitor) -> int:
         """Delete a model and return the bytes freed. Raises NotPermitted, EngineBusy for a model in use, ModelNotFound."""

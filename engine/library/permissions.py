@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..checkpoint.files import split_file
-from ..errors import JobNotFound, NoMeasuringOnZeroGpu, NotPermitted
+from ..errors import JobNotFound, NoMeasuringOnZeroGpu, NotOnZeroGpu, NotPermitted
 from ..models.catalog import catalog
+from ..pipelines import task_catalog
+from ..public_mode import TRAINING_EXAMPLES, TRAINING_S
 from ..settings import BUILTIN, Secret, Settings
 from ..storage.runs import Job
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
+    from .found_model import FoundModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,48 @@ class Permissions:
             raise NoMeasuringOnZeroGpu
         self.require_operator(visitor, "run measurements, because everyone else has to wait for them")
 
+    def training_refusal(self, visitor: Visitor) -> str:
+        """Why this visitor cannot fine-tune here, or ""."""
+        try:
+            self.require_training(visitor)
+        except NotPermitted as error:
+            return str(error)
+        return ""
+
+    def require_training(self, visitor: Visitor) -> None:
+        """Refuse to fine-tune on ZeroGPU, and visitors of a public page without a name. Raises NotPermitted."""
+        if self._settings.is_zero_gpu:
+            raise NotOnZeroGpu("be trained, which takes longer than a GPU is lent: download the script instead")
+        if not self.is_operator(visitor) and not visitor.name:
+            raise NotPermitted("Sign in to fine-tune a model on this public page.")
+
+    def require_examples(self, count: int, visitor: Visitor) -> None:
+        """Refuse more examples than visitors of a public page may train with. Raises NotPermitted."""
+        if count > TRAINING_EXAMPLES and self._is_limited(visitor):
+            raise NotPermitted(f"There are {count:,} examples, and at most {TRAINING_EXAMPLES:,} can be trained on this public page. "
+                               "Take a part of them, or run MindCubes on your own machine.")
+
+    def training_limit_s(self, visitor: Visitor) -> float:
+        """Longest time of a fine-tuning run; 0: none."""
+        return TRAINING_S if self._is_limited(visitor) else 0.0
+
+    def _is_limited(self, visitor: Visitor) -> bool:
+        return self._settings.is_public and not self.is_operator(visitor)
+
     def require_offered(self, model: str, visitor: Visitor) -> None:
         """Refuse downloads and loads of models other than the built-in one, the catalog, and those that the operator allowed.
 
         Raises NotPermitted.
         """
-        offered = (BUILTIN, *(entry.repo for entry in catalog()), *self._settings.allowed_models)
+        offered = (BUILTIN, *(entry.repo for entry in catalog()), *(task.repo for task in task_catalog()), *self._settings.allowed_models)
         if not self.is_operator(visitor) and split_file(model)[0] not in offered:
             raise NotPermitted(f"{model} is not among the models that this public page offers. Choose one of those, "
                                "or run MindCubes on your own machine.")
+
+    def require_model(self, model: FoundModel, visitor: Visitor) -> None:
+        """The same for a model and its adapter. Raises NotPermitted."""
+        for name in dict.fromkeys((model.source, model.spec_model)):
+            self.require_offered(name, visitor)
 
     def require_open(self, model: str, visitor: Visitor, *, is_gated: bool) -> None:
         """Refuse downloads of gated models, which would be stored for visitors who have no access to them. Raises NotPermitted."""

@@ -119,8 +119,8 @@ def find_shape(model: str, settings: Settings) -> ModelShape:
     if stored is not None:
         return folder_shape(stored, split_file(repo)[1] or gguf_in(stored), repo)
     listing = hub.describe(repo)
-    if listing.shape is None:
-        raise UnsupportedModel(repo, listing.obstacle or "it has no safetensors weights.")
+    if listing.shape is None or listing.tasks:
+        raise UnsupportedModel(repo, listing.obstacle or "it writes no text, or has no safetensors weights.")
     return listing.shape
 
 

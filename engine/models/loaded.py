@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..checkpoint.shape import ModelShape
 from ..checkpoint.stored_quantization import StoredQuantization
 from ..hardware import DType
+from .adapters import Adapter
 from .cache_budget import CacheBudget
 from .quantization import Quantization
 from .spec import ModelSpec
@@ -37,6 +38,7 @@ class Candidate:
     is_as_stored: bool = False      # bitsandbytes reads the weights of the folder as they are
     gguf: str = ""              # the file of the folder that is loaded, if it is a GGUF file
     vision_parts: tuple[str, ...] = ()      # names of the modules that read pictures and sounds; they are not quantized
+    adapters: tuple[Adapter, ...] = ()      # first the one of the spec, if it has one
     text_only: str = ""     # a sentence: why those are not loaded
 
 

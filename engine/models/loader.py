@@ -9,11 +9,9 @@ import ctypes
 import gc
 import shutil
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.config import read_config, read_gguf_config
@@ -21,15 +19,14 @@ from ..checkpoint.files import gguf_in, gguf_named
 from ..checkpoint.gguf import read_gguf
 from ..checkpoint.stored_quantization import stored_quantization
 from ..compat.transformers import weights_progress
-from ..errors import EngineError, HubUnreachable, InvalidRequest, LoadError, ModelNotFound
+from ..errors import EngineError, LoadError
 from ..hardware import Hardware
-from ..hub.hub import DownloadProgress, Hub
 from ..settings import Settings
 from .examination import checked_gguf, checked_shape, choose_dtype, load_tokenizer, plan
+from .fetch import find
 from .loaded import Candidate, LoadedModel
 from .model_class import vision_parts
 from .quantization import Quantization, bitsandbytes_config, held_as, reads_stored, require_supported, stored_note
-from .resolve import LocalModel, resolve
 from .saved import find_saved, is_current
 from .skeleton import build_skeleton, require_kernels
 from .spec import LoadEvent, ModelSpec, Report
@@ -43,42 +40,6 @@ ONE_THREAD_BYTES = 64 * 2**20
 HEAD = "lm_head"        # of models that read pictures
 
 
-def find(spec: ModelSpec, settings: Settings, report: Report) -> tuple[Path, str | None]:
-    """Return the model's folder, and its commit if it comes from the hub. Downloads files that are not yet on this disk.
-
-    Raises InvalidRequest, UnsupportedModel, DiskFull and the errors of the hub: ModelNotFound, ModelAccessDenied, TokenRejected,
-    HubUnreachable, DownloadBroken.
-    """
-    try:
-        place = resolve(spec.model, settings)
-    except InvalidRequest as error:
-        raise ModelNotFound(spec.model, "the hub" if settings.is_public else "this machine") from error
-    if isinstance(place, LocalModel):
-        return place.folder, None
-    report(LoadEvent("download", note=f"Looking for {place.name} on the hub"))
-    return _download(place.name, spec.revision, settings, report)
-
-
-def _download(repo: str, revision: str | None, settings: Settings, report: Report) -> tuple[Path, str | None]:
-    hub = Hub(settings)
-    pinned = hub.stored(repo, revision) if revision else None
-    if pinned is not None and pinned.name == revision:      # a commit never changes: no need to ask the hub
-        return pinned, pinned.name
-
-    def on_progress(progress: DownloadProgress) -> None:
-        report(LoadEvent("download", progress.done_bytes, progress.total_bytes, f"Downloading {progress.file}"))
-
-    try:
-        folder = hub.download(repo, revision, on_progress, threading.Event(), settings.hf_token)
-    except HubUnreachable as error:
-        stored = hub.stored(repo, revision)
-        if stored is None:
-            raise
-        report(LoadEvent("download", note=f"The copy on disk is used: {error.what}"))
-        folder = stored
-    return folder, folder.name      # snapshots are stored under their commit
-
-
 def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes: int, report: Report) -> Candidate:
     """Make every check that can refuse a load, before the current model is unloaded.
 
@@ -86,8 +47,6 @@ def examine(spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes:
     """
     require_supported(spec.quantization, hardware, spec.model)
     require_kernels(spec.quantization, hardware, spec.model)
-    if spec.adapter:
-        raise InvalidRequest("adapter", spec.adapter, "left out: adapters cannot be loaded yet")
     saved = find_saved(spec, settings, hardware) if spec.quantization is not Quantization.NONE else None
     if saved is not None and not is_current(saved, settings):
         saved = None
@@ -125,10 +84,10 @@ def load(candidate: Candidate, hardware: Hardware, report: Report) -> LoadedMode
     model: PreTrainedModel | None = None
     try:
         is_integer = candidate.held.kernel(hardware) == "pytorch"
-        with weights_progress(lambda items: _reported(items, report)):
+        with weights_progress(lambda items: reported(items, report)):
             model, packed_bytes = _load_integers(candidate, report) if is_integer else (_load_weights(candidate, hardware), 0)
         packed_bytes += 0 if hardware.is_lent else _pack(model, candidate)
-        _choose_threads(int(model.get_memory_footprint()) + packed_bytes, hardware)
+        choose_threads(int(model.get_memory_footprint()) + packed_bytes, hardware)
     except EngineError:
         raise
     except Exception as error:      # damaged files can raise anything: one typed error for all
@@ -205,7 +164,7 @@ def _pack(model: PreTrainedModel, candidate: Candidate) -> int:
     return pack(model) if candidate.held is Quantization.NONE and can_pack(model) else 0
 
 
-def _choose_threads(weight_bytes: int, hardware: Hardware) -> None:
+def choose_threads(weight_bytes: int, hardware: Hardware) -> None:
     """Set how many threads PyTorch uses in threads created from now on, which includes those of the lanes."""
     import torch
 
@@ -213,7 +172,7 @@ def _choose_threads(weight_bytes: int, hardware: Hardware) -> None:
         torch.set_num_threads(1 if weight_bytes < ONE_THREAD_BYTES else hardware.cores)
 
 
-def _reported(items: list[Any], report: Report) -> Iterator[Any]:
+def reported(items: list[Any], report: Report) -> Iterator[Any]:
     follow = _at_intervals(lambda done, total: report(LoadEvent("weights", done, total, "Loading weights")))
     for done, item in enumerate(items):
         follow(done, len(items))

@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..checkpoint.files import GGUF, gguf_in
+from ..checkpoint.files import ADAPTER_CONFIG, GGUF, gguf_in
 from ..errors import ModelNotFound
 from ..hub.hub import parse_model_name
 from ..settings import BUILTIN, Settings
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+CONFIGS = ("config.json", ADAPTER_CONFIG)
 PATH_STARTS = ("/", "~", ".", "\\")
 
 
@@ -36,8 +37,8 @@ class HubRepo:
 def resolve(typed: str, settings: Settings) -> LocalModel | HubRepo:
     """Resolve `typed`; on a public page never to a folder, except the one that the operator's settings name.
 
-    A relative path without a leading dot is a folder only if that folder has a config.json or a GGUF file, since owner/name looks the
-    same.
+    A relative path without a leading dot is a folder only if that folder has the configuration of a model or adapter, or a GGUF file,
+    since owner/name looks the same.
     Raises ModelNotFound for a path that does not exist, and InvalidRequest for a text that is not a name.
     """
     typed = typed.strip()
@@ -53,7 +54,7 @@ def _local(typed: str) -> LocalModel | None:
         path = Path(typed).expanduser().resolve()
         if path.is_file() and path.suffix.lower() == GGUF:
             return LocalModel(str(path), path.parent, path.name)
-        if path.is_dir() and (is_path or (path / "config.json").is_file() or gguf_in(path)):
+        if path.is_dir() and (is_path or any((path / name).is_file() for name in CONFIGS) or gguf_in(path)):
             return LocalModel(str(path), path, gguf_in(path))
     except (OSError, RuntimeError, ValueError):     # no file system accepts this name
         pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.cache_shape import num_layers
 from ..checkpoint.config import unquantized
@@ -39,22 +39,28 @@ def require_layers(config: PretrainedConfig, num_tensors: int, model: str) -> No
 
 def build_skeleton(config: PretrainedConfig, model: str) -> PreTrainedModel:
     """The model that `config` describes, without memory for its weights, and never quantized. Raises UnsupportedModel."""
+    skeleton = build(auto_class(config), config, model)
+    # gpt_neox has the setting too, and does not use it; the layers of BERT's relatives do.
+    if getattr(config, "is_decoder", None) is False and any(getattr(layer, "is_decoder", None) is False for layer in skeleton.modules()):
+        raise UnsupportedModel(model, f"it is an encoder: its config.json does not set is_decoder, without which {config.model_type} "
+                               "models read each word with those after it, and cannot write text.")
+    return skeleton
+
+
+def build(kind: Any, config: PretrainedConfig, model: str) -> PreTrainedModel:
+    """The same for another of transformers' automatic classes, or for the class of a model."""
     import torch
     try:
         with torch.device("meta"):
             # In float32, because transformers makes another dtype the default of all threads, and replies continue meanwhile.
-            skeleton: PreTrainedModel = auto_class(config).from_config(
-                unquantized(config), dtype=torch.float32, trust_remote_code=False)
+            skeleton: PreTrainedModel = kind.from_config(unquantized(config), dtype=torch.float32, trust_remote_code=False) \
+                if hasattr(kind, "from_config") else kind(unquantized(config))
     except Exception as error:      # any failure that a configuration can provoke
         raise UnsupportedModel(model, f"no model can be built from its config.json ({str(error)[:200]}).") from error
     computed = sum(buffer.nbytes for buffer in skeleton.buffers())
     if computed > MOST_COMPUTED_BYTES:
         raise UnsupportedModel(model, f"its config.json asks for tables of {computed / 2**20:,.0f} MiB beside its weights, for "
                                f"example of positions; at most {MOST_COMPUTED_BYTES // 2**20} MiB are computed.")
-    # gpt_neox has the setting too, and does not use it; the layers of BERT's relatives do.
-    if getattr(config, "is_decoder", None) is False and any(getattr(layer, "is_decoder", None) is False for layer in skeleton.modules()):
-        raise UnsupportedModel(model, f"it is an encoder: its config.json does not set is_decoder, without which {config.model_type} "
-                               "models read each word with those after it, and cannot write text.")
     return skeleton
 
 

@@ -23,6 +23,9 @@ MIN_CONTEXT, MAX_CONTEXT, MAX_VISITORS = 64, 1_000_000, 256
 class ModelSpec:
     """What to load; equal specs are the same model. `model`: "builtin", a folder, owner/name on the hub, or remote: and a connection.
 
+    `adapter`: a folder or a name on the hub; the model's replies use it unless they say otherwise. The name of an adapter in the place of
+    the model stands for its base and itself.
+    `task`: of a model that does not chat (checkpoint/tasks.py); "" for one that does.
     A GGUF file is a model of its own: its path, or owner/name/file.gguf. `quantization`: with none, weights that are stored quantized are
     kept as they are where this machine has kernels for them.
     """
@@ -32,12 +35,19 @@ class ModelSpec:
     quantization: Quantization = Quantization.NONE
     adapter: str | None = None
     dtype: DType | Literal["auto"] = "auto"
+    task: str = ""
 
     @property
     def name(self) -> str:
         if self.is_remote:
             return self.model.removeprefix(REMOTE)
-        return "Built-in guide" if self.model == BUILTIN else Path(self.model).name
+        base = "Built-in guide" if self.model == BUILTIN else Path(self.model).name
+        return f"{base} + {Path(self.adapter).name}" if self.adapter else base
+
+    @property
+    def base(self) -> ModelSpec:
+        """The same model without its adapter."""
+        return replace(self, adapter=None)
 
     @property
     def is_remote(self) -> bool:
@@ -50,6 +60,7 @@ class LoadOptions:
     """How to load a model, which is not part of its identity. None and "" stand for the settings' values.
 
     `drain`: let running replies finish first (bounded by the settings), or stop them.
+    `adapters`: others of the same base, which replies can choose by their names.
     `is_forced`: load although the estimate says that the model does not fit; refused in public mode.
     """
 
@@ -58,6 +69,7 @@ class LoadOptions:
     device: str = ""
     drain: Drain = "finish"
     is_forced: bool = False
+    adapters: tuple[str, ...] = ()
 
     def applied_to(self, settings: Settings) -> Settings:
         """The settings of one load. Raises InvalidRequest."""

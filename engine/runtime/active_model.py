@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from transformers import GenerationConfig
 
@@ -21,6 +21,7 @@ from ..generation.reply import ReplyRequest, stream_reply
 from ..generation.shape_masks import Shapes
 from ..hardware import BYTES_PER_VALUE, Hardware
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
+from ..models.adapters import Adapter, require_matching
 from ..models.author_defaults import default_options, end_ids, first_ids
 from ..models.catalog import entry_of, for_effort
 from ..models.loaded import Candidate, LoadedModel
@@ -34,6 +35,7 @@ from ..pictures import Picture
 from ..plain_text import valid_text
 from ..settings import Settings
 from ..shapes import Shape
+from .model_adapters import ModelAdapters
 from .serving_model import Load
 
 WARM_UP_TOKENS = 2
@@ -64,6 +66,7 @@ class ActiveModel:
             self.window_tokens, loaded.candidate.budget.total_tokens, settings.concurrent_replies, self._end_ids,
             pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None, self._shapes))
         self.context.reader = self._lane.reader
+        self.adapters = ModelAdapters(self._lane, self.context, loaded.tokenizer)
         unread = f"Pictures are not read: {self.context.reader}." if vision_parts(loaded.model) and not self.reads_pictures else ""
         self._pictures_note = loaded.candidate.text_only or unread
 
@@ -76,6 +79,7 @@ class ActiveModel:
             assert loaded is not None
             report(LoadEvent("warm-up", note="Warming up"))
             active_model = cls(loaded, settings)
+            active_model._add_adapters(candidate.spec, candidate.adapters)
             if not settings.is_zero_gpu:        # no GPU is lent before the page is launched
                 active_model._warm_up()
         except Exception as error:
@@ -85,7 +89,7 @@ class ActiveModel:
             loaded = active_model = None
             drop_frames(error)
             collect()
-            if isinstance(error, LoadError):
+            if isinstance(error, (LoadError, InvalidRequest)):
                 raise
             raise LoadError(candidate.spec.model, f"its first reply failed: {str(error)[:300]}",
                             "Load it without quantization, or choose another model.") from error
@@ -143,12 +147,14 @@ class ActiveModel:
 
     def loads_again(self, hardware: Hardware) -> Load:
         """What loads this model again, without a reference to its weights."""
-        return partial(ActiveModel.load, self.candidate, hardware, self.settings)
+        candidate = replace(self.candidate, spec=self.spec, adapters=self._adapters_in_order())
+        return partial(ActiveModel.load, candidate, hardware, self.settings)
 
     @property
     def options(self) -> LoadOptions:
         """The options with which the same load can be repeated."""
-        return LoadOptions(self.settings.context_tokens, self.settings.concurrent_replies, self.settings.device)
+        return LoadOptions(self.settings.context_tokens, self.settings.concurrent_replies, self.settings.device,
+                           adapters=tuple(each.source for each in self._adapters_in_order() if each.source != self.spec.adapter))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -161,39 +167,53 @@ class ActiveModel:
         """Weights and reserved cache."""
         shape, budget = self.candidate.shape, self.candidate.budget
         per_value = BYTES_PER_VALUE[self.candidate.dtype]
-        return self.weight_bytes + (0 if self.lane == "single" else kv_cache_bytes(shape, budget.total_tokens, per_value))
+        cache = 0 if self.lane == "single" else kv_cache_bytes(shape, budget.total_tokens, per_value)
+        return self.weight_bytes + self.adapters.num_bytes + cache
 
     # --- replies ---
 
     def chat(self, messages: tuple[Message, ...], options: GenerationOptions,
              stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
-        return stream_reply(ReplyRequest(messages, options, stop, visitor, self._shapes), self.context, self._lane.generator,
-                            self.loaded.tokenizer)
+        return self._stream(ReplyRequest(messages, self.adapters.chosen(options), stop, visitor, self._shapes))
 
     def complete(self, prompt: str | Sequence[int], options: GenerationOptions,
                  stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
         """Continue a text, or its token ids, without chat template. Control tokens in a text are control tokens."""
         ids = [*self.first_ids, *self.encode(prompt)] if isinstance(prompt, str) else list(prompt)
-        return stream_reply(ReplyRequest(ids, options, stop, visitor, self._shapes), self.context, self._lane.generator,
-                            self.loaded.tokenizer)
+        return self._stream(ReplyRequest(ids, self.adapters.chosen(options), stop, visitor, self._shapes))
+
+    def _stream(self, request: ReplyRequest) -> Generator[StreamEvent, None, None]:
+        return stream_reply(request, self.adapters.context(request.options.adapter), self._lane.generator, self.loaded.tokenizer)
 
     def stream_ids(self, prompt_ids: list[int], options: GenerationOptions) -> Generator[LaneEvent, None, None]:
         """Token ids in, token ids out, in the same lane, without chat template or text. Raises InvalidRequest and GenerationFailed."""
         if not 0 < len(prompt_ids) <= self.window_tokens - options.max_new_tokens:
             raise InvalidRequest("tokens", f"{len(prompt_ids):,} in the prompt and {options.max_new_tokens:,} to generate",
                                  f"at least one in the prompt, and together at most the {self.window_tokens:,} of the context window")
-        return self._lane.generator.stream(prompt_ids, options)
+        return self._lane.generator.stream(prompt_ids, self.adapters.chosen(options))
 
-    def add_adapter(self, name: str, folder: Path) -> None:
-        """Load a LoRA adapter of peft's file format, for replies that name it in their options. Raises InvalidRequest."""
-        adapters = self._lane.adapters
-        if adapters is None:
-            raise InvalidRequest("adapter", name, "left out: adapters need MindCubes' own forward pass, which does not run this model")
-        adapters.add(name, folder)
+    def refusal(self) -> NoModelLoaded:
+        return NoModelLoaded()      # it does all that
 
-    def remove_adapter(self, name: str) -> None:
-        if self._lane.adapters is not None:
-            self._lane.adapters.remove(name)
+    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter]) -> bool:
+        """Load these adapters, if this is their base and nothing else of the load differs. Raises UnsupportedAdapter."""
+        if spec.base != self.spec.base or settings != self.settings:
+            return False
+        self._add_adapters(spec, adapters)
+        return True
+
+    def add_adapter(self, adapter: Adapter) -> str:
+        """Load a LoRA adapter, for replies that name it. Returns its name. Raises InvalidRequest and UnsupportedAdapter."""
+        require_matching([adapter], self.candidate.config, self.spec.model)
+        return self.adapters.add(adapter)
+
+    def _add_adapters(self, spec: ModelSpec, adapters: Sequence[Adapter]) -> None:
+        """The first is used by replies that choose none, if the spec has one."""
+        names = [self.add_adapter(adapter) for adapter in adapters]
+        self.spec, self.adapters.default = spec, names[0] if spec.adapter else ""
+
+    def _adapters_in_order(self) -> tuple[Adapter, ...]:
+        return tuple(sorted(self.adapters.added.values(), key=lambda each: each.source != self.spec.adapter))
 
     @contextmanager
     def alone(self) -> Iterator[LoadedModel]:
@@ -220,7 +240,8 @@ class ActiveModel:
         return ids
 
     def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView:
-        prompt = self.context.fit(messages, options.max_new_tokens, options.reasoning_effort, options.reasoning_budget)
+        context = self.adapters.context(self.adapters.chosen(options).adapter)
+        prompt = context.fit(messages, options.max_new_tokens, options.reasoning_effort, options.reasoning_budget)
         shown = self.loaded.tokenizer.batch_decode([[max(0, token_id)] for token_id in prompt.ids])
         tokens = tuple(PICTURE_ROW if token_id < 0 else text for token_id, text in zip(prompt.ids, shown, strict=True))
         return PromptView(prompt.text, tokens, self.window_tokens, prompt.room, prompt.dropped_messages, prompt.dropped_tokens,

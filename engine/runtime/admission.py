@@ -18,13 +18,13 @@ from ..errors import EngineBusy, NoModelLoaded
 from ..hardware import Hardware
 from ..models.loader import collect
 from ..models.spec import LoadOptions, ModelSpec, Released
-from .status import State
 
 if TYPE_CHECKING:
     from .serving_model import ServingModel
 
 ANNOUNCE_S = 0.2        # interval at which an unload reports how many replies it waits for
 LAST_STEP_S = 5.0       # longest time that stopped replies may take to end
+State = Literal["empty", "loading", "ready", "unloading", "asleep"]       # asleep: unloaded until the next message
 OthersMessages = Literal["wait", "refuse"]
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import EngineBusy, NoModelLoaded, NoSwapOnZeroGpu, NotOnThisMachine
 from ..hardware import Hardware, detect, lent
-from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Thinking
+from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Waiting
+from ..models.adapters import find_adapter
 from ..models.quantization import Quantization, QuantizationChoice, choices
 from ..models.saved import SavedModel
 from ..models.spec import Drain, LoadEvent, LoadOptions, ModelSpec, Released, Report
 from ..pictures import Picture
+from ..pipelines import TaskInput, TaskResult
 from ..remote import Connections
 from ..settings import Settings
 from ..shapes import Shape
@@ -25,7 +27,7 @@ from ..visitors import Accounts, ApiKeys, VisitorBook
 from .admission import Admission, Reservation
 from .load_job import LoadJob
 from .replies import Begin, admitted, counted, new_chars, require_spec
-from .status import Status
+from .status import Status, status_of
 from .swap import Swap, drain_s
 
 if TYPE_CHECKING:
@@ -148,6 +150,16 @@ class Engine:
         with self.using() as active_model:
             return active_model.save_quantized()
 
+    def add_adapter(self, source: str) -> str:
+        """Load a LoRA adapter from a folder or the hub, for replies that name it. Blocking. Returns its name. Raises also LoadError."""
+        with self.using() as active_model:
+            return active_model.add_adapter(find_adapter(source, self.settings, lambda event: None))
+
+    def remove_adapter(self, name: str) -> None:
+        """Replies that use it end with AdapterRemoved. Raises InvalidRequest, NoModelLoaded, EngineBusy and NotOnThisMachine."""
+        with self.using() as active_model:
+            active_model.adapters.remove(name)
+
     def close(self) -> None:
         """Stop everything without waiting for replies, at the end of the process."""
         self._closed.set()
@@ -210,6 +222,16 @@ class Engine:
         """`limited`: the visitor whose limits apply to a message of this size."""
         yield from counted(self.visitors, limited, size, admitted(self.admission, begin, stop, spec, reservation))
 
+    def run_task(self, given: TaskInput, *, stop: threading.Event | None = None,
+                 visitor: str = "") -> Generator[Waiting | TaskResult, None, None]:
+        """Give texts to the loaded model of a task: Waiting, then the result, which is missing if `stop` was set. Limits as for `chat`.
+
+        Raises NoModelLoaded, NoTaskModel (the loaded model chats), EngineBusy, InvalidRequest and GenerationFailed.
+        """
+        from .task_model import answered
+
+        return answered(self.admission, self.visitors, given, stop or threading.Event(), visitor)
+
     def ask(self, text: str, options: GenerationOptions | None = None) -> str:
         """The whole reply to one message, without its reasoning. Blocking. Raises what `chat` raises."""
         return "".join(event.text for event in self.chat(text, options) if isinstance(event, TextDelta))
@@ -228,10 +250,7 @@ class Engine:
             return model.count_picture_tokens(picture)
 
     def view_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> PromptView:
-        """The prompt that the model would get.
-
-        Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NotOnThisMachine, NoModelLoaded and EngineBusy.
-        """
+        """The prompt. Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NotOnThisMachine, NoModelLoaded and EngineBusy."""
         with self.serving() as model:
             return model.view_prompt(tuple(messages), options)
 
@@ -242,10 +261,9 @@ class Engine:
                 model.check_prompt(tuple(messages), options)
 
     def check_shape(self, shape: Shape) -> None:
-        """Raise InvalidShape if the loaded model's answers cannot have it. Does nothing while no model is loaded."""
-        if self.admission.state == "ready":
-            with self.serving() as model:
-                model.check_shape(shape)
+        """Raise InvalidShape if the loaded model's answers cannot have it. Raises what `serving` raises, too."""
+        with self.serving() as model:
+            model.check_shape(shape)
 
     @contextmanager
     def serving(self, spec: ModelSpec | None = None) -> Iterator[ServingModel]:
@@ -258,35 +276,20 @@ class Engine:
     def using(self, spec: ModelSpec | None = None) -> Iterator[ActiveModel]:
         """The model in memory, for the engine's own packages. An unload waits for the end of the block, bounded by the settings.
 
-        `spec`: the model that must be loaded. Raises NoModelLoaded, EngineBusy, and NotOnThisMachine if it is on another server.
+        `spec`: the model that must be loaded. Raises NoModelLoaded, EngineBusy, and for another kind NotOnThisMachine, NotAChatModel.
         """
         from .active_model import ActiveModel
 
         with self.serving(spec) as model:
             if not isinstance(model, ActiveModel):
-                raise NotOnThisMachine(model.spec.name, "the numbers that its model computes")
+                raise model.refusal()
             yield model
 
     # --- status ---
 
     def status(self) -> Status:
-        admission, model, job, hardware = self.admission, self._model, self._job, self._hardware
-        asleep = admission.asleep
-        spec = model.spec if model else asleep[0] if asleep else None
-        return Status(
-            state=admission.state, model=spec.name if spec else "",
-            quantization=model.quantization if model else spec.quantization if spec else Quantization.NONE,
-            stored=model.stored if model else "", dtype=model.dtype if model else "",
-            device=hardware.device if hardware and not (spec and spec.is_remote) else "",
-            hardware=hardware.name if hardware else "", window_tokens=model.window_tokens if model else 0,
-            lane=model.lane if model else "", lane_reason=model.lane_reason if model else "",
-            used_bytes=hardware.used_bytes() if hardware else 0, total_bytes=hardware.total_bytes if hardware else 0,
-            running=admission.num_leases, waiting=model.waiting if model else 0,
-            stage=job.latest if job and admission.state == "loading" else None,
-            error=admission.error, released=self._released, reserved=admission.reserved_for,
-            thinking=model.thinking if model else Thinking(), cache_use=model.cache_use if model else (0, 0),
-            reads_pictures=bool(model and model.reads_pictures),
-            notes=(*(model.notes if model else ()), *filter(None, [self.database.notice, self._history_error])))
+        notices = filter(None, (self.database.notice, self._history_error))
+        return status_of(self.admission, self._job, self._hardware, self._released, tuple(notices))
 
 
 def _close(reference: weakref.ref[Engine]) -> None:

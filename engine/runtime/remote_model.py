@@ -10,6 +10,7 @@ from functools import partial
 from ..errors import NotOnThisMachine
 from ..hardware import Hardware
 from ..messages import Effort, Finished, GenerationOptions, Message, PromptView, StreamEvent, Thinking
+from ..models.adapters import Adapter
 from ..models.quantization import Quantization
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
@@ -139,6 +140,16 @@ class RemoteModel:
 
     def check_shape(self, shape: Shape) -> None:
         response_format(self.spec.name, shape)
+
+    def refusal(self) -> NotOnThisMachine:
+        return NotOnThisMachine(self.spec.name, "the numbers that its model computes")
+
+    @property
+    def adapters(self) -> None:
+        """None: those of a server are models of their own."""
+
+    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter]) -> bool:
+        return False
 
     def loads_again(self, hardware: Hardware) -> Load:
         return partial(RemoteModel.open, self.spec, self.connection, self.settings)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import EngineBusy
 from ..messages import Finished, Message, Prefill, ReasoningDelta, StreamEvent, TextDelta, Usage, Waiting
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CHARS_PER_TOKEN = 4     # roughly, for a reply that was left before its prompt was counted
 Events = Generator[StreamEvent, None, None]
+Step = TypeVar("Step")
 Begin = Callable[["ServingModel"], Events]
 
 
@@ -44,8 +45,8 @@ def counted(visitors: VisitorBook, visitor: str, size: int, events: Events) -> E
             yield event
 
 
-def admitted(admission: Admission, begin: Begin, stop: threading.Event | None, spec: ModelSpec | None,
-             reservation: Reservation | None) -> Events:
+def admitted(admission: Admission, begin: Callable[[ServingModel], Generator[Step, None, None]], stop: threading.Event | None,
+             spec: ModelSpec | None, reservation: Reservation | None) -> Generator[Step | Waiting | Finished, None, None]:
     """Wait for the model, then yield what `begin` yields with it. `spec`: the model that must be loaded.
 
     Raises EngineBusy and NoModelLoaded.
@@ -63,6 +64,6 @@ def admitted(admission: Admission, begin: Begin, stop: threading.Event | None, s
 
 
 def require_spec(model: ServingModel, spec: ModelSpec | None) -> None:
-    """Raises EngineBusy if another model is loaded."""
-    if spec is not None and model.spec != spec:
+    """Raises EngineBusy if another model is loaded. Its adapter may be another one: a reply names its own."""
+    if spec is not None and model.spec.base != spec.base:
         raise EngineBusy(f"{model.spec.name} was loaded in the meantime", f"Load {spec.name} again.")

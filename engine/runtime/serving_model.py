@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from ..errors import EngineError
 from ..hardware import Hardware
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
+from ..models.adapters import Adapter
 from ..models.quantization import Quantization
 from ..models.spec import LoadOptions, ModelSpec, Report
 from ..pictures import Picture
 from ..settings import Settings
 from ..shapes import Shape
+
+if TYPE_CHECKING:
+    from .model_adapters import ModelAdapters
 
 Load = Callable[[Report], "ServingModel"]
 
@@ -85,6 +90,16 @@ class ServingModel(Protocol):
 
     def check_shape(self, shape: Shape) -> None:
         """Raise InvalidShape, or NotOnThisMachine, if no answer can have it."""
+
+    def refusal(self) -> EngineError:
+        """Why it cannot do what only a model in memory that chats can."""
+
+    @property
+    def adapters(self) -> ModelAdapters | None:
+        """None for a model that has no adapters."""
+
+    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter]) -> bool:
+        """Whether this model can serve the spec with these adapters, which it then does, without another load."""
 
     def loads_again(self, hardware: Hardware) -> Load:
         """What loads this model again, without a reference to it. `hardware`: that it runs on."""

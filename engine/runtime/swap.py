@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 
 from ..errors import EngineError, StorageError
 from ..hardware import Hardware, detect
+from ..models.adapters import Adapter, find_adapters, of_its_base, require_matching
 from ..models.loaded import Candidate
 from ..models.loader import examine
 from ..models.memory_peak import PeakWatch
@@ -32,13 +34,18 @@ class Swap:
     def run(self, spec: ModelSpec, options: LoadOptions, report: Report) -> None:
         """Replace the model. Raises InvalidRequest, LoadError, RemoteError and subclasses; the previous model is then loaded again."""
         settings, previous = options.applied_to(self._settings), self._admission.model
+        spec = of_its_base(spec, settings, report)
+        adapters = () if spec.task else find_adapters(spec, options.adapters, settings, report)
+        if previous and previous.serve_adapters(spec, settings, adapters):
+            report(LoadEvent("ready", note="Its base is already loaded" if spec.adapter else "It is already loaded"))
+            return
         if previous and previous.spec == spec and previous.settings == settings and not spec.is_remote:
             report(LoadEvent("ready", note="It is already loaded"))
             return
         hardware = self.hardware if settings.device == self._settings.device else detect(settings.device)
         held = previous.held_bytes if previous and hardware.kind == self.hardware.kind else 0
         free = sys.maxsize if options.is_forced else hardware.free_bytes() + held
-        load = self._remote(spec, settings, report) if spec.is_remote else self._local(spec, hardware, settings, free, report)
+        load = self._remote(spec, settings, report) if spec.is_remote else self._local(spec, adapters, hardware, settings, free, report)
         before = (previous.spec.name, previous.loads_again(self.hardware)) if previous else None
         del previous        # now admission has the only strong reference
         if before is not None:
@@ -61,8 +68,15 @@ class Swap:
         model = RemoteModel.open(spec, self._connections.get(spec.model), settings, report)
         return lambda report: model
 
-    def _local(self, spec: ModelSpec, hardware: Hardware, settings: Settings, free_bytes: int, report: Report) -> Load:
-        candidate = examine(spec, hardware, settings, free_bytes, report)
+    def _local(self, spec: ModelSpec, adapters: tuple[Adapter, ...], hardware: Hardware, settings: Settings, free_bytes: int,
+               report: Report) -> Load:
+        if spec.task:
+            from .task_model import load_later
+
+            return load_later(spec, hardware, settings, free_bytes, report)
+        candidate = examine(spec, hardware, settings, free_bytes - sum(each.size_bytes for each in adapters), report)
+        require_matching(adapters, candidate.config, spec.model)
+        candidate = replace(candidate, adapters=adapters)
         report(LoadEvent("config", note=self._expectation(spec)))
 
         def load(report: Report) -> ServingModel:

@@ -73,6 +73,11 @@ MIGRATIONS = (
     "CREATE TABLE visitor_limits (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
     "CREATE TABLE accounts (name TEXT PRIMARY KEY, hash TEXT NOT NULL)",
     "CREATE TABLE api_keys (name TEXT PRIMARY KEY, hash TEXT NOT NULL)",
+    """CREATE TABLE finetune_runs (
+        id TEXT PRIMARY KEY, owner TEXT NOT NULL, created REAL NOT NULL, watcher TEXT NOT NULL DEFAULT '', trainer TEXT NOT NULL DEFAULT '',
+        plan TEXT NOT NULL, estimate TEXT NOT NULL, chat_model TEXT NOT NULL DEFAULT ''
+    )""",
+    "CREATE INDEX finetune_runs_of_owner ON finetune_runs (owner, created DESC)",
 )
 
 

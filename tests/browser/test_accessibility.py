@@ -114,7 +114,14 @@ def shared(page: Page) -> None:
     expect(page.get_by_text("read-only")).to_be_visible()
 
 
-STATES: list[Callable[[Page], None]] = [conversation, pictures, large, menu, rename, prompt, search, versions, options, pair, share, shared]
+def finetune(page: Page) -> None:
+    """The empty Fine-tune tab; test_finetune.py has the states with data and a result."""
+    page.get_by_role("tab", name="Fine-tune").click()
+    expect(page.locator(".mc-stepper")).to_be_visible()
+
+
+STATES: list[Callable[[Page], None]] = [
+    conversation, pictures, large, menu, rename, prompt, search, versions, options, pair, share, shared, finetune]
 
 
 def violations(page: Page) -> list[str]:

@@ -231,6 +231,13 @@ def test_the_chat_endpoint_asks_for_an_effort_and_a_budget_of_thought(
     assert (options.reasoning_effort, options.reasoning_budget) == (effort, budget)
 
 
+def test_rule_training(real_address: str) -> None:
+    visitor = Visitor(real_address)
+    assert "only visitors who are signed in can train" in visitor.call("mc-tune-example", "click")
+    started = visitor.call("mc-tune-start", "click")        # the script instead
+    assert "Tallmere.py" in started
+
+
 def test_rule_errors(engine: ScriptedEngine, address: str) -> None:
     engine.script = [RuntimeError("secret /srv/path")]
     _, _, text = sent(address, "POST", "/gradio_api/call/chat", {"data": ["hi", "", 0.5, 9]})

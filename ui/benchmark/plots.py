@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from engine import ModelSpec
 from engine.benchmark import BenchmarkRun, ConcurrencyResult, Published, Score
 
+from ..shared.figure import Curve, Frame, Point, Rule, figure, scale, scale_between, tick_text
 from ..shared.html import action_button, quantization_name
 from ..shared.labels import metric_text, task_text
 from ..shared.language import gib, number, rate, text
-from .figure import Frame, Point, Rule, figure, scale, scale_between, tick_text
 
 MAX_POINTS = 300
 MAX_RULES, NEAREST = 6, 3       # published values shown: of the same models, or else those nearest in speed
@@ -29,7 +29,8 @@ def crowd_plot(crowds: Sequence[ConcurrencyResult], language: str) -> str:
         for at, crowd in enumerate(crowds)]
     labels = [(point.x, number(language, crowd.visitors)) for point, crowd in zip(points, crowds, strict=True)]
     frame = Frame(text(language, "bench.plot.crowd"), text(language, "bench.visitors"), labels)
-    return figure(points, scale(max(point.value for point in points)), frame, language, is_line=True)
+    return figure(points, scale(max(point.value for point in points)), frame, language,
+                  curves=[Curve([(point.x, point.value) for point in points])])
 
 
 # --- speed against memory ---

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from engine.background import Job
 from engine.benchmark import BenchmarkRun, ConcurrencyResult, FailedCell, LimitShare, Samples, Score
 
-from ..shared.html import action_button
+from ..shared.html import action_button, measured_table
 from ..shared.jobs import RESUMABLE, job_name, phase_text
 from ..shared.labels import metric_text, subject_text, task_text
 from ..shared.language import gib, number, percent, rate, text
@@ -105,14 +105,6 @@ def _facts(run: BenchmarkRun, zone: timezone, language: str) -> str:
     return "".join(f"<span>{html.escape(word)}</span>" for word in words if word)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], label: str, language: str) -> str:
-    """`rows` are HTML; the first cell of each names it."""
-    top = "".join(f'<th scope="col">{html.escape(each)}</th>' for each in head)
-    body = "".join(f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>' for first, *cells in rows)
-    return (f'<div class="mc-scroll" tabindex="0" role="region" aria-label="{html.escape(label)}"><table class="mc-table mc-measured">'
-            f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>")
-
-
 def _speed_table(run: BenchmarkRun, language: str) -> str:
     assert run.speed is not None
     plan, speed = run.speed.plan, run.speed
@@ -120,7 +112,7 @@ def _speed_table(run: BenchmarkRun, language: str) -> str:
     rows = [_speed_row(text(language, "bench.pp", count=number(language, plan.prompt_tokens)), speed.prompt, language),
             _speed_row(text(language, "bench.tg", count=number(language, plan.new_tokens)) + depth, speed.write, language)]
     head = [text(language, f"bench.col.{each}") for each in ("test", "mean", "stdev", "spread", "repetitions")]
-    return _table(head, rows, text(language, "bench.speed"), language)
+    return measured_table(head, rows, text(language, "bench.speed"))
 
 
 def _speed_row(name: str, samples: Samples, language: str) -> list[str]:
@@ -172,7 +164,7 @@ def _crowd_table(crowds: Sequence[ConcurrencyResult], language: str) -> str:
     head = [text(language, f"bench.col.{each}") for each in ("visitors", "throughput", "ttft", "tpot", "goodput")]
     limits = {"ttft": seconds(language, crowds[0].ttft_limit_s), "tpot": seconds(language, crowds[0].tpot_limit_s)}
     note = _escaped(language, "bench.goodput.note", **limits)
-    return _table(head, rows, text(language, "bench.crowd"), language) + f'<p class="mc-note">{note}</p>'
+    return measured_table(head, rows, text(language, "bench.crowd")) + f'<p class="mc-note">{note}</p>'
 
 
 def _score_table(scores: Sequence[Score], language: str) -> str:
@@ -181,7 +173,7 @@ def _score_table(scores: Sequence[Score], language: str) -> str:
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     head = [text(language, f"bench.col.{each}") for each in columns]
-    return _table(head, rows, text(language, "bench.quality"), language)
+    return measured_table(head, rows, text(language, "bench.quality"))
 
 
 def _score_row(score: Score, language: str) -> list[str]:

@@ -51,6 +51,8 @@ def single(reply: ReplyProgress, language: str) -> list[dict[str, Any]]:
     options = reply.message.options
     label = text(language, "compare.label", temperature=number(language, options.temperature if options else 0, 2),
                  system=reply.message.system_prompt[:60] or "–")
+    if options and options.adapter is not None:
+        label = f"{reply.message.model} · {label}"
     shown = _reply(reply.message, reply, language, is_last=False, is_frozen=True)
     shown[0]["content"].insert(0, _html(f'<div class="mc-note">{html.escape(label)}</div>'))
     shown[-1]["content"].append(_html(keep))

@@ -20,6 +20,7 @@ from ..shared.errors import PageError
 from ..shared.html import browser_message, problem_box
 from ..shared.pace import Pace
 from . import view
+from .adapters import BASE, AskedAdapter
 from .options_panel import read
 from .session import ChatSession
 from .view import Update
@@ -29,7 +30,7 @@ from .view import Update
 class AskInput:
     """The values of the options panel. `second_*`: options of the second reply, which is shown side by side with the first.
 
-    `effort`: of thought.
+    `effort`: of thought. `adapter`: with the base beside it, the options of both replies are the same.
     """
 
     system_prompt: str = ""
@@ -38,11 +39,14 @@ class AskInput:
     second_system_prompt: str = ""
     second_temperature: float = 0.0
     effort: Effort | None = None
+    adapter: AskedAdapter = BASE
 
     def asks(self) -> list[Ask]:
-        """One ask for each reply: two if a comparison is wanted. Raises InvalidRequest."""
-        options = replace(read(self.values), reasoning_effort=self.effort)
+        """One ask for each reply: two if a comparison is wanted, of adapters or of options. Raises InvalidRequest."""
+        options = replace(read(self.values), reasoning_effort=self.effort, adapter=self.adapter.name)
         first = Ask(options, self.system_prompt.strip())
+        if self.adapter.has_base:
+            return [Ask(replace(options, adapter=""), first.system_prompt), first]
         if not self.is_pair:
             return [first]
         return [first, Ask(replace(options, temperature=self.second_temperature), self.second_system_prompt.strip())]
@@ -74,6 +78,8 @@ def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> It
         yield Update(problem=problem_box(error, context.language))
         return
     session.attachments, session.undo = [], None
+    if ask.adapter.name is not None:
+        session.adapter = ask.adapter.value     # also for the next messages, whatever adapter is loaded meanwhile
     yield from show_begun(context, session, changed, to_browser=browser_message("sent", text=line))
 
 
@@ -89,7 +95,9 @@ def _queue(context: Context, session: ChatSession, chat: Chat, line: str) -> boo
 
 def show_begun(context: Context, session: ChatSession, chat: Chat, **changes: Any) -> Iterator[Update]:
     """Show a chat whose reply has just started."""
+    adapter = session.adapter
     session.show_chat(chat)
+    session.adapter = adapter or session.adapter
     replies = context.conversations.progress(session.owner, chat.id, with_ended=True)
     if len(replies) == 1 and replies[0].is_over:
         replies = ()      # `end` shows it, with its buttons; two ended replies stay side by side until one is kept

@@ -46,6 +46,7 @@ class ChatSession:
     list_size: int = 0
     query: str = ""
     effort: Effort | None = None                        # of thought, as the visitor chose it, or as the chat was used last
+    adapter: str = ""                                   # the value of the list of adapters, "" until one is chosen (adapters.py)
     adopted: list[Any] | None = None                    # the defaults of a model that were last put into the options
 
     @property
@@ -72,4 +73,6 @@ class ChatSession:
         self.editing, self.pair = None, ()
         if not is_same:
             self.attachments, self.too_long, self.num_older, self.undo = [], [], 0, None
+            used = chat.options.adapter if chat and chat.options else None
+            self.adapter = "" if used is None else f"alone {used}"
             self.effort = chat.options.reasoning_effort if chat and chat.options else self.effort

@@ -39,7 +39,7 @@ def build_shape_choice(builder: PageBuilder) -> ShapeChoice:
         context = builder.context(request)
         try:
             shape = shape_of(chosen, given)
-            if shape is not None:
+            if shape is not None and context.engine.status().state == "ready":
                 context.engine.check_shape(shape)
         except EngineError as error:
             return problem_box(error, context.language)

@@ -15,6 +15,7 @@ from ..shared.context import QUICK, SILENT, Context, PageBuilder, busy, changes
 from ..shared.html import problem_box
 from ..shared.visitor import owner_of
 from . import actions, opening, replies, view
+from .adapters import asked_adapter
 from .attachments import PagesLeftOut, attach_files
 from .chat_click import ChatClick
 from .options_panel import OptionsPanel, build_options_panel
@@ -244,8 +245,9 @@ def _shown(tab: ChatTab, context: Context, session: ChatSession, updates: Iterat
 
 def _ask(context: Context, session: ChatSession, values: tuple[Any, ...]) -> AskInput:
     system_prompt, is_pair, second_prompt, second_temperature, *fields = values
+    status = context.engine.status()
     return AskInput(system_prompt or "", tuple(fields), bool(is_pair), second_prompt or "", second_temperature or 0.0,
-                    asked_effort(context.engine.status(), session.effort))
+                    asked_effort(status, session.effort), asked_adapter(status, session))
 
 
 def _click(context: Context, session: ChatSession, event: gr.EventData, values: tuple[Any, ...]) -> ChatClick:

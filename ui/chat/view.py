@@ -16,11 +16,11 @@ from ..shared.errors import sentence
 from ..shared.html import browser_message
 from ..shared.language import text
 from . import rendering
+from .adapters import composer_html
 from .file_chips import describe, encodings, pages_button
 from .options_panel import values_of
 from .session import ChatSession
 from .sidebar import LISTED, list_html, sign_html, space_html
-from .thinking import thinking_html
 from .welcome import welcome_html
 
 
@@ -96,7 +96,7 @@ def whole(context: Context, session: ChatSession, **changes: Any) -> Update:
     return Update(**{
         "messages": rendering.messages(session, context.language), "problem": "",
         "gauge": rendering.gauge(session, status.window_tokens, context.language), "is_writing": session.is_writing,
-        "thinking": thinking_html(status.thinking, session.effort, context.language),
+        "thinking": composer_html(status, session, context.language),
         "welcome": "" if session.path else welcome_html(status, context.language), "chats": chats(context, session),
         "turn": turn, "head": head(context, session), "chips": chips(context, session), "pair": pair(context, session),
         "system_prompt": chat.system_prompt if chat else "", "options": options, **changes})

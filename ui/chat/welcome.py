@@ -13,7 +13,11 @@ NUM_EXAMPLES = 4
 
 
 def welcome_html(status: Status, language: str) -> str:
-    if status.state in ("ready", "asleep"):
+    if status.task and status.state in ("ready", "asleep"):
+        title = text(language, "welcome.task.title")
+        note = text(language, "welcome.task.note", model=status.model, task=text(language, f"try.task.{status.task}"))
+        body = f'<a class="mc-do" href="?tab=models">{html.escape(text(language, "welcome.task.open"))}</a>'
+    elif status.state in ("ready", "asleep"):
         title, note = text(language, "welcome.title"), text(language, "welcome.note", model=status.model)
         body = _examples(language)
     elif status.state in ("loading", "unloading"):

@@ -82,7 +82,7 @@ def _open(context: Context, session: ModelsSession, typed: str, revision: str | 
     try:
         model = context.library.find(typed, context.visitor, revision)
     except EngineError:
-        if session.model is not None and session.model.spec_model != typed:
+        if session.model is not None and session.model.source != typed:
             session.model = None
         raise
     session.model, session.problem = model, None
@@ -161,7 +161,7 @@ def _try_again(context: Context, session: ModelsSession) -> None:
     if is_empty:
         _search_more(context, session)
     if model is not None:
-        _open(context, session, model.spec_model, model.listing.revision if model.listing else None)
+        _open(context, session, model.source, model.listing.revision if model.listing and not model.adapter else None)
     elif names_a_model(session.asked):
         _open(context, session, session.asked)
 
@@ -180,6 +180,19 @@ def _load(context: Context, session: ModelsSession, click: Click) -> None:
 
 def _start_load(context: Context, session: ModelsSession, *, is_forced: bool = False) -> None:
     context.library.load(_model(session), session.quantization, session.options(is_forced=is_forced), context.visitor)
+
+
+@actions("task")
+def _task(context: Context, session: ModelsSession, click: Click) -> None:
+    """Use the model for another of its tasks."""
+    model = _model(session)
+    wanted = tuple(task for task in model.tasks if task == click.value)
+    session.model = replace(model, tasks=(*wanted, *(task for task in model.tasks if task not in wanted)))
+
+
+@actions("remove-adapter")
+def _remove_adapter(context: Context, session: ModelsSession, click: Click) -> None:
+    context.library.remove_adapter(click.value, context.visitor)
 
 
 @actions("unload")

@@ -7,21 +7,30 @@ from typing import Any
 
 import gradio as gr
 
-from engine import EngineError, Quantization
+from engine import EngineError, LoadOptions, ModelSpec, Quantization
 from engine.errors import ModelAccessDenied
-from engine.library import choice_of
+from engine.library import FoundModel, choice_of
 from engine.models import Verdict
+from engine.pipelines import task_catalog
 
 from ..shared.context import Context
 from ..shared.errors import sentence
 from ..shared.html import disk_size, quantization_name
 from ..shared.language import number, text
+from ..tryit.box import tryit_values
 from . import view
 from .actions import needs_token, with_token
+from .adapters_view import adapters_html, tasks_html
 from .operation import operation_values
 from .parts import ModelsTab
 from .remote import remote_values
-from .session import CONTEXTS, ModelsSession
+from .session import CONTEXTS, TASKS, ModelsSession
+
+
+def is_same_source(model: FoundModel, spec: ModelSpec, current: tuple[ModelSpec, LoadOptions] | None) -> bool:
+    """Whether the loaded model has the adapter that was found, or the model is found without one."""
+    others = current[1].adapters if current else ()
+    return model.spec().task == spec.task and (model.adapter is None or model.adapter.source in (spec.adapter, *others))
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,8 @@ class TabContent:
         model = session.model
         self._fit = self._library.fit(model, session.context, session.visitors, session.device) if model else None
         spec = self._engine.spec
-        self._is_loaded = bool(model and spec and spec.model == model.spec_model and self._status.state in ("ready", "asleep"))
+        self._is_base_loaded = bool(model and spec and spec.model == model.spec_model and self._status.state in ("ready", "asleep"))
+        self._is_loaded = self._is_base_loaded and bool(model and spec and is_same_source(model, spec, self._engine.current))
         self._is_same = self._is_loaded and spec is not None and spec.quantization is session.quantization
         self._jobs = self._library.visible_jobs(self._visitor)
 
@@ -59,16 +69,18 @@ class TabContent:
             **operation_values(self._context, self._session, models.operation),
             detail.about: self._about(), detail.problem: self._problem(),
             detail.token_box: gr.update(visible=needs_token(self._session)), **self._load_values(models),
-            detail.card_box: gr.update(visible=bool(card)), detail.card: card}
+            detail.card_box: gr.update(visible=bool(card)), detail.card: card, **tryit_values(self._context, detail.tryit)}
 
     def _load_values(self, models: ModelsTab) -> dict[gr.blocks.Block, Any]:
         load, session, primary = models.detail.load, self._session, self.primary
+        chats = session.model is None or not session.model.tasks
         can_save = self._is_same and session.quantization is not Quantization.NONE and session.model is not None \
             and session.model.where != "builtin"
         return {
             load.box: gr.update(visible=bool(primary.action or self._fit)),
-            load.quantization: gr.update(choices=self._quantizations(), value=session.quantization.value),
-            load.context: gr.update(choices=self._contexts(), value=session.context), load.visitors: session.visitors,
+            load.quantization: gr.update(choices=self._quantizations(), value=session.quantization.value, visible=chats),
+            load.context: gr.update(choices=self._contexts(), value=session.context, visible=chats),
+            load.visitors: gr.update(value=session.visitors, visible=chats),
             load.device: self._devices(),
             load.primary: gr.update(value=primary.label, visible=bool(primary.action),
                                     variant="stop" if primary.action == "cancel" else "primary"),
@@ -78,12 +90,16 @@ class TabContent:
         session, language = self._session, self._language
         if session.model is None:
             return view.nothing_chosen_html(language)
-        return view.model_html(session.model, self._fit, session.quantization, self._is_loaded, language, self._status.released)
+        names = self._status.adapters if self._is_base_loaded and self._library.permissions.is_operator(self._visitor) else ()
+        return view.model_html(session.model, self._fit, session.quantization, self._is_loaded, language, self._status.released) + \
+            adapters_html(names, language)
 
     def _list(self, selected: str) -> str:
         session = self._session
         if session.query is not None:
             return view.found_html(session.found, session.has_more, selected, self._language)
+        if session.use == TASKS:
+            return view.uses_html(session.use, self._language) + tasks_html(task_catalog(), selected, self._language)
         return view.recommended_html(self._library.recommended(use=session.use, language=self._language), session.use,
                                      session.num_recommended, selected, self._language)
 
@@ -113,13 +129,13 @@ class TabContent:
         model, language = self._session.model, self._language
         if model is None or self._status.state in ("loading", "unloading"):
             return PrimaryButton()
-        running = next((job for job in self._jobs if job.kind == "download" and job.title == model.spec_model and not job.is_over), None)
+        running = next((job for job in self._jobs if job.kind == "download" and job.title == model.source and not job.is_over), None)
         if running is not None:
             return PrimaryButton("cancel", str(running.id), text(language, "load.cancel"))
         if model.can_load_as(self._session.quantization):
             return self._load_button()
         is_closed = needs_token(self._session) and model.problem is not None
-        if model.listing is None or model.listing.obstacle or is_closed:
+        if not model.listings or any(listing.obstacle for listing in model.listings) or is_closed:
             return PrimaryButton()
         left = max(0, model.download_bytes - model.partial_bytes)
         key = "load.resume" if model.partial_bytes else "load.download"
@@ -128,8 +144,15 @@ class TabContent:
     def _load_button(self) -> PrimaryButton:
         if self._is_too_large():
             return PrimaryButton()      # the message shown offers remedies, one of which is to load it anyway
+        model = self._session.model
+        if model and model.adapter and self._is_base_loaded and not self._is_loaded and self._has_loaded_quantization():
+            return PrimaryButton("load", "", text(self._language, "load.add"))
         key = "load.again" if self._is_same else "load.swap" if self._status.state in ("ready", "asleep") else "load.load"
         return PrimaryButton("load", "", text(self._language, key))
+
+    def _has_loaded_quantization(self) -> bool:
+        spec = self._engine.spec
+        return spec is not None and spec.quantization is self._session.quantization
 
     def _problem(self) -> str:
         session, model = self._session, self._session.model

@@ -11,6 +11,7 @@ from engine import Quantization
 
 from ..shared.context import PageBuilder
 from ..shared.html import ACTION_JS
+from ..tryit.box import TryIt, build_tryit
 from .operation import OperationParts, build_operation_parts
 from .remote import RemoteParts, build_remote_parts
 from .session import CONTEXTS, MAX_CHATS, ModelsSession
@@ -68,6 +69,7 @@ class Detail:
     token: gr.Textbox
     use_token: gr.Button
     load: LoadControls
+    tryit: TryIt
     card_box: gr.Accordion
     card: gr.Markdown
 
@@ -92,7 +94,7 @@ class ModelsTab:
         detail, load = self.detail, self.detail.load
         return [self.machine, self.listing, self.disk, *self.remote.outputs, *self.operation.outputs, detail.about, detail.problem,
                 detail.token_box, detail.token, load.box, load.quantization, load.context, load.visitors, load.device, load.primary,
-                load.save, load.unload, detail.card_box, detail.card]
+                load.save, load.unload, detail.card_box, detail.card, *detail.tryit.outputs]
 
 
 def build_parts(builder: PageBuilder) -> ModelsTab:
@@ -133,9 +135,10 @@ def _build_detail(builder: PageBuilder) -> Detail:
                                  elem_id="mc-token", scale=3, min_width=200)
         use_token = builder.labelled(gr.Button, {"value": "token.use"}, size="sm", scale=0, min_width=120, elem_id="mc-use-token")
     load = _build_load_controls(builder)
+    tryit = build_tryit(builder)
     with builder.labelled(gr.Accordion, {"label": "models.card"}, open=False, visible=False, elem_id="mc-card-box") as card_box:
         card = gr.Markdown("", elem_classes="mc-model-card")
-    return Detail(about, problem, token_box, token, use_token, load, card_box, card)
+    return Detail(about, problem, token_box, token, use_token, load, tryit, card_box, card)
 
 
 def _build_load_controls(builder: PageBuilder) -> LoadControls:

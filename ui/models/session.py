@@ -12,7 +12,8 @@ from engine.library import FoundModel, ServerAnswer
 CONTEXTS = (1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 FIRST_RECOMMENDED = 8
 MAX_CHATS = 64
-USES = ("chat", "code", "reasoning")
+TASKS = "tasks"         # models that do not chat
+USES = ("chat", "code", "reasoning", TASKS)
 
 
 @dataclass

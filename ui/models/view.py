@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from engine import ModelFit, Quantization, Released
 from engine.hub import HubModel, StoredModel
 from engine.library import FoundModel, Machine, Remedy
-from engine.models import CatalogEntry, QuantizationFit, Recommendation, SavedModel, Verdict
+from engine.models import CatalogEntry, QuantizationFit, Recommendation, SavedModel
 
-from ..shared.html import action_button, disk_size, freed, megabytes, quantization_name
+from ..shared.html import action_button, disk_size, freed, megabytes, parameters, quantization_name, verdict_chip
 from ..shared.language import gib, number, text
+from .adapters_view import kind_html
+from .card import card_html
 from .session import USES
 
-VERDICT_CLASS = {Verdict.FITS: "is-good", Verdict.TIGHT: "is-tight", Verdict.TEXT_ONLY: "is-tight", Verdict.TOO_LARGE: "is-bad"}
 HUB_PAGE = "https://huggingface.co"
 
 
@@ -29,31 +30,19 @@ def machine_html(machine: Machine, language: str) -> str:
     return f'<p class="mc-machine">{html.escape(facts)}</p>'
 
 
-def parameters(language: str, count: int | None) -> str:
-    if not count:
-        return ""
-    if count >= 0.95e9:
-        return f"{number(language, count / 1e9, 0 if count >= 99.5e9 else 1)} B"
-    return f"{number(language, count / 1e6, 0 if count >= 9.5e6 else 1)} M"
-
-
-def verdict_chip(verdict: Verdict, num_bytes: int, language: str, quantization: Quantization | None = None) -> str:
-    """The verdict as a coloured word, with the memory that is needed."""
-    parts = [text(language, f"verdict.{verdict.name.lower()}"), gib(language, num_bytes)]
-    if quantization is not None:
-        parts.append(quantization_name(quantization, language))
-    return f'<span class="mc-verdict {VERDICT_CLASS[verdict]}">{html.escape(" · ".join(parts))}</span>'
-
-
 def recommended_html(recommended: Sequence[Recommendation], use: str, shown: int, selected: str, language: str) -> str:
     """`use`: what the list is for; the buttons above it change that."""
-    uses = "".join(action_button(text(language, f"good.{each}"), "use", each, extra=f' aria-pressed="{str(each == use).lower()}"')
-                   for each in USES)
     cards = "".join(_card(each, selected, language) for each in recommended[:shown])
     more = action_button(text(language, "models.all", count=len(recommended)), "all") if len(recommended) > shown else ""
+    return f'{uses_html(use, language)}<div class="mc-cards">{cards}</div>{more}'
+
+
+def uses_html(use: str, language: str) -> str:
+    """The title of the list, and the buttons above it."""
+    uses = "".join(action_button(text(language, f"good.{each}"), "use", each, extra=f' aria-pressed="{str(each == use).lower()}"')
+                   for each in USES)
     label = _text(language, "models.use")
-    return (f'<h2>{_text(language, "models.recommended")}</h2><div class="mc-uses" role="group" aria-label="{label}">{uses}</div>'
-            f'<div class="mc-cards">{cards}</div>{more}')
+    return f'<h2>{_text(language, "models.recommended")}</h2><div class="mc-uses" role="group" aria-label="{label}">{uses}</div>'
 
 
 def _card(each: Recommendation, selected: str, language: str) -> str:
@@ -61,20 +50,13 @@ def _card(each: Recommendation, selected: str, language: str) -> str:
     tags = " · ".join(filter(None, (parameters(language, entry.parameters), *(text(language, f"good.{use}") for use in entry.good_for),
                                     text(language, "models.gated") if entry.gated else "")))
     chip = verdict_chip(each.fit.verdict, each.fit.needed_bytes, language, each.quantization) if each.fit else ""
-    return _row(entry.repo, entry.name, tags, chip, entry.repo == selected, why(each, language))
+    return card_html(entry.repo, entry.name, tags, chip, entry.repo == selected, why(each, language))
 
 
 def why(each: Recommendation, language: str) -> str:
     """The sentence that says why a model stands where it stands."""
     return text(language, f"why.{each.reason}", active=parameters(language, each.entry.active_parameters),
                 all=parameters(language, each.entry.parameters))
-
-
-def _row(value: str, title: str, facts: str, chip: str, is_selected: bool, reason: str = "") -> str:
-    current = ' aria-current="true"' if is_selected else ""
-    return (f'<button type="button" class="mc-card" data-do="choose" data-value="{html.escape(value)}"{current}>'
-            f'<b>{html.escape(title)}</b><span>{html.escape(facts)}</span>{chip}'
-            f'{f"<small>{html.escape(reason)}</small>" if reason else ""}</button>')
 
 
 def found_html(found: Sequence[HubModel], has_more: bool, selected: str, language: str) -> str:
@@ -91,7 +73,7 @@ def _found(model: HubModel, selected: str, language: str) -> str:
         parameters(language, model.parameters), text(language, "models.downloads", count=_short(language, model.downloads)),
         text(language, "models.likes", count=_short(language, model.likes)), model.licence, model.updated[:10],
         text(language, "models.gated") if model.is_gated else "")))
-    return _row(model.repo, model.repo, facts, "", model.repo == selected)
+    return card_html(model.repo, model.repo, facts, "", model.repo == selected)
 
 
 def _short(language: str, count: int) -> str:
@@ -115,12 +97,14 @@ def loading_html(name: str, language: str) -> str:
 def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is_loaded: bool, language: str,
                released: Released | None = None) -> str:
     """`released`: the memory that unloading the previous model freed; shown with the loaded model."""
-    title = model.name if model.where in ("builtin", "folder") else model.spec_model
+    title = model.name if model.adapter or model.where in ("builtin", "folder") else model.spec_model
     state = f' <span class="mc-verdict is-good">{_text(language, "models.loaded")}</span>' if is_loaded else ""
     parts = [f"<h2>{html.escape(title)}{state}</h2>"]
     if model.where == "folder":
-        parts.append(f'<p class="mc-path">{html.escape(model.spec_model)}</p>')
+        parts.append(f'<p class="mc-path">{html.escape(model.source)}</p>')
     parts.append(f'<p class="mc-facts">{_facts(model, language)}</p>')
+    if model.adapter or model.tasks:
+        parts.append(kind_html(model, language))
     if is_loaded and released is not None and released.expected_bytes:
         parts.append(f'<p class="mc-note">{html.escape(freed(released, language))}</p>')
     if model.listing and model.listing.renamed_to:
@@ -132,7 +116,9 @@ def model_html(model: FoundModel, fit: ModelFit | None, chosen: Quantization, is
         parts.append(f'<p class="mc-note">{_text(language, key, kind=model.shape.stored_method)}</p>')
     if len(model.gguf_files) > 1:
         parts.append(_gguf_files(model, language))
-    if fit is not None:
+    if fit is not None and model.tasks:
+        parts.append(f"<p>{verdict_chip(fit.choices[0].fit.verdict, fit.choices[0].fit.needed_bytes, language)}</p>")
+    elif fit is not None:
         parts.append(_fit_table(fit, chosen, language))
     if model.listing:
         parts.append(_files(model, language))
@@ -200,7 +186,7 @@ def _gguf_files(model: FoundModel, language: str) -> str:
 
 def _files(model: FoundModel, language: str) -> str:
     assert model.listing is not None
-    files = model.listing.needed_files
+    files = tuple(file for listing in model.listings or (model.listing,) for file in listing.needed_files)
     rows = "".join(f'<li><span>{html.escape(file.path)}</span><span>{megabytes(language, file.size_bytes)}</span></li>' for file in files)
     label = _text(language, "models.files", count=len(files), size=disk_size(language, model.download_bytes))
     return f'<details class="mc-files-list"><summary>{label}</summary><ul>{rows}</ul></details>'

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from engine import BUILTIN, AgentSessions, Benchmarks, Conversations, Engine, Library
+from engine.finetune import Examiner, FineTunes, Tables
 from engine.library import Visitor
 
 from .language import I18N, language_of, text
@@ -41,6 +42,9 @@ class Services:
     library: Library
     agent_sessions: AgentSessions
     benchmarks: Benchmarks
+    tables: Tables
+    examiner: Examiner
+    fine_tunes: FineTunes
 
     @property
     def is_builtin(self) -> bool:
@@ -54,7 +58,9 @@ def build_services(engine: Engine, conversations: Conversations | None = None, l
     """Return the services that use `engine`. Those that are not given are created."""
     conversations = conversations or Conversations(engine)
     library = library or Library(engine, conversations)
-    return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs))
+    tables = Tables(engine.settings)
+    return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs),
+                    tables, Examiner(engine.settings, tables), FineTunes(engine, library, tables))
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,7 @@ class Context(Services):
     def of(cls, services: Services, request: gr.Request | None) -> Context:
         visitor = visitor_of(request)
         services.engine.visitors.know(visitor.owner, visitor.name)
-        return cls(services.engine, services.conversations, services.library, services.agent_sessions, services.benchmarks,
-                   visitor, language_of(request), zone_of(request), account_of(request))
+        return cls(**vars(services), visitor=visitor, language=language_of(request), zone=zone_of(request), account=account_of(request))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import gradio as gr
 
 from engine import EngineError
 from engine.errors import MessageTooLong
+from engine.finetune import TableRefused
 from engine.messages import EFFORTS
 
 from .language import gib, has_text, number, text
@@ -45,7 +46,19 @@ def sentence(error: Exception, language: str) -> str:
     key = f"error.{type(error).__name__}"
     if language == "en" or not has_text(key):
         return str(error)
+    if isinstance(error, TableRefused):
+        return text(language, key, name=error.name, place=_place(error, language), why=text(language, f"{key}.{error.kind}"))
     return text(language, key, **{name: _fact(error, name, value, language) for name, value in vars(error).items()})
+
+
+def _place(error: TableRefused, language: str) -> str:
+    """The row and the column of a table, before the reason; "" for the whole file."""
+    row, column = number(language, error.row), error.column
+    if not (error.row or column):
+        return ""
+    place = text(language, "tune.place", row=row, column=column) if error.row and column else \
+        text(language, "tune.place.row", row=row) if error.row else text(language, "tune.place.column", column=column)
+    return text(language, "error.TableRefused.place", place=place)
 
 
 def told_again(saved: str, language: str) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import html
 import json
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from engine import Quantization, Released
+from engine.models import Verdict
 
 from .errors import sentence
 from .language import gib, number, text
 
+VERDICT_CLASS = {Verdict.FITS: "is-good", Verdict.TIGHT: "is-tight", Verdict.TEXT_ONLY: "is-tight", Verdict.TOO_LARGE: "is-bad"}
 # Turns a click on an `action_button` inside a gr.HTML into an event of that component.
 ACTION_JS = """
 element.addEventListener('click', event => {
   const button = event.target.closest('[data-do]');
-  const name = button?.dataset.tab === 'bench' ? 'bench' : 'act';
+  const name = ['bench', 'tune'].find(tab => tab === button?.dataset.tab) || 'act';
   if (button) mindcubes.confirmed(button).then(isSure => isSure && trigger(name, {do: button.dataset.do, value: button.dataset.value}));
 });
 """
@@ -61,3 +64,27 @@ def megabytes(language: str, num_bytes: int) -> str:
     if num_bytes < 0.1e6:
         return f"{number(language, max(num_bytes / 1e3, 1 if num_bytes else 0))} kB"
     return f"{number(language, num_bytes / 1e6, 1 if num_bytes < 10e6 else 0)} MB"
+
+
+def parameters(language: str, count: int | None) -> str:
+    if not count:
+        return ""
+    if count >= 0.95e9:
+        return f"{number(language, count / 1e9, 0 if count >= 99.5e9 else 1)} B"
+    return f"{number(language, count / 1e6, 0 if count >= 9.5e6 else 1)} M"
+
+
+def verdict_chip(verdict: Verdict, num_bytes: int, language: str, quantization: Quantization | None = None) -> str:
+    """The verdict as a coloured word, with the memory that is needed."""
+    parts = [text(language, f"verdict.{verdict.name.lower()}"), gib(language, num_bytes)]
+    if quantization is not None:
+        parts.append(quantization_name(quantization, language))
+    return f'<span class="mc-verdict {VERDICT_CLASS[verdict]}">{html.escape(" · ".join(parts))}</span>'
+
+
+def measured_table(head: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str:
+    """A table that scrolls sideways. `rows` are HTML; the first cell of each names it. `label`: its accessible name."""
+    top = "".join(f'<th scope="col">{html.escape(each)}</th>' for each in head)
+    body = "".join(f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>' for first, *cells in rows)
+    return (f'<div class="mc-scroll" tabindex="0" role="region" aria-label="{html.escape(label)}"><table class="mc-table mc-measured">'
+            f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>")

@@ -20,6 +20,7 @@ DONE_S = 60.0               # how long a finished measurement is listed; its res
 SHOWN_S = 600.0             # how long an ended job is listed, unless it is hidden
 RESUMABLE = ("cancelled", "interrupted", "failed")
 MEASURING = ("speed", "sweep", "quality", "cost", "duel")
+TRAINING = "finetune"       # its facts are the id of the run
 
 
 def visible(jobs: Sequence[Job]) -> list[Job]:
@@ -43,7 +44,7 @@ def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str)
 
 
 def _is_seen(job: Job) -> bool:
-    return job.kind in MEASURING and job.state == "done" and time.time() - job.updated > DONE_S
+    return job.kind in (*MEASURING, TRAINING) and job.state == "done" and time.time() - job.updated > DONE_S
 
 
 def _load(status: Status, model: str, language: str) -> str:
@@ -107,6 +108,8 @@ def job_name(job: Job, language: str) -> str:
 
 def _title(job: Job, language: str) -> str:
     """What the job is about. A job without a subject has a name or a prompt as its title, which is not translated."""
+    if job.kind == TRAINING:
+        return job.title.rpartition(" ")[0]         # the name of the run, without the part of its id that makes titles differ
     subject = benchmark_subject(job)
     return subject_text(subject, language) if subject else job.title
 
@@ -123,11 +126,15 @@ def phase_text(job: Job, language: str) -> str:
 
 
 def _buttons(job: Job, language: str) -> str:
-    def button(key: str, name: str) -> str:
+    def button(key: str, name: str, value: str = "", tab: str = "bench" if job.kind in MEASURING else "") -> str:
+        """`tab`: whose handlers get the click, "" for the Models tab."""
         label = text(language, key)
-        tab = ' data-tab="bench"' if job.kind in MEASURING else ""      # the tab whose handlers get the click
-        return action_button(label, name, str(job.id), extra=f' aria-label="{html.escape(f"{label} {_title(job, language)}")}"{tab}')
+        extra = f' aria-label="{html.escape(f"{label} {_title(job, language)}")}"' + (f' data-tab="{tab}"' if tab else "")
+        return action_button(label, name, value or str(job.id), extra=extra)
 
+    if job.kind == TRAINING:
+        end = button("jobs.hide", "hide") if job.is_over else button("tune.stop", "cancel")
+        return button("tune.show", "open", job.facts, "tune") + end
     if job.state == "running":
         return button("jobs.cancel", "cancel") if job.kind in ("download", *MEASURING) else ""
     resume = button("jobs.resume", "resume") if can_resume(job) else ""

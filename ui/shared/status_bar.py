@@ -93,7 +93,7 @@ def _memory(status: Status, language: str) -> str:
 
 
 def _lane(status: Status, language: str) -> str:
-    known = status.lane in ("batched", "single", "remote")
+    known = status.lane in ("batched", "single", "remote", "task")
     label = text(language, f"bar.lane.{status.lane}") if known else status.lane
     why = status.lane_reason if language == "en" or not known else text(language, f"bar.lane.{status.lane}.why")
     people = [text(language, key, count=number(language, count))

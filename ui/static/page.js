@@ -129,6 +129,17 @@ window.mindcubes = (() => {
       toEnd();
     },
     run({run}) { address({run}); toLastStep(); },
+    tune({tune}) {      // another step of the Fine-tune tab: the button that led to it may be gone
+      address({tune});
+      const tab = $('mc-tab-finetune-button');
+      if (tab?.getAttribute('aria-selected') === 'false') tab.click();
+      requestAnimationFrame(() => { if (document.activeElement === document.body) document.querySelector('.mc-stepper [aria-current]')?.focus(); });
+    },
+    use({tab, choice}) {      // a model that was just trained
+      $(`mc-tab-${tab}-button`)?.click();
+      if (choice) mindcubes.bus({act: 'compare', id: '', value: choice});
+      else if (tab === 'chat') $('mc-new')?.click();
+    },
     asked({run, text}) {
       address({run});
       const box = task();
@@ -318,7 +329,7 @@ window.mindcubes = (() => {
     if (['approve', 'run', 'fix', 'continue'].includes(name)) toLastStep();
     mindcubes.agent({do: name, value: program ? program.querySelector('.mc-editor textarea').value : button.dataset.value});
   }
-  const asked = new URL(location.href).searchParams, wanted = asked.get('run') ? 'agent' : asked.get('tab');
+  const asked = new URL(location.href).searchParams, wanted = asked.get('run') ? 'agent' : asked.get('tune') ? 'finetune' : asked.get('tab');
   if (/^[a-z]+$/.test(wanted || '')) {     // a link to a tab
     const looking = setInterval(() => {
       if (document.readyState === 'complete' && document.querySelector('#mc-tab-chat-button') && !$(`mc-tab-${wanted}-button`)) clearInterval(looking);
@@ -329,17 +340,22 @@ window.mindcubes = (() => {
     }, 100);
   }
   // Files that were pasted or dropped are uploaded as if they had been chosen with the button.
-  const upload = files => {
-    const input = document.querySelector('#mc-attach input[type=file]') || $('mc-attach')?.parentElement?.querySelector('input[type=file]');
+  const upload = (files, button = 'mc-attach') => {
+    const input = document.querySelector(`#${button} input[type=file]`) || $(button)?.parentElement?.querySelector('input[type=file]');
     if (!input || !files?.length) return false;
     input.files = files;
     input.dispatchEvent(new Event('change', {bubbles: true}));
     return true;
   };
-  const isComposer = target => Boolean(target.closest?.('.mc-composer'));
-  document.addEventListener('dragover', event => { if (isComposer(event.target) && event.dataTransfer?.types.includes('Files')) event.preventDefault(); });
+  const dropped = target => target.closest?.('#mc-tune-drop') ? 'mc-tune-upload' : target.closest?.('.mc-composer') ? 'mc-attach' : '';
+  document.addEventListener('dragover', event => {
+    if (dropped(event.target) && event.dataTransfer?.types.includes('Files')) event.preventDefault();
+    $('mc-tune-drop')?.classList.toggle('is-over', !!event.target.closest?.('#mc-tune-drop'));
+  });
+  for (const end of ['drop', 'dragend', 'dragleave']) document.addEventListener(end, () => $('mc-tune-drop')?.classList.remove('is-over'));
   document.addEventListener('drop', event => {
-    if (isComposer(event.target) && event.dataTransfer?.files.length) { event.preventDefault(); upload(event.dataTransfer.files); }
+    const button = dropped(event.target);
+    if (button && event.dataTransfer?.files.length) { event.preventDefault(); upload(event.dataTransfer.files, button); }
   });
   document.addEventListener('paste', event => {
     if (event.target === line() && event.clipboardData?.files.length && upload(event.clipboardData.files)) { event.preventDefault(); return; }

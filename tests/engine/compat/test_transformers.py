@@ -68,3 +68,17 @@ def test_the_places_of_tensors_are_known_before_they_are_loaded(model: PreTraine
                                                    num_key_value_heads=2, num_local_experts=2, vocab_size=16))
     expert = "model.layers.0.block_sparse_moe.experts.0.w1.weight"      # becomes a part of a larger one
     assert compat.places_of(mixture, [expert]) == {}
+
+
+def test_the_classes_with_the_head_of_a_task_are_those_of_the_automatic_classes() -> None:
+    import transformers
+
+    expected = {"AutoModelForSequenceClassification": "BertForSequenceClassification", "AutoModelForQuestionAnswering":
+                "BertForQuestionAnswering", "AutoModelForTokenClassification": "BertForTokenClassification",
+                "AutoModelForMaskedLM": "BertForMaskedLM"}
+    assert {name: compat.head_class(name, "bert") for name in expected} == expected
+    for name, kind in expected.items():
+        with torch.device("meta"):
+            assert type(getattr(transformers, name).from_config(transformers.BertConfig(num_hidden_layers=1))).__name__ == kind
+    assert compat.head_class("AutoModelForSeq2SeqLM", "t5") == "T5ForConditionalGeneration"
+    assert compat.head_class("AutoModelForMaskedLM", "llama") == compat.head_class("AutoModelForMaskedLM", None) == ""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, EngineError, Finished, GenerationOptions, Message, ModelSpec, Quantization, Settings, TextDelta, Waiting
-from engine.errors import EngineBusy, InvalidRequest, LoadError, ModelNotFound, NoModelLoaded, NotEnoughMemory, UnsupportedModel
+from engine.errors import EngineBusy, LoadError, ModelNotFound, NoModelLoaded, NotEnoughMemory, UnsupportedModel
 from tests import tiny_models
 from tests.conftest import ask, exhaust
 
@@ -282,8 +282,3 @@ def test_a_template_error_is_typed_and_the_next_message_works(new_engine: Callab
     with pytest.raises(EngineError, match="refused"):
         ask(engine, "bad")
     assert ask(engine, "good")[1].usage.new_tokens > 0
-
-
-def test_an_adapter_is_refused_with_an_explanation(llama_engine: Engine, llama_folder: Path) -> None:
-    with pytest.raises(InvalidRequest, match="adapter"):
-        exhaust(llama_engine.load(ModelSpec(str(llama_folder), adapter="x/y")))

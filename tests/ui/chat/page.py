@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ui.chat import actions, opening, replies
+from ui.chat.adapters import asked_adapter
 from ui.chat.chat_click import ChatClick
 from ui.chat.options_panel import values_of
 from ui.chat.rendering import messages
@@ -30,7 +31,9 @@ class ChatPage:
     @property
     def ask(self) -> AskInput:
         values = self.values or tuple(values_of(self.context.engine.default_options()))
-        return AskInput(self.system_prompt, values, effort=asked_effort(self.context.engine.status(), self.session.effort))
+        status = self.context.engine.status()
+        return AskInput(self.system_prompt, values, effort=asked_effort(status, self.session.effort),
+                        adapter=asked_adapter(status, self.session))
 
     def send(self, text: str) -> Update:
         """Send a message and follow the reply to its end."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..shared.language import number
+from .language import number
 
 SPOKEN = 12         # points named in the accessible name
 STEPS = (1, 2, 2.5, 5, 10)
@@ -35,6 +35,15 @@ class Rule:
     value: float
     title: str
     mark: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line through `places`: (per cent of the width, value). `title`: its numbers in words. `kind`: a class that sets its look."""
+
+    places: Sequence[tuple[float, float]]
+    title: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,14 +83,16 @@ def tick_text(language: str, value: float) -> str:
 
 
 def figure(points: Sequence[Point], ticks: Sequence[float], frame: Frame, language: str, *, rules: Sequence[Rule] = (),
-           is_line: bool = False) -> str:
-    """The HTML of a plot. `ticks`: of the y axis, from bottom to top."""
+           curves: Sequence[Curve] = (), speaks_points: bool = True) -> str:
+    """The HTML of a plot. `ticks`: of the y axis, from bottom to top. The accessible name has the points, the curves and the rules."""
     def height(value: float) -> float:
         return 100 * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
-    spoken = f"{frame.title}: " + "; ".join([point.title for point in points[:SPOKEN]] + [rule.title for rule in rules])
+    told: list[Point | Curve | Rule] = [*points[:SPOKEN if speaks_points else 0], *curves, *rules]
+    titles = [each.title for each in told if each.title]
+    spoken = f"{frame.title}: " + "; ".join(titles)
     grid = "".join(f'<span class="mc-grid" style="bottom:{height(tick):.2f}%">{tick_text(language, tick)}</span>' for tick in ticks)
-    path = _line([(point.x, height(point.value)) for point in points]) if is_line else ""
+    path = _lines([(each.kind, [(x, height(value)) for x, value in each.places]) for each in curves])
     drawn = "".join(_dot(point, height(point.value - point.error), height(point.value), height(point.value + point.error))
                     for point in points)
     below = "".join(f'<span style="left:{x:.2f}%">{html.escape(label)}</span>' for x, label in frame.labels)
@@ -110,7 +121,7 @@ def _rules(placed: Sequence[tuple[float, Rule]]) -> str:
     return lines + "".join(f'<b class="mc-mark" style="bottom:{place:.2f}%">{", ".join(sorted(marks))}</b>' for place, marks in groups)
 
 
-def _line(places: Sequence[tuple[float, float]]) -> str:
-    corners = " ".join(f"{x:.2f},{100 - place:.2f}" for x, place in places)
-    return (f'<svg viewBox="0 0 100 100" preserveAspectRatio="none"><polyline points="{corners}" fill="none" stroke="currentColor" '
-            'stroke-width="2" vector-effect="non-scaling-stroke"/></svg>')
+def _lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> str:
+    lines = "".join(f'<polyline class="{kind}" points="{" ".join(f"{x:.2f},{100 - place:.2f}" for x, place in places)}" fill="none" '
+                    'stroke="currentColor" stroke-width="2" vector-effect="non-scaling-stroke"/>' for kind, places in curves)
+    return f'<svg viewBox="0 0 100 100" preserveAspectRatio="none">{lines}</svg>' if lines else ""

@@ -1,0 +1,100 @@
+"""Looks at a table for a plan before anything is trained: what is wrong with its examples, and one of them as the model reads it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import EngineError, InvalidRequest
+from ..hub.hub import Hub
+from ..models.resolve import LocalModel, resolve
+from ..models.spec import ModelSpec
+from ..settings import Settings
+from .checks import Report, check
+from .encoded import Piece
+from .encoding import Encoder, token_limit
+from .examples import Answered, ClassifiedText, Dialogue, Example, TaggedWords
+from .plan import FineTunePlan
+from .problems import Problem
+from .reading import Reader
+from .tables import Tables
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+MAX_TOKENIZERS = 2
+
+
+class Examiner:
+    """Safe to use from many threads. The tokenizer is that of the plan's base, if its files are on this machine."""
+
+    def __init__(self, settings: Settings, tables: Tables) -> None:
+        self._settings, self._tables, self._hub = settings, tables, Hub(settings)
+        self._lock = threading.Lock()       # a tokenizer is used by one thread at a time (encoding.Encoder)
+        self._tokenizers: OrderedDict[Path, PreTrainedTokenizerBase] = OrderedDict()
+
+    def check(self, plan: FineTunePlan, owner: str = "") -> Report:
+        """Raises TableNotFound, and InvalidRequest if a column is missing. Lengths are in characters without a tokenizer."""
+        table = self._tables.get(plan.table, owner)
+        second = self._tables.get(plan.validation_table, owner) if plan.validation_table else None
+        with self._lock:
+            return check(table, plan, self._tokenizer(plan.base), second)
+
+    def preview(self, plan: FineTunePlan, at: int, owner: str = "") -> tuple[Piece, ...]:
+        """The example at this place, counted from 0 without rows that have errors, as the model reads it; as it is without a tokenizer.
+
+        Raises TableNotFound, and InvalidRequest if there is no such example or a column is missing.
+        """
+        table, reader = self._tables.get(plan.table, owner), Reader(plan)
+        usable = (each for each in reader.read(table) if not isinstance(each, Problem))
+        example = next(islice(usable, max(0, at), None), None)
+        if example is None:
+            raise InvalidRequest("example", at + 1, "one of the rows that can be used")
+        with self._lock:
+            tokenizer = self._tokenizer(plan.base)
+            if tokenizer is None:
+                return plain_pieces(example, reader.labels)
+            return Encoder(tokenizer, plan.task).pieces(example, token_limit(plan, tokenizer), reader.labels)
+
+    def _tokenizer(self, base: ModelSpec) -> PreTrainedTokenizerBase | None:
+        """None if the base is not on this machine, or its tokenizer cannot be read; the estimate says so."""
+        from transformers import AutoTokenizer
+
+        try:
+            place = resolve(base.model, self._settings)
+            folder = place.folder if isinstance(place, LocalModel) else self._hub.stored(place.name, base.revision)
+        except EngineError:
+            return None
+        if folder is None:
+            return None
+        if folder not in self._tokenizers:
+            try:
+                found = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            except Exception:       # damaged files can raise anything
+                return None
+            if not found.is_fast:
+                return None
+            self._tokenizers[folder] = found
+        self._tokenizers.move_to_end(folder)
+        while len(self._tokenizers) > MAX_TOKENIZERS:
+            self._tokenizers.popitem(last=False)
+        return self._tokenizers[folder]
+
+
+def plain_pieces(example: Example, labels: list[str]) -> tuple[Piece, ...]:
+    """An example without a model's tokens around it."""
+    match example:
+        case ClassifiedText():
+            text = "\n".join(filter(None, (example.text, example.second_text)))
+            return Piece(text), Piece("", True, labels[example.label])
+        case Answered():
+            answers = "".join(f"\n{text}" for text, _ in example.answers[:1])
+            return Piece(f"{example.question}\n{example.context}"), Piece(answers, True)
+        case TaggedWords():
+            return tuple(Piece(f"{word} ", True, labels[tag]) for word, tag in zip(example.words, example.tags, strict=True))
+        case Dialogue():
+            return tuple(Piece(f"{message.role}: {message.content}\n", message.role == "assistant") for message in example.messages)
+    return (Piece(example.text, True),)

