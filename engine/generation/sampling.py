@@ -39,7 +39,8 @@ def draw(logits: torch.Tensor, sequences: list[Sequence]) -> list[Drawn | NotANu
     for number, sequence in enumerate(sequences):
         if (allowed := sequence.allowed(logits.shape[-1])) is not None:
             row = logits[number].masked_fill_(torch.from_numpy(~allowed).to(logits.device), float("-inf"))
-            tokens[number] = row.argmax()
+            if sequence.options.is_greedy:
+                tokens[number] = row.argmax()
     drawn = [number for number, sequence in enumerate(sequences) if not sequence.options.is_greedy and is_finite[number]]
     if drawn:
         rows = torch.tensor(drawn, device=logits.device)

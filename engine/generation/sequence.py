@@ -12,7 +12,7 @@ from ..messages import GenerationOptions
 from .base import Ended, NewTokens
 from .blocks import BlockTable
 from .drafts import Drafts
-from .shape_masks import ShapedAnswer
+from .shape_masks import ShapedAnswer, all_but
 from .thought_limit import ThoughtLimit
 
 if TYPE_CHECKING:
@@ -66,9 +66,14 @@ class Sequence:
         return self.thoughts.required if self.thoughts is not None else None
 
     def allowed(self, width: int) -> NDArray[np.bool_] | None:
-        """(width,): for each token, whether it may come next; None if any may. Raises GenerationFailed."""
-        if self.answer is None or not self._is_answering:
+        """(width,): for each token, whether it may come next; None if any may. Raises GenerationFailed.
+
+        Thoughts before an answer in a shape are not the end of the reply.
+        """
+        if self.answer is None or self.required is not None:
             return None
+        if not self._is_answering:
+            return all_but(width, self.end_ids)
         allowed = self.answer.allowed(width)
         opening = self.thoughts.opening if self.thoughts is not None else None
         if opening is not None and opening < width:

@@ -1,18 +1,18 @@
 """Which tokens may come next in an answer that must have a shape, by llguidance (why it: docs/shapes.md).
 
-A mask takes microseconds, rarely milliseconds, to compute; a thread of its own does it while the next step of the model is computed.
-Both compiling and each mask are limited, so that no shape can keep other replies waiting.
+A mask takes microseconds, and handing it to another thread takes longer than that. Where the masks of an answer take longer, another
+thread computes them during the next step of the model. Compiling and masks are limited, so that no shape can keep other replies waiting.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = 32         # compiled shapes: the choices of one request, and requests after each other, often have the same
 WORKERS = 2
+SLOW_S = 5e-4           # a mask that takes longer is followed by one that another thread computes
 WHITE_SPACE = " "       # at most one space between the parts of JSON: small models otherwise spend their tokens on indentation
 # Of llguidance; "fuel" counts regular expressions that it derives, about 15 to 50 in a microsecond. Its own limits let one pattern, such
 # as (a{1000}){1000}, take seconds for a mask.
@@ -104,8 +105,7 @@ class ShapedAnswer:
 
     def compile(self, shapes: Shapes) -> None:
         """Before any other method. Raises InvalidShape."""
-        matcher = shapes.begin(self._shape, self._begun)
-        self._following = _Following(shapes, matcher, shapes.workers.submit(_advanced, matcher, ()))
+        self._following = _Following(shapes, shapes.begin(self._shape, self._begun))
 
     def allowed(self, width: int) -> NDArray[np.bool_]:
         """(width,): for each token, whether it may come next. Raises GenerationFailed if the answer cannot go on in this shape."""
@@ -114,10 +114,9 @@ class ShapedAnswer:
         return mask[:width] if len(mask) >= width else np.pad(mask, (0, width - len(mask)))
 
     def add(self, *tokens: int) -> None:
-        """The answer has these next tokens. Does not wait for the mask after them."""
+        """The answer has these next tokens. Does not raise: `allowed` does."""
         assert self._following is not None
-        now = self._following
-        now.mask = now.shapes.workers.submit(_advanced, now.matcher, tokens, now.mask)
+        self._following.add(tokens)
 
     def add_text(self, text: str) -> None:
         """The answer begins with this text."""
@@ -131,19 +130,42 @@ class ShapedAnswer:
         return self._following.mask.exception() is None and self._following.matcher.is_accepting()
 
 
-@dataclass(slots=True)
+def all_but(width: int, tokens: Collection[int]) -> NDArray[np.bool_]:
+    """(width,): a mask of every other token."""
+    mask = np.ones(width, np.bool_)
+    mask[[token for token in tokens if token < width]] = False
+    return mask
+
+
 class _Following:
-    """`mask`: of the tokens that may come next."""
+    """`mask`: of the tokens that may come next; usually there at once."""
 
-    shapes: Shapes
-    matcher: LLMatcher
-    mask: Future[NDArray[np.bool_]]
+    def __init__(self, shapes: Shapes, matcher: LLMatcher) -> None:
+        self.shapes, self.matcher = shapes, matcher
+        self.mask: Future[NDArray[np.bool_]] = Future()
+        self._seconds = 0.0     # that the latest mask took
+        self._work((), self.mask)
+
+    def add(self, tokens: Sequence[int]) -> None:
+        before, self.mask = self.mask, Future()
+        if self._seconds > SLOW_S:
+            self.shapes.workers.submit(self._work, tokens, self.mask, before)
+        else:
+            self._work(tokens, self.mask, before)
+
+    def _work(self, tokens: Sequence[int], mask: Future[NDArray[np.bool_]], before: Future[NDArray[np.bool_]] | None = None) -> None:
+        """`before`: the work that must have ended, since a matcher is used by one thread at a time."""
+        try:
+            if before is not None:
+                before.result()
+            started = time.perf_counter()
+            mask.set_result(_advanced(self.matcher, tokens))
+            self._seconds = time.perf_counter() - started
+        except Exception as error:      # it belongs to whoever asks for the mask
+            mask.set_exception(error)
 
 
-def _advanced(matcher: LLMatcher, tokens: Sequence[int], before: Future[NDArray[np.bool_]] | None = None) -> NDArray[np.bool_]:
-    """The mask after these tokens. `before`: the work that must have ended, since a matcher is used by one thread at a time."""
-    if before is not None:
-        before.result()
+def _advanced(matcher: LLMatcher, tokens: Sequence[int]) -> NDArray[np.bool_]:
     matcher.consume_tokens(list(tokens))
     bits = np.frombuffer(matcher.compute_bitmask(), np.uint8)
     if matcher.is_error():

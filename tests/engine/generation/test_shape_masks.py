@@ -17,6 +17,7 @@ from engine.errors import GenerationFailed
 from engine.generation.base import Ended, NewTokens, TokenGenerator
 from engine.generation.batched import BatchedGenerator
 from engine.generation.lanes import LaneOptions, open_lane
+from engine.generation.sequence import Sequence
 from engine.generation.shape_masks import ShapedAnswer, Shapes
 from engine.generation.single import SingleGenerator
 from engine.generation.thought_limit import ThoughtsBeforeShape
@@ -198,6 +199,12 @@ def test_only_what_follows_the_thoughts_has_the_shape(batched: BatchedGenerator,
     assert answer.startswith("{")
     assert ended.lacks_shape or set(json.loads(answer)) == {"n", "tags"}
     assert reply(batched, shapes, NUMBERS, thoughts(1000))[1] == Ended("length", lacks_shape=True)
+
+
+def test_thoughts_are_not_the_end_of_a_reply_in_a_shape(shapes: Shapes) -> None:
+    options = GenerationOptions(shape=NUMBERS)
+    sequence = Sequence([*PROMPT], len(PROMPT), options, END, thoughts=thoughts(10), answer=answer_in(NUMBERS, shapes))
+    assert (~sequence.allowed(400)).nonzero()[0].tolist() == [1]
 
 
 def test_a_reply_begins_with_thoughts_or_with_its_answer(shapes: Shapes) -> None:
