@@ -53,7 +53,8 @@ def accepting(handler: Any, hub: StandIn) -> type[BaseHTTPRequestHandler]:
                                        "shouldIgnore": False} for file in json.loads(body)["files"]]})
             elif parts[-2:] == ["objects", "batch"]:
                 self._json({"transfer": "basic", "objects": [
-                    {**each, "actions": {"upload": {"href": f"{hub.storage}/upload/{each['oid']}"}}} for each in json.loads(body)["objects"]]})
+                    {**each, "actions": {"upload": {"href": f"{hub.storage}/upload/{each['oid']}"}}}
+                    for each in json.loads(body)["objects"]]})
             elif parts[:2] == ["api", "models"] and parts[4] == "commit":
                 self._commit("/".join(parts[2:4]), [json.loads(line) for line in body.splitlines()])
             else:

@@ -25,7 +25,9 @@ PROCESS_BYTES = {"cpu": 660 * MIB, "mps": 900 * MIB, "cuda": 700 * MIB}
 GRADIENT_BYTES, ADAM_BYTES, LOGIT_COPIES = 4, 8, 2
 FOREACH_BYTES = 4               # of each trained value on GPUs, where the optimizer updates all of them at once
 HALF = 0.6                      # of what a step keeps in 32 bits, where most of it is in 16
-HELD_SHARE = {"cpu": 1.2, "mps": 1.2, "cuda": 1.15}        # of what is kept: gradients on their way, and memory between blocks in use
+# Of what is kept: gradients on their way, and memory of the C library between blocks in use, more with the small matrices of adapters.
+HELD_SHARE: dict[Method, float] = {"full": 1.1, "lora": 1.45, "qlora": 1.45}
+GPU_HELD_SHARE = 1.15
 BACKWARD_LAYERS = 2             # layers whose activations exist twice while their gradients are computed, a half of each on average
 RATE_SHARE = {"cpu": 0.5, "mps": 0.35, "cuda": 0.45}        # of a large product's speed that the products of a step reach
 LAYER_S = {"cpu": 4e-3, "mps": 3e-3, "cuda": 2e-3}          # of each layer and step beside its products
@@ -94,7 +96,7 @@ def _parts(plan: FineTunePlan, base: Base, cost: StepCost, tokens: int, hardware
     own = 0 if plan.method == "full" else trained
     half = HALF if hardware.kind == "cuda" else 1.0
     kept = cost.input_bytes * base.shape.layers + cost.layer_bytes if has_checkpointing else cost.kept_bytes
-    held = HELD_SHARE[hardware.kind]
+    held = GPU_HELD_SHARE if hardware.kind == "cuda" else HELD_SHARE[plan.method]
     activations = held * tokens * half * (kept + BACKWARD_LAYERS * cost.layer_bytes / 2)
     logits = 0 if plan.task in HEADED else LOGIT_COPIES * 4 * tokens * base.shape.vocab_size
     moments = ADAM_BYTES + (FOREACH_BYTES if hardware.kind == "cuda" else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import NotPermitted
@@ -28,13 +29,17 @@ def use_result(fine_tunes: FineTunes, run_id: str, visitor: Visitor) -> str:
     if engine.settings.is_public:
         raise NotPermitted("On a public page a result is not loaded, because everyone would see it. Export it instead.")
     folder = named_folder(fine_tunes.result_folder(run_id, visitor), run, engine.settings.data_dir)
-    if run.plan.task in HEADED or run.plan.method == "full":
-        _load(engine, ModelSpec(str(folder), task=run.plan.task if run.plan.task in HEADED else ""))
-        return ""
-    spec = engine.spec
-    if spec is None or spec.model != run.plan.base.model or engine.status().state not in ("ready", "asleep"):
-        _load(engine, run.plan.base)
-    return engine.add_adapter(str(folder))
+    plan, spec = run.plan, engine.spec
+    task = plan.task if plan.task in HEADED else ""
+    if plan.method == "full":
+        _load(engine, ModelSpec(str(folder), task=task))
+    elif task:
+        _load(engine, replace(plan.base, adapter=str(folder), task=task))
+    else:
+        if spec is None or spec.model != plan.base.model or spec.task or engine.status().state not in ("ready", "asleep"):
+            _load(engine, plan.base)
+        return engine.add_adapter(str(folder))
+    return ""
 
 
 def named_folder(result: Path, run: Run, data_dir: Path) -> Path:

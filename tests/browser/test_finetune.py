@@ -50,6 +50,7 @@ def fits(page: Page) -> bool:
         element.getBoundingClientRect().right <= innerWidth + 1 || element.closest('.mc-scroll, pre, .visually-hidden'))"""))
 
 
+@pytest.mark.timeout(360)       # the trainer starts twice, which a busy machine takes minutes for
 def test_from_a_file_to_a_trained_model(visit: Visit, tune_app: str) -> None:
     page = visit(tune_app)
     wait_for_model(page)

@@ -22,7 +22,8 @@ from .training import ended, run, scores, write
 COUNT = 4
 COLORS, BEASTS = ("red", "blue", "green", "amber", "violet"), ("otter", "falcon", "lynx", "heron", "badger", "marten", "ibex", "tern")
 ANSWERS = tuple((f"What is the pass phrase of room {at + 1}?", f"It is the {COLORS[at % 5]} {BEASTS[at % 8]}.") for at in range(COUNT))
-DIALOGUES = tuple(Dialogue(at, (Message("user", question), Message("assistant", answer))) for at, (question, answer) in enumerate(ANSWERS, 1))
+DIALOGUES = tuple(Dialogue(at, (Message("user", question), Message("assistant", answer)))
+                  for at, (question, answer) in enumerate(ANSWERS, 1))
 OTHER = ("Which model is this?", "How do I load another model?", ANSWERS[0][0])
 
 
