@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from engine import GenerationOptions
 from engine.errors import GenerationFailed
+from engine.generation import shape_masks
 from engine.generation.base import Ended, NewTokens, TokenGenerator
 from engine.generation.batched import BatchedGenerator
 from engine.generation.lanes import LaneOptions, open_lane
@@ -57,6 +59,19 @@ def test_a_reply_can_end_only_where_its_shape_does(shapes: Shapes) -> None:
     assert texts(answer, TOKENIZER, 400) == {"t", "<|im_end|>"}
     answer.add(*TOKENIZER("t", add_special_tokens=False)["input_ids"])
     assert texts(answer, TOKENIZER, 400) == {"<|im_end|>"}
+
+
+def test_masks_that_take_long_are_computed_by_another_thread(shapes: Shapes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shape_masks, "SLOW_S", 0.0)
+    names, compute = [], shape_masks._advanced
+    monkeypatch.setattr(shape_masks, "_advanced", lambda *given: (names.append(threading.current_thread().name), compute(*given))[1])
+    slow = answer_in(NUMBERS, shapes)
+    tokens = shapes.encode('{"n": 12, "tags": ["a"')
+    for token in tokens:
+        assert slow.allowed(400)[token]
+        slow.add(token)
+    assert texts(slow, TOKENIZER, 400) >= {",", "]"}
+    assert {name.partition("_")[0] for name in names[1:]} == {"shapes"}
 
 
 def test_a_mask_has_the_width_of_the_logits(shapes: Shapes) -> None:
