@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = 32         # compiled shapes: the choices of one request, and requests after each other, often have the same
 WORKERS = 2
-SLOW_S = 5e-4           # a mask that takes longer is followed by one that another thread computes
+SLOW_S = 1e-4           # a mask that takes longer is followed by one that another thread computes; large vocabularies take longer
 WHITE_SPACE = " "       # at most one space between the parts of JSON: small models otherwise spend their tokens on indentation
 # Of llguidance; "fuel" counts regular expressions that it derives, about 15 to 50 in a microsecond. Its own limits let one pattern, such
 # as (a{1000}){1000}, take seconds for a mask.
@@ -49,7 +49,7 @@ class Shapes:
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="shapes")
 
     def begin(self, shape: Shape, begun: str = "") -> LLMatcher:
-        """A matcher of an answer that begins with `begun`. The first call takes about a second with a large vocabulary.
+        """A matcher of an answer that begins with `begun`. The first call takes seconds with a large vocabulary.
 
         Raises InvalidShape.
         """
