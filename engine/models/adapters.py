@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from ..checkpoint.adapter import AdapterConfig, UnsupportedAdapter, place_of, read_adapter_config, read_matrices
 from ..checkpoint.files import ADAPTER_WEIGHTS, is_adapter, names_in
 from ..errors import InvalidRequest, ModelNotFound
-from ..hub.hub import Hub
+from ..hub.hub import Hub, parse_model_name
 from ..settings import BUILTIN, Settings
 from .fetch import find
-from .resolve import BUILTIN_FOLDER, LocalModel, is_path_like, resolve
+from .resolve import BUILTIN_FOLDER, HubRepo, LocalModel, is_path_like, resolve
 from .skeleton import build_skeleton
 from .spec import ModelSpec, Report
 
@@ -97,15 +97,18 @@ def base_of(source: str, config: AdapterConfig, settings: Settings) -> tuple[str
     if not config.base:
         raise UnsupportedAdapter(source, "it does not say which model it was made for.")
     missing = f"the model that it was made for is not on this machine ({config.base}). It can be loaded with another copy of that model."
-    if is_path_like(config.base) and not is_path_like(source):      # a name on the hub must not make this machine open a path
-        raise UnsupportedAdapter(source, missing)
+    is_here = is_path_like(source)
     try:
-        place = resolve(config.base, settings)
+        place = resolve(config.base if is_here or config.base.lower() == BUILTIN else parse_model_name(config.base), settings)
     except (ModelNotFound, InvalidRequest) as error:
         raise UnsupportedAdapter(source, missing) from error
-    if isinstance(place, LocalModel):
-        return (BUILTIN if place.folder == BUILTIN_FOLDER else place.name), None
-    return place.name, config.base_revision
+    if isinstance(place, HubRepo):
+        return place.name, config.base_revision
+    if place.folder == BUILTIN_FOLDER:
+        return BUILTIN, None
+    if not is_here:     # a repository on the hub must not make this machine open a folder
+        raise UnsupportedAdapter(source, missing)
+    return place.name, None
 
 
 def require_matching(adapters: Sequence[Adapter], config: PretrainedConfig, model: str) -> None:
