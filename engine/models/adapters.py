@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..checkpoint.adapter import AdapterConfig, UnsupportedAdapter, place_of, read_adapter_config, read_matrices
 from ..checkpoint.files import ADAPTER_WEIGHTS, is_adapter, names_in
-from ..errors import InvalidRequest, ModelNotFound
+from ..errors import InvalidRequest, LoadError, ModelNotFound
 from ..hub.hub import Hub, parse_model_name
 from ..settings import BUILTIN, Settings
 from .fetch import find
 from .resolve import BUILTIN_FOLDER, HubRepo, LocalModel, is_path_like, resolve
 from .skeleton import build_skeleton
-from .spec import ModelSpec, Report
+from .spec import LoadOptions, ModelSpec, Report
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -28,13 +28,17 @@ CHAT_TASK = "it was trained for another task ({task}), and writes no text."
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter on this disk. `source`: an absolute path, or owner/name. `size_bytes`: of its weights' file."""
+    """An adapter on this disk. `source`: an absolute path, or owner/name. `size_bytes`: of its weights' file.
+
+    `known_as`: the name by which replies chose it before its model was loaded again, or "".
+    """
 
     source: str
     folder: Path
     config: AdapterConfig
     size_bytes: int
     changed: int        # when its weights were written: nanoseconds since 1970
+    known_as: str = ""
 
     @property
     def name(self) -> str:
@@ -53,12 +57,23 @@ class Adapter:
         return kept if isinstance(kept, str) else ""
 
 
-def find_adapters(spec: ModelSpec, others: Sequence[str], settings: Settings, report: Report) -> tuple[Adapter, ...]:
-    """That of the spec first, then the others, each once. Raises what `find_adapter` raises."""
-    sources = dict.fromkeys(filter(None, (spec.adapter, *others)))
+def find_adapters(spec: ModelSpec, options: LoadOptions, settings: Settings, report: Report) -> tuple[ModelSpec, tuple[Adapter, ...]]:
+    """The spec with the source of its adapter, and the adapters of the options in their order; before them that of the spec if it is not
+    one of them. One that was loaded before and cannot be found now is left out. Raises what `find_adapter` raises about others.
+    """
+    names, own = options.names, () if spec.adapter in options.adapters else (spec.adapter,)
+    sources = dict.fromkeys(filter(None, (*own, *options.adapters)))
     if len(sources) > MOST_ADAPTERS:
         raise InvalidRequest("adapters", len(sources), f"at most {MOST_ADAPTERS} of one model")
-    return tuple(find_adapter(source, settings, report) for source in sources)
+    found = {}
+    for source in sources:
+        try:
+            found[source] = replace(find_adapter(source, settings, report), known_as=names.get(source, ""))
+        except LoadError:
+            if source not in names:
+                raise
+    default = found.get(spec.adapter or "")
+    return replace(spec, adapter=default.source if default else None), tuple(found.values())
 
 
 def find_adapter(source: str, settings: Settings, report: Report, revision: str | None = None) -> Adapter:
