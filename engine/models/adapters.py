@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoint.adapter import AdapterConfig, UnsupportedAdapter, place_of, read_adapter_config, read_matrices
+from ..checkpoint.adapter import AdapterConfig, UnsupportedAdapter, place_of, read_adapter_config, read_matrices, read_whole
 from ..checkpoint.files import ADAPTER_WEIGHTS, is_adapter, names_in
 from ..errors import InvalidRequest, LoadError, ModelNotFound
 from ..hub.hub import Hub, parse_model_name
@@ -130,15 +130,19 @@ def require_matching(adapters: Sequence[Adapter], config: PretrainedConfig, mode
     """Check that every product that the adapters change is one of the model's, of the same size. Raises UnsupportedAdapter."""
     if not adapters:
         return
-    weights = {name.removesuffix(".weight"): tuple(weight.shape) for name, weight in build_skeleton(config, model).named_parameters()
-               if name.endswith(".weight") and weight.ndim == 2}
+    skeleton = build_skeleton(config, model)
+    tables = [each.weight for each in (skeleton.get_input_embeddings(), skeleton.get_output_embeddings()) if each is not None]
+    weights = {name.removesuffix(".weight"): tuple(weight.shape) for name, weight in skeleton.named_parameters()
+               if name.endswith(".weight") and weight.ndim == 2 and not any(weight is table for table in tables)}
     for adapter in adapters:
         if not adapter.config.is_for_text:
             raise UnsupportedAdapter(adapter.name, CHAT_TASK.format(task=adapter.config.task))
+        if whole := read_whole(adapter.folder, adapter.name):
+            raise UnsupportedAdapter(adapter.name, f"it is an adapter that changes more than products ({next(iter(whole))[:100]}).")
         for module, (into, _, out) in read_matrices(adapter.folder, adapter.name).items():
             place = place_of(module, weights)
             if place is None or {into, out} != set(weights[place]):     # GPT-2 stores its matrices the other way round
-                found = f"{' x '.join(map(str, weights[place]))} there" if place else "which that model does not have"
+                found = f"{' x '.join(map(str, weights[place]))} there" if place else "no product of its layers"
                 raise UnsupportedAdapter(adapter.name, f"it does not fit {Path(model).name}: it changes {module}, {found}.")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -176,6 +177,20 @@ def test_an_adapter_that_cannot_be_used_is_refused_before_the_model_is_unloaded(
     with pytest.raises(UnsupportedAdapter, match=reason):
         exhaust(llama_engine.load(str(folder)))
     assert llama_engine.status().model == "tiny-llama"
+
+
+@pytest.mark.parametrize("name", ["lm_head.lora_{}.weight", "model.embed_tokens.weight"])
+def test_an_adapter_of_the_vocabulary_is_refused_before_the_model_is_unloaded(
+        llama_engine: Engine, folders: dict[str, Path], tmp_path: Path, name: str) -> None:
+    odd = shutil.copytree(folders["one"], tmp_path / "odd")
+    with llama_engine.using() as model:
+        rows, width = model.loaded.model.get_input_embeddings().weight.shape
+    more = {name.format("A"): torch.zeros(2, width), name.format("B"): torch.zeros(rows, 2)}
+    tensors = {**load_file(odd / "adapter_model.safetensors"), **{f"base_model.model.{key}": each for key, each in more.items()}}
+    save_file(tensors, odd / "adapter_model.safetensors")
+    with pytest.raises(UnsupportedAdapter, match="product"):
+        exhaust(llama_engine.load(ModelSpec(str(odd)), LoadOptions(context_tokens=100)))
+    assert llama_engine.latest_load.latest.stage != "restore"
 
 
 def test_a_pickled_adapter_and_one_of_another_model_are_refused(llama_engine: Engine, folders: dict[str, Path], tmp_path: Path) -> None:
