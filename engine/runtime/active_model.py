@@ -10,6 +10,7 @@ from functools import partial
 
 from transformers import GenerationConfig
 
+from ..checkpoint.adapter import UnsupportedAdapter
 from ..compat.transformers import attention_kernel
 from ..errors import InvalidRequest, LoadError, NoModelLoaded
 from ..generation.base import Lane, LaneEvent
@@ -47,7 +48,7 @@ class ActiveModel:
 
     def __init__(self, loaded: LoadedModel, settings: Settings) -> None:
         self.candidate = loaded.candidate
-        self.spec: ModelSpec = loaded.candidate.spec
+        self._base = loaded.candidate.spec.base
         self._loaded: LoadedModel | None = loaded
         self.settings = settings
         self.window_tokens = loaded.candidate.budget.window_tokens
@@ -94,6 +95,11 @@ class ActiveModel:
             raise LoadError(candidate.spec.model, f"its first reply failed: {str(error)[:300]}",
                             "Load it without quantization, or choose another model.") from error
         return active_model
+
+    @property
+    def spec(self) -> ModelSpec:
+        """With the adapter that replies use if they choose none."""
+        return replace(self._base, adapter=self.adapters.default_source)
 
     @property
     def loaded(self) -> LoadedModel:
@@ -147,20 +153,21 @@ class ActiveModel:
 
     def loads_again(self, hardware: Hardware) -> Load:
         """What loads this model again, without a reference to its weights."""
-        candidate = replace(self.candidate, spec=self.spec, adapters=self._adapters_in_order())
+        candidate = replace(self.candidate, spec=self.spec, adapters=tuple(self.adapters.added.values()))
         return partial(ActiveModel.load, candidate, hardware, self.settings)
 
     @property
     def options(self) -> LoadOptions:
         """The options with which the same load can be repeated."""
+        added = self.adapters.added
         return LoadOptions(self.settings.context_tokens, self.settings.concurrent_replies, self.settings.device,
-                           adapters=tuple(each.source for each in self._adapters_in_order() if each.source != self.spec.adapter))
+                           adapters=tuple(each.source for each in added.values()), adapter_names=tuple(added))
 
     @property
     def notes(self) -> tuple[str, ...]:
         candidate = self.candidate
         return (f"{candidate.dtype}: {candidate.dtype_reason}.", *filter(None, (candidate.quantization_note, self._pictures_note)),
-                f"{candidate.budget.reason}.")
+                f"{candidate.budget.reason}.", *self.adapters.left_out)
 
     @property
     def held_bytes(self) -> int:
@@ -197,23 +204,29 @@ class ActiveModel:
 
     def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter]) -> bool:
         """Load these adapters, if this is their base and nothing else of the load differs. Raises UnsupportedAdapter."""
-        if spec.base != self.spec.base or settings != self.settings:
+        if spec.base != self._base or settings != self.settings:
             return False
         self._add_adapters(spec, adapters)
         return True
 
     def add_adapter(self, adapter: Adapter) -> str:
         """Load a LoRA adapter, for replies that name it. Returns its name. Raises InvalidRequest and UnsupportedAdapter."""
-        require_matching([adapter], self.candidate.config, self.spec.model)
+        require_matching([adapter], self.candidate.config, self._base.model)
         return self.adapters.add(adapter)
 
     def _add_adapters(self, spec: ModelSpec, adapters: Sequence[Adapter]) -> None:
-        """The first is used by replies that choose none, if the spec has one."""
-        names = [self.add_adapter(adapter) for adapter in adapters]
-        self.spec, self.adapters.default = spec, names[0] if spec.adapter else ""
+        """That of the spec is used by replies that choose none. One that was loaded before and cannot be now is left out.
 
-    def _adapters_in_order(self) -> tuple[Adapter, ...]:
-        return tuple(sorted(self.adapters.added.values(), key=lambda each: each.source != self.spec.adapter))
+        Raises InvalidRequest and UnsupportedAdapter.
+        """
+        for adapter in adapters:
+            try:
+                self.add_adapter(adapter)
+            except UnsupportedAdapter as error:
+                if not adapter.known_as:
+                    raise
+                self.adapters.left_out += (str(error),)
+        self.adapters.use_by_default(spec.adapter)
 
     @contextmanager
     def alone(self) -> Iterator[LoadedModel]:

@@ -27,7 +27,7 @@ from ..visitors import Accounts, ApiKeys, VisitorBook
 from .admission import Admission, Reservation
 from .load_job import LoadJob
 from .replies import Begin, admitted, counted, new_chars, require_spec
-from .status import Status, status_of
+from .status import Status, served, status_of
 from .swap import Swap, drain_s
 
 if TYPE_CHECKING:
@@ -86,6 +86,11 @@ class Engine:
         """The loaded model and its options, or those that the next message will load again; None if there are none."""
         model = self._model
         return (model.spec, model.options) if model else self.admission.asleep
+
+    @property
+    def served(self) -> tuple[tuple[ModelSpec, tuple[str, ...]], ...]:
+        with self.admission.changed:
+            return served(self.admission, self._job)
 
     def default_spec(self) -> ModelSpec:
         """The model named in the settings. Raises InvalidRequest."""

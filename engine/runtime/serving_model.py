@@ -25,9 +25,11 @@ Load = Callable[[Report], "ServingModel"]
 class ServingModel(Protocol):
     """Users hold a lease (admission.py). `window_tokens`: 0 if it is not known. `held_bytes`: memory of this machine."""
 
-    spec: ModelSpec
     settings: Settings
     window_tokens: int
+
+    @property
+    def spec(self) -> ModelSpec: ...
 
     @property
     def options(self) -> LoadOptions:
