@@ -47,19 +47,30 @@ class Server:
         specs = self.specs()
         if name == DEFAULT or not specs:        # without a model, the engine says so
             return None
-        adapters = self.engine.status().adapters
-        found = next((spec for spec in specs if name in (spec.name, *names_of(spec, "", adapters))), None)
+        found = self._find(name)
         if found is None:
             raise ApiError(404, "model_not_found", f"The model {name!r} is not loaded here. “{model_id(specs[0])}” is; "
                            f"“{DEFAULT}” stands for whichever model is loaded.", "model")
-        return found
+        return found[0]
 
     def adapter_of(self, name: str) -> str | None:
         """The adapter that a model's name means: "" for that of the base; None where that is left to the engine."""
-        spec, adapters = self.engine.spec, self.engine.status().adapters
-        if name == DEFAULT or spec is None or not adapters or (spec.adapter and name == spec.name):
-            return None
-        return next((adapter for adapter in adapters if name in names_of(spec, adapter)), "")
+        found = None if name == DEFAULT else self._find(name)
+        return found[1] if found else None
+
+    def _find(self, name: str) -> tuple[ModelSpec, str | None] | None:
+        """The model that has this name, and the adapter that the name means. The name of a base is never that of an adapter."""
+        models = self.engine.served
+        for spec, adapters in models:
+            if name in (model_id(spec.base), spec.base.name, spec.model):
+                return spec, "" if adapters else None
+        for spec, adapters in models:
+            if name == spec.name:
+                return spec, None
+            for adapter in adapters:
+                if name in (f"{model_id(spec.base)}:{adapter}", f"{spec.base.name}:{adapter}", adapter):
+                    return spec, adapter
+        return None
 
     def defaults(self, name: str, effort: Effort | None = None) -> GenerationOptions:
         """The options of a request for the model of this name, where it gives none."""
@@ -67,9 +78,7 @@ class Server:
 
     def specs(self) -> list[ModelSpec]:
         """The loaded model, and one that is being loaded, or will be with the next request."""
-        spec, load = self.engine.spec, self.engine.latest_load
-        is_coming = load is not None and load.spec != spec and self.engine.status().state in ("loading", "asleep")
-        return [*([spec] if spec else []), *([load.spec] if load and is_coming else [])]
+        return [spec for spec, _ in self.engine.served]
 
     async def answer(self, request: Request, writer: Writer, begin: Begin, count: int, *, is_stream: bool,
                      ignored: Sequence[str] = ()) -> Response:
@@ -126,14 +135,6 @@ def model_id(spec: ModelSpec) -> str:
     return spec.name if spec.is_remote or Path(spec.model).is_absolute() else spec.model
 
 
-def names_of(spec: ModelSpec, adapter: str = "", others: Sequence[str] = ()) -> tuple[str, ...]:
-    """The names under which a request finds a model: its own ones without `adapter`, and base:adapter or the adapter's own with one."""
-    base, id_, own = spec.base.name, model_id(spec.base), Path(spec.adapter).name if spec.adapter else ""
-    with_adapter = [name for each in dict.fromkeys((adapter, *others, *([] if adapter else [own]))) if each
-                    for name in (f"{id_}:{each}", f"{base}:{each}", each)]
-    return (*with_adapter, *([] if adapter else [id_, base, spec.model]))
-
-
 def fingerprint(spec: ModelSpec | None, adapter: str | None = None) -> str:
     """Equal for replies that the same weights in the same precision gave. `adapter`: the reply's, if it chose one."""
     spec = spec if spec is None or adapter is None else replace(spec, adapter=adapter or None)
@@ -142,10 +143,10 @@ def fingerprint(spec: ModelSpec | None, adapter: str | None = None) -> str:
 
 def descriptions(server: Server) -> list[dict[str, Any]]:
     """The loaded model, and each of its adapters as a model of its own."""
-    specs, adapters = server.specs()[:1], server.engine.status().adapters
-    return [*(description(spec, server) for spec in specs), *(
+    served = server.engine.served[:1]
+    return [*(description(spec, server) for spec, _ in served), *(
         {**description(spec, server), "id": f"{model_id(spec.base)}:{adapter}", "parent": model_id(spec.base)}
-        for spec in specs for adapter in adapters)]
+        for spec, adapters in served for adapter in adapters)]
 
 
 def description(spec: ModelSpec, server: Server) -> dict[str, Any]:

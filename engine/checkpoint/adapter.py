@@ -19,6 +19,7 @@ from .shape import header_tensors
 from .stored_quantization import Tensor
 
 KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<matrix>[AB])(?:\.default)?\.weight")
+PREFIX = "base_model.model."        # of peft's names
 # Kinds of LoRA that compute something else, or change more than products. modules_to_save: heads, for tasks other than text.
 UNSUPPORTED = ("use_dora", "layer_replication", "lora_bias", "trainable_token_indices", "target_parameters", "alora_invocation_tokens",
                "use_qalora", "use_bdlora", "megatron_config", "arrow_config", "kasa_config", "velora_config", "monteclora_config")
@@ -111,6 +112,16 @@ def _tensors(folder: Path, name: str) -> list[Tensor]:
         return list(header_tensors(folder / ADAPTER_WEIGHTS, name))
     except UnsupportedModel as error:
         raise UnsupportedAdapter(name, error.what) from error
+
+
+def read_whole(folder: Path, name: str) -> dict[str, list[int]]:
+    """The sizes of the tensors that take the place of the model's own, by its names of them. Raises UnsupportedAdapter."""
+    return {whole_name(key): sizes for key, sizes, _ in _tensors(folder, name) if not KEY.fullmatch(key)}
+
+
+def whole_name(key: str) -> str:
+    """The model's name of a tensor that peft stores as a whole."""
+    return key.removeprefix(PREFIX).replace(".modules_to_save.default", "").replace(".modules_to_save", "")
 
 
 def other_tensors(names: Iterable[str]) -> list[str]:

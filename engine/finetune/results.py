@@ -18,7 +18,7 @@ from ..settings import BUILTIN, Secret, Settings
 from .card import model_card, shown_base
 from .checkpoints import ADAPTER, name_base
 from .estimate import PROCESS_BYTES
-from .job import MERGED, RESULT, VALIDATION, TrainJob, read_job
+from .job import MERGED, RESULT, TRAIN, VALIDATION, TrainJob, read_job
 from .plan import FineTunePlan
 from .process import TrainerProcess
 from .run import Run
@@ -127,10 +127,14 @@ def script_for(folder: Path, *, is_shared: bool = False) -> str:
     Raises InvalidRequest before its examples were prepared.
     """
     job = read_job(folder)
-    with (folder / VALIDATION).open(encoding="utf-8", newline="\n") as file:
-        rows = tuple(int(json.loads(line)["row"]) for line in file)
+    trained, held = _rows(folder / TRAIN), _rows(folder / VALIDATION)
     base = job.plan.base.model
-    return script_of(job, folder, rows, shown_base(base) if is_shared and base != BUILTIN else "")
+    return script_of(job, folder, held, shown_base(base) if is_shared and base != BUILTIN else "", trained)
+
+
+def _rows(examples: Path) -> list[int]:
+    with examples.open(encoding="utf-8", newline="\n") as file:
+        return [int(json.loads(line)["row"]) for line in file]
 
 
 def script_before(plan: FineTunePlan) -> str:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoint.adapter import AdapterConfig, UnsupportedAdapter, place_of, read_adapter_config, read_matrices
+from ..checkpoint.adapter import AdapterConfig, UnsupportedAdapter, place_of, read_adapter_config, read_matrices, read_whole
 from ..checkpoint.files import ADAPTER_WEIGHTS, is_adapter, names_in
-from ..errors import InvalidRequest, ModelNotFound
-from ..hub.hub import Hub
+from ..errors import InvalidRequest, LoadError, ModelNotFound
+from ..hub.hub import Hub, parse_model_name
 from ..settings import BUILTIN, Settings
 from .fetch import find
-from .resolve import BUILTIN_FOLDER, LocalModel, is_path_like, resolve
+from .resolve import BUILTIN_FOLDER, HubRepo, LocalModel, is_path_like, resolve
 from .skeleton import build_skeleton
-from .spec import ModelSpec, Report
+from .spec import LoadOptions, ModelSpec, Report
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -28,13 +28,17 @@ CHAT_TASK = "it was trained for another task ({task}), and writes no text."
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter on this disk. `source`: an absolute path, or owner/name. `size_bytes`: of its weights' file."""
+    """An adapter on this disk. `source`: an absolute path, or owner/name. `size_bytes`: of its weights' file.
+
+    `known_as`: the name by which replies chose it before its model was loaded again, or "".
+    """
 
     source: str
     folder: Path
     config: AdapterConfig
     size_bytes: int
     changed: int        # when its weights were written: nanoseconds since 1970
+    known_as: str = ""
 
     @property
     def name(self) -> str:
@@ -53,12 +57,23 @@ class Adapter:
         return kept if isinstance(kept, str) else ""
 
 
-def find_adapters(spec: ModelSpec, others: Sequence[str], settings: Settings, report: Report) -> tuple[Adapter, ...]:
-    """That of the spec first, then the others, each once. Raises what `find_adapter` raises."""
-    sources = dict.fromkeys(filter(None, (spec.adapter, *others)))
+def find_adapters(spec: ModelSpec, options: LoadOptions, settings: Settings, report: Report) -> tuple[ModelSpec, tuple[Adapter, ...]]:
+    """The spec with the source of its adapter, and the adapters of the options in their order; before them that of the spec if it is not
+    one of them. One that was loaded before and cannot be found now is left out. Raises what `find_adapter` raises about others.
+    """
+    names, own = options.names, () if spec.adapter in options.adapters else (spec.adapter,)
+    sources = dict.fromkeys(filter(None, (*own, *options.adapters)))
     if len(sources) > MOST_ADAPTERS:
         raise InvalidRequest("adapters", len(sources), f"at most {MOST_ADAPTERS} of one model")
-    return tuple(find_adapter(source, settings, report) for source in sources)
+    found = {}
+    for source in sources:
+        try:
+            found[source] = replace(find_adapter(source, settings, report), known_as=names.get(source, ""))
+        except LoadError:
+            if source not in names:
+                raise
+    default = found.get(spec.adapter or "")
+    return replace(spec, adapter=default.source if default else None), tuple(found.values())
 
 
 def find_adapter(source: str, settings: Settings, report: Report, revision: str | None = None) -> Adapter:
@@ -97,30 +112,37 @@ def base_of(source: str, config: AdapterConfig, settings: Settings) -> tuple[str
     if not config.base:
         raise UnsupportedAdapter(source, "it does not say which model it was made for.")
     missing = f"the model that it was made for is not on this machine ({config.base}). It can be loaded with another copy of that model."
-    if is_path_like(config.base) and not is_path_like(source):      # a name on the hub must not make this machine open a path
-        raise UnsupportedAdapter(source, missing)
+    is_here = is_path_like(source)
     try:
-        place = resolve(config.base, settings)
+        place = resolve(config.base if is_here or config.base.lower() == BUILTIN else parse_model_name(config.base), settings)
     except (ModelNotFound, InvalidRequest) as error:
         raise UnsupportedAdapter(source, missing) from error
-    if isinstance(place, LocalModel):
-        return (BUILTIN if place.folder == BUILTIN_FOLDER else place.name), None
-    return place.name, config.base_revision
+    if isinstance(place, HubRepo):
+        return place.name, config.base_revision
+    if place.folder == BUILTIN_FOLDER:
+        return BUILTIN, None
+    if not is_here:     # a repository on the hub must not make this machine open a folder
+        raise UnsupportedAdapter(source, missing)
+    return place.name, None
 
 
 def require_matching(adapters: Sequence[Adapter], config: PretrainedConfig, model: str) -> None:
     """Check that every product that the adapters change is one of the model's, of the same size. Raises UnsupportedAdapter."""
     if not adapters:
         return
-    weights = {name.removesuffix(".weight"): tuple(weight.shape) for name, weight in build_skeleton(config, model).named_parameters()
-               if name.endswith(".weight") and weight.ndim == 2}
+    skeleton = build_skeleton(config, model)
+    tables = [each.weight for each in (skeleton.get_input_embeddings(), skeleton.get_output_embeddings()) if each is not None]
+    weights = {name.removesuffix(".weight"): tuple(weight.shape) for name, weight in skeleton.named_parameters()
+               if name.endswith(".weight") and weight.ndim == 2 and not any(weight is table for table in tables)}
     for adapter in adapters:
         if not adapter.config.is_for_text:
             raise UnsupportedAdapter(adapter.name, CHAT_TASK.format(task=adapter.config.task))
+        if whole := read_whole(adapter.folder, adapter.name):
+            raise UnsupportedAdapter(adapter.name, f"it is an adapter that changes more than products ({next(iter(whole))[:100]}).")
         for module, (into, _, out) in read_matrices(adapter.folder, adapter.name).items():
             place = place_of(module, weights)
             if place is None or {into, out} != set(weights[place]):     # GPT-2 stores its matrices the other way round
-                found = f"{' x '.join(map(str, weights[place]))} there" if place else "which that model does not have"
+                found = f"{' x '.join(map(str, weights[place]))} there" if place else "no product of its layers"
                 raise UnsupportedAdapter(adapter.name, f"it does not fit {Path(model).name}: it changes {module}, {found}.")
 
 

@@ -60,7 +60,8 @@ class LoadOptions:
     """How to load a model, which is not part of its identity. None and "" stand for the settings' values.
 
     `drain`: let running replies finish first (bounded by the settings), or stop them.
-    `adapters`: others of the same base, which replies can choose by their names.
+    `adapters`: others of the same base, which replies can choose by their names. `adapter_names`: the names, in the same order, of those
+    that were loaded before; one of these that is not there any more is left out.
     `is_forced`: load although the estimate says that the model does not fit; refused in public mode.
     """
 
@@ -70,6 +71,12 @@ class LoadOptions:
     drain: Drain = "finish"
     is_forced: bool = False
     adapters: tuple[str, ...] = ()
+    adapter_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Of the adapters that were loaded before, by their sources."""
+        return dict(zip(self.adapters, self.adapter_names, strict=False))
 
     def applied_to(self, settings: Settings) -> Settings:
         """The settings of one load. Raises InvalidRequest."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoint.adapter import read_whole
 from ..checkpoint.config import parse_config, read_raw_config
 from ..checkpoint.shape import ModelShape, read_tensors, shape_of
 from ..checkpoint.stored_quantization import Tensor, obstacle
@@ -25,13 +26,14 @@ from ..models.skeleton import build, require_layers, require_weights
 from ..models.spec import LoadEvent, ModelSpec, Report
 from ..settings import Settings
 from .errors import NoTrainedHead
-from .merging import merge
+from .merging import merge, require_fitting
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 # Of an adapter's folder: what its training decided about the head, which peft's own files do not say.
 HEAD_FIELDS = ("id2label", "label2id", "num_labels", "problem_type", "pad_token_id")
+LABELLED = ("SEQ_CLS", "TOKEN_CLS")     # peft's names of tasks whose head has a row for each label
 WINDOW, LONGEST_WINDOW = 512, 4096      # tokens read at once: where the model sets no limit, and at most
 
 
@@ -81,7 +83,9 @@ def examine_task(spec: ModelSpec, hardware: Hardware, settings: Settings, free_b
     config, tensors = parse_config(raw, spec.model), read_tensors(folder, spec.model)
     require_layers(config, len(tensors), spec.model)
     skeleton = build(_class_for(task, config), config, spec.model)
-    require_weights(skeleton, config, [*tensors, *_trained(skeleton, tensors, adapter)], spec.model)
+    if adapter is not None:
+        require_fitting(skeleton, adapter)
+    require_weights(skeleton, config, [*tensors, *_trained(tensors, adapter)], spec.model)
     shape = without_cache(shape_of(config.to_dict(), tensors))
     dtype, reason = choose_dtype(spec, Quantization.NONE, shape, hardware)
     extra = adapter.size_bytes if adapter else 0
@@ -135,17 +139,19 @@ def _tasks(raw: Mapping[str, Any], spec: ModelSpec, adapter: Adapter | None) -> 
 
 
 def _head_of(adapter: Adapter, model: str) -> dict[str, Any]:
+    """What the adapter's config.json says of its head, or the number of labels that the head itself has: one for each of its rows."""
     if not (adapter.folder / "config.json").is_file():
-        return {}
+        rows = [sizes[0] for sizes in read_whole(adapter.folder, adapter.name).values() if len(sizes) == 2]
+        return {"num_labels": min(rows)} if rows and adapter.config.task in LABELLED else {}      # the last of several layers
     raw = read_raw_config(adapter.folder, model)
     return {name: raw[name] for name in HEAD_FIELDS if raw.get(name) is not None}
 
 
-def _trained(skeleton: PreTrainedModel, tensors: list[Tensor], adapter: Adapter | None) -> list[Tensor]:
-    """The weights of the head that an adapter brings."""
+def _trained(tensors: list[Tensor], adapter: Adapter | None) -> list[Tensor]:
+    """The weights of the head that an adapter brings: those that its file has."""
     stored = {name for name, _, _ in tensors}
-    return [(name, list(weight.shape), "F32") for name, weight in skeleton.state_dict().items()
-            if adapter and name not in stored and any(head in name.split(".") for head in adapter.config.heads)]
+    whole = read_whole(adapter.folder, adapter.name) if adapter else {}
+    return [(name, sizes, "F32") for name, sizes in whole.items() if name not in stored]
 
 
 def _class_for(task: Task, config: PretrainedConfig) -> Any:

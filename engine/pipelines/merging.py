@@ -5,9 +5,10 @@ Not peft's own loading: its configuration holds regular expressions and names of
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoint.adapter import KEY, UnsupportedAdapter, place_of
+from ..checkpoint.adapter import KEY, UnsupportedAdapter, place_of, read_matrices, read_whole, whole_name
 from ..checkpoint.files import ADAPTER_WEIGHTS
 from ..models.adapters import Adapter
 
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-PREFIX = "base_model.model."    # of peft's names
+def require_fitting(skeleton: PreTrainedModel, adapter: Adapter) -> None:
+    """Check the adapter's sizes against those of the model. Raises UnsupportedAdapter."""
+    modules, weights = dict(skeleton.named_modules()), dict(skeleton.named_parameters())
+    for name, (into, _, out) in read_matrices(adapter.folder, adapter.name).items():
+        _product(modules, name, (out, into), adapter)
+    for name, sizes in read_whole(adapter.folder, adapter.name).items():
+        _require_head(weights.get(name), name, sizes, adapter)
 
 
 def merge(model: PreTrainedModel, adapter: Adapter) -> None:
@@ -25,33 +32,46 @@ def merge(model: PreTrainedModel, adapter: Adapter) -> None:
 
     tensors = load_file(adapter.folder / ADAPTER_WEIGHTS)
     matrices: dict[str, dict[str, torch.Tensor]] = {}
-    modules = dict(model.named_modules())
+    modules, weights = dict(model.named_modules()), dict(model.named_parameters())
     with torch.no_grad():
         for key, tensor in tensors.items():
             if match := KEY.fullmatch(key):
                 matrices.setdefault(match["module"], {})[match["matrix"]] = tensor.float()
             else:
-                _replace(model, key, tensor, adapter)
+                _replace(weights, key, tensor, adapter)
         for name, pair in matrices.items():
-            place = place_of(name, modules)
-            if place is None or set(pair) != {"A", "B"}:
-                raise UnsupportedAdapter(adapter.name, f"it changes {name}, which its base does not have.")
-            _add(modules[place], name, pair["B"] @ pair["A"] * adapter.config.scale(name, len(pair["A"])), adapter)
+            if set(pair) != {"A", "B"}:
+                raise UnsupportedAdapter(adapter.name, f"its matrices of {name} do not fit each other.")
+            difference = pair["B"] @ pair["A"] * adapter.config.scale(name, len(pair["A"]))
+            module = _product(modules, name, tuple(difference.shape), adapter)
+            module.weight.copy_(module.weight.float() + (difference.T if _is_transposed(module) else difference))
 
 
-def _add(module: Any, name: str, difference: torch.Tensor, adapter: Adapter) -> None:
-    """`difference`: (out, in). GPT-2 stores its weights the other way round."""
-    difference = difference.T if type(module).__name__ == "Conv1D" else difference
+def _product(modules: Mapping[str, Any], name: str, sizes: tuple[int, ...], adapter: Adapter) -> Any:
+    """The module that an adapter changes. `sizes`: out, in. Raises UnsupportedAdapter."""
+    place = place_of(name, modules)
+    if place is None:
+        raise UnsupportedAdapter(adapter.name, f"it changes {name}, which its base does not have.")
+    module = modules[place]
     weight = getattr(module, "weight", None)
-    if weight is None or weight.shape != difference.shape:
+    if weight is None or tuple(weight.shape) != (sizes[::-1] if _is_transposed(module) else sizes):
         raise UnsupportedAdapter(adapter.name, f"it does not fit its base: {name} has another size there.")
-    weight.copy_(weight.float() + difference)
+    return module
 
 
-def _replace(model: PreTrainedModel, key: str, tensor: torch.Tensor, adapter: Adapter) -> None:
+def _is_transposed(module: Any) -> bool:
+    """GPT-2 stores its weights the other way round."""
+    return type(module).__name__ == "Conv1D"
+
+
+def _require_head(weight: torch.Tensor | None, name: str, sizes: Sequence[int], adapter: Adapter) -> None:
+    """Check that a tensor that is stored whole is one of the head. Raises UnsupportedAdapter."""
+    if weight is None or list(weight.shape) != list(sizes) or not any(head in name.split(".") for head in adapter.config.heads):
+        raise UnsupportedAdapter(adapter.name, f"it changes more than products and its head ({name[:100]}).")
+
+
+def _replace(weights: Mapping[str, torch.Tensor], key: str, tensor: torch.Tensor, adapter: Adapter) -> None:
     """A tensor of a module that was trained as a whole: the head."""
-    name = key.removeprefix(PREFIX).replace(".modules_to_save.default", "").replace(".modules_to_save", "")
-    weight = dict(model.named_parameters()).get(name)
-    if weight is None or weight.shape != tensor.shape or not any(head in name.split(".") for head in adapter.config.heads):
-        raise UnsupportedAdapter(adapter.name, f"it changes more than products and its head ({key[:100]}).")
-    weight.copy_(tensor)
+    name = whole_name(key)
+    _require_head(weights.get(name), name, tensor.shape, adapter)
+    weights[name].copy_(tensor)

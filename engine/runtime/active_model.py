@@ -10,6 +10,7 @@ from functools import partial
 
 from transformers import GenerationConfig
 
+from ..checkpoint.adapter import UnsupportedAdapter
 from ..compat.transformers import attention_kernel
 from ..errors import InvalidRequest, LoadError, NoModelLoaded
 from ..generation.base import Lane, LaneEvent
@@ -18,6 +19,7 @@ from ..generation.lanes import LaneOptions, OpenLane, open_lane
 from ..generation.lent import place
 from ..generation.pictures import open_reader
 from ..generation.reply import ReplyRequest, stream_reply
+from ..generation.shape_masks import Shapes
 from ..hardware import BYTES_PER_VALUE, Hardware
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
 from ..models.adapters import Adapter, require_matching
@@ -33,6 +35,7 @@ from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
 from ..plain_text import valid_text
 from ..settings import Settings
+from ..shapes import Shape
 from .model_adapters import ModelAdapters
 from .serving_model import Load
 
@@ -45,7 +48,7 @@ class ActiveModel:
 
     def __init__(self, loaded: LoadedModel, settings: Settings) -> None:
         self.candidate = loaded.candidate
-        self.spec: ModelSpec = loaded.candidate.spec
+        self._base = loaded.candidate.spec.base
         self._loaded: LoadedModel | None = loaded
         self.settings = settings
         self.window_tokens = loaded.candidate.budget.window_tokens
@@ -58,10 +61,11 @@ class ActiveModel:
         turn_end = self.context.turn_end_id()
         self._end_ids = end_ids(loaded.model, loaded.tokenizer) | ({turn_end} if turn_end is not None else frozenset())
         loaded.model.generation_config = GenerationConfig()     # the author's settings are read above; the rest must not apply
+        self._shapes = Shapes(loaded.tokenizer, self._end_ids, loaded.model.get_input_embeddings().num_embeddings)
         pad_id = loaded.tokenizer.pad_token_id
         self._lane: OpenLane = open_lane(loaded.model, LaneOptions(
             self.window_tokens, loaded.candidate.budget.total_tokens, settings.concurrent_replies, self._end_ids,
-            pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None))
+            pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None, self._shapes))
         self.context.reader = self._lane.reader
         self.adapters = ModelAdapters(self._lane, self.context, loaded.tokenizer)
         unread = f"Pictures are not read: {self.context.reader}." if vision_parts(loaded.model) and not self.reads_pictures else ""
@@ -91,6 +95,11 @@ class ActiveModel:
             raise LoadError(candidate.spec.model, f"its first reply failed: {str(error)[:300]}",
                             "Load it without quantization, or choose another model.") from error
         return active_model
+
+    @property
+    def spec(self) -> ModelSpec:
+        """With the adapter that replies use if they choose none."""
+        return replace(self._base, adapter=self.adapters.default_source)
 
     @property
     def loaded(self) -> LoadedModel:
@@ -144,20 +153,21 @@ class ActiveModel:
 
     def loads_again(self, hardware: Hardware) -> Load:
         """What loads this model again, without a reference to its weights."""
-        candidate = replace(self.candidate, spec=self.spec, adapters=self._adapters_in_order())
+        candidate = replace(self.candidate, spec=self.spec, adapters=tuple(self.adapters.added.values()))
         return partial(ActiveModel.load, candidate, hardware, self.settings)
 
     @property
     def options(self) -> LoadOptions:
         """The options with which the same load can be repeated."""
+        added = self.adapters.added
         return LoadOptions(self.settings.context_tokens, self.settings.concurrent_replies, self.settings.device,
-                           adapters=tuple(each.source for each in self._adapters_in_order() if each.source != self.spec.adapter))
+                           adapters=tuple(each.source for each in added.values()), adapter_names=tuple(added))
 
     @property
     def notes(self) -> tuple[str, ...]:
         candidate = self.candidate
         return (f"{candidate.dtype}: {candidate.dtype_reason}.", *filter(None, (candidate.quantization_note, self._pictures_note)),
-                f"{candidate.budget.reason}.")
+                f"{candidate.budget.reason}.", *self.adapters.left_out)
 
     @property
     def held_bytes(self) -> int:
@@ -171,13 +181,13 @@ class ActiveModel:
 
     def chat(self, messages: tuple[Message, ...], options: GenerationOptions,
              stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
-        return self._stream(ReplyRequest(messages, self.adapters.chosen(options), stop=stop, visitor=visitor))
+        return self._stream(ReplyRequest(messages, self.adapters.chosen(options), stop, visitor, self._shapes))
 
     def complete(self, prompt: str | Sequence[int], options: GenerationOptions,
                  stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
         """Continue a text, or its token ids, without chat template. Control tokens in a text are control tokens."""
         ids = [*self.first_ids, *self.encode(prompt)] if isinstance(prompt, str) else list(prompt)
-        return self._stream(ReplyRequest(ids, self.adapters.chosen(options), stop=stop, visitor=visitor))
+        return self._stream(ReplyRequest(ids, self.adapters.chosen(options), stop, visitor, self._shapes))
 
     def _stream(self, request: ReplyRequest) -> Generator[StreamEvent, None, None]:
         return stream_reply(request, self.adapters.context(request.options.adapter), self._lane.generator, self.loaded.tokenizer)
@@ -194,23 +204,29 @@ class ActiveModel:
 
     def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter]) -> bool:
         """Load these adapters, if this is their base and nothing else of the load differs. Raises UnsupportedAdapter."""
-        if spec.base != self.spec.base or settings != self.settings:
+        if spec.base != self._base or settings != self.settings:
             return False
         self._add_adapters(spec, adapters)
         return True
 
     def add_adapter(self, adapter: Adapter) -> str:
         """Load a LoRA adapter, for replies that name it. Returns its name. Raises InvalidRequest and UnsupportedAdapter."""
-        require_matching([adapter], self.candidate.config, self.spec.model)
+        require_matching([adapter], self.candidate.config, self._base.model)
         return self.adapters.add(adapter)
 
     def _add_adapters(self, spec: ModelSpec, adapters: Sequence[Adapter]) -> None:
-        """The first is used by replies that choose none, if the spec has one."""
-        names = [self.add_adapter(adapter) for adapter in adapters]
-        self.spec, self.adapters.default = spec, names[0] if spec.adapter else ""
+        """That of the spec is used by replies that choose none. One that was loaded before and cannot be now is left out.
 
-    def _adapters_in_order(self) -> tuple[Adapter, ...]:
-        return tuple(sorted(self.adapters.added.values(), key=lambda each: each.source != self.spec.adapter))
+        Raises InvalidRequest and UnsupportedAdapter.
+        """
+        for adapter in adapters:
+            try:
+                self.add_adapter(adapter)
+            except UnsupportedAdapter as error:
+                if not adapter.known_as:
+                    raise
+                self.adapters.left_out += (str(error),)
+        self.adapters.use_by_default(spec.adapter)
 
     @contextmanager
     def alone(self) -> Iterator[LoadedModel]:
@@ -246,6 +262,12 @@ class ActiveModel:
 
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         self.view_prompt(messages, options)
+        if options.shape is not None:
+            last = messages[-1]
+            self._shapes.begin(options.shape, last.content if last.role == "assistant" else "")
+
+    def check_shape(self, shape: Shape) -> None:
+        self._shapes.begin(shape)
 
     def save_quantized(self) -> SavedModel:
         """Save the quantized weights. Raises InvalidRequest and DiskFull."""

@@ -20,13 +20,14 @@ from ..pictures import Picture
 from ..pipelines import TaskInput, TaskResult
 from ..remote import Connections
 from ..settings import Settings
+from ..shapes import Shape
 from ..storage.database import Database
 from ..storage.loads import LoadHistory
 from ..visitors import Accounts, ApiKeys, VisitorBook
 from .admission import Admission, Reservation
 from .load_job import LoadJob
 from .replies import Begin, admitted, counted, new_chars, require_spec
-from .status import Status, status_of
+from .status import Status, served, status_of
 from .swap import Swap, drain_s
 
 if TYPE_CHECKING:
@@ -85,6 +86,11 @@ class Engine:
         """The loaded model and its options, or those that the next message will load again; None if there are none."""
         model = self._model
         return (model.spec, model.options) if model else self.admission.asleep
+
+    @property
+    def served(self) -> tuple[tuple[ModelSpec, tuple[str, ...]], ...]:
+        with self.admission.changed:
+            return served(self.admission, self._job)
 
     def default_spec(self) -> ModelSpec:
         """The model named in the settings. Raises InvalidRequest."""
@@ -249,10 +255,7 @@ class Engine:
             return model.count_picture_tokens(picture)
 
     def view_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> PromptView:
-        """The prompt that the model would get.
-
-        Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NotOnThisMachine, NoModelLoaded and EngineBusy.
-        """
+        """The prompt. Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NotOnThisMachine, NoModelLoaded and EngineBusy."""
         with self.serving() as model:
             return model.view_prompt(tuple(messages), options)
 
@@ -261,6 +264,11 @@ class Engine:
         if self.admission.state != "loading" and self.admission.asleep is None:
             with self.serving() as model:
                 model.check_prompt(tuple(messages), options)
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raise InvalidShape if the loaded model's answers cannot have it. Raises what `serving` raises, too."""
+        with self.serving() as model:
+            model.check_shape(shape)
 
     @contextmanager
     def serving(self, spec: ModelSpec | None = None) -> Iterator[ServingModel]:

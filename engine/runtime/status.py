@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..hardware import Hardware
 from ..messages import Thinking
 from ..models.quantization import Quantization
-from ..models.spec import LoadEvent, Released
+from ..models.spec import LoadEvent, ModelSpec, Released
 from .admission import Admission, State
 from .load_job import LoadJob
 
@@ -45,12 +46,41 @@ class Status:
     adapter: str = ""                       # the one that replies use if they choose none
 
 
+def adapters_of(admission: Admission, job: LoadJob | None) -> tuple[tuple[str, ...], str]:
+    """The adapters that a reply can choose, by their names, and the one that replies use if they choose none.
+
+    Also while the model is unloaded until the next message, and while it is loaded again for one.
+    """
+    with admission.changed:
+        model, later = admission.model, admission.asleep
+        if model is not None:
+            return (tuple(model.adapters.added), model.adapters.default) if model.adapters else ((), "")
+        if later is None and job is not None and admission.state == "loading":
+            later = job.spec, job.options
+    if later is None:
+        return (), ""
+    spec, options = later
+    return options.adapter_names, options.names.get(spec.adapter or "", "")
+
+
+def served(admission: Admission, job: LoadJob | None) -> tuple[tuple[ModelSpec, tuple[str, ...]], ...]:
+    """The model that replies now, or will with the next message, and one that is being loaded, each with the names of its adapters."""
+    with admission.changed:
+        model, found = admission.model, []
+        if model is not None or admission.asleep is not None:
+            found.append((model.spec if model else admission.asleep[0], adapters_of(admission, job)[0]))    # type: ignore[index]
+        if admission.state == "loading" and job is not None and job.spec not in [spec for spec, _ in found]:
+            own = (Path(job.spec.adapter).name,) if job.spec.adapter else ()
+            found.append((job.spec, job.options.adapter_names or own))
+    return tuple(found)
+
+
 def status_of(admission: Admission, job: LoadJob | None, hardware: Hardware | None, released: Released | None,
               notices: tuple[str, ...]) -> Status:
     """`hardware`: None while it is not yet detected. `notices`: sentences beside those of the model."""
     model, asleep = admission.model, admission.asleep
     spec = model.spec if model else asleep[0] if asleep else None
-    adapters = model.adapters if model else None
+    adapters, adapter = adapters_of(admission, job)
     return Status(
         state=admission.state, model=spec.name if spec else "",
         quantization=model.quantization if model else spec.quantization if spec else Quantization.NONE,
@@ -64,5 +94,5 @@ def status_of(admission: Admission, job: LoadJob | None, hardware: Hardware | No
         error=admission.error, released=released, reserved=admission.reserved_for,
         thinking=model.thinking if model else Thinking(), cache_use=model.cache_use if model else (0, 0),
         reads_pictures=bool(model and model.reads_pictures),
-        task=spec.task if spec else "", adapters=tuple(adapters.added) if adapters else (), adapter=adapters.default if adapters else "",
+        task=spec.task if spec else "", adapters=adapters, adapter=adapter,
         notes=(*(model.notes if model else ()), *notices))

@@ -22,7 +22,7 @@ from .serving_model import Load, ServingModel
 
 
 class Swap:
-    """`hardware`: the hardware of the loaded model. `notice`: why the load history could not be written, or ""."""
+    """`hardware`: the hardware of the loaded model. `notice`: what a person should know of the load, or ""."""
 
     def __init__(self, admission: Admission, settings: Settings, hardware: Hardware, history: LoadHistory,
                  connections: Connections) -> None:
@@ -35,7 +35,9 @@ class Swap:
         """Replace the model. Raises InvalidRequest, LoadError, RemoteError and subclasses; the previous model is then loaded again."""
         settings, previous = options.applied_to(self._settings), self._admission.model
         spec = of_its_base(spec, settings, report)
-        adapters = () if spec.task else find_adapters(spec, options.adapters, settings, report)
+        spec, adapters = (spec, ()) if spec.task else find_adapters(spec, options, settings, report)
+        if lost := options.names.keys() - {each.source for each in adapters}:
+            self.notice = f"Adapters that are not there any more were left out: {', '.join(options.names[each] for each in sorted(lost))}."
         if previous and previous.serve_adapters(spec, settings, adapters):
             report(LoadEvent("ready", note="Its base is already loaded" if spec.adapter else "It is already loaded"))
             return
@@ -75,7 +77,7 @@ class Swap:
 
             return load_later(spec, hardware, settings, free_bytes, report)
         candidate = examine(spec, hardware, settings, free_bytes - sum(each.size_bytes for each in adapters), report)
-        require_matching(adapters, candidate.config, spec.model)
+        require_matching([each for each in adapters if not each.known_as], candidate.config, spec.model)
         candidate = replace(candidate, adapters=adapters)
         report(LoadEvent("config", note=self._expectation(spec)))
 

@@ -1,13 +1,16 @@
 """Adapters of the loaded model are models of the API."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 from openai import NotFoundError, OpenAI
 
+from api.serving import Server
 from engine import Engine, LoadOptions, ModelSpec, Settings
+from engine.background import StopSignal
 from tests.conftest import exhaust
 from tests.engine.runtime.test_model_adapters import adapter
 
@@ -38,3 +41,24 @@ def test_a_models_name_chooses_the_base_or_an_adapter(client: OpenAI) -> None:
     with pytest.raises(NotFoundError):
         reply(f"{base}:three")
     assert httpx.get(f"{client.base_url}models").json()["data"][1]["parent"] == base
+
+
+def test_a_sleeping_model_has_the_names_that_it_had(llama_folder: Path, settings: Settings, tmp_path: Path) -> None:
+    """Also the names of an adapter that is called like its base."""
+    one, same = adapter(tmp_path / "one", llama_folder, 1), adapter(tmp_path / llama_folder.name, llama_folder, 2)
+    engine = Engine(replace(settings, idle_unload_s=0.2))
+    server, base = Server(engine), llama_folder.name
+    exhaust(engine.load(str(one)))
+    engine.add_adapter(str(same))
+
+    def meant() -> dict[str, str | None]:
+        return {name: server.adapter_of(name) for name in (base, "one", f"{base}:one", f"{base}:{base}", "default")}
+
+    engine.admission.wait_until(lambda: engine.status().state == "asleep", StopSignal())
+    assert meant() == {base: "", "one": "one", f"{base}:one": "one", f"{base}:{base}": base, "default": None}
+    assert {server.require_model(name) for name in (base, f"{base}:one")} == {engine.current[0]}
+    assert (engine.status().adapters, engine.status().adapter) == (("one", base), "one")
+    job = engine.start_loading(*engine.current)         # what a message does
+    assert meant() == {base: "", "one": "one", f"{base}:one": "one", f"{base}:{base}": base, "default": None}
+    exhaust(job.follow())
+    engine.close()

@@ -17,10 +17,14 @@ def merge(folder: Path, target: str = MERGED) -> int:
     """Write the merged model into a new folder of the run's, `target`, in the data type of the base's own weights; also for QLoRA, whose
     adapter belongs to the weights in 4 bits, which are close to them. Safetensors only. Returns the exit code."""
     from peft import PeftModel
+    from transformers import AutoTokenizer
+
+    from .base import set_pad
 
     job = read_job(folder)
     name, source = job.plan.base.name, Path(job.base_folder)
     config = parse_config(read_raw_config(source, name), name)
+    set_pad(config, AutoTokenizer.from_pretrained(source, trust_remote_code=False))
     if job.labels and job.plan.task in HEADED:
         config.id2label = dict(enumerate(job.labels))
         config.label2id = {label: at for at, label in enumerate(job.labels)}

