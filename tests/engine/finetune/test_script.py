@@ -22,7 +22,8 @@ from .training import OPTIONS
 
 ROWS: dict[Task, tuple[str, dict[str, str]]] = {
     "text-classification": ("text,label\n" + "".join(f"the {'quick' if at % 2 else 'lazy'} fox {at},{at % 2}\n" for at in range(12))
-                            + "left out,\n", {"text": "text", "label": "label"}),
+                            + "left out,\n",
+                            {"text": "text", "label": "label"}),
     "token-classification": ("".join(json.dumps({"words": ["the", "fox", "jumps"], "tags": ["O", "B-A", "O"]}) + "\n" for _ in range(12)),
                              {"words": "words", "tags": "tags"}),
     "question-answering": (json.dumps([{"question": "Who?", "context": f"hello fox {at}", "answers": {"text": ["fox"], "answer_start": [6]}}
