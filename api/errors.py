@@ -2,7 +2,7 @@
 
 | status | code | what happened |
 |---|---|---|
-| 400 | invalid_value, unsupported_parameter, context_length_exceeded | the request cannot be answered as it is |
+| 400 | invalid_value, unsupported_parameter, unsupported_by_model, context_length_exceeded | the request cannot be answered as it is |
 | 401, 403 | invalid_api_key, not_permitted | a key is needed, or this one does not permit it |
 | 404 | model_not_found, not_found | another model is loaded, or there is no such address |
 | 429 | engine_busy | too many replies are in progress; `Retry-After` says when to try again |
@@ -40,6 +40,7 @@ from engine.errors import (
     TooManyMessages,
     TooManyTokens,
 )
+from engine.pipelines import NotAChatModel, NoTaskModel
 from engine.remote import RemoteBusy, RemoteError
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ def _of_engine(error: EngineError) -> ApiError:
             return ApiError(503, "no_model_loaded", message)
         case NotPermitted():
             return ApiError(403, "not_permitted", message)
-        case NotOnThisMachine():
+        case NotOnThisMachine() | NotAChatModel() | NoTaskModel():
             return ApiError(400, "unsupported_by_model", message)
         case RemoteBusy():
             return ApiError(429, "engine_busy", message, headers={"Retry-After": str(ceil(error.retry_after_s))})

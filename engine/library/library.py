@@ -17,7 +17,7 @@ from ..models.catalog import Recommendation
 from ..models.estimate import ModelFit
 from ..models.quantization import Quantization
 from ..models.saved import SavedModel, all_saved, delete_saved
-from ..models.spec import LoadOptions, ModelSpec
+from ..models.spec import LoadOptions
 from ..runtime.engine import Engine
 from ..runtime.load_job import LoadJob
 from ..storage.runs import Job
@@ -152,11 +152,11 @@ class Library:
 
     def is_in_use(self, model: str) -> bool:
         """Whether the model is loaded, or only unloaded until the next message."""
-        spec, status = self._engine.spec, self._engine.status()
-        if spec is None:
-            return status.state == "asleep" and ModelSpec(model).name == status.model
         current = self._engine.current
-        return model in (spec.model, split_file(spec.model)[0], spec.adapter, *(current[1].adapters if current else ()))
+        if current is None:
+            return False
+        spec, options = current
+        return model in (spec.model, split_file(spec.model)[0], spec.adapter, *options.adapters)
 
     def delete(self, repo: str, visitor: Visitor) -> int:
         """Delete a model and return the bytes freed. Raises NotPermitted, EngineBusy for a model in use, ModelNotFound."""

@@ -20,6 +20,7 @@ STRIDE = 128            # tokens that two windows share, at most
 MOST_WINDOWS = 64
 AT_ONCE = 8             # windows of one call
 NO_ANSWER = (-1, -1)
+NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +55,45 @@ def best_spans(starts: torch.Tensor, ends: torch.Tensor, windows: Windows, conte
     """`starts`, `ends`: logits of every token, (windows, tokens), float32. At most `top` spans that do not overlap, the likeliest first."""
     import torch
 
-    scores, spans = [], []
-    for start, end, places in zip(starts, ends, windows.places, strict=True):
-        inside = torch.tensor([place is not None for place in places])
-        both = start[:, None] + end[None, :]
-        allowed = (inside[:, None] & inside[None, :]).triu() & ~torch.ones_like(both, dtype=torch.bool).triu(MOST_TOKENS)
-        rows, columns = allowed.nonzero(as_tuple=True)
-        scores.append(both[rows, columns])
-        spans += [(places[row][0], places[column][1]) for row, column in zip(rows.tolist(), columns.tolist(), strict=True)]
-    if may_be_unanswered:       # the window that least denies an answer decides, as in the paper's script for SQuAD 2.0
-        scores.append((starts[:, 0] + ends[:, 0]).min()[None])
-        spans.append(NO_ANSWER)
-    if not spans:
-        return ()
-    shares: dict[tuple[int, int], float] = {}
-    for span, share in zip(spans, torch.cat(scores).softmax(0).tolist(), strict=True):
-        shares[span] = max(share, shares.get(span, 0.0))       # windows overlap
+    scores, begins, stops = _all_spans(starts, ends, windows)
+    # The window that least denies an answer decides, as in the paper's script for SQuAD 2.0.
+    unanswered = (starts[:, 0] + ends[:, 0]).min() if may_be_unanswered else torch.tensor(NEVER)
+    total = torch.stack([scores.flatten().logsumexp(0), unanswered]).logsumexp(0)
+    highest = scores.flatten(1).amax(1)     # of each window
+    opening = torch.where(begins < 0, len(context), begins).amin(1)
+    closing = stops.flatten(1).amax(1)
     found: list[Span] = []
-    for (begin, stop), share in sorted(shares.items(), key=lambda item: -item[1]):
-        if all(stop <= other.begin or begin >= other.end or NO_ANSWER in ((begin, stop), (other.begin, other.end)) for other in found):
-            found.append(span_of(context, begin, stop, share))
-        if len(found) == top:
+    while len(found) < top:
+        window = int(highest.argmax())
+        score = highest[window]
+        if max(score, unanswered) == NEVER:
             break
+        if unanswered >= score:
+            found.append(span_of(context, *NO_ANSWER, float((unanswered - total).exp())))
+            unanswered = torch.tensor(NEVER)
+            continue
+        more, first = divmod(int(scores[window].argmax()), scores.shape[2])
+        begin, stop = int(begins[window, first]), int(stops[window, more, first])
+        found.append(span_of(context, begin, stop, float((score - total).exp())))
+        for each in ((opening < stop) & (closing > begin)).nonzero().flatten().tolist():
+            scores[each].masked_fill_((begins[each] < stop) & (stops[each] > begin), NEVER)
+            highest[each] = scores[each].max()
     return tuple(found)
+
+
+def _all_spans(starts: torch.Tensor, ends: torch.Tensor, windows: Windows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The score of the span of each length from each token on, (windows, lengths, tokens), NEVER for none; the characters at which it
+    begins, (windows, tokens), -1 for no token of the text, and ends, (windows, lengths, tokens).
+    """
+    import torch
+
+    first, last = (torch.tensor([[place[side] if place else -1 for place in row] for row in windows.places]) for side in (0, 1))
+    width = starts.shape[1]
+    scores = torch.full((len(starts), min(MOST_TOKENS, width), width), NEVER)
+    stops = torch.full_like(scores, -1, dtype=torch.long)
+    for more in range(scores.shape[1]):     # tokens after the first
+        until = width - more
+        is_span = (first[:, :until] >= 0) & (first[:, more:] >= 0)
+        scores[:, more, :until] = torch.where(is_span, starts[:, :until] + ends[:, more:], NEVER)
+        stops[:, more, :until] = last[:, more:]
+    return scores, first, stops

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..checkpoint.tasks import Task, prefix_of
@@ -25,6 +26,12 @@ IsStopped = Callable[[], bool]
 
 class Stopped(Exception):
     """The work was stopped. Not an error."""
+
+
+def _stop_if(is_stopped: IsStopped, module: Any, inputs: Any) -> None:
+    """Before a forward pass."""
+    if is_stopped():
+        raise Stopped
 
 
 class Pipeline:
@@ -62,17 +69,20 @@ class Pipeline:
         notes: dict[str, None] = {}
         counts = [0, 0]
         rows = []
+        watched = self._model.register_forward_pre_hook(partial(_stop_if, is_stopped))      # each window, each token that is written
         try:
             for text in given.texts:
                 if is_stopped():
                     raise Stopped
-                rows.append(work(text, given, is_stopped, counts))
+                rows.append(work(text, given, counts))
                 if self.task not in ("question-answering", "token-classification") and counts[0] and self._is_cut(text, given):
                     notes[CUT.format(window=self.window_tokens)] = None
         except (EngineError, Stopped):
             raise
         except Exception as error:
             raise self._typed(error) from error
+        finally:
+            watched.remove()
         return TaskResult(self.task, tuple(rows), time.monotonic() - started, (counts[0], counts[1]), tuple(notes))
 
     def close(self) -> None:
@@ -87,7 +97,7 @@ class Pipeline:
 
     # --- tasks ---
 
-    def _classify(self, text: str, given: TaskInput, is_stopped: IsStopped, counts: list[int]) -> tuple[Row, ...]:
+    def _classify(self, text: str, given: TaskInput, counts: list[int]) -> tuple[Row, ...]:
         """As transformers' pipeline, which refuses the general heads of fine-tuning."""
         import torch
 
@@ -108,7 +118,7 @@ class Pipeline:
         plain = self.tokenizer.num_special_tokens_to_add(pair=True) <= self.tokenizer.num_special_tokens_to_add(pair=False)
         return (f"{text}\n{second}", "") if second and plain else (text, second)
 
-    def _tag(self, text: str, given: TaskInput, is_stopped: IsStopped, counts: list[int]) -> tuple[Row, ...]:
+    def _tag(self, text: str, given: TaskInput, counts: list[int]) -> tuple[Row, ...]:
         counts[0] += self._num_tokens(text)
         # The first token of a word is what models are trained to give its class.
         tag = self._of_transformers("TokenClassificationPipeline", aggregation_strategy="first",
@@ -117,7 +127,7 @@ class Pipeline:
         return tuple(span_of(text, each["start"], each["end"], self._finite(each["score"]), each["entity_group"])
                      for each in sorted(found, key=lambda each: each["start"]))
 
-    def _fill(self, text: str, given: TaskInput, is_stopped: IsStopped, counts: list[int]) -> tuple[Row, ...]:
+    def _fill(self, text: str, given: TaskInput, counts: list[int]) -> tuple[Row, ...]:
         if not self.mask or self.mask not in text:
             raise InvalidRequest("text", text[:100], f"a text with {self.mask or 'a mask'} in the place of the missing word")
         counts[0] += self._num_tokens(text)
@@ -128,7 +138,7 @@ class Pipeline:
         return tuple(Filling(each["token_str"].strip(), each["sequence"], self._finite(each["score"]), number)
                      for number, mask in enumerate(masks) for each in mask)
 
-    def _answer(self, question: str, given: TaskInput, is_stopped: IsStopped, counts: list[int]) -> tuple[Row, ...]:
+    def _answer(self, question: str, given: TaskInput, counts: list[int]) -> tuple[Row, ...]:
         import torch
 
         if not given.second.strip():
@@ -138,8 +148,6 @@ class Pipeline:
         counts[0] += int(ids.numel())
         starts, ends = [], []
         for first in range(0, len(ids), AT_ONCE):
-            if is_stopped():
-                raise Stopped
             part = {name: tensor[first:first + AT_ONCE].to(self._model.device) for name, tensor in windows.inputs.items()}
             with torch.inference_mode():
                 output = self._model(**part)
@@ -150,22 +158,15 @@ class Pipeline:
             raise NotANumber()
         return best_spans(*logits, windows, given.second, given.top, may_be_unanswered=given.may_be_unanswered)
 
-    def _write(self, text: str, given: TaskInput, is_stopped: IsStopped, counts: list[int]) -> tuple[Row, ...]:
+    def _write(self, text: str, given: TaskInput, counts: list[int]) -> tuple[Row, ...]:
         import torch
-        from transformers import StoppingCriteria, StoppingCriteriaList
-
-        class StopWhen(StoppingCriteria):       # type: ignore[misc]
-            def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-                return torch.full((len(input_ids),), is_stopped(), device=input_ids.device, dtype=torch.bool)
 
         encoded = self.tokenizer(self._prefix(given) + text, truncation=True, max_length=self.window_tokens, return_tensors="pt")
         inputs = encoded.to(self._model.device)
         author = self._model.generation_config
         limit = {} if author.max_new_tokens or (author.max_length or 0) > 20 else {"max_new_tokens": NEW_TOKENS}     # 20: the library's own
         with torch.inference_mode():
-            output = self._model.generate(**inputs, **self._forced(given), **limit, stopping_criteria=StoppingCriteriaList([StopWhen()]))
-        if is_stopped():
-            raise Stopped
+            output = self._model.generate(**inputs, **self._forced(given), **limit)
         counts[0] += int(inputs["input_ids"].numel())
         counts[1] += int(output.shape[1])
         return (Written(self.tokenizer.decode(output[0], skip_special_tokens=True).strip()),)

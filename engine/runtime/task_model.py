@@ -1,15 +1,17 @@
 """A model with the head of a task in the place of one that chats: the same load, the same memory, other answers.
 
-Requests are computed in turn, in the order in which they came, by one thread.
+Requests are computed one after the other. Visitors take turns, however many requests each has sent.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 
 from ..background import HEARTBEAT_S
@@ -31,7 +33,78 @@ from .replies import admitted
 from .serving_model import Load, ServingModel
 
 MOST_WAITING = 32       # requests; more than that would be answered after their visitors have gone
+MOST_OF_ONE = 4         # of one visitor, at once
 TRIED = "Hello"         # the first text, so that the first visitor does not wait for what is computed once
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ticket:
+    visitor: str
+
+
+class Turns:
+    """Whose request is computed next: the first ones of all visitors come before the second ones. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.is_closing = False
+        self._running: _Ticket | None = None
+        self._waiting: list[_Ticket] = []
+        self._served: dict[str, int] = {}       # of visitors who have had a turn since the queue was empty: when it was
+        self._count = itertools.count(1)
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
+
+    def enter(self, visitor: str) -> _Ticket:
+        """Raises EngineBusy. `visitor`: "" for a program, which may have as many requests as there is room for."""
+        with self.changed:
+            own = sum(each.visitor == visitor for each in (*self._waiting, self._running) if each is not None)
+            if visitor and own >= MOST_OF_ONE:
+                raise EngineBusy(f"{own} of your requests are waiting", "Wait until one is answered.")
+            if len(self._waiting) >= MOST_WAITING:
+                raise EngineBusy(f"{len(self._waiting)} requests are waiting", "Try again in a minute.")
+            self._waiting.append(ticket := _Ticket(visitor))
+            self._begin_next()
+            return ticket
+
+    def ahead_of(self, ticket: _Ticket) -> int:
+        """How many requests are answered first, if nobody comes; 0 when it is this one's turn. Returns after at most HEARTBEAT_S."""
+        with self.changed:
+            self.changed.wait_for(lambda: self._running is ticket or self.is_closing, timeout=HEARTBEAT_S)
+            return 0 if self._running is ticket else 1 + self._in_turn().index(ticket)
+
+    def leave(self, ticket: _Ticket) -> None:
+        with self.changed:
+            if self._running is ticket:
+                self._running = None
+            else:
+                self._waiting.remove(ticket)
+            self._begin_next()
+
+    def close(self) -> None:
+        with self.changed:
+            self.is_closing = True
+            self.changed.notify_all()
+
+    def _begin_next(self) -> None:
+        if self._running is None and self._waiting:
+            self._running = self._in_turn()[0]
+            self._waiting.remove(self._running)
+            self._served[self._running.visitor] = next(self._count)
+        elif self._running is None:
+            self._served.clear()
+        self.changed.notify_all()
+
+    def _in_turn(self) -> list[_Ticket]:
+        """Those that wait, in the order of their turns."""
+        before: Counter[str] = Counter()        # how many of the same visitor came earlier
+        places: list[tuple[int, int]] = []
+        for each in self._waiting:
+            places.append((before[each.visitor], self._served.get(each.visitor, 0)))
+            before[each.visitor] += 1
+        return [self._waiting[at] for at in sorted(range(len(places)), key=places.__getitem__)]
 
 
 class TaskModel:
@@ -42,9 +115,7 @@ class TaskModel:
     def __init__(self, pipeline: Pipeline, candidate: TaskCandidate, settings: Settings) -> None:
         self.spec, self.settings, self.candidate = candidate.spec, settings, candidate
         self.pipeline, self.window_tokens = pipeline, pipeline.window_tokens
-        self._turns = threading.Condition()
-        self._queue: deque[object] = deque()
-        self._is_closing = False
+        self._turns = Turns()
 
     @classmethod
     def load(cls, candidate: TaskCandidate, hardware: Hardware, settings: Settings, report: Report) -> TaskModel:
@@ -58,31 +129,20 @@ class TaskModel:
 
     # --- what it does ---
 
-    def run(self, given: TaskInput, stop: threading.Event) -> Generator[Waiting | TaskResult, None, None]:
+    def run(self, given: TaskInput, stop: threading.Event, visitor: str = "") -> Generator[Waiting | TaskResult, None, None]:
         """Waiting at least every HEARTBEAT_S, then the result, unless `stop` is set.
 
         Raises InvalidRequest, GenerationFailed and EngineBusy.
         """
-        ticket, started = object(), time.monotonic()
-        with self._turns:
-            if len(self._queue) >= MOST_WAITING:
-                raise EngineBusy(f"{len(self._queue)} requests are waiting", "Try again in a minute.")
-            self._queue.append(ticket)
+        ticket, started = self._turns.enter(visitor), time.monotonic()
         try:
-            while (ahead := self._ahead_of(ticket)) > 0:
-                if stop.is_set() or self._is_closing:
+            while (ahead := self._turns.ahead_of(ticket)) > 0:
+                if stop.is_set() or self._turns.is_closing:
                     return
                 yield Waiting(ahead, time.monotonic() - started)
             yield from self._compute(given, stop, started)
         finally:
-            with self._turns:
-                self._queue.remove(ticket)
-                self._turns.notify_all()
-
-    def _ahead_of(self, ticket: object) -> int:
-        with self._turns:
-            self._turns.wait_for(lambda: self._queue[0] is ticket or self._is_closing, timeout=HEARTBEAT_S)
-            return self._queue.index(ticket)
+            self._turns.leave(ticket)
 
     def _compute(self, given: TaskInput, stop: threading.Event, started: float) -> Generator[Waiting | TaskResult, None, None]:
         """In a thread of its own, which has ended when this has: the next request must not begin before."""
@@ -91,7 +151,7 @@ class TaskModel:
 
         def work() -> None:
             try:
-                outcome.append(self.pipeline.run(given, lambda: stop.is_set() or left.is_set() or self._is_closing))
+                outcome.append(self.pipeline.run(given, lambda: stop.is_set() or left.is_set() or self._turns.is_closing))
             except Exception as error:      # raised again for whoever waits
                 outcome.append(error)
 
@@ -191,7 +251,7 @@ class TaskModel:
 
     @property
     def waiting(self) -> int:
-        return max(0, len(self._queue) - 1)
+        return self._turns.num_waiting
 
     @property
     def cache_use(self) -> tuple[int, int]:
@@ -207,9 +267,7 @@ class TaskModel:
         return partial(TaskModel.load, self.candidate, hardware, self.settings)
 
     def stop_lanes(self) -> None:
-        with self._turns:
-            self._is_closing = True
-            self._turns.notify_all()
+        self._turns.close()
 
     def release(self) -> None:
         self.pipeline.close()
@@ -230,7 +288,7 @@ def answered(admission: Admission, visitors: VisitorBook, given: TaskInput, stop
     def begin(model: ServingModel) -> Generator[Waiting | TaskResult, None, None]:
         if not isinstance(model, TaskModel):
             raise NoTaskModel(model.spec.name)
-        return model.run(given, stop)
+        return model.run(given, stop, visitor)
 
     with visitors.reply(visitor, given.num_chars) as count, closing(admitted(admission, begin, stop, None, None)) as events:
         for event in events:

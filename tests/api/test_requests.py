@@ -14,7 +14,9 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from PIL import Image
 
+from api.errors import api_error
 from engine import Engine
+from engine.pipelines import NotAChatModel, NoTaskModel
 from tests.ui.scripted_engine import ScriptedEngine, answer
 
 from .conftest import eventually
@@ -167,3 +169,8 @@ def test_many_requests_at_once_are_all_answered(address: str) -> None:
     for thread in threads:
         thread.join()
     assert found == [200] * 48
+
+
+def test_a_model_that_does_something_else_is_no_mistake_of_the_server() -> None:
+    for error in (NotAChatModel("judge", "text-classification"), NoTaskModel("llama")):
+        assert (api_error(error).status, api_error(error).code) == (400, "unsupported_by_model")

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Hub, Library, LoadOptions, Quantization, Settings
+from engine.background import StopSignal
 from engine.checkpoint.adapter import UnsupportedAdapter, parse_adapter_config
 from engine.errors import NotPermitted
 from engine.library import Visitor
 from engine.models.adapters import base_of
 from tests import hub_standin
-from tests.conftest import ask
+from tests.conftest import ask, exhaust
 from tests.engine.runtime.test_model_adapters import adapter
 from tests.hub_standin import StandIn
 
@@ -66,6 +67,13 @@ def test_an_adapter_is_found_with_its_base_downloaded_with_it_and_loaded(new_lib
     assert library.is_in_use("me/base")
     library.remove_adapter("tuned", ME)
     assert engine.status().adapters == ()
+
+
+def test_the_files_of_a_sleeping_model_are_in_use(new_library: Callable[..., Library], llama_folder: Path, tmp_path: Path) -> None:
+    library, folder = new_library(idle_unload_s=0.2), str(tmp_path / "path")
+    exhaust(library._engine.load(folder))
+    library._engine.admission.wait_until(lambda: library._engine.status().state == "asleep", StopSignal())
+    assert [library.is_in_use(name) for name in (folder, str(llama_folder), "path")] == [True, True, False]
 
 
 def test_an_adapter_that_cannot_be_used_is_found_with_the_reason(new_library: Callable[..., Library]) -> None:

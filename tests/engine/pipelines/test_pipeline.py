@@ -1,5 +1,6 @@
 """Tasks on tiny random models: what transformers' own pipelines, or a calculation written out here, give for the same weights."""
 
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +15,8 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoModelFor
 from engine import ModelSpec, Settings, pipelines
 from engine.errors import InvalidRequest, UnsupportedModel
 from engine.hardware import detect
-from engine.pipelines import NoTrainedHead, Pipeline, TaskInput
+from engine.pipelines import NoTrainedHead, Pipeline, Stopped, TaskInput
+from engine.pipelines.answers import MOST_TOKENS, Windows, best_spans
 from tests import task_models, tiny_models
 
 STORY = "Ada Lovelace wrote the first program in London . Zeynep Ankara şehrinde yaşıyor ."
@@ -57,6 +59,21 @@ def test_words_are_classified_as_by_transformers_also_in_a_long_text(opened: Cal
     assert max(row.end for row in ours(long).rows[0]) > 5 * len(STORY)      # 9 x 14 words, in windows of 64
 
 
+@pytest.mark.parametrize("task", ["token-classification", "question-answering", "summarization"])
+def test_a_stop_ends_the_work_at_the_next_step(opened: Callable[[str], Pipeline], task: str) -> None:
+    asked: list[None] = []
+
+    def is_stopped() -> bool:
+        asked.append(None)
+        return len(asked) > 2      # once for the text, once for its first window or token
+
+    ours = opened(task)
+    with pytest.raises(Stopped):
+        ours.run(TaskInput((f"{STORY} " * 9,) if task == "token-classification" else (STORY,), f"{STORY} " * 60), is_stopped)
+    assert len(asked) == 3
+    assert ours(TaskInput((STORY,), STORY)).rows[0] is not None
+
+
 def test_masks_are_filled_as_by_transformers(opened: Callable[[str], Pipeline], folders: dict[str, Path]) -> None:
     theirs, ours = pipeline("fill-mask", model=str(folders["fill-mask"]), device="cpu"), opened("fill-mask")
     text = f"Ada wrote the {ours.mask} program"
@@ -97,6 +114,23 @@ def test_a_long_text_is_read_in_windows_and_a_question_may_have_no_answer(opened
         ours("who " * 80, STORY)
     with pytest.raises(InvalidRequest, match="second"):
         ours("who wrote it")
+
+
+def test_the_likeliest_spans_of_many_windows_are_those_of_a_whole_list() -> None:
+    """A list of all spans, sorted; the windows overlap."""
+    torch.manual_seed(3)
+    starts, ends = torch.randn(3, 40), torch.randn(3, 40)
+    places = [[None if token < 4 else (20 * window + token, 20 * window + token + 1) for token in range(40)] for window in range(3)]
+    scores = [(float(starts[window, first].double() + ends[window, last].double()), places[window][first][0], places[window][last][1])
+              for window in range(3) for first in range(4, 40) for last in range(first, min(40, first + MOST_TOKENS))]
+    unanswered = float((starts[:, 0] + ends[:, 0]).min())
+    total, expected = sum(math.exp(each[0]) for each in scores) + math.exp(unanswered), []
+    for score, begin, stop in sorted([*scores, (unanswered, -1, -1)], reverse=True):
+        if all(stop <= other[1] or begin >= other[2] for other in expected):
+            expected.append((score, begin, stop))
+    found = best_spans(starts, ends, Windows({}, places), "x" * 100, 50, may_be_unanswered=True)
+    assert [(span.begin, span.end) for span in found] == [each[1:] for each in expected]
+    assert [span.score for span in found] == pytest.approx([math.exp(each[0]) / total for each in expected], rel=1e-4)
 
 
 @pytest.mark.parametrize(("task", "prefix"), [("summarization", "what : "), ("translation", "who : ")])

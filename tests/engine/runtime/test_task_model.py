@@ -13,6 +13,7 @@ from engine.errors import EngineBusy, UnsupportedModel, UnsupportedQuantization
 from engine.limits import Limits
 from engine.messages import Waiting
 from engine.pipelines import NotAChatModel, NoTaskModel, TaskInput, TaskResult
+from engine.runtime.task_model import MOST_OF_ONE, Turns
 from tests import task_models
 from tests.conftest import ask, exhaust
 
@@ -79,6 +80,21 @@ def test_requests_are_answered_in_turn_and_a_stop_ends_one(engine: Engine) -> No
     first.close()
     assert result(engine)
     assert engine.status().waiting == 0
+
+
+def test_visitors_take_turns_and_none_fills_the_queue() -> None:
+    turns = Turns()
+    mine = [turns.enter("me") for _ in range(MOST_OF_ONE)]
+    with pytest.raises(EngineBusy, match="your requests"):
+        turns.enter("me")
+    other = turns.enter("other")
+    assert [turns.ahead_of(each) for each in (*mine, other)] == [0, 2, 3, 4, 1]
+    turns.leave(mine[0])
+    assert [turns.ahead_of(each) for each in (other, *mine[1:])] == [0, 1, 2, 3]
+    again = turns.enter("other")
+    turns.leave(mine[3])
+    turns.leave(other)
+    assert [turns.ahead_of(each) for each in (mine[1], again, mine[2])] == [0, 1, 2]
 
 
 def test_a_visitors_limits_apply(new_engine: Callable[..., Engine], folder: Path, settings: Settings, tmp_path: Path) -> None:
