@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import InvalidRequest
 from ..storage import strict
-from .job import CHECKPOINTS, RESULT, read_job
+from .job import CHECKPOINTS, MERGED, RESULT, read_job
 from .run import Metrics
 
 COMPLETE = "complete"       # a file in each checkpoint that was written to its end
@@ -78,7 +78,8 @@ def build_result(folder: Path) -> int | None:
     part = folder / f"{RESULT}.part"
     try:
         _fill(part, complete_checkpoints(folder)[step], folder)
-        shutil.rmtree(folder / RESULT, ignore_errors=True)
+        for made in (RESULT, MERGED):       # a merged model is that of an earlier result
+            shutil.rmtree(folder / made, ignore_errors=True)
         part.rename(folder / RESULT)
     finally:
         shutil.rmtree(part, ignore_errors=True)

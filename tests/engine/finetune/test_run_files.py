@@ -16,7 +16,7 @@ import pytest
 from engine.errors import DiskFull
 from engine.finetune.checkpoints import ADAPTER, BESIDE, COMPLETE, build_result
 from engine.finetune.events import EVENTS, Ended, EventWriter, InPhase, Started, read_events
-from engine.finetune.job import CHECKPOINTS, RESULT, read_job
+from engine.finetune.job import CHECKPOINTS, MERGED, RESULT, read_job
 from engine.finetune.plan import FineTunePlan
 from engine.finetune.results import EXPORT, Result
 from engine.finetune.snapshots import RunReader
@@ -99,7 +99,9 @@ def test_the_earlier_result_stays_until_the_new_one_is_complete(folder: Path) ->
     EventWriter(folder).write(Ended("", "The disk is full."))
     assert not reader(folder).read().has_result         # of what was trained last
 
+    (folder / MERGED).mkdir()
     assert build_result(folder) == 4
+    assert not (folder / MERGED).exists()       # made of the earlier result
     assert (folder / RESULT / "tokenizer.json").read_bytes() == WEIGHTS
     assert (folder / RESULT / "adapter_model.safetensors").read_bytes()[-1] == 4
 
