@@ -157,7 +157,7 @@ class Engine:
     def add_adapter(self, source: str) -> str:
         """Load a LoRA adapter from a folder or the hub, for replies that name it. Blocking. Returns its name. Raises also LoadError."""
         with self.using() as active_model:
-            return active_model.add_adapter(find_adapter(source, self.settings, lambda event: None))
+            return active_model.add_adapter(find_adapter(source, self.settings, lambda event: None), self.hardware.free_bytes())
 
     def remove_adapter(self, name: str) -> None:
         """Replies that use it end with AdapterRemoved. Raises InvalidRequest, NoModelLoaded, EngineBusy and NotOnThisMachine."""
