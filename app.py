@@ -19,6 +19,7 @@ from collections.abc import Sequence
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library, Settings
+from engine.finetune import is_room_taken
 from engine.runtime import LoadJob
 from engine.sandbox import prepare_sandboxes, remove_own
 
@@ -41,12 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.from_env()
         engine = Engine(settings)
         spec = engine.default_spec()
-        _say(f"Loading {spec.name} in the background")
-        load = engine.start_loading(spec)       # the page does not wait for it, except on ZeroGPU
+        if is_room_taken(engine):       # the model is loaded when the run is over
+            _say("A model is being fine-tuned in the place of the chat model")
+            load = None
+        else:
+            _say(f"Loading {spec.name} in the background")
+            load = engine.start_loading(spec)       # the page does not wait for it, except on ZeroGPU
     except EngineError as error:
         print(error, file=sys.stderr)
         return 2
-    if settings.is_zero_gpu:
+    if load is None:
+        pass
+    elif settings.is_zero_gpu:
         _report(load)
         engine.place_on_lent_gpu()      # in this thread, and before the launch: then its package takes over the weights
     else:

@@ -107,7 +107,7 @@ def add_reply_routes(api: FastAPI, server: Server) -> None:
     async def create_response(request: Request, body: ResponsesRequest) -> Response:
         """Reply to a text or to items. Nothing is stored, so a request contains the whole conversation."""
         require_stateless(body)
-        ignored = body.ignored() + _stream_fields(body) + (body.reasoning.ignored("reasoning.") if body.reasoning else ())
+        ignored = body.ignored() + _stream_fields(body) + _of_parts(body)
         spec = server.require_model(body.model)
         options = response_options(body, server.defaults(body.model, body.reasoning.effort if body.reasoning else None))
         is_slow = not isinstance(body.input, str) and has_pictures(body.input)
@@ -149,3 +149,7 @@ def _name(body: Any, server: Server) -> str:
     """The model's name in an answer."""
     specs = server.specs()
     return model_id(specs[0].base) if specs and body.model == DEFAULT else body.model
+
+
+def _of_parts(body: ResponsesRequest) -> tuple[str, ...]:
+    return (body.reasoning.ignored("reasoning.") if body.reasoning else ()) + (body.text.ignored("text.") if body.text else ())

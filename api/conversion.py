@@ -18,6 +18,7 @@ from engine.pictures import MAX_BYTES, Picture, read_picture
 from .errors import ApiError
 from .fields import Body
 from .requests import ChatMessage, ChatRequest, CompletionRequest, ImageUrl, InputItem, Part, ResponsesRequest, Sampling
+from .shapes import shape_of, shape_of_response
 
 DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 TEXT_PARTS, PICTURE_PARTS = ("text", "input_text", "output_text", "reasoning_text", "summary_text"), ("image_url", "input_image")
@@ -151,12 +152,14 @@ def response_options(request: ResponsesRequest, defaults: GenerationOptions) -> 
     effort = request.reasoning.effort if request.reasoning else None
     return _options(request, defaults, {
         "max_new_tokens": request.max_output_tokens or NO_LIMIT, "top_logprobs": request.top_logprobs or 0 if wants_scores else None,
-        "seed": request.seed, "reasoning_effort": effort, "reasoning_budget": request.reasoning_budget})
+        "seed": request.seed, "shape": shape_of_response(request),
+        "reasoning_effort": effort, "reasoning_budget": request.reasoning_budget})
 
 
 def _older(request: ChatRequest | CompletionRequest) -> dict[str, Any]:
     return {"stop": request.stop, "seed": request.seed, "presence_penalty": request.presence_penalty,
-            "frequency_penalty": request.frequency_penalty, "logit_bias": request.logit_bias, "ignores_end": request.ignore_eos}
+            "frequency_penalty": request.frequency_penalty, "logit_bias": request.logit_bias, "ignores_end": request.ignore_eos,
+            "shape": shape_of(request)}
 
 
 def _options(request: Sampling, defaults: GenerationOptions, given: dict[str, Any]) -> GenerationOptions:

@@ -47,8 +47,9 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_S = 5
 MAX_SHOWN = 300         # characters of a value that an error repeats
 # The engine's names of options, where the API has other ones.
-FIELDS = {"max_new_tokens": "max_tokens", "message": "messages", "picture": "messages", "pictures": "messages", "content": "messages",
-          "role": "messages", "reasoning": "messages", "the message": "messages", "a token of the prompt": "prompt"}
+FIELDS = {"max_new_tokens": "max_tokens", "ignores_end": "ignore_eos", "shape": "response_format", "message": "messages",
+          "picture": "messages", "pictures": "messages", "content": "messages", "role": "messages", "reasoning": "messages",
+          "the message": "messages", "a token of the prompt": "prompt"}
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 

@@ -15,7 +15,7 @@ HARMLESS = frozenset((
 # Values that ask for what happens anyway.
 NO_EFFECT: dict[str, tuple[Any, ...]] = {
     "tools": ([],), "functions": ([],), "tool_choice": ("none", "auto"), "function_call": ("none", "auto"),
-    "response_format": ({"type": "text"},), "text": ({}, {"format": {"type": "text"}}), "modalities": (["text"],), "background": (False,),
+    "modalities": (["text"],), "background": (False,),
     "truncation": ("auto",), "echo": (False,), "suffix": ("",), "best_of": (1,), "store": (False,), "metadata": ({},), "include": ([],),
     "add_generation_prompt": (True,), "tool_calls": ([],), "annotations": ([],), "num_beams": (1,),
     "num_return_sequences": (1,)}

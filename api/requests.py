@@ -46,6 +46,28 @@ class StreamOptions(Body):
     include_usage: bool | None = None
 
 
+class JsonSchema(Body):
+    """`strict` makes no difference: an answer always keeps to its schema."""
+
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
+    body: dict[str, Any] | None = Field(None, alias="schema")
+
+
+class ResponseFormat(Body):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class TextFormat(JsonSchema):
+    type: Literal["text", "json_object", "json_schema"]
+
+
+class TextOptions(Body):
+    format: TextFormat | None = None
+
+
 class Sampling(Body):
     """How a reply is sampled. Where a field is left out, what the model's author recommends applies."""
 
@@ -71,9 +93,12 @@ class TokenSampling(Sampling):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     logit_bias: dict[Annotated[int, Field(ge=0, le=2**31 - 1)], Annotated[float, Field(ge=-100, le=100)]] | None = None
-
-
-    # ours
+    response_format: ResponseFormat | None = None
+    # ours, as vLLM names them
+    guided_json: dict[str, Any] | str | None = Field(None, description="A JSON schema that the answer fits.")
+    guided_regex: Annotated[str, Field(min_length=1)] | None = Field(None, description="A pattern that the whole answer matches.")
+    guided_choice: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=1000)] | None = Field(
+        None, description="Texts, one of which is the answer.")
     ignore_eos: bool | None = Field(None, description="Go on after tokens that end a reply, until max_tokens: for measurements.")
 
 
@@ -116,6 +141,7 @@ class ResponsesRequest(Sampling):
     max_output_tokens: Count | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     reasoning: Reasoning | None = None
+    text: TextOptions | None = None
     include: list[str] | None = None
     previous_response_id: str | None = None
     # ours

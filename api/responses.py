@@ -35,7 +35,7 @@ class ResponseWriter:
             "parallel_tool_calls": False, "temperature": options.temperature, "top_p": options.top_p, "tool_choice": "none", "tools": [],
             "max_output_tokens": request.max_output_tokens, "previous_response_id": None, "store": False, "truncation": "auto",
             "background": False, "reasoning": {"effort": options.reasoning_effort, "summary": None},
-            "text": {"format": {"type": "text"}}, "top_logprobs": options.top_logprobs or 0}
+            "text": {"format": _format(request)}, "top_logprobs": options.top_logprobs or 0}
         self._number = 0            # of the next event
         self._items: list[_Item] = []
 
@@ -140,6 +140,11 @@ class _Item:
         if self.is_thought:
             return {"id": self.id, "type": "reasoning", "summary": [], "content": content, "status": status}
         return {"id": self.id, "type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def _format(request: ResponsesRequest) -> dict[str, Any]:
+    given = request.text.format if request.text else None
+    return given.model_dump(by_alias=True, exclude_none=True) if given else {"type": "text"}
 
 
 def _usage(choice: Collected) -> dict[str, Any]:

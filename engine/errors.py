@@ -1,7 +1,7 @@
 """The errors that a user can cause or fix, as one tree.
 
 EngineError
-├── InvalidRequest          an option, message or file with an invalid value
+├── InvalidRequest          an option, message or file with an invalid value (shapes.py: InvalidShape)
 │   └── MessageTooLong      one message larger than the context window
 ├── NoModelLoaded
 ├── EngineBusy              a load is running, or replies did not end within the time limit

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from .errors import InvalidRequest
 from .pictures import Picture
 from .plain_text import valid_text
+from .shapes import Shape, shape_of
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "stopped"]     # the model ended it, no tokens were left, it was stopped
@@ -66,7 +67,8 @@ class GenerationOptions:
     context window may leave room for fewer. reasoning_effort: how much the model thinks before it answers; None is its author's default,
     and a model with only a switch thinks for every value but "none". reasoning_budget: after so many tokens its thoughts are ended, and
     it answers; they count for max_new_tokens too. With ignores_end,
-    tokens that end a reply are ordinary tokens, so that the reply has exactly max_new_tokens: for measurements.
+    tokens that end a reply are ordinary tokens, so that the reply has exactly max_new_tokens: for measurements. shape: what the answer must
+    look like; log probabilities are then those among the tokens that the shape allows.
     """
 
     max_new_tokens: int = 512
@@ -85,6 +87,7 @@ class GenerationOptions:
     reasoning_effort: Effort | None = None
     reasoning_budget: int | None = None
     ignores_end: bool = False
+    shape: Shape | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.stop, (str, list, tuple)):
@@ -109,6 +112,9 @@ class GenerationOptions:
         object.__setattr__(self, "logit_bias", _biases(self.logit_bias))
         if self.seed is not None:
             _require("seed", self.seed, 0, 2**63 - 1, whole=True)
+        object.__setattr__(self, "shape", shape_of(self.shape))
+        if self.shape is not None and self.ignores_end:
+            raise InvalidRequest("ignores_end", True, "left out for an answer in a shape, which ends where the shape does")
         if len(self.stop) > MAX_STOP_STRINGS or not all(isinstance(text, str) and text for text in self.stop):
             raise InvalidRequest("stop", self.stop, f"at most {MAX_STOP_STRINGS} non-empty texts")
 

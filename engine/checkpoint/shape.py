@@ -20,6 +20,10 @@ EXPERTS = ".experts."                                   # transformers merges th
 ROUTERS = (".gate.weight", ".router.weight")            # modules of their own class, never quantized
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 GGUF_DTYPE = "gguf"      # `stored_dtype` of weights that are all expanded before any is rounded
+# Architectures that count positions from the one after that of padding, as RoBERTa does: no token has those before it.
+POSITIONS_AFTER_PADDING = frozenset((
+    "camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet", "roberta",
+    "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"))
 NO_LIMIT = 1_000_000     # context window of recurrent models
 STORED_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 # Parts of names of tensors that read pictures or sounds, and of settings of models that cut a picture into tiles.
@@ -134,6 +138,14 @@ def shape_of(config: Mapping[str, Any], tensors: Iterable[Tensor]) -> ModelShape
                    stored_dtype="bfloat16") if stored else shape
 
 
+def _window(config: Mapping[str, Any]) -> int:
+    positions = _number(config, "max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "n_ctx")
+    if config.get("model_type") in POSITIONS_AFTER_PADDING and positions:
+        pad = config.get("pad_token_id", 1)
+        return max(1, positions - (pad if isinstance(pad, int) else 1) - 1)
+    return positions or NO_LIMIT
+
+
 def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping[str, int], largest: int) -> ModelShape:
     hidden, cache = _number(config, *HIDDEN) or 1, cache_shape(config)
     stored = max(dtypes, key=lambda dtype: dtypes[dtype]) if dtypes else "F32"
@@ -141,7 +153,7 @@ def _shape(config: Mapping[str, Any], counts: Mapping[str, int], dtypes: Mapping
         linear_weights=counts["linear"], other_weights=sum(counts.values()) - counts["linear"],
         layers=num_layers(config), kv_heads=cache.kv_heads, head_dim=cache.head_dim, cache_values=cache.values,
         stored_dtype=DTYPES.get(stored, stored),
-        max_window=_number(config, "max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "n_ctx") or NO_LIMIT,
+        max_window=_window(config),
         hidden_size=hidden, vocab_size=_number(config, "vocab_size"),
         table_weights=counts["table"], head_weights=counts["head"], expert_weights=counts["expert"],
         expert_share=_expert_share(config), largest_matrix=largest,

@@ -12,6 +12,7 @@ from .fine_tunes import FineTunes
 from .job import downloads_folder
 from .plan import HEADED, ROLES, FineTunePlan, Method, Role, Task, TrainingOptions
 from .problems import ERRORS, WARNINGS, Problem
+from .room import is_room_taken
 from .run import PARTS, Estimate, LabelScore, Measured, MemoryPart, Metrics, Mistake, Phase, Point, Run, Value
 from .table import Table
 from .tables import Tables
@@ -22,5 +23,5 @@ __all__ = [
     "Examiner", "Example", "FineTunePlan", "FineTunes", "LabelScore", "Measured", "MemoryPart", "Method", "Metrics", "Mistake",
     "Phase", "Piece", "PlainText", "Point", "Prepared", "Problem", "Report", "Role", "Run", "Table", "TableNotFound",
     "TableRefused", "Tables", "TaggedWords", "Task", "TrainingOptions", "Value", "check", "downloads_folder", "example_plan",
-    "example_table", "guess_columns", "guess_task", "prepare", "token_limit", "use_result",
+    "example_table", "guess_columns", "guess_task", "is_room_taken", "prepare", "token_limit", "use_result",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..checkpoint.config import parse_config, read_raw_config
 from ..checkpoint.files import gguf_in
-from ..checkpoint.shape import ModelShape, read_shape
+from ..checkpoint.shape import ModelShape, read_shape, read_tensors
 from ..errors import ModelNotFound, UnsupportedModel
 from ..hub.hub import Hub
 from ..models.resolve import LocalModel, resolve
@@ -58,6 +58,11 @@ def _in_folder(plan: FineTunePlan, folder: Path, gguf: str, revision: str = "") 
 
         if head_class(plan.task, config) is None:       # type: ignore[arg-type]
             raise UnsupportedModel(name, f"transformers has no head for {plan.task} on {config.model_type} models.")
+    elif getattr(config, "is_decoder", None) is False:      # its layers say whether they are an encoder's
+        from ..models.skeleton import build_skeleton, require_layers
+
+        require_layers(config, len(read_tensors(folder, name)), name)
+        build_skeleton(config, name)
     return Base(name, folder, _trainable(plan, read_shape(folder, config.to_dict(), name)), revision)
 
 

@@ -23,15 +23,13 @@ METHODS = {"lora": "LoRA", "qlora": "QLoRA (4-bit NF4 base)", "full": "all weigh
 
 
 def shown_base(model: str) -> str:
-    """The base as it is named to others: a folder of this machine by its name alone."""
-    if model == BUILTIN:
-        return "the built-in model of MindCubes"
+    """The base as it is named to others: a folder of this machine by its name alone. The name can be given as a base again."""
     return model.replace("\\", "/").rstrip("/").rpartition("/")[2] if is_path_like(model) or model.startswith("/") else model
 
 
 def model_card(run: Run, hardware: Hardware, *, is_merged: bool = False) -> str:
     plan, options = run.plan, run.plan.options
-    base = shown_base(plan.base.model)
+    base = "the built-in model of MindCubes" if plan.base.model == BUILTIN else shown_base(plan.base.model)
     is_adapter = plan.method != "full" and not is_merged
     created = datetime.fromtimestamp(run.created, UTC)
     settings = {

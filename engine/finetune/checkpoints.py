@@ -69,22 +69,31 @@ def metrics_of(folder: Path, step: int) -> Metrics | None:
 def build_result(folder: Path) -> int | None:
     """Make `result` the best checkpoint's model and the run's tokenizer; return its step, None without a checkpoint. Raises OSError.
 
-    Weights are linked, not copied, where the file system can: a checkpoint is never changed after it is written.
+    An earlier result stays until the new one is complete. Weights are linked, not copied, where the file system can: a checkpoint is
+    never changed after it is written.
     """
     step = best(folder)
     if step is None:
         return None
-    target = folder / RESULT
+    part = folder / f"{RESULT}.part"
+    try:
+        _fill(part, complete_checkpoints(folder)[step], folder)
+        shutil.rmtree(folder / RESULT, ignore_errors=True)
+        part.rename(folder / RESULT)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return step
+
+
+def _fill(target: Path, source: Path, folder: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    source = complete_checkpoints(folder)[step]
     for path in sorted({path for pattern in WEIGHTS for path in source.glob(pattern)}):
         _link(path, target / path.name)
     for path in (folder / BESIDE).glob("*"):
         shutil.copyfile(path, target / path.name)
     if (target / ADAPTER).is_file():
         name_base(target, read_job(folder).plan.base.model)
-    return step
 
 
 def name_base(result: Path, base: str) -> None:

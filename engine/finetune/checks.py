@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidRequest
 from .encoding import Encoder, token_limit
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Prepared, TaggedWords, characters
+from .headed import STRIDE
 from .plan import FineTunePlan
 from .problems import Problem, Problems
-from .reading import Reader
+from .reading import SHOWN_CHARS, WHOLE_NUMBER, Reader
 from .split import key_of, split
 from .table import Table
 
@@ -111,10 +112,20 @@ class _Checked:
         else:
             tokens, limit = self._encoder.count(example), self._limit
         if tokens <= limit:
-            return None
+            return self._in_no_window(example, reader) if isinstance(example, Answered) else None
         role = next(iter(reader.columns))
         kind = "too_long" if isinstance(example, Dialogue | Answered) else "cut"
         return reader.problem(kind, example.row, role, tokens=tokens, most=limit)
+
+    def _in_no_window(self, example: Answered, reader: Reader) -> Problem | None:
+        """A problem if no window of the context holds all of an answer: every row of the example would say that there is none."""
+        assert self._encoder is not None
+        shared = min(STRIDE, self._limit // 4)      # tokens of two windows: an answer without more lies in one; a character has at most 4
+        if all(4 * len(text) < shared for text, _ in example.answers):
+            return None
+        if any(row.start or row.end for row in self._encoder.encode(example, self._limit)):
+            return None
+        return reader.problem("answer_too_long", example.row, "answers", answer=example.answers[0][0][:SHOWN_CHARS], most=self._limit)
 
     def _warn_of_copies(self, examples: Sequence[Example], keys: Sequence[bytes]) -> None:
         first: dict[bytes, Example] = {}
@@ -136,7 +147,7 @@ class _Checked:
     def _sort_labels(self) -> None:
         """Number the labels in their own order: numbers by value, others by alphabet."""
         found = self._reader.labels
-        numeric = all(label.lstrip("-").isdigit() for label in found)
+        numeric = all(map(WHOLE_NUMBER.fullmatch, found))
         self.labels = tuple(sorted(found, key=lambda label: (int(label), label) if numeric else (0, label)))
         places = {label: place for place, label in enumerate(self.labels)}
         moved = [places[label] for label in found]

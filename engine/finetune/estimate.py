@@ -57,9 +57,7 @@ def estimate(plan: FineTunePlan, base: Base, sizes: Sizes, machine: Machine, lab
         if sum(part.bytes for part in parts) <= TIGHT_SHARE * most:
             break
     needed = sum(part.bytes for part in parts)
-    must_unload = needed > TIGHT_SHARE * machine.free_bytes and machine.held_bytes > 0
-    free = most if must_unload else machine.free_bytes
-    verdict = Verdict.TOO_LARGE if needed > free else Verdict.TIGHT if needed > TIGHT_SHARE * free else Verdict.FITS
+    must_unload, free, verdict = judge(needed, machine)
     trained = _trained(plan, base, cost)
     disk = (KEPT_CHECKPOINTS * CHECKPOINT_BYTES + GRADIENT_BYTES) * trained + WORKING_BYTES + base.download_bytes
     steps = max(1, math.ceil(options.epochs * math.ceil(sizes.rows / options.batch_size)))
@@ -70,6 +68,13 @@ def estimate(plan: FineTunePlan, base: Base, sizes: Sizes, machine: Machine, lab
     if disk > machine.free_disk_bytes:
         return replace(found, remedy="free_disk")
     return found if verdict is Verdict.FITS else replace(found, remedy=_remedy(plan, base, sizes, machine, labels))
+
+
+def judge(needed: int, machine: Machine) -> tuple[bool, int, Verdict]:
+    """Whether the chat model must be unloaded, the memory that is free then, and whether it holds what is needed. Bytes."""
+    must_unload = needed > TIGHT_SHARE * machine.free_bytes and machine.held_bytes > 0
+    free = machine.free_bytes + (machine.held_bytes if must_unload else 0)
+    return must_unload, free, Verdict.TOO_LARGE if needed > free else Verdict.TIGHT if needed > TIGHT_SHARE * free else Verdict.FITS
 
 
 def loading_bytes(plan: FineTunePlan, base: Base, hardware: Hardware) -> int:

@@ -86,7 +86,10 @@ KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in (Started, InPha
 
 
 class EventWriter:
-    """Appends to the file of one run. A full disk does not end the run: what could not be written is dropped."""
+    """Appends to the file of one run. A full disk does not end the run: what could not be written is dropped.
+
+    A line that was cut off, by that or because a process was killed, is ended first, so that it takes no other line with it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / EVENTS
@@ -94,7 +97,10 @@ class EventWriter:
     def write(self, event: Event) -> None:
         line = json.dumps({"event": type(event).__name__, "at": round(time.time(), 3), **_finite(asdict(event))}, ensure_ascii=False)
         try:
-            with self._path.open("ab") as file:
+            with self._path.open("a+b") as file:
+                if file.seek(0, os.SEEK_END):
+                    file.seek(-1, os.SEEK_END)
+                    line = line if file.read(1) == b"\n" else f"\n{line}"
                 file.write(line.encode("utf-8", "replace") + b"\n")
         except OSError as error:
             print(f"An event could not be written: {error}", flush=True)

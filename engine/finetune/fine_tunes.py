@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import json
-import logging
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Generator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..background import HEARTBEAT_S
-from ..errors import EngineBusy, InvalidRequest, StorageError
+from ..errors import EngineBusy, InvalidRequest
 from ..library.permissions import Visitor
 from ..settings import Secret, Settings
-from ..storage import strict
-from ..storage.alive import is_alive
 from ..storage.finetune_runs import FineTuneRow, FineTuneStore
+from .in_progress import RunsInProgress, estimate_in
 from .inputs import Inputs, JobWriter, again, completed, estimate_of, read_inputs, require_room
-from .job import RESULT, STOP, downloads_folder
+from .job import RESULT, STOP, downloads_folder, used_results_folder
 from .plan import FineTunePlan
-from .process import TrainerProcess
 from .results import Result, script_before, script_for
 from .run import Estimate, Run
-from .running import Follower
-from .snapshots import RunReader
 from .tables import Tables
 
 if TYPE_CHECKING:
     from ..library.library import Library
     from ..runtime.engine import Engine
 
-log = logging.getLogger(__name__)
-JOB_KIND = "finetune"
-NO_PROCESS = "0:0"      # as the name of one
 MAX_RUNS = 50           # kept of one owner; the oldest are deleted first
-END_S = 30.0            # waited for a process that has said its last word
-STOP_S = 15.0           # after that, a second stop ends the process at once
 
 
 class FineTunes:
@@ -53,15 +42,8 @@ class FineTunes:
         self._engine, self._library, self._tables = engine, library, tables
         self._store = FineTuneStore(engine.database)
         self._folder = engine.settings.data_dir / "finetune" / "runs"
-        self._lock = threading.Lock()
-        self._readers: dict[str, RunReader] = {}
-        self._followers: dict[str, Follower] = {}       # of each run in progress
-        try:
-            for row in self._store.active():
-                if not is_alive(row.watcher):
-                    self._attach(row)
-        except StorageError as error:       # the next call reports it
-            log.error("Fine-tuning runs could not be read: %s", error)
+        self._active = RunsInProgress(engine, library.jobs, self._store, self._folder)
+        self._active.attach()
 
     @property
     def settings(self) -> Settings:
@@ -83,7 +65,7 @@ class FineTunes:
         Raises InvalidRequest (also with the row and column of an example), TableNotFound, ModelNotFound and the errors of the hub,
         UnsupportedModel.
         """
-        return estimate_of(self._inputs(plan, visitor), self._engine)
+        return estimate_of(self._inputs(plan, visitor), self._engine, may_unload=self._may_unload(visitor))
 
     def start(self, plan: FineTunePlan, visitor: Visitor) -> Run:
         """Start a run in the background, also one with the state "preparing".
@@ -94,18 +76,15 @@ class FineTunes:
         permissions = self._library.permissions
         permissions.require_training(visitor)
         permissions.require_offered(plan.base.model, visitor)
-        self._require_idle()
+        self._active.require_idle()
         inputs = self._inputs(plan, visitor)
         permissions.require_examples(len(inputs.prepared.train), visitor)
-        found = estimate_of(inputs, self._engine)
-        require_room(found, plan.base.name)
-        with self._lock:
-            self._require_idle()
-            row = self._store.add(visitor.owner, json.dumps(asdict(plan)), json.dumps(asdict(found)))
+        found = estimate_of(inputs, self._engine, may_unload=self._may_unload(visitor))
+        require_room(found, plan.base.name, self._kept_model(visitor))
+        run = self._active.begin(lambda: self._store.add(visitor.owner, json.dumps(asdict(plan)), json.dumps(asdict(found))), found,
+                                 lambda row: self._writer(row, plan, inputs, found, visitor), self._remove)
         self._drop_oldest(visitor)
-        writer = JobWriter(inputs, found, self._folder / row.id, self._engine, permissions.hub_token(visitor),
-                           permissions.training_limit_s(visitor), lambda: self._inputs(plan, visitor))
-        return self._follow_row(row, found, writer)
+        return run
 
     def resume(self, run_id: str, visitor: Visitor) -> Run:
         """Go on from the newest checkpoint, as if it had not stopped; from the beginning without one. Raises what `start` raises."""
@@ -114,25 +93,27 @@ class FineTunes:
         run, row = self.get(run_id, visitor), self._store.get(run_id, visitor.owner)
         if not run.can_resume:
             raise InvalidRequest("run", run.name, "stopped or failed before it is resumed")
-        found = again(_estimate_of(row), self._engine)
-        require_room(found, run.plan.base.name)
-        with self._lock:
-            self._require_idle()
+        self._active.require_idle()
+        found = again(estimate_in(row), self._engine, may_unload=self._may_unload(visitor))
+        require_room(found, run.plan.base.name, self._kept_model(visitor) or "Close other programs that use memory, then resume.")
+        inputs = None if self._active.reader(row).has_job else self._inputs(run.plan, visitor)      # it failed before it had any
+
+        def watched() -> FineTuneRow:
             self._store.watch(run_id, json.dumps(asdict(found)))
-        (self._folder / run_id / STOP).unlink(missing_ok=True)
-        inputs = None if self._reader(row).has_job else self._inputs(run.plan, visitor)      # it failed before it had any
-        writer = JobWriter(inputs, found, self._folder / run_id, self._engine, permissions.hub_token(visitor),
-                           permissions.training_limit_s(visitor), lambda: self._inputs(run.plan, visitor)) if inputs else None
-        return self._follow_row(row, found, writer)
+            (self._folder / run_id / STOP).unlink(missing_ok=True)
+            return replace(row, chat_model="")
+
+        return self._active.begin(watched, found, lambda row: self._writer(row, run.plan, inputs, found, visitor) if inputs else None,
+                                  lambda row: self._store.end(row.id))
 
     # --- runs ---
 
     def list(self, visitor: Visitor) -> tuple[Run, ...]:
         """Own runs, newest first, without points and log."""
-        return tuple(self._reader(row).read(is_short=True) for row in self._store.list(visitor.owner))
+        return tuple(self._active.read(row, is_short=True) for row in self._store.list(visitor.owner))
 
     def get(self, run_id: str, visitor: Visitor) -> Run:
-        return self._reader(self._store.get(run_id, visitor.owner)).read()
+        return self._active.read(self._store.get(run_id, visitor.owner))
 
     def follow(self, run_id: str, visitor: Visitor) -> Generator[Run, None, None]:
         """Yield the run now, after every change and at least every 0.1 s, and when it is over and the chat model is loaded again.
@@ -140,38 +121,29 @@ class FineTunes:
         It goes on if the generator is closed.
         """
         while True:
-            is_last = run_id not in self._followers
+            is_last = not self._active.is_followed(run_id)
             yield self.get(run_id, visitor)
             if is_last:
                 return
             time.sleep(HEARTBEAT_S)
 
     def stop(self, run_id: str, visitor: Visitor) -> None:
-        """Ask it to save a checkpoint and stop. A second call after STOP_S seconds ends its process at once: what it had not saved is lost.
+        """Ask it to save a checkpoint and stop; before it trains, it stops at once.
 
-        A run that is over stays as it is.
+        A second call after some seconds (running.STOP_S) ends its process at once: what it had not saved is lost. A run that is over
+        stays as it is.
         """
-        row = self._store.get(run_id, visitor.owner)
-        found = self._followers.get(row.id)
-        if found is None:
-            return
-        path = self._folder / row.id / STOP
-        if path.exists() and time.time() - path.stat().st_mtime > STOP_S:
-            found.kill()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch()
+        found = self._active.follower(self._store.get(run_id, visitor.owner).id)
+        if found is not None:
+            found.ask_to_stop()
 
     def delete(self, run_id: str, visitor: Visitor) -> None:
-        """Delete a run and its files. Raises EngineBusy while it is in progress."""
+        """Delete a run and its files, also those that the chat loads. Raises EngineBusy while it is in progress."""
         row = self._store.get(run_id, visitor.owner)
-        self._let_end()
-        if row.id in self._followers or TrainerProcess(row.trainer or NO_PROCESS).is_running():
+        self._active.let_end()
+        if self._active.is_in_progress(row):
             raise EngineBusy("this run is in progress", "Stop it first.")
-        self._store.delete(run_id, visitor.owner)
-        self._readers.pop(run_id, None)
-        self._remove_downloads(run_id)
-        shutil.rmtree(self._folder / run_id, ignore_errors=True)
+        self._remove(row)
 
     def folder(self, run_id: str, visitor: Visitor) -> Path:
         """The folder of the run, which has the log, TensorBoard's files, the checkpoints and the result."""
@@ -208,11 +180,11 @@ class FineTunes:
 
         It takes the place of the run's earlier one.
         """
-        path = self._result(run_id, visitor).export(is_merged=is_merged)
-        self._remove_downloads(run_id)
-        folder = downloads_folder(self.settings) / f"{run_id}-{secrets.token_hex(16)}"
-        folder.mkdir(parents=True)
-        return path.rename(folder / path.name)
+        with self._result(run_id, visitor).exported(is_merged=is_merged) as path:
+            self._remove_downloads(run_id)
+            folder = downloads_folder(self.settings) / f"{run_id}-{secrets.token_hex(16)}"
+            folder.mkdir(parents=True)
+            return path.rename(folder / path.name)
 
     def push(self, run_id: str, repo: str, token: Secret, visitor: Visitor, *, is_private: bool = True, is_merged: bool = False) -> str:
         """Upload the result to the Hub with this token, and return its address. Blocks.
@@ -233,66 +205,29 @@ class FineTunes:
     def _inputs(self, plan: FineTunePlan, visitor: Visitor) -> Inputs:
         return read_inputs(plan, self._tables, visitor.owner, self.settings, self._library.permissions.hub_token(visitor))
 
-    def _require_idle(self) -> None:
-        """Raises EngineBusy: two runs at once would each take twice as long, and more memory than was estimated."""
-        self._let_end()
-        if self._followers or any(TrainerProcess(row.trainer or NO_PROCESS).is_running() for row in self._store.active()):
-            raise EngineBusy("a model is being fine-tuned", "Wait until it is over, or stop it.")
-        if self._engine.admission.reserved_for:
-            raise EngineBusy(self._engine.admission.reserved_for)
+    def _writer(self, row: FineTuneRow, plan: FineTunePlan, inputs: Inputs, found: Estimate, visitor: Visitor) -> JobWriter:
+        permissions = self._library.permissions
+        return JobWriter(inputs, found, self._folder / row.id, self._engine, permissions.hub_token(visitor),
+                         permissions.training_limit_s(visitor), lambda: self._inputs(plan, visitor))
 
-    def _let_end(self) -> None:
-        """Wait for a run that is over, while its process ends and the chat model is loaded again; at most END_S."""
-        deadline = time.monotonic() + END_S
-        while time.monotonic() < deadline:
-            readers = [self._readers[run_id] for run_id in tuple(self._followers) if run_id in self._readers]
-            if not readers or not all(reader.read(is_short=True).is_over for reader in readers):
-                return
-            time.sleep(HEARTBEAT_S)
+    def _may_unload(self, visitor: Visitor) -> bool:
+        """Whether a run of this visitor may take the place of the chat model, which everyone uses."""
+        return self._library.permissions.is_operator(visitor)
 
-    def _follow_row(self, row: FineTuneRow, found: Estimate, writer: JobWriter | None) -> Run:
-        folder, reader = self._folder / row.id, self._reader(row)
-        folder.mkdir(parents=True, exist_ok=True)
-        reader.estimate(found)
-        follower = Follower(self._engine, self._store, row, folder, reader, found, writer or (lambda *_: None),
-                            lambda: self._library.jobs.is_closing, writer.limit_s if writer else 0.0)
-        self._start_job(row, follower)
-        return reader.read()
+    def _kept_model(self, visitor: Visitor) -> str:
+        """Where memory is short: why the chat model stays; "" if it need not."""
+        if self._may_unload(visitor) or not self._engine.held_bytes:
+            return ""
+        return "The chat model stays in memory, because only the operator of this page can unload it: train a smaller model."
 
-    def _attach(self, row: FineTuneRow) -> None:
-        """Follow the run of a process of the app that has ended. If its trainer has ended too, this says how."""
-        self._store.watch(row.id)
-        found = _estimate_of(row)
-        process = TrainerProcess(row.trainer or NO_PROCESS)
-        self._start_job(row, Follower(self._engine, self._store, row, self._folder / row.id, self._reader(row), found, lambda *_: None,
-                                      lambda: self._library.jobs.is_closing, process=process))
-
-    def _start_job(self, row: FineTuneRow, follower: Follower) -> None:
-        jobs = self._library.jobs
-        for old in jobs.list((JOB_KIND,), limit=MAX_RUNS):
-            if old.facts == row.id and old.is_over:
-                jobs.forget(old.id)
-        self._followers[row.id] = follower
-        follower.on_end = lambda: self._followers.pop(row.id, None)
-        try:
-            jobs.start(JOB_KIND, f"{self._reader(row).read(is_short=True).name} {row.id[:6]}", follower, row.owner, row.id)
-        except BaseException:
-            self._followers.pop(row.id, None)
-            self._store.end(row.id)
-            raise
-
-    def _reader(self, row: FineTuneRow) -> RunReader:
-        with self._lock:
-            if row.id not in self._readers:
-                plan = strict.read(FineTunePlan, json.loads(row.plan), "the run")
-                self._readers[row.id] = RunReader(self._folder / row.id, row.id, plan, row.created, _estimate_of(row))
-            return self._readers[row.id]
+    def _remove(self, row: FineTuneRow) -> None:
+        self._store.delete(row.id, row.owner)
+        self._active.forget(row.id)
+        self._remove_downloads(row.id)
+        for folder in (self._folder, used_results_folder(self.settings)):
+            shutil.rmtree(folder / row.id, ignore_errors=True)
 
     def _drop_oldest(self, visitor: Visitor) -> None:
         for row in self._store.list(visitor.owner)[MAX_RUNS:]:
-            if not row.watcher:
-                self.delete(row.id, visitor)
-
-
-def _estimate_of(row: FineTuneRow) -> Estimate:
-    return strict.read(Estimate, json.loads(row.estimate), "the run")
+            if not self._active.is_in_progress(row):
+                self._remove(row)

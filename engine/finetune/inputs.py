@@ -16,7 +16,7 @@ from ..models.examination import load_tokenizer
 from ..settings import Secret, Settings
 from .bases import Base, find_base, require_folder
 from .checks import prepare
-from .estimate import Machine, estimate
+from .estimate import Machine, estimate, judge
 from .events import EventWriter, InPhase
 from .examples import Prepared
 from .job import TrainJob, write_job
@@ -70,23 +70,25 @@ def tokenizer_of(base: Base) -> PreTrainedTokenizerBase | None:
     return load_tokenizer(base.folder, parse_config(read_raw_config(base.folder, base.name), base.name), base.name, "")
 
 
-def estimate_of(inputs: Inputs, engine: Engine) -> Estimate:
+def estimate_of(inputs: Inputs, engine: Engine, *, may_unload: bool) -> Estimate:
+    """`may_unload`: whether the memory of the loaded chat model counts as free."""
     sizes = sizes_of(inputs.prepared, inputs.plan, tokenizer_of(inputs.base))
-    return estimate(inputs.plan, inputs.base, sizes, machine_of(engine), len(inputs.prepared.labels))
+    return estimate(inputs.plan, inputs.base, sizes, machine_of(engine, may_unload=may_unload), len(inputs.prepared.labels))
 
 
-def machine_of(engine: Engine) -> Machine:
+def machine_of(engine: Engine, *, may_unload: bool) -> Machine:
     folder = engine.settings.data_dir
     folder.mkdir(parents=True, exist_ok=True)
-    return Machine(engine.hardware, engine.hardware.free_bytes(), engine.held_bytes, shutil.disk_usage(folder).free)
+    return Machine(engine.hardware, engine.hardware.free_bytes(), engine.held_bytes if may_unload else 0, shutil.disk_usage(folder).free)
 
 
-def require_room(found: Estimate, model: str) -> None:
-    """Raises NotEnoughMemory and DiskFull, each with what helps."""
+def require_room(found: Estimate, model: str, remedy: str = "") -> None:
+    """Raises NotEnoughMemory and DiskFull, each with what helps; `remedy`: in place of what the estimate found."""
     if found.disk_bytes > found.free_disk_bytes:
         raise DiskFull(found.disk_bytes, found.free_disk_bytes)
     if not found.can_start:
-        raise NotEnoughMemory(model, found.needed_bytes, found.free_bytes, REMEDIES.get(found.remedy, REMEDIES["smaller_model"]))
+        raise NotEnoughMemory(model, found.needed_bytes, found.free_bytes,
+                              remedy or REMEDIES.get(found.remedy, REMEDIES["smaller_model"]))
 
 
 REMEDIES = {
@@ -95,12 +97,11 @@ REMEDIES = {
 }
 
 
-def again(found: Estimate, engine: Engine) -> Estimate:
+def again(found: Estimate, engine: Engine, *, may_unload: bool) -> Estimate:
     """The same estimate for the memory and the disk that are free now."""
-    machine = machine_of(engine)
-    must_unload = found.needed_bytes > machine.free_bytes and machine.held_bytes > 0
-    return replace(found, free_bytes=machine.free_bytes + (machine.held_bytes if must_unload else 0), must_unload=must_unload,
-                   free_disk_bytes=machine.free_disk_bytes)
+    machine = machine_of(engine, may_unload=may_unload)
+    must_unload, free, verdict = judge(found.needed_bytes, machine)
+    return replace(found, free_bytes=free, must_unload=must_unload, verdict=verdict, free_disk_bytes=machine.free_disk_bytes)
 
 
 @dataclass(frozen=True, slots=True)

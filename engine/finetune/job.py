@@ -25,6 +25,11 @@ def downloads_folder(settings: Settings) -> Path:
     return settings.data_dir / "finetune" / "downloads"
 
 
+def used_results_folder(settings: Settings) -> Path:
+    """With a folder for each run whose result the chat has loaded."""
+    return settings.data_dir / "finetune" / "results"
+
+
 @dataclass(frozen=True, slots=True)
 class TrainJob:
     """`plan`: with every option filled in. `base_folder`: the model's files. `device`: cpu, cuda or mps.
@@ -46,13 +51,15 @@ class TrainJob:
 
 
 def write_job(folder: Path, job: TrainJob, prepared: Prepared | None = None) -> None:
-    """Raises OSError."""
+    """The job comes last and complete, since a folder that has it can be trained. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / JOB).write_text(json.dumps(asdict(job), ensure_ascii=False, indent=1), "utf-8")
     if prepared is not None:
         for name, examples in ((TRAIN, prepared.train), (VALIDATION, prepared.validation)):
             with (folder / name).open("w", encoding="utf-8", errors="replace") as file:
                 file.writelines(json.dumps(_plain(example), ensure_ascii=False) + "\n" for example in examples)
+    part = folder / f"{JOB}.part"
+    part.write_text(json.dumps(asdict(job), ensure_ascii=False, indent=1), "utf-8")
+    part.replace(folder / JOB)
 
 
 def read_job(folder: Path) -> TrainJob:

@@ -21,6 +21,8 @@ ERRORS: Mapping[str, str] = {
     "late_system": "a system message comes after other messages",
     "no_answer": "a message of the user, or the answer of the assistant to it, is missing",
     "too_long": "it has {tokens} tokens, and at most {most} are read",
+    "too_many": "the list has {count} entries, and at most {most} are read",
+    "answer_too_long": "the answer “{answer}” is longer than the parts of {most} tokens in which its context is read",
     "unknown_label": "the label “{label}” does not occur in the training examples",
 }
 WARNINGS: Mapping[str, str] = {

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from ..storage.alive import is_alive
+from ..storage.finetune_runs import FineTuneRow
 from .job import LOG
 
 ROOT = Path(__file__).parents[2]
 # What a trainer needs of the environment: no token, no key, no address.
 KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV",
         "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "PYTORCH_CUDA_ALLOC_CONF")
+NO_PROCESS = "0:0"      # as the name of one
+POLL_S = 0.05
 
 
 class TrainerProcess:
@@ -25,6 +28,10 @@ class TrainerProcess:
 
     def __init__(self, name: str, child: subprocess.Popen[bytes] | None = None) -> None:
         self.name, self._child = name, child
+
+    @classmethod
+    def of(cls, row: FineTuneRow) -> TrainerProcess:
+        return cls(row.trainer or NO_PROCESS)
 
     @classmethod
     def start(cls, folder: Path, *arguments: str) -> TrainerProcess:
@@ -51,13 +58,21 @@ class TrainerProcess:
             return False
 
     def wait(self) -> int:
-        return self._child.wait() if self._child is not None else 0
+        """Block until it has ended. Returns its exit code, 0 if this process did not start it."""
+        if self._child is not None:
+            return self._child.wait()
+        while self.is_running():
+            time.sleep(POLL_S)
+        return 0
 
     def kill(self) -> None:
         """End it and what it started, at once."""
         if self.is_running():
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+            with suppress(psutil.Error):
+                process = psutil.Process(self.pid)
+                for each in (*process.children(recursive=True), process):
+                    with suppress(psutil.Error):
+                        each.kill()
 
     def how_it_ended(self) -> str:
         """A sentence about a process that ended without a word."""
@@ -72,3 +87,7 @@ class TrainerProcess:
             case int() if code < 0:
                 return f"The process ended with signal {-code}."
         return f"The process ended with code {code}. The log has the details."
+
+
+def is_training(row: FineTuneRow) -> bool:
+    return TrainerProcess.of(row).is_running()

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InvalidRequest
 from ..messages import Message, Role
+from ..storage.strict import MAX_ITEMS
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, TaggedWords
 from .formats.cells import NOTHING, Cell, Kind
 from .plan import ROLES, FineTunePlan, Task
@@ -19,6 +20,7 @@ from .table import Table
 Cells = Mapping[str, Cell]      # by role
 SHOWN_CHARS = 60                # of an answer in a problem
 MAX_LITERAL_CHARS = 50_000      # of a Python list in a text: parsing one takes a hundred times its memory
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 SPEAKERS: Mapping[str, Role] = {
     **dict.fromkeys(("system", "developer"), "system"), **dict.fromkeys(("user", "human", "prompter"), "user"),
     **dict.fromkeys(("assistant", "gpt", "model", "bot", "chatgpt"), "assistant")}
@@ -158,11 +160,17 @@ def _words(cells: Cells, role: str) -> tuple[str, ...]:
     words = value.split() if isinstance(value, str) else value
     if not isinstance(words, list) or not words or not all(isinstance(word, (str, int)) for word in words):
         raise Bad("not_words", role)
-    return tuple(map(str, words))
+    return tuple(map(str, _few(words, role)))
+
+
+def _few(items: list[Any], role: str) -> list[Any]:
+    if len(items) > MAX_ITEMS:      # what the trainer reads of one row (storage/strict.py)
+        raise Bad("too_many", role, count=len(items), most=MAX_ITEMS)
+    return items
 
 
 def _answers(cells: Cells) -> list[tuple[str, int | None]]:
-    """Texts and starts; none if the cell says that there is no answer."""
+    """Texts, without spaces around them, and starts; none if the cell says that there is no answer."""
     cell = cells["answers"]
     if cell.kind is Kind.EMPTY:
         raise Bad("empty", "answers")
@@ -170,7 +178,7 @@ def _answers(cells: Cells) -> list[tuple[str, int | None]]:
     match _value(cell):
         case str() as text:
             start = cells.get("answer_start", NOTHING).text.strip()
-            pairs = [(text.strip(), int(start) if start.isdecimal() else None)]
+            pairs = [(text, int(start) if WHOLE_NUMBER.fullmatch(start) else None)]
         case {"text": str() as text, **rest}:
             pairs = [(text, rest.get("answer_start"))]
         case {"text": list() as texts, **rest}:
@@ -182,7 +190,8 @@ def _answers(cells: Cells) -> list[tuple[str, int | None]]:
             pairs = [(None, None)]
     if not all(isinstance(text, str) and text.strip() and isinstance(start, int | None) for text, start in pairs):
         raise Bad("not_answers", "answers")
-    return pairs
+    return [(text.strip(), None if start is None else start + len(text) - len(text.lstrip()))
+            for text, start in _few(pairs, "answers")]
 
 
 def _place(context: str, answer: str, start: int | None) -> int:
@@ -201,7 +210,7 @@ def _messages(cell: Cell) -> list[dict[str, Any]]:
         value = value["messages"]
     if not isinstance(value, list) or not value or not all(isinstance(each, dict) for each in value):
         raise Bad("not_messages", "messages")
-    return value
+    return _few(value, "messages")
 
 
 def _message(given: dict[str, Any]) -> Message:

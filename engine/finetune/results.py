@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ..errors import DiskFull, InvalidRequest, LoadError, NotEnoughMemory
@@ -14,7 +18,7 @@ from ..settings import BUILTIN, Secret, Settings
 from .card import model_card, shown_base
 from .checkpoints import ADAPTER, name_base
 from .estimate import PROCESS_BYTES
-from .job import MERGED, RESULT, VALIDATION, TrainJob, read_job
+from .job import MERGED, RESULT, TRAIN, VALIDATION, TrainJob, read_job
 from .plan import FineTunePlan
 from .process import TrainerProcess
 from .run import Run
@@ -55,18 +59,32 @@ class Result:
         if needed > free:
             raise NotEnoughMemory(job.plan.base.name, needed, free, "Unload the chat model first, or use the adapter without merging.")
         self._require_disk(2 * size)
-        process = TrainerProcess.start(self._folder, MERGE)
-        if process.wait():
-            shutil.rmtree(target, ignore_errors=True)
-            raise LoadError(self.run.name, "its adapter could not be merged.", "The log of the run has the details.")
+        part = f"{MERGED}.{secrets.token_hex(4)}"       # someone else may merge it now, too
+        try:
+            if TrainerProcess.start(self._folder, MERGE, part).wait():
+                raise LoadError(self.run.name, "its adapter could not be merged.", "The log of the run has the details.")
+            (self._folder / part).rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+        finally:
+            shutil.rmtree(self._folder / part, ignore_errors=True)
         return target
 
-    def prepared(self, *, is_merged: bool = False) -> Path:
-        """A folder with the files that leave this machine: weights, tokenizer, card, script. No path of this machine is in them."""
+    @contextmanager
+    def prepared(self, *, is_merged: bool = False, copies: int = 1) -> Iterator[Path]:
+        """A folder with the files that leave this machine: weights, tokenizer, card, script. No path of this machine is in them.
+
+        `copies`: how many of the weights will be written, this one included. What is beside the folder goes with it. Raises DiskFull,
+        and what `merge` raises.
+        """
         source = self.merge() if is_merged else self._folder / RESULT
-        target = self._folder / EXPORT / self._name(is_merged)
-        self._require_disk(sum(path.stat().st_size for path in source.glob("*")))
-        shutil.rmtree(target, ignore_errors=True)
+        self._require_disk(copies * sum(path.stat().st_size for path in source.glob("*")))
+        (self._folder / EXPORT).mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=self._folder / EXPORT) as folder:
+            yield self._filled(Path(folder) / self._name(is_merged), source, is_merged)
+
+    def _filled(self, target: Path, source: Path, is_merged: bool) -> Path:
         shutil.copytree(source, target, ignore=lambda _, names: PRIVATE & set(names))
         (target / CARD).write_text(self.card(is_merged=is_merged), "utf-8")
         (target / SCRIPT).write_text(script_for(self._folder, is_shared=True), "utf-8")
@@ -74,24 +92,24 @@ class Result:
             name_base(target, shown_base(self.run.plan.base.model))
         return target
 
-    def export(self, *, is_merged: bool = False) -> Path:
-        """A zip file of `prepared`; weights are stored as they are, since they hardly become smaller. Raises what `merge` raises."""
-        source = self.prepared(is_merged=is_merged)
-        path = source.with_name(f"{source.name}.zip")
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            for each in sorted(source.rglob("*")):
-                if each.is_file():
-                    archive.write(each, f"{source.name}/{each.relative_to(source)}")
-        shutil.rmtree(source)
-        return path
+    @contextmanager
+    def exported(self, *, is_merged: bool = False) -> Iterator[Path]:
+        """A zip file of `prepared`, which is deleted afterwards; weights are stored as they are, since they hardly become smaller.
+
+        Raises what `prepared` raises.
+        """
+        with self.prepared(is_merged=is_merged, copies=2) as source:
+            path = source.with_name(f"{source.name}.zip")
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+                for each in sorted(source.rglob("*")):
+                    if each.is_file():
+                        archive.write(each, f"{source.name}/{each.relative_to(source)}")
+            yield path
 
     def push(self, repo: str, token: Secret, settings: Settings, *, is_private: bool = True, is_merged: bool = False) -> str:
         """Upload `prepared`, and return its address. Raises the errors of the hub."""
-        source = self.prepared(is_merged=is_merged)
-        try:
+        with self.prepared(is_merged=is_merged) as source:
             return Hub(settings).upload(repo, source, token, is_private=is_private)
-        finally:
-            shutil.rmtree(source, ignore_errors=True)
 
     def _name(self, is_merged: bool) -> str:
         plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in self.run.name).strip("-.")[:60]
@@ -109,10 +127,14 @@ def script_for(folder: Path, *, is_shared: bool = False) -> str:
     Raises InvalidRequest before its examples were prepared.
     """
     job = read_job(folder)
-    with (folder / VALIDATION).open(encoding="utf-8", newline="\n") as file:
-        rows = tuple(int(json.loads(line)["row"]) for line in file)
+    trained, held = _rows(folder / TRAIN), _rows(folder / VALIDATION)
     base = job.plan.base.model
-    return script_of(job, folder, rows, shown_base(base) if is_shared and base != BUILTIN else "")
+    return script_of(job, folder, held, shown_base(base) if is_shared and base != BUILTIN else "", trained)
+
+
+def _rows(examples: Path) -> list[int]:
+    with examples.open(encoding="utf-8", newline="\n") as file:
+        return [int(json.loads(line)["row"]) for line in file]
 
 
 def script_before(plan: FineTunePlan) -> str:

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ..background import StopSignal
-from ..errors import EngineError
+from ..errors import EngineError, StorageError
 from ..models.spec import LoadOptions, ModelSpec
 from ..runtime.admission import Reservation
 from ..storage import strict
 from ..storage.finetune_runs import FineTuneStore
+from .process import is_training
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
@@ -34,6 +35,8 @@ class Room:
         self._engine, self._store, self._run_id = engine, store, run_id
         self._reservation = Reservation(WHY, "refuse")
         self._before = strict.read(ChatModel, json.loads(chat_model), "the run") if chat_model else None
+        if self._before is not None:        # its place is still taken
+            engine.admission.reserve(self._reservation)
 
     def make(self, stop: StopSignal) -> None:
         """Unload the chat model after its running replies (bounded). Messages and loads are refused from then on, with the reason."""
@@ -57,4 +60,16 @@ class Room:
         except EngineError as error:
             log.error("The model from before a fine-tuning run could not be loaded again: %s", error)
         finally:
-            self._engine.admission.release(self._reservation)
+            self.release()
+
+    def release(self) -> None:
+        self._engine.admission.release(self._reservation)
+
+
+def is_room_taken(engine: Engine) -> bool:
+    """Whether a run still trains in the place of the chat model, which an earlier process of the app unloaded for it."""
+    try:
+        return any(row.chat_model and is_training(row) for row in FineTuneStore(engine.database).active())
+    except StorageError as error:       # the page reports it
+        log.error("Fine-tuning runs could not be read: %s", error)
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..background import JobProgress, JobStopped
-from ..errors import EngineError
+from ..background import JobProgress, JobStopped, StopSignal
+from ..errors import EngineError, StorageError
 from ..storage.finetune_runs import FineTuneRow, FineTuneStore
 from .checkpoints import best, build_result, newest
 from .events import Ended, Event, EventWriter, InPhase, Started, read_events
-from .job import STOP
+from .job import RESULT, STOP
 from .process import TrainerProcess
 from .room import Room
 from .run import Estimate
@@ -24,8 +25,10 @@ from .snapshots import RunReader
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
 
+log = logging.getLogger(__name__)
 POLL_S = 0.2
 LATE_S = 120.0      # after the limit of time until a process that did not stop by itself is killed
+STOP_S = 15.0       # after that, a second stop ends the process at once
 UNIT = "steps"
 
 
@@ -44,44 +47,44 @@ class Follower:
     limit_s: float = 0.0
     process: TrainerProcess | None = None
     on_end: Callable[[], object] = field(default=lambda: None)
+    room: Room = field(init=False)
+    _stop: StopSignal = field(default_factory=StopSignal)
     _killed: str = field(default="")
+
+    def __post_init__(self) -> None:
+        self.room = Room(self.engine, self.store, self.row.id, self.row.chat_model)
 
     def __call__(self, progress: JobProgress) -> str:
         """The work of the job. Raises JobStopped if the run was stopped, and EngineError with the reason if it failed."""
-        room = Room(self.engine, self.store, self.row.id, self.row.chat_model)
+        progress.stop.subscribe(self._stop.set)
         try:
-            self._work(progress, room)
-        except EngineError as error:
-            self._end("", str(error))
-            raise
-        except OSError as error:
-            self._end("", f"A file of this run could not be written: {error}")
+            self._work(progress)
+        except BaseException as error:
+            self._fail(error)
             raise
         finally:
-            if self.is_closing():
-                self.store.leave(self.row.id)
-            else:
-                room.give_back()
-                self.store.end(self.row.id)
-            self.on_end()
+            self._leave()
         return self._outcome()
 
-    def kill(self) -> None:
-        self._killed = "It was ended at once, without saving."
-        if self.process is not None:
-            self.process.kill()
+    def ask_to_stop(self) -> None:
+        """Save a checkpoint and stop; while nothing is trained yet, stop at once. A second call after STOP_S seconds ends the process."""
+        with suppress(FileNotFoundError):
+            if time.time() - (self.folder / STOP).stat().st_mtime > STOP_S:
+                self._kill("It was ended at once, without saving.")
+        self._stop.set()
+        self._write_stop()
 
-    def _work(self, progress: JobProgress, room: Room) -> None:
+    def _work(self, progress: JobProgress) -> None:
         writer = EventWriter(self.folder)
         if self.process is None:
             writer.write(InPhase("prepare"))
-            self.prepare(writer, progress.stop)
-            if progress.stop.is_set() or (self.folder / STOP).exists():
+            self.prepare(writer, self._stop)
+            if not self._is_stopped() and self.estimate.must_unload:
+                writer.write(InPhase("unload"))
+                self.room.make(self._stop)
+            if self._is_stopped():
                 self._stop_before_start()
                 return
-            if self.estimate.must_unload:
-                writer.write(InPhase("unload"))
-                room.make(progress.stop)
             self.process = TrainerProcess.start(self.folder)
             self.store.set_trainer(self.row.id, self.process.name)
         self._follow(progress, self.process)
@@ -90,42 +93,91 @@ class Follower:
             self._end("", self._killed or self.process.how_it_ended())
 
     def _follow(self, progress: JobProgress, process: TrainerProcess) -> None:
-        began, told = time.monotonic(), -1
+        began, told, is_asked = time.monotonic(), -1, False
         while process.is_running():
             if self.is_closing():
                 return
-            if progress.stop.is_set():
-                (self.folder / STOP).touch()
+            if self._stop.is_set() and not is_asked:
+                is_asked = self._write_stop()
             run = self.reader.read(is_short=True)
             if run.step != told and not progress.stop.is_set():
                 told = run.step
                 with suppress(JobStopped):      # seen in the next round
                     progress.report(run.step, run.total, UNIT)
             if self.limit_s and time.monotonic() - began > self.limit_s + LATE_S:
-                self._killed = "It took longer than this page allows, and did not stop by itself."
-                process.kill()
-            progress.stop.wait(POLL_S) if not progress.stop.is_set() else time.sleep(POLL_S)
+                self._kill("It took longer than this page allows, and did not stop by itself.")
+            time.sleep(POLL_S) if self._stop.is_set() else self._stop.wait(POLL_S)
+
+    def _is_stopped(self) -> bool:
+        return self._stop.is_set() or (self.folder / STOP).exists()
+
+    def _write_stop(self) -> bool:
+        """Ask the process to stop; False if the file could not be written now. Its time is that of the first call."""
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                (self.folder / STOP).touch(exist_ok=False)
+            return True
+        return False
+
+    def _kill(self, why: str) -> None:
+        self._killed = why
+        if self.process is not None:
+            self.process.kill()
 
     def _stop_before_start(self) -> None:
         (self.folder / STOP).unlink(missing_ok=True)
-        EventWriter(self.folder).write(Ended("person", "", best=best(self.folder), has_result=False))
+        EventWriter(self.folder).write(Ended("person", "", best=best(self.folder), has_result=(self.folder / RESULT).is_dir()))
+
+    def _fail(self, error: BaseException) -> None:
+        """End the process too: it would train on beside the next one. At the end of the app it goes on, and the next app follows it."""
+        if self.process is not None:
+            if self.is_closing():
+                return
+            self.process.kill()
+            self.process.wait()
+        match error:
+            case EngineError():
+                self._end("", str(error))
+            case OSError():
+                self._end("", f"A file of this run could not be read or written: {error}.")
+            case _:
+                self._end("", f"Something unexpected happened ({type(error).__name__}). The app's log has the details.")
 
     def _end(self, stop_kind: str, reason: str) -> None:
         """Say how the process ended, if it did not say so itself; make the result of what it saved."""
-        events, _ = read_events(self.folder)
-        if any(isinstance(event, Ended) for event in _since_start(events)):
-            return
-        step = newest(self.folder)
-        if step is not None:
-            reason += f" Its newest checkpoint is that of step {step:,}: it can be resumed from there."
-        found = build_result(self.folder) if step is not None else None
-        (self.folder / STOP).unlink(missing_ok=True)
+        try:
+            events, _ = read_events(self.folder)
+            if any(isinstance(event, Ended) for event in _since_start(events)):
+                return
+            (self.folder / STOP).unlink(missing_ok=True)
+            step, found = newest(self.folder), None
+            if step is not None:
+                reason += f" Its newest checkpoint is that of step {step:,}: it can be resumed from there."
+                found = build_result(self.folder)
+        except (OSError, ValueError, EngineError) as error:
+            found, reason = None, f"{reason} Its result could not be written: {error}"
         EventWriter(self.folder).write(Ended(stop_kind, reason, best=found, has_result=found is not None))
+
+    def _leave(self) -> None:
+        """What must be so whatever has failed: the chat model is back, and the run is not in progress."""
+        try:
+            if self.is_closing():
+                self.store.leave(self.row.id)
+            else:
+                try:
+                    self.room.give_back()
+                finally:
+                    self.store.end(self.row.id)
+        except StorageError as error:       # what the run did is in its files
+            log.error("The end of a fine-tuning run could not be stored: %s", error)
+        finally:
+            self.on_end()
 
     def _outcome(self) -> str:
         if self.is_closing():
             raise JobStopped
-        run = self.reader.read(is_short=True)
+        run = self.reader.read(is_short=True, is_lost=True)
         if run.state == "failed":
             raise EngineError(run.reason)
         if run.state == "stopped":

@@ -6,6 +6,7 @@ It has the settings of the run, its labels and its held-back rows. Its losses ar
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from pprint import pformat
 
@@ -18,14 +19,18 @@ BUILTIN_FOLDER = "engine/models/builtin"        # in the folder of MindCubes, wh
 MOST_ROWS = 2000        # held-back rows that are listed; of more, the script draws its own share
 
 
-def script_of(job: TrainJob, run_folder: Path | None = None, held_rows: tuple[int, ...] = (), base: str = "") -> str:
-    """`base`: how the base is named, if not as in the plan."""
+def script_of(job: TrainJob, run_folder: Path | None = None, held_rows: Sequence[int] = (), base: str = "",
+              trained_rows: Sequence[int] = ()) -> str:
+    """`base`: how the base is named, if not as in the plan. `trained_rows`: all that were used and not held back, if they are known."""
     plan, options = job.plan, job.plan.options
+    used = {*trained_rows, *(() if plan.validation_table else held_rows)} if trained_rows else set()
+    last = max(used, default=0)
     base = base or (BUILTIN_FOLDER if plan.base.model == BUILTIN else plan.base.model)
     settings = {
         "base": base, "revision": job.base_revision or None,
         "task": plan.task, "method": plan.method, "columns": dict(plan.columns), "labels": list(job.labels),
         "held_back_rows": list(held_rows) if len(held_rows) <= MOST_ROWS and not plan.validation_table else [],
+        "left_out_rows": sorted({*range(1, last + 1)} - used), "last_row": last or None,
         "test_share": plan.test_share, "epochs": options.epochs, "learning_rate": options.learning_rate, "batch_size": options.batch_size,
         "micro_batch": job.micro_batch, "max_tokens": options.max_tokens, "weight_decay": options.weight_decay,
         "warmup_share": options.warmup_share, "evaluations": options.evaluations, "seed": options.seed, "lora_rank": options.lora_rank,

@@ -13,6 +13,7 @@ from .plan import FineTunePlan
 from .run import Estimate, Point, Run
 
 LOG_BYTES = 16_000      # the newest part of the log
+LOST = "How it ended could not be written, perhaps because the disk is full. Free some space, then resume."
 
 
 class RunReader:
@@ -35,8 +36,11 @@ class RunReader:
         with self._lock:
             self._run = replace(self._run, estimate=found)
 
-    def read(self, *, is_short: bool = False) -> Run:
-        """`is_short`: without points, mistakes and log, for lists."""
+    def read(self, *, is_short: bool = False, is_lost: bool = False) -> Run:
+        """`is_short`: without points, mistakes and log, for lists.
+
+        `is_lost`: nothing works on it any more, so without an end it has failed.
+        """
         with self._lock:
             self._read_job()
             events, self._offset = read_events(self.folder, self._offset)
@@ -44,8 +48,11 @@ class RunReader:
                 self._add(event)
             run = self._run
             points = () if is_short else tuple(self._points)
+        if is_lost and not run.is_over:
+            run = replace(run, state="failed", phase="", note="", stop_kind="", reason=LOST, seconds_left=None,
+                          checkpoint=newest(self.folder))
         stopping = run.state in ("preparing", "running") and (self.folder / STOP).exists()
-        has_result = run.is_over and (self.folder / RESULT).is_dir()
+        has_result = run.has_result and run.is_over and (self.folder / RESULT).is_dir()
         return replace(run, points=points, is_stopping=stopping, has_result=has_result, log="" if is_short else _end_of(self.folder / LOG))
 
     def _read_job(self) -> None:
@@ -61,7 +68,8 @@ class RunReader:
         match event:
             case Started():
                 self._points = [point for point in self._points if point.step <= event.step]      # what came after the checkpoint is redone
-                self._run = replace(run, state="running", phase="load", reason="", stop_kind="", step=event.step, seconds_left=None)
+                self._run = replace(run, state="running", phase="load", reason="", stop_kind="", step=event.step, seconds_left=None,
+                                    has_result=False)
             case InPhase():
                 state = "preparing" if event.phase in ("download", "prepare", "unload") else run.state
                 self._run = replace(run, state=state, phase=event.phase, note=event.note)
@@ -79,7 +87,8 @@ class RunReader:
             case Ended():
                 state = "done" if event.stop_kind in ("finished", "early") else "stopped" if event.stop_kind else "failed"
                 self._run = replace(run, state=state, phase="", note="", stop_kind=event.stop_kind, reason=event.reason,
-                                    best_step=event.best, measured=event.measured, seconds_left=None, checkpoint=newest(self.folder))
+                                    best_step=event.best, measured=event.measured, seconds_left=None, checkpoint=newest(self.folder),
+                                    has_result=event.has_result)
 
 
 def _end_of(path: Path) -> str:

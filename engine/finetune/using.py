@@ -13,10 +13,9 @@ from ..library.permissions import Visitor
 from ..models.spec import ModelSpec
 from ..runtime.engine import Engine
 from .fine_tunes import FineTunes
+from .job import used_results_folder
 from .plan import HEADED
 from .run import Run
-
-FOLDER = "results"
 
 
 def use_result(fine_tunes: FineTunes, run_id: str, visitor: Visitor) -> str:
@@ -28,7 +27,7 @@ def use_result(fine_tunes: FineTunes, run_id: str, visitor: Visitor) -> str:
     engine, run = fine_tunes.engine, fine_tunes.get(run_id, visitor)
     if engine.settings.is_public:
         raise NotPermitted("On a public page a result is not loaded, because everyone would see it. Export it instead.")
-    folder = named_folder(fine_tunes.result_folder(run_id, visitor), run, engine.settings.data_dir)
+    folder = named_folder(fine_tunes.result_folder(run_id, visitor), run, used_results_folder(engine.settings))
     plan, spec = run.plan, engine.spec
     task = plan.task if plan.task in HEADED else ""
     if plan.method == "full":
@@ -42,11 +41,14 @@ def use_result(fine_tunes: FineTunes, run_id: str, visitor: Visitor) -> str:
     return ""
 
 
-def named_folder(result: Path, run: Run, data_dir: Path) -> Path:
-    """The result in a folder with the run's name, which is what people choose it by. Its files are the same, not copies of them."""
+def named_folder(result: Path, run: Run, used: Path) -> Path:
+    """The result in a folder with the run's name, which is what people choose it by, inside a folder of this run in `used`.
+
+    Its files are the same, not copies of them.
+    """
     plain = re.sub(r"[^\w.-]+", "-", run.name).strip("-.")[:60] or "result"
-    folder = data_dir / "finetune" / FOLDER / f"{plain}-{run.id[:4]}"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = used / run.id / plain
+    shutil.rmtree(folder.parent, ignore_errors=True)
     shutil.copytree(result, folder, copy_function=_link)
     return folder
 

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from ..errors import InvalidRequest
 from ..messages import GenerationOptions, Prefill, Waiting
+from .shape_masks import ShapedAnswer
 from .thought_limit import ThoughtLimit
 
 Lane = Literal["batched", "single"]
@@ -37,9 +38,13 @@ class NewTokens:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of a reply: by the model (stop), at max_new_tokens (length), or because the lane was closed (stopped)."""
+    """The end of a reply: by the model (stop), at max_new_tokens (length), or because the lane was closed (stopped).
+
+    `lacks_shape`: the answer was cut before it had the shape that it should have.
+    """
 
     reason: Literal["stop", "length", "stopped"]
+    lacks_shape: bool = False
 
 
 LaneEvent = Waiting | Prefill | NewTokens | Ended
@@ -50,14 +55,14 @@ class TokenGenerator(Protocol):
 
     `stream` yields at least every HEARTBEAT_S; closing it stops the work within one step. It raises GenerationFailed and
     its subclasses. The caller checks that prompt and new tokens together fit into `window_tokens`. Visitors take turns.
-    `thoughts`: ends the thoughts of this reply.
+    `thoughts`: ends the thoughts of this reply. `answer`: the shape of what follows them, compiled.
     """
 
     lane: Lane
     window_tokens: int
 
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "",
-               thoughts: ThoughtLimit | None = None) -> Generator[LaneEvent, None, None]: ...
+               thoughts: ThoughtLimit | None = None, answer: ShapedAnswer | None = None) -> Generator[LaneEvent, None, None]: ...
 
     def close(self) -> None:
         """End every reply as stopped and free the lane's resources. The lane cannot be used afterwards."""

@@ -22,6 +22,7 @@ from .paged_cache import PagedCache
 from .sampling import Drawn, draw
 from .scheduler import MAX_RUNNING, Scheduler
 from .sequence import Part, Sequence
+from .shape_masks import ShapedAnswer
 from .snapshots import Snapshots, States
 from .thought_limit import ThoughtLimit
 from .threads import ThreadChoice
@@ -77,14 +78,14 @@ class BatchedGenerator:
         return self._blocks.num_blocks - self._blocks.num_free, self._blocks.num_blocks
 
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "",
-               thoughts: ThoughtLimit | None = None) -> Generator[LaneEvent, None, None]:
+               thoughts: ThoughtLimit | None = None, answer: ShapedAnswer | None = None) -> Generator[LaneEvent, None, None]:
         if not 0 < len(prompt_ids) < self.window_tokens:
             raise InvalidRequest("prompt", f"{len(prompt_ids):,} tokens", f"1 to {self.window_tokens - 1:,} tokens")
         require_known(prompt_ids, self._vocabulary, self._pictures)
         require_adapter(options.adapter, self._adapters)
         ends = self._end_ids | (self._adapters.ends(options.adapter) if self._adapters else frozenset())
         sequence = Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else ends, visitor,
-                            next(self._arrivals), thoughts)
+                            next(self._arrivals), thoughts, answer)
         started = time.monotonic()
         with self._changed:
             if self._is_closing:

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
-from ..messages import Effort, Message
+from ..messages import Effort, GenerationOptions, Message
 from ..pictures import Picture
 from .control_tokens import DIGEST, PICTURE, START, ControlTokens, unmarked
 from .picture_rows import PictureTokens
 from .pictures import TEXT_ONLY, PictureReader
 from .text import mark_tokens, opened_thought
 from .thinking import WORDS, Wording, read_thinking, thoughts_before
-from .thought_limit import ThoughtLimit
+from .thought_limit import ThoughtLimit, limit_of
 from .turns import as_parts, is_rendered, split_turns, user_chat, with_names
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Prompt:
     open_thought: str = ""
     has_thoughts: bool = False
     pictures: tuple[PictureTokens, ...] = ()        # held, so that their features stay in memory
+    begun: str = ""                  # the beginning of the answer with which it ends
 
     @property
     def text(self) -> str:
@@ -128,7 +129,8 @@ class ChatContext:
             raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
         is_in_thoughts = begun is not None and not begun.content and text.endswith(self._control.mark(begun.reasoning))
         return Prompt(ids, text, self.window_tokens - len(ids), first, whole - len(ids) if first else 0, notes,
-                      self.thinking.end if is_in_thoughts else opened_thought(unmarked(text)), is_in_thoughts, tuple(pictures.values()))
+                      self.thinking.end if is_in_thoughts else opened_thought(unmarked(text)), is_in_thoughts, tuple(pictures.values()),
+                      begun.content if begun is not None else "")
 
     def plain(self, ids: Sequence[int]) -> Prompt:
         """Return a prompt of these ids alone, without a template. Raises InvalidRequest and MessageTooLong."""
@@ -138,13 +140,11 @@ class ChatContext:
             raise MessageTooLong(len(ids), self.window_tokens - MIN_REPLY_TOKENS)
         return Prompt(list(ids), "", self.window_tokens - len(ids), 0, 0, ())
 
-    def limit(self, prompt: Prompt, budget: int | None) -> ThoughtLimit | None:
-        """Return what ends the thoughts of the reply to `prompt` after so many tokens; None without a budget, or without thoughts."""
-        thinking = self.thinking
-        if budget is None or not thinking.end:
-            return None
-        return ThoughtLimit(budget, thinking.start, thinking.end, self._control.encode_after(thinking.after),
-                            self.decode, is_open=bool(prompt.open_thought))
+    def limit(self, prompt: Prompt, options: GenerationOptions) -> ThoughtLimit | None:
+        """Return what follows, and ends, the thoughts of the reply to `prompt`; None where nothing need follow them."""
+        may_open = not prompt.begun and not prompt.text.rstrip().endswith(self.thinking.end or "\0")
+        return limit_of(self.thinking, options, self._control.encode_after, self.decode, is_open=bool(prompt.open_thought),
+                        may_open=may_open)
 
     def decode(self, ids: list[int]) -> str:
         """Ids to text, special tokens included."""

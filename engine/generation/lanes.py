@@ -26,6 +26,7 @@ from .pictures import TEXT_ONLY, PictureReader
 from .proof import Proof, prove, prove_pictures
 from .reading import NotUnderstood
 from .sequence import Sequence
+from .shape_masks import Shapes
 from .single import SingleGenerator
 from .threads import fastest_now
 
@@ -42,7 +43,7 @@ Passes = Decoder | LibraryForward
 class LaneOptions:
     """`total_tokens`: of the cache, for all replies together. `reader`: of pictures, or why the model has none, as a clause.
 
-    `lent_decode`: on ZeroGPU, where every reply has a process of its own: ids to text.
+    `lent_decode`, `lent_shapes`: on ZeroGPU, where every reply has a process of its own: ids to text, and the shapes of answers.
     """
 
     window_tokens: int
@@ -52,6 +53,7 @@ class LaneOptions:
     pad_id: int
     reader: PictureReader | str = TEXT_ONLY
     lent_decode: Callable[[list[int]], str] | None = None
+    lent_shapes: Shapes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ class OpenLane:
 def open_lane(model: PreTrainedModel, options: LaneOptions) -> OpenLane:
     """Raises NotANumber if the model computes no numbers, and OutOfMemory."""
     can_slice = not is_stateful(model) and not original_context(model)     # LongRoPE rotates a long prompt differently from its beginning
-    if options.lent_decode is not None:
-        lent = LentGenerator(model, options.window_tokens, options.end_ids, options.pad_id, can_slice, options.lent_decode)
+    if options.lent_decode is not None and options.lent_shapes is not None:
+        lent = LentGenerator(model, options.window_tokens, options.end_ids, options.pad_id, can_slice, options.lent_decode,
+                             options.lent_shapes)
         return OpenLane(lent, "single lane: ZeroGPU lends a GPU for each reply, in a process of its own")
     obstacle = _obstacle(model)
     if obstacle is None:

@@ -22,6 +22,7 @@ from ..errors import EngineError, GenerationFailed, NoMeasuringOnZeroGpu, OutOfM
 from ..messages import GenerationOptions, Waiting
 from .adapters import require_adapter
 from .base import Ended, Lane, LaneEvent, require_known
+from .shape_masks import ShapedAnswer, Shapes
 from .single import SingleGenerator
 from .thought_limit import ThoughtLimit
 
@@ -79,14 +80,14 @@ class Failed:
 
 
 class LentGenerator:
-    """`decode`: ids to text, special tokens included, for limits of thoughts. The rest as SingleGenerator."""
+    """`decode`: ids to text, special tokens included, for limits of thoughts. `shapes`: of answers. The rest as SingleGenerator."""
 
     lane: Lane = "single"
 
     def __init__(self, model: PreTrainedModel, window_tokens: int, end_ids: frozenset[int], pad_id: int, can_slice: bool,
-                 decode: Callable[[list[int]], str]) -> None:
+                 decode: Callable[[list[int]], str], shapes: Shapes) -> None:
         self.window_tokens = window_tokens
-        self._model, self._decode = model, decode
+        self._model, self._decode, self._shapes = model, decode, shapes
         self._single = (window_tokens, end_ids, pad_id, can_slice)
         self._vocabulary = int(model.get_input_embeddings().num_embeddings)
         self._weight_bytes = int(model.get_memory_footprint())
@@ -108,14 +109,14 @@ class LentGenerator:
         return 0, 0
 
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "",
-               thoughts: ThoughtLimit | None = None) -> Generator[LaneEvent, None, None]:
+               thoughts: ThoughtLimit | None = None, answer: ShapedAnswer | None = None) -> Generator[LaneEvent, None, None]:
         require_known(prompt_ids, self._vocabulary)
         require_adapter(options.adapter, None)
         started, stop = time.monotonic(), StopSignal()
         with self._lock:
             self._stops.add(stop)
         try:
-            with closing(in_thread(lambda: self._generate_lent(prompt_ids, options, thoughts), stop)) as events:
+            with closing(in_thread(lambda: self._generate_lent(prompt_ids, options, thoughts, answer), stop)) as events:
                 for event in events:
                     if isinstance(event, Failed):
                         raise event.error()
@@ -129,24 +130,28 @@ class LentGenerator:
             with self._lock:
                 self._stops.discard(stop)
 
-    def seconds(self, prompt_ids: list[int], options: GenerationOptions, thoughts: ThoughtLimit | None) -> int:
+    def seconds(self, prompt_ids: list[int], options: GenerationOptions, thoughts: ThoughtLimit | None,
+                answer: ShapedAnswer | None = None) -> int:
         """Return for how long a GPU is needed. Its parameters are those of `generate`, as the package requires."""
         token_s = max(MIN_TOKEN_S, self._weight_bytes / READ_BYTES_PER_S)
         needed = START_S + self._weight_bytes / MOVED_BYTES_PER_S + len(prompt_ids) / PROMPT_TOKENS_PER_S + token_s * options.max_new_tokens
         return min(MAX_LENT_S, round(needed))
 
-    def generate(self, prompt_ids: list[int], options: GenerationOptions,
-                 thoughts: ThoughtLimit | None) -> Generator[LaneEvent | Failed, None, None]:
+    def generate(self, prompt_ids: list[int], options: GenerationOptions, thoughts: ThoughtLimit | None,
+                 answer: ShapedAnswer | None = None) -> Generator[LaneEvent | Failed, None, None]:
         """Generate in this process, which is a forked one."""
-        ends_at = time.monotonic() + self.seconds(prompt_ids, options, thoughts) - MARGIN_S
+        ends_at = time.monotonic() + self.seconds(prompt_ids, options, thoughts, answer) - MARGIN_S
         if thoughts is not None:
             thoughts.decode_with(self._decode)
         try:
-            with closing(self._opened().stream(prompt_ids, options, thoughts=thoughts)) as events:
+            lane = self._opened()
+            if answer is not None:
+                answer.compile(self._shapes)
+            with closing(lane.stream(prompt_ids, options, thoughts=thoughts, answer=answer)) as events:
                 for event in events:
                     yield event
                     if time.monotonic() > ends_at and not isinstance(event, Ended):
-                        yield Ended("length")       # the reply can be continued
+                        yield Ended("length", lacks_shape=answer is not None)       # the reply can be continued
                         return
         except GenerationFailed as error:
             yield Failed(type(error), str(error))
@@ -159,6 +164,7 @@ class LentGenerator:
         if self._lane is None:
             torch.set_num_threads(1)        # OpenMP's threads do not survive a fork, and waiting for them would never end
             self._model.to("cuda" if torch.cuda.is_available() else "cpu")
+            self._shapes.forked()
             self._lane = SingleGenerator(self._model, *self._single)
         return self._lane
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..messages import Finished, FinishReason, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
+from ..shapes import CUT_NOTE
 from .base import Ended, NewTokens, TokenGenerator
 from .context import ChatContext, Prompt
 from .scored_text import ScoredText
+from .shape_masks import ShapedAnswer, Shapes
 from .text import IncrementalDecoder, ReasoningSplitter, StopStrings, closing_mark
 
 if TYPE_CHECKING:
@@ -21,12 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """`messages`: a chat, or the token ids of a text that is continued as it is, without chat template and thoughts."""
+    """`messages`: a chat, or the token ids of a text that is continued as it is, without chat template and thoughts.
+
+    `shapes`: compiles the shape of the answer.
+    """
 
     messages: tuple[Message, ...] | list[int]
     options: GenerationOptions
     stop: threading.Event | None = None
     visitor: str = ""
+    shapes: Shapes | None = None
 
     @property
     def is_stopped(self) -> bool:
@@ -114,14 +120,16 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
     meter, asked = _Meter(), request.options
     if isinstance(request.messages, tuple):
         prompt = context.fit(request.messages, asked.max_new_tokens, asked.reasoning_effort, asked.reasoning_budget)
-        limit = context.limit(prompt, asked.reasoning_budget)
+        limit = context.limit(prompt, asked)
     else:
         prompt, limit = context.plain(request.messages), None
+    answer = _shaped(request, prompt)
     options = replace(asked, max_new_tokens=min(asked.max_new_tokens, prompt.room))
     text = _ReplyText(request, prompt, context, tokenizer)
     ids: list[int] = []
     reason: FinishReason = "stop"
-    with closing(generator.stream(prompt.ids, options, request.visitor, limit)) as events:
+    lacks_shape = False
+    with closing(generator.stream(prompt.ids, options, request.visitor, limit, answer)) as events:
         for event in events:
             if request.is_stopped:
                 reason = "stopped"
@@ -134,12 +142,23 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
                 if was_thinking or text.splitter.is_thinking:
                     meter.thought()
                 if text.stops.is_hit:
+                    lacks_shape = answer is not None
                     break
             elif isinstance(event, Ended):
-                reason = event.reason
+                reason, lacks_shape = event.reason, event.lacks_shape
             else:
                 yield event
     yield from text.flush()
     if reason == "stop" and not text.stops.is_hit and prompt.marked:    # without the end-of-turn token: the next turn's template writes it
         context.remember(prompt, text.shown, ids[:-1])
-    yield Finished(reason, meter.usage(prompt), prompt.notes)
+    yield Finished(reason, meter.usage(prompt), (*prompt.notes, CUT_NOTE) if lacks_shape else prompt.notes)
+
+
+def _shaped(request: ReplyRequest, prompt: Prompt) -> ShapedAnswer | None:
+    """The shape of the answer, if it must have one. Raises InvalidShape."""
+    if request.options.shape is None:
+        return None
+    assert request.shapes is not None
+    answer = ShapedAnswer(request.options.shape, prompt.begun)
+    answer.compile(request.shapes)
+    return answer

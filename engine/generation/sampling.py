@@ -28,13 +28,19 @@ class Drawn:
 def draw(logits: torch.Tensor, sequences: list[Sequence]) -> list[Drawn | NotANumber]:
     """logits: (sequences, vocabulary), float32. A row that is not finite gives an error for its reply only.
 
-    A token that a reply requires next is taken instead of the drawn one, with its score.
+    What the shape of an answer does not allow becomes minus infinity in its row, in place. A token that a reply requires next is taken
+    instead of the drawn one, with its score.
     """
     largest, tokens = logits.max(-1)
     is_finite = largest.isfinite().tolist()     # the largest is NaN if any is
     if any(needs_counts(sequence) or sequence.options.logit_bias for sequence in sequences):
         logits = torch.stack([_penalized(row, sequence) for row, sequence in zip(logits, sequences, strict=True)])
         tokens = logits.argmax(-1)
+    for number, sequence in enumerate(sequences):
+        if (allowed := sequence.allowed(logits.shape[-1])) is not None:
+            row = logits[number].masked_fill_(torch.from_numpy(~allowed).to(logits.device), float("-inf"))
+            if sequence.options.is_greedy:
+                tokens[number] = row.argmax()
     drawn = [number for number, sequence in enumerate(sequences) if not sequence.options.is_greedy and is_finite[number]]
     if drawn:
         rows = torch.tensor(drawn, device=logits.device)
@@ -113,4 +119,5 @@ def _score(row: torch.Tensor, token: int, count: int | None) -> Score | None:
         return None
     scores = row.log_softmax(-1)
     values, ids = scores.topk(min(count, len(row)))
-    return Score(float(scores[token]), tuple(zip(ids.tolist(), values.tolist(), strict=True)))
+    return Score(float(scores[token]), tuple((each, value) for each, value in zip(ids.tolist(), values.tolist(), strict=True)
+                                             if value > float("-inf")))

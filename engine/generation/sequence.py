@@ -6,16 +6,19 @@ import queue
 import random
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..messages import GenerationOptions
 from .base import Ended, NewTokens
 from .blocks import BlockTable
 from .drafts import Drafts
+from .shape_masks import ShapedAnswer, all_but
 from .thought_limit import ThoughtLimit
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from ..compat.kv_cache import State
 
@@ -31,6 +34,7 @@ class Sequence:
     visitor: Hashable = ""
     arrival: int = 0
     thoughts: ThoughtLimit | None = None
+    answer: ShapedAnswer | None = None
     results: queue.SimpleQueue[NewTokens | Ended | Exception] = field(default_factory=queue.SimpleQueue)
     table: BlockTable = field(default_factory=BlockTable)
     num_computed: int = 0
@@ -61,6 +65,26 @@ class Sequence:
         """The token that must come next; None if any may."""
         return self.thoughts.required if self.thoughts is not None else None
 
+    def allowed(self, width: int) -> NDArray[np.bool_] | None:
+        """(width,): for each token, whether it may come next; None if any may. Raises GenerationFailed.
+
+        Thoughts before an answer in a shape are not the end of the reply.
+        """
+        if self.answer is None or self.required is not None:
+            return None
+        if not self._is_answering:
+            return all_but(width, self.end_ids)
+        allowed = self.answer.allowed(width)
+        opening = self.thoughts.opening if self.thoughts is not None else None
+        if opening is not None and opening < width:
+            allowed = allowed.copy()
+            allowed[opening] = True
+        return allowed
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.thoughts is None or self.thoughts.may_answer
+
     def after_picture(self, position: int) -> int:
         """`position`, or the end of the picture that a slice up to there would cut. Ids of pictures are below zero."""
         while 0 < position < len(self.ids) and self.ids[position - 1] < 0 and self.ids[position] == self.ids[position - 1] - 1:
@@ -80,15 +104,30 @@ class Sequence:
         """Add the next token; returns the end if this was the last."""
         self.ids.append(token)
         self.number = None
-        if self.thoughts is not None:
-            self.thoughts.add(token)
+        if self.answer is None:
+            if self.thoughts is not None:
+                self.thoughts.add(token)
+        elif token not in self.end_ids:
+            self._follow(self.answer, token)
         if self.seen is not None:
             self.seen[token] = True
         if self.counts is not None:
             self.counts[token] += 1
         if token in self.end_ids:
-            return Ended("stop")
-        return Ended("length") if self.num_new >= self.options.max_new_tokens else None
+            return self.ended("stop")
+        return self.ended("length") if self.num_new >= self.options.max_new_tokens else None
+
+    def ended(self, reason: Literal["stop", "length", "stopped"]) -> Ended:
+        return Ended(reason, self.answer is not None and not (self._is_answering and self.answer.is_complete))
+
+    def _follow(self, answer: ShapedAnswer, token: int) -> None:
+        was_answering = self._is_answering
+        if self.thoughts is not None:
+            self.thoughts.add(token)
+            if self.thoughts.spilled:
+                answer.add_text(self.thoughts.spilled)
+        if was_answering and self._is_answering:
+            answer.add(token)
 
 
 @dataclass(frozen=True, slots=True)

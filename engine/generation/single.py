@@ -23,6 +23,7 @@ from .adapters import Adapters, require_adapter
 from .base import HEARTBEAT_S, Ended, Lane, LaneEvent, NewTokens, require_known
 from .sampling import draw
 from .sequence import Sequence
+from .shape_masks import ShapedAnswer
 from .thought_limit import ThoughtLimit
 
 if TYPE_CHECKING:
@@ -102,12 +103,13 @@ class SingleGenerator:
         return 0, 0
 
     def stream(self, prompt_ids: list[int], options: GenerationOptions, visitor: str = "",
-               thoughts: ThoughtLimit | None = None) -> Generator[LaneEvent, None, None]:
+               thoughts: ThoughtLimit | None = None, answer: ShapedAnswer | None = None) -> Generator[LaneEvent, None, None]:
         assert self._model is not None
         require_known(prompt_ids, self._model.get_input_embeddings().num_embeddings)
         require_adapter(options.adapter, self._adapters)
         ends = self._end_ids | (self._adapters.ends(options.adapter) if self._adapters else frozenset())
-        job = _Job(Sequence(list(prompt_ids), len(prompt_ids), options, frozenset() if options.ignores_end else ends, thoughts=thoughts))
+        end_ids = frozenset() if options.ignores_end else ends
+        job = _Job(Sequence(list(prompt_ids), len(prompt_ids), options, end_ids, thoughts=thoughts, answer=answer))
         started = time.monotonic()
         with self._count:
             ahead, self._running = self._running, self._running + 1
@@ -156,7 +158,7 @@ class SingleGenerator:
             try:
                 job.begun.set()
                 self._use_adapter(job.sequence.options.adapter)
-                job.emit.put(Ended(self._reply(job)))
+                job.emit.put(job.sequence.ended(self._reply(job)))
             finally:
                 if self._adapters is not None:
                     self._adapters.use_for_all(None)

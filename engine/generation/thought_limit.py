@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from ..messages import NO_LIMIT, GenerationOptions
+from .thinking import TemplateThinking
+
 TAIL_TOKENS = 16        # in which the end mark is looked for: where it is ordinary text, it has up to about ten tokens
 
 
@@ -21,7 +24,7 @@ class ThoughtLimit:
         self._close = list(close)
         self._written: list[int] = []
         self._num_thoughts = 0
-        self._state: Literal["start", "thoughts", "closing", "over"] = "start"
+        self._state: Literal["start", "opening", "thoughts", "closing", "over"] = "start"
         if is_open:
             self._think()
 
@@ -36,6 +39,21 @@ class ThoughtLimit:
     def required(self) -> int | None:
         """The token that must come next; None if any may."""
         return self._close[0] if self._state == "closing" else None
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether the next token may belong to the answer."""
+        return self._state in ("start", "over")
+
+    @property
+    def opening(self) -> int | None:
+        """A token that may come next in the place of the answer, because it begins thoughts."""
+        return None
+
+    @property
+    def spilled(self) -> str:
+        """What the token that ended the thoughts contains of the answer."""
+        return ""
 
     def add(self, token: int) -> None:
         """The reply has this next token."""
@@ -62,3 +80,62 @@ class ThoughtLimit:
     def _think(self) -> None:
         is_used_up = self._num_thoughts >= self._budget and bool(self._close)
         self._state = "closing" if is_used_up else "thoughts"
+
+
+class ThoughtsBeforeShape(ThoughtLimit):
+    """Of a reply whose answer has a shape: thoughts begin, and the answer after them, as the template writes it; else the answer begins.
+
+    opens: the ids of the text before thoughts; empty if there can be none. follows: the ids of what comes between the end mark and the
+    answer. The others as ThoughtLimit.
+    """
+
+    def __init__(self, budget: int, start: str, end: str, close: Sequence[int], decode: Callable[[list[int]], str], *,
+                 is_open: bool, opens: Sequence[int], follows: Sequence[int]) -> None:
+        super().__init__(budget, start, end, close, decode, is_open=is_open)
+        self._opens, self._follows, self._spilled = list(opens), list(follows), ""
+
+    @property
+    def required(self) -> int | None:
+        return self._opens[0] if self._state == "opening" else super().required
+
+    @property
+    def opening(self) -> int | None:
+        return self._opens[0] if self._state == "start" and self._opens else None
+
+    @property
+    def spilled(self) -> str:
+        return self._spilled
+
+    def add(self, token: int) -> None:
+        state, self._spilled = self._state, ""
+        if state == "opening" or (state == "start" and token == self.opening):
+            del self._opens[0]
+            self._state = "opening"
+            if not self._opens:
+                self._think()
+        elif state == "start":
+            self._state = "over"
+        else:
+            super().add(token)
+            if (state, self._state) == ("thoughts", "over"):
+                self._ended(self._decode(self._written).partition(self._end)[2])
+
+    def _ended(self, rest: str) -> None:
+        """The model ended its thoughts by itself, with a token that has this text after the mark."""
+        self._spilled = rest.lstrip()
+        if not rest and self._follows:
+            self._close, self._state = self._follows, "closing"
+
+
+def limit_of(thinking: TemplateThinking, options: GenerationOptions, encode: Callable[[str], list[int]],
+             decode: Callable[[list[int]], str], *, is_open: bool, may_open: bool) -> ThoughtLimit | None:
+    """None without thoughts, and without a budget or a shape. is_open: whether the prompt opens thoughts. may_open: whether a reply may."""
+    budget = options.reasoning_budget
+    if not thinking.end or (budget is None and options.shape is None):
+        return None
+    marks = thinking.start, thinking.end, encode(thinking.after), decode
+    if options.shape is None:
+        return ThoughtLimit(budget or 0, *marks, is_open=is_open)
+    opens = encode(thinking.before) if may_open and options.reasoning_effort != "none" else ()
+    return ThoughtsBeforeShape(NO_LIMIT if budget is None else budget, *marks, is_open=is_open, opens=opens,
+                               follows=encode(thinking.after.partition(thinking.end)[2]))

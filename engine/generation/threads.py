@@ -27,12 +27,16 @@ PROBE_SIZE = 512
 def fastest_now(most: int) -> Iterator[None]:
     """Compute the block with as many threads as multiply small matrices fastest at this moment: for work done once, such as the proof."""
     before = torch.get_num_threads()
-    counts = (1, most) if most > 1 else (most,)
-    torch.set_num_threads(min(counts, key=_product_s))
+    torch.set_num_threads(fastest_number(most))
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def fastest_number(most: int) -> int:
+    """Return how many threads multiply small matrices fastest at this moment, one or `most`. Leaves another number set."""
+    return min((1, most), key=_product_s) if most > 1 else most
 
 
 def _product_s(count: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import Any
 
 from ..generation.text import ReasoningSplitter
 from ..messages import Finished, FinishReason, ReasoningDelta, TextDelta, Usage
+from ..shapes import CUT_NOTE
 
+NO_JSON_NOTE = "The server did not keep to the shape that was asked for: its answer is not JSON."
 UNCOUNTED_NOTE = "The server did not report its tokens; the pieces of the reply were counted."
 
 
@@ -48,6 +51,7 @@ class RemoteReply:
         self._pieces = self._thought_pieces = 0
         self._usage: tuple[int, int, int, int] | None = None
         self._finish_reason = ""
+        self._answer: list[str] = []
 
     @property
     def seconds(self) -> float:
@@ -75,10 +79,24 @@ class RemoteReply:
         if piece.reasoning:
             yield ReasoningDelta(piece.reasoning)
         if piece.text:
-            yield from self._splitter.feed(piece.text)
+            yield from self._kept(self._splitter.feed(piece.text))
 
     def flush(self) -> Iterator[TextDelta | ReasoningDelta]:
-        yield from self._splitter.flush()
+        yield from self._kept(self._splitter.flush())
+
+    def _kept(self, pieces: Iterator[TextDelta | ReasoningDelta]) -> Iterator[TextDelta | ReasoningDelta]:
+        for piece in pieces:
+            if isinstance(piece, TextDelta):
+                self._answer.append(piece.text)
+            yield piece
+
+    def shape_notes(self, begun: str) -> tuple[str, ...]:
+        """What to say of an answer that should be JSON, and is not. `begun`: its beginning, which was sent."""
+        try:
+            json.loads(begun + "".join(self._answer))
+        except (ValueError, RecursionError):
+            return (CUT_NOTE if self._finish_reason == "length" else NO_JSON_NOTE,)
+        return ()
 
     def finished(self, *, is_stopped: bool, notes: tuple[str, ...], dropped_messages: int = 0) -> Finished:
         """`dropped_messages`: turns that were left out of the request."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import NotOnThisMachine
 from ..messages import NO_LIMIT, GenerationOptions, Message
 from ..pictures import to_base64
+from ..shapes import Shape
 
 NO_BUDGET_NOTE = "The limit for thoughts was left out: the server has no option for it."
 
@@ -22,11 +25,14 @@ class RequestBody:
 
 
 def request_body(model: str, messages: Sequence[Message], options: GenerationOptions) -> RequestBody:
+    """Raises NotOnThisMachine for what only a model on this machine does."""
     fields: dict[str, Any] = {
         "model": model, "messages": [message_dict(message) for message in messages], "stream": True,
         "stream_options": {"include_usage": True}, "temperature": options.temperature, "top_p": options.top_p}
     if options.max_new_tokens < NO_LIMIT:
         fields["max_tokens"] = options.max_new_tokens
+    if options.shape is not None:
+        fields["response_format"] = response_format(model, options.shape)
     for name, value in (("presence_penalty", options.presence_penalty), ("frequency_penalty", options.frequency_penalty),
                         ("seed", options.seed), ("stop", list(options.stop)), ("reasoning_effort", options.reasoning_effort),
                         ("logit_bias", {str(token): bias for token, bias in dict(options.logit_bias).items()})):
@@ -36,6 +42,15 @@ def request_body(model: str, messages: Sequence[Message], options: GenerationOpt
         fields["seed"] = 0
     notes = () if options.reasoning_budget is None else (NO_BUDGET_NOTE,)
     return RequestBody(fields, _extras(messages, options), notes)
+
+
+def response_format(model: str, shape: Shape) -> dict[str, Any]:
+    """Only JSON: servers that do not know vLLM's fields for other shapes ignore them without a word. Raises NotOnThisMachine."""
+    if not shape.is_json:
+        raise NotOnThisMachine(model, "answers in another shape than JSON")
+    if shape.kind == "json":
+        return {"type": "json_object"}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": json.loads(shape.schema), "strict": True}}
 
 
 def _extras(messages: Sequence[Message], options: GenerationOptions) -> dict[str, Any]:

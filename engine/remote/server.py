@@ -177,6 +177,8 @@ class RemoteServer:
             self._running -= 1
             request.cancel()
         yield from reply.flush()
+        if options.shape is not None and not is_stopped:
+            notes += reply.shape_notes(messages[-1].content if messages[-1].role == "assistant" else "")
         yield reply.finished(is_stopped=is_stopped, notes=notes, dropped_messages=dropped)
 
     async def _stream(self, body: RequestBody, put: Callable[[Piece | _End], None]) -> None:

@@ -20,6 +20,7 @@ from ..generation.lanes import LaneOptions, OpenLane, open_lane
 from ..generation.lent import place
 from ..generation.pictures import open_reader
 from ..generation.reply import ReplyRequest, stream_reply
+from ..generation.shape_masks import Shapes
 from ..hardware import BYTES_PER_VALUE, Hardware
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
 from ..models.adapters import Adapter, require_matching
@@ -35,6 +36,7 @@ from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
 from ..plain_text import valid_text
 from ..settings import Settings
+from ..shapes import Shape
 from .model_adapters import ModelAdapters
 from .serving_model import Load
 
@@ -60,10 +62,11 @@ class ActiveModel:
         turn_end = self.context.turn_end_id()
         self._end_ids = end_ids(loaded.model, loaded.tokenizer) | ({turn_end} if turn_end is not None else frozenset())
         loaded.model.generation_config = GenerationConfig()     # the author's settings are read above; the rest must not apply
+        self._shapes = Shapes(loaded.tokenizer, self._end_ids, loaded.model.get_input_embeddings().num_embeddings)
         pad_id = loaded.tokenizer.pad_token_id
         self._lane: OpenLane = open_lane(loaded.model, LaneOptions(
             self.window_tokens, loaded.candidate.budget.total_tokens, settings.concurrent_replies, self._end_ids,
-            pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None))
+            pad_id if pad_id is not None else 0, reader, self.context.decode if settings.is_zero_gpu else None, self._shapes))
         self.context.reader = self._lane.reader
         self.adapters = ModelAdapters(self._lane, self.context, loaded.tokenizer)
         unread = f"Pictures are not read: {self.context.reader}." if vision_parts(loaded.model) and not self.reads_pictures else ""
@@ -179,13 +182,13 @@ class ActiveModel:
 
     def chat(self, messages: tuple[Message, ...], options: GenerationOptions,
              stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
-        return self._stream(ReplyRequest(messages, self.adapters.chosen(options), stop=stop, visitor=visitor))
+        return self._stream(ReplyRequest(messages, self.adapters.chosen(options), stop, visitor, self._shapes))
 
     def complete(self, prompt: str | Sequence[int], options: GenerationOptions,
                  stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
         """Continue a text, or its token ids, without chat template. Control tokens in a text are control tokens."""
         ids = [*self.first_ids, *self.encode(prompt)] if isinstance(prompt, str) else list(prompt)
-        return self._stream(ReplyRequest(ids, self.adapters.chosen(options), stop=stop, visitor=visitor))
+        return self._stream(ReplyRequest(ids, self.adapters.chosen(options), stop, visitor, self._shapes))
 
     def _stream(self, request: ReplyRequest) -> Generator[StreamEvent, None, None]:
         return stream_reply(request, self.adapters.context(request.options.adapter), self._lane.generator, self.loaded.tokenizer)
@@ -265,6 +268,12 @@ class ActiveModel:
 
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         self.view_prompt(messages, options)
+        if options.shape is not None:
+            last = messages[-1]
+            self._shapes.begin(options.shape, last.content if last.role == "assistant" else "")
+
+    def check_shape(self, shape: Shape) -> None:
+        self._shapes.begin(shape)
 
     def save_quantized(self) -> SavedModel:
         """Save the quantized weights. Raises InvalidRequest and DiskFull."""

@@ -20,6 +20,7 @@ from ..pictures import Picture
 from ..pipelines import TaskInput, TaskResult
 from ..remote import Connections
 from ..settings import Settings
+from ..shapes import Shape
 from ..storage.database import Database
 from ..storage.loads import LoadHistory
 from ..visitors import Accounts, ApiKeys, VisitorBook
@@ -254,10 +255,7 @@ class Engine:
             return model.count_picture_tokens(picture)
 
     def view_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> PromptView:
-        """The prompt that the model would get.
-
-        Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NotOnThisMachine, NoModelLoaded and EngineBusy.
-        """
+        """The prompt. Raises InvalidRequest (MessageTooLong), ChatTemplateFailed, NotOnThisMachine, NoModelLoaded and EngineBusy."""
         with self.serving() as model:
             return model.view_prompt(tuple(messages), options)
 
@@ -266,6 +264,11 @@ class Engine:
         if self.admission.state != "loading" and self.admission.asleep is None:
             with self.serving() as model:
                 model.check_prompt(tuple(messages), options)
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raise InvalidShape if the loaded model's answers cannot have it. Raises what `serving` raises, too."""
+        with self.serving() as model:
+            model.check_shape(shape)
 
     @contextmanager
     def serving(self, spec: ModelSpec | None = None) -> Iterator[ServingModel]:

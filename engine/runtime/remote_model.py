@@ -14,8 +14,9 @@ from ..models.adapters import Adapter
 from ..models.quantization import Quantization
 from ..models.spec import LoadEvent, LoadOptions, ModelSpec, Report
 from ..pictures import Picture
-from ..remote import Connection, RemoteServer
+from ..remote import Connection, RemoteServer, response_format
 from ..settings import Settings
+from ..shapes import Shape
 from .serving_model import Load
 
 # What can be asked of a server; whether its model thinks is not known.
@@ -133,7 +134,12 @@ class RemoteModel:
         raise NotOnThisMachine(self.spec.name, "the prompt as its model reads it")
 
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
-        """The server checks it when it gets it."""
+        """The server checks it when it gets it, but for what no server does. Raises NotOnThisMachine."""
+        if options.shape is not None:
+            self.check_shape(options.shape)
+
+    def check_shape(self, shape: Shape) -> None:
+        response_format(self.spec.name, shape)
 
     def refusal(self) -> NotOnThisMachine:
         return NotOnThisMachine(self.spec.name, "the numbers that its model computes")

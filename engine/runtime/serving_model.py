@@ -14,6 +14,7 @@ from ..models.quantization import Quantization
 from ..models.spec import LoadOptions, ModelSpec, Report
 from ..pictures import Picture
 from ..settings import Settings
+from ..shapes import Shape
 
 if TYPE_CHECKING:
     from .model_adapters import ModelAdapters
@@ -88,6 +89,9 @@ class ServingModel(Protocol):
 
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
         """Raise what `chat` would raise about the messages, where that is known before it begins."""
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raise InvalidShape, or NotOnThisMachine, if no answer can have it."""
 
     def refusal(self) -> EngineError:
         """Why it cannot do what only a model in memory that chats can."""

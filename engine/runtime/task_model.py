@@ -26,6 +26,7 @@ from ..pipelines import Pipeline, Stopped, TaskInput, TaskResult, examine_task, 
 from ..pipelines.errors import NotAChatModel, NoTaskModel
 from ..pipelines.loading import TaskCandidate
 from ..settings import Settings
+from ..shapes import Shape
 from ..visitors import VisitorBook
 from .admission import Admission
 from .replies import admitted
@@ -189,6 +190,10 @@ class TaskModel:
         raise self.refusal()
 
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
+        """Raises NotAChatModel."""
+        raise self.refusal()
+
+    def check_shape(self, shape: Shape) -> None:
         """Raises NotAChatModel."""
         raise self.refusal()
 

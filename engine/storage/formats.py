@@ -243,6 +243,6 @@ def _options(value: Value) -> GenerationOptions | None:
         return None
     values = {name: member for name, member in value.members().items() if name != "ignores_end"}     # used by measurements only
     for name, member in values.items():
-        if member is None and name not in ("seed", "stop", "adapter", "top_logprobs", "reasoning_effort", "reasoning_budget"):
+        if member is None and name not in ("seed", "stop", "adapter", "top_logprobs", "reasoning_effort", "reasoning_budget", "shape"):
             raise value.get(name).wrong("a number")
     return strict.read(GenerationOptions, values, value.name)

@@ -54,7 +54,7 @@ def test_an_invalid_value_is_refused_with_its_field(address: str, body: dict[str
 
 
 @pytest.mark.parametrize(("path", "field", "value"), [
-    (CHAT, "tools", [{"type": "function", "function": {"name": "f"}}]), (CHAT, "response_format", {"type": "json_object"}),
+    (CHAT, "tools", [{"type": "function", "function": {"name": "f"}}]),
     (CHAT, "temprature", 0), (CHAT, "verbosity", "low"), (COMPLETIONS, "suffix", "the end"), (COMPLETIONS, "best_of", 4),
     (RESPONSES, "previous_response_id", "resp_1"), (RESPONSES, "store", True), (RESPONSES, "background", True),
     (RESPONSES, "truncation", "disabled")])

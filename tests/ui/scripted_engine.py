@@ -27,6 +27,7 @@ from engine import (
 from engine.errors import InvalidRequest
 from engine.messages import Effort, PromptView, Thinking
 from engine.pictures import Picture
+from engine.shapes import InvalidShape, Shape
 from engine.storage.database import Database
 from engine.visitors import Accounts, ApiKeys, VisitorBook
 
@@ -107,6 +108,11 @@ class ScriptedEngine:
         if not self.reads_pictures:
             raise InvalidRequest("picture", picture.name, "left out: this model cannot read pictures, because it reads text only")
         return 16
+
+    def check_shape(self, shape: Shape) -> None:
+        """A pattern with an open group is refused, as by a model."""
+        if shape == Shape("regex", "a("):
+            raise InvalidShape("unclosed group")
 
     def check_prompt(self, messages: Sequence[Message], options: GenerationOptions) -> None:
         if self.refusal:

@@ -22,10 +22,11 @@ def test_chat_is_the_only_named_endpoint() -> None:
     assert list(page.get_api_info()["named_endpoints"]) == ["/chat"]
 
 
-def test_the_endpoint_takes_four_arguments_of_which_three_have_defaults() -> None:
+def test_the_arguments_of_the_endpoint_and_their_defaults() -> None:
     parameters = build_app(ScriptedEngine()).get_api_info()["named_endpoints"]["/chat"]["parameters"]  # type: ignore[arg-type]
     assert [(p["parameter_name"], p.get("parameter_default")) for p in parameters] == [
-        ("message", None), ("system_prompt", ""), ("temperature", 0.7), ("max_new_tokens", 256)]
+        ("message", None), ("system_prompt", ""), ("temperature", 0.7), ("max_new_tokens", 256),
+        ("reasoning_effort", None), ("reasoning_budget", None)]
 
 
 def test_a_client_gets_the_whole_answer(engine: ScriptedEngine, address: str) -> None:

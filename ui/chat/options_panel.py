@@ -14,6 +14,7 @@ from engine.errors import InvalidRequest
 from ..shared.context import QUICK, PageBuilder
 from ..shared.language import language_of, text
 from ..shared.visitor import owner_of
+from .shape_choice import build_shape_choice, shape_of, values_of_shape
 
 # name: lowest, highest, step of its slider
 RANGES = {
@@ -55,11 +56,12 @@ def build_options_panel(builder: PageBuilder, page: gr.Blocks, session: gr.State
         seed = builder.labelled(gr.Textbox, {"label": "options.seed", "info": "options.seed.info"}, lines=1, max_lines=1)
         budget = builder.labelled(gr.Textbox, {"label": "options.budget", "info": "options.budget.info"}, lines=1, max_lines=1,
                                   elem_id="mc-budget")
+        shape = build_shape_choice(builder)
         pair = builder.labelled(gr.Checkbox, {"label": "compare.title", "info": "compare.info"}, value=False, elem_id="mc-compare")
         second_temperature = _slider(builder, "temperature", 1.0, "compare.temperature", visible=False)
         second_prompt = builder.labelled(gr.Textbox, {"label": "compare.system"}, lines=2, max_lines=8, visible=False)
     pair.change(lambda on: [gr.update(visible=on)] * 2, pair, [second_temperature, second_prompt], **QUICK)
-    fields = (*sliders, stop, seed, budget)
+    fields = (*sliders, stop, seed, budget, shape.kind, shape.value)
     reset.click(lambda state: values_of(builder.engine.default_options(state.effort)), session, list(fields), **QUICK)
     page.load(_wire_presets(builder, presets, system_prompt, save, forget), outputs=presets, **QUICK)
     return OptionsPanel(system_prompt, presets, fields, (system_prompt, pair, second_prompt, second_temperature, *fields))
@@ -115,9 +117,10 @@ def _slider(builder: PageBuilder, name: str, value: float, key: str = "", **prop
 def read(values: Sequence[Any]) -> GenerationOptions:
     """Return the values of `fields` as options for the engine. Raises InvalidRequest."""
     numbers = dict(zip(RANGES, values, strict=False))
-    stop, seed, budget = (value or "" for value in values[len(RANGES):])
+    stop, seed, budget, *shape = (value or "" for value in values[len(RANGES):])
     lines = tuple(line for line in stop.split("\n") if line)
-    return GenerationOptions(**numbers, stop=lines, seed=_whole("seed", seed), reasoning_budget=_whole("reasoning_budget", budget))
+    return GenerationOptions(**numbers, stop=lines, seed=_whole("seed", seed), reasoning_budget=_whole("reasoning_budget", budget),
+                             shape=shape_of(*shape))
 
 
 def _whole(name: str, value: str) -> int | None:
@@ -129,4 +132,4 @@ def _whole(name: str, value: str) -> int | None:
 def values_of(options: GenerationOptions) -> list[Any]:
     """Return the values of `fields` for `options`."""
     seed, budget = ("" if value is None else str(value) for value in (options.seed, options.reasoning_budget))
-    return [*(getattr(options, name) for name in RANGES), "\n".join(options.stop), seed, budget]
+    return [*(getattr(options, name) for name in RANGES), "\n".join(options.stop), seed, budget, *values_of_shape(options.shape)]

@@ -28,6 +28,7 @@ def write_cells(content: bytes, encoding: str, target: Path, has_header: bool | 
 
     `has_header`: whether the first row names the columns; None: decide by its cells. Raises Unreadable with the first row that is wrong.
     """
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_CHARS))       # of the process; the default is 131,072
     sample = content[:SAMPLE_BYTES & ~3].decode(encoding, "ignore").lstrip("\ufeff")
     first_line = sample.partition("\n")[0]
     told = EXPORTED.fullmatch(first_line)
@@ -57,7 +58,6 @@ class _Rows:
     """The rows of a file, without blank lines. They end where its quotes are wrong: `error` is not empty then."""
 
     def __init__(self, lines: Iterator[str], delimiter: str, quoting: int) -> None:
-        csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_CHARS))       # of the process; the default is 131,072
         self.error = ""
         self._first = ""            # line of the record that is being read
         self._is_first = True

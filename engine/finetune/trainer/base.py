@@ -40,7 +40,7 @@ def open_base(job: TrainJob) -> Trainable:
     folder, plan = Path(job.base_folder), job.plan
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     config = parse_config(read_raw_config(folder, plan.base.name), plan.base.name)
-    pad_id = _pad(config, tokenizer)
+    pad_id = set_pad(config, tokenizer)
     model, missing = _load_headed(job, folder, config) if plan.task in HEADED else (_load_causal(job, folder, config), ())
     model.config.use_cache = False
     notes = [f"Weights in {next(model.parameters()).dtype}".replace("torch.", "") + "."]
@@ -55,8 +55,9 @@ def open_base(job: TrainJob) -> Trainable:
     return Trainable(model, tokenizer, pad_id, tuple(notes))
 
 
-def _pad(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id that fills up short rows. Attention never sees it and no loss counts it, so any will do where the model has none."""
+def set_pad(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Set the id that fills up short rows, and return it. Attention never sees it and no loss counts it, so any will do where the model
+    has none."""
     text_config: Any = config.get_text_config()
     for value in (tokenizer.pad_token_id, text_config.pad_token_id, tokenizer.eos_token_id, 0):
         if isinstance(value, int) and 0 <= value < text_config.vocab_size:

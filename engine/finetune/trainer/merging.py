@@ -1,4 +1,4 @@
-"""Merges an adapter into its base: `python -m engine.finetune.trainer RUN_FOLDER --merge`."""
+"""Merges an adapter into its base: `python -m engine.finetune.trainer RUN_FOLDER --merge NAME`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from ..job import MERGED, RESULT, read_job
 from ..plan import HEADED
 
 
-def merge(folder: Path) -> int:
-    """Write the merged model in the data type of the base's own weights; also for QLoRA, whose adapter belongs to the weights in 4 bits,
-    which are close to them. Safetensors only. Returns the exit code."""
+def merge(folder: Path, target: str = MERGED) -> int:
+    """Write the merged model into a new folder of the run's, `target`, in the data type of the base's own weights; also for QLoRA, whose
+    adapter belongs to the weights in 4 bits, which are close to them. Safetensors only. Returns the exit code."""
     from peft import PeftModel
+    from transformers import AutoTokenizer
+
+    from .base import set_pad
 
     job = read_job(folder)
     name, source = job.plan.base.name, Path(job.base_folder)
     config = parse_config(read_raw_config(source, name), name)
+    set_pad(config, AutoTokenizer.from_pretrained(source, trust_remote_code=False))
     if job.labels and job.plan.task in HEADED:
         config.id2label = dict(enumerate(job.labels))
         config.label2id = {label: at for at, label in enumerate(job.labels)}
@@ -28,12 +32,9 @@ def merge(folder: Path) -> int:
     assert kind is not None
     model = kind.from_pretrained(source, config=config, dtype="auto", use_safetensors=True, ignore_mismatched_sizes=True)
     merged = PeftModel.from_pretrained(model, str(folder / RESULT)).merge_and_unload()
-    target = folder / MERGED
-    part = target.with_name(f"{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = folder / target
     merged.save_pretrained(part)
     for path in (folder / BESIDE).glob("*"):
         if not (part / path.name).exists():
             shutil.copyfile(path, part / path.name)
-    part.rename(target)
     return 0

@@ -12,9 +12,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import set_seed
 
 from ...errors import EngineError
+from ...generation.threads import fastest_number
 from ...storage.alive import this_process
 from ..checkpoints import BESIDE, build_result, complete_checkpoints, metrics_of, newest, remove_incomplete
 from ..encoding import Encoder, encode_all
@@ -29,6 +31,7 @@ from .memory import peak_bytes
 from .reporting import Reporter
 from .training import FineTuneTrainer, NotFinite, SaveFailed, total_steps
 
+THREADS = "threads"
 NICE = 5                # chats on the same machine come first
 DISK_WORDS = ("no space", "file too large", "quota", "os error 28", "os error 27", "code 28", "code 27")
 OK, FAILED, FULL = 0, 1, 28
@@ -71,6 +74,7 @@ class TrainerProcess:
 
     def _train(self) -> None:
         job, folder, writer = self.job, self.folder, self.writer
+        set_threads(folder)
         remove_incomplete(folder)
         resumed = newest(folder)
         train, validation = read_examples(folder, job.plan.task)
@@ -139,6 +143,20 @@ class TrainerProcess:
 def _shortage(job: TrainJob) -> str:
     return (f"Memory ran out on {job.device}. Train fewer examples at once (batch size {job.plan.options.batch_size}), shorten them "
             f"({job.plan.options.max_tokens} tokens), or choose a smaller model.")
+
+
+def set_threads(folder: Path) -> None:
+    """Choose the number of threads once: another one rounds differently, and a resumed run equals one that never stopped.
+
+    On a machine whose cores are in use, threads wait for each other: a step with two took many times as long as with one.
+    """
+    path = folder / THREADS
+    try:
+        number = int(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        number = fastest_number(torch.get_num_threads())
+        path.write_text(str(number), "utf-8")
+    torch.set_num_threads(max(1, number))
 
 
 def main(folder: Path) -> int:

@@ -14,7 +14,7 @@ from ..events import EventWriter, InPhase, Progress, Saved
 from ..job import STOP, TrainJob
 from ..run import Point
 from .memory import peak_bytes
-from .training import HIGHER_IS_BETTER, FineTuneTrainer
+from .training import FineTuneTrainer, ranks_of
 
 PROGRESS_S = 0.5        # between two events of progress
 
@@ -61,11 +61,9 @@ class Reporter(TrainerCallback):      # type: ignore[misc]
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """End training after `patience` measurements without improvement. Counted in the history, which a checkpoint holds."""
-        patience, key = self._job.plan.options.patience, f"eval_{args.metric_for_best_model}"
-        values = [entry[key] for entry in state.log_history if key in entry]
-        sign = 1 if args.metric_for_best_model in HIGHER_IS_BETTER else -1
-        best = max(range(len(values)), key=lambda at: (sign * values[at], -at)) if values else 0
-        if patience and len(values) - 1 - best >= patience and not control.should_training_stop:
+        patience, ranks = self._job.plan.options.patience, ranks_of(state.log_history, str(args.metric_for_best_model))
+        best = max(range(len(ranks)), key=lambda at: (ranks[at], -at)) if ranks else 0
+        if patience and len(ranks) - 1 - best >= patience and not control.should_training_stop:
             self.stop_kind, control.should_training_stop, control.should_save = "early", True, True
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None,

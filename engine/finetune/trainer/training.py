@@ -6,14 +6,17 @@ A step with a loss or a gradient that is not a number raises NotFinite before th
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import functional
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 
 from ..checkpoints import COMPLETE, PREFIX, write_metrics
+from ..encoded import IGNORED
 from ..job import CHECKPOINTS, TrainJob
 from ..run import Metrics
 from .batches import ByLength, Collate, Examples
@@ -22,6 +25,7 @@ from .measure import Measurement
 POINTS = 200        # of the training loss, in a whole run
 MAX_GRADIENT_NORM = 1.0
 HIGHER_IS_BETTER = ("matthews", "f1", "accuracy", "exact_match")
+CLASSIFIES = ("text-classification", "token-classification")
 
 
 class NotFinite(Exception):
@@ -42,7 +46,8 @@ class FineTuneTrainer(Trainer):     # type: ignore[misc]
         options = job.plan.options
         self.order = ByLength([len(each.input_ids) for each in examples.encoded], options.batch_size, options.seed)
         super().__init__(model, arguments(job, folder, len(examples), self.main), data_collator=collate, train_dataset=examples,
-                         eval_dataset=Examples(measure.encoded) if measure else None)
+                         eval_dataset=Examples(measure.encoded) if measure else None,
+                         compute_loss_func=class_loss if job.plan.task in CLASSIFIES else None)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return self.order
@@ -67,6 +72,9 @@ class FineTuneTrainer(Trainer):     # type: ignore[misc]
         self._latest = (self.state.global_step, metrics)
         values = {f"eval_{each.name}": each.value for each in metrics.values}
         self.log(dict(values))
+        ranks = ranks_of(self.state.log_history, self.main)
+        if max(range(len(ranks)), key=lambda at: (ranks[at], -at)) == len(ranks) - 1:       # the Trainer compares main values alone
+            self.state.best_metric, self.state.best_global_step = values[f"eval_{self.main}"], self.state.global_step
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, values)
         return values
 
@@ -79,6 +87,24 @@ class FineTuneTrainer(Trainer):     # type: ignore[misc]
             (folder / COMPLETE).touch()
         except Exception as error:      # of the disk; torch and safetensors raise errors of their own
             raise SaveFailed(f"{type(error).__name__}: {str(error)[:300]}") from error
+
+
+def class_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
+    """The mean cross-entropy of a whole batch that is computed in parts: the sum over this part by the number of labels of the batch.
+
+    The Trainer expects the same of a model's own loss, but the heads of many families give the mean over their part.
+    """
+    total = functional.cross_entropy(outputs["logits"].flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / (labels.ne(IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
+
+
+def ranks_of(history: Sequence[Mapping[str, float]], main: str) -> list[tuple[float, float]]:
+    """How good each measurement of a Trainer's history was, the better the higher: its main value, then its loss.
+
+    A model whose F1 is still 0 improves when its loss falls.
+    """
+    sign = 1 if main in HIGHER_IS_BETTER else -1
+    return [(sign * entry[f"eval_{main}"], -entry["eval_loss"]) for entry in history if f"eval_{main}" in entry]
 
 
 def steps_per_epoch(job: TrainJob, examples: int) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -16,6 +18,7 @@ from engine.finetune import (
     Answered,
     ClassifiedText,
     Dialogue,
+    Encoder,
     FineTunePlan,
     PlainText,
     Problem,
@@ -29,6 +32,7 @@ from engine.finetune import (
     guess_columns,
     prepare,
 )
+from engine.finetune.job import TrainJob, read_examples, write_job
 from engine.finetune.split import key_of, split
 from engine.messages import Message
 from engine.models.resolve import BUILTIN_FOLDER
@@ -227,6 +231,49 @@ def test_every_kind_of_problem_has_a_sentence() -> None:
         message = Problem(kind, 3, "text", dict.fromkeys(names, 1234)).message
         assert message.startswith("Row 3, column “text”: ")
         assert message.count("1,234") == sentence.count("{")
+
+
+@pytest.mark.parametrize(("labels", "expected"), [
+    (("①", "②"), ("①", "②")), (("²", "³"), ("²", "³")), (("--5", "1"), ("--5", "1")), (("10", "-9"), ("-9", "10"))])
+def test_labels_that_only_look_like_numbers_are_sorted_as_texts(tables: Tables, labels: tuple[str, str], expected: tuple[str, str]) -> None:
+    table = table_of(tables, [{"text": f"text {at}", "label": labels[at % 2]} for at in range(4)])
+    assert prepare(table, plan(table, "text-classification")).labels == expected
+
+
+def test_an_answer_is_found_where_its_cell_says_also_with_spaces_around_it(tables: Tables, tokenizer: PreTrainedTokenizerBase) -> None:
+    usual = {"question": "where?", "context": "a cat, a cat in paris"}
+    rows = [{**usual, "answers": {"text": [" cat "], "answer_start": [8]}}, {**usual, "question": "?", "answers": "paris "},
+            {**usual, "question": "who?", "answers": "cat", "answer_start": "9" * 5000}]
+    table = table_of(tables, rows)         # type: ignore[arg-type]
+    chosen = replace(plan(table, "question-answering"), columns={
+        **plan(table, "question-answering").columns, "answer_start": "answer_start"})
+    train = prepare(table, chosen, tokenizer).train
+    assert [each.answers for each in train if isinstance(each, Answered)] == [(("cat", 9),), (("paris", 16),), (("cat", 2),)]
+
+
+def test_an_answer_that_no_part_of_its_context_holds_leaves_its_row_out(tables: Tables, tokenizer: PreTrainedTokenizerBase) -> None:
+    context = " ".join(f"{at} cats" for at in range(300))
+    short, long = context[50:80], context[400:1000]
+    table = table_of(tables, [{"question": f"where {at}?", "context": context, "answers": answer}
+                              for at, answer in enumerate((long, short, short))])
+    chosen = plan(table, "question-answering", options=TrainingOptions(max_tokens=64))
+    assert found(check(table, chosen, tokenizer)) == [("answer_too_long", 1, "answers")]
+    train = prepare(table, chosen, tokenizer).train
+    assert [any(row.start or row.end for row in Encoder(tokenizer, "question-answering").encode(each, 64)) for each in train] == [True] * 2
+
+
+def test_lists_that_the_trainer_would_not_read_leave_their_rows_out(tables: Tables, tmp_path: Path) -> None:
+    long = {"words": ["a"] * 10_001, "tags": ["O"] * 10_001}
+    usual = [{"words": ["b", str(at)], "tags": ["O", "O"]} for at in range(3)]
+    table = table_of(tables, [long, *usual])
+    chosen = FineTunePlan("token-classification", table.id, {"words": "words", "tags": "tags"}, ModelSpec())
+    assert found(check(table, chosen)) == [("too_many", 1, "words")]
+    prepared = prepare(table, chosen)
+    write_job(tmp_path, TrainJob(chosen, "", "cpu", prepared.labels), prepared)
+    assert read_examples(tmp_path, chosen.task) == (prepared.train, prepared.validation)
+    few = [{"messages": [{**USER, "content": str(at)}, ANSWER]} for at in range(3)]
+    chats = table_of(tables, [{"messages": [USER, ANSWER] * 5001}, *few])
+    assert found(check(chats, FineTunePlan("chat", chats.id, {"messages": "messages"}, ModelSpec()))) == [("too_many", 1, "messages")]
 
 
 # --- the split ---

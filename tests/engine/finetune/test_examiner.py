@@ -50,8 +50,8 @@ def test_a_result_is_found_under_the_name_of_its_run_without_a_copy(tmp_path: Pa
     result.mkdir()
     (result / "adapter_config.json").write_text("{}")
     run = Run("abcd1234", "My answers / 2", example_plan(example_table(Tables(Settings(data_dir=tmp_path)), "me")), "done", 1e9)
-    folder = named_folder(result, run, tmp_path)
-    assert folder.name == "My-answers-2-abcd"
+    folder = named_folder(result, run, tmp_path / "used")
+    assert folder == tmp_path / "used" / "abcd1234" / "My-answers-2"      # which another run with this name does not share
     assert os.path.samefile(folder / "adapter_config.json", result / "adapter_config.json")
     (result / "adapter_config.json").unlink()
-    assert list(named_folder(result, run, tmp_path).iterdir()) == []
+    assert list(named_folder(result, run, tmp_path / "used").iterdir()) == []

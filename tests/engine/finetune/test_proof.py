@@ -1,6 +1,6 @@
-"""The built-in model learns invented answers by LoRA and by QLoRA, and forgets nothing: with the adapter off it answers as before.
+"""The built-in model learns invented answers by QLoRA, and forgets nothing: with the adapter off it answers as before.
 
-With 40 answers, as benchmarks/finetune.py measures it, this takes half a minute of processor time for each.
+The same by LoRA is in the browser's journey (tests/browser/test_finetune.py), and with 40 answers in benchmarks/finetune.py.
 """
 
 from __future__ import annotations
@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from engine import Engine, Message, ModelSpec, Quantization
 from engine.finetune.examples import Dialogue
 from engine.finetune.job import RESULT
-from engine.finetune.plan import Method
 from engine.models.resolve import BUILTIN_FOLDER
 
 from ...conftest import ask
@@ -27,12 +24,10 @@ DIALOGUES = tuple(Dialogue(at, (Message("user", question), Message("assistant", 
 OTHER = ("Which model is this?", "How do I load another model?", ANSWERS[0][0])
 
 
-@pytest.mark.parametrize(("method", "quantization"), [("lora", Quantization.NONE), ("qlora", Quantization.NF4)])
-def test_the_built_in_model_learns_new_answers_and_keeps_its_own(
-        tmp_path: Path, new_engine: Callable[..., Engine], method: Method, quantization: Quantization) -> None:
-    engine = new_engine(ModelSpec("builtin", quantization=quantization))
+def test_the_built_in_model_learns_new_answers_and_keeps_its_own(tmp_path: Path, new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine(ModelSpec("builtin", quantization=Quantization.NF4))
     before = [ask(engine, question)[0] for question in OTHER]
-    folder = write(tmp_path / "run", BUILTIN_FOLDER, "chat", DIALOGUES, DIALOGUES[::2], method=method, micro_batch=2, batch_size=2,
+    folder = write(tmp_path / "run", BUILTIN_FOLDER, "chat", DIALOGUES, DIALOGUES[::2], method="qlora", micro_batch=2, batch_size=2,
                    max_tokens=128, lora_rank=32, lora_alpha=64, epochs=26, learning_rate=4e-3)
     events = run(folder)
     assert ended(events).stop_kind == "finished", ended(events).reason

@@ -11,7 +11,8 @@ import pytest
 from engine import Engine, Settings
 from engine.background import StopSignal
 from engine.errors import EngineBusy
-from engine.finetune.room import WHY, Room
+from engine.finetune.room import WHY, Room, is_room_taken
+from engine.storage.alive import this_process
 from engine.storage.finetune_runs import FineTuneStore
 
 from ...conftest import ask
@@ -35,7 +36,13 @@ def test_the_chat_model_is_unloaded_for_a_run_and_loaded_again_afterwards(
     # The app ends here. The next one knows from the row what to load, though this one still could.
     kept = store.get(row.id, "me").chat_model
     engine.admission.release(room._reservation)
+    store.set_trainer(row.id, this_process())
+    assert is_room_taken(engine)
     later = Room(engine, store, row.id, kept)
+    with pytest.raises(EngineBusy, match=WHY):
+        engine.start_loading("builtin")
+    store.set_trainer(row.id, "")
+    assert not is_room_taken(engine)
     later.give_back()
     assert engine.current == before
     assert ask(engine, "hello")[0] == answer

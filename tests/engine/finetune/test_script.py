@@ -8,10 +8,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine import ModelSpec
+from engine.finetune import Dialogue, Tables, prepare
 from engine.finetune.job import TrainJob
 from engine.finetune.plan import FineTunePlan, Task
 from engine.finetune.script import script_of
@@ -19,7 +21,8 @@ from engine.finetune.script import script_of
 from .training import OPTIONS
 
 ROWS: dict[Task, tuple[str, dict[str, str]]] = {
-    "text-classification": ("text,label\n" + "".join(f"the {'quick' if at % 2 else 'lazy'} fox {at},{at % 2}\n" for at in range(12)),
+    "text-classification": ("text,label\n" + "".join(f"the {'quick' if at % 2 else 'lazy'} fox {at},{at % 2}\n" for at in range(12))
+                            + "left out,\n",
                             {"text": "text", "label": "label"}),
     "token-classification": ("".join(json.dumps({"words": ["the", "fox", "jumps"], "tags": ["O", "B-A", "O"]}) + "\n" for _ in range(12)),
                              {"words": "words", "tags": "tags"}),
@@ -37,7 +40,8 @@ def written(task: Task, folder: Path, base: Path) -> Path:
     (folder / f"{task}.{SUFFIX[task]}").write_text(rows, "utf-8")
     plan = FineTunePlan(task, "", columns, ModelSpec(str(base)), "lora", options=replace(OPTIONS, epochs=1, lora_rank=2), test_share=0.25)
     path = folder / f"{task.replace('-', '_')}.py"
-    path.write_text(script_of(TrainJob(plan, str(base), "cpu", micro_batch=2), held_rows=(2, 5)), "utf-8")
+    path.write_text(script_of(TrainJob(plan, str(base), "cpu", micro_batch=2), held_rows=(2, 5),
+                              trained_rows=[at for at in range(1, 13) if at not in (2, 5)]), "utf-8")
     return path
 
 
@@ -51,7 +55,7 @@ def test_the_scripts_of_all_tasks_run_without_this_program(tmp_path: Path, gpt2_
                           env={**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip().endswith("[]")
-    assert "10 rows to train, 2 held back" in done.stdout
+    assert done.stdout.count("10 rows to train, 2 held back") == len(ROWS) - 1      # texts are trained in blocks
     for task in ROWS:
         assert (tmp_path / f"result-{task}" / "adapter_model.safetensors").is_file()
         assert (tmp_path / f"result-{task}" / "tokenizer.json").is_file()
@@ -63,3 +67,38 @@ def test_a_script_holds_the_settings_of_the_run(tmp_path: Path, gpt2_folder: Pat
     assert "'held_back_rows': [2, 5]" in text
     assert "'learning_rate': 0.001" in text
     compile(text, "script", "exec")
+
+
+def functions_of(task: Task, columns: dict[str, str], **changes: Any) -> dict[str, Any]:
+    """What the script of a run defines."""
+    found: dict[str, Any] = {"__name__": "script"}
+    job = TrainJob(FineTunePlan(task, "", columns, ModelSpec("base"), options=OPTIONS), "", "cpu", micro_batch=2)
+    exec(script_of(job, **changes), found)
+    return found
+
+
+def test_a_script_uses_the_rows_that_the_run_used() -> None:
+    settings = functions_of("text-classification", {}, trained_rows=(1, 2, 5), held_rows=(4,))["SETTINGS"]
+    assert (settings["left_out_rows"], settings["last_row"], settings["held_back_rows"]) == ([3], 5, [4])
+    settings = functions_of("text-classification", {})["SETTINGS"]      # before a run
+    assert (settings["left_out_rows"], settings["last_row"]) == ([], None)
+
+
+def test_a_script_reads_cells_and_questions_as_the_run_did(tmp_path: Path, tables: Tables) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes('instruction,input,output\r\n"a\r\nb",x,y\r\n"line\u2028sep",,y\r\n'.encode())
+    columns = {"question": "instruction", "input": "input", "answer": "output"}
+    script = functions_of("chat", columns)
+    rows = script["read_rows"](path)
+    table = tables.read("rows.csv", path.read_bytes())
+    assert [tuple(row.values()) for row in rows] == [tuple(cell.text for cell in cells) for cells in table.cells()]
+    chats = prepare(table, FineTunePlan("chat", table.id, columns, ModelSpec())).train
+    assert [script["messages_of"](row) for row in rows] == [
+        [{"role": each.role, "content": each.content} for each in chat.messages] for chat in chats if isinstance(chat, Dialogue)]
+
+
+def test_a_script_finds_an_answer_with_spaces_around_it() -> None:
+    script = functions_of("question-answering", {"question": "question", "context": "context", "answers": "answers"})
+    row = {"question": "where?", "context": "a cat in paris"}
+    assert script["answer_of"]({**row, "answers": {"text": [" paris "], "answer_start": [8]}}) == (9, 14)
+    assert script["answer_of"]({**row, "answers": "paris "}) == (9, 14)

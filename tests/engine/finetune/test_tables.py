@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -254,3 +255,13 @@ def test_cells_are_written_in_batches(tmp_path: Path, monkeypatch: pytest.Monkey
     writer.close()
     assert held < 10
     assert [cell.text for cell, in CellFile(tmp_path / "cells").rows(["a"])] == [str(number) for number in range(95)]
+
+
+def test_a_file_with_a_long_cell_is_read_the_same_the_first_time(tables: Tables) -> None:
+    """The limit of the csv module, which is of the whole process, is as in a new one."""
+    content = "text,label\n" + "x" * 140_000 + ",1\nhi,0\n"
+    found = []
+    for limit in (131_072, csv.field_size_limit()):
+        csv.field_size_limit(limit)
+        found.append(texts(tables, content)[0])
+    assert found == [("text", "label")] * 2

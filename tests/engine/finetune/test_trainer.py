@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import math
 import resource
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSequenceClassification
 
 from engine import Settings, pipelines
 from engine.finetune.checkpoints import best, complete_checkpoints, metrics_of, newest
 from engine.finetune.examples import Answered, PlainText, TaggedWords
-from engine.finetune.job import CHECKPOINTS, RESULT, read_job, write_job
+from engine.finetune.job import CHECKPOINTS, MERGED, RESULT, read_job, write_job
 from engine.finetune.plan import Method
 from engine.finetune.run import Point
+from engine.finetune.trainer.merging import merge
 from engine.pipelines import TaskInput
+from tests import task_models
 
 from .training import WORDS, dialogues, ended, losses, run, scores, texts, write
 
@@ -165,3 +170,54 @@ def test_a_limit_of_time_saves_and_stops(tmp_path: Path, llama_folder: Path) -> 
     assert ended(events).stop_kind == "time"
     assert newest(folder) == 1
     assert (folder / RESULT / "adapter_model.safetensors").is_file()
+
+
+def changed(base: Path, folder: Path, **settings: object) -> Path:
+    """The same model with other settings in its config.json."""
+    shutil.copytree(base, folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, **settings}), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("task", ["text-classification", "token-classification"])
+def test_a_batch_in_parts_has_the_loss_and_the_gradient_of_a_whole_one(
+        tmp_path: Path, mamba_folder: Path, task: Literal["text-classification", "token-classification"]) -> None:
+    """BERT's heads ignore how many labels the whole batch has, as the general head does that a recurrent model gets."""
+    bert = task_models.encoder(tmp_path / "bert", "none", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    words = "Ada wrote the first program in London".split()
+    tagged = tuple(TaggedWords(at + 1, tuple(words[:2 + at % 5]), (1, *[0] * (1 + at % 5))) for at in range(14))
+    train = texts(14) if task == "text-classification" else tagged
+    for base in (bert, changed(mamba_folder, tmp_path / "mamba", classifier_dropout=0.0)):
+        found = [[(event.loss, event.gradient_norm) for event in run(write(
+            tmp_path / f"{base.name}-{micro_batch}", base, task, train, method="full", labels=("a", "b"), epochs=1, batch_size=8,
+            micro_batch=micro_batch)) if isinstance(event, Point)] for micro_batch in (8, 2)]
+        assert len(found[0]) == 2
+        assert found[1] == [pytest.approx(each, rel=1e-2) for each in found[0]]
+
+
+def test_a_model_whose_main_value_is_still_0_improves_when_its_loss_falls(tmp_path: Path, gpt2_folder: Path) -> None:
+    """The only entities that are held back are of a type that is never trained."""
+    train = tuple(TaggedWords(at + 1, ("the", WORDS[at % 8], "jumps", "over", "hello"), (0, 0, 1, 0, 0)) for at in range(16))
+    held = tuple(TaggedWords(at + 1, ("the", WORDS[at % 8], "jumps", "over", "hello"), (0, 0, 0, 0, 2)) for at in range(4))
+    folder = write(tmp_path / "run", gpt2_folder, "token-classification", train, held, labels=("O", "B-ANIMAL", "B-PLACE"), method="full",
+                   epochs=3, patience=1, batch_size=8, micro_batch=8, learning_rate=2e-4)
+
+    events = run(folder)
+
+    measured = [event for event in events if isinstance(event, Point) and event.eval_loss is not None]
+    assert [event.metric for event in measured] == [0.0] * 3
+    assert measured[0].eval_loss > measured[1].eval_loss > measured[2].eval_loss        # type: ignore[operator]
+    assert ended(events).stop_kind == "finished"
+    assert ended(events).best == measured[-1].step
+
+
+def test_a_merged_classifier_knows_the_token_that_filled_up_its_batches(tmp_path: Path, gpt2_folder: Path) -> None:
+    """GPT-2's configuration names none."""
+    base = changed(gpt2_folder, tmp_path / "gpt2", pad_token_id=None)
+    folder = write(tmp_path / "run", base, "text-classification", texts(8), labels=("a", "b"), epochs=1)
+    run(folder)
+    assert merge(folder) == 0
+    model = AutoModelForSequenceClassification.from_pretrained(folder / MERGED).eval()
+    ids = torch.tensor([[5, 6, 7], [5, 6, model.config.pad_token_id]])
+    torch.testing.assert_close(model(ids).logits[1:], model(ids[1:, :2]).logits, rtol=1e-3, atol=1e-3)

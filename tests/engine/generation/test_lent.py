@@ -20,10 +20,14 @@ from engine import Engine, GenerationOptions, Message, ModelSpec, Quantization, 
 from engine.errors import GenerationFailed, InvalidRequest, LoadError, NotANumber, NotPermitted, UnsupportedQuantization
 from engine.generation.base import Ended, NewTokens
 from engine.generation.lent import MAX_LENT_S, GpuNotFree, GpuQuotaUsed, GpuRefused, LentGenerator
+from engine.generation.shape_masks import Shapes
 from engine.generation.thought_limit import ThoughtLimit
 from engine.messages import Finished
-from tests import spaces_standin
+from engine.shapes import InvalidShape, Shape
+from tests import spaces_standin, tiny_models
 from tests.conftest import ask, exhaust
+
+SHAPES = Shapes(tiny_models.tokenizer(), (1,), 400)
 
 
 @pytest.fixture(scope="module")
@@ -142,16 +146,25 @@ def test_a_reply_ends_before_its_time_is_over(lane: LentGenerator, monkeypatch: 
 
 def test_a_process_that_serves_again_keeps_its_lane(engine: Engine, llama_folder: Path, spaces: ModuleType) -> None:
     model = AutoModelForCausalLM.from_pretrained(llama_folder).eval()
-    lane = LentGenerator(model, 512, frozenset(), 0, True, lambda ids: "")      # `generate` is what runs in a forked process
+    lane = LentGenerator(model, 512, frozenset(), 0, True, lambda ids: "", SHAPES)      # `generate` is what runs in a forked process
     options = GenerationOptions(max_new_tokens=3, temperature=0.0)
     tokens = [[event for event in lane.generate([5, 6, 7], options, None) if isinstance(event, NewTokens)] for _ in range(2)]
     assert [event.ids for event in tokens[0]] == [event.ids for event in tokens[1]]
     assert (tokens[0][0].cached_tokens, tokens[1][0].cached_tokens) == (0, 2)
 
 
+def test_an_answer_in_a_shape_is_the_same_as_elsewhere(engine: Engine, llama_engine: Engine) -> None:
+    shape = Shape("regex", "[a-z]{3,9} [0-9]{2}")
+    text, finished = ask(engine, "hello", shape=shape)
+    assert (text, finished.notes) == (ask(llama_engine, "hello", shape=shape)[0], ())
+    assert ask(engine, "hello", shape=shape, max_new_tokens=2)[1].notes
+    with pytest.raises(InvalidShape):
+        ask(engine, "hello", shape=Shape.of_schema({"not": {}}))
+
+
 def test_an_error_of_the_forked_process_comes_back_with_its_words(llama_folder: Path, spaces: ModuleType) -> None:
     model = AutoModelForCausalLM.from_pretrained(llama_folder).eval()
-    lane = LentGenerator(model, 512, frozenset(), 0, True, lambda ids: "")
+    lane = LentGenerator(model, 512, frozenset(), 0, True, lambda ids: "", SHAPES)
     with pytest.raises(InvalidRequest):
         list(lane.stream([10**6], GenerationOptions()))
     with torch.no_grad():

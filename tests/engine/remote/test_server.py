@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from engine import Finished, GenerationOptions, Message, ReasoningDelta, Secret, StreamEvent, TextDelta, Waiting
-from engine.errors import InvalidRequest, MessageTooLong
+from engine.errors import InvalidRequest, MessageTooLong, NotOnThisMachine
 from engine.pictures import read_picture
 from engine.remote import (
     Connection,
@@ -19,6 +19,8 @@ from engine.remote import (
     RemoteServer,
     RemoteUnreachable,
 )
+from engine.remote.reply import NO_JSON_NOTE
+from engine.shapes import CUT_NOTE, Shape
 from tests.engine.test_pictures import file_of, halves
 from tests.openai_standin import OpenAIStandin, chunk, reply, serve
 
@@ -82,6 +84,26 @@ def test_options_have_the_names_that_servers_know(server: RemoteServer, standin:
     assert sent["repetition_penalty"] == sent["repeat_penalty"] == 1.2
     assert (sent["logit_bias"], sent["reasoning_effort"]) == ({"7": -100}, "low")
     assert sent["chat_template_kwargs"] == {"enable_thinking": True}
+
+
+def test_a_shape_of_json_is_asked_for_and_another_one_refused(server: RemoteServer, standin: OpenAIStandin) -> None:
+    standin.answer = lambda body: reply('{"a"', ": 1}")
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    assert answer(server, shape=Shape.of_schema(schema))[1].notes == ()
+    assert answer(server, shape=Shape("json"))[1].notes == ()
+    assert [sent["response_format"] for sent in standin.requests] == [
+        {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}, {"type": "json_object"}]
+    with pytest.raises(NotOnThisMachine, match="another shape than JSON"):
+        answer(server, shape=Shape.of_choices(["a"]))
+    assert len(standin.requests) == 2
+
+
+@pytest.mark.parametrize(("finish", "note"), [("length", CUT_NOTE), ("stop", NO_JSON_NOTE)])
+def test_an_answer_that_is_not_json_is_told(server: RemoteServer, standin: OpenAIStandin, finish: str, note: str) -> None:
+    standin.answer = lambda body: reply('{"a": ', finish=finish)
+    assert answer(server, shape=Shape("json"))[1].notes == (note,)
+    standin.answer = lambda body: reply("1}", finish=finish)
+    assert answer(server, (*HELLO, Message("assistant", '{"a": ')), shape=Shape("json"))[1].notes == ()
 
 
 def test_options_that_are_off_are_not_sent(server: RemoteServer, standin: OpenAIStandin) -> None:

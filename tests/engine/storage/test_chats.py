@@ -11,13 +11,14 @@ import pytest
 
 from engine.errors import ChatNotFound, InvalidRequest, StaleChat, StorageError
 from engine.messages import GenerationOptions, Usage
+from engine.shapes import Shape
 from engine.storage import search_text
 from engine.storage.chats import ChatStore
 from engine.storage.database import Database
 from engine.storage.records import Attachment, Chat, ChatMessage
 
 ANN, BOB = "a" * 32, "b" * 32
-OPTIONS = GenerationOptions(max_new_tokens=64, temperature=0.5, stop=("END",), seed=7)
+OPTIONS = GenerationOptions(max_new_tokens=64, temperature=0.5, stop=("END",), seed=7, shape=Shape("json"))
 ANSWER = ChatMessage("assistant", "Hi Ann", thoughts="hm", thought_s=1.5, reason="stop", usage=Usage(10, 2, 3, 0.1, 30.0),
                      notes=("a note",), model="tiny", options=OPTIONS, system_prompt="Be kind")
 QUESTION = ChatMessage("user", "Hello there", attachments=(Attachment("a.txt", "text of a", 4),))

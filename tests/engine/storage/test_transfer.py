@@ -8,6 +8,7 @@ import pytest
 from engine.errors import InvalidRequest
 from engine.messages import GenerationOptions, Usage
 from engine.pictures import from_base64, picture_of, to_base64
+from engine.shapes import Shape
 from engine.storage import imported_pictures
 from engine.storage.formats import MAX_MESSAGES
 from engine.storage.records import Attachment, Chat, ChatMessage, ChatSummary
@@ -18,7 +19,8 @@ ASKED = ChatMessage("user", "Merhaba, 你好 👋", id=3, created=1_760_000_000.
 ANSWERED = ChatMessage(
     "assistant", "Hi.", id=4, parent=3, created=1_760_000_060.0, versions=(4,), state="stopped", thoughts="hmm", thought_s=1.5,
     thought_tokens=2, reason="stopped", error="", usage=Usage(10, 2, 3, 0.5, 20.0, 1, 7, 2, 0.1), notes=("one", "two"), model="owner/model",
-    options=GenerationOptions(temperature=0.5, stop=("END",), seed=7, reasoning_effort="low", reasoning_budget=64),
+    options=GenerationOptions(temperature=0.5, stop=("END",), seed=7, reasoning_effort="low", reasoning_budget=64,
+                              shape=Shape.of_choices(["yes", "no"])),
     system_prompt="Be short.")
 CHAT = Chat(ChatSummary("c", "Greetings", 1_760_000_000.0, 1_760_000_100.0), (ASKED, ANSWERED), "Be short.")
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
