@@ -212,19 +212,13 @@ class ActiveModel:
         return True
 
     def add_adapter(self, adapter: Adapter, free_bytes: int = sys.maxsize) -> str:
-        """Load a LoRA adapter, for replies that name it. Returns its name.
-
-        Raises InvalidRequest, UnsupportedAdapter, and NotEnoughMemory if it does not fit in `free_bytes`.
-        """
+        """Load a LoRA adapter. Returns its name. Raises InvalidRequest, UnsupportedAdapter, and NotEnoughMemory beyond `free_bytes`."""
         self.adapters.require_room([adapter], free_bytes)
         require_matching([adapter], self.candidate.config, self._base.model)
         return self.adapters.add(adapter)
 
     def _add_adapters(self, spec: ModelSpec, adapters: Sequence[Adapter]) -> None:
-        """That of the spec is used by replies that choose none. One that was loaded before and cannot be now is left out.
-
-        Raises InvalidRequest and UnsupportedAdapter.
-        """
+        """That of the spec is the default. One that was loaded before is left out if it cannot be now; others raise UnsupportedAdapter."""
         for adapter in adapters:
             try:
                 self.add_adapter(adapter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..hardware import Hardware
@@ -62,10 +63,10 @@ def adapters_of(admission: Admission, job: LoadJob | None) -> tuple[tuple[str, .
     return options.adapter_names, options.names.get(spec.adapter or "", "")
 
 
-def served(admission: Admission, job: LoadJob | None) -> tuple[tuple[ModelSpec, tuple[str, ...]], ...]:
+def served(admission: Admission, latest_load: Callable[[], LoadJob | None]) -> tuple[tuple[ModelSpec, tuple[str, ...]], ...]:
     """The model that replies now, or will with the next message, and one that is being loaded, each with the names of its adapters."""
     with admission.changed:
-        model, found = admission.model, []
+        model, job, found = admission.model, latest_load(), []
         if model is not None or admission.asleep is not None:
             found.append((model.spec if model else admission.asleep[0], adapters_of(admission, job)[0]))    # type: ignore[index]
         if admission.state == "loading" and job is not None and job.spec not in [spec for spec, _ in found]:
