@@ -122,7 +122,8 @@ class Adapters:
 
     def number(self, name: str | None) -> int:
         """Of the adapter that has this name now; 0 without one. What is cached depends on it."""
-        return self._loaded[name][0] if name in self._loaded else 0
+        found = self._loaded.get(name or "")
+        return found[0] if found else 0
 
     def ends(self, name: str | None) -> frozenset[int]:
         """Tokens that end a reply of this adapter, beside those of the model."""
@@ -130,17 +131,23 @@ class Adapters:
 
     def use(self, spans: list[tuple[slice, str | None]]) -> None:
         """The rows of the next step, with the names of their adapters. Raises AdapterRemoved."""
-        self.active = [(rows, self._find(name)) for rows, name in spans if name]
+        self.active = [(rows, self._find(name)[1]) for rows, name in spans if name]
 
-    def use_for_all(self, name: str | None) -> None:
-        """The adapter of all rows from now on, or none. Raises AdapterRemoved."""
-        self._for_all = self._find(name) if name else {}
+    def use_for_all(self, name: str | None) -> int:
+        """The adapter of all rows from now on, or none. Returns its number (see `number`). Raises AdapterRemoved."""
+        number, self._for_all = self._find(name) if name else (0, {})
+        return number
 
-    def _find(self, name: str) -> dict[str, _Delta]:
+    def require(self, name: str | None, number: int) -> None:
+        """Raises AdapterRemoved if the adapter of this name is no longer the one with this number."""
+        if self.number(name) != number:
+            raise AdapterRemoved(name or "")
+
+    def _find(self, name: str) -> tuple[int, dict[str, _Delta]]:
         found = self._loaded.get(name)
         if found is None:
             raise AdapterRemoved(name)
-        return found[1]
+        return found
 
     def _read(self, name: str, folder: Path) -> dict[str, _Delta]:
         from safetensors import SafetensorError

@@ -45,13 +45,15 @@ class _Job:
 
 
 class _Choose(LogitsProcessor):     # type: ignore[misc]
-    """Draws each token, tells the reader, and leaves generate() no other choice."""
+    """Draws each token, tells the reader, and leaves generate() no other choice. `number`: of the reply's adapter."""
 
-    def __init__(self, job: _Job) -> None:
-        self._job = job
+    def __init__(self, job: _Job, adapters: Adapters | None, number: int) -> None:
+        self._job, self._adapters, self._number = job, adapters, number
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         sequence = self._job.sequence
+        if self._adapters is not None:
+            self._adapters.require(sequence.options.adapter, self._number)
         drawn = draw(scores.float(), [sequence])[0]
         if isinstance(drawn, NotANumber):
             raise drawn
@@ -169,8 +171,7 @@ class SingleGenerator:
         """The adapter of the next reply; what another one computed is not reused."""
         if self._adapters is None:
             return
-        self._adapters.use_for_all(name)
-        if (number := self._adapters.number(name)) != self._cached_with:
+        if (number := self._adapters.use_for_all(name)) != self._cached_with:
             self._cache, self._cached_ids, self._cached_with = None, [], number
 
     def _is_over(self, job: _Job) -> bool:
@@ -207,7 +208,7 @@ class SingleGenerator:
             attention_mask=torch.ones((1, len(ids)), dtype=torch.long, device=self._device),
             generation_config=GenerationConfig(do_sample=False, max_new_tokens=options.max_new_tokens, use_cache=True,
                                                eos_token_id=sorted(job.sequence.end_ids) or None, pad_token_id=self._pad_id),
-            past_key_values=cache, logits_processor=LogitsProcessorList([_Choose(job)]),
+            past_key_values=cache, logits_processor=LogitsProcessorList([_Choose(job, self._adapters, self._cached_with)]),
             stopping_criteria=StoppingCriteriaList([_StopWhen(job.stop), _StopWhen(self._closing)]))
         if cache is not None:
             # The last token was generated but not processed, so the cache ends before it.

@@ -17,7 +17,7 @@ from ..models.catalog import Recommendation
 from ..models.estimate import ModelFit
 from ..models.quantization import Quantization
 from ..models.saved import SavedModel, all_saved, delete_saved
-from ..models.spec import LoadOptions
+from ..models.spec import LoadOptions, split_revision
 from ..runtime.engine import Engine
 from ..runtime.load_job import LoadJob
 from ..storage.runs import Job
@@ -156,7 +156,8 @@ class Library:
         if current is None:
             return False
         spec, options = current
-        return model in (spec.model, split_file(spec.model)[0], spec.adapter, *options.adapters)
+        adapters = [split_revision(each)[0] for each in (*options.adapters, spec.adapter or "")]
+        return model in (spec.model, split_file(spec.model)[0], *adapters)
 
     def delete(self, repo: str, visitor: Visitor) -> int:
         """Delete a model and return the bytes freed. Raises NotPermitted, EngineBusy for a model in use, ModelNotFound."""

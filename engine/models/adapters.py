@@ -16,7 +16,7 @@ from ..settings import BUILTIN, Settings
 from .fetch import find
 from .resolve import BUILTIN_FOLDER, HubRepo, LocalModel, is_path_like, resolve
 from .skeleton import build_skeleton
-from .spec import LoadOptions, ModelSpec, Report
+from .spec import LoadOptions, ModelSpec, Report, adapter_name, split_revision
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -28,7 +28,7 @@ CHAT_TASK = "it was trained for another task ({task}), and writes no text."
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter on this disk. `source`: an absolute path, or owner/name. `size_bytes`: of its weights' file.
+    """An adapter on this disk. `source`: an absolute path, owner/name or owner/name@revision. `size_bytes`: of its weights' file.
 
     `known_as`: the name by which replies chose it before its model was loaded again, or "".
     """
@@ -43,7 +43,7 @@ class Adapter:
     @property
     def name(self) -> str:
         """By which replies choose it, if no other adapter of the model has this name."""
-        return Path(self.source).name
+        return adapter_name(self.source)
 
     @property
     def chat_template(self) -> str:
@@ -76,13 +76,14 @@ def find_adapters(spec: ModelSpec, options: LoadOptions, settings: Settings, rep
     return replace(spec, adapter=default.source if default else None), tuple(found.values())
 
 
-def find_adapter(source: str, settings: Settings, report: Report, revision: str | None = None) -> Adapter:
+def find_adapter(source: str, settings: Settings, report: Report) -> Adapter:
     """The adapter in a folder or on the hub, downloaded if it is not on this disk.
 
     Raises UnsupportedAdapter, and the errors of the hub and the disk that a model's download raises.
     """
-    folder, _ = find(ModelSpec(source, revision), settings, report)
-    name = Path(source).name
+    asked, revision = split_revision(source)
+    folder, _ = find(ModelSpec(asked, revision), settings, report)
+    name = adapter_name(source)
     if not is_adapter(names_in(folder)):
         raise UnsupportedAdapter(source, "it is not an adapter: it has no adapter_config.json, or has a model's own weights.")
     config = read_adapter_config(folder, name)
@@ -90,9 +91,9 @@ def find_adapter(source: str, settings: Settings, report: Report, revision: str 
         raise UnsupportedAdapter(source, config.obstacle)
     if not (folder / ADAPTER_WEIGHTS).is_file():
         raise UnsupportedAdapter(source, f"it has no {ADAPTER_WEIGHTS}; a pickled adapter_model.bin is never loaded.")
-    place = resolve(source, settings)
+    place = resolve(asked, settings)
     weights = (folder / ADAPTER_WEIGHTS).stat()
-    return Adapter(place.name, folder, config, weights.st_size, weights.st_mtime_ns)
+    return Adapter(f"{place.name}@{revision}" if revision else place.name, folder, config, weights.st_size, weights.st_mtime_ns)
 
 
 def of_its_base(spec: ModelSpec, settings: Settings, report: Report) -> ModelSpec:
@@ -102,7 +103,8 @@ def of_its_base(spec: ModelSpec, settings: Settings, report: Report) -> ModelSpe
     """
     if spec.adapter or spec.is_remote or not _is_adapter(spec, settings):
         return spec
-    adapter = find_adapter(spec.model, settings, report, spec.revision)
+    is_pinned = spec.revision and isinstance(resolve(spec.model, settings), HubRepo)
+    adapter = find_adapter(f"{resolve(spec.model, settings).name}@{spec.revision}" if is_pinned else spec.model, settings, report)
     base, revision = base_of(adapter.source, adapter.config, settings)
     return replace(spec, model=base, revision=revision, adapter=adapter.source)
 

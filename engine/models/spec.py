@@ -11,6 +11,7 @@ from ..errors import InvalidRequest, gib
 from ..hardware import DType
 from ..settings import BUILTIN, Settings
 from .quantization import Quantization
+from .resolve import is_path_like
 
 Stage = Literal["download", "config", "unload", "tokenizer", "weights", "warm-up", "restore", "ready"]
 Drain = Literal["finish", "stop"]
@@ -19,12 +20,24 @@ REMOTE = "remote:"      # begins the name of a model on another server; that of 
 MIN_CONTEXT, MAX_CONTEXT, MAX_VISITORS = 64, 1_000_000, 256
 
 
+def split_revision(adapter: str) -> tuple[str, str | None]:
+    """The folder or the name on the hub, and the revision of an adapter."""
+    name, _, revision = (adapter, "", "") if is_path_like(adapter) else adapter.partition("@")
+    return name, revision or None
+
+
+def adapter_name(adapter: str) -> str:
+    """What replies and people call it: name, or name@revision."""
+    name, revision = split_revision(adapter)
+    return f"{Path(name).name}@{revision}" if revision else Path(name).name
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """What to load; equal specs are the same model. `model`: "builtin", a folder, owner/name on the hub, or remote: and a connection.
 
-    `adapter`: a folder or a name on the hub; the model's replies use it unless they say otherwise. The name of an adapter in the place of
-    the model stands for its base and itself.
+    `adapter`: a folder, or a name on the hub, also owner/name@revision; the model's replies use it unless they say otherwise. The name of
+    an adapter in the place of the model stands for its base and itself.
     `task`: of a model that does not chat (checkpoint/tasks.py); "" for one that does.
     A GGUF file is a model of its own: its path, or owner/name/file.gguf. `quantization`: with none, weights that are stored quantized are
     kept as they are where this machine has kernels for them.
@@ -42,7 +55,7 @@ class ModelSpec:
         if self.is_remote:
             return self.model.removeprefix(REMOTE)
         base = "Built-in guide" if self.model == BUILTIN else Path(self.model).name
-        return f"{base} + {Path(self.adapter).name}" if self.adapter else base
+        return f"{base} + {adapter_name(self.adapter)}" if self.adapter else base
 
     @property
     def base(self) -> ModelSpec:

@@ -20,7 +20,6 @@ from .results import Filling, Label, Row, TaskInput, TaskResult, Written, span_o
 
 NEW_TOKENS = 256        # of a summary or translation, where the author sets no limit
 STRIDE_SHARE = 4        # a quarter of the window is shared by two windows whose tokens are classified
-CUT = "The text is longer than the {window:,} tokens that this model reads at once: only its beginning was read."
 IsStopped = Callable[[], bool]
 
 
@@ -66,8 +65,7 @@ class Pipeline:
         started = time.monotonic()
         work = {"text-classification": self._classify, "token-classification": self._tag, "fill-mask": self._fill,
                 "question-answering": self._answer}.get(self.task, self._write)
-        notes: dict[str, None] = {}
-        counts = [0, 0]
+        counts, is_cut = [0, 0], False
         rows = []
         watched = self._model.register_forward_pre_hook(partial(_stop_if, is_stopped))      # each window, each token that is written
         try:
@@ -75,15 +73,16 @@ class Pipeline:
                 if is_stopped():
                     raise Stopped
                 rows.append(work(text, given, counts))
-                if self.task not in ("question-answering", "token-classification") and counts[0] and self._is_cut(text, given):
-                    notes[CUT.format(window=self.window_tokens)] = None
+                if self.task not in ("question-answering", "token-classification") and counts[0]:
+                    is_cut = is_cut or self._is_cut(text, given)
         except (EngineError, Stopped):
             raise
         except Exception as error:
             raise self._typed(error) from error
         finally:
             watched.remove()
-        return TaskResult(self.task, tuple(rows), time.monotonic() - started, (counts[0], counts[1]), tuple(notes))
+        return TaskResult(self.task, tuple(rows), time.monotonic() - started, (counts[0], counts[1]),
+                          self.window_tokens if is_cut else 0)
 
     def close(self) -> None:
         """Drop the model. The memory is free once garbage is collected."""

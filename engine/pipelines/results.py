@@ -95,10 +95,12 @@ Row = Label | Span | Filling | Written
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """`rows`: for each text, the best first; spans in the order of the text. `notes`: sentences for a person. `tokens`: read, written."""
+    """`rows`: for each text, the best first; spans in the order of the text. `tokens`: read, written. `cut_at`: how many tokens of
+    a text are read at once, if one had more and only its beginning was read; else 0.
+    """
 
     task: Task
     rows: tuple[tuple[Row, ...], ...]
     seconds: float = 0.0
     tokens: tuple[int, int] = (0, 0)
-    notes: tuple[str, ...] = ()
+    cut_at: int = 0

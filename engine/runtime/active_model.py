@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -202,23 +203,22 @@ class ActiveModel:
     def refusal(self) -> NoModelLoaded:
         return NoModelLoaded()      # it does all that
 
-    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter]) -> bool:
-        """Load these adapters, if this is their base and nothing else of the load differs. Raises UnsupportedAdapter."""
+    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter], free_bytes: int) -> bool:
+        """Load these adapters, if this is their base and nothing else of the load differs. Raises UnsupportedAdapter, NotEnoughMemory."""
         if spec.base != self._base or settings != self.settings:
             return False
+        self.adapters.require_room(adapters, free_bytes)
         self._add_adapters(spec, adapters)
         return True
 
-    def add_adapter(self, adapter: Adapter) -> str:
-        """Load a LoRA adapter, for replies that name it. Returns its name. Raises InvalidRequest and UnsupportedAdapter."""
+    def add_adapter(self, adapter: Adapter, free_bytes: int = sys.maxsize) -> str:
+        """Load a LoRA adapter. Returns its name. Raises InvalidRequest, UnsupportedAdapter, and NotEnoughMemory beyond `free_bytes`."""
+        self.adapters.require_room([adapter], free_bytes)
         require_matching([adapter], self.candidate.config, self._base.model)
         return self.adapters.add(adapter)
 
     def _add_adapters(self, spec: ModelSpec, adapters: Sequence[Adapter]) -> None:
-        """That of the spec is used by replies that choose none. One that was loaded before and cannot be now is left out.
-
-        Raises InvalidRequest and UnsupportedAdapter.
-        """
+        """That of the spec is the default. One that was loaded before is left out if it cannot be now; others raise UnsupportedAdapter."""
         for adapter in adapters:
             try:
                 self.add_adapter(adapter)

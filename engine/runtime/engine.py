@@ -89,8 +89,7 @@ class Engine:
 
     @property
     def served(self) -> tuple[tuple[ModelSpec, tuple[str, ...]], ...]:
-        with self.admission.changed:
-            return served(self.admission, self._job)
+        return served(self.admission, lambda: self._job)
 
     def default_spec(self) -> ModelSpec:
         """The model named in the settings. Raises InvalidRequest."""
@@ -158,7 +157,7 @@ class Engine:
     def add_adapter(self, source: str) -> str:
         """Load a LoRA adapter from a folder or the hub, for replies that name it. Blocking. Returns its name. Raises also LoadError."""
         with self.using() as active_model:
-            return active_model.add_adapter(find_adapter(source, self.settings, lambda event: None))
+            return active_model.add_adapter(find_adapter(source, self.settings, lambda event: None), self.hardware.free_bytes())
 
     def remove_adapter(self, name: str) -> None:
         """Replies that use it end with AdapterRemoved. Raises InvalidRequest, NoModelLoaded, EngineBusy and NotOnThisMachine."""
@@ -280,7 +279,6 @@ class Engine:
     @contextmanager
     def using(self, spec: ModelSpec | None = None) -> Iterator[ActiveModel]:
         """The model in memory, for the engine's own packages. An unload waits for the end of the block, bounded by the settings.
-
         `spec`: the model that must be loaded. Raises NoModelLoaded, EngineBusy, and for another kind NotOnThisMachine, NotAChatModel.
         """
         from .active_model import ActiveModel
@@ -293,11 +291,10 @@ class Engine:
     # --- status ---
 
     def status(self) -> Status:
-        notices = filter(None, (self.database.notice, self._history_error))
-        return status_of(self.admission, self._job, self._hardware, self._released, tuple(notices))
+        notices = tuple(filter(None, (self.database.notice, self._history_error)))
+        return status_of(self.admission, self._job, self._hardware, self._released, notices)
 
 
 def _close(reference: weakref.ref[Engine]) -> None:
-    engine = reference()
-    if engine is not None:
+    if (engine := reference()) is not None:
         engine.close()

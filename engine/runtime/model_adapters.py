@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, NotEnoughMemory
 from ..generation.adapters import require_adapter
 from ..generation.context import ChatContext
 from ..generation.lanes import OpenLane
@@ -51,6 +52,13 @@ class ModelAdapters:
     @property
     def num_bytes(self) -> int:
         return sum(adapter.size_bytes for adapter in self.added.values())
+
+    def require_room(self, adapters: Sequence[Adapter], free_bytes: int) -> None:
+        """Check that those of them that are not loaded yet fit. Raises NotEnoughMemory."""
+        loaded = {each.source for each in self.added.values()}
+        new = [each for each in adapters if each.source not in loaded]
+        if (needed := sum(each.size_bytes for each in new)) > free_bytes:
+            raise NotEnoughMemory(new[0].name, needed, free_bytes, "Remove another adapter, or load a smaller model.")
 
     def add(self, adapter: Adapter) -> str:
         """Load it, and return the name by which replies choose it: the one that it had, or the last part of its source, or all of it if

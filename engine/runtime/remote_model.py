@@ -148,7 +148,7 @@ class RemoteModel:
     def adapters(self) -> None:
         """None: those of a server are models of their own."""
 
-    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter]) -> bool:
+    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter], free_bytes: int) -> bool:
         return False
 
     def loads_again(self, hardware: Hardware) -> Load:

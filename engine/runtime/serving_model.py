@@ -100,8 +100,11 @@ class ServingModel(Protocol):
     def adapters(self) -> ModelAdapters | None:
         """None for a model that has no adapters."""
 
-    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter]) -> bool:
-        """Whether this model can serve the spec with these adapters, which it then does, without another load."""
+    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter], free_bytes: int) -> bool:
+        """Whether this model can serve the spec with these adapters, which it then does, without another load.
+
+        Raises UnsupportedAdapter, and NotEnoughMemory if they do not fit in `free_bytes`.
+        """
 
     def loads_again(self, hardware: Hardware) -> Load:
         """What loads this model again, without a reference to it. `hardware`: that it runs on."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..hardware import Hardware
 from ..messages import Thinking
 from ..models.quantization import Quantization
-from ..models.spec import LoadEvent, ModelSpec, Released
+from ..models.spec import LoadEvent, ModelSpec, Released, adapter_name
 from .admission import Admission, State
 from .load_job import LoadJob
 
@@ -63,14 +63,14 @@ def adapters_of(admission: Admission, job: LoadJob | None) -> tuple[tuple[str, .
     return options.adapter_names, options.names.get(spec.adapter or "", "")
 
 
-def served(admission: Admission, job: LoadJob | None) -> tuple[tuple[ModelSpec, tuple[str, ...]], ...]:
+def served(admission: Admission, latest_load: Callable[[], LoadJob | None]) -> tuple[tuple[ModelSpec, tuple[str, ...]], ...]:
     """The model that replies now, or will with the next message, and one that is being loaded, each with the names of its adapters."""
     with admission.changed:
-        model, found = admission.model, []
+        model, job, found = admission.model, latest_load(), []
         if model is not None or admission.asleep is not None:
             found.append((model.spec if model else admission.asleep[0], adapters_of(admission, job)[0]))    # type: ignore[index]
         if admission.state == "loading" and job is not None and job.spec not in [spec for spec, _ in found]:
-            own = (Path(job.spec.adapter).name,) if job.spec.adapter else ()
+            own = (adapter_name(job.spec.adapter),) if job.spec.adapter else ()
             found.append((job.spec, job.options.adapter_names or own))
     return tuple(found)
 

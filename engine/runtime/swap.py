@@ -38,7 +38,8 @@ class Swap:
         spec, adapters = (spec, ()) if spec.task else find_adapters(spec, options, settings, report)
         if lost := options.names.keys() - {each.source for each in adapters}:
             self.notice = f"Adapters that are not there any more were left out: {', '.join(options.names[each] for each in sorted(lost))}."
-        if previous and previous.serve_adapters(spec, settings, adapters):
+        room = sys.maxsize if options.is_forced else self.hardware.free_bytes()
+        if previous and previous.serve_adapters(spec, settings, adapters, room):
             report(LoadEvent("ready", note="Its base is already loaded" if spec.adapter else "It is already loaded"))
             return
         if previous and previous.spec == spec and previous.settings == settings and not spec.is_remote:

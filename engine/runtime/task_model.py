@@ -201,7 +201,7 @@ class TaskModel:
         """Raises NotAChatModel."""
         raise self.refusal()
 
-    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter]) -> bool:
+    def serve_adapters(self, spec: ModelSpec, settings: Settings, adapters: Sequence[Adapter], free_bytes: int) -> bool:
         return spec == self.spec and settings == self.settings
 
     def refusal(self) -> NotAChatModel:

@@ -89,6 +89,10 @@ class ScriptedEngine:
         return ModelSpec("builtin") if self.current.state == "ready" else None
 
     @property
+    def served(self) -> tuple[tuple[ModelSpec, tuple[str, ...]], ...]:
+        return ((self.spec, self.status().adapters),) if self.spec else ()
+
+    @property
     def latest_load(self) -> None:
         return None
 

@@ -38,7 +38,8 @@ def problem_html(error: Exception, language: str) -> str:
 def result_html(result: TaskResult, given: TaskInput, language: str) -> str:
     """The results of each text, below each other."""
     parts = [_of_text(rows, text_given, given, language) for rows, text_given in zip(result.rows, given.texts, strict=True)]
-    notes = "".join(f'<p class="mc-note">{html.escape(note)}</p>' for note in result.notes)
+    cut = text(language, "try.cut", window=number(language, result.cut_at)) if result.cut_at else ""
+    notes = f'<p class="mc-note">{html.escape(cut)}</p>' if cut else ""
     read, written = result.tokens
     facts = text(language, "try.facts", read=number(language, read), written=number(language, written),
                  seconds=number(language, result.seconds, 2))

@@ -163,6 +163,13 @@ def test_replies_are_those_of_peft_in_every_lane(kind: str, targets: list[str], 
     exhaust(engine.load(str(tmp_path / "tuned")))       # its adapter_config.json names the base
     with engine.using() as model:
         found = {name: reply(model, name) for name in ("", "tuned", "")}
+        events = model.stream_ids(PROMPT, GenerationOptions(max_new_tokens=40, temperature=0.0, ignores_end=True, adapter="tuned"))
+        while not isinstance(next(events), NewTokens):
+            pass
+        engine.remove_adapter("tuned")
+        with pytest.raises(AdapterRemoved, match="tuned"):
+            list(events)
+        assert reply(model) == expected[""]
     engine.close()
     assert found == expected
     assert expected[""] != expected["tuned"]

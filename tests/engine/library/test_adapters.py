@@ -2,22 +2,23 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine import Engine, Hub, Library, LoadOptions, Quantization, Settings
+from engine import Engine, Hub, Library, LoadOptions, ModelSpec, Quantization, Settings
 from engine.background import StopSignal
 from engine.checkpoint.adapter import UnsupportedAdapter, parse_adapter_config
 from engine.errors import NotPermitted
 from engine.library import Visitor
-from engine.models.adapters import base_of
+from engine.models.adapters import base_of, find_adapters, of_its_base
 from tests import hub_standin
 from tests.conftest import ask, exhaust
 from tests.engine.runtime.test_model_adapters import adapter
-from tests.hub_standin import StandIn
+from tests.hub_standin import Repo, StandIn
 
 ME = Visitor("me")
 SMALL = LoadOptions(context_tokens=128, visitors=1)
@@ -67,6 +68,16 @@ def test_an_adapter_is_found_with_its_base_downloaded_with_it_and_loaded(new_lib
     assert library.is_in_use("me/base")
     library.remove_adapter("tuned", ME)
     assert engine.status().adapters == ()
+
+
+def test_the_revision_of_an_adapter_is_kept(settings: Settings, llama_folder: Path, tmp_path: Path, stand_in: StandIn) -> None:
+    folder, own = tmp_path / "tuned", replace(settings, cache_dir=tmp_path / "cache")
+    with hub_standin.running({"me/base": llama_folder, "me/tuned": Repo(folder, revisions={"v1": folder})}) as running:
+        for name, revision in (("me/base", None), ("me/tuned", "v1")):      # never its newest
+            Hub(own, running.address, timeout_s=2).download(name, revision, lambda progress: None, threading.Event())
+    spec = of_its_base(ModelSpec("me/tuned", revision="v1"), own, lambda event: None)
+    assert (spec.adapter, spec.name) == ("me/tuned@v1", "base + tuned@v1")
+    assert find_adapters(spec, LoadOptions(), own, lambda event: None)[1][0].name == "tuned@v1"
 
 
 def test_the_files_of_a_sleeping_model_are_in_use(new_library: Callable[..., Library], llama_folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from transformers import AutoModelForCausalLM
 
 from engine import Engine, GenerationOptions, LoadOptions, Message, ModelSpec, Quantization, Settings
 from engine.checkpoint.adapter import UnsupportedAdapter
-from engine.errors import InvalidRequest
+from engine.errors import InvalidRequest, NotEnoughMemory
+from engine.models.adapters import MOST_ADAPTERS, find_adapter
 from engine.models.resolve import BUILTIN_FOLDER
 from tests.conftest import ask, exhaust
 from tests.engine.generation.test_adapters import write_adapter
@@ -191,6 +193,19 @@ def test_an_adapter_of_the_vocabulary_is_refused_before_the_model_is_unloaded(
     with pytest.raises(UnsupportedAdapter, match="product"):
         exhaust(llama_engine.load(ModelSpec(str(odd)), LoadOptions(context_tokens=100)))
     assert llama_engine.latest_load.latest.stage != "restore"
+
+
+def test_adapters_have_limits_of_memory_and_number(engine: Engine, folders: dict[str, Path]) -> None:
+    exhaust(engine.load(str(folders["one"])))
+    one, two = (find_adapter(str(folders[name]), engine.settings, lambda event: None) for name in ("one", "two"))
+    with engine.using() as model:
+        with pytest.raises(NotEnoughMemory, match="two"):
+            model.serve_adapters(model.spec, model.settings, [one, two], free_bytes=two.size_bytes - 1)
+        assert model.serve_adapters(model.spec, model.settings, [one, two], free_bytes=two.size_bytes)
+        for number in range(MOST_ADAPTERS - 2):
+            model.add_adapter(replace(two, source=f"/copies/{number}"))
+        with pytest.raises(InvalidRequest, match="at most 32"):
+            model.add_adapter(replace(two, source="/copies/last"))
 
 
 def test_a_pickled_adapter_and_one_of_another_model_are_refused(llama_engine: Engine, folders: dict[str, Path], tmp_path: Path) -> None:

@@ -19,14 +19,15 @@ from ui.tryit.session import TrySession
 
 def shown(*rows: object, given: TaskInput | None = None, task: str = "text-classification", language: str = "en") -> str:
     given = given or TaskInput(("Ada lives in London",))
-    return view.result_html(TaskResult(task, (tuple(rows),), 0.5, (4, 0), ("A note.",)), given, language)      # type: ignore[arg-type]
+    return view.result_html(TaskResult(task, (tuple(rows),), 0.5, (4, 0), 512), given, language)      # type: ignore[arg-type]
 
 
 def test_classes_are_a_table_of_shares_with_bars() -> None:
     found = shown(Label("good", 0.75), Label("<bad>", 0.25))
     assert parse.rows(found) == [("good", "75.0%"), ("<bad>", "25.0%")]
     assert "width:75.0%" in found
-    assert "A note." in found
+    assert "longer than the 512 tokens" in found
+    assert "512 tokenden uzun" in shown(Label("good", 0.5), language="tr")
     assert parse.rows(shown(Label("stars", 3.5))) == [("stars", "3.500")]      # a number, not a share
     assert parse.rows(shown(Label("good", 0.75), language="tr")) == [("good", "%75,0")]
 
