@@ -5,7 +5,6 @@ Nothing that comes from the page is trusted: the engine decides what may be read
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from ..shared.language import text
 from .parts import METHODS, NUMBERS, TASKS
 from .session import FineTuneSession, Step
 
+MAX_NUMBER = 1e18       # no NaN, and nothing that a float cannot hold
 MAX_NAME, MAX_BASE = 120, 300
 WHOLE = ("batch_size", "max_tokens", "lora_rank", "lora_alpha", "evaluations", "patience", "seed")      # options that are whole numbers
 MAY_BE_EMPTY = ("learning_rate", "max_tokens")      # the method's default
@@ -123,7 +123,7 @@ def choose_columns(context: Context, session: FineTuneSession, task: Any, column
         else:
             roles = [role.key for role in ROLES[session.task]]
             session.columns = {key: str(columns[key]) for key in roles if columns.get(key) in table.columns}
-        if isinstance(held_back, (int, float)) and math.isfinite(held_back):
+        if isinstance(held_back, int | float) and abs(held_back) < MAX_NUMBER:
             session.held_back = int(held_back)
         check_examples(context, session)
 
@@ -158,12 +158,13 @@ def choose_model(context: Context, session: FineTuneSession, base: Any, method: 
 
 
 def read_numbers(numbers: Sequence[Any]) -> dict[str, Any]:
-    """The options as typed. Raises PageError for an empty field that has no default of the method."""
+    """The options as typed. Raises PageError for a field without a number, unless the method has a default for it."""
     found: dict[str, Any] = {}
     for key, value in zip(NUMBERS, numbers, strict=True):
-        if value is None and key not in MAY_BE_EMPTY:
+        is_number = isinstance(value, int | float) and abs(value) < MAX_NUMBER
+        if not is_number and (value is not None or key not in MAY_BE_EMPTY):
             raise PageError("tune.option.missing")
-        found[key] = int(value) if value is not None and key in WHOLE else value
+        found[key] = int(value) if is_number and key in WHOLE else value
     return found
 
 
