@@ -98,9 +98,9 @@ def trained(page: Page, found: dict[str, list[str]]) -> None:
     expect(page.locator("#mc-tune-result")).to_contain_text("Perplexity")
     found["result"] = violations(page)
     page.get_by_role("button", name="Chat with it").click()
-    expect(page.get_by_label("Adapter")).to_have_value(re.compile("beside tallmere-.*"), timeout=WORK_MS)
+    expect(page.get_by_label("Adapter")).to_have_value(re.compile("beside tallmere.*"), timeout=WORK_MS)
     send(page, "Where is Tallmere?")
-    for side, model in (("#mc-left", "Built-in guide"), ("#mc-right", "Built-in guide + tallmere-")):
+    for side, model in (("#mc-left", "Built-in guide"), ("#mc-right", "Built-in guide + tallmere")):
         expect(page.locator(f"{side} .mc-facts").last).to_contain_text(model, timeout=REPLY_MS)
 
 

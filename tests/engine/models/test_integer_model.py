@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PretrainedConfig
 
 from engine.models.integer import Int4Product, Int8Product, has_kernels
 from engine.models.integer_files import read, write
 from engine.models.integer_model import can_round, linear_layers, round_model
 from engine.models.linear import PackedLinear, Part, products
+from engine.models.loaded import Candidate
 from engine.models.quantization import Quantization
+from engine.models.spec import ModelSpec
 from tests import tiny_models
 
 pytestmark = pytest.mark.skipif(not has_kernels(), reason="PyTorch has no kernels for integers on this processor")
@@ -122,12 +124,17 @@ def test_gpt2s_transposed_layers_are_rounded(gpt2_folder: Path, quantization: Qu
 
 # --- files ---
 
+def stored(folder: Path, config: PretrainedConfig) -> Candidate:
+    """What reading a copy needs to know of its model."""
+    return Candidate(ModelSpec(str(folder)), folder, None, config, None, None, "float32", "", None)     # type: ignore[arg-type]
+
+
 @BITS
 @torch.no_grad()
 def test_a_written_model_reads_as_the_same(folder: Path, tmp_path: Path, quantization: Quantization) -> None:
     model, num_bytes = rounded(folder, quantization)
     write(model, tmp_path / "copy")
-    copy, copied_bytes = read(tmp_path / "copy", AutoConfig.from_pretrained(tmp_path / "copy"), torch.float32)
+    copy, copied_bytes = read(stored(tmp_path / "copy", AutoConfig.from_pretrained(tmp_path / "copy")), torch.float32)
     assert torch.equal(copy(IDS).logits, model(IDS).logits)
     assert copied_bytes == num_bytes
     assert copy.get_memory_footprint() == model.get_memory_footprint()
@@ -140,7 +147,7 @@ def test_gpt2_reads_as_the_same(gpt2_folder: Path, tmp_path: Path) -> None:
     model = plain(gpt2_folder, torch.float32)
     round_model(model, Quantization.INT4, torch.float32, lambda done, total: None)
     write(model, tmp_path / "copy")
-    copy, _ = read(tmp_path / "copy", AutoConfig.from_pretrained(gpt2_folder), torch.float32)
+    copy, _ = read(stored(tmp_path / "copy", AutoConfig.from_pretrained(gpt2_folder)), torch.float32)
     assert torch.equal(copy(IDS).logits, model(IDS).logits)
 
 
@@ -152,7 +159,7 @@ def test_a_large_model_is_written_to_several_files(folder: Path, tmp_path: Path,
     files = sorted((tmp_path / "copy").glob("*.safetensors"))
     assert len(files) > 3
     config = AutoConfig.from_pretrained(tmp_path / "copy")
-    assert torch.equal(read(tmp_path / "copy", config, torch.float32)[0](IDS).logits, model(IDS).logits)
+    assert torch.equal(read(stored(tmp_path / "copy", config), torch.float32)[0](IDS).logits, model(IDS).logits)
     files[0].unlink()
     with pytest.raises(ValueError, match="lack"):
-        read(tmp_path / "copy", config, torch.float32)
+        read(stored(tmp_path / "copy", config), torch.float32)
