@@ -64,19 +64,20 @@ def GPU(task: Callable[..., Any] | None = None, *, duration: Any = None, size: s
 
 def _run(task: Callable[..., Any], args: Any, kwargs: Any, seconds: int) -> Generator[Any, None, None]:
     """Everything goes through pipes, so that only what can be pickled reaches the other process."""
-    arguments, events, stop = fork.SimpleQueue(), fork.SimpleQueue(), fork.Event()
-    process = fork.Process(target=_worker, args=(task, arguments, events, stop), daemon=True)
+    arguments, (events, written), stop = fork.SimpleQueue(), fork.Pipe(duplex=False), fork.Event()
+    process = fork.Process(target=_worker, args=(task, arguments, written, stop), daemon=True)
     process.start()
+    written.close()     # so that reading ends with the process
     arguments.put((args, kwargs))
     calls.append(Call(seconds, LocalContext.request.get(None), process.pid or 0))
     killer = threading.Timer(taken_s.pop(0) if taken_s else seconds, process.kill)
     killer.start()
-    threading.Thread(target=_close_at_end, args=(process, events), daemon=True).start()
     try:
         while True:
-            kind, value = events.get()
-            if kind == "aborted":
-                raise gr.Error("GPU task aborted", title="ZeroGPU worker error", print_exception=False)
+            try:
+                kind, value = events.recv()
+            except (EOFError, OSError):     # OSError: in the middle of an event
+                raise gr.Error("GPU task aborted", title="ZeroGPU worker error", print_exception=False) from None
             if kind == "error":
                 raise value if isinstance(value, gr.Error) else gr.Error(value, title="ZeroGPU worker error", print_exception=False)
             if kind == "end":
@@ -86,11 +87,7 @@ def _run(task: Callable[..., Any], args: Any, kwargs: Any, seconds: int) -> Gene
         stop.set()
         process.join(20)
         killer.cancel()
-
-
-def _close_at_end(process: Any, events: Any) -> None:
-    process.join()
-    events.put(("aborted", None))
+        events.close()
 
 
 def _worker(task: Callable[..., Any], arguments: Any, events: Any, stop: Any) -> None:
@@ -108,8 +105,8 @@ def _read(task: Callable[..., Any], args: Any, kwargs: Any, events: Any, stop: A
             if stop.is_set():
                 source.close()
                 break
-            events.put(("event", event))
+            events.send(("event", event))
     except Exception as error:
-        events.put(("error", error if isinstance(error, gr.Error) else type(error).__name__))
+        events.send(("error", error if isinstance(error, gr.Error) else type(error).__name__))
     else:
-        events.put(("end", None))
+        events.send(("end", None))
