@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from engine import Finished, GenerationOptions, ReasoningDelta, TextDelta
 
@@ -48,6 +48,15 @@ def test_thoughts_are_chosen_by_keyboard_and_remembered_with_the_chat(visitor: P
     assert engine.asked[-1][1].reasoning_effort == "medium"
     visitor.locator("#mc-chats [data-act=open]").last.click()
     expect(effort).to_have_value("none")
+
+
+def test_a_message_that_overtakes_the_choice_is_answered_as_chosen(visitor: Page, engine: ScriptedEngine) -> None:
+    held: list[Route] = []
+    visitor.route("**/queue/join*", lambda route: held.append(route) if '"think"' in (route.request.post_data or "") else route.continue_())
+    visitor.get_by_label("Thinking", exact=True).select_option("Off")
+    send(visitor, "Hello")
+    assert held
+    assert engine.asked[-1][1].reasoning_effort == "none"
 
 
 def test_a_reply_says_how_long_it_thought(visitor: Page) -> None:

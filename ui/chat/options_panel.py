@@ -29,7 +29,11 @@ SAVE_JS = """(name, prompt) => mindcubes.ask(document.querySelector('#mc-preset-
 
 @dataclass(frozen=True)
 class OptionsPanel:
-    """`fields` have the order of the values that `read` takes and `values_of` returns. `asked`: all inputs on which a reply depends."""
+    """`fields` have the order of the values that `read` takes and `values_of` returns. `asked`: all inputs on which a reply depends.
+
+    The first two of `asked` are what the lists beside the message box show, which page.js fills in: a message that follows a choice at
+    once must not be handled before it.
+    """
 
     system_prompt: gr.Textbox
     presets: gr.Dropdown
@@ -64,7 +68,8 @@ def build_options_panel(builder: PageBuilder, page: gr.Blocks, session: gr.State
     fields = (*sliders, stop, seed, budget, shape.kind, shape.value)
     reset.click(lambda state: values_of(builder.engine.default_options(state.effort)), session, list(fields), **QUICK)
     page.load(_wire_presets(builder, presets, system_prompt, save, forget), outputs=presets, **QUICK)
-    return OptionsPanel(system_prompt, presets, fields, (system_prompt, pair, second_prompt, second_temperature, *fields))
+    lists = (gr.Textbox(visible=False), gr.Textbox(visible=False))
+    return OptionsPanel(system_prompt, presets, fields, (*lists, system_prompt, pair, second_prompt, second_temperature, *fields))
 
 
 def _wire_presets(builder: PageBuilder, presets: gr.Dropdown, system_prompt: gr.Textbox, save: gr.Button,

@@ -15,7 +15,7 @@ from ..shared.context import QUICK, SILENT, Context, PageBuilder, busy, changes
 from ..shared.html import problem_box
 from ..shared.visitor import owner_of
 from . import actions, opening, replies, view
-from .adapters import asked_adapter
+from .adapters import asked_adapter, read_choice
 from .attachments import PagesLeftOut, attach_files
 from .chat_click import ChatClick
 from .options_panel import OptionsPanel, build_options_panel
@@ -23,7 +23,7 @@ from .rendering import messages
 from .replies import AskInput
 from .session import ChatSession
 from .sidebar import Sidebar, build_sidebar
-from .thinking import asked_effort
+from .thinking import asked_effort, read_effort
 from .view import ChatParts, Update
 
 MAX_REPLIES = 64        # handlers that run at the same time; in public mode the engine has a lower limit of its own
@@ -45,6 +45,7 @@ watch('value', () => {
   if (chosen) chosen.selected = true;
 });
 """
+WITH_LISTS_JS = "(...values) => mindcubes.withLists(values, 1)"
 REPLY: dict[str, Any] = {**SILENT, "concurrency_limit": MAX_REPLIES, "concurrency_id": "replies", "trigger_mode": "multiple"}
 
 
@@ -147,8 +148,9 @@ def _wire_messages(builder: PageBuilder, tab: ChatTab) -> None:
         if session.chat:
             builder.conversations.stop(session.owner, session.chat.id)
 
-    gr.on([composer.send.click, composer.message.submit], send, [composer.message, tab.session, *inputs], _reply_outputs(tab), **REPLY)
-    tab.parts.welcome.example(send_example, [tab.session, *inputs], _reply_outputs(tab), **REPLY)
+    gr.on([composer.send.click, composer.message.submit], send, [composer.message, tab.session, *inputs], _reply_outputs(tab),
+          js="(...values) => mindcubes.withLists(values, 2)", **REPLY)
+    tab.parts.welcome.example(send_example, [tab.session, *inputs], _reply_outputs(tab), js=WITH_LISTS_JS, **REPLY)
     composer.stop.click(stop, tab.session, **QUICK)
 
 
@@ -161,7 +163,7 @@ def _wire_buttons(builder: PageBuilder, tab: ChatTab) -> None:
         context = builder.context(request)
         yield from _shown(tab, context, session, actions.perform(context, session, ChatClick("new")))
 
-    tab.parts.bus.act(act, [tab.session, *tab.options.asked], _reply_outputs(tab), **REPLY)
+    tab.parts.bus.act(act, [tab.session, *tab.options.asked], _reply_outputs(tab), js=WITH_LISTS_JS, **REPLY)
     tab.side.new.click(new, tab.session, _reply_outputs(tab), **REPLY)
 
 
@@ -244,10 +246,12 @@ def _shown(tab: ChatTab, context: Context, session: ChatSession, updates: Iterat
 
 
 def _ask(context: Context, session: ChatSession, values: tuple[Any, ...]) -> AskInput:
-    system_prompt, is_pair, second_prompt, second_temperature, *fields = values
+    effort, adapter, system_prompt, is_pair, second_prompt, second_temperature, *fields = values
     status = context.engine.status()
+    chosen = adapter and read_choice(adapter)
     return AskInput(system_prompt or "", tuple(fields), bool(is_pair), second_prompt or "", second_temperature or 0.0,
-                    asked_effort(status, session.effort), asked_adapter(status, session))
+                    asked_effort(status, session.effort if effort is None else read_effort(status.thinking, effort)),
+                    chosen or asked_adapter(status, session))
 
 
 def _click(context: Context, session: ChatSession, event: gr.EventData, values: tuple[Any, ...]) -> ChatClick:

@@ -20,6 +20,11 @@ def asked_effort(status: Status, effort: Effort | None) -> Effort | None:
     return _shown(status.thinking, effort)
 
 
+def read_effort(thinking: Thinking, value: str) -> Effort | None:
+    """Return the effort of a value of the list; None for any other text, as for the unset one."""
+    return next((each for each in thinking.efforts if each == value), None)
+
+
 def _shown(thinking: Thinking, effort: Effort | None) -> Effort | None:
     if not thinking.efforts:
         return None

@@ -10,6 +10,7 @@ from ..shared.errors import PageError
 from .chat_click import ChatClick
 from .options_panel import read, values_of
 from .session import ChatSession
+from .thinking import read_effort
 from .view import Update
 
 actions: Actions[ChatSession, Iterator[Update]] = Actions()
@@ -20,7 +21,7 @@ def think(context: Context, session: ChatSession, click: ChatClick) -> Iterator[
     """Choose an effort. Options that the visitor changed stay as they are."""
     engine = context.engine
     offered = engine.status().thinking
-    effort = next((each for each in offered.efforts if each == click.value), None)
+    effort = read_effort(offered, click.value)
     if effort is None and not (offered.may_be_unset and click.value == ""):
         raise PageError("error.gone")
     before, after = (values_of(engine.default_options(each)) for each in (session.effort, effort))

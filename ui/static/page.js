@@ -277,6 +277,7 @@ window.mindcubes = (() => {
 
   document.addEventListener('change', ({target: list}) => {
     if (!list.matches?.('select[data-act]')) return;
+    list.dataset.chosen = 'yes';
     act(list);
     if (!list.closest('.mc-tag')) return;
     new MutationObserver((_, drawing) => {      // its chip is drawn again: the focus goes on in the new one
@@ -285,6 +286,15 @@ window.mindcubes = (() => {
       if (document.activeElement === document.body) document.querySelector(`.mc-tag select[data-id="${list.dataset.id}"]`)?.focus();
     }).observe($('mc-chips'), {childList: true, subtree: true});
   });
+
+  // What was chosen in the lists beside the message box goes with a message: it may arrive before the choice itself.
+  function withLists(values, from) {
+    ['think', 'adapter'].forEach((name, i) => {
+      const list = document.querySelector(`#mc-thinking select[data-act=${name}]`);
+      values[from + i] = list?.dataset.chosen ? list.value : null;
+    });
+    return values;
+  }
 
   // --- the agent's timeline: only changed sections are replaced, so that open details and scroll positions stay ---
   const task = () => document.querySelector('#mc-task textarea');
@@ -375,5 +385,5 @@ window.mindcubes = (() => {
     else if ($('mc-agent-stop')?.offsetParent) $('mc-agent-stop').click();
     else if ($('mc-options')?.classList.contains('is-open')) toggleOptions(false);
   });
-  return {rememberLanguage, isAllEnglish, translate: () => {}, toggleOptions, arrived, receive, ask, confirmed, patch, bus: () => {}, agent: () => {}};
+  return {rememberLanguage, isAllEnglish, translate: () => {}, toggleOptions, arrived, receive, ask, confirmed, patch, withLists, bus: () => {}, agent: () => {}};
 })();
