@@ -1,7 +1,7 @@
 """Conversations belong to their owner, not to a page: replies are generated and saved with or without an open page.
 
 A page asks for a change (send, edit, regenerate ...), gets the chat as it is now, and follows the replies in progress. It may leave
-at any time; another page, or the same one after a reload, follows the same replies. Text is saved at least every SAVE_S seconds.
+at any time; another page, or the same one after a reload, follows the same replies. `ReplyWriter` generates and saves them.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from ..background import HEARTBEAT_S, BackgroundTask, StopSignal, TaskRegistry, follow
-from ..errors import EngineBusy, EngineError, GenerationFailed, InvalidRequest, StorageError, TooManyReplies
+from ..errors import EngineBusy, EngineError, InvalidRequest, TooManyReplies
 from ..messages import Message
 from ..runtime.engine import Engine
 from ..storage.database import Database
@@ -22,10 +21,10 @@ from ..storage.records import Chat, ChatMessage
 from ..storage.transfer import title_of
 from .question import Ask, Question, answering, prompt_messages
 from .reply_in_progress import ReplyInProgress, ReplyProgress
+from .reply_writer import ReplyWriter
 from .saved_chats import SavedChats
 
 log = logging.getLogger(__name__)
-SAVE_S = 1.0                # the most text that a killed process loses, in seconds; saving is cheap
 RECENT_S = 5.0              # minimum time for which an ended reply can still be read with `with_ended`
 ASKED_S = 600.0             # for how long it is known who asked for a reply
 FOLLOW_S = 0.05             # shortest time between two snapshots: more of them would slow a fast model down
@@ -37,6 +36,7 @@ class Conversations(SavedChats):
     def __init__(self, engine: Engine, database: Database | None = None) -> None:
         super().__init__(database or engine.database)
         self._engine = engine
+        self._writer = ReplyWriter(engine, self.store)
         self._lock = threading.Lock()
         self._replies: TaskRegistry[str, ReplyProgress] = TaskRegistry()        # by chat
         self._ended: dict[str, tuple[float, list[ReplyInProgress]]] = {}        # by chat: when, and the replies of that time
@@ -142,9 +142,8 @@ class Conversations(SavedChats):
 
         def work() -> None:
             try:
-                self._generate(owner, reply, messages, ask, stop, task.changed)
+                self._writer.write(owner, reply, messages, ask, stop, task.changed)
             finally:
-                self._save(reply)
                 self._keep_ended(chat_id, together)
 
         task = BackgroundTask(work, reply.snapshot, stop=stop, owner=owner, name="reply")
@@ -176,33 +175,6 @@ class Conversations(SavedChats):
             if message.id == message_id and message.role == role:
                 return chat, index
         raise InvalidRequest("message", message_id, f"one of the {role}'s messages that this chat shows")
-
-    # --- generating, in a separate thread ---
-
-    def _generate(self, owner: str, reply: ReplyInProgress, messages: list[Message], ask: Ask, stop: StopSignal,
-                  changed: Callable[[], None]) -> None:
-        saved = time.monotonic()
-        try:
-            with closing(self._engine.chat(messages, ask.options, stop=stop, visitor=owner)) as events:
-                for event in events:
-                    reply.add(event)
-                    changed()
-                    if time.monotonic() - saved >= SAVE_S and not reply.snapshot().is_over:
-                        self._save(reply)
-                        saved = time.monotonic()
-        except Exception as error:      # reported to the pages that follow, and stored in the database
-            if not isinstance(error, EngineError):
-                log.exception("A reply failed unexpectedly")
-                error = GenerationFailed("something unexpected happened; the log of the server has the details.")
-            reply.fail(error)
-
-    def _save(self, reply: ReplyInProgress) -> None:
-        try:
-            self.store.save_reply(reply.snapshot().message)
-            reply.set_save_problem(None)
-        except StorageError as error:       # the reply stays readable; the page reports that it is not saved
-            log.error("%s", error)
-            reply.set_save_problem(error)
 
     def _keep_ended(self, chat_id: str, together: list[ReplyInProgress]) -> None:
         now = time.monotonic()

@@ -1,0 +1,54 @@
+"""Generates one reply in the thread of its task, and saves what there is of it. Text is saved at least every SAVE_S seconds."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from ..background import StopSignal
+from ..errors import EngineError, GenerationFailed, StorageError
+from ..messages import Message
+from ..runtime.engine import Engine
+from ..storage.chats import ChatStore
+from .question import Ask
+from .reply_in_progress import ReplyInProgress
+
+log = logging.getLogger(__name__)
+SAVE_S = 1.0                # the most text that a killed process loses, in seconds; saving is cheap
+
+
+class ReplyWriter:
+    """Safe to use from many threads."""
+
+    def __init__(self, engine: Engine, store: ChatStore) -> None:
+        self._engine, self._store = engine, store
+
+    def write(self, owner: str, reply: ReplyInProgress, messages: Sequence[Message], ask: Ask, stop: StopSignal,
+              changed: Callable[[], None]) -> None:
+        """Generate until the reply ends; an error belongs to the reply. `changed` is called after each event."""
+        saved = time.monotonic()
+        try:
+            with closing(self._engine.chat(messages, ask.options, stop=stop, visitor=owner)) as events:
+                for event in events:
+                    reply.add(event)
+                    changed()
+                    if time.monotonic() - saved >= SAVE_S and not reply.snapshot().is_over:
+                        self._save(reply)
+                        saved = time.monotonic()
+        except Exception as error:      # reported to the pages that follow, and stored in the database
+            if not isinstance(error, EngineError):
+                log.exception("A reply failed unexpectedly")
+                error = GenerationFailed("something unexpected happened; the log of the server has the details.")
+            reply.fail(error)
+        finally:
+            self._save(reply)
+
+    def _save(self, reply: ReplyInProgress) -> None:
+        try:
+            self._store.save_reply(reply.snapshot().message)
+            reply.set_save_problem(None)
+        except StorageError as error:       # the reply stays readable; the page reports that it is not saved
+            log.error("%s", error)
+            reply.set_save_problem(error)
