@@ -191,7 +191,7 @@ class FineTunes:
 
         Raises InvalidRequest, TokenRejected, ModelAccessDenied and HubUnreachable.
         """
-        return self._result(run_id, visitor).push(repo, token, self.settings, is_private=is_private, is_merged=is_merged)
+        return self._result(run_id, visitor).push(repo, token, self._library.hub, is_private=is_private, is_merged=is_merged)
 
     # --- inside ---
 
