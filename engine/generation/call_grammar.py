@@ -58,7 +58,7 @@ class CallGrammar:
         self._rules.append(f"call: {' | '.join(f'call_{at}' for at in range(len(self._tools)))}")
         for at, tool in enumerate(self._tools):
             self._rules.append(f"call_{at}: {_string(tool.name)} {self._arguments(at, tool)}")
-        lead = self._literal(wording.lead)
+        lead = self._literal(wording.lead.lstrip())
         start = f"start: {lead} calls" if self._options.tool_choice != "auto" else self._optional(lead)
         return "\n".join(["%llguidance {}", start, *self._rules, ANY]) + "\n"
 
