@@ -32,8 +32,8 @@ def tool_options(request: ChatRequest | ResponsesRequest) -> dict[str, Any]:
     for number, each in enumerate(request.tools or ()):
         place = f"tools.{number}."
         if each.type != "function":
-            raise ApiError(400, "unsupported_parameter", f"Tools of the type “{each.type[:100]}” are not supported: this server knows functions, "
-                           "which the client calls.", f"{place}type")
+            raise ApiError(400, "unsupported_parameter", f"Tools of the type “{each.type[:100]}” are not supported: this server knows "
+                           "functions, which the client calls.", f"{place}type")
         each.ignored(place)
         function = each if isinstance(request, ResponsesRequest) else each.function
         if not isinstance(function, FunctionFields) or function.name is None:
@@ -58,8 +58,7 @@ def _choice(given: str | dict[str, Any] | None) -> str:
     function = given.get("function")
     name = function.get("name") if isinstance(function, dict) else given.get("name")
     if given.get("type") != "function" or not isinstance(name, str):
-        raise ApiError(400, "unsupported_parameter", "Of the forms of tool_choice that are objects, this server knows those that name a function.",
-                       "tool_choice")
+        raise ApiError(400, "unsupported_parameter", "As an object, tool_choice must have the type function, and its name.", "tool_choice")
     return name
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 IM = "{%- for m in messages -%}"
 END = "{%- endfor -%}{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
-TOOLS = "{%- if tools -%}{{- '<|im_start|>system\\n<tools>\\n' -}}{%- for t in tools -%}{{- t | tojson + '\\n' -}}{%- endfor -%}{{- '</tools><|im_end|>\\n' -}}{%- endif -%}"
+TOOLS = ("{%- if tools -%}{{- '<|im_start|>system\\n<tools>\\n' -}}{%- for t in tools -%}{{- t | tojson + '\\n' -}}{%- endfor -%}"
+         "{{- '</tools><|im_end|>\\n' -}}{%- endif -%}")
 RESULT = "{%- if m.role == 'tool' -%}{{- '<|im_start|>user\\n<tool_response>\\n' + m.content + '\\n</tool_response><|im_end|>\\n' -}}"
 OTHERS = "{%- else -%}{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' -}}{%- endif -%}"
 
@@ -16,12 +17,14 @@ def chatml(calls: str, *, before: str = "") -> str:
 
 
 EACH = "{%- for c in m.tool_calls -%}"
-HERMES_CALL = "{{- '<tool_call>\\n{\"name\": \"' + c.function.name + '\", \"arguments\": ' + c.function.arguments | tojson + '}\\n</tool_call>' -}}"
+NAMED = '{"name": "' + "' + c.function.name + '" + '", "arguments": ' + "' + c.function.arguments | tojson + '"
+HERMES_CALL = "{{- '<tool_call>\\n" + NAMED + "}\\n</tool_call>' -}}"
 # Qwen 2.5 and 3, Hermes 3, SmolLM 3, Ernie 4.5.
 HERMES = chatml(EACH + "{%- if m.content or not loop.first -%}{{- '\\n' -}}{%- endif -%}" + HERMES_CALL + "{%- endfor -%}")
 # Qwen 3 writes empty thoughts before the last answer, of which the prompt has none.
-HERMES_THINKING = HERMES.replace("'<|im_start|>assistant\\n' + m.content", "'<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n' + m.content").replace(
-    "{{- '<|im_start|>' + m.role + '\\n' + m.content", "{{- '<|im_start|>' + m.role + '\\n' + ('<think>\\n\\n</think>\\n\\n' if m.role == 'assistant' else '') + m.content")
+EMPTY = "<think>\\n\\n</think>\\n\\n"
+HERMES_THINKING = HERMES.replace("'<|im_start|>assistant\\n' + m.content", f"'<|im_start|>assistant\\n{EMPTY}' + m.content").replace(
+    "+ m.role + '\\n' + m.content", f"+ m.role + ('\\n{EMPTY}' if m.role == 'assistant' else '\\n') + m.content")
 # Qwen 3 Coder.
 XML = chatml(EACH + (
     "{{- '\\n<tool_call>\\n<function=' + c.function.name + '>\\n' -}}{%- for k, v in c.function.arguments.items() -%}"
@@ -58,7 +61,7 @@ LLAMA = chatml(
 LIST_END = "{{- ', ' if not loop.last else '' -}}{%- endfor -%}"
 CHECKED_ID = "{%- if c.id | length != 9 -%}{{- raise_exception('ids have nine characters') -}}{%- endif -%}"
 MISTRAL = chatml("{{- '[TOOL_CALLS] [' -}}" + EACH + CHECKED_ID + (
-    "{{- '{\"name\": \"' + c.function.name + '\", \"arguments\": ' + c.function.arguments | tojson + ', \"id\": \"' + c.id + '\"}' -}}")
+    "{{- '" + NAMED + ', "id": "' + "' + c.id + '" + '"}\' -}}')
     + LIST_END + "{{- ']' -}}")
 # Mistral Small 3.2, and after it.
 MISTRAL_ID = chatml(EACH + CHECKED_ID + (
@@ -66,15 +69,14 @@ MISTRAL_ID = chatml(EACH + CHECKED_ID + (
 MISTRAL_ARGS = chatml(EACH + "{{- '[TOOL_CALLS]' + c.function.name + '[ARGS]' + c.function.arguments | tojson -}}{%- endfor -%}")
 # Phi-4-mini.
 PHI = chatml("{{- '<|tool_call|>[' -}}" + EACH + (
-    "{{- '{\"name\": \"' + c.function.name + '\", \"arguments\": ' + c.function.arguments | tojson + '}' -}}")
-    + LIST_END + "{{- ']<|/tool_call|>' -}}")
+    "{{- '" + NAMED + "}' -}}") + LIST_END + "{{- ']<|/tool_call|>' -}}")
 # Granite 3 and Nemotron.
 GRANITE, NEMOTRON = (PHI.replace("<|tool_call|>", start).replace("<|/tool_call|>", end)
                      for start, end in (("<|tool_call|>", ""), ("<TOOLCALL>", "</TOOLCALL>")))
 # DeepSeek R1: arguments are text.
 DEEPSEEK = chatml("{{- '<｜tool▁calls▁begin｜>' -}}" + EACH + (
-    "{{- ('' if loop.first else '\\n') + '<｜tool▁call▁begin｜>function<｜tool▁sep｜>' + c.function.name + '\\n```json\\n' + c.function.arguments"
-    " + '\\n```<｜tool▁call▁end｜>' -}}") + "{%- endfor -%}{{- '<｜tool▁calls▁end｜>' -}}")
+    "{{- ('' if loop.first else '\\n') + '<｜tool▁call▁begin｜>function<｜tool▁sep｜>' + c.function.name -}}"
+    "{{- '\\n```json\\n' + c.function.arguments + '\\n```<｜tool▁call▁end｜>' -}}") + "{%- endfor -%}{{- '<｜tool▁calls▁end｜>' -}}")
 # DeepSeek V3.1.
 DEEPSEEK_31 = chatml("{{- '<｜tool▁calls▁begin｜>' -}}" + EACH + (
     "{{- '<｜tool▁call▁begin｜>' + c.function.name + '<｜tool▁sep｜>' + c.function.arguments | tojson + '<｜tool▁call▁end｜>' -}}")
@@ -82,7 +84,8 @@ DEEPSEEK_31 = chatml("{{- '<｜tool▁calls▁begin｜>' -}}" + EACH + (
 # gpt-oss.
 HARMONY = (
     "{%- for t in tools or [] -%}{{- '<|start|>developer<|message|>' + t | tojson + '<|end|>' -}}{%- endfor -%}" + IM +
-    "{%- if m.role == 'tool' -%}{{- '<|start|>functions.' + m.name + ' to=assistant<|channel|>commentary<|message|>' + m.content + '<|end|>' -}}"
+    "{%- if m.role == 'tool' -%}{{- '<|start|>functions.' + m.name + ' to=assistant<|channel|>commentary<|message|>' -}}"
+    "{{- m.content + '<|end|>' -}}"
     "{%- elif m.tool_calls -%}{%- set c = m.tool_calls[0].function -%}"
     "{{- '<|start|>assistant to=functions.' + c.name + '<|channel|>commentary json<|message|>' + c.arguments | tojson + '<|call|>' -}}"
     "{%- elif m.role == 'assistant' -%}"
@@ -104,5 +107,6 @@ PLAIN = {"kimi": KIMI, "no-results": NO_RESULTS, "no-tools": NO_TOOLS}
 # Control tokens of these families.
 CONTROL = ("<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "<|tool_call>", "<tool_call|>", '<|"|>',
            "<start_function_call>", "<end_function_call>", "<escape>", "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]", "<|tool_call|>",
-           "<|/tool_call|>", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>",
+           "<|/tool_call|>", "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>", "<｜tool▁call▁begin｜>",
+           "<｜tool▁call▁end｜>", "<｜tool▁sep｜>",
            "<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|call|>", "<|return|>")

@@ -123,18 +123,18 @@ class CallParser:
     def _num_kept(self, triggers: tuple[str, ...]) -> int:
         """Characters at the end that may belong to the beginning of calls."""
         if not triggers[0]:
-            return len(self._held) if not self._has_text and any(_begins(each, self._held) for each in self._beginnings()) else 0
+            return len(self._held) if not self._has_text and any(each.startswith(self._held.lstrip()) for each in self._beginnings()) else 0
         partial = longest_partial(self._held, triggers)
         rest = self._held[:len(self._held) - partial]
         return len(self._held) - len(rest.rstrip())
 
     def _start(self) -> int:
         """Where calls begin, if the answer begins with them; -1 if it does not, or not yet."""
-        is_call = not self._has_text and any(_begins(self._held, each) for each in self._beginnings())
+        is_call = not self._has_text and self._held.lstrip().startswith(self._beginnings())
         return len(self._held) - len(self._held.lstrip()) if is_call else -1
 
-    def _beginnings(self) -> list[str]:
-        return [f"{self._wording.lead}{name}{self._wording.after_name[:1]}" for name in self._schemas]
+    def _beginnings(self) -> tuple[str, ...]:
+        return tuple(f"{self._wording.lead.lstrip()}{name}{self._wording.after_name[:1]}" for name in self._schemas)
 
     def _literal(self, text: str) -> Step:
         """Take this text; white space may differ, since decoders change it beside control tokens. Raises _Differs."""
@@ -209,11 +209,11 @@ class CallParser:
     def _parameters(self, wording: ParameterWording, index: int, properties: Mapping[str, Any]) -> Choice:
         """Take them and what follows. Returns whether another call begins there. The pieces are whole arguments."""
         after = shared(self._wording.join or self._wording.end, self._wording.end)
-        opening = ""
-        while (yield from self._choose((f"{wording.last if opening else wording.none}{after}", wording.between if opening else wording.first))):
+        opening, options = "", (wording.none + after, wording.first)
+        while (yield from self._choose(options)):
             key = yield from self._until(wording.after_key)
             value = yield from self._value(wording, is_text(properties.get(key)), after)
-            opening = ", " if opening else "{"
+            opening, options = ", " if opening else "{", (wording.last + after, wording.between)
             yield ToolCallDelta(index, arguments=f"{opening}{json.dumps(key, ensure_ascii=False)}: {value}")
         yield ToolCallDelta(index, arguments="}" if opening else "{}")
         self.is_whole = True
@@ -273,8 +273,3 @@ def _size(option: str, text: str) -> int:
         else:
             at += 1
     return at if at <= len(text) else MAYBE
-
-
-def _begins(text: str, beginning: str) -> bool:
-    """Whether a text begins with this, white space aside."""
-    return "".join(text.split()).startswith("".join(beginning.split()))

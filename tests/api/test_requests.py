@@ -54,7 +54,8 @@ def test_an_invalid_value_is_refused_with_its_field(address: str, body: dict[str
 
 
 @pytest.mark.parametrize(("path", "field", "value"), [
-    (CHAT, "functions", [{"name": "f"}]), (CHAT, "temprature", 0), (CHAT, "verbosity", "low"), (COMPLETIONS, "suffix", "the end"), (COMPLETIONS, "best_of", 4),
+    (CHAT, "functions", [{"name": "f"}]), (CHAT, "temprature", 0), (CHAT, "verbosity", "low"), (COMPLETIONS, "suffix", "the end"),
+    (COMPLETIONS, "best_of", 4),
     (RESPONSES, "previous_response_id", "resp_1"), (RESPONSES, "store", True), (RESPONSES, "background", True),
     (RESPONSES, "truncation", "disabled")])
 def test_an_unknown_field_that_would_change_the_answer_is_refused_by_name(address: str, path: str, field: str, value: object) -> None:
