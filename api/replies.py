@@ -238,9 +238,9 @@ def joined(batch: list[tuple[int, Shown]]) -> list[tuple[int, Shown]]:
 
 def _both(before: Shown, after: Shown) -> Shown | None:
     """Two pieces as one, if they are of one kind."""
-    match before, after:
-        case (TextDelta(), TextDelta()) | (ReasoningDelta(), ReasoningDelta()):
-            return type(after)(before.text + after.text, (*before.tokens, *after.tokens))
-        case ToolCallDelta(), ToolCallDelta(name="") if before.index == after.index:
-            return replace(before, arguments=before.arguments + after.arguments)
+    if isinstance(before, ToolCallDelta) and isinstance(after, ToolCallDelta):
+        is_more = before.index == after.index and not after.name
+        return replace(before, arguments=before.arguments + after.arguments) if is_more else None
+    if isinstance(before, (TextDelta, ReasoningDelta)) and isinstance(after, (TextDelta, ReasoningDelta)) and type(before) is type(after):
+        return type(after)(before.text + after.text, (*before.tokens, *after.tokens))
     return None
