@@ -231,6 +231,7 @@ class ChatStore:
                                "WHERE messages.deleted < ? OR chats.deleted < ?)", (oldest, oldest))
             connection.execute("DELETE FROM messages WHERE deleted < ? OR chat IN (SELECT id FROM chats WHERE deleted < ?)",
                                (oldest, oldest))
+            connection.execute("DELETE FROM trusted_tools WHERE chat IN (SELECT id FROM chats WHERE deleted < ?)", (oldest,))
             connection.execute("DELETE FROM chats WHERE deleted < ?", (oldest,))
         return len(ended)
 

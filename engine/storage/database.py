@@ -78,6 +78,7 @@ MIGRATIONS = (
         plan TEXT NOT NULL, estimate TEXT NOT NULL, chat_model TEXT NOT NULL DEFAULT ''
     )""",
     "CREATE INDEX finetune_runs_of_owner ON finetune_runs (owner, created DESC)",
+    "CREATE TABLE trusted_tools (chat TEXT NOT NULL, tool TEXT NOT NULL, PRIMARY KEY (chat, tool))",
 )
 
 

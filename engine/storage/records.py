@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..messages import GenerationOptions, Role, Usage
+from .tool_steps import ToolStep
 
 # In order: being generated; complete; stopped by a person; cut off by the end of the process; failed with an error.
 MessageState = Literal["writing", "done", "stopped", "interrupted", "failed"]
@@ -29,7 +30,8 @@ class Attachment:
 class ChatMessage:
     """`versions`: ids of all messages with the same parent, oldest first. Times in seconds; `created` since the epoch.
 
-    For replies: `model`, `options` and `system_prompt` are those it was generated with, `reason` is why it ended.
+    For replies: `model`, `options`, `system_prompt` and `tools` (entries of the list of tools) are those it was generated with, `reason` is
+    why it ended, `steps` are the calls of tools in it.
     """
 
     role: Role
@@ -50,6 +52,8 @@ class ChatMessage:
     options: GenerationOptions | None = None
     system_prompt: str = ""
     attachments: tuple[Attachment, ...] = ()
+    tools: tuple[str, ...] = ()
+    steps: tuple[ToolStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
