@@ -14,15 +14,20 @@ from dataclasses import replace
 
 from ..background import HEARTBEAT_S, BackgroundTask, StopSignal, TaskRegistry, follow
 from ..errors import EngineBusy, EngineError, InvalidRequest, TooManyReplies
-from ..messages import Message
+from ..messages import GenerationOptions, Message
 from ..runtime.engine import Engine
 from ..storage.database import Database
 from ..storage.records import Chat, ChatMessage
+from ..storage.tool_trust import ToolTrust
 from ..storage.transfer import title_of
+from ..tools import Toolbox
+from .approvals import Approvals
 from .question import Ask, Question, answering, prompt_messages
 from .reply_in_progress import ReplyInProgress, ReplyProgress
 from .reply_writer import ReplyWriter
 from .saved_chats import SavedChats
+from .tool_history import reply_messages
+from .tool_loop import ToolLoop
 
 log = logging.getLogger(__name__)
 RECENT_S = 5.0              # minimum time for which an ended reply can still be read with `with_ended`
@@ -33,10 +38,12 @@ FOLLOW_S = 0.05             # shortest time between two snapshots: more of them 
 class Conversations(SavedChats):
     """Safe to use from many threads. All methods raise ChatNotFound and StorageError; changes also raise StaleChat and EngineBusy."""
 
-    def __init__(self, engine: Engine, database: Database | None = None) -> None:
+    def __init__(self, engine: Engine, database: Database | None = None, toolbox: Toolbox | None = None) -> None:
         super().__init__(database or engine.database)
-        self._engine = engine
-        self._writer = ReplyWriter(engine, self.store)
+        self._engine, self.approvals = engine, Approvals()
+        self.toolbox = toolbox or Toolbox(engine.settings)
+        self._tools = ToolLoop(engine, self.toolbox, self.approvals, ToolTrust(database or engine.database))
+        self._writer = ReplyWriter(self._tools, self.store)
         self._lock = threading.Lock()
         self._replies: TaskRegistry[str, ReplyProgress] = TaskRegistry()        # by chat
         self._ended: dict[str, tuple[float, list[ReplyInProgress]]] = {}        # by chat: when, and the replies of that time
@@ -89,14 +96,18 @@ class Conversations(SavedChats):
         except BaseException:
             self._replies.release(chat_id)
             raise
-        self._start(owner, chat, [(chat.path[-1], replace(ask, system_prompt=chat.path[-1].system_prompt))])
+        self._start(owner, chat, [(chat.path[-1], replace(ask, system_prompt=chat.path[-1].system_prompt, tools=chat.path[-1].tools))])
         return chat
+
+    def options_with_tools(self, ask: Ask) -> GenerationOptions:
+        """The options of an ask, with the tools that the model reads of, as far as they are known without asking a server."""
+        return self._tools.options(ask)
 
     def _begin(self, owner: str, chat_id: str, version: int | None, question: ChatMessage, asks: Sequence[Ask]) -> Chat:
         """Start answering `question`, which is new (id 0) or already stored."""
         spec, default = self._engine.spec, self._engine.status().adapter
         answers = [ChatMessage("assistant", "", state="writing", model=answering(spec, default, ask.options) if spec else "",
-                               options=ask.options, system_prompt=ask.system_prompt) for ask in asks]
+                               options=ask.options, system_prompt=ask.system_prompt, tools=ask.tools) for ask in asks]
         if not self._replies.reserve(chat_id):      # two pages sent a message at the same time
             raise _busy()
         try:
@@ -131,8 +142,7 @@ class Conversations(SavedChats):
         asks: dict[BackgroundTask[ReplyProgress], Ask] = {}
         for reply, (answer, ask) in zip(together, answers, strict=True):
             messages = prompt_messages(chat.path[:-1], ask.system_prompt)
-            if answer.text or answer.thoughts:
-                messages.append(Message("assistant", answer.text, answer.thoughts))
+            messages += reply_messages(answer)
             asks[self._task(owner, chat.id, reply, messages, ask, together)] = ask
         self._replies.start(chat.id, *asks, on_end=lambda last: self._send_queued(last.snapshot(), owner, chat.id, asks[last]))
 
@@ -166,7 +176,7 @@ class Conversations(SavedChats):
     def _require_fit(self, path: Sequence[ChatMessage], asks: Sequence[Ask]) -> None:
         """Check that the loaded model can read the prompt, before anything is stored. Raises MessageTooLong, ChatTemplateFailed."""
         for ask in asks:
-            self._engine.check_prompt(prompt_messages(path, ask.system_prompt), ask.options)
+            self._engine.check_prompt(prompt_messages(path, ask.system_prompt), self.options_with_tools(ask))
 
     def _find(self, owner: str, chat_id: str, message_id: int, role: str) -> tuple[Chat, int]:
         chat = self.store.get(owner, chat_id)
@@ -259,6 +269,7 @@ class Conversations(SavedChats):
     def close(self, timeout_s: float = 3.0) -> None:
         """Stop all replies and wait up to `timeout_s` seconds, so that they are saved. For the end of the process."""
         self._replies.close(timeout_s)
+        self.toolbox.close()
 
 
 def _busy() -> EngineBusy:

@@ -44,6 +44,7 @@ class Status:
     adapters: tuple[str, ...] = ()          # those that a reply can choose, by their names
     task: str = ""                          # of a model that does not chat (checkpoint/tasks.py)
     adapter: str = ""                       # the one that replies use if they choose none
+    calls_tools: bool = False               # its chat template has a form of its own for calls of tools
 
 
 def adapters_of(admission: Admission, job: LoadJob | None) -> tuple[tuple[str, ...], str]:

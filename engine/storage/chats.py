@@ -212,7 +212,8 @@ class ChatStore:
     def copy(self, owner: str, title: str, path: Sequence[ChatMessage]) -> Chat:
         """A new chat with these messages: a branch, an import, a copy of a shared chat."""
         chat = self.create(owner, title)
-        lines = [replace(message, parent=None, state="done" if message.state == "writing" else message.state) for message in path]
+        lines = [replace(message, parent=None, state="done" if message.state == "writing" else message.state,
+                         steps=tuple(step.ended() for step in message.steps)) for message in path]
         return self.add(owner, chat.id, None, lines) if lines else chat
 
     # --- at the start of the process ---
