@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from .errors import InvalidRequest
+from .errors import EngineError, InvalidRequest
 from .plain_text import valid_text
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -22,6 +22,14 @@ MAX_PARAMETERS_CHARS = 100_000              # of one tool
 MAX_TOOLS_CHARS = 400_000                   # of all tools of one request
 MAX_ARGUMENTS_CHARS = 500_000               # of one call
 MAX_ID_CHARS = 100
+
+
+class InvalidTools(InvalidRequest):
+    """`why`: a clause that names what is wrong, such as a keyword of a schema."""
+
+    def __init__(self, why: str) -> None:
+        EngineError.__init__(self, f"These tools cannot be used: {why}. Change them, or leave them out.")
+        self.name, self.why = "tools", why
 
 
 @dataclass(frozen=True, slots=True)
