@@ -16,10 +16,11 @@ MAX_ATTACHMENTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """How a reply is to be generated."""
+    """How a reply is to be generated. `collections`: ids of those whose files it is answered from; none for an ordinary reply."""
 
     options: GenerationOptions
     system_prompt: str = ""
+    collections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
