@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import EngineError
+
 # In order: not read yet; being read and embedded; its pieces can be found; it cannot be read, see `problem`.
 DocumentState = Literal["waiting", "indexing", "ready", "failed"]
 SearchMode = Literal["hybrid", "text", "vectors"]
@@ -12,8 +14,9 @@ SearchMode = Literal["hybrid", "text", "vectors"]
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """`embedder`: name of the model whose vectors its pieces have, "" without vectors. `chat`: a temporary one is deleted with this chat.
+    """`embedder`: the model whose vectors its pieces have or get, as name@digest of its files; "" without vectors.
 
+    `chat`: a temporary collection is deleted with this chat.
     Times in seconds since the epoch. `size_bytes`: of the texts of its documents, in UTF-8.
     """
 
@@ -30,6 +33,11 @@ class Collection:
     @property
     def is_temporary(self) -> bool:
         return bool(self.chat)
+
+    @property
+    def embedder_name(self) -> str:
+        """The name or folder of the model."""
+        return self.embedder.rpartition("@")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """`document`: its id. `number`: its position in the document, from 0 on. `text`: the document's text from `place.begin` to `place.end`."""
+    """`document`: its id. `number`: its position there, from 0 on. `text`: the document's text from `place.begin` to `place.end`."""
 
     id: int
     document: int
@@ -93,3 +101,25 @@ class SearchResult:
     hits: tuple[Hit, ...]
     mode: SearchMode = "hybrid"
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeUse:
+    """What all collections of an owner hold. `size_bytes`: of the texts of their documents, in UTF-8."""
+
+    collections: int
+    documents: int
+    pieces: int
+    size_bytes: int
+
+
+class CollectionNotFound(EngineError):
+    def __init__(self, collection: str) -> None:
+        super().__init__("This collection no longer exists. Choose another from the list.")
+        self.collection = collection
+
+
+class DocumentNotFound(EngineError):
+    def __init__(self, document: int) -> None:
+        super().__init__("This document no longer exists. Choose another from its collection.")
+        self.document = document
