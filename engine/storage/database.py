@@ -78,6 +78,27 @@ MIGRATIONS = (
         plan TEXT NOT NULL, estimate TEXT NOT NULL, chat_model TEXT NOT NULL DEFAULT ''
     )""",
     "CREATE INDEX finetune_runs_of_owner ON finetune_runs (owner, created DESC)",
+    """CREATE TABLE knowledge_collections (
+        id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, embedder TEXT NOT NULL DEFAULT '', chat TEXT NOT NULL DEFAULT '',
+        created REAL NOT NULL, updated REAL NOT NULL, version INTEGER NOT NULL DEFAULT 0
+    )""",
+    "CREATE INDEX knowledge_collections_of_owner ON knowledge_collections (owner, chat)",
+    """CREATE TABLE knowledge_documents (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, problem TEXT NOT NULL DEFAULT '', text TEXT NOT NULL DEFAULT '',
+        UNIQUE (collection, name)
+    )""",
+    """CREATE TABLE knowledge_pieces (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, document INTEGER NOT NULL, number INTEGER NOT NULL,
+        begin INTEGER NOT NULL, end INTEGER NOT NULL, page INTEGER NOT NULL, heading TEXT NOT NULL, row INTEGER NOT NULL
+    )""",
+    "CREATE INDEX knowledge_pieces_of_document ON knowledge_pieces (document, number)",
+    "CREATE INDEX knowledge_pieces_of_collection ON knowledge_pieces (collection)",
+    """CREATE TABLE knowledge_vectors (
+        piece INTEGER PRIMARY KEY, collection TEXT NOT NULL, embedder TEXT NOT NULL, vector BLOB NOT NULL
+    )""",
+    "CREATE INDEX knowledge_vectors_of_collection ON knowledge_vectors (collection, embedder)",
+    "CREATE VIRTUAL TABLE knowledge_words USING fts5 (collection, text, tokenize = 'unicode61')",
 )
 
 
@@ -121,6 +142,14 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             log.error("%s: %s", self.path, error)
             raise StorageError(str(self.path), getattr(error, "strerror", None) or str(error)) from error
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file and empty it, so that neither holds deleted rows; what a reader still needs stays.
+
+        Raises StorageError.
+        """
+        with self.transaction() as connection:
+            connection.execute("PRAGMA wal_checkpoint (TRUNCATE)")
 
     def _prepare(self) -> None:
         """Migrate the schema, once. A damaged file is renamed, with the time in its name, and a new one is created."""
