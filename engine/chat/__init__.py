@@ -1,8 +1,9 @@
 """Conversations: replies that belong to their chat, attachments, import and export."""
 
+from ..documents.files import is_pdf
 from ..plain_text import ENCODINGS, clean_name
 from ..storage.records import Attachment, Chat, ChatMessage, ChatSummary, SearchHit, Share, Source
-from .attachments import MAX_FILE_BYTES, first_part, is_pdf, read_file, read_pages
+from .attachments import MAX_FILE_BYTES, first_part, read_file, read_pages
 from .question import Ask, Question, prompt_messages
 from .reply_in_progress import ReplyProgress, Searching
 from .retrieval import NOTHING_FOUND, FileSearch, mentioned, with_sources
