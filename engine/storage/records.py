@@ -118,6 +118,11 @@ class Chat:
     def version(self) -> int:
         return self.summary.version
 
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """Ids of the collections that the latest reply was answered from."""
+        return next((message.collections for message in reversed(self.path) if message.role == "assistant"), ())
+
     def message(self, message_id: int) -> ChatMessage | None:
         return next((message for message in self.path if message.id == message_id), None)
 

@@ -11,10 +11,10 @@ from engine.background import Job
 from engine.knowledge import Collection
 
 from ..shared.context import Context
+from ..shared.files_menu import files_menu
 from ..shared.html import problem_box
-from ..shared.language import text
 from . import view
-from .parts import MODES, KnowledgeParts
+from .parts import KnowledgeParts
 from .session import KnowledgeSession
 
 Values = dict[gr.blocks.Block, Any]
@@ -35,11 +35,10 @@ class KnowledgeContent:
 
     def values(self, parts: KnowledgeParts) -> Values:
         session, language, chosen = self._session, self._language, self._chosen
-        modes = [(text(language, f"know.mode.{mode}"), mode) for mode in MODES]
         return {**self.progress(parts), parts.problem: problem_box(session.problem, language) if session.problem else "",
                 parts.add.more: gr.update(visible=chosen is not None),
-                parts.trial.box: gr.update(visible=chosen is not None and chosen.num_pieces > 0), parts.trial.mode: gr.update(choices=modes),
-                parts.trial.found: view.found_html(session.trial, language) if session.trial else ""}
+                parts.trial.found: view.found_html(session.trial, language) if session.trial else "",
+                parts.menu: files_menu(self._context)}
 
     def progress(self, parts: KnowledgeParts) -> Values:
         """What changes while documents are being read."""

@@ -34,7 +34,7 @@ class AddParts:
 class TrialParts:
     box: gr.Column
     query: gr.Textbox
-    mode: gr.Radio
+    mode: gr.Dropdown
     search: gr.Button
     found: gr.HTML
 
@@ -50,22 +50,22 @@ class KnowledgeParts:
     progress: gr.HTML
     documents: gr.HTML
     trial: TrialParts
+    menu: gr.HTML               # of the chat, from which collections are chosen
     timer: gr.Timer
     bus: gr.HTML                # messages to the browser
 
     @property
     def outputs(self) -> list[Any]:
         """Every component whose value depends on the session, except what the visitor types."""
-        return [self.problem, self.add.more, *self.changing, self.trial.box, self.trial.mode,
-                self.trial.found, self.bus]
+        return [self.problem, self.add.more, *self.changing, self.trial.found, self.menu, self.bus]
 
     @property
     def changing(self) -> list[Any]:
         """What changes while documents are being read."""
-        return [self.collections, self.head, self.progress, self.documents, self.timer]
+        return [self.collections, self.head, self.progress, self.documents, self.trial.box, self.timer]
 
 
-def build_parts(builder: PageBuilder) -> KnowledgeParts:
+def build_parts(builder: PageBuilder, menu: gr.HTML) -> KnowledgeParts:
     with gr.Row(elem_classes="mc-know"):
         with gr.Column(elem_classes="mc-know-list", scale=3, min_width=240):
             collections = _html("collections")
@@ -78,7 +78,7 @@ def build_parts(builder: PageBuilder) -> KnowledgeParts:
             add = _build_add(builder)
             progress, documents = _html("progress"), _html("documents")
             trial = _build_trial(builder)
-    return KnowledgeParts(collections, name, create, head, problem, add, progress, documents, trial,
+    return KnowledgeParts(collections, name, create, head, problem, add, progress, documents, trial, menu,
                           gr.Timer(TICK_S, active=False), gr.HTML("", elem_id="mc-know-bus", apply_default_css=False, js_on_load=BUS_JS))
 
 
@@ -110,7 +110,7 @@ def _build_trial(builder: PageBuilder) -> TrialParts:
         with gr.Row(elem_classes="mc-know-row"):
             query = builder.labelled(gr.Textbox, {"label": "know.trial", "info": "know.trial.info"}, lines=1, max_lines=3, min_width=200,
                                      elem_id="mc-know-query")
+            mode = builder.chooser("know.mode", {each: f"know.mode.{each}" for each in MODES}, min_width=160, elem_id="mc-know-mode")
             search = builder.labelled(gr.Button, {"value": "know.search"}, size="sm", scale=0, min_width=96, elem_id="mc-know-search")
-        mode = gr.Radio(choices=list(MODES), value=MODES[0], label="…", show_label=False, container=False, elem_id="mc-know-mode")
         found = _html("found")
     return TrialParts(box, query, mode, search, found)

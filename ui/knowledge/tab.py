@@ -17,9 +17,9 @@ from .session import KnowledgeSession
 WORK: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
 
 
-def build_knowledge_tab(builder: PageBuilder, tab: gr.Tab, wake: gr.State) -> None:
-    """`wake` is counted up when a job changed, and when another language was chosen."""
-    session, parts = gr.State(KnowledgeSession()), build_parts(builder)
+def build_knowledge_tab(builder: PageBuilder, tab: gr.Tab, menu: gr.HTML, wake: gr.State) -> None:
+    """`menu`: of the chat, from which collections are chosen. `wake` is counted up when a job changed, and when another language was chosen."""
+    session, parts = gr.State(KnowledgeSession()), build_parts(builder, menu)
     _wire_collections(builder, parts, session)
     _wire_documents(builder, parts, session)
     _wire_trial(builder, parts, session)
@@ -90,6 +90,6 @@ def _wire_updates(builder: PageBuilder, parts: KnowledgeParts, session_state: gr
         session.is_open = True
         return _shown(builder, parts, session, request)
 
-    parts.timer.tick(progress, session_state, [*parts.changing, parts.trial.box], **WORK)
+    parts.timer.tick(progress, session_state, parts.changing, **WORK)
     wake.change(refresh, session_state, parts.outputs, **WORK)
     tab.select(arrive, session_state, parts.outputs, **WORK)
