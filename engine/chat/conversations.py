@@ -62,8 +62,26 @@ class Conversations(SavedChats):
         message = ChatMessage("user", question.text, parent=before[-1].id if before else None, attachments=question.attachments)
         self._require_room(owner, len(asks), message)
         self._require_fit((*before, message), asks)
-        chat = chat or self.store.create(owner, title_of(question.text) or question.attachments[0].name)
-        return self._begin(owner, chat.id, version, message, asks)
+        is_new, files = chat is None, self._writer.retrieval
+        title = title_of(files.title_text(owner, question.text) if files else question.text)
+        chat = chat or self.store.create(owner, title or question.attachments[0].name)
+        if not question.searched:
+            return self._begin(owner, chat.id, version, message, asks)
+        try:
+            return self._begin(owner, chat.id, version, *self._searching(owner, chat.id, question, message, asks))
+        except EngineError:
+            if is_new:
+                self.store.delete(owner, chat.id)
+            raise
+
+    def _searching(self, owner: str, chat_id: str, question: Question, message: ChatMessage,
+                   asks: Sequence[Ask]) -> tuple[ChatMessage, list[Ask]]:
+        """The message and its asks once the question's long files are in a collection of the chat. Raises InvalidRequest without a service."""
+        if self._writer.retrieval is None:
+            raise InvalidRequest("searched", len(question.searched), "no files here: this app has no service that searches them")
+        held = self._writer.retrieval.hold(owner, chat_id, question.searched)
+        message = replace(message, attachments=(*message.attachments, *held))
+        return message, [replace(ask, collections=(*ask.collections, held[0].collection)) for ask in asks]
 
     def edit(self, owner: str, chat_id: str, version: int, message_id: int, text: str, asks: Sequence[Ask]) -> Chat:
         """Send another version of a message, and start its answer."""

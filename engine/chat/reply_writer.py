@@ -38,8 +38,8 @@ class ReplyWriter:
             if lookup and self.retrieval:
                 reply.search()
                 changed()
-                sources = self.retrieval.find(owner, lookup, messages, ask.options.max_new_tokens)
-                if not sources:
+                sources = self.retrieval.find(owner, lookup, messages, ask.options.max_new_tokens, stop)
+                if not sources and not stop.is_set():
                     reply.end_without_model(NOTHING_FOUND)
                     return
                 reply.use_sources(sources)

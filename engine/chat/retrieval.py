@@ -7,6 +7,7 @@ an instruction. That lowers the risk of an injection and does not remove it: wha
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -15,7 +16,7 @@ from ..errors import EngineBusy, NoModelLoaded
 from ..messages import Message
 from ..runtime.engine import Engine
 from ..storage.knowledge_records import Collection, Hit, SearchResult
-from ..storage.records import ChatMessage, Source
+from ..storage.records import Attachment, ChatMessage, Source
 from .attachments import first_part
 
 CANDIDATES = 24             # pieces that are asked for
@@ -45,6 +46,14 @@ class FileSearch(Protocol):
 
     def search(self, owner: str, collection_ids: Sequence[str], query: str, limit: int = ...) -> SearchResult: ...
 
+    def add_temporary(self, owner: str, chat_id: str, files: Sequence[tuple[str, str]]) -> Collection:
+        """Hold these texts, by name, for one chat, and begin to index them."""
+        ...
+
+    def wait(self, owner: str, collection_ids: Sequence[str], stop: threading.Event) -> None:
+        """Return when the files that are being read can be searched, or when `stop` is set."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -64,10 +73,22 @@ class Retrieval:
     def __init__(self, engine: Engine, files: FileSearch) -> None:
         self._engine, self._files = engine, files
 
-    def find(self, owner: str, lookup: Lookup, messages: Sequence[Message], max_new_tokens: int) -> tuple[Source, ...]:
-        """Return the passages for a reply, best first; empty if nothing matches. Blocks while it searches. Raises EngineError."""
+    def hold(self, owner: str, chat_id: str, files: Sequence[Attachment]) -> tuple[Attachment, ...]:
+        """Keep the texts of files in a temporary collection of the chat. Returns the files without their texts. Raises EngineError."""
+        held = self._files.add_temporary(owner, chat_id, [(file.name, file.text) for file in files])
+        return tuple(replace(file, text="", collection=held.id) for file in files)
+
+    def title_text(self, owner: str, text: str) -> str:
+        """A message without the names of collections, for the title of its chat; all of it if it has nothing else."""
+        return without_mentions(text, [each.name for each in self._files.list(owner)]).strip() or text if "#" in text else text
+
+    def find(self, owner: str, lookup: Lookup, messages: Sequence[Message], max_new_tokens: int, stop: threading.Event) -> tuple[Source, ...]:
+        """Return the passages for a reply, best first; empty if nothing matches, or it was stopped. Blocks. Raises EngineError."""
         if lookup.sources:
             return lookup.sources
+        self._files.wait(owner, lookup.collections, stop)
+        if stop.is_set():
+            return ()
         names = [each.name for each in self._files.list(owner)]
         found = self._files.search(owner, lookup.collections, query_of(lookup.path, names), CANDIDATES)
         return choose(found.hits, self._room(messages, max_new_tokens), self._count)
