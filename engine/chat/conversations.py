@@ -76,7 +76,7 @@ class Conversations(SavedChats):
 
     def _searching(self, owner: str, chat_id: str, question: Question, message: ChatMessage,
                    asks: Sequence[Ask]) -> tuple[ChatMessage, list[Ask]]:
-        """The message and its asks once the question's long files are in a collection of the chat. Raises InvalidRequest without a service."""
+        """The message and its asks, once the question's long files are in a collection of the chat."""
         if self._writer.retrieval is None:
             raise InvalidRequest("searched", len(question.searched), "no files here: this app has no service that searches them")
         held = self._writer.retrieval.hold(owner, chat_id, question.searched)

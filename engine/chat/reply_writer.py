@@ -38,7 +38,7 @@ class ReplyWriter:
             if lookup and self.retrieval:
                 reply.search()
                 changed()
-                sources = self.retrieval.find(owner, lookup, messages, ask.options.max_new_tokens, stop)
+                sources = self.retrieval.find(owner, lookup, messages, ask.options.max_new_tokens)
                 if not sources and not stop.is_set():
                     reply.end_without_model(NOTHING_FOUND)
                     return

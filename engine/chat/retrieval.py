@@ -7,7 +7,6 @@ an instruction. That lowers the risk of an injection and does not remove it: wha
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -46,18 +45,14 @@ class FileSearch(Protocol):
 
     def search(self, owner: str, collection_ids: Sequence[str], query: str, limit: int = ...) -> SearchResult: ...
 
-    def add_temporary(self, owner: str, chat_id: str, files: Sequence[tuple[str, str]]) -> Collection:
-        """Hold these texts, by name, for one chat, and begin to index them."""
-        ...
-
-    def wait(self, owner: str, collection_ids: Sequence[str], stop: threading.Event) -> None:
-        """Return when the files that are being read can be searched, or when `stop` is set."""
+    def add_temporary(self, owner: str, chat: str, texts: Sequence[tuple[str, str]]) -> Collection:
+        """Hold these texts, each with its name, for one chat. They can be found at once."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What a reply is answered from: the last question of `path` is searched for in `collections` (ids), or `sources` were found earlier."""
+    """What a reply is answered from: the last question of `path` is searched for in `collections` (ids); or `sources`, found earlier."""
 
     collections: tuple[str, ...] = ()
     path: tuple[ChatMessage, ...] = ()
@@ -82,13 +77,10 @@ class Retrieval:
         """A message without the names of collections, for the title of its chat; all of it if it has nothing else."""
         return without_mentions(text, [each.name for each in self._files.list(owner)]).strip() or text if "#" in text else text
 
-    def find(self, owner: str, lookup: Lookup, messages: Sequence[Message], max_new_tokens: int, stop: threading.Event) -> tuple[Source, ...]:
-        """Return the passages for a reply, best first; empty if nothing matches, or it was stopped. Blocks. Raises EngineError."""
+    def find(self, owner: str, lookup: Lookup, messages: Sequence[Message], max_new_tokens: int) -> tuple[Source, ...]:
+        """Return the passages for a reply, best first; empty if nothing matches. Blocks. Raises EngineError."""
         if lookup.sources:
             return lookup.sources
-        self._files.wait(owner, lookup.collections, stop)
-        if stop.is_set():
-            return ()
         names = [each.name for each in self._files.list(owner)]
         found = self._files.search(owner, lookup.collections, query_of(lookup.path, names), CANDIDATES)
         return choose(found.hits, self._room(messages, max_new_tokens), self._count)

@@ -91,7 +91,8 @@ def _document(document: Document, language: str) -> list[str]:
         state = f'<span class="mc-know-bad">{state}: {html.escape(document.problem)}</span>'
     label = say(language, "know.remove.name", name=document.name)
     confirm = say(language, "know.remove.ask", name=document.name)
-    remove = action_button(text(language, "attach.remove"), "remove", str(document.id), extra=f' data-confirm="{confirm}" aria-label="{label}"')
+    extra = f' data-confirm="{confirm}" aria-label="{label}"'
+    remove = action_button(text(language, "attach.remove"), "remove", str(document.id), extra=extra)
     return [title, state, number(language, document.num_pieces), megabytes(language, document.size_bytes), remove]
 
 
