@@ -14,7 +14,7 @@ from ..documents.files import Mark
 from ..storage.knowledge_records import Place
 from .sentences import sentences
 
-# A piece names one thing better than a page of many; 256 tokens are what all-MiniLM-L6-v2 reads, the shortest window of the common embedders.
+# A short piece is about one thing. 256 tokens are what all-MiniLM-L6-v2 reads, the shortest window of the common embedders.
 MAX_PIECE_TOKENS = 256
 MIN_PIECE_TOKENS = 24       # a heading alone, or a short row of a table, is joined with what follows
 LEAST_TOKENS = 16           # of a piece, whatever the window
