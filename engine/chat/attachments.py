@@ -52,10 +52,13 @@ def pictures_of(attachments: Sequence[Attachment]) -> list[Picture]:
 
 
 def compose(text: str, attachments: Sequence[Attachment]) -> str:
-    """Return the text that the model reads: each file's name and its text in a fenced block, then the message. Without pictures."""
+    """Return the text that the model reads: each file's name and its text in a fenced block, then the message.
+
+    Without pictures, and without files that are searched instead.
+    """
     blocks = []
     for attachment in attachments:
-        if attachment.picture:
+        if attachment.picture or attachment.collection:
             continue
         longest = max((len(run) for run in re.findall("`+", attachment.text)), default=0)
         fence = "`" * max(3, longest + 1)

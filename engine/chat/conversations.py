@@ -22,6 +22,7 @@ from ..storage.transfer import title_of
 from .question import Ask, Question, answering, prompt_messages
 from .reply_in_progress import ReplyInProgress, ReplyProgress
 from .reply_writer import ReplyWriter
+from .retrieval import FileSearch, Lookup, Retrieval
 from .saved_chats import SavedChats
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,10 @@ class Conversations(SavedChats):
         self._replies: TaskRegistry[str, ReplyProgress] = TaskRegistry()        # by chat
         self._ended: dict[str, tuple[float, list[ReplyInProgress]]] = {}        # by chat: when, and the replies of that time
         self._asked: dict[str, float] = {}      # when each owner last asked for a reply
+
+    def answer_from(self, files: FileSearch) -> None:
+        """Let replies be answered from files. Called once, before the first reply."""
+        self._writer.retrieval = Retrieval(self._engine, files)
 
     # --- asking ---
 
@@ -96,7 +101,7 @@ class Conversations(SavedChats):
         """Start answering `question`, which is new (id 0) or already stored."""
         spec, default = self._engine.spec, self._engine.status().adapter
         answers = [ChatMessage("assistant", "", state="writing", model=answering(spec, default, ask.options) if spec else "",
-                               options=ask.options, system_prompt=ask.system_prompt) for ask in asks]
+                               options=ask.options, system_prompt=ask.system_prompt, collections=ask.collections) for ask in asks]
         if not self._replies.reserve(chat_id):      # two pages sent a message at the same time
             raise _busy()
         try:
@@ -133,16 +138,17 @@ class Conversations(SavedChats):
             messages = prompt_messages(chat.path[:-1], ask.system_prompt)
             if answer.text or answer.thoughts:
                 messages.append(Message("assistant", answer.text, answer.thoughts))
-            asks[self._task(owner, chat.id, reply, messages, ask, together)] = ask
+            lookup = Lookup(ask.collections, chat.path[:-1], answer.sources)
+            asks[self._task(owner, chat.id, reply, messages, ask, together, lookup)] = ask
         self._replies.start(chat.id, *asks, on_end=lambda last: self._send_queued(last.snapshot(), owner, chat.id, asks[last]))
 
     def _task(self, owner: str, chat_id: str, reply: ReplyInProgress, messages: list[Message], ask: Ask,
-              together: list[ReplyInProgress]) -> BackgroundTask[ReplyProgress]:
+              together: list[ReplyInProgress], lookup: Lookup) -> BackgroundTask[ReplyProgress]:
         stop = StopSignal()
 
         def work() -> None:
             try:
-                self._writer.write(owner, reply, messages, ask, stop, task.changed)
+                self._writer.write(owner, reply, messages, ask, stop, task.changed, lookup)
             finally:
                 self._keep_ended(chat_id, together)
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ..storage.knowledge_records import Collection, Document, DocumentState, Hit, Piece, Place, SearchMode, SearchResult
+from ..storage.knowledge_records import Collection, CollectionNotFound, Document, DocumentNotFound, DocumentState, Hit, Piece, Place, SearchMode, SearchResult
 
-__all__ = ["Collection", "Document", "DocumentState", "Hit", "Piece", "Place", "SearchMode", "SearchResult"]
+__all__ = ["Collection", "CollectionNotFound", "Document", "DocumentNotFound", "DocumentState", "Hit", "Piece", "Place", "SearchMode", "SearchResult"]

@@ -11,6 +11,7 @@ import gradio as gr
 
 from engine import BUILTIN, AgentSessions, Benchmarks, Conversations, Engine, Library
 from engine.finetune import Examiner, FineTunes, Tables
+from engine.knowledge import Knowledge
 from engine.library import Visitor
 
 from .language import I18N, language_of, text
@@ -45,6 +46,7 @@ class Services:
     tables: Tables
     examiner: Examiner
     fine_tunes: FineTunes
+    knowledge: Knowledge
 
     @property
     def is_builtin(self) -> bool:
