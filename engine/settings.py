@@ -128,7 +128,10 @@ def _limits(values: Mapping[str, str], defaults: Limits) -> Limits:
         messages_per_minute=_number(values, "MINDCUBES_MESSAGES_PER_MINUTE", defaults.messages_per_minute),
         tokens_per_day=_number(values, "MINDCUBES_TOKENS_PER_DAY", defaults.tokens_per_day),
         message_chars=_number(values, "MINDCUBES_MESSAGE_CHARS", defaults.message_chars),
-        replies_at_once=_number(values, "MINDCUBES_REPLIES_AT_ONCE", defaults.replies_at_once))
+        replies_at_once=_number(values, "MINDCUBES_REPLIES_AT_ONCE", defaults.replies_at_once),
+        knowledge_documents=_number(values, "MINDCUBES_KNOWLEDGE_DOCUMENTS", defaults.knowledge_documents),
+        knowledge_mb=_number(values, "MINDCUBES_KNOWLEDGE_MB", defaults.knowledge_mb),
+        knowledge_pieces=_number(values, "MINDCUBES_KNOWLEDGE_PIECES", defaults.knowledge_pieces))
 
 
 def _is_on(values: Mapping[str, str], name: str) -> bool:

@@ -7,7 +7,7 @@ other is found in either.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..documents.files import Mark
@@ -44,20 +44,23 @@ class _Unit:
 
 
 def cut(text: str, marks: Sequence[Mark], count: Count = estimated_tokens, window_tokens: int = MAX_PIECE_TOKENS) -> tuple[Place, ...]:
-    """The places of the pieces of `text`, in order. `count`: of the tokens of each text; pieces have at most `window_tokens`.
+    """The places of the pieces of `text`, in order. `count`: of the tokens of each text.
 
-    Each begins and ends with a character that is no space. `marks` are sorted by their begin.
+    A piece begins and ends with a character that is no space, and has at most `window_tokens` with its heading, of which at most half of
+    them count. `marks` are sorted by their begin.
     """
     most = max(LEAST_TOKENS, min(MAX_PIECE_TOKENS, window_tokens))
+    headings = list({mark.heading for mark in marks if mark.heading})
+    taken = {heading: min(size, most // 2) for heading, size in zip(headings, count(headings), strict=True)} if headings else {}
     places: list[Place] = []
-    for group in _grouped(_units(text, marks, count, most), most):
+    for group in _grouped(_units(text, marks, count, most), most, taken):
         begin, end = group[0].begin, group[-1].end
         begin += len(text[begin:end]) - len(text[begin:end].lstrip())
         end -= len(text[begin:end]) - len(text[begin:end].rstrip())
         mark = next((unit.mark for unit in group if text[unit.begin:unit.end].strip()), group[0].mark)
         if begin < end:
             places.append(Place(begin, end, mark.page, mark.heading, mark.row))
-    return tuple(_small(text, places, count, most))
+    return tuple(_small(text, places, count, most, taken))
 
 
 def marks_of(places: Sequence[Place]) -> tuple[Mark, ...]:
@@ -94,15 +97,16 @@ def _words(text: str, span: tuple[int, int], count: Count, mark: Mark, is_last: 
         yield _Unit(begin, end, size, mark, is_last and end == span[1])
 
 
-def _grouped(units: Sequence[_Unit], most: int) -> Iterator[Sequence[_Unit]]:
-    """Groups of units that follow each other, each of at most `most` tokens unless a single unit has more."""
+def _grouped(units: Sequence[_Unit], most: int, taken: Mapping[str, int]) -> Iterator[Sequence[_Unit]]:
+    """Groups of units that follow each other, each of at most `most` tokens unless a single unit has more. `taken`: by headings."""
     start = 0
     while start < len(units):
-        stop = _stop(units, start, most)
+        room = most - taken.get(units[start].mark.heading, 0)
+        stop = _stop(units, start, room)
         yield units[start:stop]
         if stop == len(units):
             return
-        start = _overlapping(units, start, stop, most)
+        start = _overlapping(units, start, stop, room)
 
 
 def _stop(units: Sequence[_Unit], start: int, most: int) -> int:
@@ -129,12 +133,12 @@ def _overlapping(units: Sequence[_Unit], start: int, stop: int, most: int) -> in
     return at
 
 
-def _small(text: str, places: Sequence[Place], count: Count, most: int) -> Iterator[Place]:
+def _small(text: str, places: Sequence[Place], count: Count, most: int, taken: Mapping[str, int]) -> Iterator[Place]:
     """Halve pieces that have too many tokens: together, sentences may have more of them than one by one, and a word may have many."""
     waiting = [*reversed([*zip(places, count([text[each.begin:each.end] for each in places]), strict=True)])]
     while waiting:
         place, size = waiting.pop()
-        if size <= most or place.end - place.begin < 2:
+        if size + taken.get(place.heading, 0) <= most or place.end - place.begin < 2:
             yield place
             continue
         middle = (place.begin + place.end) // 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -29,8 +30,11 @@ class Part:
     rows: str = ""
 
 
-def read_parts(name: str, content: bytes, limits: ReadingLimits, folder: Path) -> list[Part]:
-    """The documents of a file. `folder`: for temporary files of tables. Blocks for seconds. Raises AttachmentRefused."""
+def read_parts(name: str, content: bytes, limits: ReadingLimits, folder: Path, stop: threading.Event | None = None) -> list[Part]:
+    """The documents of a file. `folder`: for temporary files of tables. Blocks for seconds; once `stop` is set, it is refused soon.
+
+    Raises AttachmentRefused.
+    """
     if not content:
         raise AttachmentRefused(name, "it is empty", "Add a file that has text.")
     suffix = PurePosixPath(name).suffix.lower()
@@ -40,7 +44,7 @@ def read_parts(name: str, content: bytes, limits: ReadingLimits, folder: Path) -
         except Unreadable as error:
             if suffix == ".parquet":
                 raise AttachmentRefused(name, error.why, error.remedy) from error
-    return [Part(read_document(name, content, limits))]     # settings in JSON, or a damaged table: what can be read of it is its text
+    return [Part(read_document(name, content, limits, stop))]     # settings in JSON, or a damaged table: what can be read of it is its text
 
 
 def read_rows(name: str, contents: Sequence[bytes], limits: ReadingLimits, folder: Path,

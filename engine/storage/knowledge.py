@@ -81,6 +81,12 @@ class KnowledgeStore:
             with self._erasing() as connection:
                 _erase_collections(connection, gone)
 
+    def orphans(self) -> tuple[tuple[str, str], ...]:
+        """Owners and ids of temporary collections whose chats are gone."""
+        with self._database.transaction() as connection:
+            return tuple((str(row[0]), str(row[1])) for row in connection.execute(
+                "SELECT owner, id FROM knowledge_collections WHERE chat <> '' AND chat NOT IN (SELECT id FROM chats)").fetchall())
+
     def use(self, owner: str) -> KnowledgeUse:
         """What the owner's collections hold together, temporary ones too."""
         owned = "JOIN knowledge_collections AS c ON c.id = collection WHERE owner = ?"
@@ -119,6 +125,14 @@ class KnowledgeStore:
         with self._database.transaction() as connection:
             _document(connection, owner, document_id)
             return str(connection.execute("SELECT text FROM knowledge_documents WHERE id = ?", (document_id,)).fetchone()[0])
+
+    def places(self, owner: str, document_id: int) -> tuple[Place, ...]:
+        """Those of its pieces, in order."""
+        with self._database.transaction() as connection:
+            _document(connection, owner, document_id)
+            rows = connection.execute("SELECT begin, end, page, heading, row FROM knowledge_pieces WHERE document = ? ORDER BY number",
+                                      (document_id,))
+            return tuple(Place(*row) for row in rows.fetchall())
 
     def set_state(self, owner: str, document_id: int, state: DocumentState, problem: str = "") -> None:
         with self._database.transaction(is_writing=True) as connection:
@@ -177,6 +191,13 @@ class KnowledgeStore:
                 "SELECT p.id FROM knowledge_pieces AS p LEFT JOIN knowledge_vectors AS v ON v.piece = p.id AND v.embedder = ? "
                 "WHERE p.collection = ? AND v.piece IS NULL ORDER BY p.id LIMIT ?", (embedder, collection_id, limit))]
             return tuple(read_pieces(connection, ids).values())
+
+    def count_without_vectors(self, owner: str, collection_id: str, embedder: str) -> int:
+        with self._database.transaction() as connection:
+            _collection(connection, owner, collection_id)
+            return int(connection.execute(
+                "SELECT count(*) FROM knowledge_pieces AS p LEFT JOIN knowledge_vectors AS v ON v.piece = p.id AND v.embedder = ? "
+                "WHERE p.collection = ? AND v.piece IS NULL", (embedder, collection_id)).fetchone()[0])
 
     def add_vectors(self, owner: str, collection_id: str, embedder: str, vectors: Sequence[tuple[int, bytes]]) -> None:
         """`vectors`: ids of pieces, each with its normalised vector as little-endian 32-bit numbers. Those that are gone are left out."""
