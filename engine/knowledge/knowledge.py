@@ -7,8 +7,6 @@ for each collection at a time, which a person can cancel, and which continues wh
 from __future__ import annotations
 
 import hashlib
-import json
-import threading
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 
@@ -25,11 +23,11 @@ from ..settings import Secret
 from ..storage.knowledge import KnowledgeStore, checked_name
 from ..storage.knowledge_records import Collection, Document, KnowledgeUse, SearchMode, SearchResult
 from .folders import checked_folder
+from .index_jobs import IndexJobs
 from .indexing import CollectionsFull, Indexing, IndexProgress
 from .search import Searcher
 from .sources import DocumentSources, require_size
 
-KIND = "knowledge"
 MAX_COLLECTIONS = 200       # of one owner, without temporary ones
 MAX_FILES = 1_000           # of one call
 
@@ -47,8 +45,7 @@ class Knowledge:
         self._store = KnowledgeStore(engine.database)
         self._sources = DocumentSources(engine.settings, engine.database, hub)
         self._searcher = Searcher(engine.database, self.embedders)
-        self._lock = threading.Lock()
-        self._running: dict[str, tuple[Job, Indexing]] = {}         # by collection
+        self._index = IndexJobs(jobs, self._new_indexing)
 
     @property
     def max_file_bytes(self) -> int:
@@ -77,9 +74,7 @@ class Knowledge:
     def delete(self, owner: str, collection_id: str) -> None:
         """Stop its job, and delete its documents, pieces, words and vectors: nothing of their text is left in the database's file."""
         self._store.get(owner, collection_id)
-        running = self._running.get(collection_id)
-        if running is not None:
-            self._jobs.cancel(running[0].id)
+        self._index.cancel(collection_id)
         uploads = self._sources.uploads(collection_id)
         self._store.delete(owner, collection_id)
         self._sources.delete_uploads(uploads)
@@ -106,7 +101,7 @@ class Knowledge:
             document = self._store.add_document(owner, collection_id, name, hashlib.sha256(content).hexdigest())
             if document.state == "waiting":
                 self._sources.keep_upload(document.id, content)
-        return self._start(owner, collection)
+        return self._index.start(owner, collection)
 
     def add_folder(self, owner: str, collection_id: str, folder: str) -> Job:
         """Add the files of a folder on this machine and those below it; `reindex` looks for changes.
@@ -117,7 +112,7 @@ class Knowledge:
             raise NotPermitted("Folders of the server cannot be read on a public page. Upload files.")
         collection, path = self._store.get(owner, collection_id), checked_folder(folder)
         self._sources.rows.add_folder(collection_id, str(path))
-        return self._start(owner, collection, with_folders=True)
+        return self._index.start(owner, collection, with_folders=True)
 
     def add_dataset(self, owner: str, collection_id: str, name: str, column: str = "", part: str = "",
                     token: Secret | None = None) -> Job:
@@ -130,7 +125,7 @@ class Knowledge:
         self._require_room(owner, collection_id, [rows.name])
         document = self._store.add_document(owner, collection_id, rows.name, digest)
         self._sources.keep_rows(document.id, rows)
-        return self._start(owner, collection, token=(document.id, token) if token else None)
+        return self._index.start(owner, collection, token=(document.id, token) if token else None)
 
     def add_temporary(self, owner: str, chat: str, texts: Sequence[tuple[str, str]]) -> Collection:
         """A collection of texts, each with its name, that belongs to a chat and is deleted with it. They can be found by words at once.
@@ -143,7 +138,7 @@ class Knowledge:
         collection = self._store.create(owner, named[0][0], chat)
         try:
             self._require_room(owner, collection.id, [name for name, _ in named])
-            indexing = self._indexing(owner, collection.id)
+            indexing = self._new_indexing(owner, collection.id)
             for name, text in named:
                 document = self._store.add_document(owner, collection.id, name, hashlib.sha256(text.encode()).hexdigest())
                 indexing.write_text(document, text)
@@ -153,7 +148,7 @@ class Knowledge:
             raise
         if self.embedders.info().is_usable:
             with suppress(EngineBusy):      # too many jobs: words find it all the same
-                self._start(owner, collection)
+                self._index.start(owner, collection)
         return self._store.get(owner, collection.id)
 
     def delete_of_chat(self, owner: str, chat: str) -> None:
@@ -187,11 +182,12 @@ class Knowledge:
 
     def needs_index(self, owner: str, collection_id: str) -> bool:
         """Whether `reindex` has something to do: documents wait, or pieces have no vectors of the embedder in use. Folders are not read."""
-        collection, info = self._store.get(owner, collection_id), self.embedders.info()
+        if self.jobs(owner, collection_id):
+            return False
+        info = self.embedders.info()
         if any(each.state in ("waiting", "indexing") for each in self._store.documents(owner, collection_id)):
-            return collection_id not in self._running
-        is_behind = info.is_usable and bool(self._store.count_without_vectors(owner, collection.id, info.key))
-        return is_behind and collection_id not in self._running
+            return True
+        return info.is_usable and bool(self._store.count_without_vectors(owner, collection_id, info.key))
 
     def download_embedder(self, owner: str, token: Secret | None = None) -> Job:
         """Download the embedding model in use, as a job. Callers have checked who may do that."""
@@ -210,20 +206,17 @@ class Knowledge:
 
     def reindex(self, owner: str, collection_id: str) -> Job:
         """Look through the folders, read what waits or failed before, and compute missing vectors: nothing that has not changed."""
-        collection = self._store.get(owner, collection_id)
-        return self._start(owner, collection, with_folders=True)
+        return self._index.start(owner, self._store.get(owner, collection_id), with_folders=True)
 
     def jobs(self, owner: str, collection_id: str) -> tuple[Job, ...]:
         """The job of a collection, if one is running."""
         self._store.get(owner, collection_id)
-        running = self._running.get(collection_id)
-        return (self._jobs.get(running[0].id),) if running else ()
+        return self._index.running(collection_id)
 
     def progress(self, owner: str, collection_id: str) -> IndexProgress | None:
         """What the running job has done so far; None if there is none."""
         self._store.get(owner, collection_id)
-        running = self._running.get(collection_id)
-        return running[1].progress_now if running else None
+        return self._index.progress(collection_id)
 
     def follow(self, owner: str, collection_id: str) -> Generator[Job, None, None]:
         """Yield the running job now, after every change, and when it has ended; nothing if none is running."""
@@ -232,8 +225,8 @@ class Knowledge:
 
     def cancel(self, owner: str, collection_id: str) -> None:
         """Stop the job at its next step. What it has read is kept."""
-        for job in self.jobs(owner, collection_id):
-            self._jobs.cancel(job.id)
+        self._store.get(owner, collection_id)
+        self._index.cancel(collection_id)
 
     def sweep(self) -> None:
         """At the start: delete temporary collections whose chats are gone, and files that are not needed. Raises StorageError."""
@@ -244,46 +237,7 @@ class Knowledge:
     def close(self) -> None:
         self.embedders.close()
 
-    def _start(self, owner: str, collection: Collection, *, with_folders: bool = False, token: tuple[int, Secret] | None = None) -> Job:
-        """The job of a collection: a new one, or the running one, which looks again before it ends."""
-        with self._lock:
-            running = self._running.get(collection.id)
-            if running is None or running[1].is_stopping:
-                indexing = self._indexing(owner, collection.id)
-            else:
-                indexing = running[1]
-            indexing.folders_wanted |= with_folders
-            if token:
-                indexing.tokens[token[0]] = token[1]
-            if running is not None and indexing is running[1]:
-                return running[0]
-            job = self._jobs.start(KIND, collection.name, lambda progress: self._work(indexing, progress), owner,
-                                   json.dumps({"collection": collection.id}), is_shared=False)
-            self._running[collection.id] = job, indexing
-            return job
-
-    def _work(self, indexing: Indexing, progress: JobProgress) -> str:
-        collection_id = indexing.collection_id
-
-        def is_over() -> bool:
-            with self._lock:
-                if indexing.has_more():
-                    return False
-                self._drop(collection_id, indexing)
-                return True
-
-        try:
-            return indexing.run(progress, is_over)
-        finally:
-            with self._lock:
-                self._drop(collection_id, indexing)
-
-    def _drop(self, collection_id: str, indexing: Indexing) -> None:
-        known = self._running.get(collection_id)
-        if known is not None and known[1] is indexing:
-            del self._running[collection_id]
-
-    def _indexing(self, owner: str, collection_id: str) -> Indexing:
+    def _new_indexing(self, owner: str, collection_id: str) -> Indexing:
         return Indexing(self._store, self._sources, self.embedders, owner, collection_id, lambda: self._limits(owner))
 
     def _limits(self, owner: str) -> Limits:

@@ -180,6 +180,7 @@ class KnowledgeStore:
     def set_embedder(self, owner: str, collection_id: str, embedder: str) -> None:
         """Name the model whose vectors the collection gets, and drop those of every other one."""
         with self._changing(owner, collection_id) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
             connection.execute("DELETE FROM knowledge_vectors WHERE collection = ? AND embedder <> ?", (collection_id, embedder))
             connection.execute("UPDATE knowledge_collections SET embedder = ? WHERE id = ?", (embedder, collection_id))
 
@@ -200,12 +201,16 @@ class KnowledgeStore:
                 "WHERE p.collection = ? AND v.piece IS NULL", (embedder, collection_id)).fetchone()[0])
 
     def add_vectors(self, owner: str, collection_id: str, embedder: str, vectors: Sequence[tuple[int, bytes]]) -> None:
-        """`vectors`: ids of pieces, each with its normalised vector as little-endian 32-bit numbers. Those that are gone are left out."""
-        with self._changing(owner, collection_id) as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO knowledge_vectors (piece, collection, embedder, vector) "
-                "SELECT id, collection, ?, ? FROM knowledge_pieces WHERE id = ? AND collection = ?",
-                ((embedder, vector, piece, collection_id) for piece, vector in vectors))
+        """`vectors`: ids of pieces, each with its normalised vector as little-endian 32-bit numbers.
+
+        Left out are those of pieces that are gone or have a vector, and all if the collection has another embedder by now.
+        """
+        with self._database.transaction(is_writing=True) as connection:
+            if _collection(connection, owner, collection_id).embedder == embedder:
+                connection.executemany(
+                    "INSERT OR IGNORE INTO knowledge_vectors (piece, collection, embedder, vector) "
+                    "SELECT id, collection, ?, ? FROM knowledge_pieces WHERE id = ? AND collection = ?",
+                    ((embedder, vector, piece, collection_id) for piece, vector in vectors))
 
     # --- transactions ---
 
@@ -262,7 +267,7 @@ def _document(connection: sqlite3.Connection, owner: str, document_id: int) -> D
 
 
 def _changed(connection: sqlite3.Connection, collection_id: str) -> None:
-    """Count the change, which invalidates the copy of the vectors in memory."""
+    """Count the change, after which a copy of the vectors in memory is read again."""
     connection.execute("UPDATE knowledge_collections SET version = version + 1, updated = ? WHERE id = ?", (time.time(), collection_id))
 
 
