@@ -183,7 +183,8 @@ def _watch_jobs(page: gr.Blocks, builder: PageBuilder, strip: gr.HTML, models: M
         context, status = builder.context(request), engine.status()
         jobs = library.visible_jobs(context.visitor)
         load = engine.latest_load
-        line = strip_html(jobs, status, load.spec.name if load and not load.is_first else "", context.language)
+        line = strip_html(jobs, status, load.spec.name if load and not load.is_first else "", context.language,
+                          context.visitor.owner)
         states = (f"{job.id}{job.state}" for job in jobs)
         now = " ".join((context.language, status.state, status.model, status.quantization, status.error, *status.adapters, *states))
         is_busy = status.state in ("loading", "unloading") or any(not job.is_over for job in jobs)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -55,31 +56,31 @@ class FileText:
     marks: tuple[Mark, ...] = ()
 
 
-def read_text(name: str, content: bytes, limits: ReadingLimits, encoding: str = "") -> FileText:
+def read_text(name: str, content: bytes, limits: ReadingLimits, encoding: str = "", stop: threading.Event | None = None) -> FileText:
     """The text of a PDF, Word or text file as it is. `encoding`: one of ENCODINGS that a person chose instead of the guess.
 
-    Blocks for seconds, at most `limits.timeout_s` after its turn has come. Raises AttachmentRefused, and InvalidRequest for another
-    encoding.
+    Blocks for seconds, at most `limits.timeout_s` after its turn has come; once `stop` is set, the file is refused soon. Raises
+    AttachmentRefused, and InvalidRequest for another encoding.
     """
     suffix = PurePosixPath(name).suffix.lower()
     if encoding:
         found = _decoded(content, encoding)
     elif suffix == ".docx" or is_pdf(name, content):
-        return _document(name, "docx" if suffix == ".docx" else "pdf", content, limits)
+        return _document(name, "docx" if suffix == ".docx" else "pdf", content, limits, stop)
     else:
         found = _plain(name, content)
     return _checked(name, FileText(cleaned(found.text), found.guess), limits)
 
 
-def read_document(name: str, content: bytes, limits: ReadingLimits) -> FileText:
+def read_document(name: str, content: bytes, limits: ReadingLimits, stop: threading.Event | None = None) -> FileText:
     """As `read_text`, and EPUB, HTML without its markup, and the headings of Markdown."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix == ".epub":
-        return _document(name, "epub", content, limits)
+        return _document(name, "epub", content, limits, stop)
     if suffix in WEB_PAGES and not is_pdf(name, content):
         page = _web_page(name, content)
-        return _document(name, "html", page.encode(), limits)
-    found = read_text(name, content, limits)
+        return _document(name, "html", page.encode(), limits, stop)
+    found = read_text(name, content, limits, stop=stop)
     if suffix in MARKDOWN:
         found = FileText(found.text, found.guess, tuple(Mark(begin, heading=heading) for begin, heading in headings_of(found.text)))
     return found
@@ -94,8 +95,8 @@ def cleaned(text: str) -> str:
     return valid_text(text).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
 
 
-def _document(name: str, kind: Kind, content: bytes, limits: ReadingLimits) -> FileText:
-    found = document_sections(kind, content, limits)
+def _document(name: str, kind: Kind, content: bytes, limits: ReadingLimits, stop: threading.Event | None) -> FileText:
+    found = document_sections(kind, content, limits, stop)
     if isinstance(found, Refusal):
         raise (ScannedDocument if found == SCANNED else AttachmentRefused)(clean_name(name), found.why, found.remedy)
     return _checked(name, _joined(found), limits)

@@ -31,11 +31,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
-    """Of one file. `max_chars`: reading ends shortly after them."""
+    """Of one file. `max_chars`: reading ends shortly after them. `is_background`: nobody waits for it, so it does not delay others."""
 
     max_chars: int = MAX_TEXT_CHARS
     max_pages: int = MAX_PDF_PAGES
     timeout_s: float = 60.0
+    is_background: bool = False
 
 
 SAVE_AGAIN = "Open it where it was made, save it again and attach that."

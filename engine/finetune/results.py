@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DiskFull, InvalidRequest, LoadError, NotEnoughMemory
 from ..hub.hub import Hub
-from ..settings import BUILTIN, Secret, Settings
+from ..settings import BUILTIN, Secret
 from .card import model_card, shown_base
 from .checkpoints import ADAPTER, name_base
 from .estimate import PROCESS_BYTES
@@ -106,10 +106,10 @@ class Result:
                         archive.write(each, f"{source.name}/{each.relative_to(source)}")
             yield path
 
-    def push(self, repo: str, token: Secret, settings: Settings, *, is_private: bool = True, is_merged: bool = False) -> str:
+    def push(self, repo: str, token: Secret, hub: Hub, *, is_private: bool = True, is_merged: bool = False) -> str:
         """Upload `prepared`, and return its address. Raises the errors of the hub."""
         with self.prepared(is_merged=is_merged) as source:
-            return Hub(settings).upload(repo, source, token, is_private=is_private)
+            return hub.upload(repo, source, token, is_private=is_private)
 
     def _name(self, is_merged: bool) -> str:
         plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in self.run.name).strip("-.")[:60]

@@ -13,13 +13,15 @@ from ..checkpoint.files import split_file
 from ..errors import JobNotFound, NoMeasuringOnZeroGpu, NotOnZeroGpu, NotPermitted
 from ..models.catalog import catalog
 from ..pipelines import task_catalog
-from ..public_mode import TRAINING_EXAMPLES, TRAINING_S
+from ..public_mode import KEPT_RUNS, TRAINING_EXAMPLES, TRAINING_S
 from ..settings import BUILTIN, Secret, Settings
 from ..storage.runs import Job
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
     from .found_model import FoundModel
+
+MAX_RUNS = 50           # of fine-tuning, kept of one owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,10 @@ class Permissions:
     def training_limit_s(self, visitor: Visitor) -> float:
         """Longest time of a fine-tuning run; 0: none."""
         return TRAINING_S if self._is_limited(visitor) else 0.0
+
+    def kept_runs(self, visitor: Visitor) -> int:
+        """How many fine-tuning runs of a visitor are kept; the oldest are deleted first."""
+        return KEPT_RUNS if self._is_limited(visitor) else MAX_RUNS
 
     def _is_limited(self, visitor: Visitor) -> bool:
         return self._settings.is_public and not self.is_operator(visitor)

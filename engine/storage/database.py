@@ -95,10 +95,18 @@ MIGRATIONS = (
     "CREATE INDEX knowledge_pieces_of_document ON knowledge_pieces (document, number)",
     "CREATE INDEX knowledge_pieces_of_collection ON knowledge_pieces (collection)",
     """CREATE TABLE knowledge_vectors (
-        piece INTEGER PRIMARY KEY, collection TEXT NOT NULL, embedder TEXT NOT NULL, vector BLOB NOT NULL
+        id INTEGER PRIMARY KEY AUTOINCREMENT, piece INTEGER NOT NULL UNIQUE, collection TEXT NOT NULL, embedder TEXT NOT NULL,
+        vector BLOB NOT NULL
     )""",
     "CREATE INDEX knowledge_vectors_of_collection ON knowledge_vectors (collection, embedder)",
+    "CREATE TABLE knowledge_models (role TEXT PRIMARY KEY, name TEXT NOT NULL)",
     "CREATE VIRTUAL TABLE knowledge_words USING fts5 (collection, text, tokenize = 'unicode61')",
+    "CREATE TABLE knowledge_sources (document INTEGER PRIMARY KEY, kind TEXT NOT NULL, location TEXT NOT NULL)",
+    "CREATE TABLE knowledge_folders (collection TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (collection, path))",
+    "CREATE TRIGGER knowledge_document_deleted AFTER DELETE ON knowledge_documents "
+    "BEGIN DELETE FROM knowledge_sources WHERE document = old.id; END",
+    "CREATE TRIGGER knowledge_collection_deleted AFTER DELETE ON knowledge_collections "
+    "BEGIN DELETE FROM knowledge_folders WHERE collection = old.id; END",
 )
 
 

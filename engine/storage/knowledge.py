@@ -81,6 +81,12 @@ class KnowledgeStore:
             with self._erasing() as connection:
                 _erase_collections(connection, gone)
 
+    def orphans(self) -> tuple[tuple[str, str], ...]:
+        """Owners and ids of temporary collections whose chats are gone."""
+        with self._database.transaction() as connection:
+            return tuple((str(row[0]), str(row[1])) for row in connection.execute(
+                "SELECT owner, id FROM knowledge_collections WHERE chat <> '' AND chat NOT IN (SELECT id FROM chats)").fetchall())
+
     def use(self, owner: str) -> KnowledgeUse:
         """What the owner's collections hold together, temporary ones too."""
         owned = "JOIN knowledge_collections AS c ON c.id = collection WHERE owner = ?"
@@ -119,6 +125,14 @@ class KnowledgeStore:
         with self._database.transaction() as connection:
             _document(connection, owner, document_id)
             return str(connection.execute("SELECT text FROM knowledge_documents WHERE id = ?", (document_id,)).fetchone()[0])
+
+    def places(self, owner: str, document_id: int) -> tuple[Place, ...]:
+        """Those of its pieces, in order."""
+        with self._database.transaction() as connection:
+            _document(connection, owner, document_id)
+            rows = connection.execute("SELECT begin, end, page, heading, row FROM knowledge_pieces WHERE document = ? ORDER BY number",
+                                      (document_id,))
+            return tuple(Place(*row) for row in rows.fetchall())
 
     def set_state(self, owner: str, document_id: int, state: DocumentState, problem: str = "") -> None:
         with self._database.transaction(is_writing=True) as connection:
@@ -166,6 +180,7 @@ class KnowledgeStore:
     def set_embedder(self, owner: str, collection_id: str, embedder: str) -> None:
         """Name the model whose vectors the collection gets, and drop those of every other one."""
         with self._changing(owner, collection_id) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
             connection.execute("DELETE FROM knowledge_vectors WHERE collection = ? AND embedder <> ?", (collection_id, embedder))
             connection.execute("UPDATE knowledge_collections SET embedder = ? WHERE id = ?", (embedder, collection_id))
 
@@ -178,13 +193,24 @@ class KnowledgeStore:
                 "WHERE p.collection = ? AND v.piece IS NULL ORDER BY p.id LIMIT ?", (embedder, collection_id, limit))]
             return tuple(read_pieces(connection, ids).values())
 
+    def count_without_vectors(self, owner: str, collection_id: str, embedder: str) -> int:
+        with self._database.transaction() as connection:
+            _collection(connection, owner, collection_id)
+            return int(connection.execute(
+                "SELECT count(*) FROM knowledge_pieces AS p LEFT JOIN knowledge_vectors AS v ON v.piece = p.id AND v.embedder = ? "
+                "WHERE p.collection = ? AND v.piece IS NULL", (embedder, collection_id)).fetchone()[0])
+
     def add_vectors(self, owner: str, collection_id: str, embedder: str, vectors: Sequence[tuple[int, bytes]]) -> None:
-        """`vectors`: ids of pieces, each with its normalised vector as little-endian 32-bit numbers. Those that are gone are left out."""
-        with self._changing(owner, collection_id) as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO knowledge_vectors (piece, collection, embedder, vector) "
-                "SELECT id, collection, ?, ? FROM knowledge_pieces WHERE id = ? AND collection = ?",
-                ((embedder, vector, piece, collection_id) for piece, vector in vectors))
+        """`vectors`: ids of pieces, each with its normalised vector as little-endian 32-bit numbers.
+
+        Left out are those of pieces that are gone or have a vector, and all if the collection has another embedder by now.
+        """
+        with self._database.transaction(is_writing=True) as connection:
+            if _collection(connection, owner, collection_id).embedder == embedder:
+                connection.executemany(
+                    "INSERT OR IGNORE INTO knowledge_vectors (piece, collection, embedder, vector) "
+                    "SELECT id, collection, ?, ? FROM knowledge_pieces WHERE id = ? AND collection = ?",
+                    ((embedder, vector, piece, collection_id) for piece, vector in vectors))
 
     # --- transactions ---
 
@@ -241,7 +267,7 @@ def _document(connection: sqlite3.Connection, owner: str, document_id: int) -> D
 
 
 def _changed(connection: sqlite3.Connection, collection_id: str) -> None:
-    """Count the change, which invalidates the copy of the vectors in memory."""
+    """Count the change, after which a copy of the vectors in memory is read again."""
     connection.execute("UPDATE knowledge_collections SET version = version + 1, updated = ? WHERE id = ?", (time.time(), collection_id))
 
 

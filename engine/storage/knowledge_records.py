@@ -82,6 +82,7 @@ class Hit:
 
     `text_rank`, `vector_rank`: its position in each list from 1 on, 0 if it is not in it. `vector_score`: cosine similarity, -1 to 1.
     `rerank_score`: of the cross-encoder, None without one. `score`: what the hits are sorted by, comparable within one search only.
+    `is_likely`: it has half of the question's words, or is more similar than unrelated texts are: one that is neither answers nothing.
     """
 
     piece: Piece
@@ -92,15 +93,27 @@ class Hit:
     vector_rank: int = 0
     vector_score: float | None = None
     rerank_score: float | None = None
+    is_likely: bool = True
+
+
+# What a search could not use, in order: no embedding model is set; it is not downloaded; it cannot be used or has failed; the collection
+# has vectors of another one; some pieces have none yet; the cross-encoder cannot be used.
+SearchNote = Literal["no_embedder", "not_downloaded", "embedder_failed", "other_embedder", "few_vectors", "reranker_failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """`notes`: sentences about what the search could not use, such as missing vectors. `mode`: what was used in the end."""
+    """`mode`: what was used in the end. `problem`: the sentence of the error behind "embedder_failed" or "reranker_failed"."""
 
     hits: tuple[Hit, ...]
     mode: SearchMode = "hybrid"
-    notes: tuple[str, ...] = ()
+    notes: tuple[SearchNote, ...] = ()
+    problem: str = ""
+
+    @property
+    def likely(self) -> tuple[Hit, ...]:
+        """The hits that may answer the question; none: nothing was found."""
+        return tuple(hit for hit in self.hits if hit.is_likely)
 
 
 @dataclass(frozen=True, slots=True)
