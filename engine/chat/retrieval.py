@@ -19,6 +19,7 @@ from ..storage.records import Attachment, ChatMessage, Source
 from .attachments import first_part
 
 CANDIDATES = 24             # pieces that are asked for
+MAX_QUERY_CHARS = 2000
 MAX_SOURCES = 8             # passages that one reply reads
 MAX_SHARE = 0.5             # of the context window, for the passages
 REPLY_SHARE = 0.25          # of the context window, kept for the reply, unless it may only be shorter
@@ -82,8 +83,11 @@ class Retrieval:
         if lookup.sources:
             return lookup.sources
         names = [each.name for each in self._files.list(owner)]
-        found = self._files.search(owner, lookup.collections, query_of(lookup.path, names), CANDIDATES)
-        return choose(found.hits, self._room(messages, max_new_tokens), self._count)
+        query = query_of(lookup.path, names)[:MAX_QUERY_CHARS]
+        if not query:
+            return ()
+        found = self._files.search(owner, lookup.collections, query, CANDIDATES)
+        return choose(found.likely, self._room(messages, max_new_tokens), self._count)
 
     def _room(self, messages: Sequence[Message], max_new_tokens: int) -> int:
         """Tokens of the window that passages may take beside the system prompt, the newest message and the reply."""

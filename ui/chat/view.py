@@ -18,8 +18,8 @@ from ..shared.html import browser_message
 from ..shared.language import text
 from . import rendering
 from .adapters import composer_html
-from .files import in_use
 from .file_chips import describe, encodings, pages_button
+from .files import in_use
 from .options_panel import values_of
 from .session import ChatSession
 from .sidebar import LISTED, list_html, sign_html, space_html

@@ -62,7 +62,7 @@ def build_services(engine: Engine, conversations: Conversations | None = None, l
     conversations = conversations or Conversations(engine)
     library = library or Library(engine, conversations)
     tables = Tables(engine.settings)
-    knowledge = knowledge or Knowledge(engine, library.jobs)
+    knowledge = knowledge or Knowledge(engine, library.jobs, engine.embedders, library.hub)
     conversations.answer_from(knowledge)
     return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs),
                     tables, Examiner(engine.settings, tables), FineTunes(engine, library, tables), knowledge)

@@ -12,7 +12,8 @@ from engine.storage.records import ChatMessage, Source
 
 def hit(text: str, number: int = 0, begin: int | None = None, document: int = 1) -> Hit:
     at = number * 1000 if begin is None else begin
-    return Hit(Piece(number + 1, document, number, text, Place(at, at + len(text), page=number + 1)), "guide.pdf", "Guides", 1 / (60 + number))
+    piece = Piece(number + 1, document, number, text, Place(at, at + len(text), page=number + 1))
+    return Hit(piece, "guide.pdf", "Guides", 1 / (60 + number))
 
 
 def words(text: str) -> int:
@@ -33,8 +34,8 @@ def test_of_the_best_passage_at_least_the_beginning_is_read() -> None:
 
 
 def test_a_passage_that_mostly_repeats_a_better_one_is_left_out() -> None:
-    sources = choose([hit("one two three four", begin=0), hit("two three four five", begin=4), hit("two three four five", begin=4, document=2)],
-                     1000, words)
+    second = "two three four five"
+    sources = choose([hit("one two three four", begin=0), hit(second, begin=4), hit(second, begin=4, document=2)], 1000, words)
     assert [source.document for source in sources] == [1, 2]
 
 
