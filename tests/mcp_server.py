@@ -59,7 +59,8 @@ def called(name: str, arguments: dict[str, Any], number: int) -> dict[str, Any] 
             send({"method": "notifications/message", "params": {"level": "info", "data": "again"}})
     if name == "refuse":
         send({"id": number, "error": {"code": -32000, "message": "not today"}})
-    results = {"echo": lambda: text(arguments["text"]), "secret": lambda: text(json.dumps(dict(os.environ))), "long": lambda: text("word " * 50_000),
+    results = {"echo": lambda: text(arguments["text"]), "secret": lambda: text(json.dumps(dict(os.environ))),
+               "long": lambda: text("word " * 50_000),
                "fail": lambda: text("it failed", is_error=True),
                "mime": lambda: {"content": [{"type": "image", "data": "aGVsbG8=", "mimeType": "image/png"}]},
                "liar": lambda: {"content": [], "structuredContent": {"n": "many"}}}

@@ -18,26 +18,31 @@ MAX_ATTACHMENTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """How a reply is to be generated. `tools`: entries of the list of tools that the model may call. `zone`: of the visitor."""
+    """How a reply is to be generated. `collections`: ids of those whose files it is answered from; none for an ordinary reply.
+
+    `tools`: entries of the list of tools that the model may call. `zone`: of the visitor.
+    """
 
     options: GenerationOptions
     system_prompt: str = ""
+    collections: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     zone: timezone = UTC
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A message with its attachments."""
+    """A message with its attachments. `searched`: files longer than the window, which are searched for it and for what follows."""
 
     text: str
     attachments: tuple[Attachment, ...] = ()
+    searched: tuple[Attachment, ...] = ()
 
     def check(self) -> None:
-        if not self.text.strip() and not self.attachments:
+        if not self.text.strip() and (self.searched or not self.attachments):
             raise InvalidRequest("message", "", "some text")
-        if len(self.attachments) > MAX_ATTACHMENTS:
-            raise InvalidRequest("attachments", len(self.attachments), f"at most {MAX_ATTACHMENTS}")
+        if (count := len(self.attachments) + len(self.searched)) > MAX_ATTACHMENTS:
+            raise InvalidRequest("attachments", count, f"at most {MAX_ATTACHMENTS}")
         if (pictures := sum(bool(attachment.picture) for attachment in self.attachments)) > MAX_PICTURES:
             raise InvalidRequest("pictures", pictures, f"at most {MAX_PICTURES} in a message")
 

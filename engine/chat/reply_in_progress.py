@@ -7,19 +7,25 @@ import time
 from dataclasses import dataclass, replace
 
 from ..messages import Finished, Prefill, ReasoningDelta, StreamEvent, TextDelta, Waiting
-from ..storage.records import ChatMessage
+from ..storage.records import ChatMessage, Source
 from ..storage.tool_steps import ToolStep
 from ..tool_calls import ToolCallDelta
 
 
 @dataclass(frozen=True, slots=True)
+class Searching:
+    """Files are searched for the reply."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyProgress:
-    """A snapshot of one reply. `problem`: why it failed; `save_problem`: why it could not be saved. `calling`: the tool whose call the model
-    writes now.
+    """A snapshot of one reply. `problem`: why it failed; `save_problem`: why it could not be saved.
+
+    `calling`: the tool whose call the model writes now.
     """
 
     message: ChatMessage
-    waiting: Waiting | Prefill | None = None
+    waiting: Waiting | Prefill | Searching | None = None
     problem: Exception | None = None
     save_problem: Exception | None = None
     calling: str = ""
@@ -48,7 +54,7 @@ class ReplyInProgress:
         self._first_thought: float | None = None        # when it came
         self._thought_s, self._thought_tokens = message.thought_s, message.thought_tokens
         self._earlier_s = message.thought_s
-        self._waiting: Waiting | Prefill | None = None
+        self._waiting: Waiting | Prefill | Searching | None = None
         self._steps = {step.id: step for step in message.steps}
         self._calling = ""
 
@@ -91,6 +97,20 @@ class ReplyInProgress:
 
     def _end_steps(self) -> None:
         self._steps = {name: step.ended() for name, step in self._steps.items()}
+
+    def search(self) -> None:
+        with self._lock:
+            self._waiting = Searching()
+
+    def use_sources(self, sources: tuple[Source, ...]) -> None:
+        with self._lock:
+            self._latest, self._waiting = replace(self._latest, message=replace(self._latest.message, sources=sources)), None
+
+    def end_without_model(self, text: str) -> None:
+        """The reply is a sentence of ours."""
+        with self._lock:
+            self._text = [text]
+            self._latest = replace(self._latest, message=replace(self._latest.message, state="done", reason="stop", model=""))
 
     def fail(self, error: Exception) -> None:
         with self._lock:

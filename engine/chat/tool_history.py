@@ -1,4 +1,4 @@
-"""What the model reads of a reply in which tools were called: its text, the calls, and their results in the order in which they happened."""
+"""What the model reads of a reply in which tools were called: its text, the calls and their results, in their order."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from ..background import StopSignal
 from ..errors import EngineError, InvalidRequest, StorageError
 from ..messages import Finished, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
 from ..runtime.engine import Engine
+from ..storage.database import Database
 from ..storage.records import ChatMessage
 from ..storage.tool_steps import ToolStep
 from ..storage.tool_trust import ToolTrust
@@ -71,12 +72,13 @@ class _Work:
 class ToolLoop:
     """Safe to use from many threads."""
 
-    def __init__(self, engine: Engine, toolbox: Toolbox, approvals: Approvals, trust: ToolTrust) -> None:
-        self._engine, self._toolbox, self._approvals, self._trust = engine, toolbox, approvals, trust
+    def __init__(self, engine: Engine, database: Database, toolbox: Toolbox) -> None:
+        self._engine, self._trust = engine, ToolTrust(database)
+        self.toolbox, self.approvals = toolbox, Approvals()
 
     def options(self, ask: Ask) -> GenerationOptions:
         """The options of the first request of a reply, with the tools that are known without asking a server."""
-        return _with_tools(ask.options, self._toolbox.known(self._chosen(ask)))
+        return _with_tools(ask.options, self.toolbox.known(self._chosen(ask)))
 
     def stream(self, owner: str, before: ChatMessage, messages: Sequence[Message], ask: Ask,
                stop: StopSignal) -> Generator[LoopEvent, None, None]:
@@ -84,7 +86,7 @@ class ToolLoop:
 
         `before`: the reply as it is now: empty, or with what is continued. Raises what Engine.chat raises.
         """
-        tools, problems = self._toolbox.open(self._chosen(ask), stop)
+        tools, problems = self.toolbox.open(self._chosen(ask), stop)
         work = _Work(owner, before.id, ask, stop, {tool.name: tool for tool in tools}, list(messages), len(before.text),
                      {step.id for step in before.steps}, notes=problems)
         earlier = max((step.round for step in before.steps), default=0)
@@ -160,7 +162,7 @@ class ToolLoop:
         """Ask a person if that is needed, and run the tool. Returns the step with its result."""
         is_public = self._engine.settings.is_public
         if tool.must_ask and (is_public or not self._is_trusted(work, tool)):
-            with self._approvals.question(work.owner, work.message_id, step.id, can_be_trusted=not is_public) as question:
+            with self.approvals.question(work.owner, work.message_id, step.id, can_be_trusted=not is_public) as question:
                 yield replace(step, state="waiting", can_be_trusted=not is_public)
                 decision = question.wait(work.stop, PUBLIC_APPROVAL_S if is_public else APPROVAL_S)
             if decision is None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..messages import GenerationOptions, Usage
-from .records import Attachment, ChatMessage, MessageState
+from .records import Attachment, ChatMessage, MessageState, Source
 from .tool_steps import ToolStep
 
 
@@ -24,4 +24,5 @@ def message_of(values: dict[str, Any]) -> ChatMessage:
         "steps": tuple(ToolStep(**each) for each in values.get("steps", ())),
         "usage": Usage(**values["usage"]) if values.get("usage") else None,
         "options": GenerationOptions(**values["options"]) if values.get("options") else None,
-        "attachments": tuple(Attachment(**each) for each in values.get("attachments", ()))})
+        "attachments": tuple(Attachment(**each) for each in values.get("attachments", ())),
+        "collections": tuple(values.get("collections", ())), "sources": tuple(Source(**each) for each in values.get("sources", ()))})

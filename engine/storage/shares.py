@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from dataclasses import replace
 
 from ..errors import ShareNotFound
 from .database import Database
@@ -21,12 +20,12 @@ class ShareStore:
 
     def add(self, owner: str, chat: Chat) -> Share:
         """Copy the messages that the chat shows now. Anyone with the token can read the copy."""
-        path = tuple(replace(message, steps=tuple(step.ended().without_private_result() for step in message.steps)) for message in chat.path)
+        path = tuple(message.for_others() for message in chat.path)
         share = Share(secrets.token_urlsafe(18), chat.id, chat.summary.title, time.time(), path)
         with self._database.transaction(is_writing=True) as connection:
             connection.execute("INSERT INTO shares (token, chat, owner, title, created, content) VALUES (?, ?, ?, ?, ?, ?)",
                                (share.token, chat.id, owner, share.title, share.created,
-                                json.dumps([message_dict(message) for message in path])))
+                                json.dumps([message_dict(message) for message in share.path])))
         return share
 
     def of_chat(self, owner: str, chat_id: str) -> tuple[Share, ...]:

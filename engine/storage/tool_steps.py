@@ -44,6 +44,6 @@ class ToolStep:
         """As it is when its reply is no longer in progress."""
         return replace(self, state="stopped") if self.is_open else self
 
-    def without_private_result(self) -> ToolStep:
+    def for_others(self) -> ToolStep:
         """For a shared copy: without what was read from the owner's files, or by a server of the operator."""
-        return self if self.group in SHARED else replace(self, result="")
+        return self.ended() if self.group in SHARED else replace(self.ended(), result="")

@@ -17,7 +17,7 @@ from .chat_rows import MAX_TITLE_CHARS
 from .formats import LAST_TIME, Value, read_path, read_title
 from .imported_pictures import picture_limit
 from .message_json import message_dict
-from .records import Chat, ChatMessage
+from .records import Chat, ChatMessage, Source
 from .tool_steps import ToolStep
 
 FORMAT, VERSION = "mindcubes-chats", 1
@@ -51,6 +51,8 @@ def to_markdown(chat: Chat) -> str:
         parts += map(_step, message.steps)
         if message.text.strip():
             parts.append(_closed(message.text.strip()))
+        if message.sources:
+            parts.append("\n".join(f"[{source.number}] {_place(source)}" for source in message.sources))
     return "\n\n".join(parts) + "\n"
 
 
@@ -66,7 +68,7 @@ def _step(step: ToolStep) -> str:
 def to_json(chats: Sequence[Chat]) -> str:
     """Return JSON that `read_chats` reads back with the same messages, except for their ids."""
     written = [{"title": chat.summary.title, "created": chat.summary.created, "system_prompt": chat.system_prompt,
-                "messages": [message_dict(replace(message, id=0, parent=None)) for message in chat.path]} for chat in chats]
+                "messages": [message_dict(replace(message.for_others(), id=0, parent=None)) for message in chat.path]} for chat in chats]
     return json.dumps({"format": FORMAT, "version": VERSION, "chats": written}, ensure_ascii=False, indent=1)
 
 
@@ -134,6 +136,12 @@ def _plain_lines(text: str) -> Iterator[str]:
         if not _FENCE.match(line):
             unlinked = _LINK.sub(r"\1", _LINE_MARKS.sub("", line))
             yield " ".join(_EMPHASIS.sub("", unlinked).split())
+
+
+def _place(source: Source) -> str:
+    """Where a passage is: "`guide.pdf`, page 3"."""
+    where = [f"page {source.page}" if source.page else "", f"row {source.row}" if source.row else "", " ".join(source.heading.split())]
+    return ", ".join([f"`{source.name.replace('`', '')}`", *filter(None, where)])
 
 
 def _date(seconds: float) -> str:

@@ -10,8 +10,9 @@ from ..tool_calls import Tool
 from .base import BoundTool, CallContext, ToolOutcome
 
 GROUP = "clock"
-DEFINITION = Tool.of_schema("current_date", "Tell today's date, the day of the week and the time, in the time zone of the person you talk to.",
-                  {"type": "object", "properties": {}, "additionalProperties": False})
+DEFINITION = Tool.of_schema(
+    "current_date", "Tell today's date, the day of the week and the time, in the time zone of the person you talk to.",
+    {"type": "object", "properties": {}, "additionalProperties": False})
 
 
 def clock_tool() -> BoundTool:

@@ -3,8 +3,9 @@
     {"mcpServers": {"files": {"command": "npx", "args": ["-y", "some-server"], "env": {"TOKEN": "${TOKEN}"}},
                     "search": {"url": "https://example.com/mcp", "headers": {"Authorization": "Bearer ${KEY}"}}}}
 
-${NAME} stands for a variable of the environment. More members: cwd; timeout (seconds of one call); disabled; alwaysAllow (tools that are called
-without asking, never on a public page); allowPrivate (on a public page: the name of the url may mean an address of a private network).
+${NAME} stands for a variable of the environment. More members: cwd; timeout (seconds of one call); disabled; alwaysAllow (tools that are
+called without asking, never on a public page); allowPrivate (on a public page, the name in the url may mean an address of a private
+network).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,7 +41,7 @@ class ServerConfig:
     args: tuple[Secret, ...] = ()
     env: tuple[tuple[str, Secret], ...] = ()
     cwd: str | None = None
-    url: Secret = Secret("")
+    url: Secret = field(default_factory=lambda: Secret(""))
     headers: tuple[tuple[str, Secret], ...] = ()
     timeout_s: float = CALL_S
     trusted: frozenset[str] = frozenset()

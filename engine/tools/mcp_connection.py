@@ -30,7 +30,7 @@ class ServerFailed(Exception):
 
 
 class McpConnection:
-    """Every method is called on the event loop, so nothing here is locked. `changed` is called when the server says that its tools changed."""
+    """Every method is called on the event loop, so nothing here is locked."""
 
     def __init__(self, config: ServerConfig, *, is_public: bool) -> None:
         self.config, self._is_public = config, is_public

@@ -1,7 +1,7 @@
 """The MCP servers of the operator's file, and their tools as tools of the chat.
 
-All connections live on one event loop in a thread of its own, which the first use starts. Programs and addresses are those of the file only:
-nothing that a visitor or a model writes names another.
+All connections live on one event loop in a thread of its own, which the first use starts. Programs and addresses are those of the file
+only: nothing that a visitor or a model writes names another.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ class _LimitedStream(httpx.AsyncByteStream):
 
 
 async def public_address(host: str, port: int) -> str:
-    """Return an address of `host`. An address that is written as such is returned as it is: the operator listed it. Raises PrivateAddress."""
+    """Return an address of `host`; one that is written as such as it is, since the operator listed it. Raises PrivateAddress."""
     with suppress(ValueError):
         return str(ipaddress.ip_address(host))
     if host == "localhost":

@@ -7,14 +7,15 @@ from contextlib import closing
 from typing import Any
 
 from ..public_mode import PROGRAM_S
-from ..sandbox import RunResult, StillRunning, open_sandbox
+from ..sandbox import RunResult, open_sandbox
 from ..tool_calls import Tool
 from .base import BoundTool, CallContext, ToolOutcome
 
 GROUP = "python"
 OPENING_S = 15.0            # probing and opening a sandbox on a busy machine
 DEFINITION = Tool.of_schema(
-    "run_python", "Run a Python program and read what it prints. It has no network and no files, and variables are not kept for the next call.",
+    "run_python",
+    "Run a Python program and read what it prints. It has no network and no files, and variables are not kept for the next call.",
     {"type": "object", "properties": {"code": {"type": "string", "description": "the whole program; print what you need"}},
      "required": ["code"], "additionalProperties": False})
 
@@ -33,10 +34,9 @@ def _run(arguments: Mapping[str, Any], context: CallContext) -> ToolOutcome:
         for event in events:
             if isinstance(event, RunResult):
                 return _outcome(event)
-            if isinstance(event, StillRunning) or not is_interrupted:
-                if context.stop.is_set() and not is_interrupted:
-                    is_interrupted = True
-                    sandbox.interrupt()
+            if context.stop.is_set() and not is_interrupted:
+                is_interrupted = True
+                sandbox.interrupt()
     raise AssertionError("a run ends with its result")
 
 

@@ -8,23 +8,23 @@ from ..background import StopSignal
 from ..settings import Settings
 from . import calculator, clock, files, python
 from .base import BoundTool, ToolGroup
-from .files import FileSearch
+from .files import Collections
 from .mcp_servers import McpServers
 
 HARMLESS = (calculator.GROUP, clock.GROUP)      # they compute something from their arguments alone: on by default
 
 
 class Toolbox:
-    """Safe to use from many threads. A process has one. `search_files`: without it, no tool searches files.
+    """Safe to use from many threads. A process has one. Raises InvalidRequest for a file of servers that cannot be read."""
 
-    Raises InvalidRequest for a file of servers that cannot be read.
-    """
-
-    def __init__(self, settings: Settings, search_files: FileSearch | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.servers = McpServers.of(settings)
-        self._builtin = {tool.group: tool for tool in (
-            calculator.calculator_tool(), clock.clock_tool(), *([files.files_tool(search_files)] if search_files else []),
-            python.python_tool())}
+        self._builtin = {tool.group: tool for tool in (calculator.calculator_tool(), clock.clock_tool(), python.python_tool())}
+
+    def search_files(self, collections: Collections) -> None:
+        """Offer the tool that searches files, in these collections. Called once, before the first reply."""
+        tool = files.files_tool(collections)
+        self._builtin = {**self._builtin, tool.group: tool}
 
     @property
     def groups(self) -> tuple[ToolGroup, ...]:

@@ -31,8 +31,8 @@ SAVE_JS = """(name, prompt) => mindcubes.ask(document.querySelector('#mc-preset-
 class OptionsPanel:
     """`fields` have the order of the values that `read` takes and `values_of` returns. `asked`: all inputs on which a reply depends.
 
-    The first two of `asked` are what the lists beside the message box show, which page.js fills in: a message that follows a choice at
-    once must not be handled before it.
+    The first three of `asked` page.js fills in: what the lists beside the message box show, and the collections that were removed just
+    now. A message that follows a choice at once must not be handled before it.
     """
 
     system_prompt: gr.Textbox
@@ -68,7 +68,7 @@ def build_options_panel(builder: PageBuilder, page: gr.Blocks, session: gr.State
     fields = (*sliders, stop, seed, budget, shape.kind, shape.value)
     reset.click(lambda state: values_of(builder.engine.default_options(state.effort)), session, list(fields), **QUICK)
     page.load(_wire_presets(builder, presets, system_prompt, save, forget), outputs=presets, **QUICK)
-    lists = (gr.Textbox(visible=False), gr.Textbox(visible=False))
+    lists = tuple(gr.Textbox(visible=False) for _ in range(3))
     return OptionsPanel(system_prompt, presets, fields, (*lists, system_prompt, pair, second_prompt, second_temperature, *fields))
 
 

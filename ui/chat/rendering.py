@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine import Prefill, Waiting
-from engine.chat import ChatMessage, ReplyProgress
+from engine.chat import ChatMessage, ReplyProgress, Searching
 
 from ..shared.errors import told_again
 from ..shared.language import duration, number, text
+from .files import linked, sources_html
 from .pictures import small
 from .session import ChatSession
 
@@ -81,7 +82,9 @@ def _reply(message: ChatMessage, reply: ReplyProgress | None, language: str, is_
         title = text(language, "chat.thinking") if is_thinking else _thoughts(message, language)
         metadata = {"title": title, "status": "pending" if is_thinking else "done"}
         shown.append({"role": "assistant", "content": [_text(message.thoughts)], "metadata": metadata})
-    answer = [_text(message.text)] if message.text else []
+    # Links only at the end: until then, text is appended to what the page has.
+    shown_text = message.text if message.state == "writing" else linked(message) if message.model else told_again(message.text, language)
+    answer = [_text(shown_text)] if message.text else []
     footer = _footer(message, reply, language, is_last, is_frozen)
     shown.append({"role": "assistant", "content": [*answer, _html(footer)]})
     return shown
@@ -134,7 +137,8 @@ def _footer(message: ChatMessage, reply: ReplyProgress | None, language: str, is
         acts.append(_act("branch", message.id, text(language, "chat.branch")))
         acts.append(_act("delete-message", message.id, text(language, "chat.delete")))
     versions = "" if is_frozen else _versions(message, language)
-    lines = [f'<div class="mc-foot"><span class="mc-facts">{facts}</span><span class="mc-acts">{versions}{"".join(acts)}</span></div>']
+    lines = [sources_html(message, language)]
+    lines += [f'<div class="mc-foot"><span class="mc-facts">{facts}</span><span class="mc-acts">{versions}{"".join(acts)}</span></div>']
     if message.state == "failed":
         alert = 'role="alert"' if is_last else ""
         lines.insert(0, f'<div class="mc-problem" {alert}>{html.escape(told_again(message.error, language))}</div>')
@@ -169,6 +173,8 @@ def _progress(message: ChatMessage, reply: ReplyProgress | None, language: str) 
             return wait if expected_s is None else text(language, "chat.waiting.expected", wait=wait, time=duration(language, expected_s))
         case Prefill(done=done, total=total) if 0 < done < total:
             return text(language, "chat.reading", done=number(language, done), total=number(language, total))
+        case Searching():
+            return text(language, "chat.searching")
     return text(language, "chat.writing" if message.model else "chat.loading")
 
 

@@ -11,6 +11,7 @@ import gradio as gr
 
 from engine import BUILTIN, AgentSessions, Benchmarks, Conversations, Engine, Library
 from engine.finetune import Examiner, FineTunes, Tables
+from engine.knowledge import Knowledge
 from engine.library import Visitor
 
 from .language import I18N, language_of, text
@@ -45,6 +46,7 @@ class Services:
     tables: Tables
     examiner: Examiner
     fine_tunes: FineTunes
+    knowledge: Knowledge
 
     @property
     def is_builtin(self) -> bool:
@@ -54,13 +56,16 @@ class Services:
 
 
 def build_services(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
-                   agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> Services:
+                   agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None,
+                   knowledge: Knowledge | None = None) -> Services:
     """Return the services that use `engine`. Those that are not given are created."""
     conversations = conversations or Conversations(engine)
     library = library or Library(engine, conversations)
     tables = Tables(engine.settings)
+    knowledge = knowledge or Knowledge(engine, library.jobs, engine.embedders, library.hub)
+    conversations.answer_from(knowledge)
     return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs),
-                    tables, Examiner(engine.settings, tables), FineTunes(engine, library, tables))
+                    tables, Examiner(engine.settings, tables), FineTunes(engine, library, tables), knowledge)
 
 
 @dataclass(frozen=True)

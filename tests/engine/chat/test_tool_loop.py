@@ -46,7 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def toolbox(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toolbox]:
     made = Toolbox(ScriptedEngine().settings)
-    made.servers = McpServers([ServerConfig("test", sys.executable, (Secret(str(SERVER)), Secret(str(folder))), trusted=frozenset({"long"}))])
+    arguments = (Secret(str(SERVER)), Secret(str(folder)))
+    made.servers = McpServers([ServerConfig("test", sys.executable, arguments, trusted=frozenset({"long"}))])
     yield made
     made.close()
 
@@ -101,7 +102,7 @@ def ended(chats: Conversations, chat: Chat) -> ChatMessage:
 
 def decide(chats: Conversations, chat: Chat, decision: str, owner: str = ANN) -> bool:
     step = waiting(chats, chat)
-    return chats.approvals.decide(owner, chat.path[-1].id, step.id, decision)  # type: ignore[arg-type]
+    return chats.tools.approvals.decide(owner, chat.path[-1].id, step.id, decision)  # type: ignore[arg-type]
 
 
 def test_a_harmless_tool_runs_and_its_result_goes_back_to_the_model(chats: Conversations, engine: ScriptedEngine) -> None:
@@ -157,9 +158,9 @@ def test_a_tool_that_is_trusted_in_a_chat_is_asked_for_in_another(chats: Convers
 def test_another_visitor_cannot_approve(chats: Conversations, engine: ScriptedEngine, folder: Path) -> None:
     chat = send(chats, engine, calling(("test__echo", {"text": "hi"})), answer("Done."))
     assert not decide(chats, chat, "approve", owner=BOB)
-    assert not chats.approvals.decide(ANN, chat.path[-1].id, "call9", "approve")
+    assert not chats.tools.approvals.decide(ANN, chat.path[-1].id, "call9", "approve")
     assert decide(chats, chat, "refuse")
-    assert not chats.approvals.decide(ANN, chat.path[-1].id, "call0", "approve")     # it was answered
+    assert not chats.tools.approvals.decide(ANN, chat.path[-1].id, "call0", "approve")     # it was answered
     ended(chats, chat)
     assert made_calls(folder) == []
 
@@ -271,7 +272,8 @@ def test_a_copy_of_a_chat_trusts_nothing_and_waits_for_nothing(chats: Conversati
 
 
 def test_an_interrupted_reply_is_continued_after_its_calls() -> None:
-    steps = (ToolStep("a", "calculator", '{"expression": "1"}', "done", "1", at=2, group="calculator"), ToolStep("b", "x", "{}", "waiting", at=2))
+    steps = (ToolStep("a", "calculator", '{"expression": "1"}', "done", "1", at=2, group="calculator"),
+             ToolStep("b", "x", "{}", "waiting", at=2))
     messages = reply_messages(ChatMessage("assistant", "So", steps=steps))
     assert [message.role for message in messages] == ["assistant", "tool", "tool"]
     assert "interrupted" in messages[-1].content
@@ -292,7 +294,8 @@ def test_no_text_of_a_file_or_a_tool_runs_a_tool_unapproved(
         until(lambda: len(engine.asked) == 2)
         result = engine.asked[1][0][-1].content
         fence = result.rpartition("\n")[2]
-        assert result.count(f"\n{fence}") == 2 and set(fence) == {"`"}      # the text is inside one fence that it does not close
+        assert set(fence) == {"`"}
+        assert result.count(f"\n{fence}") == 2      # the text is inside one fence that it does not close
         assert "as data" in result
     for _ in range(2):
         until(lambda: decide(chats, chat, "refuse"))        # of the second call once the first is no longer shown
@@ -309,7 +312,7 @@ def test_two_visitors_are_asked_at_the_same_time_and_neither_waits_for_the_other
     until(lambda: chats.progress(BOB, other.id)[0].asks)
     step = chats.progress(BOB, other.id)[0].asks
     assert step is not None
-    assert chats.approvals.decide(BOB, other.path[-1].id, step.id, "approve")
+    assert chats.tools.approvals.decide(BOB, other.path[-1].id, step.id, "approve")
     until(lambda: not chats.is_writing(other.id))
     assert made_calls(folder) == [["echo", {"text": "bob"}]]
     assert waiting(chats, chat).state == "waiting"

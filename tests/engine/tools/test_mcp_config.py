@@ -18,7 +18,8 @@ def written(folder: Path, servers: object) -> Path:
 
 def test_the_usual_shape_is_read(tmp_path: Path) -> None:
     path = written(tmp_path, {
-        "files": {"command": "npx", "args": ["-y", "server", "${HOME_FOLDER}"], "env": {"TOKEN": "${TOKEN}"}, "alwaysAllow": ["read"], "timeout": 5},
+        "files": {"command": "npx", "args": ["-y", "server", "${HOME_FOLDER}"], "env": {"TOKEN": "${TOKEN}"}, "alwaysAllow": ["read"],
+                  "timeout": 5},
         "web": {"type": "streamable-http", "url": "https://example.com/mcp", "headers": {"Authorization": "Bearer ${env:TOKEN}"}},
         "off": {"command": "x", "disabled": True}})
     files, web = read_servers(path, {"TOKEN": "hunter22", "HOME_FOLDER": "/data"})
@@ -30,7 +31,8 @@ def test_the_usual_shape_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("servers", "member"), [
-    ([], "mcpServers"), ({"a b": {"command": "x"}}, "name"), ({"a": {}}, "mcpServers.a"), ({"a": {"command": "x", "url": "http://b"}}, "mcpServers.a"),
+    ([], "mcpServers"), ({"a b": {"command": "x"}}, "name"), ({"a": {}}, "mcpServers.a"),
+    ({"a": {"command": "x", "url": "http://b"}}, "mcpServers.a"),
     ({"a": {"url": "file:///etc/passwd"}}, "url"), ({"a": {"url": "https://b", "type": "sse"}}, "type"),
     ({"a": {"command": "x", "args": "s3cret"}}, "args"), ({"a": {"command": "x", "env": {"K": 5}}}, "env"),
     ({"a": {"command": "x", "env": {"K": "${MISSING}"}}}, "MISSING"), ({"a": {"command": "x", "timeout": -1}}, "timeout"),

@@ -142,7 +142,8 @@ def test_a_server_that_floods_is_ended(name: str, tmp_path: Path) -> None:
 
 
 def test_a_server_that_does_not_start_is_left_out_with_the_reason(tmp_path: Path) -> None:
-    servers = McpServers([config(tmp_path, command="no-such-program"), config(tmp_path, name="second", args=(Secret("-c"), Secret("print(1)")))])
+    servers = McpServers([config(tmp_path, command="no-such-program"),
+                          config(tmp_path, name="second", args=(Secret("-c"), Secret("print(1)")))])
     found, problems = servers.open([GROUP, "mcp:second", "mcp:unknown"], StopSignal())
     servers.close()
     assert found == ()
