@@ -94,6 +94,6 @@ def status_of(admission: Admission, job: LoadJob | None, hardware: Hardware | No
         stage=job.latest if job and admission.state == "loading" else None,
         error=admission.error, released=released, reserved=admission.reserved_for,
         thinking=model.thinking if model else Thinking(), cache_use=model.cache_use if model else (0, 0),
-        reads_pictures=bool(model and model.reads_pictures),
+        reads_pictures=bool(model and model.reads_pictures), calls_tools=bool(model and model.calls_tools),
         task=spec.task if spec else "", adapters=adapters, adapter=adapter,
         notes=(*(model.notes if model else ()), *notices))

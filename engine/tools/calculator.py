@@ -81,7 +81,7 @@ def _value(node: ast.expr, expression: str) -> Number:
             values = [_value(each, expression) for each in given]
             if name in _EXACT:
                 if name == "round" and len(values) == 2:
-                    values[1] = _whole(values[1])       # type: ignore[call-overload]
+                    values[1] = _whole(values[1])
                 return _limited(_number(_EXACT[name](*values)))
             return _limited(_number(_FUNCTIONS[name](*map(float, values))))
     raise InvalidRequest("expression", ast.unparse(node)[:60], "numbers, operators, and the functions that the tool lists")
@@ -135,7 +135,7 @@ def _whole(given: Number) -> int:
 
 
 def _number(value: Any) -> Number:
-    return Fraction(value) if isinstance(value, int) else value
+    return value if isinstance(value, (Fraction, float)) else Fraction(value)
 
 
 def _bits(value: Fraction) -> int:

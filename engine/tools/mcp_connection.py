@@ -57,7 +57,8 @@ class McpConnection:
         """
         session = await self._connected()
         request = types.ClientRequest(types.CallToolRequest(params=types.CallToolRequestParams(name=name, arguments=arguments)))
-        return await self._guarded(session.send_request(request, types.CallToolResult), None)
+        result: types.CallToolResult = await self._guarded(session.send_request(request, types.CallToolResult), None)
+        return result
 
     async def check(self) -> None:
         """End a connection whose server does not answer any more, so that the next call starts it again."""
