@@ -17,6 +17,8 @@ MAX_FILE_BYTES = 20 << 20
 MAX_REQUEST_BYTES = 64 << 20        # all files that are uploaded at once
 TRAINING_S = 1800.0                 # of one fine-tuning run
 TRAINING_EXAMPLES = 5_000
+KEPT_RUNS = 5                       # of a visitor
+KEPT_DISK = 0.1                     # share of the disk that no run may use
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ RULES = (
     PublicRule("uploads", f"A file has at most {MAX_FILE_BYTES >> 20} MiB, all files of one request {MAX_REQUEST_BYTES >> 20} MiB; they "
                           "are deleted after a day, except the newest 5 tables of examples of a visitor."),
     PublicRule("training", f"Only who has signed in can fine-tune, one run at a time, with {TRAINING_EXAMPLES:,} examples for "
-                           f"{TRAINING_S / 60:.0f} minutes at most; only the operator without these limits."),
+                           f"{TRAINING_S / 60:.0f} minutes at most; the newest {KEPT_RUNS} runs are kept, and a tenth of the disk stays "
+                           "free. The operator has no such limits."),
     PublicRule("errors", "An unexpected error shows one sentence and no details."),
     PublicRule("endpoints", "Programs can call only what `tests/ui/approved_endpoints.txt` lists; no other route of the server answers."),
     PublicRule("paths", "No file is served except those of the page, of uploads, of agent runs and of exported fine-tuning results."),

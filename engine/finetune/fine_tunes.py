@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ..library.library import Library
     from ..runtime.engine import Engine
 
-MAX_RUNS = 50           # kept of one owner; the oldest are deleted first
-
 
 class FineTunes:
     """Safe to use from many threads. A run of another owner does not exist: FineTuneNotFound. Every method may raise StorageError.
@@ -65,7 +63,7 @@ class FineTunes:
         Raises InvalidRequest (also with the row and column of an example), TableNotFound, ModelNotFound and the errors of the hub,
         UnsupportedModel.
         """
-        return estimate_of(self._inputs(plan, visitor), self._engine, may_unload=self._may_unload(visitor))
+        return estimate_of(self._inputs(plan, visitor), self._engine, is_operator=self._library.permissions.is_operator(visitor))
 
     def start(self, plan: FineTunePlan, visitor: Visitor) -> Run:
         """Start a run in the background, also one with the state "preparing".
@@ -79,7 +77,7 @@ class FineTunes:
         self._active.require_idle()
         inputs = self._inputs(plan, visitor)
         permissions.require_examples(len(inputs.prepared.train), visitor)
-        found = estimate_of(inputs, self._engine, may_unload=self._may_unload(visitor))
+        found = estimate_of(inputs, self._engine, is_operator=self._library.permissions.is_operator(visitor))
         require_room(found, plan.base.name, self._kept_model(visitor))
         run = self._active.begin(lambda: self._store.add(visitor.owner, json.dumps(asdict(plan)), json.dumps(asdict(found))), found,
                                  lambda row: self._writer(row, plan, inputs, found, visitor), self._remove)
@@ -94,7 +92,7 @@ class FineTunes:
         if not run.can_resume:
             raise InvalidRequest("run", run.name, "stopped or failed before it is resumed")
         self._active.require_idle()
-        found = again(estimate_in(row), self._engine, may_unload=self._may_unload(visitor))
+        found = again(estimate_in(row), self._engine, is_operator=self._library.permissions.is_operator(visitor))
         require_room(found, run.plan.base.name, self._kept_model(visitor) or "Close other programs that use memory, then resume.")
         inputs = None if self._active.reader(row).has_job else self._inputs(run.plan, visitor)      # it failed before it had any
 
@@ -210,13 +208,9 @@ class FineTunes:
         return JobWriter(inputs, found, self._folder / row.id, self._engine, permissions.hub_token(visitor),
                          permissions.training_limit_s(visitor), lambda: self._inputs(plan, visitor))
 
-    def _may_unload(self, visitor: Visitor) -> bool:
-        """Whether a run of this visitor may take the place of the chat model, which everyone uses."""
-        return self._library.permissions.is_operator(visitor)
-
     def _kept_model(self, visitor: Visitor) -> str:
-        """Where memory is short: why the chat model stays; "" if it need not."""
-        if self._may_unload(visitor) or not self._engine.held_bytes:
+        """Where memory is short: why the chat model, which everyone uses, stays; "" if it need not."""
+        if self._library.permissions.is_operator(visitor) or not self._engine.held_bytes:
             return ""
         return "The chat model stays in memory, because only the operator of this page can unload it: train a smaller model."
 
@@ -228,6 +222,6 @@ class FineTunes:
             shutil.rmtree(folder / row.id, ignore_errors=True)
 
     def _drop_oldest(self, visitor: Visitor) -> None:
-        for row in self._store.list(visitor.owner)[MAX_RUNS:]:
+        for row in self._store.list(visitor.owner)[self._library.permissions.kept_runs(visitor):]:
             if not self._active.is_in_progress(row):
                 self._remove(row)

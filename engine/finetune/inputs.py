@@ -13,6 +13,7 @@ from ..checkpoint.config import parse_config, read_raw_config
 from ..errors import DiskFull, DownloadStopped, InvalidRequest, LoadError, NotEnoughMemory, gib
 from ..hub.hub import DownloadProgress, Hub
 from ..models.examination import load_tokenizer
+from ..public_mode import KEPT_DISK
 from ..settings import Secret, Settings
 from .bases import Base, find_base, require_folder
 from .checks import prepare
@@ -70,16 +71,18 @@ def tokenizer_of(base: Base) -> PreTrainedTokenizerBase | None:
     return load_tokenizer(base.folder, parse_config(read_raw_config(base.folder, base.name), base.name), base.name, "")
 
 
-def estimate_of(inputs: Inputs, engine: Engine, *, may_unload: bool) -> Estimate:
-    """`may_unload`: whether the memory of the loaded chat model counts as free."""
+def estimate_of(inputs: Inputs, engine: Engine, *, is_operator: bool) -> Estimate:
+    """`is_operator`: whether the memory of the loaded chat model counts as free, and the whole disk."""
     sizes = sizes_of(inputs.prepared, inputs.plan, tokenizer_of(inputs.base))
-    return estimate(inputs.plan, inputs.base, sizes, machine_of(engine, may_unload=may_unload), len(inputs.prepared.labels))
+    return estimate(inputs.plan, inputs.base, sizes, machine_of(engine, is_operator=is_operator), len(inputs.prepared.labels))
 
 
-def machine_of(engine: Engine, *, may_unload: bool) -> Machine:
+def machine_of(engine: Engine, *, is_operator: bool) -> Machine:
     folder = engine.settings.data_dir
     folder.mkdir(parents=True, exist_ok=True)
-    return Machine(engine.hardware, engine.hardware.free_bytes(), engine.held_bytes if may_unload else 0, shutil.disk_usage(folder).free)
+    disk = shutil.disk_usage(folder)
+    free_disk = disk.free if is_operator else max(0, round(disk.free - KEPT_DISK * disk.total))
+    return Machine(engine.hardware, engine.hardware.free_bytes(), engine.held_bytes if is_operator else 0, free_disk)
 
 
 def require_room(found: Estimate, model: str, remedy: str = "") -> None:
@@ -97,9 +100,9 @@ REMEDIES = {
 }
 
 
-def again(found: Estimate, engine: Engine, *, may_unload: bool) -> Estimate:
+def again(found: Estimate, engine: Engine, *, is_operator: bool) -> Estimate:
     """The same estimate for the memory and the disk that are free now."""
-    machine = machine_of(engine, may_unload=may_unload)
+    machine = machine_of(engine, is_operator=is_operator)
     must_unload, free, verdict = judge(found.needed_bytes, machine)
     return replace(found, free_bytes=free, must_unload=must_unload, verdict=verdict, free_disk_bytes=machine.free_disk_bytes)
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import InvalidRequest
+from ..formats.cells import NOTHING, Cell, Kind
 from ..messages import Message, Role
 from ..storage.strict import MAX_ITEMS
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, TaggedWords
-from .formats.cells import NOTHING, Cell, Kind
 from .plan import ROLES, FineTunePlan, Task
 from .problems import Problem
 from .table import Table

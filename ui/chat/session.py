@@ -41,6 +41,8 @@ class ChatSession:
     pair: tuple[int, ...] = ()                          # versions shown side by side, until one is kept
     attachments: list[AttachedFile] = field(default_factory=list)
     too_long: list[AttachedFile] = field(default_factory=list)     # waiting for a decision
+    searched: list[AttachedFile] = field(default_factory=list)     # longer than the window, to be searched instead of read
+    collections: tuple[str, ...] = ()                   # ids of those that the chat is answered from
     undo: tuple[str, str, int] | None = None            # what can be restored: (kind, chat id, message id)
     num_older: int = 0                                  # older messages shown beyond the usual number
     list_size: int = 0
@@ -72,7 +74,8 @@ class ChatSession:
         self.following += 1
         self.editing, self.pair = None, ()
         if not is_same:
-            self.attachments, self.too_long, self.num_older, self.undo = [], [], 0, None
+            self.attachments, self.too_long, self.searched, self.num_older, self.undo = [], [], [], 0, None
+            self.collections = chat.collections if chat else ()
             used = chat.options.adapter if chat and chat.options else None
             self.adapter = "" if used is None else f"alone {used}"
             self.effort = chat.options.reasoning_effort if chat and chat.options else self.effort

@@ -31,6 +31,13 @@ def test_an_example_is_shown_as_the_model_reads_it(tables: Tables, examiner: Exa
     assert (learned.text, learned.is_trained) == ("The mayor is Ines Korvat.<|end|>", True)
 
 
+def test_two_visitors_do_not_wait_for_each_other(tables: Tables, examiner: Examiner) -> None:
+    plan = example_plan(example_table(tables, "me"))
+    with examiner._tokenizer(plan.base):        # the first one's long check
+        assert examiner.check(plan, "me").unit == "tokens"
+        assert examiner.preview(plan, 0, "me")[-1].is_trained
+
+
 def test_without_the_models_files_an_example_is_shown_as_it_is(tables: Tables, examiner: Examiner) -> None:
     plan = replace(example_plan(example_table(tables, "me")), base=ModelSpec("me/not-here"))
     assert [piece.is_trained for piece in examiner.preview(plan, 0, "me")] == [False, True]

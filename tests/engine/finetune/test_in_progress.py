@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from engine import ModelSpec, Settings
 from engine.errors import EngineBusy, EngineError, NotEnoughMemory
 from engine.finetune import Estimate, MemoryPart, Run
 from engine.finetune.events import EVENTS, Ended, EventWriter, InPhase, Started
+from engine.finetune.inputs import machine_of
 from engine.finetune.job import used_results_folder
 from engine.finetune.process import TrainerProcess
 from engine.models.memory import Verdict
@@ -184,6 +186,9 @@ def test_on_a_public_page_only_the_operators_run_takes_the_place_of_the_chat_mod
     with pytest.raises(NotEnoughMemory, match="Close other programs"):
         public.runs.resume(run.id, replace(ME, name="boss"))
     assert public.engine.current is not None
+    disk = shutil.disk_usage(tmp_path)
+    of_visitor, of_operator = (machine_of(public.engine, is_operator=each).free_disk_bytes for each in (False, True))
+    assert of_operator - of_visitor == pytest.approx(min(disk.free, disk.total / 10), rel=0.05)     # others write to the disk, too
     public.close()
 
 

@@ -1,0 +1,111 @@
+"""A loaded embedding model or cross-encoder of sentence-transformers, on the CPU. Not safe to use from several threads at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ..errors import EngineError, GenerationFailed, LoadError, NotANumber, NotEnoughMemory, UnsupportedModel
+from ..hardware import Hardware
+from .files import EmbedderFiles
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Kind = Literal["query", "document"]
+# Questions, each with its answer, by script; an answer to another question is what an unrelated text looks like to a model.
+LATIN = (("How long do I boil an egg?", "An egg is soft after five minutes in boiling water."),
+         ("Which planet has rings?", "Saturn is the planet that is known for its rings."),
+         ("Who can cancel the contract?", "Both sides may end the agreement with a notice of one month."),
+         ("What did the team decide on Monday?", "The meeting agreed to move the release to the end of May."),
+         ("Bisikletin lastiği nasıl değiştirilir?", "Önce tekerleği sökün, sonra lastiği janttan çıkarıp yenisini takın."),
+         ("Kira sözleşmesi ne zaman biter?", "Sözleşme bir yıl sonra, taraflar uzatmazsa sona erer."))
+CHINESE = (("怎样给室内植物浇水？", "土壤干了再浇水，冬天要少浇。"), ("这座桥是哪一年建成的？", "大桥于1937年竣工通车。"),
+           ("合同可以提前终止吗？", "任何一方提前一个月通知即可解除协议。"), ("会议决定了什么？", "大家同意把发布推迟到五月底。"))
+SPREAD = 2.0            # standard deviations above the mean of unrelated pairs
+T = TypeVar("T")
+
+
+class Embedder:
+    def __init__(self, files: EmbedderFiles, hardware: Hardware) -> None:
+        """Load the model. Raises NotEnoughMemory before, LoadError and UnsupportedModel."""
+        from sentence_transformers import SentenceTransformer
+
+        self.files = files
+        self._model: Any = _loaded(files, hardware, lambda options: SentenceTransformer(
+            str(files.folder), prompts=dict(files.prompts), **options))
+        self._model.max_seq_length = files.window_tokens
+        if (length := self._model.get_embedding_dimension()) != files.dimensions:
+            raise UnsupportedModel(files.name, f"its vectors have {length} numbers, but its files say {files.dimensions}.")
+
+    def floor(self, question: str) -> float:
+        """The cosine similarity below which a text is hardly related to this question, measured on pairs that are not.
+
+        Models differ: unrelated texts have about 0.05 with MiniLM and 0.75 with E5, and more in a script that a model hardly knows.
+        """
+        return self._floors[any(char >= "\u2e80" for char in question)]
+
+    @cached_property
+    def _floors(self) -> tuple[float, float]:
+        return self._floor_of(LATIN), self._floor_of(CHINESE)
+
+    def _floor_of(self, pairs: Sequence[tuple[str, str]]) -> float:
+        import numpy as np
+
+        questions, answers = zip(*pairs, strict=True)
+        similar = self.embed(questions, "query") @ self.embed(answers, "document").T
+        unrelated = similar[~np.eye(len(pairs), dtype=bool)]
+        return float(unrelated.mean() + SPREAD * unrelated.std())
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> np.ndarray:
+        """Vectors of length 1 as 32-bit numbers, of the shape (texts, dimensions). What is beyond the window is not read.
+
+        Raises GenerationFailed and NotANumber.
+        """
+        import numpy as np
+
+        vectors: np.ndarray = _computed(lambda: self._model.encode(
+            list(texts), prompt=self.files.prompts.get(kind, ""), batch_size=len(texts), show_progress_bar=False,
+            normalize_embeddings=True))
+        if not np.isfinite(vectors).all():
+            raise NotANumber()
+        return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+class Reranker:
+    def __init__(self, files: EmbedderFiles, hardware: Hardware) -> None:
+        """Load the model. Raises NotEnoughMemory before, LoadError and UnsupportedModel."""
+        from sentence_transformers import CrossEncoder
+
+        self.files = files
+        self._model: Any = _loaded(files, hardware, lambda options: CrossEncoder(
+            str(files.folder), max_length=files.window_tokens, **options))
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """How well each text answers the query; larger is better. Raises GenerationFailed."""
+        scores = _computed(lambda: self._model.predict([(query, text) for text in texts], batch_size=len(texts), show_progress_bar=False))
+        return [float(score) for score in scores]
+
+
+def _loaded(files: EmbedderFiles, hardware: Hardware, load: Callable[[dict[str, Any]], T]) -> T:
+    import torch
+
+    free = hardware.free_bytes()
+    if files.needed_bytes > free:
+        raise NotEnoughMemory(files.name, files.needed_bytes, free, "Unload the chat model, or choose a smaller embedding model.")
+    try:
+        return load({"device": "cpu", "trust_remote_code": False, "local_files_only": True, "model_kwargs": {
+            "use_safetensors": True, "dtype": torch.float32}})
+    except EngineError:
+        raise
+    except Exception as error:      # damaged files can raise anything: one typed error for all
+        raise LoadError(files.name, f"{type(error).__name__}: {str(error)[:300]}",
+                        "Its files may be damaged: download it again.") from error
+
+
+def _computed(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except Exception as error:      # whatever PyTorch raises
+        raise GenerationFailed(f"the embedding failed: {type(error).__name__}: {str(error)[:300]}", "Try again.") from error
