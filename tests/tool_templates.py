@@ -30,6 +30,8 @@ XML = chatml(EACH + (
     "{{- '\\n<tool_call>\\n<function=' + c.function.name + '>\\n' -}}{%- for k, v in c.function.arguments.items() -%}"
     "{{- '<parameter=' + k + '>\\n' + (v if v is string else v | tojson) + '\\n</parameter>\\n' -}}{%- endfor -%}"
     "{{- '</function>\\n</tool_call>' -}}") + "{%- endfor -%}")
+# Qwen 3.5 and 3.6.
+XML_PYTHON = XML.replace("v | tojson", "(v | tojson if v is mapping else v | string)")
 # Seed-OSS.
 SEED = XML.replace("<tool_call>", "<seed:tool_call>").replace("</tool_call>", "</seed:tool_call>").replace(">\\n' + (v", ">' + (v").replace(
     "'\\n</parameter>", "'</parameter>")
@@ -99,7 +101,8 @@ KIMI = chatml(EACH + "{{- '<|tool_call_begin|>' + c.id + '<|tool_call_argument_b
 NO_RESULTS = HERMES.replace(" + m.content + '\\n</tool_response>", " + '</tool_response>")
 NO_TOOLS = IM + "{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' -}}" + END
 
-NATIVE = {"hermes": HERMES, "hermes-thinking": HERMES_THINKING, "xml": XML, "seed": SEED, "glm": GLM, "name-first": NAME_FIRST,
+NATIVE = {"hermes": HERMES, "hermes-thinking": HERMES_THINKING, "xml": XML, "xml-python": XML_PYTHON, "seed": SEED, "glm": GLM,
+          "name-first": NAME_FIRST,
           "invoke": INVOKE, "gemma": GEMMA, "gemma-4": GEMMA_4, "llama": LLAMA, "mistral": MISTRAL, "mistral-id": MISTRAL_ID,
           "mistral-args": MISTRAL_ARGS, "phi": PHI, "granite": GRANITE, "nemotron": NEMOTRON, "deepseek": DEEPSEEK,
           "deepseek-3.1": DEEPSEEK_31, "harmony": HARMONY}

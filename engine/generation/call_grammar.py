@@ -134,6 +134,8 @@ class _Parameters:
         """The rule of one: its key, its value, and what stops it."""
         (key, schema), wording, rule = self._properties[at], self._wording, f"{self._name}_{at}"
         value = json_terms({**schema, **self._definitions} if isinstance(schema, dict) else {})
+        if wording.is_python and isinstance(schema, dict) and schema.get("type") == "boolean" and not {"enum", "const"} & set(schema):
+            value = '("True" | "False")'
         stop = self._literal(wording.blank + wording.stop)
         if is_text(schema) and wording.is_raw:
             value, stop = self._text(schema, rule)

@@ -6,6 +6,7 @@ The grammar (call_grammar.py) keeps the model to the wording, so nothing is gues
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from .call_wording import HEADER, ID, CallWording, ParameterWording, is_text, pr
 from .text import longest_partial
 
 ID_CHARS = 9
+PYTHON = re.compile("^(True|False)")
 MAYBE, DIFFERS = -1, -2
 
 Delta = TextDelta | ToolCallDelta
@@ -231,7 +233,7 @@ class CallParser:
             at = 0
             try:
                 self._held = self._held.lstrip()
-                value, at = json.JSONDecoder().raw_decode(self._held)
+                value, at = json.JSONDecoder().raw_decode(PYTHON.sub(lambda word: word[0].lower(), self._held, count=1))
             except ValueError:
                 value = None
             rest = self._held[at:].lstrip()
