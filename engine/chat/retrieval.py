@@ -48,7 +48,7 @@ class FileSearch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What a reply is answered from: the last question of `path` is searched for in `collections` (ids), or `sources` were found earlier."""
+    """What a reply is answered from: the last question of `path` is searched for in `collections` (ids), or `sources` were found before."""
 
     collections: tuple[str, ...] = ()
     path: tuple[ChatMessage, ...] = ()
