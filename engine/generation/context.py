@@ -18,13 +18,13 @@ from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
 from ..messages import Effort, GenerationOptions, Message
 from ..pictures import Picture
 from ..tool_calls import Tool
-from .calls.prompt import ToolTemplate
 from .control_tokens import DIGEST, PICTURE, START, ControlTokens, unmarked
 from .picture_rows import PictureTokens
 from .pictures import TEXT_ONLY, PictureReader
 from .text import mark_tokens, opened_thought
 from .thinking import WORDS, Wording, read_thinking
 from .thought_limit import ThoughtLimit, limit_of
+from .tool_prompt import ToolTemplate
 from .turns import as_parts, is_rendered, split_turns, user_chat, with_names
 
 if TYPE_CHECKING:

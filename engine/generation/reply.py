@@ -13,8 +13,8 @@ from ..messages import Finished, FinishReason, GenerationOptions, Message, Reaso
 from ..shapes import CUT_NOTE
 from ..tool_calls import ToolCallDelta
 from .base import Ended, NewTokens, TokenGenerator
-from .calls.grammar import answer_with_calls
-from .calls.parsing import CallParser
+from .call_grammar import answer_with_calls
+from .call_parsing import CallParser
 from .context import ChatContext, Prompt
 from .scored_text import ScoredText
 from .shape_masks import ShapedAnswer, Shapes

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from ..messages import NO_LIMIT, GenerationOptions
-from .calls.wording import FINAL
+from .call_wording import FINAL
 from .thinking import TemplateThinking
 
 TAIL_TOKENS = 16        # in which the end mark is looked for: where it is ordinary text, it has up to about ten tokens

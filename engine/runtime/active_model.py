@@ -57,6 +57,7 @@ class ActiveModel:
         reader = open_reader(loaded.model, loaded.tokenizer, loaded.candidate.folder)
         reader = "that part was left out, because memory is short" if loaded.candidate.text_only else reader
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
+        self.calls_tools = not self.context.tools.is_plain
         self.first_ids = first_ids(loaded.tokenizer)
         self._author_options = default_options(loaded.model)
         turn_end = self.context.turn_end_id()

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...messages import GenerationOptions
-from ...shapes import InvalidShape, Shape
-from ...tool_calls import InvalidTools, Tool
-from ..shape_masks import ShapedAnswer, Shapes, json_terms, terms
-from .wording import ID, ID_PATTERN, CallWording, ParameterWording, is_text, properties_of
+from ..messages import GenerationOptions
+from ..shapes import InvalidShape, Shape
+from ..tool_calls import InvalidTools, Tool
+from .call_wording import ID, ID_PATTERN, CallWording, ParameterWording, is_text, properties_of
+from .shape_masks import ShapedAnswer, Shapes, json_terms, terms
 
 Split = Callable[[str], list[tuple[str, int | None]]]       # a text in pieces that are not empty; control tokens with their ids
 OPEN = {"additionalProperties", "patternProperties", "allOf", "anyOf", "oneOf", "$ref"}

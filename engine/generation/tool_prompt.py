@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from ...messages import Message
-from ...tool_calls import Tool, ToolCall
-from ..thinking import thoughts_before
-from .reading import Render, read_wording
-from .wording import ID_PATTERN, PLAIN
+from ..messages import Message
+from ..tool_calls import Tool, ToolCall
+from .call_reading import Render, read_wording
+from .call_wording import ID_PATTERN, PLAIN
+from .thinking import thoughts_before
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -1,6 +1,6 @@
 """From the text of an answer to its words and its calls of tools, as it comes.
 
-The grammar (grammar.py) keeps the model to the wording, so nothing is guessed here: what does not follow the wording is text.
+The grammar (call_grammar.py) keeps the model to the wording, so nothing is guessed here: what does not follow the wording is text.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...messages import TextDelta
-from ...tool_calls import NAME, Tool, ToolCallDelta, new_call_id
-from ..text import longest_partial
-from .wording import HEADER, ID, CallWording, ParameterWording, is_text, properties_of
+from ..messages import TextDelta
+from ..tool_calls import NAME, Tool, ToolCallDelta, new_call_id
+from .call_wording import HEADER, ID, CallWording, ParameterWording, is_text, properties_of
+from .text import longest_partial
 
 ID_CHARS = 9
 MAYBE, DIFFERS = -1, -2

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ...errors import ChatTemplateFailed
-from ...tool_calls import Tool, ToolCallDelta, calls_of
-from .parsing import CallParser
-from .wording import CHANNEL, HARMONY, ID, CallWording, ParameterWording, shared
+from ..errors import ChatTemplateFailed
+from ..tool_calls import Tool, ToolCallDelta, calls_of
+from .call_parsing import CallParser
+from .call_wording import CHANNEL, HARMONY, ID, CallWording, ParameterWording, shared
 
 QUESTION, ANSWER = "Which probe?", "Zero probes."
 NAMES, IDS, RESULTS = ("find_alpha", "count_beta"), ("probeid01", "probeid02"), ("result-of-alpha", "result-of-beta")
