@@ -1,8 +1,8 @@
 """Finds the pieces of collections that may answer a question: by their words, by their meaning, or by both.
 
 Both lists are joined by reciprocal rank fusion: a piece scores the sum of 1 / (60 + its rank) over the lists it is in (Cormack, Clarke
-and Büttcher, SIGIR 2009). Those that are likely to answer come first. A cross-encoder can sort the best again. Where vectors cannot be used the words alone are, and the result
-says why.
+and Büttcher, SIGIR 2009). Those that are likely to answer come first. A cross-encoder can sort the best again. Where vectors cannot be
+used the words alone are, and the result says why.
 """
 
 from __future__ import annotations
