@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library
 from engine.errors import InvalidRequest
 from engine.finetune import downloads_folder
+from engine.knowledge import Knowledge
 from engine.public_mode import MAX_FILE_BYTES
 
 from .agent.tab import AgentTab, build_agent_tab
@@ -44,6 +45,7 @@ CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 STYLES = (      # shared rules first
     "static/style.css", "static/results.css", "chat/chat.css", "models/models.css", "tryit/tryit.css", "agent/agent.css",
     "benchmark/benchmark.css", "finetune/finetune.css", "knowledge/knowledge.css")
+SCRIPTS = ("gradio_workarounds.js", "page.js", "files.js")
 UPLOADS_KEPT_S = 3600, 86_400       # how often Gradio looks for uploads to delete, and their age then
 MAX_UPLOAD_BYTES = 64 << 20         # of one file, on a private page: chats that are imported may have 50 MB
 MAX_SIGN_INS = 8        # that are checked or wait for it
@@ -51,9 +53,10 @@ MAX_THREADS = 4 * MAX_REPLIES       # a handler holds one while it waits
 
 
 def build_app(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
-              agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
+              agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None,
+              knowledge: Knowledge | None = None) -> gr.Blocks:
     """Build the page that uses `engine`. The caller decides which model is loaded at the start."""
-    builder = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks))
+    builder = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks, knowledge))
     with StrictBlocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True, delete_cache=UPLOADS_KEPT_S) as page:
         bar = build_status_bar()
         strip = jobs_strip()
@@ -122,7 +125,7 @@ def sign_in(engine: Engine) -> Callable[[str, str], Awaitable[bool]] | None:
 
 def launch_arguments(engine: Engine) -> dict[str, Any]:
     """Return the arguments for the page's style, languages and files. The caller adds the address."""
-    scripts = "".join(f"<script>{(FOLDER / 'static' / name).read_text('utf-8')}</script>" for name in ("gradio_workarounds.js", "page.js", "files.js"))
+    scripts = "".join(f"<script>{(FOLDER / 'static' / name).read_text('utf-8')}</script>" for name in SCRIPTS)
     return {
         "theme": build_theme(), "css_paths": [FOLDER / name for name in STYLES],
         "i18n": I18N, "footer_links": [], "show_error": False,
@@ -236,7 +239,8 @@ def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat
 
     bar.tools.translate(translate, outputs=labelled, **QUICK)
     page.load(None, js="() => mindcubes.translate()", api_visibility="private")
-    changed = [bar.status, bar.tools, parts.welcome, parts.gauge, parts.files, parts.thinking, parts.chats, parts.head, parts.chips, *labelled]
+    changed = [bar.status, bar.tools, parts.welcome, parts.gauge, parts.files, parts.thinking, parts.chats, parts.head, parts.chips,
+               *labelled]
     bar.tools.language(change_language, chat.session, changed, **QUICK).then(render_messages, chat.session, parts.chatbot, **QUICK).then(
         *agent.language_change, **QUICK)
 

@@ -15,10 +15,11 @@ from ..errors import EngineBusy, NoModelLoaded
 from ..messages import Message
 from ..runtime.engine import Engine
 from ..storage.knowledge_records import Collection, Hit, SearchResult
-from ..storage.records import ChatMessage, Source
+from ..storage.records import Attachment, ChatMessage, Source
 from .attachments import first_part
 
 CANDIDATES = 24             # pieces that are asked for
+MAX_QUERY_CHARS = 2000
 MAX_SOURCES = 8             # passages that one reply reads
 MAX_SHARE = 0.5             # of the context window, for the passages
 REPLY_SHARE = 0.25          # of the context window, kept for the reply, unless it may only be shorter
@@ -45,10 +46,14 @@ class FileSearch(Protocol):
 
     def search(self, owner: str, collection_ids: Sequence[str], query: str, limit: int = ...) -> SearchResult: ...
 
+    def add_temporary(self, owner: str, chat: str, texts: Sequence[tuple[str, str]]) -> Collection:
+        """Hold these texts, each with its name, for one chat. They can be found at once."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What a reply is answered from: the last question of `path` is searched for in `collections` (ids), or `sources` were found before."""
+    """What a reply is answered from: the last question of `path` is searched for in `collections` (ids); or `sources`, found earlier."""
 
     collections: tuple[str, ...] = ()
     path: tuple[ChatMessage, ...] = ()
@@ -64,13 +69,25 @@ class Retrieval:
     def __init__(self, engine: Engine, files: FileSearch) -> None:
         self._engine, self._files = engine, files
 
+    def hold(self, owner: str, chat_id: str, files: Sequence[Attachment]) -> tuple[Attachment, ...]:
+        """Keep the texts of files in a temporary collection of the chat. Returns the files without their texts. Raises EngineError."""
+        held = self._files.add_temporary(owner, chat_id, [(file.name, file.text) for file in files])
+        return tuple(replace(file, text="", collection=held.id) for file in files)
+
+    def title_text(self, owner: str, text: str) -> str:
+        """A message without the names of collections, for the title of its chat; all of it if it has nothing else."""
+        return without_mentions(text, [each.name for each in self._files.list(owner)]).strip() or text if "#" in text else text
+
     def find(self, owner: str, lookup: Lookup, messages: Sequence[Message], max_new_tokens: int) -> tuple[Source, ...]:
-        """Return the passages for a reply, best first; empty if nothing matches. Blocks while it searches. Raises EngineError."""
+        """Return the passages for a reply, best first; empty if nothing matches. Blocks. Raises EngineError."""
         if lookup.sources:
             return lookup.sources
         names = [each.name for each in self._files.list(owner)]
-        found = self._files.search(owner, lookup.collections, query_of(lookup.path, names), CANDIDATES)
-        return choose(found.hits, self._room(messages, max_new_tokens), self._count)
+        query = query_of(lookup.path, names)[:MAX_QUERY_CHARS]
+        if not query:
+            return ()
+        found = self._files.search(owner, lookup.collections, query, CANDIDATES)
+        return choose(found.likely, self._room(messages, max_new_tokens), self._count)
 
     def _room(self, messages: Sequence[Message], max_new_tokens: int) -> int:
         """Tokens of the window that passages may take beside the system prompt, the newest message and the reply."""

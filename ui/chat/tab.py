@@ -94,8 +94,8 @@ def build_chat_tab(builder: PageBuilder, page: gr.Blocks) -> ChatTab:
         options = build_options_panel(builder, page, session)
     bus = _html("bus", BUS_JS)
     gr.HTML('<div id="mc-said" role="status"></div>', elem_classes="mc-unseen", apply_default_css=False)     # for screen readers
-    parts = ChatParts(chatbot, composer.problem, composer.gauge, composer.files, composer.thinking, composer.stop, welcome, side.chats, head,
-                       composer.chips, pair, left, right, bus, options.system_prompt, options.fields)
+    parts = ChatParts(chatbot, composer.problem, composer.gauge, composer.files, composer.thinking, composer.stop, welcome, side.chats,
+                      head, composer.chips, pair, left, right, bus, options.system_prompt, options.fields)
     tab = ChatTab(page, session, wake, parts, side, options, composer, gr.State(0), gr.State(0))
     # The browser renders every output of an event again, changed or not. Following a reply and ending it are therefore separate
     # events with few outputs.

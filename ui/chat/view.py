@@ -18,8 +18,8 @@ from ..shared.html import browser_message
 from ..shared.language import text
 from . import rendering
 from .adapters import composer_html
-from .files import in_use
 from .file_chips import describe, encodings, pages_button
+from .files import in_use
 from .options_panel import values_of
 from .session import ChatSession
 from .sidebar import LISTED, list_html, sign_html, space_html
@@ -168,7 +168,8 @@ def chips(context: Context, session: ChatSession) -> str:
         shown.append(_chip(describe(file, index, context.language, text(context.language, "attach.too_long")),
                            encodings(file, "encoding-of-long", index, context.language),
                            pages_button(file, "pages-of-long", index, context.language),
-                           _act("search-in", index, say("attach.search")), _act("first-part", index, say("attach.first_part")), _act("drop", index, say("attach.remove")), kind="is-bad"))
+                           _act("search-in", index, say("attach.search")), _act("first-part", index, say("attach.first_part")),
+                           _act("drop", index, say("attach.remove")), kind="is-bad"))
     return f'<div class="mc-tags">{"".join(shown)}</div>' if shown else ""
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine import EngineError
-from engine.chat import MAX_FILE_BYTES, clean_name
+from engine.chat import clean_name
 from engine.errors import AttachmentRefused
 from engine.knowledge import SearchMode
 
@@ -85,7 +85,7 @@ def delete(context: Context, session: KnowledgeSession, click: Click) -> str:
 def add_files(context: Context, session: KnowledgeSession, paths: Sequence[str]) -> None:
     """Read uploaded files, which are then in the collection and no longer among the page's files."""
     with problem_shown(session):
-        files = [_uploaded(Path(path)) for path in paths]
+        files = _uploaded(list(map(Path, paths)), context.knowledge.max_file_bytes)
         if not files:
             raise PageError("error.gone")
         if not session.chosen:      # the first files: a collection for them
@@ -93,14 +93,17 @@ def add_files(context: Context, session: KnowledgeSession, paths: Sequence[str])
         context.knowledge.add_files(context.visitor.owner, session.chosen, files)
 
 
-def _uploaded(path: Path) -> tuple[str, bytes]:
+def _uploaded(paths: Sequence[Path], max_bytes: int) -> list[tuple[str, bytes]]:
+    """The files, each with its name. Raises AttachmentRefused for one that is too large, and none of them is kept."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise AttachmentRefused(clean_name(path.name), f"it has {path.stat().st_size / 1e6:.1f} MB",
-                                    f"Add at most {MAX_FILE_BYTES / 1e6:.0f} MB at once.")
-        return clean_name(path.name), path.read_bytes()
+        for path in paths:
+            if (size := path.stat().st_size) > max_bytes:
+                remedy = f"Add files of at most {max_bytes / 1e6:.0f} MB."
+                raise AttachmentRefused(clean_name(path.name), f"it has {size / 1e6:.1f} MB", remedy)
+        return [(path.name, path.read_bytes()) for path in paths]
     finally:
-        path.unlink(missing_ok=True)
+        for path in paths:
+            path.unlink(missing_ok=True)
 
 
 def add_dataset(context: Context, session: KnowledgeSession, name: str, column: str) -> None:
@@ -133,7 +136,15 @@ def index_again(context: Context, session: KnowledgeSession, click: Click) -> st
 
 @actions("cancel")
 def cancel(context: Context, session: KnowledgeSession, click: Click) -> str:
-    context.library.cancel(whole_number(click.value), context.visitor)
+    context.knowledge.cancel(context.visitor.owner, require_chosen(session))
+    return ""
+
+
+@actions("download")
+def download(context: Context, session: KnowledgeSession, click: Click) -> str:
+    """Download the embedding model, so that texts are found by their meaning too."""
+    context.library.permissions.require_operator(context.visitor, "download the embedding model")
+    context.knowledge.download_embedder(context.visitor.owner, context.library.permissions.hub_token(context.visitor))
     return ""
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import gradio as gr
 
 from engine import EngineError
-from engine.background import Job
 from engine.knowledge import Collection
 
 from ..shared.context import Context
 from ..shared.files_menu import files_menu
 from ..shared.html import problem_box
+from ..shared.language import text
 from . import view
 from .parts import KnowledgeParts
 from .session import KnowledgeSession
@@ -43,22 +43,33 @@ class KnowledgeContent:
     def progress(self, parts: KnowledgeParts) -> Values:
         """What changes while documents are being read."""
         language, chosen = self._language, self._chosen
-        jobs = self._jobs(chosen)
-        self._session.is_indexing = bool(jobs)
-        is_public = self._context.engine.settings.is_public
+        is_public, is_reading, about, documents = self._context.engine.settings.is_public, False, "", ""
+        if chosen is not None:
+            try:
+                progress = self._context.knowledge.progress(self._context.visitor.owner, chosen.id)
+                is_reading = progress is not None
+                about = view.progress_html(progress, language) if progress else self._notice(chosen)
+                documents = self._documents(chosen)
+            except EngineError as error:        # deleted on another page just now
+                about = problem_box(error, language)
         return {parts.collections: view.collections_html(self._collections, self._session.chosen, language),
                 parts.head: view.head_html(chosen, language) if chosen else view.empty_html(language, is_public=is_public),
-                parts.progress: view.progress_html(jobs, language), parts.documents: self._documents(chosen),
-                parts.trial.box: gr.update(visible=chosen is not None and chosen.num_pieces > 0), parts.timer: gr.Timer(active=bool(jobs))}
+                parts.progress: about, parts.documents: documents, parts.timer: gr.Timer(active=is_reading),
+                parts.trial.box: gr.update(visible=chosen is not None and chosen.num_pieces > 0)}
 
-    def _jobs(self, chosen: Collection | None) -> list[Job]:
-        return list(self._context.knowledge.jobs(self._context.visitor.owner, chosen.id)) if chosen else []
+    def _notice(self, chosen: Collection) -> str:
+        """What keeps the collection from being found by meaning, and the button that changes it."""
+        context, language = self._context, self._language
+        embedder = context.knowledge.embedder()
+        if embedder.problem:
+            return view.notice_html(text(language, "know.embedder.problem", name=embedder.name, problem=embedder.problem))
+        if embedder.name and not embedder.is_stored:
+            may_download = context.library.permissions.is_operator(context.visitor)
+            return view.download_html(embedder.name, language, may_download=may_download)
+        if chosen.num_documents and context.knowledge.needs_index(context.visitor.owner, chosen.id):
+            return view.again_html(language)
+        return ""
 
-    def _documents(self, chosen: Collection | None) -> str:
-        if chosen is None:
-            return ""
-        try:
-            documents = self._context.knowledge.documents(self._context.visitor.owner, chosen.id)
-        except EngineError as error:
-            return problem_box(error, self._language)
+    def _documents(self, chosen: Collection) -> str:
+        documents = self._context.knowledge.documents(self._context.visitor.owner, chosen.id)
         return view.documents_html(documents, self._session.num_shown, self._language)

@@ -71,7 +71,7 @@ def build_parts(builder: PageBuilder, menu: gr.HTML) -> KnowledgeParts:
             collections = _html("collections")
             with gr.Row(elem_classes="mc-know-row"):
                 name = builder.labelled(gr.Textbox, {"label": "know.new", "placeholder": "know.new"}, show_label=False, container=False,
-                                        lines=1, max_lines=1, min_width=120, elem_id="mc-know-name")
+                                        lines=1, max_lines=1, min_width=120, elem_id="mc-know-name", elem_classes="mc-search")
                 create = builder.labelled(gr.Button, {"value": "know.create"}, size="sm", scale=0, min_width=88, elem_id="mc-know-create")
         with gr.Column(elem_classes="mc-know-one", scale=8, min_width=280):
             head, problem = _html("head"), _html("problem")
@@ -107,10 +107,11 @@ def _build_add(builder: PageBuilder) -> AddParts:
 
 def _build_trial(builder: PageBuilder) -> TrialParts:
     with gr.Column(visible=False, elem_id="mc-know-trial") as box:
+        builder.labelled(gr.Markdown, {"value": "know.trial.info"}, elem_classes="mc-note")
         with gr.Row(elem_classes="mc-know-row"):
-            query = builder.labelled(gr.Textbox, {"label": "know.trial", "info": "know.trial.info"}, lines=1, max_lines=3, min_width=200,
+            query = builder.labelled(gr.Textbox, {"label": "know.trial"}, scale=3, lines=1, max_lines=3, min_width=200,
                                      elem_id="mc-know-query")
-            mode = builder.chooser("know.mode", {each: f"know.mode.{each}" for each in MODES}, min_width=160, elem_id="mc-know-mode")
+            mode = builder.chooser("know.mode", {each: f"know.mode.{each}" for each in MODES}, scale=2, min_width=200, elem_id="mc-know-mode")
             search = builder.labelled(gr.Button, {"value": "know.search"}, size="sm", scale=0, min_width=96, elem_id="mc-know-search")
         found = _html("found")
     return TrialParts(box, query, mode, search, found)

@@ -19,14 +19,13 @@ class Trial:
 
 @dataclass
 class KnowledgeSession:
-    """`chosen`: id of the collection that is shown, "" for none. `column`: the text columns of a table that was found, to choose from."""
+    """`chosen`: id of the collection that is shown, "" for none."""
 
     is_open: bool = False           # whether the tab was looked at
     chosen: str = ""
     problem: Exception | None = None
     trial: Trial | None = None
     num_shown: int = 0              # documents shown beyond the usual number
-    is_indexing: bool = False       # when it was shown last
 
     def choose(self, collection: str) -> None:
         self.chosen, self.problem, self.trial, self.num_shown = collection, None, None, 0

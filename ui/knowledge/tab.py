@@ -18,7 +18,10 @@ WORK: dict[str, Any] = {**SILENT, "trigger_mode": "multiple"}
 
 
 def build_knowledge_tab(builder: PageBuilder, tab: gr.Tab, menu: gr.HTML, wake: gr.State) -> None:
-    """`menu`: of the chat, from which collections are chosen. `wake` is counted up when a job changed, and when another language was chosen."""
+    """`menu`: of the chat, from which collections are chosen.
+
+    `wake` is counted up when a job changed, and when another language was chosen.
+    """
     session, parts = gr.State(KnowledgeSession()), build_parts(builder, menu)
     _wire_collections(builder, parts, session)
     _wire_documents(builder, parts, session)

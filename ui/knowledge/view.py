@@ -5,16 +5,18 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from engine.background import Job
-from engine.knowledge import Collection, Document, Hit
+from engine import Settings
+from engine.embedding import DOWNLOAD_BYTES
+from engine.knowledge import Collection, Document, Hit, IndexProgress
 
-from ..shared.html import action_button, megabytes, measured_table
-from ..shared.language import number, text
+from ..shared.html import action_button, measured_table, megabytes
+from ..shared.language import duration, number, text
 from ..shared.sources import place_text
 from .session import Trial
 
 SHOWN_CHARS = 400           # of a piece that was found
 SHOWN_DOCUMENTS = 100       # until more are asked for
+DEFAULT_EMBEDDER = Settings().embedder      # whose size is known before it is downloaded
 
 
 def say(language: str, key: str, **values: object) -> str:
@@ -31,8 +33,6 @@ def collections_html(collections: Sequence[Collection], chosen: str, language: s
 def _collection(collection: Collection, chosen: str, language: str) -> str:
     here = ' aria-current="true"' if collection.id == chosen else ""
     facts = text(language, "know.documents", count=number(language, collection.num_documents))
-    if collection.is_temporary:
-        facts = text(language, "know.temporary", facts=facts)
     return (f'<div class="mc-item"><button type="button" data-do="choose" data-value="{html.escape(collection.id)}"{here}>'
             f'<span>{html.escape(collection.name)}</span><span class="mc-found">{html.escape(facts)}</span></button></div>')
 
@@ -48,7 +48,7 @@ def head_html(collection: Collection, language: str) -> str:
     name = html.escape(collection.name)
     facts = [text(language, "know.documents", count=number(language, collection.num_documents)),
              text(language, "know.pieces", count=number(language, collection.num_pieces)), megabytes(language, collection.size_bytes)]
-    facts.append(text(language, "know.embedder", name=collection.embedder) if collection.embedder else text(language, "know.words_only"))
+    facts.append(text(language, "know.embedder", name=collection.embedder.rpartition("@")[0]) if collection.embedder else text(language, "know.words_only"))
     shown = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts)
     ask = say(language, "know.rename.ask")
     confirm = say(language, "know.delete.ask", name=collection.name, count=number(language, collection.num_documents))
@@ -58,17 +58,31 @@ def head_html(collection: Collection, language: str) -> str:
     return f'<div class="mc-know-head"><h2>{name}</h2>{acts}</div><p class="mc-note mc-facts">{shown}</p>'
 
 
-def progress_html(jobs: Sequence[Job], language: str) -> str:
-    return "".join(_progress(job, language) for job in jobs)
-
-
-def _progress(job: Job, language: str) -> str:
-    title = say(language, "jobs.index", title=job.title)
-    cancel = action_button(text(language, "jobs.cancel"), "cancel", str(job.id))
-    numbers = f' max="{job.total}" value="{job.done}"' if job.total else ""
-    count = f"{number(language, job.done)} / {number(language, job.total)}" if job.total else ""
-    detail = html.escape(" · ".join(filter(None, (count, job.note))))
+def progress_html(now: IndexProgress, language: str) -> str:
+    """A bar that counts passages once their number is known, and what is being read."""
+    title = say(language, "know.state.indexing")
+    done, total = (now.pieces, now.num_pieces) if now.num_pieces else (now.documents, now.num_documents)
+    numbers = f' max="{total}" value="{min(done, total)}"' if total else ""
+    counts = [("know.documents", now.documents, now.num_documents), ("know.pieces", now.pieces, now.num_pieces)]
+    parts = [text(language, key, count=f"{number(language, done)} / {number(language, whole)}") for key, done, whole in counts if whole]
+    left = [] if now.left_s is None else [text(language, "jobs.left", time=duration(language, now.left_s))]
+    detail = html.escape(" · ".join([*parts, *left, *filter(None, [now.name])]))
+    cancel = action_button(text(language, "jobs.cancel"), "cancel")
     return f'<div class="mc-job"><b>{title}</b><progress aria-label="{title}"{numbers}></progress><span>{detail}</span>{cancel}</div>'
+
+
+def notice_html(words: str, button: str = "") -> str:
+    return f'<p class="mc-know-notice"><span>{html.escape(words)}</span>{button}</p>'
+
+
+def download_html(name: str, language: str, *, may_download: bool) -> str:
+    size = megabytes(language, DOWNLOAD_BYTES) if name == DEFAULT_EMBEDDER else ""
+    button = action_button(text(language, "know.download", size=size).strip(), "download") if may_download else ""
+    return notice_html(text(language, "know.embedder.missing", name=name), button)
+
+
+def again_html(language: str) -> str:
+    return notice_html(text(language, "know.stale"), action_button(text(language, "know.again"), "again"))
 
 
 def documents_html(documents: Sequence[Document], num_more: int, language: str) -> str:
@@ -91,13 +105,17 @@ def _document(document: Document, language: str) -> list[str]:
         state = f'<span class="mc-know-bad">{state}: {html.escape(document.problem)}</span>'
     label = say(language, "know.remove.name", name=document.name)
     confirm = say(language, "know.remove.ask", name=document.name)
-    remove = action_button(text(language, "attach.remove"), "remove", str(document.id), extra=f' data-confirm="{confirm}" aria-label="{label}"')
+    extra = f' data-confirm="{confirm}" aria-label="{label}"'
+    remove = action_button(text(language, "attach.remove"), "remove", str(document.id), extra=extra)
     return [title, state, number(language, document.num_pieces), megabytes(language, document.size_bytes), remove]
 
 
 def found_html(trial: Trial, language: str) -> str:
     """What a question found, best first, with ranks and scores."""
-    notes = "".join(f'<p class="mc-note">{html.escape(note)}</p>' for note in trial.result.notes)
+    shown = [say(language, f"know.note.{note}", problem=trial.result.problem) for note in trial.result.notes]
+    if trial.result.hits and not trial.result.likely:
+        shown.append(say(language, "know.unlikely"))
+    notes = "".join(f'<p class="mc-note">{note}</p>' for note in shown)
     if not trial.result.hits:
         return f'{notes}<p class="mc-empty" role="status">{say(language, "know.nothing")}</p>'
     took = say(language, "know.took", count=number(language, len(trial.result.hits)), ms=number(language, 1000 * trial.seconds))
@@ -110,7 +128,8 @@ def _hit(hit: Hit, language: str) -> str:
     place = hit.piece.place
     where = " · ".join(filter(None, (hit.document, place_text(language, place.page, place.row, place.heading))))
     value = f"{hit.piece.document} {place.begin} {place.end}"
-    return (f'<li><button type="button" class="mc-link-act" data-do="read" data-value="{value}">{html.escape(where)}</button>'
+    kind = "" if hit.is_likely else ' class="is-unlikely"'
+    return (f'<li{kind}><button type="button" class="mc-link-act" data-do="read" data-value="{value}">{html.escape(where)}</button>'
             f'<p>{html.escape(shown)}</p><p class="mc-note">{html.escape(" · ".join(_scores(hit, language)))}</p></li>')
 
 
@@ -122,4 +141,5 @@ def _scores(hit: Hit, language: str) -> list[str]:
     if hit.vector_score is not None:
         meaning = f"{meaning} ({number(language, hit.vector_score, 3)})"
     again = [text(language, "know.rank.reranked", score=number(language, hit.rerank_score, 3))] if hit.rerank_score is not None else []
-    return [words, meaning, *again, text(language, "know.score", score=number(language, hit.score, 4))]
+    unlikely = [] if hit.is_likely else [text(language, "know.rank.unlikely")]
+    return [words, meaning, *again, text(language, "know.score", score=number(language, hit.score, 4)), *unlikely]

@@ -56,13 +56,16 @@ class Services:
 
 
 def build_services(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
-                   agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> Services:
+                   agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None,
+                   knowledge: Knowledge | None = None) -> Services:
     """Return the services that use `engine`. Those that are not given are created."""
     conversations = conversations or Conversations(engine)
     library = library or Library(engine, conversations)
     tables = Tables(engine.settings)
+    knowledge = knowledge or Knowledge(engine, library.jobs, engine.embedders, library.hub)
+    conversations.answer_from(knowledge)
     return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs),
-                    tables, Examiner(engine.settings, tables), FineTunes(engine, library, tables))
+                    tables, Examiner(engine.settings, tables), FineTunes(engine, library, tables), knowledge)
 
 
 @dataclass(frozen=True)

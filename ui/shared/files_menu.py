@@ -18,7 +18,8 @@ def files_menu(context: Context) -> str:
         return ""
     language = context.language
     title = html.escape(text(language, "files.title"))
-    names = "".join(f'<button type="button" data-insert="{html.escape(each.name)}">#{html.escape(each.name)}</button>' for each in collections)
+    named = (html.escape(each.name) for each in collections)
+    names = "".join(f'<button type="button" data-insert="{name}">#{name}</button>' for name in named)
     manage = html.escape(text(language, "files.manage" if collections else "files.add"))
     found = html.escape(text(language, "files.found"))
     return (f'<details class="mc-menu mc-files-menu" data-found="{found}"><summary aria-label="{title}" title="{title}">#</summary>'
