@@ -56,7 +56,7 @@ class IndexProgress:
 class Indexing:
     """One job for one collection. `progress_now` may be read by any thread. `limits`: of the collection's owner."""
 
-    def __init__(self, store: KnowledgeStore, sources: DocumentSources, embedders: Embedders | None, owner: str, collection_id: str,
+    def __init__(self, store: KnowledgeStore, sources: DocumentSources, embedders: Embedders, owner: str, collection_id: str,
                  limits: Callable[[], Limits]) -> None:
         self._store, self._sources, self._embedders = store, sources, embedders
         self._owner, self._id, self._limits = owner, collection_id, limits
@@ -177,7 +177,10 @@ class Indexing:
         self._sources.forget(document.id)
 
     def _require_room(self, parts: Sequence[Part]) -> None:
-        limits, use = self._limits(), self._store.use(self._owner)
+        limits = self._limits()
+        if not limits.knowledge_mb and not limits.knowledge_documents:
+            return
+        use = self._store.use(self._owner)
         size = use.size_bytes + sum(len(part.file.text.encode("utf-8", "replace")) for part in parts)
         if limits.knowledge_mb and size > limits.knowledge_mb * MB:
             raise CollectionsFull(f"{limits.knowledge_mb:,} MB of text")
@@ -188,18 +191,22 @@ class Indexing:
         """The first part is the document itself and is written last, so that a document that was read in part waits to be read again."""
         others = [(self._store.add_document(self._owner, self._id, f"{document.name} ({part.rows})", document.digest), part)
                   for part in parts[1:]]
-        kept = {other.id for other, _ in others}
-        for old in self._store.documents(self._owner, self._id):
-            rest = old.name.removeprefix(document.name)
-            if old.name != rest and ROWS.fullmatch(rest) and old.id not in kept:      # of a longer table that had this name
-                self._store.delete_document(self._owner, old.id)
+        if document.num_pieces:
+            self._delete_other_parts(document, {other.id for other, _ in others})
         for target, part in [*others, (document, parts[0])]:
             places = cut(part.file.text, part.file.marks, count, window)
-            limits, use = self._limits(), self._store.use(self._owner)
-            if limits.knowledge_pieces and use.pieces - target.num_pieces + len(places) > limits.knowledge_pieces:
-                raise CollectionsFull(f"{limits.knowledge_pieces:,} pieces")
+            most = self._limits().knowledge_pieces
+            if most and self._store.use(self._owner).pieces - target.num_pieces + len(places) > most:
+                raise CollectionsFull(f"{most:,} pieces")
             self._has_replaced |= target.num_pieces > 0
             self._store.write_pieces(self._owner, target.id, part.file.text, places)
+
+    def _delete_other_parts(self, document: Document, kept: set[int]) -> None:
+        """Delete the parts of a longer table that the document was before."""
+        for old in self._store.documents(self._owner, self._id):
+            rest = old.name.removeprefix(document.name)
+            if old.name != rest and ROWS.fullmatch(rest) and old.id not in kept:
+                self._store.delete_document(self._owner, old.id)
 
     def _set_failed(self, document: Document, error: EngineError) -> None:
         """Nothing of an earlier version is kept: it would be found as if it were in the file."""
@@ -219,14 +226,13 @@ class Indexing:
 
     def _tokenizer(self) -> tuple[Count, int, str]:
         """How tokens are counted, how many a piece may have, and the name of the vectors, "" where there is no embedder now."""
-        info = self._embedders.info() if self._embedders else None
-        if self._embedders is None or info is None or not info.is_usable:
+        info = self._embedders.info()
+        if not info.is_usable:
             return estimated_tokens, 10**9, ""
         of_text = self._embedders.counter()
         return lambda texts: [of_text(text) for text in texts], info.window_tokens - FRAME_TOKENS, info.key
 
     def _embed(self, job: JobProgress, key: str, count: Count, window: int) -> None:
-        assert self._embedders is not None
         collection = self._store.get(self._owner, self._id)
         if collection.embedder != key:
             self._fit_pieces(job, count, window)

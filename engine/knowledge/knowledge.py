@@ -41,7 +41,7 @@ class Knowledge:
     def __init__(self, engine: Engine, jobs: Jobs, embedders: Embedders | None = None, hub: Hub | None = None) -> None:
         self._engine, self._jobs = engine, jobs
         hub = hub or Hub(engine.settings)
-        self.embedders = embedders or Embedders(engine.settings, hub)
+        self.embedders = embedders or engine.embedders
         self._store = KnowledgeStore(engine.database)
         self._sources = DocumentSources(engine.settings, engine.database, hub)
         self._searcher = Searcher(engine.database, self.embedders)
@@ -233,9 +233,6 @@ class Knowledge:
         for owner, collection_id in self._store.orphans():
             self._store.delete(owner, collection_id)
         self._sources.sweep()
-
-    def close(self) -> None:
-        self.embedders.close()
 
     def _new_indexing(self, owner: str, collection_id: str) -> Indexing:
         return Indexing(self._store, self._sources, self.embedders, owner, collection_id, lambda: self._limits(owner))

@@ -14,7 +14,8 @@ from engine.errors import AttachmentRefused
 from tests.engine.chat.test_attachments import TURKISH, pages, shown, with_document
 
 LIMITS = ReadingLimits()
-CONTAINER = '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles><rootfile full-path="{}"/></rootfiles></container>'
+CONTAINER = '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+CONTAINER += '<rootfile full-path="{}"/></rootfiles></container>'
 PACKAGE = ('<package xmlns="http://www.idpf.org/2007/opf"><manifest>'
            '<item id="a" href="a%20b.xhtml" media-type="application/xhtml+xml"/><item id="b" href="../b.xhtml" media-type="text/html"/>'
            '<item id="c" href="gone.xhtml" media-type="text/html"/><item id="d" href="x.css" media-type="text/css"/></manifest>'
@@ -72,7 +73,8 @@ def test_a_web_page_is_what_a_reader_sees() -> None:
 @pytest.mark.parametrize(("content", "text"), [
     ('<meta charset="windows-1254"><p>Şu ağaç'.encode("cp1254"), "Şu ağaç"), ("<p>Şu ağaç".encode(), "Şu ağaç"),
     ("<p>今天".encode("utf-16"), "今天"), ('<?xml version="1.0" encoding="GBK"?><p>今天很好</p>'.encode("gbk"), "今天很好"),
-    (b'<meta charset="no-such">' + TURKISH.encode("cp1254"), TURKISH.strip()), (b"<p>" * 5000 + b"deep", "deep"), (b"no markup", "no markup"),
+    (b'<meta charset="no-such">' + TURKISH.encode("cp1254"), TURKISH.strip()), (b"<p>" * 5000 + b"deep", "deep"),
+    (b"no markup", "no markup"),
     (b"<p>a&bogus;b&#0;c<p>d", "a&bogus;b\ufffdc\n\nd")], ids=range(8))
 def test_broken_and_old_web_pages_are_read(content: bytes, text: str) -> None:
     assert read_document("a.htm", content, LIMITS).text == text
@@ -99,7 +101,8 @@ def test_a_damaged_or_malicious_book_is_refused(content: bytes, why: str) -> Non
 def test_entities_of_a_book_reach_no_file_and_do_not_multiply() -> None:
     bomb = '<!DOCTYPE p [<!ENTITY f SYSTEM "file:///etc/passwd">' + "".join(
         f'<!ENTITY e{number} "{f"&e{number - 1};" * 10 if number else "ha"}">' for number in range(9)) + "]>"
-    found = read_document("a.epub", book(text__book_opf=bomb + PACKAGE, b_xhtml=bomb + "<html><body><p>&f;&e8; end</p></body></html>"), LIMITS)
+    page = bomb + "<html><body><p>&f;&e8; end</p></body></html>"
+    found = read_document("a.epub", book(text__book_opf=bomb + PACKAGE, b_xhtml=page), LIMITS)
     assert "root:" not in found.text
     assert len(found.text) < 100
 
