@@ -75,8 +75,7 @@ class FineTunes:
         permissions.require_training(visitor)
         permissions.require_offered(plan.base.model, visitor)
         self._active.require_idle()
-        inputs = self._inputs(plan, visitor)
-        permissions.require_examples(len(inputs.prepared.train), visitor)
+        inputs = self._allowed(plan, visitor)
         found = estimate_of(inputs, self._engine, is_operator=self._library.permissions.is_operator(visitor))
         require_room(found, plan.base.name, self._kept_model(visitor))
         run = self._active.begin(lambda: self._store.add(visitor.owner, json.dumps(asdict(plan)), json.dumps(asdict(found))), found,
@@ -94,7 +93,7 @@ class FineTunes:
         self._active.require_idle()
         found = again(estimate_in(row), self._engine, is_operator=self._library.permissions.is_operator(visitor))
         require_room(found, run.plan.base.name, self._kept_model(visitor) or "Close other programs that use memory, then resume.")
-        inputs = None if self._active.reader(row).has_job else self._inputs(run.plan, visitor)      # it failed before it had any
+        inputs = None if self._active.reader(row).has_job else self._allowed(run.plan, visitor)     # it failed before it had any
 
         def watched() -> FineTuneRow:
             self._store.watch(run_id, json.dumps(asdict(found)))
@@ -202,6 +201,13 @@ class FineTunes:
 
     def _inputs(self, plan: FineTunePlan, visitor: Visitor) -> Inputs:
         return read_inputs(plan, self._tables, visitor.owner, self.settings, self._library.permissions.hub_token(visitor))
+
+    def _allowed(self, plan: FineTunePlan, visitor: Visitor) -> Inputs:
+        """Raises NotPermitted also for too many examples, trained or held back, and for a gated model that others would get, too."""
+        inputs, permissions = self._inputs(plan, visitor), self._library.permissions
+        permissions.require_examples(max(len(inputs.prepared.train), len(inputs.prepared.validation)), visitor)
+        permissions.require_open(inputs.base.name, visitor, is_gated=inputs.base.is_gated)
+        return inputs
 
     def _writer(self, row: FineTuneRow, plan: FineTunePlan, inputs: Inputs, found: Estimate, visitor: Visitor) -> JobWriter:
         permissions = self._library.permissions

@@ -134,9 +134,9 @@ class JobWriter:
         def tell(progress: DownloadProgress) -> None:
             writer.write(InPhase("download", f"{gib(progress.done_bytes)} of {gib(progress.total_bytes)}"))
 
-        base = self.inputs.base
+        revision = self.inputs.plan.base.revision       # `read` asks for it, too: the cache remembers which commit it was
         try:
-            Hub(self.engine.settings).download(base.name, base.revision or None, tell, stop, self.token)
+            Hub(self.engine.settings).download(self.inputs.base.name, revision, tell, stop, self.token)
         except DownloadStopped:
             return self.inputs
         return self.read()
