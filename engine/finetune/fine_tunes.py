@@ -7,6 +7,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,8 +107,8 @@ class FineTunes:
     # --- runs ---
 
     def list(self, visitor: Visitor) -> tuple[Run, ...]:
-        """Own runs, newest first, without points and log."""
-        return tuple(self._active.read(row, is_short=True) for row in self._store.list(visitor.owner))
+        """Own runs, newest first, without points and log; without those that another version of the program wrote."""
+        return tuple(filter(None, (self._active.read_listed(row) for row in self._store.list(visitor.owner))))
 
     def get(self, run_id: str, visitor: Visitor) -> Run:
         return self._active.read(self._store.get(run_id, visitor.owner))
@@ -127,7 +128,7 @@ class FineTunes:
     def stop(self, run_id: str, visitor: Visitor) -> None:
         """Ask it to save a checkpoint and stop; before it trains, it stops at once.
 
-        A second call after some seconds (running.STOP_S) ends its process at once: what it had not saved is lost. A run that is over
+        A second call after some seconds (job.STOP_S) ends its process at once: what it had not saved is lost. A run that is over
         stays as it is.
         """
         found = self._active.follower(self._store.get(run_id, visitor.owner).id)
@@ -138,9 +139,7 @@ class FineTunes:
         """Delete a run and its files, also those that the chat loads. Raises EngineBusy while it is in progress."""
         row = self._store.get(run_id, visitor.owner)
         self._active.let_end()
-        if self._active.is_in_progress(row):
-            raise EngineBusy("this run is in progress", "Stop it first.")
-        self._remove(row)
+        self._active.remove(row, self._remove)
 
     def folder(self, run_id: str, visitor: Visitor) -> Path:
         """The folder of the run, which has the log, TensorBoard's files, the checkpoints and the result."""
@@ -229,5 +228,5 @@ class FineTunes:
 
     def _drop_oldest(self, visitor: Visitor) -> None:
         for row in self._store.list(visitor.owner)[self._library.permissions.kept_runs(visitor):]:
-            if not self._active.is_in_progress(row):
-                self._remove(row)
+            with suppress(EngineBusy):
+                self._active.remove(row, self._remove)

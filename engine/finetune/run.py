@@ -171,6 +171,7 @@ class Run:
     stop_kind: str = ""
     reason: str = ""
     is_stopping: bool = False                   # asked to stop, saving
+    can_kill: bool = False                      # asked for so long that a second stop ends the process at once
     log: str = ""                               # the newest part of the process's log
     notes: tuple[str, ...] = field(default=())  # what was decided, each a sentence
 
