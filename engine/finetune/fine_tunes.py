@@ -18,7 +18,7 @@ from ..library.permissions import Visitor
 from ..settings import Secret, Settings
 from ..storage.finetune_runs import FineTuneRow, FineTuneStore
 from .in_progress import RunsInProgress, estimate_in
-from .inputs import Inputs, JobWriter, again, completed, estimate_of, read_inputs, require_room
+from .inputs import Inputs, JobWriter, again, chat_bytes, completed, disk_left, estimate_of, read_inputs, require_room
 from .job import RESULT, STOP, downloads_folder, used_results_folder
 from .plan import FineTunePlan
 from .results import Result, script_before, script_for
@@ -93,8 +93,10 @@ class FineTunes:
             raise InvalidRequest("run", run.name, "stopped or failed before it is resumed")
         self._active.require_idle()
         found = again(estimate_in(row), self._engine, is_operator=self._library.permissions.is_operator(visitor))
-        require_room(found, run.plan.base.name, self._kept_model(visitor) or "Close other programs that use memory, then resume.")
         inputs = None if self._active.reader(row).has_job else self._allowed(run.plan, visitor)     # it failed before it had any
+        needed = disk_left(found, self._folder / run_id, inputs.base.download_bytes if inputs else 0)
+        require_room(replace(found, disk_bytes=needed), run.plan.base.name,
+                     self._kept_model(visitor) or "Close other programs that use memory, then resume.")
 
         def watched() -> FineTuneRow:
             self._store.watch(run_id, json.dumps(asdict(found)))
@@ -215,7 +217,7 @@ class FineTunes:
 
     def _kept_model(self, visitor: Visitor) -> str:
         """Where memory is short: why the chat model, which everyone uses, stays; "" if it need not."""
-        if self._library.permissions.is_operator(visitor) or not self._engine.held_bytes:
+        if self._library.permissions.is_operator(visitor) or not chat_bytes(self._engine):
             return ""
         return "The chat model stays in memory, because only the operator of this page can unload it: train a smaller model."
 
