@@ -88,8 +88,8 @@ class RunReader:
             case Ended():
                 state = "done" if event.stop_kind in ("finished", "early") else "stopped" if event.stop_kind else "failed"
                 self._run = replace(run, state=state, phase="", note="", stop_kind=event.stop_kind, reason=event.reason,
-                                    best_step=event.best, measured=event.measured, seconds_left=None, checkpoint=newest(self.folder),
-                                    has_result=event.has_result)
+                                    best_step=event.best, measured=event.measured.with_earlier(run.measured), seconds_left=None,
+                                    checkpoint=newest(self.folder), has_result=event.has_result)
 
 
 def _end_of(path: Path) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from transformers import set_seed
 
@@ -159,7 +161,7 @@ class TrainerProcess:
 
     def _measured(self) -> Measured:
         size = sum(path.stat().st_size for path in (self.folder / CHECKPOINTS).rglob("*") if path.is_file())
-        return Measured(peak_bytes(self.job.device), self._reporter.training_s, size)
+        return Measured(peak_bytes(self.job.device), self._reporter.training_s, size, time.time() - psutil.Process().create_time())
 
 
 def _shortage(job: TrainJob) -> str:
