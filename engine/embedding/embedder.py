@@ -73,6 +73,13 @@ class Embedder:
         return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
+    def lengths(self, texts: Sequence[str], kind: Kind) -> list[int]:
+        """Tokens of each text, with the prompt and special tokens, as if the window had no end."""
+        prompt = self.files.prompts.get(kind, "")
+        counted = self._model.tokenizer([prompt + text for text in texts], truncation=False, padding=False, verbose=False)
+        return [len(ids) for ids in counted["input_ids"]]
+
+
 class Reranker:
     def __init__(self, files: EmbedderFiles, hardware: Hardware) -> None:
         """Load the model. Raises NotEnoughMemory before, LoadError and UnsupportedModel."""

@@ -42,6 +42,11 @@ class Rows:
     def name(self) -> str:
         return f"{self.repo}/{self.part}"
 
+    @classmethod
+    def of_json(cls, text: str) -> Rows:
+        fields = json.loads(text)
+        return cls(fields["repo"], fields["part"], tuple(fields["columns"]))
+
 
 class DocumentSources:
     """Safe to use from many threads."""
@@ -122,7 +127,7 @@ class DocumentSources:
         folder = self._folder / "reading"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if source.kind == "rows":
-            return self._read_rows(Rows(**_listed(json.loads(source.location))), folder, stop, token, on_bytes)
+            return self._read_rows(Rows.of_json(source.location), folder, stop, token, on_bytes)
         try:
             content = read_file(self._path(source), self.max_bytes)
         except OSError as error:
@@ -171,7 +176,3 @@ class DocumentSources:
 def require_size(name: str, size: int, most: int) -> None:
     if size > most:
         raise AttachmentRefused(name, f"it has more than {gib(most)}", "Add a part of it.")
-
-
-def _listed(fields: dict[str, object]) -> dict[str, object]:
-    return {**fields, "columns": tuple(map(str, fields["columns"]))}        # type: ignore[call-overload]

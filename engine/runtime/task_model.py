@@ -242,6 +242,10 @@ class TaskModel:
         return Thinking()
 
     @property
+    def calls_tools(self) -> bool:
+        return False
+
+    @property
     def reads_pictures(self) -> bool:
         return False
 

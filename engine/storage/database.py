@@ -107,6 +107,7 @@ MIGRATIONS = (
     "BEGIN DELETE FROM knowledge_sources WHERE document = old.id; END",
     "CREATE TRIGGER knowledge_collection_deleted AFTER DELETE ON knowledge_collections "
     "BEGIN DELETE FROM knowledge_folders WHERE collection = old.id; END",
+    "CREATE TABLE trusted_tools (chat TEXT NOT NULL, tool TEXT NOT NULL, PRIMARY KEY (chat, tool))",
 )
 
 

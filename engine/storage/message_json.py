@@ -7,6 +7,7 @@ from typing import Any
 
 from ..messages import GenerationOptions, Usage
 from .records import Attachment, ChatMessage, MessageState, Source
+from .tool_steps import ToolStep
 
 
 def message_dict(message: ChatMessage) -> dict[str, Any]:
@@ -19,7 +20,8 @@ def message_of(values: dict[str, Any]) -> ChatMessage:
     """Inverse of `message_dict`, for JSON that this app wrote: only the dataclasses themselves check the values."""
     state: MessageState = values.get("state", "done")
     return ChatMessage(**{
-        **values, "state": state, "notes": tuple(values.get("notes", ())),
+        **values, "state": state, "notes": tuple(values.get("notes", ())), "tools": tuple(values.get("tools", ())),
+        "steps": tuple(ToolStep(**each) for each in values.get("steps", ())),
         "usage": Usage(**values["usage"]) if values.get("usage") else None,
         "options": GenerationOptions(**values["options"]) if values.get("options") else None,
         "attachments": tuple(Attachment(**each) for each in values.get("attachments", ())),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..messages import GenerationOptions, Role, Usage
+from .tool_steps import ToolStep
 
 # In order: being generated; complete; stopped by a person; cut off by the end of the process; failed with an error.
 MessageState = Literal["writing", "done", "stopped", "interrupted", "failed"]
@@ -57,8 +58,8 @@ class Source:
 class ChatMessage:
     """`versions`: ids of all messages with the same parent, oldest first. Times in seconds; `created` since the epoch.
 
-    For replies: `model`, `options`, `system_prompt` and `collections` (ids) are those it was generated with, `reason` is why it ended,
-    `sources` are the passages that the model read.
+    For replies: `model`, `options`, `system_prompt`, `collections` (ids) and `tools` (entries of the list of tools) are those it was
+    generated with, `reason` is why it ended, `sources` are the passages that the model read, `steps` the calls of tools in it.
     """
 
     role: Role
@@ -81,11 +82,14 @@ class ChatMessage:
     attachments: tuple[Attachment, ...] = ()
     collections: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
+    tools: tuple[str, ...] = ()
+    steps: tuple[ToolStep, ...] = ()
 
     def for_others(self) -> ChatMessage:
         """The message without what leads to the files of its owner."""
         return replace(self, collections=(), sources=tuple(source.for_others() for source in self.sources),
-                       attachments=tuple(replace(each, collection="") for each in self.attachments))
+                       attachments=tuple(replace(each, collection="") for each in self.attachments),
+                       steps=tuple(step.for_others() for step in self.steps))
 
 
 @dataclass(frozen=True, slots=True)

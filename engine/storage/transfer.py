@@ -18,6 +18,7 @@ from .formats import LAST_TIME, Value, read_path, read_title
 from .imported_pictures import picture_limit
 from .message_json import message_dict
 from .records import Chat, ChatMessage, Source
+from .tool_steps import ToolStep
 
 FORMAT, VERSION = "mindcubes-chats", 1
 MAX_IMPORT_CHARS = 50_000_000
@@ -47,11 +48,21 @@ def to_markdown(chat: Chat) -> str:
             parts.append("Attached: " + ", ".join(f"`{attachment.name.replace('`', '')}`" for attachment in message.attachments))
         if message.thoughts:
             parts.append(f"<details>\n<summary>Thoughts</summary>\n\n{_closed(message.thoughts.strip())}\n\n</details>")
+        parts += map(_step, message.steps)
         if message.text.strip():
             parts.append(_closed(message.text.strip()))
         if message.sources:
             parts.append("\n".join(f"[{source.number}] {_place(source)}" for source in message.sources))
     return "\n\n".join(parts) + "\n"
+
+
+def _step(step: ToolStep) -> str:
+    """A call of a tool, folded, in fences that its texts cannot close."""
+    runs = [len(run) for run in re.findall("`+", f"{step.arguments} {step.result}")]
+    fence = "`" * max(3, 1 + max(runs, default=0))
+    result = f"\n\n{fence}\n{step.result.strip()}\n{fence}" if step.result.strip() else ""
+    name = re.sub(r"[^\w.-]", "", step.name)
+    return f"<details>\n<summary>{name}: {step.state}</summary>\n\n{fence}json\n{step.arguments}\n{fence}{result}\n\n</details>"
 
 
 def to_json(chats: Sequence[Chat]) -> str:
