@@ -72,6 +72,9 @@ MISTRAL_ARGS = chatml(EACH + "{{- '[TOOL_CALLS]' + c.function.name + '[ARGS]' + 
 # Phi-4-mini.
 PHI = chatml("{{- '<|tool_call|>[' -}}" + EACH + (
     "{{- '" + NAMED + "}' -}}") + LIST_END + "{{- ']<|/tool_call|>' -}}")
+# llama.cpp's of the same model: all as JSON, results too.
+PHI_JSON = chatml(EACH + "{{- '<|tool_call|>' + c.function | tojson + '<|/tool_call|>' -}}{%- endfor -%}").replace(
+    "\\n' + m.content + '\\n</tool_response>", "\\n' + m.content | tojson + '\\n</tool_response>")
 # Granite 3 and Nemotron.
 GRANITE, NEMOTRON = (PHI.replace("<|tool_call|>", start).replace("<|/tool_call|>", end)
                      for start, end in (("<|tool_call|>", ""), ("<TOOLCALL>", "</TOOLCALL>")))
@@ -104,7 +107,7 @@ NO_TOOLS = IM + "{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\
 NATIVE = {"hermes": HERMES, "hermes-thinking": HERMES_THINKING, "xml": XML, "xml-python": XML_PYTHON, "seed": SEED, "glm": GLM,
           "name-first": NAME_FIRST,
           "invoke": INVOKE, "gemma": GEMMA, "gemma-4": GEMMA_4, "llama": LLAMA, "mistral": MISTRAL, "mistral-id": MISTRAL_ID,
-          "mistral-args": MISTRAL_ARGS, "phi": PHI, "granite": GRANITE, "nemotron": NEMOTRON, "deepseek": DEEPSEEK,
+          "mistral-args": MISTRAL_ARGS, "phi": PHI, "phi-json": PHI_JSON, "granite": GRANITE, "nemotron": NEMOTRON, "deepseek": DEEPSEEK,
           "deepseek-3.1": DEEPSEEK_31, "harmony": HARMONY}
 PLAIN = {"kimi": KIMI, "no-results": NO_RESULTS, "no-tools": NO_TOOLS}
 # Control tokens of these families.
