@@ -13,6 +13,7 @@ from .fields import Body
 MAX_CHOICES = 8
 MAX_MESSAGES = 4096
 MAX_PROMPTS = 16
+MAX_TEXTS = 2048        # as OpenAI's
 
 Count = Annotated[int, Field(ge=1, le=NO_LIMIT)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -150,8 +151,12 @@ class ResponsesRequest(Sampling):
 
 
 class EmbeddingsRequest(Body):
-    input: str | list[str] | list[int] | list[list[int]]
-    model: ModelName
+    input: str | Annotated[list[str] | list[int] | list[list[int]], Field(max_length=MAX_TEXTS)]
+    model: Annotated[str, Field(max_length=300, description="The embedding model, or “default”.")]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
+    # ours
+    input_type: Literal["query", "document"] = Field("document", description="Some models read questions in another way than texts.")
 
 
 class LoadRequest(Body):

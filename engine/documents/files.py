@@ -133,16 +133,22 @@ def _plain(name: str, content: bytes) -> FileText:
         text, encoding = decode(content, is_text=PurePosixPath(name).suffix.lower() in TEXT_SUFFIXES)
     except UnicodeDecodeError as error:
         raise AttachmentRefused(clean_name(name), "it is not text, or in an unknown encoding", NO_TEXT) from error
+    _require_text(name, text)
+    return FileText(text, "" if encoding == "utf-8" or content.startswith(tuple(BOMS)) else encoding)
+
+
+def _require_text(name: str, text: str) -> None:
     controls = sum(times for char, times in Counter(text).items() if char < " " and char not in "\t\n\r\f\v\b\x1b")
     if "\0" in text or controls > MAX_CONTROL_SHARE * len(text):
         raise AttachmentRefused(clean_name(name), "it is not text", NO_TEXT)
-    return FileText(text, "" if encoding == "utf-8" or content.startswith(tuple(BOMS)) else encoding)
 
 
 def _web_page(name: str, content: bytes) -> str:
     """Its markup, decoded: by its mark, as UTF-8, as it names its encoding itself, or as it seems."""
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
+        _require_text(name, text)
+        return text
     except UnicodeDecodeError:
         declared = DECLARED.search(content[:DECLARED_BYTES])
     if declared and not content.startswith(tuple(BOMS)):

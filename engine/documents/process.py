@@ -77,12 +77,13 @@ def _read(kind: str, content: bytes, limits: ReadingLimits, stop: threading.Even
 
 def _answer(child: subprocess.Popen[bytes], content: bytes, timeout_s: float, stop: threading.Event | None) -> bytes | None:
     """What the child writes; None if it is too slow, or no longer wanted."""
-    deadline = time.monotonic() + timeout_s
+    deadline, given = time.monotonic() + timeout_s, content or None
     with child:
         try:
             while (left := deadline - time.monotonic()) > 0 and not (stop and stop.is_set()):
                 with suppress(subprocess.TimeoutExpired):
-                    return child.communicate(content, timeout=left if stop is None else min(left, STOP_S))[0]
+                    return child.communicate(given, timeout=left if stop is None else min(left, STOP_S))[0]
+                given = None        # the first call keeps it
         finally:
             child.kill()
     return None

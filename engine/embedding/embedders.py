@@ -1,37 +1,32 @@
-"""The embedding models of this machine: which there are, downloads, and one thread that computes with the one that is loaded.
-
-A question waits for at most one batch of documents, since documents are embedded a batch at a time and questions come first. The
-thread holds the only reference to the loaded models; it ends, and frees them, when nothing has been asked for a while.
-"""
+"""The embedding models of this machine: which is used, what is known of it, its download, and texts as vectors."""
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
-from queue import Empty, PriorityQueue
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
-from ..errors import EngineBusy, InvalidRequest, NotPermitted, UnsupportedModel
+from ..errors import InvalidRequest, LoadError, NotPermitted, StorageError
 from ..hardware import Hardware, detect
-from ..hub.hub import Hub, OnProgress
-from ..models.loader import collect
+from ..hub.hub import Hub
+from ..hub.progress import OnProgress
 from ..models.resolve import LocalModel, resolve
 from ..settings import NO_MODEL, Secret, Settings
-from .embedder import Embedder, Kind, Reranker
+from ..storage.database import Database
+from ..storage.model_choices import ModelChoices
+from .embedder import Kind
 from .files import EmbedderFiles, missing_modules, read_embedder, read_reranker
+from .worker import IDLE_S, Models, Worker
 
 if TYPE_CHECKING:
     import numpy as np
 
 BATCH = 16              # documents of one forward pass
-IDLE_S = 600.0          # how long the models stay in memory without use
-END_S = 3.0             # how long the end of the process waits for the batch in progress
 DOWNLOAD_BYTES = 471_000_000        # of the default model, float32: 117,653,760 weights by its config.json
-T = TypeVar("T")
-_Work = tuple[int, int, "Callable[[_Models], None] | None", "Future[None]"]
+Role = Literal["embedder", "reranker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,54 +51,55 @@ class EmbedderInfo:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question as a vector of a model. `key`: that of the model. `floor`: the similarity below which a text is hardly related."""
+    """A question as a vector of the model `key`. `floor`: the similarity below which a text is hardly related, if the model can tell."""
 
     vector: np.ndarray
     key: str
-    floor: float
-
-
-class _Models:
-    """What the thread has loaded: one embedder and one cross-encoder at most."""
-
-    def __init__(self, hardware: Hardware) -> None:
-        self._hardware = hardware
-        self._embedder: Embedder | None = None
-        self._reranker: Reranker | None = None
-
-    def embedder(self, files: EmbedderFiles) -> Embedder:
-        if self._embedder is None or self._embedder.files.key != files.key:
-            self._embedder = None
-            collect()
-            self._embedder = Embedder(files, self._hardware)
-        return self._embedder
-
-    def reranker(self, files: EmbedderFiles) -> Reranker:
-        if self._reranker is None or self._reranker.files.key != files.key:
-            self._reranker = None
-            collect()
-            self._reranker = Reranker(files, self._hardware)
-        return self._reranker
+    floor: float | None
 
 
 class Embedders:
-    """Safe to use from many threads. `name`: the model that is used unless another is named; "" if there is none."""
+    """Safe to use from many threads."""
 
-    def __init__(self, settings: Settings, hub: Hub | None = None, idle_s: float = IDLE_S) -> None:
-        self._settings, self._hub, self._idle_s = settings, hub or Hub(settings), idle_s
-        self.name = "" if settings.embedder == NO_MODEL else settings.embedder
-        self.reranker = "" if settings.reranker == NO_MODEL else settings.reranker
-        self._lock = threading.Lock()
-        self._queue: PriorityQueue[_Work] = PriorityQueue()
-        self._numbers = itertools.count()
-        self._thread: threading.Thread | None = None
-        self._is_closed = False
+    def __init__(self, settings: Settings, database: Database, hub: Hub | None = None, idle_s: float = IDLE_S) -> None:
+        self._settings, self._hub = settings, hub or Hub(settings)
+        self._worker = Worker(self._hardware, idle_s)
+        self._choices = ModelChoices(database)
+        self._names: dict[Role, str] = {}       # read from the database when first needed
         self._detected: Hardware | None = None
+
+    @property
+    def name(self) -> str:
+        """The embedding model that is used unless another is named: what was chosen, else that of the settings; "" if there is none."""
+        return self._chosen("embedder", self._settings.embedder)
+
+    @property
+    def reranker(self) -> str:
+        """The cross-encoder, in the same way."""
+        return self._chosen("reranker", self._settings.reranker)
+
+    def choose(self, role: Role, name: str | None) -> None:
+        """Use another model from now on: of the hub, a folder, or "none"; None is that of the settings. The caller asks who may do that.
+
+        Raises InvalidRequest, UnsupportedModel if it is stored and cannot be used, and StorageError.
+        """
+        if name and name != NO_MODEL:
+            self._find(name, is_reranker=role == "reranker", is_chosen=True)
+        self._choices.set(role, name)
+        self._names.pop(role, None)
+
+    def _chosen(self, role: Role, setting: str) -> str:
+        if role not in self._names:
+            try:
+                self._names[role] = self._choices.get(role) or setting
+            except StorageError:
+                return "" if setting == NO_MODEL else setting
+        return "" if self._names[role] == NO_MODEL else self._names[role]
 
     @property
     def is_loaded(self) -> bool:
         """Whether a model is in memory, or about to be."""
-        return self._thread is not None
+        return self._worker.is_running
 
     # --- which there are ---
 
@@ -112,7 +108,7 @@ class Embedders:
         name = name or self.name
         try:
             files = self._find(name)
-        except (UnsupportedModel, InvalidRequest, NotPermitted) as error:
+        except (LoadError, InvalidRequest, NotPermitted) as error:
             return EmbedderInfo(name, True, problem=str(error))
         return EmbedderInfo(name) if files is None else EmbedderInfo(
             name, True, files.key, files.dimensions, files.window_tokens, files.size_bytes)
@@ -120,6 +116,10 @@ class Embedders:
     def key(self, name: str = "") -> str:
         """The name of a model's vectors: name@digest of its files; "" if it cannot be used now."""
         return self.info(name).key
+
+    def require_key(self, name: str) -> str:
+        """The same. Raises what `embed` raises for a model that cannot be used."""
+        return self._require(name).key
 
     def counter(self, name: str = "") -> Callable[[str], int]:
         """A function that counts the tokens of a text without special ones. Raises what `embed` raises."""
@@ -159,81 +159,35 @@ class Embedders:
             if stop is not None and stop.is_set():
                 raise CancelledError
             batch = list(texts[first:first + BATCH])
-            found.append(self._run(0 if kind == "query" else 1, lambda models, batch=batch: models.embedder(files).embed(batch, kind)))
+            found.append(self._worker.run(partial(_embedded, files, batch, kind), is_urgent=kind == "query"))
         return np.concatenate(found)
+
+    def lengths(self, texts: Sequence[str], kind: Kind, name: str = "") -> list[int]:
+        """Tokens that the model would read of each text, with the prompt and special ones. Raises what `embed` raises."""
+        files = self._require(name)
+        return self._worker.run(lambda models: models.embedder(files).lengths(texts, kind))
 
     def question(self, text: str, name: str = "") -> Question:
         """A question as a vector of the shape (dimensions,). Raises what `embed` raises."""
         files = self._require(name)
 
-        def work(models: _Models) -> Question:
+        def work(models: Models) -> Question:
             embedder = models.embedder(files)
             return Question(embedder.embed([text], "query")[0], files.key, embedder.floor(text))
 
-        return self._run(0, work)
+        return self._worker.run(work)
 
     def rerank(self, query: str, texts: Sequence[str], name: str = "") -> list[float]:
         """How well each text answers the query, by a cross-encoder, by default the chosen one. Raises what `embed` raises."""
         files = self._require(name or self.reranker, is_reranker=True)
         scores: list[float] = []
         for first in range(0, len(texts), BATCH):
-            batch = list(texts[first:first + BATCH])
-            scores += self._run(0, lambda models, batch=batch: models.reranker(files).score(query, batch))
+            scores += self._worker.run(partial(_scored, files, query, list(texts[first:first + BATCH])))
         return scores
 
     def close(self) -> None:
         """End the thread after the batch in progress, and refuse what waits."""
-        with self._lock:
-            self._is_closed, thread = True, self._thread
-            self._queue.put((-1, next(self._numbers), None, Future()))
-        if thread is not None:
-            thread.join(timeout=END_S)
-
-    def _run(self, priority: int, work: Callable[[_Models], T]) -> T:
-        """Compute in the thread, which is started if there is none."""
-        result: list[T] = []
-        done: Future[None] = Future()
-        with self._lock:
-            if self._is_closed:
-                raise EngineBusy("the app is ending")
-            self._queue.put((priority, next(self._numbers), lambda models: result.append(work(models)), done))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="embedding", daemon=True)
-                self._thread.start()
-        done.result()
-        return result[0]
-
-    def _serve(self) -> None:
-        models = _Models(self._hardware())
-        while True:
-            try:
-                _, _, work, done = self._queue.get(timeout=self._idle_s)
-            except Empty:
-                with self._lock:
-                    if not self._queue.empty():
-                        continue
-                    self._thread = None
-                break
-            if work is None:
-                self._refuse_waiting()
-                break
-            try:
-                work(models)
-            except BaseException as error:      # belongs to the caller, whatever it is
-                done.set_exception(error)
-            else:
-                done.set_result(None)
-            del work, done
-        del models
-        collect()
-
-    def _refuse_waiting(self) -> None:
-        while True:
-            try:
-                _, _, _, done = self._queue.get_nowait()
-            except Empty:
-                return
-            done.set_exception(EngineBusy("the app is ending"))
+        self._worker.close()
 
     # --- files ---
 
@@ -244,11 +198,11 @@ class Embedders:
             raise InvalidRequest("embedding model", name, "one that is on this disk: download it first")
         return files
 
-    def _find(self, name: str, *, is_reranker: bool = False) -> EmbedderFiles | None:
+    def _find(self, name: str, *, is_reranker: bool = False, is_chosen: bool = False) -> EmbedderFiles | None:
         """None for a model that is not on this disk. Raises InvalidRequest, NotPermitted and UnsupportedModel."""
         if not name:
             raise InvalidRequest("embedding model", name, "one of the hub or a folder: the operator has set MINDCUBES_EMBEDDER to none")
-        if self._settings.is_public and name not in (self.name, self.reranker):
+        if self._settings.is_public and not is_chosen and name not in (self.name, self.reranker):
             raise NotPermitted("On a public page only the embedding model of the operator is used.")
         # What the operator has set may be a folder on a public page too.
         place = resolve(name, replace(self._settings, model=name))
@@ -265,3 +219,11 @@ class Embedders:
         if self._detected is None:
             self._detected = detect("cpu")
         return self._detected
+
+
+def _embedded(files: EmbedderFiles, texts: list[str], kind: Kind, models: Models) -> np.ndarray:
+    return models.embedder(files).embed(texts, kind)
+
+
+def _scored(files: EmbedderFiles, query: str, texts: list[str], models: Models) -> list[float]:
+    return models.reranker(files).score(query, texts)

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,15 +19,16 @@ from typing import TYPE_CHECKING
 
 from ..background import JobProgress, JobStopped
 from ..documents.files import FileText
-from ..errors import EngineError
+from ..errors import AttachmentRefused, EngineError
 from ..limits import MB, Limits
 from ..settings import Secret
 from ..storage.knowledge import KnowledgeStore
 from ..storage.knowledge_records import CollectionNotFound, Document, DocumentNotFound
+from ..storage.knowledge_sources import Source
 from .folders import files_of, read_file
 from .pieces import cut, estimated_tokens, marks_of
 from .reading import Part
-from .sources import DocumentSources
+from .sources import GONE, DocumentSources
 from .vectors import fill_vectors
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class IndexProgress:
 class Indexing:
     """One job for one collection. `progress_now` may be read by any thread. `limits`: of the collection's owner."""
 
-    def __init__(self, store: KnowledgeStore, sources: DocumentSources, embedders: Embedders | None, owner: str, collection_id: str,
+    def __init__(self, store: KnowledgeStore, sources: DocumentSources, embedders: Embedders, owner: str, collection_id: str,
                  limits: Callable[[], Limits]) -> None:
         self._store, self._sources, self._embedders = store, sources, embedders
         self._owner, self._id, self._limits = owner, collection_id, limits
@@ -77,8 +77,6 @@ class Indexing:
         except (CancelledError, CollectionNotFound):
             raise JobStopped from None
         finally:
-            with suppress(CollectionNotFound):      # deleted meanwhile
-                self.finish()
             if self._has_replaced:      # the index keeps words of earlier versions until then
                 self._store.compact()
         if self._is_full:
@@ -95,7 +93,6 @@ class Indexing:
             self._read_waiting(job, count, window)
             if key:
                 self._embed(job, key, count, window)
-            self.finish()
             if is_over():
                 return
 
@@ -123,7 +120,7 @@ class Indexing:
     def _look_into_folders(self, job: JobProgress) -> None:
         """Let files wait that are new or have changed, by their bytes, and delete documents whose files are gone."""
         known = {source.document: source.location for source in self._sources.rows.of_collection(self._id) if source.kind == "file"}
-        names = {each.name for each in self._store.documents(self._owner, self._id)}
+        documents = {each.name: each for each in self._store.documents(self._owner, self._id)}
         room = self._limits().knowledge_documents - self._store.use(self._owner).documents
         seen: set[int] = set()
         folders = [Path(each) for each in self._sources.rows.folders(self._id)]
@@ -133,12 +130,13 @@ class Indexing:
                 digest = hashlib.sha256(read_file(path, self._sources.max_bytes)).hexdigest()
             except OSError:
                 continue
-            room -= name not in names
-            if room < 0 and self._limits().knowledge_documents:
-                self._is_full = CollectionsFull(f"{self._limits().knowledge_documents:,} documents")
-                return
-            document = self._store.add_document(self._owner, self._id, name, digest)
-            self._sources.keep_file(document.id, path)
+            document = documents.get(name)
+            if document is None or (document.digest, document.state) != (digest, "ready"):
+                room -= document is None
+                if room < 0 and self._limits().knowledge_documents:
+                    self._is_full = CollectionsFull(f"{self._limits().knowledge_documents:,} documents")
+                    return
+                document = self._store.add_document(self._owner, self._id, name, digest, ("file", str(path)))
             seen.add(document.id)
         for gone in known.keys() - seen:
             self._store.delete_document(self._owner, gone)
@@ -147,7 +145,8 @@ class Indexing:
 
     def _read_waiting(self, job: JobProgress, count: Count, window: int) -> None:
         while waiting := [each for each in self._store.documents(self._owner, self._id) if each.state == "waiting"]:
-            sizes = {each.id: self._sources.size(each.id) for each in waiting}
+            known = self._sources.sizes(self._id)
+            sizes = {each.id: known.get(each.id, 0) for each in waiting}
             self._began = time.monotonic()
             now = replace(self.progress_now, pieces=0, num_pieces=0, num_documents=self.progress_now.documents + len(waiting),
                           num_bytes=self.progress_now.bytes + sum(sizes.values()))
@@ -159,13 +158,20 @@ class Indexing:
             self._report(job, now)
 
     def _read(self, job: JobProgress, document: Document, count: Count, window: int) -> None:
+        source: Source | None = None
+
         def on_bytes(received: int) -> None:
             self._report(job, replace(self.progress_now, bytes=received, num_bytes=max(received, self.progress_now.num_bytes)))
 
         try:
             if self._store.document(self._owner, document.id).state != "waiting":       # a part of a table that was read just now
                 return
-            parts = self._sources.read(document.id, document.name, job.stop, self.tokens.get(document.id), on_bytes)
+            source = self._sources.rows.get(document.id)
+            if source is None:
+                raise AttachmentRefused(document.name, "its file is gone", GONE)
+            parts = self._sources.read(source, document.name, job.stop, self.tokens.get(document.id), on_bytes)
+            if self._store.document(self._owner, document.id).digest != document.digest:
+                return      # replaced meanwhile: it waits
             self._require_room(parts)
             self._write(document, parts, count, window)
         except DocumentNotFound:
@@ -174,10 +180,14 @@ class Indexing:
             if job.stop.is_set():       # the download of a data set was stopped: it waits for the next job
                 raise JobStopped from None
             self._set_failed(document, error)
-        self._sources.forget(document.id)
+        if source:
+            self._sources.forget(source)
 
     def _require_room(self, parts: Sequence[Part]) -> None:
-        limits, use = self._limits(), self._store.use(self._owner)
+        limits = self._limits()
+        if not limits.knowledge_mb and not limits.knowledge_documents:
+            return
+        use = self._store.use(self._owner)
         size = use.size_bytes + sum(len(part.file.text.encode("utf-8", "replace")) for part in parts)
         if limits.knowledge_mb and size > limits.knowledge_mb * MB:
             raise CollectionsFull(f"{limits.knowledge_mb:,} MB of text")
@@ -188,18 +198,22 @@ class Indexing:
         """The first part is the document itself and is written last, so that a document that was read in part waits to be read again."""
         others = [(self._store.add_document(self._owner, self._id, f"{document.name} ({part.rows})", document.digest), part)
                   for part in parts[1:]]
-        kept = {other.id for other, _ in others}
-        for old in self._store.documents(self._owner, self._id):
-            rest = old.name.removeprefix(document.name)
-            if old.name != rest and ROWS.fullmatch(rest) and old.id not in kept:      # of a longer table that had this name
-                self._store.delete_document(self._owner, old.id)
+        if document.num_pieces:
+            self._delete_other_parts(document, {other.id for other, _ in others})
         for target, part in [*others, (document, parts[0])]:
             places = cut(part.file.text, part.file.marks, count, window)
-            limits, use = self._limits(), self._store.use(self._owner)
-            if limits.knowledge_pieces and use.pieces - target.num_pieces + len(places) > limits.knowledge_pieces:
-                raise CollectionsFull(f"{limits.knowledge_pieces:,} pieces")
+            most = self._limits().knowledge_pieces
+            if most and self._store.use(self._owner).pieces - target.num_pieces + len(places) > most:
+                raise CollectionsFull(f"{most:,} pieces")
             self._has_replaced |= target.num_pieces > 0
             self._store.write_pieces(self._owner, target.id, part.file.text, places)
+
+    def _delete_other_parts(self, document: Document, kept: set[int]) -> None:
+        """Delete the parts of a longer table that the document was before."""
+        for old in self._store.documents(self._owner, self._id):
+            rest = old.name.removeprefix(document.name)
+            if old.name != rest and ROWS.fullmatch(rest) and old.id not in kept:
+                self._store.delete_document(self._owner, old.id)
 
     def _set_failed(self, document: Document, error: EngineError) -> None:
         """Nothing of an earlier version is kept: it would be found as if it were in the file."""
@@ -209,24 +223,17 @@ class Indexing:
         problem = f"{why[:1].upper()}{why[1:]}. {getattr(error, 'remedy', '')}" if why else str(error)
         self._store.set_state(self._owner, document.id, "failed", problem)
 
-    def finish(self) -> None:
-        """Everything that was read can be found, by its words at least."""
-        for document in self._store.documents(self._owner, self._id):
-            if document.state == "indexing":
-                self._store.set_state(self._owner, document.id, "ready")
-
     # --- vectors ---
 
     def _tokenizer(self) -> tuple[Count, int, str]:
         """How tokens are counted, how many a piece may have, and the name of the vectors, "" where there is no embedder now."""
-        info = self._embedders.info() if self._embedders else None
-        if self._embedders is None or info is None or not info.is_usable:
+        info = self._embedders.info()
+        if not info.is_usable:
             return estimated_tokens, 10**9, ""
         of_text = self._embedders.counter()
         return lambda texts: [of_text(text) for text in texts], info.window_tokens - FRAME_TOKENS, info.key
 
     def _embed(self, job: JobProgress, key: str, count: Count, window: int) -> None:
-        assert self._embedders is not None
         collection = self._store.get(self._owner, self._id)
         if collection.embedder != key:
             self._fit_pieces(job, count, window)

@@ -41,7 +41,7 @@ class Knowledge:
     def __init__(self, engine: Engine, jobs: Jobs, embedders: Embedders | None = None, hub: Hub | None = None) -> None:
         self._engine, self._jobs = engine, jobs
         hub = hub or Hub(engine.settings)
-        self.embedders = embedders or Embedders(engine.settings, hub)
+        self.embedders = embedders or engine.embedders
         self._store = KnowledgeStore(engine.database)
         self._sources = DocumentSources(engine.settings, engine.database, hub)
         self._searcher = Searcher(engine.database, self.embedders)
@@ -97,10 +97,14 @@ class Knowledge:
         for name, content in named:
             require_size(name, len(content), self.max_file_bytes)
         self._require_room(owner, collection_id, [name for name, _ in named])
+        known = {each.name: each for each in self._store.documents(owner, collection_id)}
         for name, content in named:
-            document = self._store.add_document(owner, collection_id, name, hashlib.sha256(content).hexdigest())
-            if document.state == "waiting":
-                self._sources.keep_upload(document.id, content)
+            digest, document = hashlib.sha256(content).hexdigest(), known.get(name)
+            if document is None or (document.digest, document.state) != (digest, "ready"):
+                replaced = self._sources.rows.get(document.id) if document else None
+                self._store.add_document(owner, collection_id, name, digest, ("upload", self._sources.keep_upload(content)))
+                if replaced:
+                    self._sources.forget(replaced)
         return self._index.start(owner, collection)
 
     def add_folder(self, owner: str, collection_id: str, folder: str) -> Job:
@@ -123,8 +127,7 @@ class Knowledge:
         collection = self._store.get(owner, collection_id)
         rows, digest = self._sources.describe(name, part, (column,) if column else (), token)
         self._require_room(owner, collection_id, [rows.name])
-        document = self._store.add_document(owner, collection_id, rows.name, digest)
-        self._sources.keep_rows(document.id, rows)
+        document = self._store.add_document(owner, collection_id, rows.name, digest, ("rows", rows.location))
         return self._index.start(owner, collection, token=(document.id, token) if token else None)
 
     def add_temporary(self, owner: str, chat: str, texts: Sequence[tuple[str, str]]) -> Collection:
@@ -142,7 +145,6 @@ class Knowledge:
             for name, text in named:
                 document = self._store.add_document(owner, collection.id, name, hashlib.sha256(text.encode()).hexdigest())
                 indexing.write_text(document, text)
-            indexing.finish()
         except EngineError:
             self._store.delete(owner, collection.id)
             raise
@@ -166,8 +168,10 @@ class Knowledge:
     def delete_document(self, owner: str, document_id: int) -> None:
         """As `delete`. A file of a folder is added again when its folder is looked through."""
         self._store.document(owner, document_id)
-        self._sources.forget(document_id)
+        source = self._sources.rows.get(document_id)
         self._store.delete_document(owner, document_id)
+        if source:
+            self._sources.forget(source)
 
     # --- finding ---
 
@@ -233,9 +237,6 @@ class Knowledge:
         for owner, collection_id in self._store.orphans():
             self._store.delete(owner, collection_id)
         self._sources.sweep()
-
-    def close(self) -> None:
-        self.embedders.close()
 
     def _new_indexing(self, owner: str, collection_id: str) -> Indexing:
         return Indexing(self._store, self._sources, self.embedders, owner, collection_id, lambda: self._limits(owner))

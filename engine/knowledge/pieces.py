@@ -18,7 +18,7 @@ from .sentences import sentences
 MAX_PIECE_TOKENS = 256
 MIN_PIECE_TOKENS = 24       # a heading alone, or a short row of a table, is joined with what follows
 LEAST_TOKENS = 16           # of a piece, whatever the window
-OVERLAP = 1 / 8
+OVERLAP = 1 / 6             # of a piece: one or two sentences
 WORD_CHARS = 40             # longer words (base64, Chinese, minified code) may be cut anywhere
 
 WORD = re.compile(rf"\S{{1,{WORD_CHARS}}}\s*")

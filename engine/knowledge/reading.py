@@ -40,11 +40,13 @@ def read_parts(name: str, content: bytes, limits: ReadingLimits, folder: Path, s
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in TABLES:
         try:
-            return read_rows(name, [content], limits, folder)
+            parts = read_rows(name, [content], limits, folder)
+            if suffix != ".json" or len(parts) > 1 or len(parts[0].file.marks) > 1:
+                return parts
         except Unreadable as error:
             if suffix == ".parquet":
                 raise AttachmentRefused(name, error.why, error.remedy) from error
-    return [Part(read_document(name, content, limits, stop))]     # settings in JSON, or a damaged table: what can be read of it is its text
+    return [Part(read_document(name, content, limits, stop))]     # one object of JSON, or a damaged table: its text is what can be read
 
 
 def read_rows(name: str, contents: Sequence[bytes], limits: ReadingLimits, folder: Path,
@@ -75,8 +77,7 @@ def _rows(name: str, contents: Sequence[bytes], folder: Path, columns: Sequence[
 
 def _paragraph(columns: Sequence[str], row: Sequence[Cell]) -> str:
     """A row: each cell with the name of its column, or the only cell."""
-    known = [(column, cleaned(cell.text).strip()) for column, cell in zip(columns, row, strict=True)
-             if cell.kind in (Kind.TEXT, Kind.NUMBER)]
+    known = [(column, cleaned(cell.text).strip()) for column, cell in zip(columns, row, strict=True) if cell.kind != Kind.EMPTY]
     return known[0][1] if len(columns) == 1 and known else "\n".join(f"{column}: {text}" for column, text in known if text)
 
 

@@ -88,15 +88,20 @@ class Vectors:
 def fill_vectors(store: KnowledgeStore, embedders: Embedders, owner: str, collection_id: str, stop: threading.Event) -> Iterator[int]:
     """Compute the vectors that a collection lacks with the chosen model, and yield how many were added each time.
 
-    Vectors of another model are dropped first. What was added is stored, so that the next call continues after a stop or a crash.
+    Vectors of another model are dropped first, also if another one is chosen meanwhile. What was added is stored, so that the next call
+    continues after a stop or a crash.
     Raises what Embedders.embed raises, CancelledError once `stop` is set, CollectionNotFound and StorageError.
     """
-    key = embedders.key()
-    if store.get(owner, collection_id).embedder != key:
-        store.set_embedder(owner, collection_id, key)
-    while pieces := store.without_vectors(owner, collection_id, key, AT_ONCE):
+    while True:
+        name = embedders.name
+        key = embedders.require_key(name)
+        if store.get(owner, collection_id).embedder != key:
+            store.set_embedder(owner, collection_id, key)
+        if not (pieces := store.without_vectors(owner, collection_id, key, AT_ONCE)):
+            return
         texts = [f"{each.place.heading}\n{each.text}" if each.place.heading else each.text for each in pieces]
-        vectors = embedders.embed(texts, "document", stop=stop)
-        store.add_vectors(owner, collection_id, key, [
-            (each.id, vector.astype("<f4").tobytes()) for each, vector in zip(pieces, vectors, strict=True)])
-        yield len(pieces)
+        vectors = embedders.embed(texts, "document", name, stop)
+        if embedders.require_key(name) == key:       # else its files were replaced meanwhile
+            store.add_vectors(owner, collection_id, key, [
+                (each.id, vector.astype("<f4").tobytes()) for each, vector in zip(pieces, vectors, strict=True)])
+            yield len(pieces)

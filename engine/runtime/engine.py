@@ -52,7 +52,7 @@ class Engine:
         self.connections = Connections(self.database, self.settings)
         self.accounts, self.api_keys = Accounts(self.database), ApiKeys(self.database)
         self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
-        self.embedders, self._history = Embedders(self.settings), LoadHistory(self.database)
+        self.embedders, self._history = Embedders(self.settings, self.database), LoadHistory(self.database)
         self._history_error = ""
 
     @property

@@ -18,7 +18,7 @@ from .session import ChatSession
 MAX_COLLECTIONS = 16
 TITLE_CHARS = 300
 _CODE = re.compile(r"(```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`)", re.DOTALL)
-_NUMBER = re.compile(r"\[(\d{1,2})\](?![(\[:])")
+_NUMBER = re.compile(r"\[(\d{1,2})\](?![(:])")
 
 
 def in_use(context: Context, session: ChatSession) -> list[Collection]:

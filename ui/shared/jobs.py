@@ -48,7 +48,10 @@ def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str,
 
 
 def _is_seen(job: Job) -> bool:
-    return job.kind in (*MEASURING, TRAINING, INDEXING) and job.state == "done" and time.time() - job.updated > DONE_S
+    """Whether a job that is done need not be listed: its result is in its tab."""
+    if job.state != "done":
+        return False
+    return job.kind == INDEXING or (job.kind in (*MEASURING, TRAINING) and time.time() - job.updated > DONE_S)
 
 
 def _load(status: Status, model: str, language: str) -> str:
