@@ -38,7 +38,7 @@ class Conversations(SavedChats):
     """Safe to use from many threads. All methods raise ChatNotFound and StorageError; changes also raise StaleChat and EngineBusy."""
 
     def __init__(self, engine: Engine, database: Database | None = None, toolbox: Toolbox | None = None) -> None:
-        super().__init__(database or engine.database)
+        super().__init__(database or engine.database, engine.embedders)
         self._engine, self.tools = engine, ToolLoop(engine, database or engine.database, toolbox or Toolbox(engine.settings))
         self._writer = ReplyWriter(self.tools, self.store)
         self._lock = threading.Lock()

@@ -14,16 +14,20 @@ if TYPE_CHECKING:
     import numpy as np
 
 Kind = Literal["query", "document"]
-# Questions, each with its answer, by script; an answer to another question is what an unrelated text looks like to a model.
-LATIN = (("How long do I boil an egg?", "An egg is soft after five minutes in boiling water."),
-         ("Which planet has rings?", "Saturn is the planet that is known for its rings."),
-         ("Who can cancel the contract?", "Both sides may end the agreement with a notice of one month."),
-         ("What did the team decide on Monday?", "The meeting agreed to move the release to the end of May."),
-         ("Bisikletin lastiği nasıl değiştirilir?", "Önce tekerleği sökün, sonra lastiği janttan çıkarıp yenisini takın."),
-         ("Kira sözleşmesi ne zaman biter?", "Sözleşme bir yıl sonra, taraflar uzatmazsa sona erer."))
-CHINESE = (("怎样给室内植物浇水？", "土壤干了再浇水，冬天要少浇。"), ("这座桥是哪一年建成的？", "大桥于1937年竣工通车。"),
-           ("合同可以提前终止吗？", "任何一方提前一个月通知即可解除协议。"), ("会议决定了什么？", "大家同意把发布推迟到五月底。"))
-SPREAD = 2.0            # standard deviations above the mean of unrelated pairs
+# Questions, each with its answer, in English, Turkish and Chinese; an answer to another question is what an unrelated text looks like.
+PAIRS = (
+    (("How long do I boil an egg?", "An egg is soft after five minutes in boiling water."),
+     ("Which planet has rings?", "Saturn is the planet that is known for its rings."),
+     ("Who can cancel the contract?", "Both sides may end the agreement with a notice of one month."),
+     ("What did the team decide on Monday?", "The meeting agreed to move the release to the end of May.")),
+    (("Yumurta kaç dakika haşlanır?", "Yumurta kaynar suda beş dakikada rafadan olur."),
+     ("Hangi gezegenin halkaları vardır?", "Halkalarıyla tanınan gezegen Satürn'dür."),
+     ("Bisikletin lastiği nasıl değiştirilir?", "Önce tekerleği sökün, sonra lastiği janttan çıkarıp yenisini takın."),
+     ("Kira sözleşmesi ne zaman biter?", "Sözleşme bir yıl sonra, taraflar uzatmazsa sona erer.")),
+    (("怎样给室内植物浇水？", "土壤干了再浇水，冬天要少浇。"), ("这座桥是哪一年建成的？", "大桥于1937年竣工通车。"),
+     ("合同可以提前终止吗？", "任何一方提前一个月通知即可解除协议。"), ("会议决定了什么？", "大家同意把发布推迟到五月底。")))
+TURKISH = frozenset("çğışöüÇĞİŞÖÜ")
+SPREAD, CLEAR = 2.0, 4.0        # standard deviations above the mean of unrelated pairs: the floor, and where answers must be
 T = TypeVar("T")
 
 
@@ -39,24 +43,27 @@ class Embedder:
         if (length := self._model.get_embedding_dimension()) != files.dimensions:
             raise UnsupportedModel(files.name, f"its vectors have {length} numbers, but its files say {files.dimensions}.")
 
-    def floor(self, question: str) -> float:
+    def floor(self, question: str) -> float | None:
         """The cosine similarity below which a text is hardly related to this question, measured on pairs that are not.
 
-        Models differ: unrelated texts have about 0.05 with MiniLM and 0.75 with E5, and more in a script that a model hardly knows.
+        None where the model cannot tell: in a language in which its similarity of answers is not well above that of other texts.
+
+        No fixed number would do: unrelated English texts have about 0.05 with MiniLM, and unrelated Turkish ones 0.6.
         """
-        return self._floors[any(char >= "\u2e80" for char in question)]
+        return self._floors[2 if any(char >= "\u2e80" for char in question) else 1 if TURKISH & set(question) else 0]
 
     @cached_property
-    def _floors(self) -> tuple[float, float]:
-        return self._floor_of(LATIN), self._floor_of(CHINESE)
+    def _floors(self) -> tuple[float | None, ...]:
+        return tuple(self._floor_of(pairs) for pairs in PAIRS)
 
-    def _floor_of(self, pairs: Sequence[tuple[str, str]]) -> float:
+    def _floor_of(self, pairs: Sequence[tuple[str, str]]) -> float | None:
         import numpy as np
 
         questions, answers = zip(*pairs, strict=True)
         similar = self.embed(questions, "query") @ self.embed(answers, "document").T
         unrelated = similar[~np.eye(len(pairs), dtype=bool)]
-        return float(unrelated.mean() + SPREAD * unrelated.std())
+        mean, deviation = float(unrelated.mean()), float(unrelated.std())
+        return mean + SPREAD * deviation if similar.diagonal().mean() > mean + CLEAR * deviation else None
 
     def embed(self, texts: Sequence[str], kind: Kind) -> np.ndarray:
         """Vectors of length 1 as 32-bit numbers, of the shape (texts, dimensions). What is beyond the window is not read.

@@ -51,11 +51,11 @@ class EmbedderInfo:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question as a vector of a model. `key`: that of the model. `floor`: the similarity below which a text is hardly related."""
+    """A question as a vector of the model `key`. `floor`: the similarity below which a text is hardly related, if the model can tell."""
 
     vector: np.ndarray
     key: str
-    floor: float
+    floor: float | None
 
 
 class Embedders:

@@ -1,8 +1,8 @@
 """Finds the pieces of collections that may answer a question: by their words, by their meaning, or by both.
 
 Both lists are joined by reciprocal rank fusion: a piece scores the sum of 1 / (60 + its rank) over the lists it is in (Cormack, Clarke
-and Büttcher, SIGIR 2009). A cross-encoder can sort the best again. Where vectors cannot be used the words alone are, and the result
-says why.
+and Büttcher, SIGIR 2009). Those that are likely to answer come first. A cross-encoder can sort the best again. Where vectors cannot be
+used the words alone are, and the result says why.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CANDIDATES = 50         # pieces of each list
 RERANKED = 20           # of the joined list
 MODES: tuple[SearchMode, ...] = ("hybrid", "text", "vectors")
 MAX_QUERY_CHARS, MAX_HITS, MAX_COLLECTIONS = 4000, 100, 50
-LIKELY_SHARE = 0.5      # of a question's words
+LIKELY_SHARE = 1 / 3    # of a question's words
 LIKELY_RERANKED = 0.5   # cross-encoders give a probability
 
 
@@ -51,8 +51,8 @@ class Searcher:
         if question is not None and usable and (rest := [hit.piece.id for hit in hits if hit.vector_score is None]):
             similar = self._vectors.similarities(usable, question.key, question.vector, rest)
             hits = [replace(hit, vector_score=hit.vector_score if hit.vector_rank else similar.get(hit.piece.id)) for hit in hits]
-        words, floor = search_text.question_words(query), question.floor if question else 1.0
-        hits = [replace(hit, is_likely=_is_likely(hit, words, floor)) for hit in hits]
+        words, floor = search_text.question_words(query), question.floor if question and usable else None
+        hits = sorted((replace(hit, is_likely=_is_likely(hit, words, floor)) for hit in hits), key=lambda hit: not hit.is_likely)
         hits, failed = self._reranked(query, hits, reranker)
         return SearchResult(tuple(hits[:limit]), mode, (*notes, *(("reranker_failed",) if failed else ())), problem or failed)
 
@@ -103,8 +103,11 @@ class Searcher:
         return sorted(scored, key=lambda hit: -hit.score) + rest, ""
 
 
-def _is_likely(hit: Hit, words: list[str], floor: float) -> bool:
-    if hit.vector_score is not None and hit.vector_score >= floor:
+def _is_likely(hit: Hit, words: list[str], floor: float | None) -> bool:
+    """Without a floor every piece with a word of the question may answer it; with one, its similarity or a third of the words."""
+    if floor is None and hit.text_rank:
+        return True
+    if floor is not None and hit.vector_score is not None and hit.vector_score >= floor:
         return True
     return search_text.share_of_words(f"{hit.piece.place.heading} {hit.piece.text}", words) >= LIKELY_SHARE
 

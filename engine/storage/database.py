@@ -108,6 +108,10 @@ MIGRATIONS = (
     "CREATE TRIGGER knowledge_collection_deleted AFTER DELETE ON knowledge_collections "
     "BEGIN DELETE FROM knowledge_folders WHERE collection = old.id; END",
     "CREATE TABLE trusted_tools (chat TEXT NOT NULL, tool TEXT NOT NULL, PRIMARY KEY (chat, tool))",
+    "CREATE TABLE chat_vectors (message INTEGER PRIMARY KEY, embedder TEXT NOT NULL, vector BLOB NOT NULL)",
+    "CREATE TRIGGER message_changed AFTER UPDATE OF text ON messages WHEN old.text <> new.text "
+    "BEGIN DELETE FROM chat_vectors WHERE message = old.id; END",
+    "CREATE TRIGGER message_deleted AFTER DELETE ON messages BEGIN DELETE FROM chat_vectors WHERE message = old.id; END",
 )
 
 

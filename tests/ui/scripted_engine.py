@@ -60,7 +60,7 @@ class ScriptedEngine:
                  data_dir: Path | None = None) -> None:
         self.settings = Settings(data_dir=data_dir or Path(tempfile.mkdtemp()))
         self.database = Database(self.settings.data_dir)
-        self.embedders = Embedders(self.settings)
+        self.embedders = Embedders(self.settings, self.database)
         self.accounts, self.api_keys = Accounts(self.database), ApiKeys(self.database)
         self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._changed = threading.Condition()

@@ -17,7 +17,7 @@ from .session import ChatSession
 from .view import Update
 
 # These actions keep the chance to undo a deletion.
-KEEP_UNDO = frozenset({"undo", "open", "older", "more-chats", "prompt", "think", "adapter", "source", "forget-files"})
+KEEP_UNDO = frozenset({"undo", "open", "older", "more-chats", "prompt", "think", "adapter", "source", "forget-files", "by-meaning"})
 MAX_VALUE_CHARS = 1_000_000
 actions: Actions[ChatSession, Iterator[Update]] = Actions(max_value_chars=MAX_VALUE_CHARS)
 actions.include(list_actions.actions, message_actions.actions, file_actions.actions, sharing_actions.actions,

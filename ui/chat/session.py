@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.chat import Attachment, Chat, ChatMessage, ReplyProgress, Share
+from engine.chat import Attachment, Chat, ChatMessage, MeaningFound, ReplyProgress, Share
 from engine.messages import Effort
 
 
@@ -20,6 +20,15 @@ class AttachedFile:
     encoding: str = ""
     content: bytes = b""
     is_pdf: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeaningSearch:
+    """A search of chats by meaning. `found`: None while it runs; `problem`: why it failed."""
+
+    query: str
+    found: MeaningFound | None = None
+    problem: Exception | None = None
 
 
 @dataclass
@@ -47,6 +56,7 @@ class ChatSession:
     num_older: int = 0                                  # older messages shown beyond the usual number
     list_size: int = 0
     query: str = ""
+    by_meaning: MeaningSearch | None = None             # the last search by meaning
     effort: Effort | None = None                        # of thought, as the visitor chose it, or as the chat was used last
     adapter: str = ""                                   # the value of the list of adapters, "" until one is chosen (adapters.py)
     adopted: list[Any] | None = None                    # the defaults of a model that were last put into the options

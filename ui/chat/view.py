@@ -113,7 +113,8 @@ def chats(context: Context, session: ChatSession) -> str:
     below += space_html(settings.space, settings.space_host, context.language) if settings.space else ""
     try:
         if session.query.strip():
-            return list_html(conversations.search(session.owner, session.query), session, context.language, context.zone) + below
+            return list_html(conversations.search(session.owner, session.query), session, context.language, context.zone,
+                             can_compare=context.knowledge.embedder().is_usable) + below
         chats = conversations.list(session.owner, 1 + (session.list_size or LISTED))
         return list_html(chats, session, context.language, context.zone) + below
     except StorageError as error:

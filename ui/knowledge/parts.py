@@ -111,7 +111,8 @@ def _build_trial(builder: PageBuilder) -> TrialParts:
         with gr.Row(elem_classes="mc-know-row"):
             query = builder.labelled(gr.Textbox, {"label": "know.trial"}, scale=3, lines=1, max_lines=3, min_width=200,
                                      elem_id="mc-know-query")
-            mode = builder.chooser("know.mode", {each: f"know.mode.{each}" for each in MODES}, scale=2, min_width=200, elem_id="mc-know-mode")
+            mode = builder.chooser("know.mode", {each: f"know.mode.{each}" for each in MODES}, scale=2, min_width=200,
+                                   elem_id="mc-know-mode")
             search = builder.labelled(gr.Button, {"value": "know.search"}, size="sm", scale=0, min_width=96, elem_id="mc-know-search")
         found = _html("found")
     return TrialParts(box, query, mode, search, found)

@@ -48,7 +48,8 @@ def head_html(collection: Collection, language: str) -> str:
     name = html.escape(collection.name)
     facts = [text(language, "know.documents", count=number(language, collection.num_documents)),
              text(language, "know.pieces", count=number(language, collection.num_pieces)), megabytes(language, collection.size_bytes)]
-    facts.append(text(language, "know.embedder", name=collection.embedder.rpartition("@")[0]) if collection.embedder else text(language, "know.words_only"))
+    embedder = collection.embedder.rpartition("@")[0]
+    facts.append(text(language, "know.embedder", name=embedder) if embedder else text(language, "know.words_only"))
     shown = "".join(f"<span>{html.escape(fact)}</span>" for fact in facts)
     ask = say(language, "know.rename.ask")
     confirm = say(language, "know.delete.ask", name=collection.name, count=number(language, collection.num_documents))

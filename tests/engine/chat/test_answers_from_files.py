@@ -20,7 +20,8 @@ from engine.storage.transfer import read_chats
 from .test_conversations import ended
 
 SHORT = Ask(GenerationOptions(max_new_tokens=8, temperature=0.0))
-GUIDE = "# Guide\n\n" + "".join(f"## Part {n}\n\nStep {n} needs another tool.\n\n" for n in range(40)) + "## Door\n\nThe door is turquoise.\n"
+STEPS = "".join(f"## Part {n}\n\nStep {n} needs another tool.\n\n" for n in range(40))
+GUIDE = f"# Guide\n\n{STEPS}## Door\n\nThe door is turquoise.\n"
 QUESTION = "Which colour does the door have?"
 
 
@@ -30,7 +31,7 @@ class Desk:
     def __init__(self, engine: Engine) -> None:
         self.engine, self.owner = engine, secrets.token_hex(16)
         self.conversations, self.jobs = Conversations(engine), Jobs(engine.database)
-        self.knowledge = Knowledge(engine, self.jobs, Embedders(replace(engine.settings, embedder=NO_MODEL)))
+        self.knowledge = Knowledge(engine, self.jobs, Embedders(replace(engine.settings, embedder=NO_MODEL), engine.database))
         self.conversations.answer_from(self.knowledge)
 
     def collection(self, text: str = GUIDE, name: str = "Guides") -> str:
