@@ -124,7 +124,7 @@ class ToolLoop:
                         generated.finished = event
                         continue
                     case TextDelta(text):
-                        if not generated.text and work.written:
+                        if not generated.text and work.written and work.messages[-1].role == "tool":
                             work.written += len(BETWEEN)
                             yield TextDelta(BETWEEN)
                         generated.text += text

@@ -48,7 +48,7 @@ def to_markdown(chat: Chat) -> str:
             parts.append("Attached: " + ", ".join(f"`{attachment.name.replace('`', '')}`" for attachment in message.attachments))
         if message.thoughts:
             parts.append(f"<details>\n<summary>Thoughts</summary>\n\n{_closed(message.thoughts.strip())}\n\n</details>")
-        parts += map(_step, message.steps)
+        parts += [_step(step.for_others()) for step in message.steps]
         if message.text.strip():
             parts.append(_closed(message.text.strip()))
         if message.sources:

@@ -65,10 +65,10 @@ class BoundTool:
 class ToolGroup:
     """An entry of the list of tools. `title`: of a server, its name; of a built-in tool empty, since the page has a text for it.
 
-    `is_harmless`: runs without being approved. `problem`: why a server cannot be used now.
+    `is_default`: on until a person chooses. `problem`: why a server cannot be used now.
     """
 
     name: str
     title: str = ""
-    is_harmless: bool = False
+    is_default: bool = False
     problem: str = ""

@@ -29,7 +29,7 @@ class Toolbox:
     @property
     def groups(self) -> tuple[ToolGroup, ...]:
         """The entries of the list of tools. A server has one, whatever tools it offers."""
-        builtin = (ToolGroup(name, is_harmless=not tool.must_ask) for name, tool in self._builtin.items())
+        builtin = (ToolGroup(name, is_default=name in HARMLESS) for name in self._builtin)
         return (*builtin, *self.servers.groups)
 
     def known(self, groups: Sequence[str]) -> tuple[BoundTool, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, timezone
 from typing import Any
 
 from engine import EngineError
@@ -41,11 +42,13 @@ class AskInput:
     effort: Effort | None = None
     adapter: AskedAdapter = BASE
     collections: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    zone: timezone = UTC
 
     def asks(self) -> list[Ask]:
         """One ask for each reply: two if a comparison is wanted, of adapters or of options. Raises InvalidRequest."""
         options = replace(read(self.values), reasoning_effort=self.effort, adapter=self.adapter.name)
-        first = Ask(options, self.system_prompt.strip(), self.collections)
+        first = Ask(options, self.system_prompt.strip(), self.collections, self.tools, self.zone)
         if self.adapter.has_base:
             return [replace(first, options=replace(options, adapter="")), first]
         if not self.is_pair:
@@ -205,4 +208,4 @@ def view_prompt(context: Context, session: ChatSession, ask: AskInput) -> Prompt
         sources = path.pop().sources
     messages = prompt_messages(path, first.system_prompt) if path else \
         prompt_messages([ChatMessage("user", "…")], first.system_prompt)
-    return context.engine.view_prompt(with_sources(messages, sources), first.options)
+    return context.engine.view_prompt(with_sources(messages, sources), context.conversations.tools.options(first))

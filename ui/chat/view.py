@@ -23,6 +23,7 @@ from .files import in_use
 from .options_panel import values_of
 from .session import ChatSession
 from .sidebar import LISTED, list_html, sign_html, space_html
+from .tool_choice import tools_of
 from .welcome import welcome_html
 
 
@@ -45,12 +46,13 @@ class ChatParts:
     right: gr.Chatbot
     bus: gr.HTML
     system_prompt: gr.Textbox
+    tools: gr.CheckboxGroup
     fields: tuple[gr.components.Component, ...]
 
     @property
     def all(self) -> list[gr.blocks.Block]:
         return [self.chatbot, self.problem, self.gauge, self.files, self.thinking, self.stop, self.welcome, self.chats, self.head,
-                self.chips, self.pair, self.left, self.right, self.bus, self.system_prompt, *self.fields]
+                self.chips, self.pair, self.left, self.right, self.bus, self.system_prompt, self.tools, *self.fields]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Update:
     to_browser: str | None = None             # a message to the browser (browser_message)
     system_prompt: str | None = None
     options: GenerationOptions | None = None
+    tools: list[str] | None = None      # what the list of tools shows; it changes with the options only
     turn: int | None = None             # `following` of the session when the whole page was rendered
 
     def values(self, parts: ChatParts) -> dict[gr.blocks.Block, Any]:
@@ -89,6 +92,7 @@ class Update:
             values |= {parts.pair: gr.update(visible=bool(left)), parts.left: left, parts.right: right}
         if self.options is not None:
             values |= dict(zip(parts.fields, values_of(self.options), strict=True))
+            values |= {} if self.tools is None else {parts.tools: self.tools}
         return values
 
 
@@ -103,7 +107,7 @@ def whole(context: Context, session: ChatSession, **changes: Any) -> Update:
         "files": files_menu(context), "thinking": composer_html(status, session, context.language),
         "welcome": "" if session.path else welcome_html(status, context.language), "chats": chats(context, session),
         "turn": turn, "head": head(context, session), "chips": chips(context, session), "pair": pair(context, session),
-        "system_prompt": chat.system_prompt if chat else "", "options": options, **changes})
+        "system_prompt": chat.system_prompt if chat else "", "options": options, "tools": tools_of(context, chat), **changes})
 
 
 def chats(context: Context, session: ChatSession) -> str:
