@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,15 +19,16 @@ from typing import TYPE_CHECKING
 
 from ..background import JobProgress, JobStopped
 from ..documents.files import FileText
-from ..errors import EngineError
+from ..errors import AttachmentRefused, EngineError
 from ..limits import MB, Limits
 from ..settings import Secret
 from ..storage.knowledge import KnowledgeStore
 from ..storage.knowledge_records import CollectionNotFound, Document, DocumentNotFound
+from ..storage.knowledge_sources import Source
 from .folders import files_of, read_file
 from .pieces import cut, estimated_tokens, marks_of
 from .reading import Part
-from .sources import DocumentSources
+from .sources import GONE, DocumentSources
 from .vectors import fill_vectors
 
 if TYPE_CHECKING:
@@ -77,8 +77,6 @@ class Indexing:
         except (CancelledError, CollectionNotFound):
             raise JobStopped from None
         finally:
-            with suppress(CollectionNotFound):      # deleted meanwhile
-                self.finish()
             if self._has_replaced:      # the index keeps words of earlier versions until then
                 self._store.compact()
         if self._is_full:
@@ -95,7 +93,6 @@ class Indexing:
             self._read_waiting(job, count, window)
             if key:
                 self._embed(job, key, count, window)
-            self.finish()
             if is_over():
                 return
 
@@ -123,7 +120,7 @@ class Indexing:
     def _look_into_folders(self, job: JobProgress) -> None:
         """Let files wait that are new or have changed, by their bytes, and delete documents whose files are gone."""
         known = {source.document: source.location for source in self._sources.rows.of_collection(self._id) if source.kind == "file"}
-        names = {each.name for each in self._store.documents(self._owner, self._id)}
+        documents = {each.name: each for each in self._store.documents(self._owner, self._id)}
         room = self._limits().knowledge_documents - self._store.use(self._owner).documents
         seen: set[int] = set()
         folders = [Path(each) for each in self._sources.rows.folders(self._id)]
@@ -133,12 +130,13 @@ class Indexing:
                 digest = hashlib.sha256(read_file(path, self._sources.max_bytes)).hexdigest()
             except OSError:
                 continue
-            room -= name not in names
-            if room < 0 and self._limits().knowledge_documents:
-                self._is_full = CollectionsFull(f"{self._limits().knowledge_documents:,} documents")
-                return
-            document = self._store.add_document(self._owner, self._id, name, digest)
-            self._sources.keep_file(document.id, path)
+            document = documents.get(name)
+            if document is None or (document.digest, document.state) != (digest, "ready"):
+                room -= document is None
+                if room < 0 and self._limits().knowledge_documents:
+                    self._is_full = CollectionsFull(f"{self._limits().knowledge_documents:,} documents")
+                    return
+                document = self._store.add_document(self._owner, self._id, name, digest, ("file", str(path)))
             seen.add(document.id)
         for gone in known.keys() - seen:
             self._store.delete_document(self._owner, gone)
@@ -147,7 +145,8 @@ class Indexing:
 
     def _read_waiting(self, job: JobProgress, count: Count, window: int) -> None:
         while waiting := [each for each in self._store.documents(self._owner, self._id) if each.state == "waiting"]:
-            sizes = {each.id: self._sources.size(each.id) for each in waiting}
+            known = self._sources.sizes(self._id)
+            sizes = {each.id: known.get(each.id, 0) for each in waiting}
             self._began = time.monotonic()
             now = replace(self.progress_now, pieces=0, num_pieces=0, num_documents=self.progress_now.documents + len(waiting),
                           num_bytes=self.progress_now.bytes + sum(sizes.values()))
@@ -159,13 +158,20 @@ class Indexing:
             self._report(job, now)
 
     def _read(self, job: JobProgress, document: Document, count: Count, window: int) -> None:
+        source: Source | None = None
+
         def on_bytes(received: int) -> None:
             self._report(job, replace(self.progress_now, bytes=received, num_bytes=max(received, self.progress_now.num_bytes)))
 
         try:
             if self._store.document(self._owner, document.id).state != "waiting":       # a part of a table that was read just now
                 return
-            parts = self._sources.read(document.id, document.name, job.stop, self.tokens.get(document.id), on_bytes)
+            source = self._sources.rows.get(document.id)
+            if source is None:
+                raise AttachmentRefused(document.name, "its file is gone", GONE)
+            parts = self._sources.read(source, document.name, job.stop, self.tokens.get(document.id), on_bytes)
+            if self._store.document(self._owner, document.id).digest != document.digest:
+                return      # replaced meanwhile: it waits
             self._require_room(parts)
             self._write(document, parts, count, window)
         except DocumentNotFound:
@@ -174,7 +180,8 @@ class Indexing:
             if job.stop.is_set():       # the download of a data set was stopped: it waits for the next job
                 raise JobStopped from None
             self._set_failed(document, error)
-        self._sources.forget(document.id)
+        if source:
+            self._sources.forget(source)
 
     def _require_room(self, parts: Sequence[Part]) -> None:
         limits = self._limits()
@@ -215,12 +222,6 @@ class Indexing:
         why = getattr(error, "why", "")
         problem = f"{why[:1].upper()}{why[1:]}. {getattr(error, 'remedy', '')}" if why else str(error)
         self._store.set_state(self._owner, document.id, "failed", problem)
-
-    def finish(self) -> None:
-        """Everything that was read can be found, by its words at least."""
-        for document in self._store.documents(self._owner, self._id):
-            if document.state == "indexing":
-                self._store.set_state(self._owner, document.id, "ready")
 
     # --- vectors ---
 

@@ -30,6 +30,7 @@ from .sources import DocumentSources, require_size
 
 MAX_COLLECTIONS = 200       # of one owner, without temporary ones
 MAX_FILES = 1_000           # of one call
+MAX_ALL_BYTES_PUBLIC = 1 << 30      # of the texts of all visitors: one who returns without a cookie counts as a new one
 
 
 class Knowledge:
@@ -91,16 +92,21 @@ class Knowledge:
         CollectionsFull and DiskFull, before anything is read.
         """
         collection = self._store.get(owner, collection_id)
+        self._drop_oldest()
         if not files or len(files) > MAX_FILES:
             raise InvalidRequest("number of files", len(files), f"between 1 and {MAX_FILES:,}")
         named = [(clean_name(name), content) for name, content in files]
         for name, content in named:
             require_size(name, len(content), self.max_file_bytes)
         self._require_room(owner, collection_id, [name for name, _ in named])
+        known = {each.name: each for each in self._store.documents(owner, collection_id)}
         for name, content in named:
-            document = self._store.add_document(owner, collection_id, name, hashlib.sha256(content).hexdigest())
-            if document.state == "waiting":
-                self._sources.keep_upload(document.id, content)
+            digest, document = hashlib.sha256(content).hexdigest(), known.get(name)
+            if document is None or (document.digest, document.state) != (digest, "ready"):
+                replaced = self._sources.rows.get(document.id) if document else None
+                self._store.add_document(owner, collection_id, name, digest, ("upload", self._sources.keep_upload(content)))
+                if replaced:
+                    self._sources.forget(replaced)
         return self._index.start(owner, collection)
 
     def add_folder(self, owner: str, collection_id: str, folder: str) -> Job:
@@ -123,8 +129,7 @@ class Knowledge:
         collection = self._store.get(owner, collection_id)
         rows, digest = self._sources.describe(name, part, (column,) if column else (), token)
         self._require_room(owner, collection_id, [rows.name])
-        document = self._store.add_document(owner, collection_id, rows.name, digest)
-        self._sources.keep_rows(document.id, rows)
+        document = self._store.add_document(owner, collection_id, rows.name, digest, ("rows", rows.location))
         return self._index.start(owner, collection, token=(document.id, token) if token else None)
 
     def add_temporary(self, owner: str, chat: str, texts: Sequence[tuple[str, str]]) -> Collection:
@@ -142,7 +147,6 @@ class Knowledge:
             for name, text in named:
                 document = self._store.add_document(owner, collection.id, name, hashlib.sha256(text.encode()).hexdigest())
                 indexing.write_text(document, text)
-            indexing.finish()
         except EngineError:
             self._store.delete(owner, collection.id)
             raise
@@ -166,8 +170,10 @@ class Knowledge:
     def delete_document(self, owner: str, document_id: int) -> None:
         """As `delete`. A file of a folder is added again when its folder is looked through."""
         self._store.document(owner, document_id)
-        self._sources.forget(document_id)
+        source = self._sources.rows.get(document_id)
         self._store.delete_document(owner, document_id)
+        if source:
+            self._sources.forget(source)
 
     # --- finding ---
 
@@ -245,6 +251,14 @@ class Knowledge:
         known = {each.name for each in self._store.documents(owner, collection_id)}
         if limits.knowledge_documents and use.documents + len({*names} - known) > limits.knowledge_documents:
             raise CollectionsFull(f"{limits.knowledge_documents:,} documents")
+
+    def _drop_oldest(self) -> None:
+        """On a public page delete the collections that were not changed for longest, if all visitors' texts take too much of the disk."""
+        total = 0
+        for owner, collection_id, size in self._store.sizes() if self._engine.settings.is_public else ():
+            total += size
+            if total > MAX_ALL_BYTES_PUBLIC:
+                self.delete(owner, collection_id)
 
 
 def _free_name(wanted: str, others: Sequence[Collection]) -> str:

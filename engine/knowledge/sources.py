@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import shutil
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from ..formats.cells import Unreadable
 from ..hub.datasets import DatasetPart, HubDataset
 from ..hub.hub import Hub
 from ..hub.progress import DownloadProgress
+from ..public_mode import KEPT_DISK
 from ..public_mode import MAX_FILE_BYTES as PUBLIC_FILE_BYTES
 from ..settings import Secret, Settings
 from ..storage.database import Database
@@ -42,6 +45,10 @@ class Rows:
     def name(self) -> str:
         return f"{self.repo}/{self.part}"
 
+    @property
+    def location(self) -> str:
+        return json.dumps(asdict(self))
+
     @classmethod
     def of_json(cls, text: str) -> Rows:
         fields = json.loads(text)
@@ -60,33 +67,28 @@ class DocumentSources:
 
     # --- keeping ---
 
-    def keep_upload(self, document: int, content: bytes) -> None:
-        """Keep the bytes of a file until it was read. Raises DiskFull, EngineBusy and StorageError."""
+    def keep_upload(self, content: bytes) -> str:
+        """Keep the bytes of a file until it was read, and return the name of that. Raises DiskFull and EngineBusy."""
         self._uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
         waiting = sum(path.stat().st_size for path in self._uploads.iterdir()) if self._is_public else 0
         if waiting + len(content) > MAX_WAITING_BYTES:
             raise EngineBusy("many files are being read", "Add yours in a few minutes.")
+        disk = shutil.disk_usage(self._uploads)
+        if len(content) > (free := disk.free - round(KEPT_DISK * disk.total) if self._is_public else disk.free):
+            raise DiskFull(len(content), max(0, free))
         path = self._uploads / secrets.token_hex(16)
         try:
             path.write_bytes(content)
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise DiskFull(len(content), 0) from error
-        self.forget(document)
-        self.rows.set(Source(document, "upload", path.name))
+            raise DiskFull(len(content), max(0, free)) from error
+        return path.name
 
-    def keep_file(self, document: int, path: Path) -> None:
-        self.rows.set(Source(document, "file", str(path)))
-
-    def keep_rows(self, document: int, rows: Rows) -> None:
-        self.rows.set(Source(document, "rows", json.dumps(asdict(rows))))
-
-    def forget(self, document: int) -> None:
+    def forget(self, source: Source) -> None:
         """Delete an uploaded file, which was read or is replaced; the path of a file of a folder is kept, to see whether it changes."""
-        source = self.rows.get(document)
-        if source is not None and source.kind == "upload":
+        if source.kind == "upload":
             self.delete_uploads([source.location])
-            self.rows.forget(document)
+            self.rows.forget(source)
 
     def uploads(self, collection: str) -> tuple[str, ...]:
         """The uploaded files of a collection that wait to be read."""
@@ -105,25 +107,19 @@ class DocumentSources:
 
     # --- reading ---
 
-    def size(self, document: int) -> int:
-        """Bytes of the file that is to be read; 0 if they are not known."""
-        source = self.rows.get(document)
-        if source is None or source.kind == "rows":
-            return 0
-        try:
-            return self._path(source).stat().st_size
-        except OSError:
-            return 0
+    def sizes(self, collection: str) -> dict[int, int]:
+        """Bytes of the files of a collection that are read or were read, by document, where they are known."""
+        found = {}
+        for source in self.rows.of_collection(collection):
+            with suppress(OSError):
+                found[source.document] = 0 if source.kind == "rows" else self._path(source).stat().st_size
+        return found
 
-    def read(self, document: int, name: str, stop: threading.Event, token: Secret | None,
-             on_bytes: Callable[[int], None]) -> list[Part]:
-        """The texts of a document. Blocks. `on_bytes`: called with the bytes of a data set that were received so far.
+    def read(self, source: Source, name: str, stop: threading.Event, token: Secret | None, on_bytes: Callable[[int], None]) -> list[Part]:
+        """The texts of a document with this name. Blocks. `on_bytes`: called with the bytes of a data set that were received so far.
 
         Raises AttachmentRefused, InvalidRequest, and what Hub.fetch_dataset raises.
         """
-        source = self.rows.get(document)
-        if source is None:
-            raise AttachmentRefused(name, "its file is gone", GONE)
         folder = self._folder / "reading"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if source.kind == "rows":

@@ -25,6 +25,7 @@ from .knowledge_records import (
     Piece,
     Place,
 )
+from .knowledge_sources import SourceKind
 
 MAX_NAME_CHARS = 120
 COLLECTION = """SELECT id, name, (SELECT count(*) FROM knowledge_documents WHERE collection = c.id) AS num_documents,
@@ -87,6 +88,13 @@ class KnowledgeStore:
             return tuple((str(row[0]), str(row[1])) for row in connection.execute(
                 "SELECT owner, id FROM knowledge_collections WHERE chat <> '' AND chat NOT IN (SELECT id FROM chats)").fetchall())
 
+    def sizes(self) -> tuple[tuple[str, str, int], ...]:
+        """Owner, id and bytes of text of everybody's collections, the last changed first."""
+        with self._database.transaction() as connection:
+            rows = connection.execute("SELECT c.owner, c.id, ifnull(sum(d.size_bytes), 0) FROM knowledge_collections AS c "
+                                      "LEFT JOIN knowledge_documents AS d ON d.collection = c.id GROUP BY c.id ORDER BY c.updated DESC")
+            return tuple((str(row[0]), str(row[1]), int(row[2])) for row in rows.fetchall())
+
     def use(self, owner: str) -> KnowledgeUse:
         """What the owner's collections hold together, temporary ones too."""
         owned = "JOIN knowledge_collections AS c ON c.id = collection WHERE owner = ?"
@@ -99,15 +107,23 @@ class KnowledgeStore:
 
     # --- documents ---
 
-    def add_document(self, owner: str, collection_id: str, name: str, digest: str) -> Document:
-        """A document in the state "waiting". One that has this name keeps its pieces; with another digest it waits to be read again."""
+    def add_document(self, owner: str, collection_id: str, name: str, digest: str,
+                     source: tuple[SourceKind, str] | None = None) -> Document:
+        """A document in the state "waiting". One that has this name keeps its pieces; with another digest it waits to be read again.
+
+        `source`: where it is read from (knowledge_sources.py), replaced if it waits.
+        """
         with self._changing(owner, collection_id) as connection:
             connection.execute(
                 "INSERT INTO knowledge_documents (collection, name, digest, state) VALUES (?, ?, ?, 'waiting') "
                 "ON CONFLICT (collection, name) DO UPDATE SET digest = excluded.digest, state = 'waiting', problem = '' "
                 "WHERE digest <> excluded.digest OR state <> 'ready'", (collection_id, name, digest))
             row = connection.execute(f"{DOCUMENT} WHERE d.collection = ? AND d.name = ?", (collection_id, name)).fetchone()
-            return Document(*row)
+            document = Document(*row)
+            if source and document.state == "waiting":
+                connection.execute("INSERT OR REPLACE INTO knowledge_sources (document, kind, location) VALUES (?, ?, ?)",
+                                   (document.id, *source))
+            return document
 
     def documents(self, owner: str, collection_id: str) -> tuple[Document, ...]:
         """By name."""
@@ -148,7 +164,7 @@ class KnowledgeStore:
             connection.execute("PRAGMA secure_delete = ON")
             found = _document(connection, owner, document_id)
             _erase_pieces(connection, "document = ?", (document_id,))
-            connection.execute("UPDATE knowledge_documents SET text = ?, size_bytes = ?, state = 'indexing', problem = '' WHERE id = ?",
+            connection.execute("UPDATE knowledge_documents SET text = ?, size_bytes = ?, state = 'ready', problem = '' WHERE id = ?",
                                (text, len(text.encode("utf-8", "replace")), document_id))
             last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'knowledge_pieces'").fetchone()
             first = (last["seq"] if last else 0) + 1        # ids are never used twice

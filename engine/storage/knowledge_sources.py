@@ -26,12 +26,6 @@ class KnowledgeSources:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def set(self, source: Source) -> None:
-        """Replaces the source that the document had."""
-        with self._database.transaction(is_writing=True) as connection:
-            connection.execute("INSERT OR REPLACE INTO knowledge_sources (document, kind, location) VALUES (?, ?, ?)",
-                               (source.document, source.kind, source.location))
-
     def get(self, document: int) -> Source | None:
         with self._database.transaction() as connection:
             row = connection.execute("SELECT document, kind, location FROM knowledge_sources WHERE document = ?", (document,)).fetchone()
@@ -48,9 +42,10 @@ class KnowledgeSources:
         with self._database.transaction() as connection:
             return frozenset(row[0] for row in connection.execute("SELECT location FROM knowledge_sources WHERE kind = 'upload'"))
 
-    def forget(self, document: int) -> None:
+    def forget(self, source: Source) -> None:
+        """Unless the document has another one by now."""
         with self._database.transaction(is_writing=True) as connection:
-            connection.execute("DELETE FROM knowledge_sources WHERE document = ?", (document,))
+            connection.execute("DELETE FROM knowledge_sources WHERE document = ? AND location = ?", (source.document, source.location))
 
     def add_folder(self, collection: str, path: str) -> None:
         with self._database.transaction(is_writing=True) as connection:
