@@ -30,6 +30,7 @@ from .sources import DocumentSources, require_size
 
 MAX_COLLECTIONS = 200       # of one owner, without temporary ones
 MAX_FILES = 1_000           # of one call
+MAX_ALL_BYTES_PUBLIC = 1 << 30      # of the texts of all visitors: one who returns without a cookie counts as a new one
 
 
 class Knowledge:
@@ -91,6 +92,7 @@ class Knowledge:
         CollectionsFull and DiskFull, before anything is read.
         """
         collection = self._store.get(owner, collection_id)
+        self._drop_oldest()
         if not files or len(files) > MAX_FILES:
             raise InvalidRequest("number of files", len(files), f"between 1 and {MAX_FILES:,}")
         named = [(clean_name(name), content) for name, content in files]
@@ -249,6 +251,14 @@ class Knowledge:
         known = {each.name for each in self._store.documents(owner, collection_id)}
         if limits.knowledge_documents and use.documents + len({*names} - known) > limits.knowledge_documents:
             raise CollectionsFull(f"{limits.knowledge_documents:,} documents")
+
+    def _drop_oldest(self) -> None:
+        """On a public page delete the collections that were not changed for longest, if all visitors' texts take too much of the disk."""
+        total = 0
+        for owner, collection_id, size in self._store.sizes() if self._engine.settings.is_public else ():
+            total += size
+            if total > MAX_ALL_BYTES_PUBLIC:
+                self.delete(owner, collection_id)
 
 
 def _free_name(wanted: str, others: Sequence[Collection]) -> str:
