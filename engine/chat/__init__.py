@@ -14,6 +14,6 @@ from .tool_history import reply_messages
 
 __all__ = [
     "Approvals", "Ask", "Attachment", "Chat", "ChatMessage", "ChatSummary", "Decision", "ENCODINGS", "FileSearch", "MAX_FILE_BYTES",
-    "MeaningFound", "NOTHING_FOUND", "Question", "ReplyProgress", "SearchHit", "Searching", "Share", "Source", "ToolStep", "clean_name", "first_part",
-    "is_pdf", "mentioned", "prompt_messages", "read_file", "read_pages", "reply_messages", "with_sources",
+    "MeaningFound", "NOTHING_FOUND", "Question", "ReplyProgress", "SearchHit", "Searching", "Share", "Source", "ToolStep", "clean_name",
+    "first_part", "is_pdf", "mentioned", "prompt_messages", "read_file", "read_pages", "reply_messages", "with_sources",
 ]

@@ -89,7 +89,7 @@ class Worker:
             thread.join(timeout=END_S)
 
     def _serve(self) -> None:
-        from ..generation.threads import fastest_now        # which imports torch
+        from ..generation.threads import fastest_now  # which imports torch
 
         models = Models(self._hardware())
         while True:
