@@ -30,6 +30,7 @@ from .messages import (
     Usage,
     Waiting,
 )
+from .tool_calls import Tool, ToolCall, ToolCallDelta
 
 # Does it fit?
 from .models.estimate import ModelFit, estimate_fit
@@ -61,6 +62,6 @@ __all__ = [
     "AgentOptions", "AgentSessions", "Ask", "BUILTIN", "Benchmarks", "CodeAgent", "Conversations", "Engine", "EngineError", "Final",
     "FineTune", "Finished", "GenerationOptions", "Hub", "Library", "LoadEvent", "LoadOptions", "LocalModelProvider", "Message",
     "ModelFit", "ModelSpec", "Prefill", "Quantization", "Question", "ReasoningDelta", "Released", "RemoteProvider", "RunResult",
-    "Secret", "Settings", "Status", "Stopped", "StreamEvent", "TextDelta", "Usage", "Waiting", "estimate_fit", "open_sandbox",
-    "read_attachment", "read_chats",
+    "Secret", "Settings", "Status", "Stopped", "StreamEvent", "TextDelta", "Tool", "ToolCall", "ToolCallDelta", "Usage", "Waiting",
+    "estimate_fit", "open_sandbox", "read_attachment", "read_chats",
 ]

@@ -70,6 +70,7 @@ class Settings:
     reranker: str = NO_MODEL                # a cross-encoder that sorts what was found
     is_zero_gpu: bool = False               # on a Space to which a GPU is lent for each reply
     is_shared: bool = False                 # GRADIO_SHARE: anyone can open the page through a link of Gradio's; public then
+    mcp_servers: Path | None = None         # a file with the MCP servers whose tools the chat offers (tools/mcp_config.py)
     has_mcp: bool = False                   # programs can use the page through the Model Context Protocol
     space: str = ""                         # owner/name, on a Space
     space_host: str = ""                    # where that Space is served, without its scheme
@@ -95,7 +96,7 @@ class Settings:
         is_shared = _is_on(values, "GRADIO_SHARE")
         defaults = cls()
         port = _number(values, "GRADIO_SERVER_PORT", 7860 if on_space else 0)
-        cache_dir = values.get("MINDCUBES_CACHE_DIR")
+        cache_dir, mcp_servers = values.get("MINDCUBES_CACHE_DIR"), values.get("MINDCUBES_MCP_SERVERS")
         is_public = on_space or is_shared or _is_on(values, "MINDCUBES_PUBLIC")
         return cls(
             model=values.get("MINDCUBES_MODEL") or defaults.model,
@@ -113,6 +114,7 @@ class Settings:
             port=port or None,
             is_public=is_public, limits=_limits(values, OF_PUBLIC if is_public else Limits()),
             is_shared=is_shared and not on_space, has_mcp=_is_on(values, "MINDCUBES_MCP"),
+            mcp_servers=Path(mcp_servers).expanduser() if mcp_servers else None,
             space=values.get("SPACE_ID", ""), space_host=values.get("SPACE_HOST", "").split(",")[0],
             max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
             idle_unload_s=0 if is_zero_gpu else 60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
@@ -132,7 +134,10 @@ def _limits(values: Mapping[str, str], defaults: Limits) -> Limits:
         messages_per_minute=_number(values, "MINDCUBES_MESSAGES_PER_MINUTE", defaults.messages_per_minute),
         tokens_per_day=_number(values, "MINDCUBES_TOKENS_PER_DAY", defaults.tokens_per_day),
         message_chars=_number(values, "MINDCUBES_MESSAGE_CHARS", defaults.message_chars),
-        replies_at_once=_number(values, "MINDCUBES_REPLIES_AT_ONCE", defaults.replies_at_once))
+        replies_at_once=_number(values, "MINDCUBES_REPLIES_AT_ONCE", defaults.replies_at_once),
+        knowledge_documents=_number(values, "MINDCUBES_KNOWLEDGE_DOCUMENTS", defaults.knowledge_documents),
+        knowledge_mb=_number(values, "MINDCUBES_KNOWLEDGE_MB", defaults.knowledge_mb),
+        knowledge_pieces=_number(values, "MINDCUBES_KNOWLEDGE_PIECES", defaults.knowledge_pieces))
 
 
 def _is_on(values: Mapping[str, str], name: str) -> bool:

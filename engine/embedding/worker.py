@@ -16,7 +16,6 @@ from queue import Empty, PriorityQueue
 from typing import TypeVar
 
 from ..errors import EngineBusy
-from ..generation.threads import fastest_now
 from ..hardware import Hardware
 from ..models.loader import collect
 from .embedder import Embedder, Reranker
@@ -90,6 +89,8 @@ class Worker:
             thread.join(timeout=END_S)
 
     def _serve(self) -> None:
+        from ..generation.threads import fastest_now  # which imports torch
+
         models = Models(self._hardware())
         while True:
             try:

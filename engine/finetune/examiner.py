@@ -18,9 +18,11 @@ from .checks import Report, check
 from .encoded import Piece
 from .encoding import Encoder, token_limit
 from .examples import Answered, ClassifiedText, Dialogue, Example, TaggedWords
+from .fit import Fit
 from .plan import FineTunePlan
 from .problems import Problem
 from .reading import Reader
+from .table import Table
 from .tables import Tables
 
 if TYPE_CHECKING:
@@ -53,14 +55,12 @@ class Examiner:
         Raises TableNotFound, and InvalidRequest if there is no such example or a column is missing.
         """
         table, reader = self._tables.get(plan.table, owner), Reader(plan)
-        usable = (each for each in reader.read(table) if not isinstance(each, Problem))
-        example = next(islice(usable, max(0, at), None), None)
-        if example is None:
-            raise InvalidRequest("example", at + 1, "one of the rows that can be used")
         with self._tokenizer(plan.base) as tokenizer:
-            if tokenizer is None:
-                return plain_pieces(example, reader.labels)
-            return Encoder(tokenizer, plan.task).pieces(example, token_limit(plan, tokenizer), reader.labels)
+            encoder, limit = (Encoder(tokenizer, plan.task), token_limit(plan, tokenizer)) if tokenizer is not None else (None, 0)
+            example = next(islice(_usable(table, reader, Fit(encoder, limit)), max(0, at), None), None)
+            if example is None:
+                raise InvalidRequest("example", at + 1, "one of the rows that can be used")
+            return plain_pieces(example, reader.labels) if encoder is None else encoder.pieces(example, limit, reader.labels)
 
     @contextmanager
     def _tokenizer(self, base: ModelSpec) -> Iterator[PreTrainedTokenizerBase | None]:
@@ -84,6 +84,15 @@ class Examiner:
             return place.folder if isinstance(place, LocalModel) else self._hub.stored(place.name, base.revision)
         except EngineError:
             return None
+
+
+def _usable(table: Table, reader: Reader, fit: Fit) -> Iterator[Example]:
+    """The examples that `check` does not leave out."""
+    for each in reader.read(table):
+        if not isinstance(each, Problem):
+            problem = fit.problem(each, reader)
+            if problem is None or problem.severity == "warning":
+                yield each
 
 
 def _read(folder: Path) -> PreTrainedTokenizerBase | None:

@@ -60,9 +60,12 @@ class Result:
             raise NotEnoughMemory(job.plan.base.name, needed, free, "Unload the chat model first, or use the adapter without merging.")
         self._require_disk(2 * size)
         part = f"{MERGED}.{secrets.token_hex(4)}"       # someone else may merge it now, too
+        merged = self._result_id()
         try:
             if TrainerProcess.start(self._folder, MERGE, part).wait():
                 raise LoadError(self.run.name, "its adapter could not be merged.", "The log of the run has the details.")
+            if self._result_id() != merged:
+                raise LoadError(self.run.name, "its adapter was replaced while it was merged.", "Merge the new one.")
             (self._folder / part).rename(target)
         except OSError:
             if not target.is_dir():
@@ -70,6 +73,14 @@ class Result:
         finally:
             shutil.rmtree(self._folder / part, ignore_errors=True)
         return target
+
+    def _result_id(self) -> tuple[int, int]:
+        """Another one for each result that takes this place."""
+        try:
+            found = (self._folder / RESULT).stat()
+        except FileNotFoundError:       # just then
+            return 0, 0
+        return found.st_ino, found.st_mtime_ns
 
     @contextmanager
     def prepared(self, *, is_merged: bool = False, copies: int = 1) -> Iterator[Path]:

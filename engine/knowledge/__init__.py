@@ -14,9 +14,11 @@ from ..storage.knowledge_records import (
     SearchNote,
     SearchResult,
 )
+from .indexing import CollectionsFull, IndexProgress
+from .knowledge import Knowledge
 from .search import Searcher
 
 __all__ = [
-    "Collection", "CollectionNotFound", "Document", "DocumentNotFound", "DocumentState", "Hit", "KnowledgeUse", "Piece", "Place",
-    "SearchMode", "SearchNote", "SearchResult", "Searcher",
+    "Collection", "CollectionNotFound", "CollectionsFull", "Document", "DocumentNotFound", "DocumentState", "Hit", "IndexProgress",
+    "Knowledge", "KnowledgeUse", "Piece", "Place", "SearchMode", "SearchNote", "SearchResult", "Searcher",
 ]

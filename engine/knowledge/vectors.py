@@ -88,8 +88,8 @@ class Vectors:
 def fill_vectors(store: KnowledgeStore, embedders: Embedders, owner: str, collection_id: str, stop: threading.Event) -> Iterator[int]:
     """Compute the vectors that a collection lacks with the chosen model, and yield how many were added each time.
 
-    Vectors of another model are dropped first, also if another one is chosen meanwhile.
-    What was added is stored, so that the next call continues after a stop or a crash.
+    Vectors of another model are dropped first, also if another one is chosen meanwhile. What was added is stored, so that the next call
+    continues after a stop or a crash.
     Raises what Embedders.embed raises, CancelledError once `stop` is set, CollectionNotFound and StorageError.
     """
     while True:

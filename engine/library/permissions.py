@@ -31,6 +31,7 @@ class Visitor:
     owner: str = ""
     token: Secret = field(default_factory=lambda: Secret(""))
     name: str = ""
+OWN_JOBS = ("knowledge",)        # kinds of jobs that only their owner sees: their titles are names that a person gave
 
 
 class Permissions:
@@ -115,7 +116,7 @@ class Permissions:
             raise NotPermitted(f"{model} is gated: on this public page only the operator can download it.")
 
     def may_see(self, job: Job, visitor: Visitor) -> bool:
-        return job.owner == visitor.owner or self.is_operator(visitor)
+        return job.owner == visitor.owner or (self.is_operator(visitor) and job.kind not in OWN_JOBS)
 
     def require_own(self, job: Job, visitor: Visitor) -> Job:
         """Return the job. Raises JobNotFound for another visitor's job, as if it did not exist."""

@@ -101,6 +101,17 @@ MIGRATIONS = (
     "CREATE INDEX knowledge_vectors_of_collection ON knowledge_vectors (collection, embedder)",
     "CREATE TABLE knowledge_models (role TEXT PRIMARY KEY, name TEXT NOT NULL)",
     "CREATE VIRTUAL TABLE knowledge_words USING fts5 (collection, text, tokenize = 'unicode61')",
+    "CREATE TABLE knowledge_sources (document INTEGER PRIMARY KEY, kind TEXT NOT NULL, location TEXT NOT NULL)",
+    "CREATE TABLE knowledge_folders (collection TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (collection, path))",
+    "CREATE TRIGGER knowledge_document_deleted AFTER DELETE ON knowledge_documents "
+    "BEGIN DELETE FROM knowledge_sources WHERE document = old.id; END",
+    "CREATE TRIGGER knowledge_collection_deleted AFTER DELETE ON knowledge_collections "
+    "BEGIN DELETE FROM knowledge_folders WHERE collection = old.id; END",
+    "CREATE TABLE trusted_tools (chat TEXT NOT NULL, tool TEXT NOT NULL, PRIMARY KEY (chat, tool))",
+    "CREATE TABLE chat_vectors (message INTEGER PRIMARY KEY, embedder TEXT NOT NULL, vector BLOB NOT NULL)",
+    "CREATE TRIGGER message_changed AFTER UPDATE OF text ON messages WHEN old.text <> new.text "
+    "BEGIN DELETE FROM chat_vectors WHERE message = old.id; END",
+    "CREATE TRIGGER message_deleted AFTER DELETE ON messages BEGIN DELETE FROM chat_vectors WHERE message = old.id; END",
 )
 
 

@@ -25,6 +25,7 @@ from .knowledge_records import (
     Piece,
     Place,
 )
+from .knowledge_sources import SourceKind
 
 MAX_NAME_CHARS = 120
 COLLECTION = """SELECT id, name, (SELECT count(*) FROM knowledge_documents WHERE collection = c.id) AS num_documents,
@@ -81,6 +82,12 @@ class KnowledgeStore:
             with self._erasing() as connection:
                 _erase_collections(connection, gone)
 
+    def orphans(self) -> tuple[tuple[str, str], ...]:
+        """Owners and ids of temporary collections whose chats are gone."""
+        with self._database.transaction() as connection:
+            return tuple((str(row[0]), str(row[1])) for row in connection.execute(
+                "SELECT owner, id FROM knowledge_collections WHERE chat <> '' AND chat NOT IN (SELECT id FROM chats)").fetchall())
+
     def use(self, owner: str) -> KnowledgeUse:
         """What the owner's collections hold together, temporary ones too."""
         owned = "JOIN knowledge_collections AS c ON c.id = collection WHERE owner = ?"
@@ -93,15 +100,23 @@ class KnowledgeStore:
 
     # --- documents ---
 
-    def add_document(self, owner: str, collection_id: str, name: str, digest: str) -> Document:
-        """A document in the state "waiting". One that has this name keeps its pieces; with another digest it waits to be read again."""
+    def add_document(self, owner: str, collection_id: str, name: str, digest: str,
+                     source: tuple[SourceKind, str] | None = None) -> Document:
+        """A document in the state "waiting". One that has this name keeps its pieces; with another digest it waits to be read again.
+
+        `source`: where it is read from (knowledge_sources.py), replaced if it waits.
+        """
         with self._changing(owner, collection_id) as connection:
             connection.execute(
                 "INSERT INTO knowledge_documents (collection, name, digest, state) VALUES (?, ?, ?, 'waiting') "
                 "ON CONFLICT (collection, name) DO UPDATE SET digest = excluded.digest, state = 'waiting', problem = '' "
                 "WHERE digest <> excluded.digest OR state <> 'ready'", (collection_id, name, digest))
             row = connection.execute(f"{DOCUMENT} WHERE d.collection = ? AND d.name = ?", (collection_id, name)).fetchone()
-            return Document(*row)
+            document = Document(*row)
+            if source and document.state == "waiting":
+                connection.execute("INSERT OR REPLACE INTO knowledge_sources (document, kind, location) VALUES (?, ?, ?)",
+                                   (document.id, *source))
+            return document
 
     def documents(self, owner: str, collection_id: str) -> tuple[Document, ...]:
         """By name."""
@@ -120,6 +135,14 @@ class KnowledgeStore:
             _document(connection, owner, document_id)
             return str(connection.execute("SELECT text FROM knowledge_documents WHERE id = ?", (document_id,)).fetchone()[0])
 
+    def places(self, owner: str, document_id: int) -> tuple[Place, ...]:
+        """Those of its pieces, in order."""
+        with self._database.transaction() as connection:
+            _document(connection, owner, document_id)
+            rows = connection.execute("SELECT begin, end, page, heading, row FROM knowledge_pieces WHERE document = ? ORDER BY number",
+                                      (document_id,))
+            return tuple(Place(*row) for row in rows.fetchall())
+
     def set_state(self, owner: str, document_id: int, state: DocumentState, problem: str = "") -> None:
         with self._database.transaction(is_writing=True) as connection:
             _document(connection, owner, document_id)
@@ -134,7 +157,7 @@ class KnowledgeStore:
             connection.execute("PRAGMA secure_delete = ON")
             found = _document(connection, owner, document_id)
             _erase_pieces(connection, "document = ?", (document_id,))
-            connection.execute("UPDATE knowledge_documents SET text = ?, size_bytes = ?, state = 'indexing', problem = '' WHERE id = ?",
+            connection.execute("UPDATE knowledge_documents SET text = ?, size_bytes = ?, state = 'ready', problem = '' WHERE id = ?",
                                (text, len(text.encode("utf-8", "replace")), document_id))
             last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'knowledge_pieces'").fetchone()
             first = (last["seq"] if last else 0) + 1        # ids are never used twice
@@ -178,6 +201,13 @@ class KnowledgeStore:
                 "SELECT p.id FROM knowledge_pieces AS p LEFT JOIN knowledge_vectors AS v ON v.piece = p.id AND v.embedder = ? "
                 "WHERE p.collection = ? AND v.piece IS NULL ORDER BY p.id LIMIT ?", (embedder, collection_id, limit))]
             return tuple(read_pieces(connection, ids).values())
+
+    def count_without_vectors(self, owner: str, collection_id: str, embedder: str) -> int:
+        with self._database.transaction() as connection:
+            _collection(connection, owner, collection_id)
+            return int(connection.execute(
+                "SELECT count(*) FROM knowledge_pieces AS p LEFT JOIN knowledge_vectors AS v ON v.piece = p.id AND v.embedder = ? "
+                "WHERE p.collection = ? AND v.piece IS NULL", (embedder, collection_id)).fetchone()[0])
 
     def add_vectors(self, owner: str, collection_id: str, embedder: str, vectors: Sequence[tuple[int, bytes]]) -> None:
         """`vectors`: ids of pieces, each with its normalised vector as little-endian 32-bit numbers.

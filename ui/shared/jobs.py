@@ -21,6 +21,7 @@ SHOWN_S = 600.0             # how long an ended job is listed, unless it is hidd
 RESUMABLE = ("cancelled", "interrupted", "failed")
 MEASURING = ("speed", "sweep", "quality", "cost", "duel")
 TRAINING = "finetune"       # its facts are the id of the run
+INDEXING = "knowledge"      # documents of a collection are read
 
 
 def visible(jobs: Sequence[Job]) -> list[Job]:
@@ -47,7 +48,10 @@ def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str,
 
 
 def _is_seen(job: Job) -> bool:
-    return job.kind in (*MEASURING, TRAINING) and job.state == "done" and time.time() - job.updated > DONE_S
+    """Whether a job that is done need not be listed: its result is in its tab."""
+    if job.state != "done":
+        return False
+    return job.kind == INDEXING or (job.kind in (*MEASURING, TRAINING) and time.time() - job.updated > DONE_S)
 
 
 def _load(status: Status, model: str, language: str) -> str:
@@ -139,6 +143,6 @@ def _buttons(job: Job, language: str, owner: str) -> str:
         end = button("jobs.hide", "hide") if job.is_over else button("tune.stop", "cancel")
         return (button("tune.show", "open", job.facts, "tune") if job.owner == owner else "") + end
     if job.state == "running":
-        return button("jobs.cancel", "cancel") if job.kind in ("download", *MEASURING) else ""
+        return button("jobs.cancel", "cancel") if job.kind in ("download", "embedder", INDEXING, *MEASURING) else ""
     resume = button("jobs.resume", "resume") if can_resume(job) else ""
     return resume + button("jobs.hide", "hide")
