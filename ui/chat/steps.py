@@ -62,12 +62,12 @@ def _buttons(step: ToolStep, message_id: int, language: str, name: str) -> str:
                     f'{html.escape(text(language, keys[act]))}</button>' for act in actions)
     question = text(language, "tools.question", name=html.unescape(name))
     return (f'<div class="mc-step-ask" role="group" aria-label="{html.escape(question)}"><p>{html.escape(question)}</p>'
-            f'<span class="mc-acts">{shown}</span></div>')
+            f'<span class="mc-step-acts">{shown}</span></div>')
 
 
 def _part(label: str, content: str) -> str:
     shown = html.escape(visible(content))
-    return f'<p class="mc-step-label">{label}</p><pre tabindex="0" role="region" aria-label="{label}">{shown}</pre>'
+    return f'<p class="mc-step-label">{label}</p><pre tabindex="0" data-language="" role="region" aria-label="{label}">{shown}</pre>'
 
 
 def _values(step: ToolStep) -> dict[str, Any]:

@@ -283,6 +283,7 @@ window.mindcubes = (() => {
     mindcubes.bus({act: name, id, value});
     if (name === 'edit' || name === 'unqueue') setTimeout(() => line().focus(), 200);
     if (name === 'open') toggleSide(false);
+    if (button.closest('.mc-step-ask') && matchMedia('(hover: hover)').matches) line().focus();      // the button goes away
   }
 
   document.addEventListener('change', ({target: list}) => {
