@@ -34,7 +34,8 @@ Role = Literal["embedder", "reranker"]
 class EmbedderInfo:
     """`name`: of a folder without its path. `is_stored`: all its files are on this disk, without which all else is unknown.
 
-    `window_tokens`: what is read of a text, with special tokens and the prompt. `size_bytes`: of its weights. `problem`: why it cannot be used.
+    `window_tokens`: what is read of a text, with special tokens and the prompt. `size_bytes`: of its weights. `problem`: why it cannot
+    be used.
     """
 
     name: str
