@@ -172,9 +172,10 @@ def test_a_cross_encoder_sorts_the_best_again(own: Shelf, tmp_path: Path) -> Non
     own.use(tmp_path / "tiny", embedding_models.reranker(tmp_path / "pairs"))
     hits = own.search("the ferry").hits
     scores = [hit.rerank_score for hit in hits]
-    assert None not in scores and scores == sorted(scores, reverse=True)      # type: ignore[type-var]
+    assert scores == sorted((score for score in scores if score is not None), reverse=True)
     failed = own.search("the ferry", reranker="me/missing")
-    assert failed.notes == ("reranker_failed",) and "me/missing" in failed.problem and failed.hits
+    assert (failed.notes, len(failed.hits)) == (("reranker_failed",), len(hits))
+    assert "me/missing" in failed.problem
 
 
 @pytest.mark.parametrize("options", [{"query": " "}, {"query": "x" * 4001}, {"limit": 0}, {"limit": 101}, {"mode": "magic"}])
@@ -183,7 +184,7 @@ def test_what_makes_no_sense_is_refused(own: Shelf, options: dict[str, object]) 
         own.search(**{"query": "ferry", **options})     # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("query", ['"', "a AND", "NEAR(", "text:", "*", "collection : x", "'; DROP TABLE", "\ud800", "的", "the", "(((", "ı İ"])
+@pytest.mark.parametrize("query", ['"', "a AND", "NEAR(", "text:", "*", "collection : x", "'; DROP", "\ud800", "的", "the", "(((", "ı İ"])
 def test_no_query_breaks_the_expression(own: Shelf, query: str) -> None:
     own.search(query)
 
@@ -240,8 +241,9 @@ def test_the_nearest_are_exact_and_the_memory_is_bounded(tmp_path: Path) -> None
         store.set_embedder("ada", collection, "random@1")
         pieces = store.without_vectors("ada", collection, "random@1", 500)
         vectors = random.standard_normal((500, 8)).astype("<f4")
-        store.add_vectors("ada", collection, "random@1", [(piece.id, vector.tobytes()) for piece, vector in zip(pieces, vectors, strict=True)])
-        whole |= {piece.id: vector for piece, vector in zip(pieces, vectors, strict=True)}
+        own = {piece.id: vector for piece, vector in zip(pieces, vectors, strict=True)}
+        store.add_vectors("ada", collection, "random@1", [(piece, vector.tobytes()) for piece, vector in own.items()])
+        whole |= own
         collections += search.collections("ada", [collection])
     kept = Vectors(search, max_bytes=2 * 500 * 8 * 4)
     query = random.standard_normal(8).astype(np.float32)

@@ -15,7 +15,8 @@ from engine.storage.knowledge_search import KnowledgeSearch
 
 TEXT = "Zwetschgenkuchen first.\nGökkuşağı ikinci.\n知识库第三。"
 PLACES = [Place(0, 23, 1, "Kuchenüberschrift"), Place(24, 41, 2), Place(42, 48, 0, "", 7)]
-WORDS = ("zwetschgenkuchen", "gokkusagi", "Gökkuşağı", "Kuchenüberschrift", "kuchenuberschrift", "知识", "VECTORS", "secret.txt", "Secret notes")
+WORDS = ("zwetschgenkuchen", "gokkusagi", "Gökkuşağı", "Kuchenüberschrift", "kuchenuberschrift", "知识", "VECTORS", "secret.txt",
+         "Secret notes")
 
 
 @pytest.fixture
