@@ -32,7 +32,8 @@ def embedder(folder: Path, prompts: Mapping[str, str] | None = None, **changes: 
 def reranker(folder: Path) -> Path:
     words = task_models.tokenizer()
     torch.manual_seed(3)
-    BertForSequenceClassification(BertConfig(vocab_size=len(words), num_labels=1, pad_token_id=0, **task_models.SIZES)).save_pretrained(folder)
+    config = BertConfig(vocab_size=len(words), num_labels=1, pad_token_id=0, **task_models.SIZES)
+    BertForSequenceClassification(config).save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
 

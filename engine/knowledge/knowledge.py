@@ -39,9 +39,9 @@ class Knowledge:
     Those about one collection or document raise CollectionNotFound or DocumentNotFound.
     """
 
-    def __init__(self, engine: Engine, jobs: Jobs, embedders: Embedders | None = None, hub: Hub | None = None) -> None:
+    def __init__(self, engine: Engine, jobs: Jobs | None = None, embedders: Embedders | None = None, hub: Hub | None = None) -> None:
+        jobs, hub = jobs or Jobs(engine.database), hub or Hub(engine.settings)
         self._engine, self._jobs = engine, jobs
-        hub = hub or Hub(engine.settings)
         self.embedders = embedders or engine.embedders
         self._store = KnowledgeStore(engine.database)
         self._sources = DocumentSources(engine.settings, engine.database, hub)
@@ -75,7 +75,7 @@ class Knowledge:
     def delete(self, owner: str, collection_id: str) -> None:
         """Stop its job, and delete its documents, pieces, words and vectors: nothing of their text is left in the database's file."""
         self._store.get(owner, collection_id)
-        self._index.cancel(collection_id)
+        self._index.forget(collection_id)
         uploads = self._sources.uploads(collection_id)
         self._store.delete(owner, collection_id)
         self._sources.delete_uploads(uploads)
@@ -211,7 +211,10 @@ class Knowledge:
     # --- jobs ---
 
     def reindex(self, owner: str, collection_id: str) -> Job:
-        """Look through the folders, read what waits or failed before, and compute missing vectors: nothing that has not changed."""
+        """Look through the folders, read what waits, and compute missing vectors: nothing is done again that has not changed.
+
+        Files of folders that could not be read are tried again.
+        """
         return self._index.start(owner, self._store.get(owner, collection_id), with_folders=True)
 
     def jobs(self, owner: str, collection_id: str) -> tuple[Job, ...]:
@@ -236,7 +239,7 @@ class Knowledge:
 
     def sweep(self) -> None:
         """At the start: delete temporary collections whose chats are gone, and files that are not needed. Raises StorageError."""
-        for owner, collection_id in self._store.orphans():
+        for owner, collection_id in self._sources.rows.orphans():
             self._store.delete(owner, collection_id)
         self._sources.sweep()
 
@@ -255,7 +258,7 @@ class Knowledge:
     def _drop_oldest(self) -> None:
         """On a public page delete the collections that were not changed for longest, if all visitors' texts take too much of the disk."""
         total = 0
-        for owner, collection_id, size in self._store.sizes() if self._engine.settings.is_public else ():
+        for owner, collection_id, size in self._sources.rows.sizes() if self._engine.settings.is_public else ():
             total += size
             if total > MAX_ALL_BYTES_PUBLIC:
                 self.delete(owner, collection_id)
