@@ -41,6 +41,9 @@ from .chat.conversations import Conversations
 from .chat.question import Ask, Question
 from .storage.transfer import read_chats
 
+# Files as knowledge
+from .knowledge.knowledge import Knowledge
+
 # The code agent
 from .agent.code_agent import CodeAgent
 from .agent.events import Final, Stopped
@@ -60,8 +63,8 @@ from .library.library import Library
 
 __all__ = [
     "AgentOptions", "AgentSessions", "Ask", "BUILTIN", "Benchmarks", "CodeAgent", "Conversations", "Engine", "EngineError", "Final",
-    "FineTune", "Finished", "GenerationOptions", "Hub", "Library", "LoadEvent", "LoadOptions", "LocalModelProvider", "Message",
-    "ModelFit", "ModelSpec", "Prefill", "Quantization", "Question", "ReasoningDelta", "Released", "RemoteProvider", "RunResult",
-    "Secret", "Settings", "Status", "Stopped", "StreamEvent", "TextDelta", "Tool", "ToolCall", "ToolCallDelta", "Usage", "Waiting",
-    "estimate_fit", "open_sandbox", "read_attachment", "read_chats",
+    "FineTune", "Finished", "GenerationOptions", "Hub", "Knowledge", "Library", "LoadEvent", "LoadOptions", "LocalModelProvider",
+    "Message", "ModelFit", "ModelSpec", "Prefill", "Quantization", "Question", "ReasoningDelta", "Released", "RemoteProvider",
+    "RunResult", "Secret", "Settings", "Status", "Stopped", "StreamEvent", "TextDelta", "Tool", "ToolCall", "ToolCallDelta",
+    "Usage", "Waiting", "estimate_fit", "open_sandbox", "read_attachment", "read_chats",
 ]

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import InvalidRequest, LoadError, NotPermitted, StorageError
 from ..hardware import Hardware, detect
 from ..hub.hub import Hub
 from ..hub.progress import OnProgress
-from ..models.resolve import LocalModel, resolve
+from ..models.resolve import LocalModel, is_path_like, resolve
 from ..settings import NO_MODEL, Secret, Settings
 from ..storage.database import Database
 from ..storage.model_choices import ModelChoices
@@ -31,9 +32,10 @@ Role = Literal["embedder", "reranker"]
 
 @dataclass(frozen=True, slots=True)
 class EmbedderInfo:
-    """`is_stored`: all its files are on this disk; without them all else is unknown. `problem`: why it cannot be used.
+    """`name`: of a folder without its path. `is_stored`: all its files are on this disk, without which all else is unknown.
 
-    `window_tokens`: what is read of a text, with special tokens and the prompt. `size_bytes`: of its weights.
+    `window_tokens`: what is read of a text, with special tokens and the prompt. `size_bytes`: of its weights. `problem`: why it cannot
+    be used.
     """
 
     name: str
@@ -106,12 +108,13 @@ class Embedders:
     def info(self, name: str = "") -> EmbedderInfo:
         """What is known of a model, by default the chosen one, without a request to the hub."""
         name = name or self.name
+        shown = Path(name).name if is_path_like(name) else name     # a folder's path is nothing for visitors
         try:
             files = self._find(name)
         except (LoadError, InvalidRequest, NotPermitted) as error:
-            return EmbedderInfo(name, True, problem=str(error))
-        return EmbedderInfo(name) if files is None else EmbedderInfo(
-            name, True, files.key, files.dimensions, files.window_tokens, files.size_bytes)
+            return EmbedderInfo(shown, True, problem=str(error).replace(name, shown))
+        return EmbedderInfo(shown) if files is None else EmbedderInfo(
+            files.name, True, files.key, files.dimensions, files.window_tokens, files.size_bytes)
 
     def key(self, name: str = "") -> str:
         """The name of a model's vectors: name@digest of its files; "" if it cannot be used now."""
@@ -207,7 +210,7 @@ class Embedders:
         # What the operator has set may be a folder on a public page too.
         place = resolve(name, replace(self._settings, model=name))
         read = read_reranker if is_reranker else read_embedder
-        if isinstance(place, LocalModel):       # a folder's name is enough for people, and its path is nothing for visitors
+        if isinstance(place, LocalModel):
             return read(place.folder.name, place.folder, self._hardware())
         folder = self._hub.stored(place.name)
         if folder is None or (not is_reranker and missing_modules(name, folder)):

@@ -32,6 +32,22 @@ UNIT = "steps"
 
 
 @dataclass(slots=True)
+class PhaseLimit:
+    """Whether a process must be ended. The limit of time is that of training, at which the process stops by itself, and saves; loading and
+    each measurement may take as long. `limit_s`: 0: none."""
+
+    limit_s: float
+    _phase: str = ""
+    _began: float = 0.0
+
+    def is_over(self, phase: str, now: float) -> bool:
+        """`now`: in seconds of any clock."""
+        if phase != self._phase or not self._began:
+            self._phase, self._began = phase, now
+        return bool(self.limit_s) and now - self._began > self.limit_s + LATE_S
+
+
+@dataclass(slots=True)
 class Follower:
     """`prepare`: writes the job into the folder; reports what it downloads. `is_closing`: whether the app is ending, which ends no run."""
 
@@ -94,7 +110,7 @@ class Follower:
             self._end("", self._killed or self.process.how_it_ended())
 
     def _follow(self, progress: JobProgress, process: TrainerProcess) -> None:
-        began, phase, told, is_asked = time.monotonic(), "", -1, False
+        limit, told, is_asked = PhaseLimit(self.limit_s), -1, False
         while process.is_running():
             if self.is_closing():
                 return
@@ -105,9 +121,7 @@ class Follower:
                 told = run.step
                 with suppress(JobStopped):      # seen in the next round
                     progress.report(run.step, run.total, UNIT)
-            if run.phase != phase:      # the limit is that of training: loading and each measurement may take as long
-                began, phase = time.monotonic(), run.phase
-            if self.limit_s and time.monotonic() - began > self.limit_s + LATE_S:
+            if limit.is_over(run.phase, time.monotonic()):
                 self._kill("It took longer than this page allows, and did not stop by itself.")
             time.sleep(POLL_S) if self._stop.is_set() else self._stop.wait(POLL_S)
 

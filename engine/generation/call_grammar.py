@@ -18,6 +18,7 @@ from .call_wording import ID, ID_PATTERN, CallWording, ParameterWording, is_text
 from .shape_masks import ShapedAnswer, Shapes, json_terms, terms
 
 Split = Callable[[str], list[tuple[str, int | None]]]       # a text in pieces that are not empty; control tokens with their ids
+MOST_CALLS = 16         # of a reply: a small model that repeats itself would go on
 OPEN = {"additionalProperties", "patternProperties", "allOf", "anyOf", "oneOf", "$ref"}
 ANY = "ANY: /(.|\\n)*/"
 
@@ -54,11 +55,11 @@ class CallGrammar:
         is_one = self._options.tool_choice in {tool.name for tool in self._tools} or not self._options.parallel_tool_calls
         wording, end = self._wording, self._literal(self._wording.end)
         join = None if is_one or wording.join is None else self._literal(wording.join)
-        self._rules.append(f"calls: call {end}" if join is None else f"calls: call ({join} call)* {end}")
+        self._rules.append(f"calls: call {end}" if join is None else f"calls: call ({join} call){{0,{MOST_CALLS - 1}}} {end}")
         self._rules.append(f"call: {' | '.join(f'call_{at}' for at in range(len(self._tools)))}")
         for at, tool in enumerate(self._tools):
             self._rules.append(f"call_{at}: {_string(tool.name)} {self._arguments(at, tool)}")
-        lead = self._literal(wording.lead)
+        lead = self._literal(wording.lead.lstrip())
         start = f"start: {lead} calls" if self._options.tool_choice != "auto" else self._optional(lead)
         return "\n".join(["%llguidance {}", start, *self._rules, ANY]) + "\n"
 
@@ -80,10 +81,10 @@ class CallGrammar:
     def _beginnings(self) -> str:
         """A regular expression of how calls begin, white space aside: a text that begins so must be a call."""
         names = "|".join(re.escape(tool.name) for tool in self._tools)
-        is_named = not any(map(str.isalpha, self._wording.lead))        # then only a name tells calls from text
-        pattern = r"\s*".join(map(_escaped, "".join(self._wording.lead.split())))
-        after = _escaped(self._wording.after_name[:1])
-        return rf"\s*{pattern}({names}){after}" if is_named else rf"\s*{pattern}"
+        lead, after = self._wording.lead.lstrip(), self._wording.after_name[:1]
+        if not any(map(str.isalpha, lead)):         # then only a name tells calls from text
+            return rf"\s*{_escaped(lead)}({names}){_escaped(after)}"
+        return r"\s*" + r"\s*".join(map(_escaped, "".join(lead.split())))
 
     def _literal(self, text: str) -> str:
         """Terms of a text: strings and control tokens."""
@@ -133,6 +134,8 @@ class _Parameters:
         """The rule of one: its key, its value, and what stops it."""
         (key, schema), wording, rule = self._properties[at], self._wording, f"{self._name}_{at}"
         value = json_terms({**schema, **self._definitions} if isinstance(schema, dict) else {})
+        if wording.is_python and isinstance(schema, dict) and schema.get("type") == "boolean" and not {"enum", "const"} & set(schema):
+            value = '("True" | "False")'
         stop = self._literal(wording.blank + wording.stop)
         if is_text(schema) and wording.is_raw:
             value, stop = self._text(schema, rule)
@@ -160,5 +163,5 @@ def _string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _escaped(char: str) -> str:
-    return re.escape(char).replace("/", r"\/")
+def _escaped(text: str) -> str:
+    return re.escape(text).replace("/", r"\/").replace("\n", "n")     # a line break is escaped by a backslash before it

@@ -6,21 +6,23 @@ The grammar (call_grammar.py) keeps the model to the wording, so nothing is gues
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..messages import TextDelta
 from ..tool_calls import NAME, Tool, ToolCallDelta, new_call_id
-from .call_wording import HEADER, ID, CallWording, ParameterWording, is_text, properties_of
+from .call_wording import HEADER, ID, CallWording, ParameterWording, is_text, properties_of, shared
 from .text import longest_partial
 
 ID_CHARS = 9
+PYTHON = re.compile("^(True|False)")
 MAYBE, DIFFERS = -1, -2
 
 Delta = TextDelta | ToolCallDelta
 Step = Generator[Delta | None, None, None]      # None: more text is needed
-Choice = Generator[Delta | None, None, int]
+Choice = Generator[Delta | None, None, bool]
 
 
 class _Differs(Exception):
@@ -123,18 +125,18 @@ class CallParser:
     def _num_kept(self, triggers: tuple[str, ...]) -> int:
         """Characters at the end that may belong to the beginning of calls."""
         if not triggers[0]:
-            return len(self._held) if not self._has_text and any(_begins(each, self._held) for each in self._beginnings()) else 0
+            return len(self._held) if not self._has_text and any(each.startswith(self._held.lstrip()) for each in self._beginnings()) else 0
         partial = longest_partial(self._held, triggers)
         rest = self._held[:len(self._held) - partial]
         return len(self._held) - len(rest.rstrip())
 
     def _start(self) -> int:
         """Where calls begin, if the answer begins with them; -1 if it does not, or not yet."""
-        is_call = not self._has_text and any(_begins(self._held, each) for each in self._beginnings())
+        is_call = not self._has_text and self._held.lstrip().startswith(self._beginnings())
         return len(self._held) - len(self._held.lstrip()) if is_call else -1
 
-    def _beginnings(self) -> list[str]:
-        return [f"{self._wording.lead}{name}{self._wording.after_name[:1]}" for name in self._schemas]
+    def _beginnings(self) -> tuple[str, ...]:
+        return tuple(f"{self._wording.lead.lstrip()}{name}{self._wording.after_name[:1]}" for name in self._schemas)
 
     def _literal(self, text: str) -> Step:
         """Take this text; white space may differ, since decoders change it beside control tokens. Raises _Differs."""
@@ -163,7 +165,7 @@ class CallParser:
         yield from self._literal(wording.after_name)
         yield from self._object(index)
         self.is_whole = True
-        return (yield from self._choose(self._ends())) == 0
+        return (yield from self._goes_on(""))
 
     def _name(self) -> Generator[Delta | None, None, str]:
         """Raises _Differs if it is no tool's."""
@@ -183,20 +185,23 @@ class CallParser:
             piece, self._held = self._held[:taken], self._held[taken:]
             yield ToolCallDelta(index, arguments=piece)
 
-    def _ends(self, before: str = "") -> tuple[str, ...]:
-        """What may follow arguments: the way to another call, which may be impossible, and the end of the calls."""
-        join = self._wording.join
-        return ("\0" if join is None else before + join, before + self._wording.end)
+    def _goes_on(self, taken: str) -> Choice:
+        """Take what follows a call, after this text. Returns whether another one begins."""
+        join, end = self._wording.join, self._wording.end.removeprefix(taken)
+        return (yield from self._choose((end, "\0" if join is None else join.removeprefix(taken))))
 
-    def _choose(self, options: tuple[str, ...]) -> Choice:
-        """Take the one of these texts that follows, and return its number; white space before it is ignored."""
+    def _choose(self, options: tuple[str, str]) -> Choice:
+        """Take the one of two texts that follows; white space before it is ignored. Returns whether it is the second.
+
+        Raises _Differs if neither follows.
+        """
         while True:
             self._held = self._held.lstrip()
             sizes = [_size(each.lstrip(), self._held) for each in options]
             whole = max(sizes)
             if MAYBE not in sizes and whole >= 0:
                 self._held = self._held[whole:]
-                return sizes.index(whole)
+                return sizes[1] == whole
             if whole == DIFFERS:
                 raise _Differs
             yield None
@@ -205,35 +210,30 @@ class CallParser:
 
     def _parameters(self, wording: ParameterWording, index: int, properties: Mapping[str, Any]) -> Choice:
         """Take them and what follows. Returns whether another call begins there. The pieces are whole arguments."""
-        found = yield from self._choose((*self._ends(wording.none), wording.first))
-        if found < 2:
-            yield ToolCallDelta(index, arguments="{}")
-            self.is_whole = True
-            return found == 0
-        opening, found = "{", 2
-        while found == 2:
+        after = shared(self._wording.join or self._wording.end, self._wording.end)
+        opening, options = "", (wording.none + after, wording.first)
+        while (yield from self._choose(options)):
             key = yield from self._until(wording.after_key)
-            value = yield from self._value(wording, is_text(properties.get(key)))
+            value = yield from self._value(wording, is_text(properties.get(key)), after)
+            opening, options = ", " if opening else "{", (wording.last + after, wording.between)
             yield ToolCallDelta(index, arguments=f"{opening}{json.dumps(key, ensure_ascii=False)}: {value}")
-            opening = ", "
-            found = yield from self._choose((*self._ends(wording.last), wording.between))
-        yield ToolCallDelta(index, arguments="}")
+        yield ToolCallDelta(index, arguments="}" if opening else "{}")
         self.is_whole = True
-        return found == 0
+        return (yield from self._goes_on(after))
 
-    def _value(self, wording: ParameterWording, is_plain: bool) -> Generator[Delta | None, None, str]:
+    def _value(self, wording: ParameterWording, is_plain: bool, after: str) -> Generator[Delta | None, None, str]:
         """A value as JSON."""
         if is_plain and wording.is_raw:
             yield from self._literal(wording.quote)
             text = yield from self._raw(wording.quote or wording.stop, wording.blank)
             yield from self._literal(wording.quote)
             return json.dumps(text, ensure_ascii=False)
-        ends = tuple(each.lstrip() for each in (*self._ends(wording.last), wording.between))
+        ends = (wording.last + after).lstrip(), wording.between.lstrip()
         while True:
             at = 0
             try:
                 self._held = self._held.lstrip()
-                value, at = json.JSONDecoder().raw_decode(self._held)
+                value, at = json.JSONDecoder().raw_decode(PYTHON.sub(lambda word: word[0].lower(), self._held, count=1))
             except ValueError:
                 value = None
             rest = self._held[at:].lstrip()
@@ -275,8 +275,3 @@ def _size(option: str, text: str) -> int:
         else:
             at += 1
     return at if at <= len(text) else MAYBE
-
-
-def _begins(text: str, beginning: str) -> bool:
-    """Whether a text begins with this, white space aside."""
-    return "".join(text.split()).startswith("".join(beginning.split()))

@@ -21,7 +21,7 @@ ARGUMENTS: dict[str, Any] = {"first_key": "some value", "second_key": 73, "third
 SCHEMA = {"type": "object", "properties": {"first_key": {"type": "string"}, "second_key": {"type": "integer"},
                                            "third_key": {"type": "boolean"}}, "required": list(ARGUMENTS)}
 TOOLS = tuple(Tool.of_schema(name, f"Describes {name}.", SCHEMA) for name in NAMES)
-END_TOKENS = ("<|eom_id|>", "<|call|>", "<|eot_id|>", "<|im_end|>", "<|end|>", "<|endoftext|>", "</s>")
+END_TOKENS = ("<|eom_id|>", "<|call|>", "<|eot_id|>", "<|im_end|>", "<|end|>", "<|endoftext|>", "</s>", "<|tool_response>")
 
 
 class Render(Protocol):
@@ -112,19 +112,19 @@ def _of_json(lead: str, parts: Sequence[tuple[str, str]], as_text: bool) -> Call
 
 
 def _of_parameters(texts: _Chats, pieces: Sequence[str], as_text: bool) -> CallWording | None:
-    shape = r"(.+?)first_key(.+?)some value(.+?)second_key(.+?)73(.+?)third_key(.+?)[Tt]rue(.*)"
+    shape = r"(.+?)first_key(.+?)some value(.+?)second_key(.+?)73(.+?)third_key(.+?)(true|True)(.*)"
     found = [re.fullmatch(shape, piece, re.DOTALL) for piece in pieces[1:]]
     if not all(found):
         return None
     parts = [each.groups() for each in found if each]
-    first, after_text, between_text, after_key, between, after_last, after = parts[0]
-    if any(each[:6] != parts[0][:6] for each in parts) or after_key != after_last or between != between_text.removeprefix(
+    first, after_text, between_text, after_key, between, after_last, true, after = parts[0]
+    if any(each[:7] != parts[0][:7] for each in parts) or after_key != after_last or between != between_text.removeprefix(
             quote := after_text.removeprefix(after_key)) or not after_text.startswith(after_key):
         return None
-    last, end, none = _ends(texts, parts[-1][6], as_text)
+    last, end, none = _ends(texts, parts[-1][7], as_text)
     if len(parts) > 1 and not after.startswith(last):
         return None
-    each = ParameterWording(first, after_key, between, last, none, quote)
+    each = ParameterWording(first, after_key, between, last, none, quote, true == "True")
     if ID in "".join((pieces[0], first, none)) or (each.is_raw and not (each.stop or quote)):
         return None
     return CallWording(pieces[0], first, after.removeprefix(last) if len(parts) > 1 else None, end, each, arguments_are_text=as_text)

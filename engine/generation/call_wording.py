@@ -26,7 +26,8 @@ class ParameterWording:
 
         first  key  after_key  value  [between  key  after_key  value]...  last        or `none` without any
 
-    quote: around a text, which is written as it is; "" if nothing is; '"' if it is a JSON string. Other values are written as JSON.
+    quote: around a text, which is written as it is; "" if nothing is; '"' if it is a JSON string. Other values are written as JSON,
+    but true and false perhaps as in Python.
     The texts between are those that follow the longest common ones: `last` is followed by the end of the call, as `none` is.
     """
 
@@ -36,6 +37,7 @@ class ParameterWording:
     last: str
     none: str
     quote: str = ""
+    is_python: bool = False
 
     @property
     def is_raw(self) -> bool:

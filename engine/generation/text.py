@@ -67,6 +67,8 @@ class IncrementalDecoder:
 
     def _step(self, token_id: int) -> str:
         if token_id in self._marks:
+            if self._pending:       # a part of a character, which will not be completed
+                self._stream = self._new_stream()
             return self.flush() + self._marks[token_id]
         self._pending.append(token_id)
         try:

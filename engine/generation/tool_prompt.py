@@ -60,6 +60,8 @@ class ToolTemplate:
                 chat.append({"role": "tool", "content": content, "tool_call_id": _short(message.tool_call_id),
                              "name": names.get(message.tool_call_id, "")})
             else:
+                if self.wording.before_text and message.tool_calls and message.content:
+                    thoughts = {}       # gpt-oss: the template refuses both before a call
                 calls = [self._call(call, mark) for call in message.tool_calls]
                 chat.append({"role": message.role, "content": content, **thoughts, **({"tool_calls": calls} if calls else {})})
         return chat

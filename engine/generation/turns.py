@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,10 +27,11 @@ def user_chat(text: str) -> list[dict[str, str]]:
 
 
 def is_rendered(content: str, text: str, words: Sequence[str]) -> bool:
-    """Whether a message is in the rendered prompt; templates may trim it, and remove `words`."""
+    """Whether a message is in the rendered prompt; templates may trim it, write it as JSON, and remove `words`."""
     for word in words:
         content, text = content.replace(word, ""), text.replace(word, "")
-    return content in text or content.strip() in text or unmarked(content).strip() in unmarked(text)
+    return content in text or content.strip() in text or unmarked(content).strip() in unmarked(text) or (
+        json.dumps(content, ensure_ascii=False)[1:-1] in text)
 
 
 def split_turns(messages: Sequence[Message]) -> tuple[Message | None, list[Message], Message | None]:

@@ -30,6 +30,7 @@ from .sources import DocumentSources, require_size
 
 MAX_COLLECTIONS = 200       # of one owner, without temporary ones
 MAX_FILES = 1_000           # of one call
+MAX_ALL_BYTES_PUBLIC = 1 << 30      # of the texts of all visitors: one who returns without a cookie counts as a new one
 
 
 class Knowledge:
@@ -38,9 +39,9 @@ class Knowledge:
     Those about one collection or document raise CollectionNotFound or DocumentNotFound.
     """
 
-    def __init__(self, engine: Engine, jobs: Jobs, embedders: Embedders | None = None, hub: Hub | None = None) -> None:
+    def __init__(self, engine: Engine, jobs: Jobs | None = None, embedders: Embedders | None = None, hub: Hub | None = None) -> None:
+        jobs, hub = jobs or Jobs(engine.database), hub or Hub(engine.settings)
         self._engine, self._jobs = engine, jobs
-        hub = hub or Hub(engine.settings)
         self.embedders = embedders or engine.embedders
         self._store = KnowledgeStore(engine.database)
         self._sources = DocumentSources(engine.settings, engine.database, hub)
@@ -91,6 +92,7 @@ class Knowledge:
         CollectionsFull and DiskFull, before anything is read.
         """
         collection = self._store.get(owner, collection_id)
+        self._drop_oldest()
         if not files or len(files) > MAX_FILES:
             raise InvalidRequest("number of files", len(files), f"between 1 and {MAX_FILES:,}")
         named = [(clean_name(name), content) for name, content in files]
@@ -234,7 +236,7 @@ class Knowledge:
 
     def sweep(self) -> None:
         """At the start: delete temporary collections whose chats are gone, and files that are not needed. Raises StorageError."""
-        for owner, collection_id in self._store.orphans():
+        for owner, collection_id in self._sources.rows.orphans():
             self._store.delete(owner, collection_id)
         self._sources.sweep()
 
@@ -249,6 +251,14 @@ class Knowledge:
         known = {each.name for each in self._store.documents(owner, collection_id)}
         if limits.knowledge_documents and use.documents + len({*names} - known) > limits.knowledge_documents:
             raise CollectionsFull(f"{limits.knowledge_documents:,} documents")
+
+    def _drop_oldest(self) -> None:
+        """On a public page delete the collections that were not changed for longest, if all visitors' texts take too much of the disk."""
+        total = 0
+        for owner, collection_id, size in self._sources.rows.sizes() if self._engine.settings.is_public else ():
+            total += size
+            if total > MAX_ALL_BYTES_PUBLIC:
+                self.delete(owner, collection_id)
 
 
 def _free_name(wanted: str, others: Sequence[Collection]) -> str:

@@ -18,6 +18,7 @@ from ..formats.cells import Unreadable
 from ..hub.datasets import DatasetPart, HubDataset
 from ..hub.hub import Hub
 from ..hub.progress import DownloadProgress
+from ..public_mode import KEPT_DISK
 from ..public_mode import MAX_FILE_BYTES as PUBLIC_FILE_BYTES
 from ..settings import Secret, Settings
 from ..storage.database import Database
@@ -72,12 +73,15 @@ class DocumentSources:
         waiting = sum(path.stat().st_size for path in self._uploads.iterdir()) if self._is_public else 0
         if waiting + len(content) > MAX_WAITING_BYTES:
             raise EngineBusy("many files are being read", "Add yours in a few minutes.")
+        disk = shutil.disk_usage(self._uploads)
+        if len(content) > (free := disk.free - round(KEPT_DISK * disk.total) if self._is_public else disk.free):
+            raise DiskFull(len(content), max(0, free))
         path = self._uploads / secrets.token_hex(16)
         try:
             path.write_bytes(content)
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise DiskFull(len(content), shutil.disk_usage(self._uploads).free) from error
+            raise DiskFull(len(content), max(0, free)) from error
         return path.name
 
     def forget(self, source: Source) -> None:

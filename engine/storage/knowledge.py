@@ -82,12 +82,6 @@ class KnowledgeStore:
             with self._erasing() as connection:
                 _erase_collections(connection, gone)
 
-    def orphans(self) -> tuple[tuple[str, str], ...]:
-        """Owners and ids of temporary collections whose chats are gone."""
-        with self._database.transaction() as connection:
-            return tuple((str(row[0]), str(row[1])) for row in connection.execute(
-                "SELECT owner, id FROM knowledge_collections WHERE chat <> '' AND chat NOT IN (SELECT id FROM chats)").fetchall())
-
     def use(self, owner: str) -> KnowledgeUse:
         """What the owner's collections hold together, temporary ones too."""
         owned = "JOIN knowledge_collections AS c ON c.id = collection WHERE owner = ?"

@@ -55,3 +55,18 @@ class KnowledgeSources:
         with self._database.transaction() as connection:
             rows = connection.execute("SELECT path FROM knowledge_folders WHERE collection = ? ORDER BY rowid", (collection,))
             return tuple(str(row[0]) for row in rows)
+
+    # --- of all owners, to tidy up ---
+
+    def orphans(self) -> tuple[tuple[str, str], ...]:
+        """Owners and ids of temporary collections whose chats are gone."""
+        with self._database.transaction() as connection:
+            return tuple((str(row[0]), str(row[1])) for row in connection.execute(
+                "SELECT owner, id FROM knowledge_collections WHERE chat <> '' AND chat NOT IN (SELECT id FROM chats)").fetchall())
+
+    def sizes(self) -> tuple[tuple[str, str, int], ...]:
+        """Owner, id and bytes of text of everybody's collections, the last changed first."""
+        with self._database.transaction() as connection:
+            rows = connection.execute("SELECT c.owner, c.id, ifnull(sum(d.size_bytes), 0) FROM knowledge_collections AS c "
+                                      "LEFT JOIN knowledge_documents AS d ON d.collection = c.id GROUP BY c.id ORDER BY c.updated DESC")
+            return tuple((str(row[0]), str(row[1]), int(row[2])) for row in rows.fetchall())

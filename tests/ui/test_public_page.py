@@ -210,6 +210,32 @@ def test_a_request_that_hides_its_length_is_read_no_further_than_the_limit() -> 
     assert own_thread.run(kinds()) == ["http.request", "http.request", "http.disconnect", "http.disconnect"]
 
 
+def uploaded(address: str, name: str, content: bytes) -> list[dict[str, object]]:
+    """Upload a file, and return it as the value of a component."""
+    form = b'--b\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\n%s\r\n--b--\r\n' % (name.encode(), content)
+    request = urllib.request.Request(f"{address}gradio_api/upload", form, {"Content-Type": "multipart/form-data; boundary=b"})
+    with urllib.request.urlopen(request, timeout=20) as answered:
+        return [{"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}} for path in json.load(answered)]
+
+
+def test_rule_knowledge(engine: ScriptedEngine, address: str, tmp_path: Path) -> None:
+    visitor, other = Visitor(address), Visitor(address)
+    (tmp_path / "secret.txt").write_text("the secret of the server")
+    created = visitor.call("mc-know-create", "click", first="Own notes")
+    assert "Own notes" in created
+    refused = visitor.call("mc-know-read", "click", first=str(tmp_path))
+    assert "cannot be read on a public page" in refused
+    engine.visitors.set_limits(replace(OF_PUBLIC, knowledge_documents=1))
+    try:
+        visitor.call("mc-know-upload", "upload", first=uploaded(address, "first.txt", b"a quokka smiles"))
+        assert "at most 1 documents" in visitor.call("mc-know-upload", "upload", first=uploaded(address, "second.txt", b"x"))
+    finally:
+        engine.visitors.set_limits(OF_PUBLIC)
+    chosen = created.partition('data-value=\\"')[2].partition('\\"')[0]
+    assert chosen
+    assert "Own notes" not in other.call("mc-know-collections", "act", {"do": "choose", "value": chosen})
+
+
 def test_uploads_are_deleted_after_a_day(address: str, launched: gr.Blocks) -> None:
     form = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nhello\r\n--b--\r\n'
     request = urllib.request.Request(f"{address}gradio_api/upload", form, {"Content-Type": "multipart/form-data; boundary=b"})

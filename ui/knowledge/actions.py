@@ -162,6 +162,14 @@ def read(context: Context, session: KnowledgeSession, click: Click) -> str:
     return viewer(context.language, document.name, content, begin, end)
 
 
+def use_models(context: Context, session: KnowledgeSession, embedder: str, reranker: str) -> None:
+    """Find texts with other models from now on; an empty name is that of the settings. Only for the operator."""
+    with problem_shown(session):
+        context.library.permissions.require_operator(context.visitor, "choose the models that find texts")
+        context.knowledge.embedders.choose("embedder", embedder.strip()[:MAX_PATH] or None)
+        context.knowledge.embedders.choose("reranker", reranker.strip()[:MAX_PATH] or None)
+
+
 # --- trying a question ---
 
 def search(context: Context, session: KnowledgeSession, query: str, mode: str) -> None:

@@ -38,6 +38,7 @@ class KnowledgeContent:
         return {**self.progress(parts), parts.problem: problem_box(session.problem, language) if session.problem else "",
                 parts.add.more: gr.update(visible=chosen is not None),
                 parts.trial.found: view.found_html(session.trial, language) if session.trial else "",
+                parts.models.box: gr.update(visible=self._context.library.permissions.is_operator(self._context.visitor)),
                 parts.menu: files_menu(self._context)}
 
     def progress(self, parts: KnowledgeParts) -> Values:
@@ -61,11 +62,11 @@ class KnowledgeContent:
         """What keeps the collection from being found by meaning, and the button that changes it."""
         context, language = self._context, self._language
         embedder = context.knowledge.embedder()
-        if embedder.problem:
+        is_operator = context.library.permissions.is_operator(context.visitor)
+        if embedder.problem and is_operator:        # it may name a folder
             return view.notice_html(text(language, "know.embedder.problem", name=embedder.name, problem=embedder.problem))
         if embedder.name and not embedder.is_stored:
-            may_download = context.library.permissions.is_operator(context.visitor)
-            return view.download_html(embedder.name, language, may_download=may_download)
+            return view.download_html(embedder.name, language, may_download=is_operator)
         if chosen.num_documents and context.knowledge.needs_index(context.visitor.owner, chosen.id):
             return view.again_html(language)
         return ""

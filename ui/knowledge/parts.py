@@ -40,6 +40,16 @@ class TrialParts:
 
 
 @dataclass(frozen=True)
+class ModelParts:
+    """What only the operator sees: the models that find texts."""
+
+    box: gr.Accordion
+    embedder: gr.Textbox
+    reranker: gr.Textbox
+    use: gr.Button
+
+
+@dataclass(frozen=True)
 class KnowledgeParts:
     collections: gr.HTML
     name: gr.Textbox
@@ -50,6 +60,7 @@ class KnowledgeParts:
     progress: gr.HTML
     documents: gr.HTML
     trial: TrialParts
+    models: ModelParts
     menu: gr.HTML               # of the chat, from which collections are chosen
     timer: gr.Timer
     bus: gr.HTML                # messages to the browser
@@ -57,7 +68,7 @@ class KnowledgeParts:
     @property
     def outputs(self) -> list[Any]:
         """Every component whose value depends on the session, except what the visitor types."""
-        return [self.problem, self.add.more, *self.changing, self.trial.found, self.menu, self.bus]
+        return [self.problem, self.add.more, self.models.box, *self.changing, self.trial.found, self.menu, self.bus]
 
     @property
     def changing(self) -> list[Any]:
@@ -77,8 +88,8 @@ def build_parts(builder: PageBuilder, menu: gr.HTML) -> KnowledgeParts:
             head, problem = _html("head"), _html("problem")
             add = _build_add(builder)
             progress, documents = _html("progress"), _html("documents")
-            trial = _build_trial(builder)
-    return KnowledgeParts(collections, name, create, head, problem, add, progress, documents, trial, menu,
+            trial, models = _build_trial(builder), _build_models(builder)
+    return KnowledgeParts(collections, name, create, head, problem, add, progress, documents, trial, models, menu,
                           gr.Timer(TICK_S, active=False), gr.HTML("", elem_id="mc-know-bus", apply_default_css=False, js_on_load=BUS_JS))
 
 
@@ -116,3 +127,12 @@ def _build_trial(builder: PageBuilder) -> TrialParts:
             search = builder.labelled(gr.Button, {"value": "know.search"}, size="sm", scale=0, min_width=96, elem_id="mc-know-search")
         found = _html("found")
     return TrialParts(box, query, mode, search, found)
+
+
+def _build_models(builder: PageBuilder) -> ModelParts:
+    with builder.labelled(gr.Accordion, {"label": "know.models"}, open=False, visible=False, elem_id="mc-know-models") as box, \
+            gr.Row(elem_classes="mc-know-row"):
+        embedder, reranker = (builder.labelled(gr.Textbox, {"label": f"know.{name}", "info": f"know.{name}.info"}, lines=1, max_lines=1,
+                                               min_width=200, elem_id=f"mc-know-{name}") for name in ("embedding", "reranker"))
+        use = builder.labelled(gr.Button, {"value": "know.use"}, size="sm", scale=0, min_width=96, elem_id="mc-know-use")
+    return ModelParts(box, embedder, reranker, use)

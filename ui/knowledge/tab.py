@@ -6,9 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from engine.settings import NO_MODEL
+
 from ..compat import event_data
 from ..shared.actions import Click
-from ..shared.context import SILENT, PageBuilder, busy
+from ..shared.context import SILENT, PageBuilder, busy, changes
 from . import actions
 from .content import KnowledgeContent
 from .parts import KnowledgeParts, build_parts
@@ -26,6 +28,7 @@ def build_knowledge_tab(builder: PageBuilder, tab: gr.Tab, menu: gr.HTML, wake: 
     _wire_collections(builder, parts, session)
     _wire_documents(builder, parts, session)
     _wire_trial(builder, parts, session)
+    _wire_models(builder, parts, session, tab)
     _wire_updates(builder, parts, session, tab, wake)
 
 
@@ -79,6 +82,28 @@ def _wire_trial(builder: PageBuilder, parts: KnowledgeParts, session_state: gr.S
         return _shown(builder, parts, session, request)
 
     gr.on([trial.search.click, trial.query.submit], search, [trial.query, trial.mode, session_state], parts.outputs, **busy(trial.found))
+
+
+def _wire_models(builder: PageBuilder, parts: KnowledgeParts, session_state: gr.State, tab: gr.Tab) -> None:
+    models = parts.models
+
+    def use(embedder: str, reranker: str, session: KnowledgeSession, request: gr.Request) -> Any:
+        actions.use_models(builder.context(request), session, embedder or "", reranker or "")
+        return {**_shown(builder, parts, session, request), **(named(request) if not session.problem else {})}
+
+    def named(request: gr.Request) -> dict[gr.blocks.Block, str]:
+        """Only for the operator: a name may be the path of a folder."""
+        context = builder.context(request)
+        if not context.library.permissions.is_operator(context.visitor):
+            return {}
+        embedders = context.knowledge.embedders
+        return {models.embedder: embedders.name or NO_MODEL, models.reranker: embedders.reranker or NO_MODEL}
+
+    def arrive(request: gr.Request) -> Any:
+        return changes(named(request))
+
+    models.use.click(use, [models.embedder, models.reranker, session_state], [*parts.outputs, models.embedder, models.reranker], **WORK)
+    tab.select(arrive, None, [models.embedder, models.reranker], **WORK)
 
 
 def _wire_updates(builder: PageBuilder, parts: KnowledgeParts, session_state: gr.State, tab: gr.Tab, wake: gr.State) -> None:

