@@ -213,7 +213,8 @@ class Engine:
         """
         messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
         return self._reply(lambda model: model.chat(messages, options or model.default_options(), stop, visitor), stop, spec,
-                           "" if reservation else visitor, new_chars(messages), reservation)     # a measurement has no limits
+                           "" if reservation else visitor,     # a measurement has no limits
+                           new_chars(messages, options.tools if options else ()), reservation)
 
     def complete(self, prompt: str | Sequence[int], options: GenerationOptions | None = None, *, spec: ModelSpec | None = None,
                  stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:
