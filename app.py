@@ -19,7 +19,9 @@ from collections.abc import Sequence
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library, Settings
+from engine.errors import StorageError
 from engine.finetune import is_room_taken
+from engine.knowledge import Knowledge
 from engine.runtime import LoadJob
 from engine.sandbox import prepare_sandboxes, remove_own
 
@@ -71,11 +73,14 @@ def serve(engine: Engine, settings: Settings) -> None:
     conversations = Conversations(engine)
     library, agent_sessions = Library(engine, conversations), AgentSessions(engine)
     benchmarks = Benchmarks(engine, library.jobs)
+    knowledge = Knowledge(engine, library.jobs, engine.embedders, library.hub)
     try:
+        with contextlib.suppress(StorageError):     # every later use reports it to the user
+            knowledge.sweep()
         from api import routes  # as Gradio, imported while the model is being loaded
         from ui.app import build_app, launch
 
-        page = build_app(engine, conversations, library, agent_sessions, benchmarks)
+        page = build_app(engine, conversations, library, agent_sessions, benchmarks, knowledge)
         address = launch(page, engine, routes(engine), server_name=settings.host, server_port=settings.port,
                          inbrowser=_has_desktop(settings))
         _say(f"Open {address}   (Ctrl+C ends it)")

@@ -25,17 +25,17 @@ from .conversion import (
     response_options,
     with_seed,
 )
+from .embeddings import add_embedding_route
 from .errors import JSON, ApiError, answer
 from .keys import KeyGuard, Keys
 from .loading import add_model_routes
 from .metrics import RequestCounter
-from .requests import ChatRequest, CompletionRequest, EmbeddingsRequest, ResponsesRequest, TokenSampling
+from .requests import ChatRequest, CompletionRequest, ResponsesRequest, TokenSampling
 from .responses import ResponseWriter, require_stateless
 from .serving import DEFAULT, Server, fingerprint, model_id
 
 PATHS = ("/v1", "/v1/{path:path}", "/health", "/metrics", "/load_model")       # everything else is the page's
 MAX_BODY_BYTES = 64_000_000         # two of the largest pictures, in base64
-NO_EMBEDDINGS = "This server has no embedding model. /v1/chat/completions, /v1/completions and /v1/responses answer."
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": text} for status, text in (
         (400, "The request cannot be answered as it is; `param` names the field"), (401, "A key is needed"),
@@ -63,6 +63,7 @@ def build_api(engine: Engine) -> FastAPI:
     for kind in (ApiError, EngineError, RequestValidationError, HTTPException, Exception):
         api.add_exception_handler(kind, _answer)
     add_reply_routes(api, server)
+    add_embedding_route(api, server)
     add_model_routes(api, server)
     add_state_routes(api, server)
     return api
@@ -115,11 +116,6 @@ def add_reply_routes(api: FastAPI, server: Server) -> None:
         return await server.answer(
             request, ResponseWriter(body, _name(body, server), options), lambda number, stop, visitor: engine.chat(
                 messages, options, spec=spec, stop=stop, visitor=visitor), 1, is_stream=bool(body.stream), ignored=ignored + more)
-
-    @api.post("/v1/embeddings", responses={501: {"description": NO_EMBEDDINGS}})
-    async def create_embeddings(body: EmbeddingsRequest) -> Response:
-        """Not available: answers 501."""
-        raise ApiError(501, "not_implemented", NO_EMBEDDINGS)
 
 
 def add_state_routes(api: FastAPI, server: Server) -> None:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from engine import Finished, ReasoningDelta
+from engine import Finished, ReasoningDelta, ToolCallDelta
 
-from .replies import Collected, Shown
+from .replies import Collected, Shown, reason_of
+from .tools import delta_of, written_calls
 from .writing import END, event, failed, new_id, now, token_scores, usage_with_notes
 
 
@@ -27,8 +28,7 @@ class ChatWriter:
 
     def whole(self, choices: Sequence[Collected]) -> dict[str, Any]:
         return {**self._head, "object": "chat.completion", "choices": [
-            {"index": number, "message": {"role": "assistant", "content": choice.text, "refusal": None,
-                                          **({"reasoning_content": choice.reasoning} if choice.thoughts else {})},
+            {"index": number, "message": _message(choice),
              "logprobs": {"content": token_scores(choice.tokens), "refusal": None} if self._has_scores else None,
              "finish_reason": choice.reason} for number, choice in enumerate(choices)], "usage": usage_with_notes(choices)}
 
@@ -39,8 +39,10 @@ class ChatWriter:
         written = []
         for number, shown in batch:
             if isinstance(shown, Finished):
-                reason = "length" if shown.reason == "length" else "stop"
-                written.append(self._event(number, {}, reason))
+                written.append(self._event(number, {}, reason_of(shown)))
+                continue
+            if isinstance(shown, ToolCallDelta):
+                written.append(self._event(number, {"tool_calls": [delta_of(shown)]}))
                 continue
             name = "reasoning_content" if isinstance(shown, ReasoningDelta) else "content"
             if self._has_scores and name == "content":
@@ -59,3 +61,10 @@ class ChatWriter:
     def _event(self, number: int, delta: dict[str, Any], reason: str | None = None, scores: dict[str, Any] | None = None) -> bytes:
         return event({**self._head, "choices": [
             {"index": number, "delta": delta, "logprobs": scores, "finish_reason": reason}], **self._tail})
+
+
+def _message(choice: Collected) -> dict[str, Any]:
+    calls = written_calls(choice.calls)
+    return {"role": "assistant", "content": choice.text or (None if calls else ""), "refusal": None,
+            **({"tool_calls": [call.body for call in calls]} if calls else {}),
+            **({"reasoning_content": choice.reasoning} if choice.reasoning else {})}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine import GenerationOptions, Message
+from engine import GenerationOptions, Message, ToolCall
 from engine.errors import AttachmentRefused
 from engine.messages import NO_LIMIT
 from engine.pictures import MAX_BYTES, Picture, read_picture
@@ -19,10 +19,12 @@ from .errors import ApiError
 from .fields import Body
 from .requests import ChatMessage, ChatRequest, CompletionRequest, ImageUrl, InputItem, Part, ResponsesRequest, Sampling
 from .shapes import shape_of, shape_of_response
+from .tools import calls_of, tool_options
 
 DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 TEXT_PARTS, PICTURE_PARTS = ("text", "input_text", "output_text", "reasoning_text", "summary_text"), ("image_url", "input_image")
 SYSTEM_ROLES = ("system", "developer")
+ITEMS = ("message", "reasoning", "function_call", "function_call_output")
 NO_FETCHING = ("Pictures are accepted as data URLs only (data:image/png;base64,…): this server fetches no addresses. "
                "Encode the file, and send it in the message.")
 # Of a message: shown to people, or about tools that were not used.
@@ -45,13 +47,13 @@ def messages_of(chat: Sequence[ChatMessage]) -> tuple[list[Message], tuple[str, 
     ignored: tuple[str, ...] = ()
     for number, each in enumerate(chat):
         place = f"messages.{number}."
-        if each.role in ("tool", "function"):
-            raise ApiError(400, "unsupported_parameter", f"Messages of the role {each.role} are not supported: there are no tools here.",
-                           f"{place}role")
+        if each.role == "function":
+            raise ApiError(400, "unsupported_parameter", "Messages of the role function are not supported: use tool.", f"{place}role")
         ignored += each.ignored(place, MESSAGE_HARMLESS)
         text, pictures, more = _content(each.content, f"{place}content.")
         ignored += more
-        messages.append(_message(each.role, text, each.reasoning_content or each.reasoning or "", pictures))
+        messages.append(_message(each.role, text, each.reasoning_content or each.reasoning or "", pictures,
+                                 tool_calls=calls_of(each.tool_calls, place), tool_call_id=each.tool_call_id or ""))
     return merged_systems(messages), ignored
 
 
@@ -65,14 +67,21 @@ def input_of(request: ResponsesRequest) -> tuple[list[Message], tuple[str, ...]]
     for number, item in enumerate(request.input):
         place = f"input.{number}."
         kind = item.type or "message"
-        if kind not in ("message", "reasoning") or (kind == "message" and item.role is None):
+        if kind not in ITEMS or (kind == "message" and item.role is None):
             raise ApiError(400, "unsupported_parameter", f"An item of the type “{kind[:100]}” without a role is not supported: "
-                           "this server reads messages and reasoning.", f"{place}type")
+                           f"this server reads {', '.join(ITEMS)}.", f"{place}type")
         ignored += item.ignored(place, MESSAGE_HARMLESS | {"summary", "encrypted_content"})
-        text, pictures, more = _content(item.content, f"{place}content.")
+        text, pictures, more = _content(item.output if kind == "function_call_output" else item.content, f"{place}content.")
         ignored += more
         if kind == "reasoning":
             thoughts = text
+            continue
+        if kind == "function_call_output":
+            messages = [*messages, Message("tool", text, tool_call_id=item.call_id or "")]
+            continue
+        if kind == "function_call":
+            messages = _with_call(messages, ToolCall(item.call_id or "", item.name or "", item.arguments or "{}"), thoughts)
+            thoughts = ""
             continue
         messages = [*messages, _message(str(item.role), text, thoughts, pictures)]
         thoughts = ""
@@ -90,9 +99,16 @@ def merged_systems(messages: Sequence[Message]) -> list[Message]:
     return [*([Message("system", rules)] if rules else []), *messages[count:]]
 
 
-def _message(role: str, text: str, reasoning: str, pictures: Sequence[Picture]) -> Message:
+def _message(role: str, text: str, reasoning: str, pictures: Sequence[Picture], **more: Any) -> Message:
     engine_role: Any = "system" if role in SYSTEM_ROLES else role
-    return Message(engine_role, text, reasoning if role == "assistant" else "", pictures)
+    return Message(engine_role, text, reasoning if role == "assistant" else "", pictures, **more)
+
+
+def _with_call(messages: Sequence[Message], call: ToolCall, thoughts: str) -> list[Message]:
+    """The messages with one more call, in the last message if that is the assistant's."""
+    if messages and messages[-1].role == "assistant" and not thoughts:
+        return [*messages[:-1], replace(messages[-1], tool_calls=(*messages[-1].tool_calls, call))]
+    return [*messages, Message("assistant", "", thoughts, tool_calls=(call,))]
 
 
 def _content(content: str | list[Part] | None, place: str) -> tuple[str, list[Picture], tuple[str, ...]]:
@@ -138,7 +154,7 @@ def chat_options(request: ChatRequest, defaults: GenerationOptions) -> Generatio
                        "continue_final_message")
     limit = request.max_completion_tokens or request.max_tokens
     given = {**_older(request), "max_new_tokens": limit, "top_logprobs": request.top_logprobs or 0 if request.logprobs else None,
-             "reasoning_effort": request.reasoning_effort, "reasoning_budget": request.reasoning_budget}
+             "reasoning_effort": request.reasoning_effort, "reasoning_budget": request.reasoning_budget, **tool_options(request)}
     return _options(request, replace(defaults, **_config(request.generation_config)), given)
 
 
@@ -153,7 +169,7 @@ def response_options(request: ResponsesRequest, defaults: GenerationOptions) -> 
     return _options(request, defaults, {
         "max_new_tokens": request.max_output_tokens or NO_LIMIT, "top_logprobs": request.top_logprobs or 0 if wants_scores else None,
         "seed": request.seed, "shape": shape_of_response(request),
-        "reasoning_effort": effort, "reasoning_budget": request.reasoning_budget})
+        "reasoning_effort": effort, "reasoning_budget": request.reasoning_budget, **tool_options(request)})
 
 
 def _older(request: ChatRequest | CompletionRequest) -> dict[str, Any]:

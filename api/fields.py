@@ -11,13 +11,13 @@ from .errors import ApiError
 # Accepted, and named in a Warning header: they concern OpenAI's own storage, billing, moderation of users, or speed.
 HARMLESS = frozenset((
     "user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
-    "parallel_tool_calls", "prediction", "store", "max_tool_calls", "include", "access_programs", "background_options"))
+    "prediction", "store", "max_tool_calls", "include", "access_programs", "background_options"))
 # Values that ask for what happens anyway.
 NO_EFFECT: dict[str, tuple[Any, ...]] = {
-    "tools": ([],), "functions": ([],), "tool_choice": ("none", "auto"), "function_call": ("none", "auto"),
+    "functions": ([],), "function_call": ("none", "auto"),
     "modalities": (["text"],), "background": (False,),
     "truncation": ("auto",), "echo": (False,), "suffix": ("",), "best_of": (1,), "store": (False,), "metadata": ({},), "include": ([],),
-    "add_generation_prompt": (True,), "tool_calls": ([],), "annotations": ([],), "num_beams": (1,),
+    "add_generation_prompt": (True,), "annotations": ([],), "num_beams": (1,),
     "num_return_sequences": (1,)}
 
 

@@ -7,11 +7,11 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.types import Receive
 
-from engine import Finished, Prefill, ReasoningDelta, StreamEvent, TextDelta, Waiting
+from engine import Finished, Prefill, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta, Waiting
 from engine.messages import TokenScore
 
 from .errors import ApiError
@@ -20,7 +20,7 @@ FIRST_S = 10.0          # a stream begins after this time even if nothing is gen
 GATHER_S = 0.001        # how long news wait for others
 MOST_REPLIES = 256      # at once: each has a thread. A public page has a lower limit, the engine's own
 
-Shown = TextDelta | ReasoningDelta | Finished
+Shown = TextDelta | ReasoningDelta | ToolCallDelta | Finished
 Begin = Callable[[int, threading.Event], Generator[StreamEvent, None, None]]    # number of the choice, what stops it
 STOPPED = ("The reply was stopped, because the model is being unloaded. Send the request again.")
 
@@ -186,33 +186,39 @@ class Replies:
 class Collected:
     """One reply so far."""
 
-    pieces: list[str] = field(default_factory=list)
-    thoughts: list[str] = field(default_factory=list)
-    tokens: list[TokenScore] = field(default_factory=list)
+    deltas: list[TextDelta | ReasoningDelta | ToolCallDelta] = field(default_factory=list)
     finished: Finished | None = None
 
     def add(self, event: Shown) -> None:
-        match event:
-            case TextDelta():
-                self.pieces.append(event.text)
-                self.tokens += event.tokens
-            case ReasoningDelta():
-                self.thoughts.append(event.text)
-            case Finished():
-                self.finished = event
+        if isinstance(event, Finished):
+            self.finished = event
+        else:
+            self.deltas.append(event)
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        return "".join(delta.text for delta in self.deltas if isinstance(delta, TextDelta))
 
     @property
     def reasoning(self) -> str:
-        return "".join(self.thoughts)
+        return "".join(delta.text for delta in self.deltas if isinstance(delta, ReasoningDelta))
+
+    @property
+    def tokens(self) -> list[TokenScore]:
+        return [token for delta in self.deltas if isinstance(delta, TextDelta) for token in delta.tokens]
+
+    @property
+    def calls(self) -> list[ToolCallDelta]:
+        return [delta for delta in self.deltas if isinstance(delta, ToolCallDelta)]
 
     @property
     def reason(self) -> str:
-        """“length” or “stop”, as in the OpenAI API."""
-        return "length" if self.finished and self.finished.reason == "length" else "stop"
+        """“length”, “tool_calls” or “stop”, as in the OpenAI API."""
+        return reason_of(self.finished)
+
+
+def reason_of(finished: Finished | None) -> str:
+    return finished.reason if finished and finished.reason in ("length", "tool_calls") else "stop"
 
 
 def joined(batch: list[tuple[int, Shown]]) -> list[tuple[int, Shown]]:
@@ -221,11 +227,20 @@ def joined(batch: list[tuple[int, Shown]]) -> list[tuple[int, Shown]]:
     latest: dict[int, int] = {}         # of each choice, where in `found` its latest event is
     for number, event in batch:
         at = latest.get(number)
-        if at is not None and not isinstance(event, Finished) and type(found[at][1]) is type(event):
-            before = found[at][1]
-            assert not isinstance(before, Finished)
-            found[at] = (number, type(event)(before.text + event.text, (*before.tokens, *event.tokens)))
+        both = None if at is None else _both(found[at][1], event)
+        if at is not None and both is not None:
+            found[at] = (number, both)
         else:
             latest[number] = len(found)
             found.append((number, event))
     return found
+
+
+def _both(before: Shown, after: Shown) -> Shown | None:
+    """Two pieces as one, if they are of one kind."""
+    if isinstance(before, ToolCallDelta) and isinstance(after, ToolCallDelta):
+        is_more = before.index == after.index and not after.name
+        return replace(before, arguments=before.arguments + after.arguments) if is_more else None
+    if isinstance(before, (TextDelta, ReasoningDelta)) and isinstance(after, (TextDelta, ReasoningDelta)) and type(before) is type(after):
+        return type(after)(before.text + after.text, (*before.tokens, *after.tokens))
+    return None

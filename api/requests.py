@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from engine.messages import NO_LIMIT, Effort
+from engine.tool_calls import MAX_TOOLS
 
 from .fields import Body
 
 MAX_CHOICES = 8
 MAX_MESSAGES = 4096
 MAX_PROMPTS = 16
+MAX_TEXTS = 2048        # as OpenAI's
 
 Count = Annotated[int, Field(ge=1, le=NO_LIMIT)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -35,9 +37,46 @@ class Part(Body):
     image_url: ImageUrl | str | None = None
 
 
+class CalledFunction(Body):
+    name: str
+    arguments: str | None = None
+
+
+class CallFields(Body):
+    """A call in a message of the assistant, as an answer had it."""
+
+    id: str
+    type: str | None = None
+    function: CalledFunction | None = None
+
+
+class FunctionFields(Body):
+    """`parameters`: a JSON schema. `strict` makes no difference: arguments always fit their schema."""
+
+    name: str | None = None
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolFields(FunctionFields):
+    """Chat completions have the function in `function`, responses here."""
+
+    type: str
+    function: FunctionFields | None = None
+
+
+class ToolRequest(Body):
+    tools: Annotated[list[ToolFields], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: str | dict[str, Any] | None = Field(None, description="auto, none, required, or an object that names a function.")
+    parallel_tool_calls: bool | None = None
+
+
 class ChatMessage(Body):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
+    tool_calls: list[CallFields] | None = None
+    tool_call_id: str | None = Field(None, description="Of the role tool: the call whose result this is.")
     reasoning_content: str | None = Field(None, description="The thoughts before an answer of the assistant.")
     reasoning: str | None = Field(None, description="The same, under its other name.")
 
@@ -102,7 +141,7 @@ class TokenSampling(Sampling):
     ignore_eos: bool | None = Field(None, description="Go on after tokens that end a reply, until max_tokens: for measurements.")
 
 
-class ChatRequest(TokenSampling):
+class ChatRequest(TokenSampling, ToolRequest):
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Count | None = None
     logprobs: bool | None = None
@@ -128,14 +167,18 @@ class Reasoning(Body):
 
 
 class InputItem(Body):
-    """A message, or an item that an earlier response put out: its messages and its reasoning."""
+    """A message, an item that an earlier response put out (message, reasoning, function_call), or a function_call_output."""
 
     type: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    output: str | list[Part] | None = None
     role: Literal["system", "developer", "user", "assistant"] | None = None
     content: str | list[Part] | None = None
 
 
-class ResponsesRequest(Sampling):
+class ResponsesRequest(Sampling, ToolRequest):
     input: str | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES)]
     instructions: str | None = None
     max_output_tokens: Count | None = None
@@ -150,8 +193,12 @@ class ResponsesRequest(Sampling):
 
 
 class EmbeddingsRequest(Body):
-    input: str | list[str] | list[int] | list[list[int]]
-    model: ModelName
+    input: str | Annotated[list[str] | list[int] | list[list[int]], Field(max_length=MAX_TEXTS)]
+    model: Annotated[str, Field(max_length=300, description="The embedding model, or “default”.")]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
+    # ours
+    input_type: Literal["query", "document"] = Field("document", description="Some models read questions in another way than texts.")
 
 
 class LoadRequest(Body):

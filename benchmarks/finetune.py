@@ -86,7 +86,8 @@ def measured(case: Case, device: str) -> dict[str, Any]:
         peak = max(estimate.needed_bytes, loading_bytes(run.plan, find_base(run.plan, engine.settings), engine.hardware))
         row = {"case": case.name, "estimated_bytes": peak, "measured_bytes": run.measured.peak_bytes,
                "ratio": round(peak / run.measured.peak_bytes, 3), "estimated_s": round(estimate.seconds, 1),
-               "training_s": round(run.measured.seconds, 1), "parts": {part.key: part.bytes for part in estimate.parts},
+               "training_s": round(run.measured.seconds, 1), "total_s": round(run.measured.total_s, 1),
+               "parts": {part.key: part.bytes for part in estimate.parts},
                "tokens_per_second": round(estimate.tokens / max(run.measured.seconds, 1e-9)),
                "disk": [estimate.disk_bytes, run.measured.disk_bytes]}
         print(json.dumps(row), "" if abs(row["ratio"] - 1) <= TOLERANCE else "OUTSIDE", flush=True)     # type: ignore[operator]

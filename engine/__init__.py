@@ -30,6 +30,7 @@ from .messages import (
     Usage,
     Waiting,
 )
+from .tool_calls import Tool, ToolCall, ToolCallDelta
 
 # Does it fit?
 from .models.estimate import ModelFit, estimate_fit
@@ -39,6 +40,9 @@ from .chat.attachments import read_attachment
 from .chat.conversations import Conversations
 from .chat.question import Ask, Question
 from .storage.transfer import read_chats
+
+# Files as knowledge
+from .knowledge.knowledge import Knowledge
 
 # The code agent
 from .agent.code_agent import CodeAgent
@@ -59,8 +63,8 @@ from .library.library import Library
 
 __all__ = [
     "AgentOptions", "AgentSessions", "Ask", "BUILTIN", "Benchmarks", "CodeAgent", "Conversations", "Engine", "EngineError", "Final",
-    "FineTune", "Finished", "GenerationOptions", "Hub", "Library", "LoadEvent", "LoadOptions", "LocalModelProvider", "Message",
-    "ModelFit", "ModelSpec", "Prefill", "Quantization", "Question", "ReasoningDelta", "Released", "RemoteProvider", "RunResult",
-    "Secret", "Settings", "Status", "Stopped", "StreamEvent", "TextDelta", "Usage", "Waiting", "estimate_fit", "open_sandbox",
-    "read_attachment", "read_chats",
+    "FineTune", "Finished", "GenerationOptions", "Hub", "Knowledge", "Library", "LoadEvent", "LoadOptions", "LocalModelProvider",
+    "Message", "ModelFit", "ModelSpec", "Prefill", "Quantization", "Question", "ReasoningDelta", "Released", "RemoteProvider",
+    "RunResult", "Secret", "Settings", "Status", "Stopped", "StreamEvent", "TextDelta", "Tool", "ToolCall", "ToolCallDelta",
+    "Usage", "Waiting", "estimate_fit", "open_sandbox", "read_attachment", "read_chats",
 ]

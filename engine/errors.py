@@ -27,7 +27,7 @@ EngineError
 ├── NotAChatModel, NoTaskModel      the loaded model does something else (pipelines/errors.py, with NoTrainedHead)
 ├── NotOnThisMachine        a measurement that needs the model's numbers, of a model on another server
 ├── DiskFull, StorageError
-├── ChatNotFound, RunNotFound (of the code agent; FineTuneNotFound)     deleted, or of another owner
+├── ChatNotFound, RunNotFound (of the code agent; FineTuneNotFound), Collection- and DocumentNotFound (storage/knowledge_records.py)
 ├── StaleChat               another page has changed the chat in the meantime
 ├── JobNotFound, ShareNotFound      the link is incomplete, or revoked
 ├── NotPermitted            on a public page: reserved for the operator, or temporarily not allowed

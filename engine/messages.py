@@ -11,9 +11,11 @@ from .errors import InvalidRequest
 from .pictures import Picture
 from .plain_text import valid_text
 from .shapes import Shape, shape_of
+from .tool_calls import Tool, ToolCall, ToolCallDelta, require_choice, require_id, tool_calls_of, tools_of
 
-Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "stopped"]     # the model ended it, no tokens were left, it was stopped
+Role = Literal["system", "user", "assistant", "tool"]
+# The model ended it, no tokens were left, it was stopped, the model ended it with whole calls of tools.
+FinishReason = Literal["stop", "length", "stopped", "tool_calls"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]       # the values of the OpenAI API's reasoning_effort
 EFFORTS: tuple[Effort, ...] = get_args(Effort)      # from none to most
 MAX_MESSAGE_CHARS = 2_000_000
@@ -29,17 +31,20 @@ MIN_TEMPERATURE = 1e-3      # below it, logits / temperature overflow float16, a
 class Message:
     """`reasoning`: the thoughts before an assistant's answer; the chat template decides whether the model reads them again.
 
-    `pictures`: of a user's message; the model sees them before its text.
+    `pictures`: of a user's message; the model sees them before its text. `tool_calls`: of an assistant's message, after its content.
+    A message of the role tool is the result of the call with the id `tool_call_id`; the results of all calls of a message follow it.
     """
 
     role: Role
     content: str
     reasoning: str = ""
     pictures: Sequence[Picture] = ()
+    tool_calls: Sequence[ToolCall] = ()
+    tool_call_id: str = ""
 
     def __post_init__(self) -> None:
-        if self.role not in ("system", "user", "assistant"):
-            raise InvalidRequest("role", self.role, "system, user or assistant")
+        if self.role not in get_args(Role):
+            raise InvalidRequest("role", self.role, "system, user, assistant or tool")
         for name in ("content", "reasoning"):
             text = getattr(self, name)
             if not isinstance(text, str):
@@ -54,6 +59,13 @@ class Message:
             raise InvalidRequest("pictures", f"in a message of the {self.role}", "only in messages of the user")
         if len(self.pictures) > MAX_PICTURES:
             raise InvalidRequest("pictures", len(self.pictures), f"at most {MAX_PICTURES} in a message")
+        object.__setattr__(self, "tool_calls", tool_calls_of(self.tool_calls))
+        if self.tool_calls and self.role != "assistant":
+            raise InvalidRequest("tool_calls", f"in a message of the {self.role}", "only in messages of the assistant")
+        if self.role == "tool":
+            require_id(self.tool_call_id)
+        elif self.tool_call_id:
+            raise InvalidRequest("tool_call_id", f"in a message of the {self.role}", "only in messages of the role tool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,9 @@ class GenerationOptions:
     and a model with only a switch thinks for every value but "none". reasoning_budget: after so many tokens its thoughts are ended, and
     it answers; they count for max_new_tokens too. With ignores_end,
     tokens that end a reply are ordinary tokens, so that the reply has exactly max_new_tokens: for measurements. shape: what the answer must
-    look like; log probabilities are then those among the tokens that the shape allows.
+    look like; log probabilities are then those among the tokens that the shape allows. tools: what the model may call. tool_choice: "auto"
+    leaves it to the model, "none" forbids calls, "required" asks for at least one, the name of a tool for a call of that one.
+    parallel_tool_calls: whether a reply may have several. With a shape, the answer has it if the model calls no tool.
     """
 
     max_new_tokens: int = 512
@@ -88,6 +102,9 @@ class GenerationOptions:
     reasoning_budget: int | None = None
     ignores_end: bool = False
     shape: Shape | None = None
+    tools: Sequence[Tool] = ()
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.stop, (str, list, tuple)):
@@ -115,12 +132,23 @@ class GenerationOptions:
         object.__setattr__(self, "shape", shape_of(self.shape))
         if self.shape is not None and self.ignores_end:
             raise InvalidRequest("ignores_end", True, "left out for an answer in a shape, which ends where the shape does")
+        object.__setattr__(self, "tools", tools_of(self.tools))
+        require_choice(self.tool_choice, self.tools)
+        if self.callable_tools and self.ignores_end:
+            raise InvalidRequest("ignores_end", True, "left out for a reply that may call tools, which ends after the calls")
         if len(self.stop) > MAX_STOP_STRINGS or not all(isinstance(text, str) and text for text in self.stop):
             raise InvalidRequest("stop", self.stop, f"at most {MAX_STOP_STRINGS} non-empty texts")
 
     @property
     def is_greedy(self) -> bool:
         return self.temperature < MIN_TEMPERATURE or self.top_k == 1 or self.top_p == 0
+
+    @property
+    def callable_tools(self) -> tuple[Tool, ...]:
+        """The tools that the reply may call."""
+        if self.tool_choice in ("auto", "required"):
+            return tuple(self.tools)
+        return tuple(tool for tool in self.tools if tool.name == self.tool_choice)
 
 
 def _biases(given: object) -> tuple[tuple[int, float], ...]:
@@ -251,4 +279,4 @@ class Finished:
     notes: tuple[str, ...] = field(default=())
 
 
-StreamEvent = Waiting | Prefill | TextDelta | ReasoningDelta | Finished
+StreamEvent = Waiting | Prefill | TextDelta | ReasoningDelta | ToolCallDelta | Finished

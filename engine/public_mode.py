@@ -17,6 +17,8 @@ MAX_FILE_BYTES = 20 << 20
 MAX_REQUEST_BYTES = 64 << 20        # all files that are uploaded at once
 TRAINING_S = 1800.0                 # of one fine-tuning run
 TRAINING_EXAMPLES = 5_000
+KEPT_RUNS = 5                       # of a visitor
+KEPT_DISK = 0.1                     # share of the disk that no run may use
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,21 @@ RULES = (
                       f"{OF_PUBLIC.message_chars:,} characters, and uses at most {OF_PUBLIC.tokens_per_day:,} tokens a day."),
     PublicRule("uploads", f"A file has at most {MAX_FILE_BYTES >> 20} MiB, all files of one request {MAX_REQUEST_BYTES >> 20} MiB; they "
                           "are deleted after a day, except the newest 5 tables of examples of a visitor."),
+    PublicRule("knowledge", f"A visitor's collections of files hold at most {OF_PUBLIC.knowledge_documents} documents, "
+                            f"{OF_PUBLIC.knowledge_mb} MB of text and {OF_PUBLIC.knowledge_pieces:,} pieces together, and no folder of the "
+                            "server is read. Where those of all visitors hold too much, the oldest are deleted."),
     PublicRule("training", f"Only who has signed in can fine-tune, one run at a time, with {TRAINING_EXAMPLES:,} examples for "
-                           f"{TRAINING_S / 60:.0f} minutes at most; only the operator without these limits."),
+                           f"{TRAINING_S / 60:.0f} minutes at most; the newest {KEPT_RUNS} runs are kept, and a tenth of the disk stays "
+                           "free. The operator has no such limits."),
     PublicRule("errors", "An unexpected error shows one sentence and no details."),
     PublicRule("endpoints", "Programs can call only what `tests/ui/approved_endpoints.txt` lists; no other route of the server answers."),
     PublicRule("paths", "No file is served except those of the page, of uploads, of agent runs and of exported fine-tuning results."),
     PublicRule("addresses", "The server requests no address that a visitor names."),
     PublicRule("scripts", "Markup in messages, replies and files is shown, and its scripts do not run."),
-    PublicRule("visitors", "A visitor can read, follow, stop and change only their own chats, agent runs, tables and fine-tuning runs."),
+    PublicRule("tools", "Servers of tools are those in the operator's file, and each call of one, and each program, is approved by the visitor "
+                        "whose chat it is: nothing is trusted."),
+    PublicRule("visitors", "A visitor can read, follow, stop and change only their own chats, collections, agent runs, tables and "
+                           "fine-tuning runs."),
 )
 
 

@@ -13,6 +13,7 @@ from .limits import OF_PUBLIC, Limits
 from .public_mode import MAX_REPLIES
 
 BUILTIN = "builtin"
+NO_MODEL = "none"
 HIDDEN = "***"      # in place of a value that may be a secret
 OAUTH = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")     # set on a Space with hf_oauth: true
 
@@ -65,8 +66,11 @@ class Settings:
     idle_unload_s: int = 0                  # unload a model after this long without use; the next message loads it again. 0: never
     allowed_models: tuple[str, ...] = ()    # public mode: models that may be loaded besides those of the catalog
     allowed_hosts: tuple[str, ...] = ()     # names under which the page may be opened besides localhost and addresses
+    embedder: str = "intfloat/multilingual-e5-small"       # finds texts by their meaning: of the hub, a folder, or none (docs/knowledge.md)
+    reranker: str = NO_MODEL                # a cross-encoder that sorts what was found
     is_zero_gpu: bool = False               # on a Space to which a GPU is lent for each reply
     is_shared: bool = False                 # GRADIO_SHARE: anyone can open the page through a link of Gradio's; public then
+    mcp_servers: Path | None = None         # a file with the MCP servers whose tools the chat offers (tools/mcp_config.py)
     has_mcp: bool = False                   # programs can use the page through the Model Context Protocol
     space: str = ""                         # owner/name, on a Space
     space_host: str = ""                    # where that Space is served, without its scheme
@@ -92,7 +96,7 @@ class Settings:
         is_shared = _is_on(values, "GRADIO_SHARE")
         defaults = cls()
         port = _number(values, "GRADIO_SERVER_PORT", 7860 if on_space else 0)
-        cache_dir = values.get("MINDCUBES_CACHE_DIR")
+        cache_dir, mcp_servers = values.get("MINDCUBES_CACHE_DIR"), values.get("MINDCUBES_MCP_SERVERS")
         is_public = on_space or is_shared or _is_on(values, "MINDCUBES_PUBLIC")
         return cls(
             model=values.get("MINDCUBES_MODEL") or defaults.model,
@@ -110,10 +114,12 @@ class Settings:
             port=port or None,
             is_public=is_public, limits=_limits(values, OF_PUBLIC if is_public else Limits()),
             is_shared=is_shared and not on_space, has_mcp=_is_on(values, "MINDCUBES_MCP"),
+            mcp_servers=Path(mcp_servers).expanduser() if mcp_servers else None,
             space=values.get("SPACE_ID", ""), space_host=values.get("SPACE_HOST", "").split(",")[0],
             max_waiting=_number(values, "MINDCUBES_MAX_WAITING", defaults.max_waiting, low=1),
             idle_unload_s=0 if is_zero_gpu else 60 * _number(values, "MINDCUBES_IDLE_MINUTES", 0),
             allowed_models=_names(values, "MINDCUBES_ALLOWED_MODELS"), allowed_hosts=_names(values, "MINDCUBES_ALLOWED_HOSTS"),
+            embedder=values.get("MINDCUBES_EMBEDDER") or defaults.embedder, reranker=values.get("MINDCUBES_RERANKER") or defaults.reranker,
             is_zero_gpu=is_zero_gpu,
             can_sign_in=on_space and all(values.get(name) for name in OAUTH),
             operator=values.get("MINDCUBES_OPERATOR") or values.get("SPACE_AUTHOR_NAME", ""),
@@ -128,7 +134,10 @@ def _limits(values: Mapping[str, str], defaults: Limits) -> Limits:
         messages_per_minute=_number(values, "MINDCUBES_MESSAGES_PER_MINUTE", defaults.messages_per_minute),
         tokens_per_day=_number(values, "MINDCUBES_TOKENS_PER_DAY", defaults.tokens_per_day),
         message_chars=_number(values, "MINDCUBES_MESSAGE_CHARS", defaults.message_chars),
-        replies_at_once=_number(values, "MINDCUBES_REPLIES_AT_ONCE", defaults.replies_at_once))
+        replies_at_once=_number(values, "MINDCUBES_REPLIES_AT_ONCE", defaults.replies_at_once),
+        knowledge_documents=_number(values, "MINDCUBES_KNOWLEDGE_DOCUMENTS", defaults.knowledge_documents),
+        knowledge_mb=_number(values, "MINDCUBES_KNOWLEDGE_MB", defaults.knowledge_mb),
+        knowledge_pieces=_number(values, "MINDCUBES_KNOWLEDGE_PIECES", defaults.knowledge_pieces))
 
 
 def _is_on(values: Mapping[str, str], name: str) -> bool:

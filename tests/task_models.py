@@ -43,8 +43,8 @@ def tokenizer(is_t5: bool = False) -> PreTrainedTokenizerFast:
 def encoder(folder: Path, task: str, **changes: Any) -> Path:
     words = tokenizer()
     labels = LABELS.get(task, ["LABEL_0", "LABEL_1"])
-    config = BertConfig(vocab_size=len(words), pad_token_id=0, id2label=dict(enumerate(labels)),
-                        label2id={label: at for at, label in enumerate(labels)}, **{**SIZES, **changes})
+    named = {"id2label": dict(enumerate(labels)), "label2id": {label: at for at, label in enumerate(labels)}}
+    config = BertConfig(vocab_size=len(words), pad_token_id=0, **{**SIZES, **named, **changes})
     return _saved(CLASSES[task](config), words, folder)
 
 

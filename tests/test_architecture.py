@@ -16,7 +16,7 @@ TOUCH_TENSORS = {"engine/runtime/active_model.py", "engine/compat/kv_cache.py", 
     f"engine/generation/{name}.py" for name in (
         "adapters", "attention", "batched", "decoder", "lanes", "layers", "lent", "library_forward", "paged_cache", "picture_rows",
         "pictures", "proof", "reading", "sampling", "single", "threads")} | {
-    f"engine/finetune/trainer/{name}.py" for name in ("base", "batches", "measure", "process", "reporting", "training")}
+    f"engine/finetune/trainer/{name}.py" for name in ("base", "batches", "losses", "measure", "process", "reporting", "training")}
 
 
 def sources(*folders: str) -> list[Path]:

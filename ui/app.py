@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from engine import AgentSessions, Benchmarks, Conversations, Engine, EngineError, Library
 from engine.errors import InvalidRequest
 from engine.finetune import downloads_folder
+from engine.knowledge import Knowledge
 from engine.public_mode import MAX_FILE_BYTES
 
 from .agent.tab import AgentTab, build_agent_tab
@@ -26,11 +27,13 @@ from .chat.tab import MAX_REPLIES, ChatTab, build_chat_tab
 from .chat.welcome import welcome_html
 from .compat import MAX_PAGES, StrictBlocks, skip_statistics, slow_down_queue, small_sessions
 from .finetune.tab import build_finetune_tab
+from .knowledge.tab import build_knowledge_tab
 from .models.parts import ModelsTab
 from .models.tab import build_models_tab, jobs_strip
 from .operations import add_operations, require_mcp
 from .request_guard import RequestGuard
 from .shared.context import QUICK, PageBuilder, build_services, changes
+from .shared.files_menu import files_menu
 from .shared.jobs import strip_html
 from .shared.language import I18N, browser_language, language_of
 from .shared.status_bar import CALM_S, QUICK_S, StatusBar, build_status_bar, status_html, tools_html
@@ -41,7 +44,8 @@ FOLDER = Path(__file__).parent
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 STYLES = (      # shared rules first
     "static/style.css", "static/results.css", "chat/chat.css", "models/models.css", "tryit/tryit.css", "agent/agent.css",
-    "benchmark/benchmark.css", "finetune/finetune.css")
+    "benchmark/benchmark.css", "finetune/finetune.css", "knowledge/knowledge.css")
+SCRIPTS = ("gradio_workarounds.js", "page.js", "files.js")
 UPLOADS_KEPT_S = 3600, 86_400       # how often Gradio looks for uploads to delete, and their age then
 MAX_UPLOAD_BYTES = 64 << 20         # of one file, on a private page: chats that are imported may have 50 MB
 MAX_SIGN_INS = 8        # that are checked or wait for it
@@ -49,9 +53,10 @@ MAX_THREADS = 4 * MAX_REPLIES       # a handler holds one while it waits
 
 
 def build_app(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
-              agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> gr.Blocks:
+              agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None,
+              knowledge: Knowledge | None = None) -> gr.Blocks:
     """Build the page that uses `engine`. The caller decides which model is loaded at the start."""
-    builder = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks))
+    builder = PageBuilder(build_services(engine, conversations, library, agent_sessions, benchmarks, knowledge))
     with StrictBlocks(title="MindCubes", analytics_enabled=False, fill_width=True, fill_height=True, delete_cache=UPLOADS_KEPT_S) as page:
         bar = build_status_bar()
         strip = jobs_strip()
@@ -62,6 +67,8 @@ def build_app(engine: Engine, conversations: Conversations | None = None, librar
                 agent = build_agent_tab(builder, agent_tab)
             with builder.labelled(gr.Tab, {"label": "tab.models"}, id="models", elem_id="mc-tab-models") as models_tab:
                 models = build_models_tab(builder, models_tab, strip)
+            with builder.labelled(gr.Tab, {"label": "tab.knowledge"}, id="knowledge", elem_id="mc-tab-knowledge") as knowledge_tab:
+                build_knowledge_tab(builder, knowledge_tab, chat.parts.files, models.wake)
             with builder.labelled(gr.Tab, {"label": "tab.benchmark"}, id="benchmark", elem_id="mc-tab-benchmark") as benchmark_tab:
                 build_benchmark_tab(builder, benchmark_tab, strip, models.wake)
             with builder.labelled(gr.Tab, {"label": "tab.finetune"}, id="finetune", elem_id="mc-tab-finetune") as finetune_tab:
@@ -118,7 +125,7 @@ def sign_in(engine: Engine) -> Callable[[str, str], Awaitable[bool]] | None:
 
 def launch_arguments(engine: Engine) -> dict[str, Any]:
     """Return the arguments for the page's style, languages and files. The caller adds the address."""
-    scripts = "".join(f"<script>{(FOLDER / 'static' / name).read_text('utf-8')}</script>" for name in ("gradio_workarounds.js", "page.js"))
+    scripts = "".join(f"<script>{(FOLDER / 'static' / name).read_text('utf-8')}</script>" for name in SCRIPTS)
     return {
         "theme": build_theme(), "css_paths": [FOLDER / name for name in STYLES],
         "i18n": I18N, "footer_links": [], "show_error": False,
@@ -179,7 +186,8 @@ def _watch_jobs(page: gr.Blocks, builder: PageBuilder, strip: gr.HTML, models: M
         context, status = builder.context(request), engine.status()
         jobs = library.visible_jobs(context.visitor)
         load = engine.latest_load
-        line = strip_html(jobs, status, load.spec.name if load and not load.is_first else "", context.language)
+        line = strip_html(jobs, status, load.spec.name if load and not load.is_first else "", context.language,
+                          context.visitor.owner)
         states = (f"{job.id}{job.state}" for job in jobs)
         now = " ".join((context.language, status.state, status.model, status.quantization, status.error, *status.adapters, *states))
         is_busy = status.state in ("loading", "unloading") or any(not job.is_over for job in jobs)
@@ -222,7 +230,7 @@ def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat
         language = context.language
         return {bar.status: status_html(status, loading_name(engine), language), bar.tools: tools_html(language),
                 parts.welcome: "" if session.path else welcome_html(status, language),
-                parts.gauge: rendering.gauge(session, status.window_tokens, language),
+                parts.gauge: rendering.gauge(session, status.window_tokens, language), parts.files: files_menu(context),
                 parts.thinking: composer_html(status, session, language), parts.chats: view.chats(context, session),
                 parts.head: view.head(context, session), parts.chips: view.chips(context, session), **builder.text_updates(language)}
 
@@ -231,7 +239,8 @@ def _follow_language(page: gr.Blocks, builder: PageBuilder, bar: StatusBar, chat
 
     bar.tools.translate(translate, outputs=labelled, **QUICK)
     page.load(None, js="() => mindcubes.translate()", api_visibility="private")
-    changed = [bar.status, bar.tools, parts.welcome, parts.gauge, parts.thinking, parts.chats, parts.head, parts.chips, *labelled]
+    changed = [bar.status, bar.tools, parts.welcome, parts.gauge, parts.files, parts.thinking, parts.chats, parts.head, parts.chips,
+               *labelled]
     bar.tools.language(change_language, chat.session, changed, **QUICK).then(render_messages, chat.session, parts.chatbot, **QUICK).then(
         *agent.language_change, **QUICK)
 

@@ -122,15 +122,18 @@ def error_key(error: str) -> tuple[str, ...]:
     return tuple(LINE_NUMBER.sub("line", line).strip() for line in (lines[-2:] if is_traceback else lines[:1]))
 
 
-def fitted(ask: PromptText, history: Sequence[Exchange], window: Window, reply_tokens: int) -> tuple[Message, ...]:
+def fitted(ask: PromptText, history: Sequence[Exchange], window: Window, reply_tokens: int, *,
+           calls_tools: bool = False) -> tuple[Message, ...]:
     """Return a conversation that leaves `reply_tokens` of the window free, or the smallest possible one.
+
+    `calls_tools`: the model passes its program to a tool.
 
     Dropped in this order: older tasks, most of output and error, the long system prompt, nearly all of output and error.
     """
     messages: tuple[Message, ...] = ()
     for system, kept, share in _plans(len(history)):
         past = history[len(history) - kept:]
-        messages = (Message("system", prompt(system)), *_conversation(past, ask(share)))
+        messages = (Message("system", prompt(f"{system}_call" if calls_tools else system)), *_conversation(past, ask(share)))
         if window.size(messages) + reply_tokens <= window.tokens:
             break
     return messages

@@ -113,7 +113,8 @@ class AgentLoop:
         is_closing = last is not None and last.is_clean
         prompt = work.prompt if last is None else answer_text(work.prompt, last) if is_closing else repair_text(work.prompt, last)
         try:
-            written = yield from self._writer.write(prompt, history, last.code if last and not is_closing else "")
+            written = yield from self._writer.write(prompt, history, last.code if last and not is_closing else "",
+                                                     is_closing=is_closing)
         except MessageTooLong:
             if last is None:
                 raise           # the task itself does not fit: the error explains what to do

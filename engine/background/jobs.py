@@ -79,19 +79,20 @@ class Jobs:
         except StorageError as error:       # starting a job reports it to the user
             log.error("Interrupted jobs could not be marked: %s", error)
 
-    def start(self, kind: str, title: str, work: JobWork, owner: str = "", facts: str = "") -> Job:
+    def start(self, kind: str, title: str, work: JobWork, owner: str = "", facts: str = "", *, is_shared: bool = True) -> Job:
         """Run `work` in a separate thread; the text it returns is the job's result.
 
-        The same kind and title runs once at a time: a second call returns the running job. `facts` are stored with the job.
+        The same kind and title runs once at a time: a second call returns the running job, unless it is not `is_shared`, as jobs whose
+        titles people choose. `facts` are stored with the job.
         Raises EngineBusy when this owner has MAX_RUNNING jobs, and StorageError.
         """
         for task in self._tasks.all():      # just cancelled, so it is not returned
-            if _is_same(task.snapshot(), kind, title) and task.stop.is_set():
+            if is_shared and _is_same(task.snapshot(), kind, title) and task.stop.is_set():
                 task.wait(STOPPING_S)
         with self._lock:
             running = self._running()
             same = [job for job in running if _is_same(job, kind, title)]
-            if same:
+            if is_shared and same:
                 return same[0]
             if sum(job.owner == owner for job in running) >= MAX_RUNNING:
                 raise EngineBusy(f"{MAX_RUNNING} jobs are running", "Wait for one to finish, or cancel one.")

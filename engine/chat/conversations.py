@@ -19,10 +19,14 @@ from ..runtime.engine import Engine
 from ..storage.database import Database
 from ..storage.records import Chat, ChatMessage
 from ..storage.transfer import title_of
+from ..tools import Toolbox
 from .question import Ask, Question, answering, prompt_messages
 from .reply_in_progress import ReplyInProgress, ReplyProgress
 from .reply_writer import ReplyWriter
+from .retrieval import FileSearch, Lookup, Retrieval
 from .saved_chats import SavedChats
+from .tool_history import reply_messages
+from .tool_loop import ToolLoop
 
 log = logging.getLogger(__name__)
 RECENT_S = 5.0              # minimum time for which an ended reply can still be read with `with_ended`
@@ -33,14 +37,19 @@ FOLLOW_S = 0.05             # shortest time between two snapshots: more of them 
 class Conversations(SavedChats):
     """Safe to use from many threads. All methods raise ChatNotFound and StorageError; changes also raise StaleChat and EngineBusy."""
 
-    def __init__(self, engine: Engine, database: Database | None = None) -> None:
-        super().__init__(database or engine.database)
-        self._engine = engine
-        self._writer = ReplyWriter(engine, self.store)
+    def __init__(self, engine: Engine, database: Database | None = None, toolbox: Toolbox | None = None) -> None:
+        super().__init__(database or engine.database, engine.embedders)
+        self._engine, self.tools = engine, ToolLoop(engine, database or engine.database, toolbox or Toolbox(engine.settings))
+        self._writer = ReplyWriter(self.tools, self.store)
         self._lock = threading.Lock()
         self._replies: TaskRegistry[str, ReplyProgress] = TaskRegistry()        # by chat
         self._ended: dict[str, tuple[float, list[ReplyInProgress]]] = {}        # by chat: when, and the replies of that time
         self._asked: dict[str, float] = {}      # when each owner last asked for a reply
+
+    def answer_from(self, files: FileSearch) -> None:
+        """Let replies be answered from files. Called once, before the first reply."""
+        self._writer.retrieval = Retrieval(self._engine, files)
+        self.tools.toolbox.search_files(files)
 
     # --- asking ---
 
@@ -57,8 +66,26 @@ class Conversations(SavedChats):
         message = ChatMessage("user", question.text, parent=before[-1].id if before else None, attachments=question.attachments)
         self._require_room(owner, len(asks), message)
         self._require_fit((*before, message), asks)
-        chat = chat or self.store.create(owner, title_of(question.text) or question.attachments[0].name)
-        return self._begin(owner, chat.id, version, message, asks)
+        is_new, files = chat is None, self._writer.retrieval
+        title = title_of(files.title_text(owner, question.text) if files else question.text)
+        chat = chat or self.store.create(owner, title or question.attachments[0].name)
+        if not question.searched:
+            return self._begin(owner, chat.id, version, message, asks)
+        try:
+            return self._begin(owner, chat.id, version, *self._searching(owner, chat.id, question, message, asks))
+        except EngineError:
+            if is_new:
+                self.store.delete(owner, chat.id)
+            raise
+
+    def _searching(self, owner: str, chat_id: str, question: Question, message: ChatMessage,
+                   asks: Sequence[Ask]) -> tuple[ChatMessage, list[Ask]]:
+        """The message and its asks, once the question's long files are in a collection of the chat."""
+        if self._writer.retrieval is None:
+            raise InvalidRequest("searched", len(question.searched), "no files here: this app has no service that searches them")
+        held = self._writer.retrieval.hold(owner, chat_id, question.searched)
+        message = replace(message, attachments=(*message.attachments, *held))
+        return message, [replace(ask, collections=(*ask.collections, held[0].collection)) for ask in asks]
 
     def edit(self, owner: str, chat_id: str, version: int, message_id: int, text: str, asks: Sequence[Ask]) -> Chat:
         """Send another version of a message, and start its answer."""
@@ -89,14 +116,15 @@ class Conversations(SavedChats):
         except BaseException:
             self._replies.release(chat_id)
             raise
-        self._start(owner, chat, [(chat.path[-1], replace(ask, system_prompt=chat.path[-1].system_prompt))])
+        self._start(owner, chat, [(chat.path[-1], replace(ask, system_prompt=chat.path[-1].system_prompt, tools=chat.path[-1].tools))])
         return chat
 
     def _begin(self, owner: str, chat_id: str, version: int | None, question: ChatMessage, asks: Sequence[Ask]) -> Chat:
         """Start answering `question`, which is new (id 0) or already stored."""
         spec, default = self._engine.spec, self._engine.status().adapter
         answers = [ChatMessage("assistant", "", state="writing", model=answering(spec, default, ask.options) if spec else "",
-                               options=ask.options, system_prompt=ask.system_prompt) for ask in asks]
+                               options=ask.options, system_prompt=ask.system_prompt, collections=ask.collections, tools=ask.tools)
+                   for ask in asks]
         if not self._replies.reserve(chat_id):      # two pages sent a message at the same time
             raise _busy()
         try:
@@ -131,18 +159,18 @@ class Conversations(SavedChats):
         asks: dict[BackgroundTask[ReplyProgress], Ask] = {}
         for reply, (answer, ask) in zip(together, answers, strict=True):
             messages = prompt_messages(chat.path[:-1], ask.system_prompt)
-            if answer.text or answer.thoughts:
-                messages.append(Message("assistant", answer.text, answer.thoughts))
-            asks[self._task(owner, chat.id, reply, messages, ask, together)] = ask
+            messages += reply_messages(answer)
+            lookup = Lookup(ask.collections, chat.path[:-1], answer.sources)
+            asks[self._task(owner, chat.id, reply, messages, ask, together, lookup)] = ask
         self._replies.start(chat.id, *asks, on_end=lambda last: self._send_queued(last.snapshot(), owner, chat.id, asks[last]))
 
     def _task(self, owner: str, chat_id: str, reply: ReplyInProgress, messages: list[Message], ask: Ask,
-              together: list[ReplyInProgress]) -> BackgroundTask[ReplyProgress]:
+              together: list[ReplyInProgress], lookup: Lookup) -> BackgroundTask[ReplyProgress]:
         stop = StopSignal()
 
         def work() -> None:
             try:
-                self._writer.write(owner, reply, messages, ask, stop, task.changed)
+                self._writer.write(owner, reply, messages, ask, stop, task.changed, lookup)
             finally:
                 self._keep_ended(chat_id, together)
 
@@ -166,7 +194,7 @@ class Conversations(SavedChats):
     def _require_fit(self, path: Sequence[ChatMessage], asks: Sequence[Ask]) -> None:
         """Check that the loaded model can read the prompt, before anything is stored. Raises MessageTooLong, ChatTemplateFailed."""
         for ask in asks:
-            self._engine.check_prompt(prompt_messages(path, ask.system_prompt), ask.options)
+            self._engine.check_prompt(prompt_messages(path, ask.system_prompt), self.tools.options(ask))
 
     def _find(self, owner: str, chat_id: str, message_id: int, role: str) -> tuple[Chat, int]:
         chat = self.store.get(owner, chat_id)
@@ -259,6 +287,7 @@ class Conversations(SavedChats):
     def close(self, timeout_s: float = 3.0) -> None:
         """Stop all replies and wait up to `timeout_s` seconds, so that they are saved. For the end of the process."""
         self._replies.close(timeout_s)
+        self.tools.toolbox.close()
 
 
 def _busy() -> EngineBusy:

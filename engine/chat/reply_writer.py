@@ -10,31 +10,47 @@ from contextlib import closing
 from ..background import StopSignal
 from ..errors import EngineError, GenerationFailed, StorageError
 from ..messages import Message
-from ..runtime.engine import Engine
 from ..storage.chats import ChatStore
+from ..storage.tool_steps import ToolStep
 from .question import Ask
 from .reply_in_progress import ReplyInProgress
+from .retrieval import NOTHING_FOUND, Lookup, Retrieval, with_sources
+from .tool_loop import ToolLoop
 
 log = logging.getLogger(__name__)
 SAVE_S = 1.0                # the most text that a killed process loses, in seconds; saving is cheap
 
 
+NO_LOOKUP = Lookup()
+
+
 class ReplyWriter:
     """Safe to use from many threads."""
 
-    def __init__(self, engine: Engine, store: ChatStore) -> None:
-        self._engine, self._store = engine, store
+    def __init__(self, loop: ToolLoop, store: ChatStore) -> None:
+        self._loop, self._store = loop, store
+        self.retrieval: Retrieval | None = None         # set where there is a service for files
 
     def write(self, owner: str, reply: ReplyInProgress, messages: Sequence[Message], ask: Ask, stop: StopSignal,
-              changed: Callable[[], None]) -> None:
+              changed: Callable[[], None], lookup: Lookup = NO_LOOKUP) -> None:
         """Generate until the reply ends; an error belongs to the reply. `changed` is called after each event."""
-        saved = time.monotonic()
+        saved, begun = time.monotonic(), reply.snapshot().message
         try:
-            with closing(self._engine.chat(messages, ask.options, stop=stop, visitor=owner)) as events:
+            if lookup and self.retrieval:
+                reply.search()
+                changed()
+                sources = self.retrieval.find(owner, lookup, messages, ask.options.max_new_tokens)
+                if not sources and not stop.is_set():
+                    reply.end_without_model(NOTHING_FOUND)
+                    return
+                reply.use_sources(sources)
+                messages = with_sources(messages, sources)
+            with closing(self._loop.stream(owner, begun, messages, ask, stop)) as events:
                 for event in events:
                     reply.add(event)
                     changed()
-                    if time.monotonic() - saved >= SAVE_S and not reply.snapshot().is_over:
+                    is_due = isinstance(event, ToolStep) or time.monotonic() - saved >= SAVE_S
+                    if is_due and not reply.snapshot().is_over:
                         self._save(reply)
                         saved = time.monotonic()
         except Exception as error:      # reported to the pages that follow, and stored in the database

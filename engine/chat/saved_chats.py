@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..embedding import Embedders
 from ..errors import StorageError
 from ..storage.chats import ChatStore
 from ..storage.database import Database
@@ -13,6 +14,7 @@ from ..storage.presets import PresetStore
 from ..storage.records import Chat, ChatMessage, ChatSummary, SearchHit, Share
 from ..storage.shares import ShareStore
 from ..storage.transfer import read_file, to_json, to_markdown
+from .meaning import ChatMeaning, MeaningFound
 
 log = logging.getLogger(__name__)
 MAX_EXPORTED = 100_000
@@ -33,7 +35,8 @@ class SavedChats:
     `store` is for programs that write rows themselves; the page uses only these methods.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, embedders: Embedders) -> None:
+        self._meaning = ChatMeaning(database, embedders)
         self.store, self._shares, self._presets = ChatStore(database), ShareStore(database), PresetStore(database)
         try:
             self.store.recover()
@@ -56,6 +59,10 @@ class SavedChats:
     def search(self, owner: str, query: str) -> tuple[SearchHit, ...]:
         """Return the chats whose title or messages contain the words of `query`."""
         return self.store.search(owner, query)
+
+    def search_by_meaning(self, owner: str, query: str) -> MeaningFound:
+        """Return the chats with messages of a related meaning. Raises what ChatMeaning.search raises."""
+        return self._meaning.search(owner, query)
 
     # --- changing ---
 

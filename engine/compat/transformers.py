@@ -51,6 +51,20 @@ def is_causal_architecture(model_type: object) -> bool:
     return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 
+def predicts_next_token(model_type: str) -> bool:
+    """Whether the loss of an architecture's causal language model compares each output with the token after it.
+
+    That of BART's relatives and some older models compares it with the token itself. Only the source says so: those that do what is
+    expected leave it to `loss_function`, which does not know whether it is called.
+    """
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    found = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type]
+    kind = getattr(transformers, found if isinstance(found, str) else found[0])
+    return ".loss_function(" in inspect.getsource(kind.forward)
+
+
 def reads_pictures(model_type: object) -> bool:
     """Whether transformers has a model of it that reads pictures and text and writes text; from the names, as above."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES

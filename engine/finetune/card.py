@@ -68,7 +68,7 @@ def _summary(run: Run, base: str, *, is_adapter: bool) -> str:
 
 def _results(run: Run) -> str:
     if run.after is None:
-        return "No examples were held back, so nothing was measured."
+        return "The result was not measured." if run.num_validation else "No examples were held back, so nothing was measured."
     before = run.before
     rows = ["| On the held-back examples | Before | After |", "|---|---:|---:|"]
     rows += [f"| {NAMES.get(each.name, each.name)} | {_number(before, each.name)} | {_number(run.after, each.name)} |"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
 from .encoding import Encoder, token_limit
-from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Prepared, TaggedWords, characters
-from .headed import STRIDE
+from .examples import ClassifiedText, Example, Prepared, TaggedWords, characters
+from .fit import Fit
 from .plan import FineTunePlan
 from .problems import Problem, Problems
-from .reading import SHOWN_CHARS, WHOLE_NUMBER, Reader
+from .reading import WHOLE_NUMBER, Reader
 from .split import key_of, split
 from .table import Table
 
@@ -73,7 +73,7 @@ class _Checked:
             raise InvalidRequest("validation_table", plan.validation_table, "the table that is given as `validation`")
         self._table, self._plan = table, plan
         self._encoder = Encoder(tokenizer, plan.task) if tokenizer is not None else None
-        self._limit = token_limit(plan, tokenizer) if tokenizer is not None else 0
+        self._fit = Fit(self._encoder, token_limit(plan, tokenizer) if tokenizer is not None else 0)
         self.problems = Problems()
         self._reader = Reader(plan)
         examples = self._examples(table, self._reader)
@@ -94,38 +94,13 @@ class _Checked:
         for each in reader.read(table):
             if isinstance(each, Problem):
                 self.problems.add(each)
-            elif (problem := self._too_long(each, reader)) is not None:
+            elif (problem := self._fit.problem(each, reader)) is not None:
                 self.problems.add(problem)
                 if problem.severity == "warning":
                     found.append(each)
             else:
                 found.append(each)
         return found
-
-    def _too_long(self, example: Example, reader: Reader) -> Problem | None:
-        """Examples that would lose their answer are errors; of others the end is cut. Long texts are split instead."""
-        if self._encoder is None or isinstance(example, PlainText) or self._encoder.most(example) <= self._limit:
-            return None
-        if isinstance(example, Answered):
-            tokens = self._encoder.count(replace(example, context=""))      # the context is read in windows
-            limit = self._limit // 2
-        else:
-            tokens, limit = self._encoder.count(example), self._limit
-        if tokens <= limit:
-            return self._in_no_window(example, reader) if isinstance(example, Answered) else None
-        role = next(iter(reader.columns))
-        kind = "too_long" if isinstance(example, Dialogue | Answered) else "cut"
-        return reader.problem(kind, example.row, role, tokens=tokens, most=limit)
-
-    def _in_no_window(self, example: Answered, reader: Reader) -> Problem | None:
-        """A problem if no window of the context holds all of an answer: every row of the example would say that there is none."""
-        assert self._encoder is not None
-        shared = min(STRIDE, self._limit // 4)      # tokens of two windows: an answer without more lies in one; a character has at most 4
-        if all(4 * len(text) < shared for text, _ in example.answers):
-            return None
-        if any(row.start or row.end for row in self._encoder.encode(example, self._limit)):
-            return None
-        return reader.problem("answer_too_long", example.row, "answers", answer=example.answers[0][0][:SHOWN_CHARS], most=self._limit)
 
     def _warn_of_copies(self, examples: Sequence[Example], keys: Sequence[bytes]) -> None:
         first: dict[bytes, Example] = {}

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .formats.cells import Cell, Kind
+from ..formats.cells import Cell, Kind
 from .plan import ROLES, Task
 from .table import Table
 

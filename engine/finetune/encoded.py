@@ -12,8 +12,9 @@ IGNORED = -100          # a label that no loss counts (torch's default)
 class Encoded:
     """`example`: its place among the examples; several rows of one example for long contexts, and for chats that a template changes later.
 
-    `label`: of a whole text. `labels`: of each token, IGNORED where nothing is trained. `start`, `end`: first and last token of an answer;
-    both 0 if this window has none. `offsets`: for each token the characters of the context, (-1, -1) for others.
+    `label`: of a whole text. `labels`: of each token, IGNORED where nothing is trained. `words`: of each token with a label, the place of
+    its word. `start`, `end`: first and last token of an answer; both 0 if this window has none. `offsets`: for each token the
+    characters of the context, (-1, -1) for others.
     """
 
     example: int
@@ -21,6 +22,7 @@ class Encoded:
     token_type_ids: Sequence[int] = ()
     label: int | None = None
     labels: Sequence[int] = ()
+    words: Sequence[int] = ()
     start: int = 0
     end: int = 0
     offsets: Sequence[tuple[int, int]] = ()

@@ -34,6 +34,7 @@ LAYER_S = {"cpu": 4e-3, "mps": 3e-3, "cuda": 2e-3}          # of each layer and 
 START_S = {"cpu": 12.0, "mps": 15.0, "cuda": 25.0}          # importing libraries, loading, a first measurement
 KEPT_CHECKPOINTS = 3            # the best, the newest, and one that is being written
 CHECKPOINT_BYTES = 12           # of each trained value: itself and Adam's moments
+RESULT_BYTES = 4                # of each trained value, where the result cannot be linked
 WORKING_BYTES = 20 * MIB        # of disk: examples, log, events, tokenizer
 
 
@@ -59,7 +60,7 @@ def estimate(plan: FineTunePlan, base: Base, sizes: Sizes, machine: Machine, lab
     needed = sum(part.bytes for part in parts)
     must_unload, free, verdict = judge(needed, machine)
     trained = _trained(plan, base, cost)
-    disk = (KEPT_CHECKPOINTS * CHECKPOINT_BYTES + GRADIENT_BYTES) * trained + WORKING_BYTES + base.download_bytes
+    disk = disk_bytes(trained) + base.download_bytes
     steps = max(1, math.ceil(options.epochs * math.ceil(sizes.rows / options.batch_size)))
     found = Estimate(
         parts, free, _seconds(plan, base, sizes, cost, machine.hardware, steps * math.ceil(options.batch_size / micro), has_checkpointing),
@@ -68,6 +69,11 @@ def estimate(plan: FineTunePlan, base: Base, sizes: Sizes, machine: Machine, lab
     if disk > machine.free_disk_bytes:
         return replace(found, remedy="free_disk")
     return found if verdict is Verdict.FITS else replace(found, remedy=_remedy(plan, base, sizes, machine, labels))
+
+
+def disk_bytes(trained: int) -> int:
+    """Of a run's folder. `trained`: values."""
+    return (KEPT_CHECKPOINTS * CHECKPOINT_BYTES + RESULT_BYTES) * trained + WORKING_BYTES
 
 
 def judge(needed: int, machine: Machine) -> tuple[bool, int, Verdict]:

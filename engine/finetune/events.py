@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import InvalidRequest
 from ..storage import strict
+from .checkpoints import metrics_of
 from .run import Measured, Metrics, Phase, Point
 
 EVENTS = "events.jsonl"
@@ -104,6 +105,14 @@ class EventWriter:
                 file.write(line.encode("utf-8", "replace") + b"\n")
         except OSError as error:
             print(f"An event could not be written: {error}", flush=True)
+
+
+    def end(self, ended: Ended) -> None:
+        """Write the last event of a process, after what the result reached if that is known."""
+        reached = metrics_of(self._path.parent, ended.best) if ended.has_result and ended.best is not None else None
+        if reached is not None:
+            self.write(Scores("after", reached))
+        self.write(ended)
 
 
 def read_events(folder: Path, offset: int = 0) -> tuple[list[Event], int]:

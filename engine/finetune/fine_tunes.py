@@ -7,6 +7,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from ..library.permissions import Visitor
 from ..settings import Secret, Settings
 from ..storage.finetune_runs import FineTuneRow, FineTuneStore
 from .in_progress import RunsInProgress, estimate_in
-from .inputs import Inputs, JobWriter, again, completed, estimate_of, read_inputs, require_room
+from .inputs import Inputs, JobWriter, again, chat_bytes, completed, disk_left, estimate_of, read_inputs, require_room
 from .job import RESULT, STOP, downloads_folder, used_results_folder
 from .plan import FineTunePlan
 from .results import Result, script_before, script_for
@@ -27,8 +28,6 @@ from .tables import Tables
 if TYPE_CHECKING:
     from ..library.library import Library
     from ..runtime.engine import Engine
-
-MAX_RUNS = 50           # kept of one owner; the oldest are deleted first
 
 
 class FineTunes:
@@ -65,7 +64,7 @@ class FineTunes:
         Raises InvalidRequest (also with the row and column of an example), TableNotFound, ModelNotFound and the errors of the hub,
         UnsupportedModel.
         """
-        return estimate_of(self._inputs(plan, visitor), self._engine, may_unload=self._may_unload(visitor))
+        return estimate_of(self._inputs(plan, visitor), self._engine, is_operator=self._library.permissions.is_operator(visitor))
 
     def start(self, plan: FineTunePlan, visitor: Visitor) -> Run:
         """Start a run in the background, also one with the state "preparing".
@@ -77,9 +76,8 @@ class FineTunes:
         permissions.require_training(visitor)
         permissions.require_offered(plan.base.model, visitor)
         self._active.require_idle()
-        inputs = self._inputs(plan, visitor)
-        permissions.require_examples(len(inputs.prepared.train), visitor)
-        found = estimate_of(inputs, self._engine, may_unload=self._may_unload(visitor))
+        inputs = self._allowed(plan, visitor)
+        found = estimate_of(inputs, self._engine, is_operator=self._library.permissions.is_operator(visitor))
         require_room(found, plan.base.name, self._kept_model(visitor))
         run = self._active.begin(lambda: self._store.add(visitor.owner, json.dumps(asdict(plan)), json.dumps(asdict(found))), found,
                                  lambda row: self._writer(row, plan, inputs, found, visitor), self._remove)
@@ -94,9 +92,11 @@ class FineTunes:
         if not run.can_resume:
             raise InvalidRequest("run", run.name, "stopped or failed before it is resumed")
         self._active.require_idle()
-        found = again(estimate_in(row), self._engine, may_unload=self._may_unload(visitor))
-        require_room(found, run.plan.base.name, self._kept_model(visitor) or "Close other programs that use memory, then resume.")
-        inputs = None if self._active.reader(row).has_job else self._inputs(run.plan, visitor)      # it failed before it had any
+        found = again(estimate_in(row), self._engine, is_operator=self._library.permissions.is_operator(visitor))
+        inputs = None if self._active.reader(row).has_job else self._allowed(run.plan, visitor)     # it failed before it had any
+        needed = disk_left(found, self._folder / run_id, inputs.base.download_bytes if inputs else 0)
+        require_room(replace(found, disk_bytes=needed), run.plan.base.name,
+                     self._kept_model(visitor) or "Close other programs that use memory, then resume.")
 
         def watched() -> FineTuneRow:
             self._store.watch(run_id, json.dumps(asdict(found)))
@@ -109,8 +109,8 @@ class FineTunes:
     # --- runs ---
 
     def list(self, visitor: Visitor) -> tuple[Run, ...]:
-        """Own runs, newest first, without points and log."""
-        return tuple(self._active.read(row, is_short=True) for row in self._store.list(visitor.owner))
+        """Own runs, newest first, without points and log; without those that another version of the program wrote."""
+        return tuple(filter(None, (self._active.read_listed(row) for row in self._store.list(visitor.owner))))
 
     def get(self, run_id: str, visitor: Visitor) -> Run:
         return self._active.read(self._store.get(run_id, visitor.owner))
@@ -130,7 +130,7 @@ class FineTunes:
     def stop(self, run_id: str, visitor: Visitor) -> None:
         """Ask it to save a checkpoint and stop; before it trains, it stops at once.
 
-        A second call after some seconds (running.STOP_S) ends its process at once: what it had not saved is lost. A run that is over
+        A second call after some seconds (job.STOP_S) ends its process at once: what it had not saved is lost. A run that is over
         stays as it is.
         """
         found = self._active.follower(self._store.get(run_id, visitor.owner).id)
@@ -141,9 +141,7 @@ class FineTunes:
         """Delete a run and its files, also those that the chat loads. Raises EngineBusy while it is in progress."""
         row = self._store.get(run_id, visitor.owner)
         self._active.let_end()
-        if self._active.is_in_progress(row):
-            raise EngineBusy("this run is in progress", "Stop it first.")
-        self._remove(row)
+        self._active.remove(row, self._remove)
 
     def folder(self, run_id: str, visitor: Visitor) -> Path:
         """The folder of the run, which has the log, TensorBoard's files, the checkpoints and the result."""
@@ -191,7 +189,7 @@ class FineTunes:
 
         Raises InvalidRequest, TokenRejected, ModelAccessDenied and HubUnreachable.
         """
-        return self._result(run_id, visitor).push(repo, token, self.settings, is_private=is_private, is_merged=is_merged)
+        return self._result(run_id, visitor).push(repo, token, self._library.hub, is_private=is_private, is_merged=is_merged)
 
     # --- inside ---
 
@@ -205,18 +203,21 @@ class FineTunes:
     def _inputs(self, plan: FineTunePlan, visitor: Visitor) -> Inputs:
         return read_inputs(plan, self._tables, visitor.owner, self.settings, self._library.permissions.hub_token(visitor))
 
+    def _allowed(self, plan: FineTunePlan, visitor: Visitor) -> Inputs:
+        """Raises NotPermitted also for too many examples, trained or held back, and for a gated model that others would get, too."""
+        inputs, permissions = self._inputs(plan, visitor), self._library.permissions
+        permissions.require_examples(max(len(inputs.prepared.train), len(inputs.prepared.validation)), visitor)
+        permissions.require_open(inputs.base.name, visitor, is_gated=inputs.base.is_gated)
+        return inputs
+
     def _writer(self, row: FineTuneRow, plan: FineTunePlan, inputs: Inputs, found: Estimate, visitor: Visitor) -> JobWriter:
         permissions = self._library.permissions
         return JobWriter(inputs, found, self._folder / row.id, self._engine, permissions.hub_token(visitor),
                          permissions.training_limit_s(visitor), lambda: self._inputs(plan, visitor))
 
-    def _may_unload(self, visitor: Visitor) -> bool:
-        """Whether a run of this visitor may take the place of the chat model, which everyone uses."""
-        return self._library.permissions.is_operator(visitor)
-
     def _kept_model(self, visitor: Visitor) -> str:
-        """Where memory is short: why the chat model stays; "" if it need not."""
-        if self._may_unload(visitor) or not self._engine.held_bytes:
+        """Where memory is short: why the chat model, which everyone uses, stays; "" if it need not."""
+        if self._library.permissions.is_operator(visitor) or not chat_bytes(self._engine):
             return ""
         return "The chat model stays in memory, because only the operator of this page can unload it: train a smaller model."
 
@@ -228,6 +229,6 @@ class FineTunes:
             shutil.rmtree(folder / row.id, ignore_errors=True)
 
     def _drop_oldest(self, visitor: Visitor) -> None:
-        for row in self._store.list(visitor.owner)[MAX_RUNS:]:
-            if not self._active.is_in_progress(row):
-                self._remove(row)
+        for row in self._store.list(visitor.owner)[self._library.permissions.kept_runs(visitor):]:
+            with suppress(EngineBusy):
+                self._active.remove(row, self._remove)

@@ -42,20 +42,21 @@ def _filled(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def tagged(example: TaggedWords, at: int, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Encoded:
-    """Words are joined by spaces. The first token of each has its tag; the others, and the special tokens, none.
+    """Words are joined by spaces. The first token of each has its tag; the others, the special tokens, and words without a token, none.
 
     Raises InvalidRequest for a tokenizer that does not say which characters a token has.
     """
     text = " ".join(example.words)
     found = _with_offsets(tokenizer, text, None, max_tokens)
     starts = [*accumulate((len(word) + 1 for word in example.words[:-1]), initial=0)]
-    labels, last = [], -1
+    labels, words, last = [], list[int](), -1
     for begin, end in found["offset_mapping"][0]:
         begin += len(text[begin:end]) - len(text[begin:end].lstrip())       # a space before a word is a part of its token
         at_word = bisect_right(starts, begin) - 1 if begin < end else last
         labels.append(example.tags[at_word] if at_word != last else IGNORED)
+        words += [at_word] if at_word != last else []
         last = at_word
-    return Encoded(at, found["input_ids"][0], found.get("token_type_ids", [()])[0], labels=labels)
+    return Encoded(at, found["input_ids"][0], found.get("token_type_ids", [()])[0], labels=labels, words=words)
 
 
 def answered(example: Answered, at: int, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[Encoded]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..background import HEARTBEAT_S
-from ..errors import EngineBusy, StorageError
+from ..errors import EngineBusy, EngineError, InvalidRequest, StorageError
 from ..storage import strict
 from ..storage.alive import is_alive, this_process
 from ..storage.finetune_runs import FineTuneRow, FineTuneStore
@@ -44,11 +44,15 @@ class RunsInProgress:
     def attach(self) -> None:
         """Follow the runs of a process of the app that has ended. If a trainer has ended too, this says how."""
         try:
-            for row in self._store.active():
-                if not is_alive(row.watcher):
-                    self._attach(row)
+            rows = [row for row in self._store.active() if not is_alive(row.watcher)]
         except StorageError as error:       # the next call reports it
             log.error("Fine-tuning runs could not be read: %s", error)
+            return
+        for row in rows:
+            try:
+                self._attach(row)
+            except EngineError as error:        # of another version, perhaps
+                log.error("The fine-tuning run %s cannot be followed: %s", row.id, error)
 
     def begin(self, make_row: Callable[[], FineTuneRow], found: Estimate, writer: Callable[[FineTuneRow], JobWriter | None],
               undo: Callable[[FineTuneRow], None]) -> Run:
@@ -82,6 +86,13 @@ class RunsInProgress:
                 return
             time.sleep(HEARTBEAT_S)
 
+    def remove(self, row: FineTuneRow, remove: Callable[[FineTuneRow], None]) -> None:
+        """Call `remove`, while the run cannot be started. Raises EngineBusy for one that is in progress."""
+        with self._starting:
+            if self.is_in_progress(row):
+                raise EngineBusy("this run is in progress", "Stop it first.")
+            remove(row)
+
     def is_in_progress(self, row: FineTuneRow) -> bool:
         """Also one that another process of the app follows."""
         return row.id in self._followers or is_training(row) or (row.watcher != this_process() and is_alive(row.watcher))
@@ -101,6 +112,14 @@ class RunsInProgress:
         with self._starting:        # so that a row is never seen without its follower
             is_lost = not self.is_in_progress(row)
         return reader.read(is_short=is_short, is_lost=True) if is_lost else run     # again: its end may have come meanwhile
+
+    def read_listed(self, row: FineTuneRow) -> Run | None:
+        """None for a run whose row cannot be read."""
+        try:
+            return self.read(row, is_short=True)
+        except InvalidRequest as error:
+            log.error("The fine-tuning run %s cannot be listed: %s", row.id, error)
+            return None
 
     def reader(self, row: FineTuneRow) -> RunReader:
         with self._reading:
@@ -125,9 +144,9 @@ class RunsInProgress:
                         lambda: self._jobs.is_closing, limit_s, process, lambda: self._followers.pop(row.id, None))
 
     def _attach(self, row: FineTuneRow) -> None:
-        self._store.watch(row.id)
         follower = self._follower(row, estimate_in(row), lambda *_: None, process=TrainerProcess.of(row))
         try:
+            self._store.watch(row.id)
             self._start_job(row, follower)
         except BaseException:       # the next process of the app tries again
             follower.room.release()
@@ -139,7 +158,8 @@ class RunsInProgress:
                 self._jobs.forget(old.id)
         self._followers[row.id] = follower
         try:
-            self._jobs.start(JOB_KIND, f"{self.reader(row).read(is_short=True).name} {row.id[:6]}", follower, row.owner, row.id)
+            title = f"{self.reader(row).read(is_short=True).name} {row.id[:6]}"
+            self._jobs.start(JOB_KIND, title, follower, row.owner, row.id, is_shared=False)     # one of this run may be ending
         except BaseException:
             self._followers.pop(row.id, None)
             raise

@@ -13,13 +13,14 @@ from ..checkpoint.config import parse_config, read_raw_config
 from ..errors import DiskFull, DownloadStopped, InvalidRequest, LoadError, NotEnoughMemory, gib
 from ..hub.hub import DownloadProgress, Hub
 from ..models.examination import load_tokenizer
+from ..public_mode import KEPT_DISK
 from ..settings import Secret, Settings
 from .bases import Base, find_base, require_folder
 from .checks import prepare
-from .estimate import Machine, estimate, judge
+from .estimate import Machine, disk_bytes, estimate, judge
 from .events import EventWriter, InPhase
 from .examples import Prepared
-from .job import TrainJob, write_job
+from .job import CHECKPOINTS, TrainJob, write_job
 from .plan import FineTunePlan
 from .recommended import complete, require_valid
 from .run import Estimate
@@ -70,16 +71,24 @@ def tokenizer_of(base: Base) -> PreTrainedTokenizerBase | None:
     return load_tokenizer(base.folder, parse_config(read_raw_config(base.folder, base.name), base.name), base.name, "")
 
 
-def estimate_of(inputs: Inputs, engine: Engine, *, may_unload: bool) -> Estimate:
-    """`may_unload`: whether the memory of the loaded chat model counts as free."""
+def estimate_of(inputs: Inputs, engine: Engine, *, is_operator: bool) -> Estimate:
+    """`is_operator`: whether the memory of the loaded chat model counts as free, and the whole disk."""
     sizes = sizes_of(inputs.prepared, inputs.plan, tokenizer_of(inputs.base))
-    return estimate(inputs.plan, inputs.base, sizes, machine_of(engine, may_unload=may_unload), len(inputs.prepared.labels))
+    return estimate(inputs.plan, inputs.base, sizes, machine_of(engine, is_operator=is_operator), len(inputs.prepared.labels))
 
 
-def machine_of(engine: Engine, *, may_unload: bool) -> Machine:
+def machine_of(engine: Engine, *, is_operator: bool) -> Machine:
     folder = engine.settings.data_dir
     folder.mkdir(parents=True, exist_ok=True)
-    return Machine(engine.hardware, engine.hardware.free_bytes(), engine.held_bytes if may_unload else 0, shutil.disk_usage(folder).free)
+    disk = shutil.disk_usage(folder)
+    free_disk = disk.free if is_operator else max(0, round(disk.free - KEPT_DISK * disk.total))
+    asleep, held = engine.admission.asleep_bytes, chat_bytes(engine)        # the next message takes its memory again
+    return Machine(engine.hardware, max(0, engine.hardware.free_bytes() - asleep), held if is_operator else 0, free_disk)
+
+
+def chat_bytes(engine: Engine) -> int:
+    """Memory of the chat model, also of one that is unloaded until the next message."""
+    return engine.held_bytes + engine.admission.asleep_bytes
 
 
 def require_room(found: Estimate, model: str, remedy: str = "") -> None:
@@ -97,11 +106,20 @@ REMEDIES = {
 }
 
 
-def again(found: Estimate, engine: Engine, *, may_unload: bool) -> Estimate:
-    """The same estimate for the memory and the disk that are free now."""
-    machine = machine_of(engine, may_unload=may_unload)
+def again(found: Estimate, engine: Engine, *, is_operator: bool) -> Estimate:
+    """The same estimate for the memory and the disk that are free now; how much of its disk is needed still, `disk_left` says."""
+    machine = machine_of(engine, is_operator=is_operator)
     must_unload, free, verdict = judge(found.needed_bytes, machine)
     return replace(found, free_bytes=free, must_unload=must_unload, verdict=verdict, free_disk_bytes=machine.free_disk_bytes)
+
+
+def disk_left(found: Estimate, folder: Path, download_bytes: int) -> int:
+    """What a resumed run still needs of the disk: without its own checkpoints, which take the place of each other. Bytes.
+
+    `download_bytes`: of a base that is not on this disk.
+    """
+    own = sum(path.stat().st_size for path in (folder / CHECKPOINTS).rglob("*") if path.is_file())
+    return max(0, disk_bytes(found.trained_parameters) + download_bytes - own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +149,9 @@ class JobWriter:
         def tell(progress: DownloadProgress) -> None:
             writer.write(InPhase("download", f"{gib(progress.done_bytes)} of {gib(progress.total_bytes)}"))
 
-        base = self.inputs.base
+        revision = self.inputs.plan.base.revision       # `read` asks for it, too: the cache remembers which commit it was
         try:
-            Hub(self.engine.settings).download(base.name, base.revision or None, tell, stop, self.token)
+            Hub(self.engine.settings).download(self.inputs.base.name, revision, tell, stop, self.token)
         except DownloadStopped:
             return self.inputs
         return self.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, Pr
 from .plan import FineTunePlan, Task
 
 JOB, TRAIN, VALIDATION, LOG = "plan.json", "train.jsonl", "validation.jsonl", "log.txt"
+STOP_S = 15.0           # after that, a second stop ends the process at once
 CHECKPOINTS, RESULT, BOARD, STOP, MERGED = "checkpoints", "result", "tensorboard", "stop", "merged"
 KINDS: dict[Task, type[Example]] = {"text-classification": ClassifiedText, "question-answering": Answered,
                                     "token-classification": TaggedWords, "chat": Dialogue, "text": PlainText}
@@ -28,6 +30,14 @@ def downloads_folder(settings: Settings) -> Path:
 def used_results_folder(settings: Settings) -> Path:
     """With a folder for each run whose result the chat has loaded."""
     return settings.data_dir / "finetune" / "results"
+
+
+def asked_to_stop_s(folder: Path) -> float:
+    """Seconds since the first stop of a run was asked for; below 0 if none was."""
+    try:
+        return max(0.0, time.time() - (folder / STOP).stat().st_mtime)
+    except OSError:
+        return -1.0
 
 
 @dataclass(frozen=True, slots=True)

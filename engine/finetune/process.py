@@ -28,6 +28,7 @@ class TrainerProcess:
 
     def __init__(self, name: str, child: subprocess.Popen[bytes] | None = None) -> None:
         self.name, self._child = name, child
+        self._had_ended = child is None and not self.is_running()
 
     @classmethod
     def of(cls, row: FineTuneRow) -> TrainerProcess:
@@ -78,8 +79,10 @@ class TrainerProcess:
         """A sentence about a process that ended without a word."""
         code = self._child.poll() if self._child is not None else None
         match code:
-            case None:
+            case None if self._had_ended:
                 return "The process ended without a word while the app was not running."
+            case None:      # only the process that started it is told how
+                return "The process ended without a word. It may have been killed, perhaps because the machine's memory ran out."
             case 28:
                 return "The disk is full."
             case -9:

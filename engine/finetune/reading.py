@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import InvalidRequest
+from ..formats.cells import NOTHING, Cell, Kind
 from ..messages import Message, Role
 from ..storage.strict import MAX_ITEMS
 from .examples import Answered, ClassifiedText, Dialogue, Example, PlainText, TaggedWords
-from .formats.cells import NOTHING, Cell, Kind
 from .plan import ROLES, FineTunePlan, Task
 from .problems import Problem
 from .table import Table
@@ -20,6 +20,7 @@ from .table import Table
 Cells = Mapping[str, Cell]      # by role
 SHOWN_CHARS = 60                # of an answer in a problem
 MAX_LITERAL_CHARS = 50_000      # of a Python list in a text: parsing one takes a hundred times its memory
+MAX_PLACE = 10**18
 WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 SPEAKERS: Mapping[str, Role] = {
     **dict.fromkeys(("system", "developer"), "system"), **dict.fromkeys(("user", "human", "prompter"), "user"),
@@ -106,7 +107,10 @@ class Reader:
         if cells.get("input", NOTHING).kind is not Kind.EMPTY:
             question += "\n\n" + _text(cells, "input")
         system = [Message("system", cells["system"].text)] if cells.get("system", NOTHING).kind is not Kind.EMPTY else []
-        return Dialogue(row, (*system, Message("user", question), _answer(_text(cells, "answer"))))
+        answer = _answer(_text(cells, "answer"))
+        if not answer.content.strip():      # thoughts alone
+            raise Bad("no_answer", "answer")
+        return Dialogue(row, (*system, Message("user", question), answer))
 
     def _plain(self, row: int, cells: Cells) -> PlainText:
         return PlainText(row, _text(cells, "text"))
@@ -188,10 +192,14 @@ def _answers(cells: Cells) -> list[tuple[str, int | None]]:
             pairs = [(one.get("text"), one.get("answer_start")) if isinstance(one, dict) else (one, None) for one in each]
         case _:
             pairs = [(None, None)]
-    if not all(isinstance(text, str) and text.strip() and isinstance(start, int | None) for text, start in pairs):
+    if not all(isinstance(text, str) and text.strip() and (start is None or _is_place(start)) for text, start in pairs):
         raise Bad("not_answers", "answers")
     return [(text.strip(), None if start is None else start + len(text) - len(text.lstrip()))
             for text, start in _few(pairs, "answers")]
+
+
+def _is_place(start: object) -> bool:
+    return isinstance(start, int) and not isinstance(start, bool) and abs(start) < MAX_PLACE
 
 
 def _place(context: str, answer: str, start: int | None) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DiskFull, InvalidRequest, LoadError, NotEnoughMemory
 from ..hub.hub import Hub
-from ..settings import BUILTIN, Secret, Settings
+from ..settings import BUILTIN, Secret
 from .card import model_card, shown_base
 from .checkpoints import ADAPTER, name_base
 from .estimate import PROCESS_BYTES
@@ -60,9 +60,12 @@ class Result:
             raise NotEnoughMemory(job.plan.base.name, needed, free, "Unload the chat model first, or use the adapter without merging.")
         self._require_disk(2 * size)
         part = f"{MERGED}.{secrets.token_hex(4)}"       # someone else may merge it now, too
+        merged = self._result_id()
         try:
             if TrainerProcess.start(self._folder, MERGE, part).wait():
                 raise LoadError(self.run.name, "its adapter could not be merged.", "The log of the run has the details.")
+            if self._result_id() != merged:
+                raise LoadError(self.run.name, "its adapter was replaced while it was merged.", "Merge the new one.")
             (self._folder / part).rename(target)
         except OSError:
             if not target.is_dir():
@@ -70,6 +73,14 @@ class Result:
         finally:
             shutil.rmtree(self._folder / part, ignore_errors=True)
         return target
+
+    def _result_id(self) -> tuple[int, int]:
+        """Another one for each result that takes this place."""
+        try:
+            found = (self._folder / RESULT).stat()
+        except FileNotFoundError:       # just then
+            return 0, 0
+        return found.st_ino, found.st_mtime_ns
 
     @contextmanager
     def prepared(self, *, is_merged: bool = False, copies: int = 1) -> Iterator[Path]:
@@ -106,10 +117,10 @@ class Result:
                         archive.write(each, f"{source.name}/{each.relative_to(source)}")
             yield path
 
-    def push(self, repo: str, token: Secret, settings: Settings, *, is_private: bool = True, is_merged: bool = False) -> str:
+    def push(self, repo: str, token: Secret, hub: Hub, *, is_private: bool = True, is_merged: bool = False) -> str:
         """Upload `prepared`, and return its address. Raises the errors of the hub."""
         with self.prepared(is_merged=is_merged) as source:
-            return Hub(settings).upload(repo, source, token, is_private=is_private)
+            return hub.upload(repo, source, token, is_private=is_private)
 
     def _name(self, is_merged: bool) -> str:
         plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in self.run.name).strip("-.")[:60]

@@ -44,8 +44,9 @@ class Room:
         admission.wait_until(lambda: admission.reserve(self._reservation), stop)
         admission.wait_until(lambda: admission.is_settled, stop)
         current = self._engine.current
-        if stop.is_set() or current is None or current[0].is_remote:
+        if stop.is_set() or (current is not None and current[0].is_remote):
             admission.release(self._reservation)
+        if stop.is_set() or current is None or current[0].is_remote:        # without a model none may be loaded
             return
         self._before = ChatModel(*current)
         self._store.set_chat_model(self._run_id, json.dumps(asdict(self._before)))       # also for the next process of the app

@@ -26,7 +26,7 @@ class MemoryPart:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run takes, computed before it starts. Bytes, and seconds.
+    """What a run takes, computed before it starts. Bytes, and seconds of its process from its start to its end.
 
     `free_bytes`: memory that the run may use; with `must_unload`, that of the chat model is among it, which is unloaded first and loaded
     again afterwards. `remedy`: key of a remedy where the verdict is not "fits", "" where none helps: smaller_batch (fewer examples at
@@ -61,11 +61,22 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The same after a run. `peak_bytes`: the most memory its process held. `seconds`: of training alone."""
+    """The same after a run. `peak_bytes`: the most memory its processes held. `seconds`: of training alone.
+
+    `total_s`: of its processes from start to end, with loading and measurements, as `Estimate.seconds`; 0 if it is not known.
+    """
 
     peak_bytes: int = 0
     seconds: float = 0.0
     disk_bytes: int = 0
+    total_s: float = 0.0
+
+    def with_earlier(self, earlier: Measured | None) -> Measured:
+        """Of several processes of a run. One that was killed has measured nothing."""
+        if earlier is None:
+            return self
+        return Measured(max(self.peak_bytes, earlier.peak_bytes), self.seconds + earlier.seconds, self.disk_bytes or earlier.disk_bytes,
+                        self.total_s + earlier.total_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +182,7 @@ class Run:
     stop_kind: str = ""
     reason: str = ""
     is_stopping: bool = False                   # asked to stop, saving
+    can_kill: bool = False                      # asked for so long that a second stop ends the process at once
     log: str = ""                               # the newest part of the process's log
     notes: tuple[str, ...] = field(default=())  # what was decided, each a sentence
 

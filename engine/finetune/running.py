@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from ..background import JobProgress, JobStopped, StopSignal
 from ..errors import EngineError, StorageError
 from ..storage.finetune_runs import FineTuneRow, FineTuneStore
-from .checkpoints import best, build_result, newest
+from .checkpoints import best, build_result, newest, remove_incomplete
 from .events import Ended, Event, EventWriter, InPhase, Started, read_events
-from .job import RESULT, STOP
+from .job import RESULT, STOP, STOP_S, asked_to_stop_s
 from .process import TrainerProcess
 from .room import Room
 from .run import Estimate
@@ -27,9 +27,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 POLL_S = 0.2
-LATE_S = 120.0      # after the limit of time until a process that did not stop by itself is killed
-STOP_S = 15.0       # after that, a second stop ends the process at once
+LATE_S = 120.0      # after the limit of time in one phase until a process that did not stop by itself is killed
 UNIT = "steps"
+
+
+@dataclass(slots=True)
+class PhaseLimit:
+    """Whether a process must be ended. The limit of time is that of training, at which the process stops by itself, and saves; loading and
+    each measurement may take as long. `limit_s`: 0: none."""
+
+    limit_s: float
+    _phase: str = ""
+    _began: float = 0.0
+
+    def is_over(self, phase: str, now: float) -> bool:
+        """`now`: in seconds of any clock."""
+        if phase != self._phase or not self._began:
+            self._phase, self._began = phase, now
+        return bool(self.limit_s) and now - self._began > self.limit_s + LATE_S
 
 
 @dataclass(slots=True)
@@ -58,19 +73,21 @@ class Follower:
         """The work of the job. Raises JobStopped if the run was stopped, and EngineError with the reason if it failed."""
         progress.stop.subscribe(self._stop.set)
         try:
-            self._work(progress)
-        except BaseException as error:
-            self._fail(error)
-            raise
+            try:
+                self._work(progress)
+            except BaseException as error:
+                self._fail(error)
+                raise
+            finally:
+                self._leave()
+            return self._outcome()      # before another one can begin: it has the same files
         finally:
-            self._leave()
-        return self._outcome()
+            self.on_end()
 
     def ask_to_stop(self) -> None:
         """Save a checkpoint and stop; while nothing is trained yet, stop at once. A second call after STOP_S seconds ends the process."""
-        with suppress(FileNotFoundError):
-            if time.time() - (self.folder / STOP).stat().st_mtime > STOP_S:
-                self._kill("It was ended at once, without saving.")
+        if asked_to_stop_s(self.folder) > STOP_S:
+            self._kill("It was ended at once, without saving.")
         self._stop.set()
         self._write_stop()
 
@@ -93,7 +110,7 @@ class Follower:
             self._end("", self._killed or self.process.how_it_ended())
 
     def _follow(self, progress: JobProgress, process: TrainerProcess) -> None:
-        began, told, is_asked = time.monotonic(), -1, False
+        limit, told, is_asked = PhaseLimit(self.limit_s), -1, False
         while process.is_running():
             if self.is_closing():
                 return
@@ -104,7 +121,7 @@ class Follower:
                 told = run.step
                 with suppress(JobStopped):      # seen in the next round
                     progress.report(run.step, run.total, UNIT)
-            if self.limit_s and time.monotonic() - began > self.limit_s + LATE_S:
+            if limit.is_over(run.phase, time.monotonic()):
                 self._kill("It took longer than this page allows, and did not stop by itself.")
             time.sleep(POLL_S) if self._stop.is_set() else self._stop.wait(POLL_S)
 
@@ -127,7 +144,7 @@ class Follower:
 
     def _stop_before_start(self) -> None:
         (self.folder / STOP).unlink(missing_ok=True)
-        EventWriter(self.folder).write(Ended("person", "", best=best(self.folder), has_result=(self.folder / RESULT).is_dir()))
+        EventWriter(self.folder).end(Ended("person", "", best=best(self.folder), has_result=(self.folder / RESULT).is_dir()))
 
     def _fail(self, error: BaseException) -> None:
         """End the process too: it would train on beside the next one. At the end of the app it goes on, and the next app follows it."""
@@ -151,16 +168,17 @@ class Follower:
             if any(isinstance(event, Ended) for event in _since_start(events)):
                 return
             (self.folder / STOP).unlink(missing_ok=True)
+            remove_incomplete(self.folder)      # first: on a full disk what follows needs its space
             step, found = newest(self.folder), None
             if step is not None:
                 reason += f" Its newest checkpoint is that of step {step:,}: it can be resumed from there."
                 found = build_result(self.folder)
         except (OSError, ValueError, EngineError) as error:
             found, reason = None, f"{reason} Its result could not be written: {error}"
-        EventWriter(self.folder).write(Ended(stop_kind, reason, best=found, has_result=found is not None))
+        EventWriter(self.folder).end(Ended(stop_kind, reason, best=found, has_result=found is not None))
 
     def _leave(self) -> None:
-        """What must be so whatever has failed: the chat model is back, and the run is not in progress."""
+        """What must be so whatever has failed: the chat model is back, and the run is not in progress in the database."""
         try:
             if self.is_closing():
                 self.store.leave(self.row.id)
@@ -171,8 +189,6 @@ class Follower:
                     self.store.end(self.row.id)
         except StorageError as error:       # what the run did is in its files
             log.error("The end of a fine-tuning run could not be stored: %s", error)
-        finally:
-            self.on_end()
 
     def _outcome(self) -> str:
         if self.is_closing():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .checkpoints import newest
 from .events import Ended, Event, InPhase, Note, Progress, Saved, Scores, Started, read_events, thinned
-from .job import JOB, LOG, RESULT, STOP, read_job
+from .job import JOB, LOG, RESULT, STOP_S, asked_to_stop_s, read_job
 from .plan import FineTunePlan
 from .run import Estimate, Point, Run
 
@@ -51,9 +51,10 @@ class RunReader:
         if is_lost and not run.is_over:
             run = replace(run, state="failed", phase="", note="", stop_kind="", reason=LOST, seconds_left=None,
                           checkpoint=newest(self.folder))
-        stopping = run.state in ("preparing", "running") and (self.folder / STOP).exists()
+        stop_s = asked_to_stop_s(self.folder) if run.state in ("preparing", "running") else -1.0
         has_result = run.has_result and run.is_over and (self.folder / RESULT).is_dir()
-        return replace(run, points=points, is_stopping=stopping, has_result=has_result, log="" if is_short else _end_of(self.folder / LOG))
+        return replace(run, points=points, is_stopping=stop_s >= 0, can_kill=stop_s > STOP_S, has_result=has_result,
+                       log="" if is_short else _end_of(self.folder / LOG))
 
     def _read_job(self) -> None:
         if self._has_job or not self.has_job:
@@ -69,7 +70,7 @@ class RunReader:
             case Started():
                 self._points = [point for point in self._points if point.step <= event.step]      # what came after the checkpoint is redone
                 self._run = replace(run, state="running", phase="load", reason="", stop_kind="", step=event.step, seconds_left=None,
-                                    has_result=False)
+                                    after=None, has_result=False)
             case InPhase():
                 state = "preparing" if event.phase in ("download", "prepare", "unload") else run.state
                 self._run = replace(run, state=state, phase=event.phase, note=event.note)
@@ -87,8 +88,8 @@ class RunReader:
             case Ended():
                 state = "done" if event.stop_kind in ("finished", "early") else "stopped" if event.stop_kind else "failed"
                 self._run = replace(run, state=state, phase="", note="", stop_kind=event.stop_kind, reason=event.reason,
-                                    best_step=event.best, measured=event.measured, seconds_left=None, checkpoint=newest(self.folder),
-                                    has_result=event.has_result)
+                                    best_step=event.best, measured=event.measured.with_earlier(run.measured), seconds_left=None,
+                                    checkpoint=newest(self.folder), has_result=event.has_result)
 
 
 def _end_of(path: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InvalidRequest
-from .formats.cells import PREVIEW_ROWS, Cell, CellFile
+from ..formats.cells import PREVIEW_ROWS, Cell, CellFile
 
 CELLS = "cells.arrow"
 

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import DiskFull, InvalidRequest, gib
+from ..formats.cells import CellFile, Unreadable, join
+from ..formats.files import write_cells
 from ..hub.datasets import HubDataset
 from ..hub.hub import Hub
 from ..hub.progress import OnProgress
@@ -27,8 +29,6 @@ from ..plain_text import clean_name
 from ..public_mode import MAX_FILE_BYTES as PUBLIC_FILE_BYTES
 from ..settings import Secret, Settings
 from .errors import TableNotFound, TableRefused
-from .formats.cells import CellFile, Unreadable, join
-from .formats.files import write_cells
 from .table import CELLS, Table
 
 MAX_FILE_BYTES = 64 << 20

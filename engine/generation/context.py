@@ -11,18 +11,20 @@ import threading
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ChatTemplateFailed, InvalidRequest, MessageTooLong
 from ..messages import Effort, GenerationOptions, Message
 from ..pictures import Picture
+from ..tool_calls import Tool
 from .control_tokens import DIGEST, PICTURE, START, ControlTokens, unmarked
 from .picture_rows import PictureTokens
 from .pictures import TEXT_ONLY, PictureReader
 from .text import mark_tokens, opened_thought
-from .thinking import WORDS, Wording, read_thinking, thoughts_before
+from .thinking import WORDS, Wording, read_thinking
 from .thought_limit import ThoughtLimit, limit_of
+from .tool_prompt import ToolTemplate
 from .turns import as_parts, is_rendered, split_turns, user_chat, with_names
 
 if TYPE_CHECKING:
@@ -91,12 +93,15 @@ class ChatContext:
             self._reads_parts = self._shows(user_chat("probe-of-text"), "probe-of-text")
         self.has_system_role = self._shows([{"role": "system", "content": "system-role-probe"}, *user_chat("hi")], "system-role-probe")
         self.thinking = read_thinking(self._apply, str(tokenizer.chat_template or ""), self.marks.values())
+        self.tools = ToolTemplate(self._apply, tokenizer)
 
-    def fit(self, messages: Sequence[Message], max_new_tokens: int, effort: Effort | None = None, budget: int | None = None) -> Prompt:
+    def fit(self, messages: Sequence[Message], max_new_tokens: int, effort: Effort | None = None, budget: int | None = None,
+            tools: Sequence[Tool] = ()) -> Prompt:
         """Return the prompt of the whole conversation, or of as many of its latest turns as fit after the system prompt.
 
         If the last message is the assistant's, it is the beginning of the reply, which the model continues. effort, budget:
-        of its thoughts (GenerationOptions). A model that reads no pictures gets the names of those in earlier messages.
+        of its thoughts (GenerationOptions). tools: that it may call. A model that reads no pictures gets the names of those in
+        earlier messages.
 
         Raises InvalidRequest, MessageTooLong (with its token count) and ChatTemplateFailed.
         """
@@ -109,7 +114,7 @@ class ChatContext:
         if system and not self.has_system_role:
             notes += (MERGED_NOTE,)
         notes += self.thinking.notes(effort)
-        asked = self.thinking.wording(effort, budget)
+        asked = self._with_tools(self.thinking.wording(effort, budget), tools)
         starts = [i for i, message in enumerate(turns) if message.role == "user"]
         text = self._render(system, turns, begun, asked)
         ids = self._tokenize(text, pictures)
@@ -193,23 +198,29 @@ class ChatContext:
 
     def _render(self, system: Message | None, turns: Sequence[Message], begun: Message | None = None, asked: Wording = AS_USUAL) -> str:
         """Return the text of the prompt, with marks around what looks like control tokens in messages. Raises ChatTemplateFailed."""
-        mark, chat = self._control.mark, self._chat(system, turns)
+        mark, chat = self._control.mark, self._chat(system, turns, asked.rules)
         if asked.word:
-            chat[-1] = {**chat[-1], "content": f"{chat[-1]['content']} {asked.word}"}
+            last = max(place for place, message in enumerate(chat) if message["role"] == "user")
+            chat[last] = {**chat[last], "content": f"{chat[last]['content']} {asked.word}"}
         text = self._apply(chat, asked.variables)
         words = WORDS if self.thinking.reads_words else ()
-        asked_for = (message["content"] for message in chat if message["role"] == "user")
+        asked_for = (message["content"] for message in chat if message["role"] in ("user", "tool"))
         left_out = next((content for content in asked_for if not is_rendered(content, text, words)), None)
         if left_out is not None:
             raise ChatTemplateFailed(f"it left out the message “{unmarked(left_out)[:80]}”")
         return text if begun is None else text + self.thinking.begun(text, mark(begun.reasoning), mark(begun.content))
 
-    def _chat(self, system: Message | None, turns: Sequence[Message]) -> list[dict[str, str]]:
+    def _with_tools(self, asked: Wording, tools: Sequence[Tool]) -> Wording:
+        mark = self._control.mark
+        return replace(asked, variables={**asked.variables, **self.tools.variables(tools, mark)}, rules=self.tools.rules(tools, mark))
+
+    def _chat(self, system: Message | None, turns: Sequence[Message], more_rules: str = "") -> list[dict[str, Any]]:
         """The messages as the template takes them, marked; without a system role, its rules are in the first message of the user."""
         mark = self._control.mark
-        chat = [{"role": message.role, "content": "".join(f"{PICTURE}{picture.digest}{PICTURE}" for picture in message.pictures)
-                 + mark(message.content), **(thoughts_before(mark(message.reasoning)) if message.reasoning else {})} for message in turns]
-        rules = mark(system.content) if system else ""
+        contents = ["".join(f"{PICTURE}{picture.digest}{PICTURE}" for picture in message.pictures) + mark(message.content)
+                    for message in turns]
+        chat = self.tools.messages(turns, contents, mark)
+        rules = "\n\n".join(filter(None, (mark(system.content) if system else "", more_rules)))
         if rules and self.has_system_role:
             chat = [{"role": "system", "content": rules}, *chat]
         elif rules:
@@ -217,7 +228,7 @@ class ChatContext:
             chat[first] = {"role": "user", "content": f"{rules}\n\n{chat[first]['content']}"}
         return chat
 
-    def _apply(self, chat: list[dict[str, str]], variables: Mapping[str, Any] = NO_VARIABLES, *, opens_reply: bool = True) -> str:
+    def _apply(self, chat: list[dict[str, Any]], variables: Mapping[str, Any] = NO_VARIABLES, *, opens_reply: bool = True) -> str:
         template = None if self.has_template else PLAIN_TEMPLATE
         messages = [{**message, "content": as_parts(message["content"])} if self._reads_parts or PICTURE in message["content"] else message
                     for message in chat]

@@ -9,9 +9,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..messages import Finished, FinishReason, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
+from ..messages import Finished, FinishReason, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, TokenScore, Usage
 from ..shapes import CUT_NOTE
+from ..tool_calls import ToolCallDelta
 from .base import Ended, NewTokens, TokenGenerator
+from .call_grammar import answer_with_calls
+from .call_parsing import CallParser
 from .context import ChatContext, Prompt
 from .scored_text import ScoredText
 from .shape_masks import ShapedAnswer, Shapes
@@ -66,12 +69,18 @@ class _Meter:
                      self.thought_tokens, self.thought_s)
 
 
+Piece = TextDelta | ReasoningDelta | ToolCallDelta
+
+
 class _ReplyText:
-    """From tokens to pieces of text: whole characters, nothing of a stop string, thoughts apart, and scores beside them."""
+    """From tokens to pieces: whole characters, nothing of a stop string, thoughts and calls of tools apart, and scores beside text."""
 
     def __init__(self, request: ReplyRequest, prompt: Prompt, context: ChatContext, tokenizer: PreTrainedTokenizerBase) -> None:
         is_chat = isinstance(request.messages, tuple)
-        self._decoder = IncrementalDecoder(tokenizer, context.marks)
+        tools = request.options.callable_tools if is_chat else ()
+        self.calls = CallParser(context.tools.wording, tools, prompt.begun) if tools else None
+        self._before_calls: list[TokenScore] = []       # of text that may belong to a call
+        self._decoder = IncrementalDecoder(tokenizer, {**context.marks, **context.tools.marks} if tools else context.marks)
         self.stops = StopStrings((*request.options.stop, *(context.stops if is_chat else ())))
         self.splitter = ReasoningSplitter(prompt.open_thought, closing_mark(context.marks, prompt.text) if is_chat else "",
                                           goes_on=prompt.has_thoughts, has_thoughts=is_chat)
@@ -84,7 +93,11 @@ class _ReplyText:
         """The text so far, with marks of thoughts."""
         return "".join(self._shown)
 
-    def feed(self, tokens: NewTokens) -> Iterator[TextDelta | ReasoningDelta]:
+    @property
+    def has_calls(self) -> bool:
+        return self.calls is not None and self.calls.num_calls > 0
+
+    def feed(self, tokens: NewTokens) -> Iterator[Piece]:
         if self._scored is None:
             yield from self._split(self.stops.feed(self._decoder.feed(tokens.ids)))
             return
@@ -93,18 +106,35 @@ class _ReplyText:
             self._scored.add(token_id, score, decoded)
             yield from self._split(self.stops.feed(decoded))
 
-    def flush(self) -> Iterator[TextDelta | ReasoningDelta]:
+    def flush(self) -> Iterator[Piece]:
         if not self.stops.is_hit:
             decoded = self._decoder.flush()
             if self._scored is not None:
                 self._scored.flush(decoded)
             yield from self._split(self.stops.feed(decoded) + self.stops.flush())
-        yield from self._with_scores(self.splitter.flush())
+        yield from self._without_calls(self._with_scores(self.splitter.flush()))
+        if self.calls is not None:
+            yield from self._scored_again(self.calls.flush())
 
-    def _split(self, text: str) -> Iterator[TextDelta | ReasoningDelta]:
+    def _split(self, text: str) -> Iterator[Piece]:
         self._shown.append(text)
         self._num_shown += len(text)
-        return self._with_scores(self.splitter.feed(text))
+        return self._without_calls(self._with_scores(self.splitter.feed(text)))
+
+    def _without_calls(self, pieces: Iterable[TextDelta | ReasoningDelta]) -> Iterator[Piece]:
+        for piece in pieces:
+            if self.calls is None or isinstance(piece, ReasoningDelta):
+                yield piece
+                continue
+            self._before_calls += piece.tokens
+            yield from self._scored_again(self.calls.feed(piece.text))
+
+    def _scored_again(self, pieces: Iterable[TextDelta | ToolCallDelta]) -> Iterator[TextDelta | ToolCallDelta]:
+        """Pieces of text get the tokens since the last one."""
+        for piece in pieces:
+            if isinstance(piece, TextDelta) and self._before_calls:
+                piece, self._before_calls = TextDelta(piece.text, tuple(self._before_calls)), []
+            yield piece
 
     def _with_scores(self, pieces: Iterable[TextDelta | ReasoningDelta]) -> Iterator[TextDelta | ReasoningDelta]:
         for piece in pieces:
@@ -119,11 +149,12 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
     """
     meter, asked = _Meter(), request.options
     if isinstance(request.messages, tuple):
-        prompt = context.fit(request.messages, asked.max_new_tokens, asked.reasoning_effort, asked.reasoning_budget)
+        prompt = context.fit(request.messages, asked.max_new_tokens, asked.reasoning_effort, asked.reasoning_budget,
+                             asked.callable_tools)
         limit = context.limit(prompt, asked)
     else:
         prompt, limit = context.plain(request.messages), None
-    answer = _shaped(request, prompt)
+    answer = _shaped(request, prompt, context)
     options = replace(asked, max_new_tokens=min(asked.max_new_tokens, prompt.room))
     text = _ReplyText(request, prompt, context, tokenizer)
     ids: list[int] = []
@@ -149,16 +180,25 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
             else:
                 yield event
     yield from text.flush()
-    if reason == "stop" and not text.stops.is_hit and prompt.marked:    # without the end-of-turn token: the next turn's template writes it
+    if text.calls is not None and text.has_calls:
+        lacks_shape = False
+        reason = "tool_calls" if reason == "stop" and text.calls.is_whole else reason
+    elif reason == "stop" and not text.stops.is_hit and prompt.marked:
+        # Without the end-of-turn token, which the next turn's template writes.
         context.remember(prompt, text.shown, ids[:-1])
-    yield Finished(reason, meter.usage(prompt), (*prompt.notes, CUT_NOTE) if lacks_shape else prompt.notes)
+    yield Finished(reason, meter.usage(prompt), (*prompt.notes, CUT_NOTE) if lacks_shape and asked.shape else prompt.notes)
 
 
-def _shaped(request: ReplyRequest, prompt: Prompt) -> ShapedAnswer | None:
-    """The shape of the answer, if it must have one. Raises InvalidShape."""
-    if request.options.shape is None:
+def _shaped(request: ReplyRequest, prompt: Prompt, context: ChatContext) -> ShapedAnswer | None:
+    """What the answer must look like, if anything; with tools, its calls. Raises InvalidShape and InvalidTools."""
+    options, shapes = request.options, request.shapes
+    has_tools = isinstance(request.messages, tuple) and bool(options.callable_tools)
+    if not has_tools and options.shape is None:
         return None
-    assert request.shapes is not None
-    answer = ShapedAnswer(request.options.shape, prompt.begun)
-    answer.compile(request.shapes)
+    assert shapes is not None
+    if has_tools:
+        return answer_with_calls(shapes, context.tools.wording, options, prompt.begun)
+    assert options.shape is not None
+    answer = ShapedAnswer(options.shape, prompt.begun)
+    answer.compile(shapes)
     return answer

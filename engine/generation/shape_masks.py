@@ -44,12 +44,13 @@ class Shapes:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, end_ids: Collection[int], num_embeddings: int) -> None:
         self._tokenizer, self._end_ids, self._num_embeddings = tokenizer, sorted(end_ids), num_embeddings
         self._tokens: LLTokenizer | None = None
-        self._compiled: OrderedDict[Shape, LLMatcher] = OrderedDict()
+        self._control: dict[str, int] | None = None
+        self._compiled: OrderedDict[Shape | str, LLMatcher] = OrderedDict()
         self._lock = Lock()
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="shapes")
 
-    def begin(self, shape: Shape, begun: str = "") -> LLMatcher:
-        """A matcher of an answer that begins with `begun`. The first call takes seconds with a large vocabulary.
+    def begin(self, shape: Shape | str, begun: str = "") -> LLMatcher:
+        """A matcher of an answer that begins with `begun`. The first call takes seconds with a large vocabulary. A text is a grammar.
 
         Raises InvalidShape.
         """
@@ -70,6 +71,19 @@ class Shapes:
         """After `begin`. Tokens of the text, not always those that the model would write."""
         assert self._tokens is not None
         return self._tokens.tokenize_str(text)
+
+    def split(self, text: str) -> list[tuple[str, int | None]]:
+        """The pieces of a text, none of them empty; control tokens are pieces of their own, with their ids. Raises InvalidShape."""
+        with self._lock:
+            tokens = self._known_tokens()
+            if self._control is None:
+                self._control = {str(token.content): int(token_id) for token_id, token in self._tokenizer.added_tokens_decoder.items()
+                                 if tokens.is_special_token(int(token_id))}
+            found = [content for content in self._control if content in text]
+        if not found:
+            return [(text, None)] if text else []
+        longest_first = "|".join(map(re.escape, sorted(found, key=len, reverse=True)))
+        return [(piece, self._control.get(piece)) for piece in re.split(f"({longest_first})", text) if piece]
 
     def forked(self) -> None:
         """In a new process: the threads of the old one do not exist here, and may have held locks."""
@@ -93,9 +107,9 @@ class Shapes:
 
 
 class ShapedAnswer:
-    """The shape of one reply's answer, followed token by token. `begun`: the beginning of the answer that the prompt ends with."""
+    """The shape of one reply's answer, or its grammar, followed token by token. `begun`: the beginning of the answer, in the prompt."""
 
-    def __init__(self, shape: Shape, begun: str = "") -> None:
+    def __init__(self, shape: Shape | str, begun: str = "") -> None:
         self._shape, self._begun = shape, begun
         self._following: _Following | None = None
 
@@ -174,7 +188,7 @@ def _advanced(matcher: LLMatcher, tokens: Sequence[int]) -> NDArray[np.bool_]:
     return np.unpackbits(bits, bitorder="little").view(np.bool_)
 
 
-def _compiled(tokens: LLTokenizer, shape: Shape) -> LLMatcher:
+def _compiled(tokens: LLTokenizer, shape: Shape | str) -> LLMatcher:
     """Raises InvalidShape."""
     from llguidance import LLMatcher, LLParserLimits
 
@@ -189,16 +203,32 @@ def _compiled(tokens: LLTokenizer, shape: Shape) -> LLMatcher:
     return matcher
 
 
-def _grammar(shape: Shape) -> str:
+def _grammar(shape: Shape | str) -> str:
     from llguidance import LLMatcher
 
-    options: Any = {"whitespace_pattern": WHITE_SPACE}
+    if isinstance(shape, str):
+        return LLMatcher.grammar_from_lark(shape)
     if shape.is_json:
+        options: Any = {"whitespace_pattern": WHITE_SPACE}
         return LLMatcher.grammar_from_json_schema(shape.schema, overrides=options)
     if shape.kind == "regex":
         return LLMatcher.grammar_from_regex(shape.value)
-    texts = " | ".join(json.dumps(each) for each in shape.choices)      # a JSON string is one of the Lark syntax
-    return LLMatcher.grammar_from_lark(f"start: {texts}")
+    return LLMatcher.grammar_from_lark(f"start: {terms(shape)}")
+
+
+def terms(shape: Shape) -> str:
+    """A shape as the terms of a rule, in llguidance's form of Lark."""
+    if shape.is_json:
+        return json_terms(json.loads(shape.schema))
+    if shape.kind == "regex":
+        pattern = re.sub(r"\\.|/", lambda found: r"\/" if found[0] == "/" else found[0], shape.value, flags=re.DOTALL)
+        return "/" + pattern.replace("\n", r"\n") + "/"
+    return " | ".join(json.dumps(each) for each in shape.choices)       # a JSON string is one of the Lark syntax
+
+
+def json_terms(schema: Any) -> str:
+    guided = {**schema, "x-guidance": {"whitespace_pattern": WHITE_SPACE}} if isinstance(schema, dict) else schema
+    return f"%json {json.dumps(guided)}"
 
 
 def _why(error: str) -> str:

@@ -67,6 +67,8 @@ class IncrementalDecoder:
 
     def _step(self, token_id: int) -> str:
         if token_id in self._marks:
+            if self._pending:       # a part of a character, which will not be completed
+                self._stream = self._new_stream()
             return self.flush() + self._marks[token_id]
         self._pending.append(token_id)
         try:
@@ -105,7 +107,7 @@ class StopStrings:
         if hits:
             shown, self._held, self.is_hit = self._held[: min(hits)], "", True
             return shown
-        keep = _longest_partial(self._held, self._stops)
+        keep = longest_partial(self._held, self._stops)
         shown, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep:]
         return shown
 
@@ -172,7 +174,7 @@ class ReasoningSplitter:
 
     def _inside(self) -> Iterator[ReasoningDelta]:
         at = self._held.find(self._close)
-        keep = _longest_partial(self._held, (self._close,)) if at < 0 else 0
+        keep = longest_partial(self._held, (self._close,)) if at < 0 else 0
         end = at if at >= 0 else len(self._held) - keep
         thought, rest = self._held[:end], self._held[end:]
         if self._trim:
@@ -202,7 +204,7 @@ class ReasoningSplitter:
             yield ReasoningDelta(rest) if self._close else TextDelta(rest)
 
 
-def _longest_partial(text: str, needles: Sequence[str]) -> int:
+def longest_partial(text: str, needles: Sequence[str]) -> int:
     """Length of the longest suffix of `text` that is the beginning of one of `needles`."""
     longest = 0
     for needle in needles:

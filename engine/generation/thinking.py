@@ -40,10 +40,11 @@ class Render(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How a template is asked for an effort: by variables, or by a word at the end of the last message."""
+    """How a template is asked for an effort: by variables, or by a word at the end of the last message. `rules`: for the system prompt."""
 
     variables: Mapping[str, Any] = field(default_factory=dict)
     word: str = ""
+    rules: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from ..messages import NO_LIMIT, GenerationOptions
+from .call_wording import FINAL
 from .thinking import TemplateThinking
 
 TAIL_TOKENS = 16        # in which the end mark is looked for: where it is ordinary text, it has up to about ten tokens
@@ -129,13 +130,18 @@ class ThoughtsBeforeShape(ThoughtLimit):
 
 def limit_of(thinking: TemplateThinking, options: GenerationOptions, encode: Callable[[str], list[int]],
              decode: Callable[[list[int]], str], *, is_open: bool, may_open: bool) -> ThoughtLimit | None:
-    """None without thoughts, and without a budget or a shape. is_open: whether the prompt opens thoughts. may_open: whether a reply may."""
+    """None without thoughts, and without a budget, a shape or tools.
+
+    is_open: whether the prompt opens thoughts. may_open: whether a reply may.
+    """
     budget = options.reasoning_budget
-    if not thinking.end or (budget is None and options.shape is None):
+    has_grammar = options.shape is not None or bool(options.callable_tools)
+    if not thinking.end or (budget is None and not has_grammar):
         return None
-    marks = thinking.start, thinking.end, encode(thinking.after), decode
-    if options.shape is None:
+    after = thinking.after.removesuffix(FINAL) if options.callable_tools else thinking.after     # a call has a channel of its own
+    marks = thinking.start, thinking.end, encode(after), decode
+    if not has_grammar:
         return ThoughtLimit(budget or 0, *marks, is_open=is_open)
     opens = encode(thinking.before) if may_open and options.reasoning_effort != "none" else ()
     return ThoughtsBeforeShape(NO_LIMIT if budget is None else budget, *marks, is_open=is_open, opens=opens,
-                               follows=encode(thinking.after.partition(thinking.end)[2]))
+                               follows=encode(after.partition(thinking.end)[2]))

@@ -17,6 +17,7 @@ from .client import HubClient
 if TYPE_CHECKING:
     from huggingface_hub import DatasetInfo, ModelInfo
 
+MODULE = re.compile(r"\d+_\w+/(config\.json|model\.safetensors)")       # of sentence-transformers, beside modules.json
 NEEDED = ("*.json", "*.jinja", "*.model", "*.txt", "tokenizer*")    # beside the weights, in the top folder only
 
 
@@ -48,15 +49,23 @@ class Repository:
         return WEIGHTS not in self.paths and WEIGHTS_INDEX in self.paths
 
     def needed(self, shard_names: Iterable[str]) -> tuple[HubFile, ...]:
-        """Return the files that transformers reads: configuration, tokenizer and one set of weights, even if there are several."""
+        """Return the files that transformers reads: configuration, tokenizer and one set of weights, even if there are several.
+
+        Of an embedding model also what sentence-transformers reads, in folders of its own.
+        """
         weights = {ADAPTER_WEIGHTS} if is_adapter(self.paths) else {WEIGHTS} if WEIGHTS in self.paths else {WEIGHTS_INDEX, *shard_names}
+        has_modules = "modules.json" in self.paths
         return tuple(replace(file, is_needed=True) for file in self.files if is_inside(file.path) and (
-            file.path in weights or ("/" not in file.path and any(fnmatch(file.path, pattern) for pattern in NEEDED)
-                                     and not fnmatch(file.path, "*.index.json") and not file.path.startswith("."))))
+            file.path in weights or (has_modules and MODULE.fullmatch(file.path)) or _is_beside_weights(file.path)))
 
     def needed_gguf(self, name: str) -> tuple[HubFile, ...]:
         """Return the one file that is read if its weights are those of a GGUF file; none if it does not exist."""
         return tuple(replace(file, is_needed=True) for file in self.files if file.path == name and is_inside(name))
+
+
+def _is_beside_weights(path: str) -> bool:
+    return ("/" not in path and any(fnmatch(path, pattern) for pattern in NEEDED)
+            and not fnmatch(path, "*.index.json") and not path.startswith("."))
 
 
 def fetch_repository(client: HubClient, repo: str, revision: str | None = None) -> Repository:

@@ -38,13 +38,13 @@ class Library:
 
     def __init__(self, engine: Engine, conversations: Conversations | None = None, hub: Hub | None = None) -> None:
         self._engine, self._conversations = engine, conversations
-        self._hub = hub or Hub(engine.settings)
+        self.hub = hub or Hub(engine.settings)
         self.jobs = Jobs(engine.database)
         self.permissions = Permissions(engine)
         self.remote, self.operation = RemoteModels(engine, self.permissions), Operation(engine, self.permissions)
         self._estimates = Estimates(engine)
-        self._finder = Finder(engine, self._hub, self.permissions)
-        self._downloads = Downloads(self._hub, self.jobs, self._finder, self.permissions)
+        self._finder = Finder(engine, self.hub, self.permissions)
+        self._downloads = Downloads(self.hub, self.jobs, self._finder, self.permissions)
 
     # --- what this machine can run ---
 
@@ -69,7 +69,7 @@ class Library:
 
     def search(self, query: HubQuery, visitor: Visitor) -> HubPage:
         """Search the hub. Raises InvalidRequest, HubUnreachable (also as HubOffline and RateLimited) and TokenRejected."""
-        return self._hub.search(query, self.permissions.hub_token(visitor))
+        return self.hub.search(query, self.permissions.hub_token(visitor))
 
     def find(self, typed: str, visitor: Visitor, revision: str | None = None) -> FoundModel:
         """Find a model by repository name, address, folder or "builtin". If the hub fails, return what is known without it.
@@ -145,7 +145,7 @@ class Library:
     # --- disk ---
 
     def on_disk(self) -> tuple[StoredModel, ...]:
-        return self._hub.on_disk()
+        return self.hub.on_disk()
 
     def saved(self) -> tuple[SavedModel, ...]:
         return all_saved(self._engine.settings)
@@ -162,7 +162,7 @@ class Library:
     def delete(self, repo: str, visitor: Visitor) -> int:
         """Delete a model and return the bytes freed. Raises NotPermitted, EngineBusy for a model in use, ModelNotFound."""
         self._require_deletable(repo, visitor)
-        return self._hub.delete(repo)
+        return self.hub.delete(repo)
 
     def delete_saved(self, model: str, quantization: Quantization, visitor: Visitor) -> int:
         """Delete saved quantized weights, as `delete` does with a model."""

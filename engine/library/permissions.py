@@ -13,13 +13,15 @@ from ..checkpoint.files import split_file
 from ..errors import JobNotFound, NoMeasuringOnZeroGpu, NotOnZeroGpu, NotPermitted
 from ..models.catalog import catalog
 from ..pipelines import task_catalog
-from ..public_mode import TRAINING_EXAMPLES, TRAINING_S
+from ..public_mode import KEPT_RUNS, TRAINING_EXAMPLES, TRAINING_S
 from ..settings import BUILTIN, Secret, Settings
 from ..storage.runs import Job
 
 if TYPE_CHECKING:
     from ..runtime.engine import Engine
     from .found_model import FoundModel
+
+MAX_RUNS = 50           # of fine-tuning, kept of one owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Visitor:
     owner: str = ""
     token: Secret = field(default_factory=lambda: Secret(""))
     name: str = ""
+OWN_JOBS = ("knowledge",)        # kinds of jobs that only their owner sees: their titles are names that a person gave
 
 
 class Permissions:
@@ -85,6 +88,10 @@ class Permissions:
         """Longest time of a fine-tuning run; 0: none."""
         return TRAINING_S if self._is_limited(visitor) else 0.0
 
+    def kept_runs(self, visitor: Visitor) -> int:
+        """How many fine-tuning runs of a visitor are kept; the oldest are deleted first."""
+        return KEPT_RUNS if self._is_limited(visitor) else MAX_RUNS
+
     def _is_limited(self, visitor: Visitor) -> bool:
         return self._settings.is_public and not self.is_operator(visitor)
 
@@ -109,7 +116,7 @@ class Permissions:
             raise NotPermitted(f"{model} is gated: on this public page only the operator can download it.")
 
     def may_see(self, job: Job, visitor: Visitor) -> bool:
-        return job.owner == visitor.owner or self.is_operator(visitor)
+        return job.owner == visitor.owner or (self.is_operator(visitor) and job.kind not in OWN_JOBS)
 
     def require_own(self, job: Job, visitor: Visitor) -> Job:
         """Return the job. Raises JobNotFound for another visitor's job, as if it did not exist."""

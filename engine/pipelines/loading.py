@@ -85,7 +85,7 @@ def examine_task(spec: ModelSpec, hardware: Hardware, settings: Settings, free_b
     skeleton = build(_class_for(task, config), config, spec.model)
     if adapter is not None:
         require_fitting(skeleton, adapter)
-    require_weights(skeleton, config, [*tensors, *_trained(tensors, adapter)], spec.model)
+    require_weights(skeleton, config, _with_head(tensors, adapter), spec.model)
     shape = without_cache(shape_of(config.to_dict(), tensors))
     dtype, reason = choose_dtype(spec, Quantization.NONE, shape, hardware)
     extra = adapter.size_bytes if adapter else 0
@@ -106,7 +106,7 @@ def load_task(candidate: TaskCandidate, hardware: Hardware, report: Report) -> L
         with weights_progress(lambda items: reported(items, report)):
             model = _class_for(candidate.task, candidate.config).from_pretrained(
                 candidate.folder, config=copy.deepcopy(candidate.config), use_safetensors=True, trust_remote_code=False,
-                dtype=getattr(torch, candidate.dtype))
+                dtype=getattr(torch, candidate.dtype), ignore_mismatched_sizes=candidate.adapter is not None)      # its head is replaced
         if candidate.adapter is not None:
             merge(model, candidate.adapter)
         model = model.to(hardware.device).eval()
@@ -147,11 +147,10 @@ def _head_of(adapter: Adapter, model: str) -> dict[str, Any]:
     return {name: raw[name] for name in HEAD_FIELDS if raw.get(name) is not None}
 
 
-def _trained(tensors: list[Tensor], adapter: Adapter | None) -> list[Tensor]:
-    """The weights of the head that an adapter brings: those that its file has."""
-    stored = {name for name, _, _ in tensors}
+def _with_head(tensors: list[Tensor], adapter: Adapter | None) -> list[Tensor]:
+    """The base's weights, with the head that an adapter brings in the place of the base's own, which may have other labels."""
     whole = read_whole(adapter.folder, adapter.name) if adapter else {}
-    return [(name, sizes, "F32") for name, sizes in whole.items() if name not in stored]
+    return [*(tensor for tensor in tensors if tensor[0] not in whole), *((name, sizes, "F32") for name, sizes in whole.items())]
 
 
 def _class_for(task: Task, config: PretrainedConfig) -> Any:

@@ -21,5 +21,10 @@ class LoadedModelProvider:
     def name(self) -> str:
         return self._engine.status().model
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether the model was trained to call tools."""
+        return self._engine.status().calls_tools
+
     def chat(self, messages: Sequence[Message], options: GenerationOptions) -> Iterator[StreamEvent]:
         return self._engine.chat(messages, options, visitor=self._visitor)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import InvalidRequest
 from ..generation.text import ReasoningSplitter
 from ..messages import Finished, FinishReason, ReasoningDelta, TextDelta, Usage
 from ..shapes import CUT_NOTE
+from ..tool_calls import MAX_ARGUMENTS_CHARS, MAX_CALLS, Tool, ToolCallDelta, calls_of, new_call_id
 
 NO_JSON_NOTE = "The server did not keep to the shape that was asked for: its answer is not JSON."
+NO_CALL_NOTE = "The server's call of a tool cannot be used: it names no tool that was offered, or its arguments are not JSON."
 UNCOUNTED_NOTE = "The server did not report its tokens; the pieces of the reply were counted."
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One chunk of a stream. `usage`: (prompt, cached, new, reasoning) tokens, in the last chunk."""
+    """One chunk of a stream. `usage`: (prompt, cached, new, reasoning) tokens, in the last chunk. `calls`: as the server numbers them."""
 
     text: str = ""
     reasoning: str = ""
+    calls: tuple[ToolCallDelta, ...] = ()
     finish_reason: str = ""
     usage: tuple[int, int, int, int] | None = None
 
@@ -37,14 +41,26 @@ def piece_of(chunk: Any) -> Piece:
         counts = (usage.prompt_tokens or 0, (prompt.cached_tokens if prompt else 0) or 0, usage.completion_tokens or 0,
                   (new.reasoning_tokens if new else 0) or 0)
     reasoning = (getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None) or "") if delta else ""
-    return Piece((delta.content if delta else "") or "", reasoning if isinstance(reasoning, str) else "",
+    return Piece((delta.content if delta else "") or "", reasoning if isinstance(reasoning, str) else "", _calls(delta),
                  (choice.finish_reason if choice else "") or "", counts)
 
 
-class RemoteReply:
-    """Collects one reply. Times are measured here, so they include the network."""
+def _calls(delta: Any) -> tuple[ToolCallDelta, ...]:
+    """Pieces of calls; some servers leave out the number of a call, or its id."""
+    found = (delta.tool_calls if delta else None) or ()
+    return tuple(ToolCallDelta(
+        each.index if isinstance(each.index, int) else number, each.id or "",
+        (each.function.name if each.function else "") or "", (each.function.arguments if each.function else "") or "")
+        for number, each in enumerate(found))
 
-    def __init__(self) -> None:
+
+class RemoteReply:
+    """Collects one reply. Times are measured here, so they include the network. `tools`: that it may call."""
+
+    def __init__(self, tools: Sequence[Tool] = ()) -> None:
+        self._tools = {tool.name for tool in tools}
+        self._calls: list[ToolCallDelta] = []
+        self._numbers: dict[int, int] = {}      # of calls: the server's, and ours, which have no gaps
         self._splitter = ReasoningSplitter()
         self._started = time.monotonic()
         self._first_at = self._last_at = self._thought_until = 0.0
@@ -62,14 +78,18 @@ class RemoteReply:
         return bool(self._first_at)
 
     @property
+    def has_calls(self) -> bool:
+        return bool(self._calls)
+
+    @property
     def is_complete(self) -> bool:
         """Whether the server said that the reply ended, which it does before it closes the connection."""
         return bool(self._finish_reason)
 
-    def feed(self, piece: Piece) -> Iterator[TextDelta | ReasoningDelta]:
+    def feed(self, piece: Piece) -> Iterator[TextDelta | ReasoningDelta | ToolCallDelta]:
         self._usage = piece.usage or self._usage
         self._finish_reason = piece.finish_reason or self._finish_reason
-        if not (piece.text or piece.reasoning):
+        if not (piece.text or piece.reasoning or piece.calls):
             return
         self._last_at = time.monotonic()
         self._first_at = self._first_at or self._last_at
@@ -80,6 +100,25 @@ class RemoteReply:
             yield ReasoningDelta(piece.reasoning)
         if piece.text:
             yield from self._kept(self._splitter.feed(piece.text))
+        for call in piece.calls if self._tools else ():
+            yield from self._called(call)
+
+    def _called(self, call: ToolCallDelta) -> Iterator[ToolCallDelta]:
+        is_first = call.index not in self._numbers
+        if len(self._numbers) >= MAX_CALLS or sum(len(each.arguments) for each in self._calls) > MAX_ARGUMENTS_CHARS:
+            return
+        number = self._numbers.setdefault(call.index, len(self._numbers))
+        piece = ToolCallDelta(number, call.id or new_call_id() if is_first else "", call.name if is_first else "", call.arguments)
+        self._calls.append(piece)
+        yield piece
+
+    @property
+    def _has_whole_calls(self) -> bool:
+        try:
+            calls = calls_of(self._calls)
+        except InvalidRequest:
+            return False
+        return bool(calls) and all(call.name in self._tools for call in calls)
 
     def flush(self) -> Iterator[TextDelta | ReasoningDelta]:
         yield from self._kept(self._splitter.flush())
@@ -107,6 +146,8 @@ class RemoteReply:
         rate = (new - 1) / seconds if seconds > 0 and new > 1 else 0.0
         thought_s = max(0.0, self._thought_until - self._first_at)
         reason: FinishReason = "stopped" if is_stopped else "length" if self._finish_reason == "length" else "stop"
+        if self._calls and reason == "stop":
+            reason, notes = ("tool_calls", notes) if self._has_whole_calls else ("stop", (*notes, NO_CALL_NOTE))
         ttft = (self._first_at or time.monotonic()) - self._started
         usage = Usage(prompt, cached, new, ttft, rate, dropped_messages, 0, reasoning or self._thought_pieces, thought_s)
         return Finished(reason, usage, notes)

@@ -11,6 +11,7 @@ from ..errors import NotOnThisMachine
 from ..messages import NO_LIMIT, GenerationOptions, Message
 from ..pictures import to_base64
 from ..shapes import Shape
+from ..tool_calls import CHOICES
 
 NO_BUDGET_NOTE = "The limit for thoughts was left out: the server has no option for it."
 
@@ -33,6 +34,10 @@ def request_body(model: str, messages: Sequence[Message], options: GenerationOpt
         fields["max_tokens"] = options.max_new_tokens
     if options.shape is not None:
         fields["response_format"] = response_format(model, options.shape)
+    if options.tools:
+        fields |= {"tools": [tool.described for tool in options.tools], "tool_choice": _choice(options.tool_choice)}
+        if not options.parallel_tool_calls:
+            fields["parallel_tool_calls"] = False
     for name, value in (("presence_penalty", options.presence_penalty), ("frequency_penalty", options.frequency_penalty),
                         ("seed", options.seed), ("stop", list(options.stop)), ("reasoning_effort", options.reasoning_effort),
                         ("logit_bias", {str(token): bias for token, bias in dict(options.logit_bias).items()})):
@@ -42,6 +47,10 @@ def request_body(model: str, messages: Sequence[Message], options: GenerationOpt
         fields["seed"] = 0
     notes = () if options.reasoning_budget is None else (NO_BUDGET_NOTE,)
     return RequestBody(fields, _extras(messages, options), notes)
+
+
+def _choice(choice: str) -> str | dict[str, Any]:
+    return choice if choice in CHOICES else {"type": "function", "function": {"name": choice}}
 
 
 def response_format(model: str, shape: Shape) -> dict[str, Any]:
@@ -73,6 +82,12 @@ def _extras(messages: Sequence[Message], options: GenerationOptions) -> dict[str
 
 def message_dict(message: Message) -> dict[str, Any]:
     """A message in OpenAI's form; pictures come before the text."""
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.content}
+    if message.tool_calls:
+        return {"role": "assistant", "content": message.content or None, "tool_calls": [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls]}
     if not message.pictures:
         return {"role": message.role, "content": message.content}
     parts: list[dict[str, Any]] = [

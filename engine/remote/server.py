@@ -148,7 +148,7 @@ class RemoteServer:
 
     def _one_reply(self, messages: Sequence[Message], options: GenerationOptions, stop: threading.Event | None,
                    dropped: int) -> Generator[StreamEvent, None, None]:
-        body, reply = request_body(self.connection.model, messages, options), RemoteReply()
+        body, reply = request_body(self.connection.model, messages, options), RemoteReply(options.callable_tools)
         pieces: queue.SimpleQueue[Piece | _End] = queue.SimpleQueue()
         self._running += 1
         request = asyncio.run_coroutine_threadsafe(self._stream(body, pieces.put), self._loop)
@@ -177,7 +177,7 @@ class RemoteServer:
             self._running -= 1
             request.cancel()
         yield from reply.flush()
-        if options.shape is not None and not is_stopped:
+        if options.shape is not None and not is_stopped and not reply.has_calls:
             notes += reply.shape_notes(messages[-1].content if messages[-1].role == "assistant" else "")
         yield reply.finished(is_stopped=is_stopped, notes=notes, dropped_messages=dropped)
 

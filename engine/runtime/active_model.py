@@ -57,6 +57,7 @@ class ActiveModel:
         reader = open_reader(loaded.model, loaded.tokenizer, loaded.candidate.folder)
         reader = "that part was left out, because memory is short" if loaded.candidate.text_only else reader
         self.context = ChatContext(loaded.tokenizer, self.window_tokens)
+        self.calls_tools = not self.context.tools.is_plain
         self.first_ids = first_ids(loaded.tokenizer)
         self._author_options = default_options(loaded.model)
         turn_end = self.context.turn_end_id()
@@ -254,7 +255,7 @@ class ActiveModel:
 
     def view_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> PromptView:
         context = self.adapters.context(self.adapters.chosen(options).adapter)
-        prompt = context.fit(messages, options.max_new_tokens, options.reasoning_effort, options.reasoning_budget)
+        prompt = context.fit(messages, options.max_new_tokens, options.reasoning_effort, options.reasoning_budget, options.callable_tools)
         shown = self.loaded.tokenizer.batch_decode([[max(0, token_id)] for token_id in prompt.ids])
         tokens = tuple(PICTURE_ROW if token_id < 0 else text for token_id, text in zip(prompt.ids, shown, strict=True))
         return PromptView(prompt.text, tokens, self.window_tokens, prompt.room, prompt.dropped_messages, prompt.dropped_tokens,

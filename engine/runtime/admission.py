@@ -76,6 +76,7 @@ class Admission:
         self.state: State = "empty"
         self.error = ""
         self.asleep: tuple[ModelSpec, LoadOptions] | None = None
+        self._asleep_bytes = 0
         self._wake, self._max_leases = wake, max_leases
         self._stay: _Stay | None = None
         self._reservation: Reservation | None = None
@@ -90,6 +91,11 @@ class Admission:
     def num_leases(self) -> int:
         stay = self._stay
         return stay.leases if stay else 0
+
+    @property
+    def asleep_bytes(self) -> int:
+        """Bytes that the model which the next message loads again used, and will use."""
+        return self._asleep_bytes if self.state == "asleep" else 0
 
     # --- leases ---
 
@@ -206,6 +212,7 @@ class Admission:
                 return False
             stay.is_leaving = True      # a message that arrives now waits and wakes the model, instead of being stopped with it
             self.state, self.asleep = "unloading", (stay.model.spec, stay.model.options)
+            self._asleep_bytes = stay.model.held_bytes
             return True
 
     def settle(self, error: BaseException | None = None) -> None:

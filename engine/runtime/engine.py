@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ..embedding import Embedders
 from ..errors import EngineBusy, NoModelLoaded, NoSwapOnZeroGpu, NotOnThisMachine
 from ..hardware import Hardware, detect, lent
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, TextDelta, Waiting
@@ -51,7 +52,7 @@ class Engine:
         self.connections = Connections(self.database, self.settings)
         self.accounts, self.api_keys = Accounts(self.database), ApiKeys(self.database)
         self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
-        self._history = LoadHistory(self.database)
+        self.embedders, self._history = Embedders(self.settings, self.database), LoadHistory(self.database)
         self._history_error = ""
 
     @property
@@ -68,8 +69,7 @@ class Engine:
     @property
     def held_bytes(self) -> int:
         """Bytes that the loaded model uses, which are free for a new one after it is unloaded."""
-        model = self._model
-        return model.held_bytes if model else 0
+        return model.held_bytes if (model := self._model) else 0
 
     @property
     def latest_load(self) -> LoadJob | None:
@@ -168,6 +168,7 @@ class Engine:
         """Stop everything without waiting for replies, at the end of the process."""
         self._closed.set()
         self.admission.discard()
+        self.embedders.close()
 
     def _swap(self, spec: ModelSpec, options: LoadOptions, report: Report) -> None:
         swap = Swap(self.admission, self.settings, self.hardware, self._history, self.connections)
@@ -208,8 +209,7 @@ class Engine:
         If the conversation ends with the beginning of a reply, that is continued. `spec`: the model that must reply; EngineBusy if
         another one is loaded. `visitor`: whose reply it is, for their limits; when several wait, visitors take turns. The reply
         waits while a model is loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (also over a limit, and in public
-        mode if too many replies are in progress), InvalidRequest (MessageTooLong), GenerationFailed (OutOfMemory, NotANumber,
-        ChatTemplateFailed).
+        mode if too many replies are in progress), InvalidRequest (MessageTooLong) and every GenerationFailed.
         """
         messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
         return self._reply(lambda model: model.chat(messages, options or model.default_options(), stop, visitor), stop, spec,
@@ -291,8 +291,8 @@ class Engine:
     # --- status ---
 
     def status(self) -> Status:
-        notices = tuple(filter(None, (self.database.notice, self._history_error)))
-        return status_of(self.admission, self._job, self._hardware, self._released, notices)
+        return status_of(self.admission, self._job, self._hardware, self._released,
+                         tuple(filter(None, (self.database.notice, self._history_error))))
 
 
 def _close(reference: weakref.ref[Engine]) -> None:

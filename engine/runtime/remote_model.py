@@ -80,6 +80,11 @@ class RemoteModel:
         return THINKING
 
     @property
+    def calls_tools(self) -> bool:
+        """False: many servers refuse tools, so they get them only if a person chose some."""
+        return False
+
+    @property
     def reads_pictures(self) -> bool:
         """True: only the server knows."""
         return True

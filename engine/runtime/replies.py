@@ -24,8 +24,10 @@ Begin = Callable[["ServingModel"], Events]
 
 
 def new_chars(messages: Sequence[Message]) -> int:
-    """Characters of what a request adds to a chat: the system prompt, and everything from the last message of the user on."""
-    last = max((place for place, each in enumerate(messages) if each.role == "user"), default=0)
+    """Characters of what a request adds to a chat: the system prompt, and everything from the last message of the user on, or after the
+    last calls of tools.
+    """
+    last = max((place for place, each in enumerate(messages) if each.role == "user" or each.tool_calls), default=0)
     return sum(len(each.content) for place, each in enumerate(messages) if each.role == "system" or place >= last)
 
 

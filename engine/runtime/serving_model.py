@@ -59,6 +59,10 @@ class ServingModel(Protocol):
     def thinking(self) -> Thinking: ...
 
     @property
+    def calls_tools(self) -> bool:
+        """Whether its chat template has a form of its own for calls of tools: then it was probably trained to make them."""
+
+    @property
     def reads_pictures(self) -> bool:
         """Whether it may be given pictures."""
 

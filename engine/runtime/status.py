@@ -44,6 +44,7 @@ class Status:
     adapters: tuple[str, ...] = ()          # those that a reply can choose, by their names
     task: str = ""                          # of a model that does not chat (checkpoint/tasks.py)
     adapter: str = ""                       # the one that replies use if they choose none
+    calls_tools: bool = False               # its chat template has a form of its own for calls of tools
 
 
 def adapters_of(admission: Admission, job: LoadJob | None) -> tuple[tuple[str, ...], str]:
@@ -93,6 +94,6 @@ def status_of(admission: Admission, job: LoadJob | None, hardware: Hardware | No
         stage=job.latest if job and admission.state == "loading" else None,
         error=admission.error, released=released, reserved=admission.reserved_for,
         thinking=model.thinking if model else Thinking(), cache_use=model.cache_use if model else (0, 0),
-        reads_pictures=bool(model and model.reads_pictures),
+        reads_pictures=bool(model and model.reads_pictures), calls_tools=bool(model and model.calls_tools),
         task=spec.task if spec else "", adapters=adapters, adapter=adapter,
         notes=(*(model.notes if model else ()), *notices))

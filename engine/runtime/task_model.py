@@ -111,6 +111,7 @@ class TaskModel:
     """Users hold a lease (admission.py)."""
 
     adapters = None
+    calls_tools = False
 
     def __init__(self, pipeline: Pipeline, candidate: TaskCandidate, settings: Settings) -> None:
         self.spec, self.settings, self.candidate = candidate.spec, settings, candidate

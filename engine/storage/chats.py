@@ -212,7 +212,8 @@ class ChatStore:
     def copy(self, owner: str, title: str, path: Sequence[ChatMessage]) -> Chat:
         """A new chat with these messages: a branch, an import, a copy of a shared chat."""
         chat = self.create(owner, title)
-        lines = [replace(message, parent=None, state="done" if message.state == "writing" else message.state) for message in path]
+        lines = [replace(message, parent=None, state="done" if message.state == "writing" else message.state,
+                         steps=tuple(step.ended() for step in message.steps)) for message in path]
         return self.add(owner, chat.id, None, lines) if lines else chat
 
     # --- at the start of the process ---
@@ -231,6 +232,7 @@ class ChatStore:
                                "WHERE messages.deleted < ? OR chats.deleted < ?)", (oldest, oldest))
             connection.execute("DELETE FROM messages WHERE deleted < ? OR chat IN (SELECT id FROM chats WHERE deleted < ?)",
                                (oldest, oldest))
+            connection.execute("DELETE FROM trusted_tools WHERE chat IN (SELECT id FROM chats WHERE deleted < ?)", (oldest,))
             connection.execute("DELETE FROM chats WHERE deleted < ?", (oldest,))
         return len(ended)
 

@@ -78,6 +78,40 @@ MIGRATIONS = (
         plan TEXT NOT NULL, estimate TEXT NOT NULL, chat_model TEXT NOT NULL DEFAULT ''
     )""",
     "CREATE INDEX finetune_runs_of_owner ON finetune_runs (owner, created DESC)",
+    """CREATE TABLE knowledge_collections (
+        id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, embedder TEXT NOT NULL DEFAULT '', chat TEXT NOT NULL DEFAULT '',
+        created REAL NOT NULL, updated REAL NOT NULL, version INTEGER NOT NULL DEFAULT 0
+    )""",
+    "CREATE INDEX knowledge_collections_of_owner ON knowledge_collections (owner, chat)",
+    """CREATE TABLE knowledge_documents (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, problem TEXT NOT NULL DEFAULT '', text TEXT NOT NULL DEFAULT '',
+        UNIQUE (collection, name)
+    )""",
+    """CREATE TABLE knowledge_pieces (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, document INTEGER NOT NULL, number INTEGER NOT NULL,
+        begin INTEGER NOT NULL, end INTEGER NOT NULL, page INTEGER NOT NULL, heading TEXT NOT NULL, row INTEGER NOT NULL
+    )""",
+    "CREATE INDEX knowledge_pieces_of_document ON knowledge_pieces (document, number)",
+    "CREATE INDEX knowledge_pieces_of_collection ON knowledge_pieces (collection)",
+    """CREATE TABLE knowledge_vectors (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, piece INTEGER NOT NULL UNIQUE, collection TEXT NOT NULL, embedder TEXT NOT NULL,
+        vector BLOB NOT NULL
+    )""",
+    "CREATE INDEX knowledge_vectors_of_collection ON knowledge_vectors (collection, embedder)",
+    "CREATE TABLE knowledge_models (role TEXT PRIMARY KEY, name TEXT NOT NULL)",
+    "CREATE VIRTUAL TABLE knowledge_words USING fts5 (collection, text, tokenize = 'unicode61')",
+    "CREATE TABLE knowledge_sources (document INTEGER PRIMARY KEY, kind TEXT NOT NULL, location TEXT NOT NULL)",
+    "CREATE TABLE knowledge_folders (collection TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (collection, path))",
+    "CREATE TRIGGER knowledge_document_deleted AFTER DELETE ON knowledge_documents "
+    "BEGIN DELETE FROM knowledge_sources WHERE document = old.id; END",
+    "CREATE TRIGGER knowledge_collection_deleted AFTER DELETE ON knowledge_collections "
+    "BEGIN DELETE FROM knowledge_folders WHERE collection = old.id; END",
+    "CREATE TABLE trusted_tools (chat TEXT NOT NULL, tool TEXT NOT NULL, PRIMARY KEY (chat, tool))",
+    "CREATE TABLE chat_vectors (message INTEGER PRIMARY KEY, embedder TEXT NOT NULL, vector BLOB NOT NULL)",
+    "CREATE TRIGGER message_changed AFTER UPDATE OF text ON messages WHEN old.text <> new.text "
+    "BEGIN DELETE FROM chat_vectors WHERE message = old.id; END",
+    "CREATE TRIGGER message_deleted AFTER DELETE ON messages BEGIN DELETE FROM chat_vectors WHERE message = old.id; END",
 )
 
 
@@ -121,6 +155,14 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             log.error("%s: %s", self.path, error)
             raise StorageError(str(self.path), getattr(error, "strerror", None) or str(error)) from error
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file and empty it, so that neither holds deleted rows; what a reader still needs stays.
+
+        Raises StorageError.
+        """
+        with self.transaction() as connection:
+            connection.execute("PRAGMA wal_checkpoint (TRUNCATE)")
 
     def _prepare(self) -> None:
         """Migrate the schema, once. A damaged file is renamed, with the time in its name, and a new one is created."""

@@ -67,8 +67,10 @@ class FineTuneStore:
     def watch(self, run_id: str, estimate: str | None = None) -> None:
         """Name this process as the one that follows it."""
         with self._database.transaction(is_writing=True) as connection:
-            connection.execute("UPDATE finetune_runs SET watcher = ?, estimate = coalesce(?, estimate) WHERE id = ?",
-                               (this_process(), estimate, run_id))
+            found = connection.execute("UPDATE finetune_runs SET watcher = ?, estimate = coalesce(?, estimate) WHERE id = ?",
+                                       (this_process(), estimate, run_id))
+        if not found.rowcount:
+            raise FineTuneNotFound()
 
     def set_trainer(self, run_id: str, process: str) -> None:
         with self._database.transaction(is_writing=True) as connection:

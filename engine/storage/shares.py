@@ -20,11 +20,12 @@ class ShareStore:
 
     def add(self, owner: str, chat: Chat) -> Share:
         """Copy the messages that the chat shows now. Anyone with the token can read the copy."""
-        share = Share(secrets.token_urlsafe(18), chat.id, chat.summary.title, time.time(), chat.path)
+        path = tuple(message.for_others() for message in chat.path)
+        share = Share(secrets.token_urlsafe(18), chat.id, chat.summary.title, time.time(), path)
         with self._database.transaction(is_writing=True) as connection:
             connection.execute("INSERT INTO shares (token, chat, owner, title, created, content) VALUES (?, ?, ?, ?, ?, ?)",
                                (share.token, chat.id, owner, share.title, share.created,
-                                json.dumps([message_dict(message) for message in chat.path])))
+                                json.dumps([message_dict(message) for message in share.path])))
         return share
 
     def of_chat(self, owner: str, chat_id: str) -> tuple[Share, ...]:

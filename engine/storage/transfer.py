@@ -17,7 +17,8 @@ from .chat_rows import MAX_TITLE_CHARS
 from .formats import LAST_TIME, Value, read_path, read_title
 from .imported_pictures import picture_limit
 from .message_json import message_dict
-from .records import Chat, ChatMessage
+from .records import Chat, ChatMessage, Source
+from .tool_steps import ToolStep
 
 FORMAT, VERSION = "mindcubes-chats", 1
 MAX_IMPORT_CHARS = 50_000_000
@@ -47,15 +48,27 @@ def to_markdown(chat: Chat) -> str:
             parts.append("Attached: " + ", ".join(f"`{attachment.name.replace('`', '')}`" for attachment in message.attachments))
         if message.thoughts:
             parts.append(f"<details>\n<summary>Thoughts</summary>\n\n{_closed(message.thoughts.strip())}\n\n</details>")
+        parts += [_step(step.for_others()) for step in message.steps]
         if message.text.strip():
             parts.append(_closed(message.text.strip()))
+        if message.sources:
+            parts.append("\n".join(f"[{source.number}] {_place(source)}" for source in message.sources))
     return "\n\n".join(parts) + "\n"
+
+
+def _step(step: ToolStep) -> str:
+    """A call of a tool, folded, in fences that its texts cannot close."""
+    runs = [len(run) for run in re.findall("`+", f"{step.arguments} {step.result}")]
+    fence = "`" * max(3, 1 + max(runs, default=0))
+    result = f"\n\n{fence}\n{step.result.strip()}\n{fence}" if step.result.strip() else ""
+    name = re.sub(r"[^\w.-]", "", step.name)
+    return f"<details>\n<summary>{name}: {step.state}</summary>\n\n{fence}json\n{step.arguments}\n{fence}{result}\n\n</details>"
 
 
 def to_json(chats: Sequence[Chat]) -> str:
     """Return JSON that `read_chats` reads back with the same messages, except for their ids."""
     written = [{"title": chat.summary.title, "created": chat.summary.created, "system_prompt": chat.system_prompt,
-                "messages": [message_dict(replace(message, id=0, parent=None)) for message in chat.path]} for chat in chats]
+                "messages": [message_dict(replace(message.for_others(), id=0, parent=None)) for message in chat.path]} for chat in chats]
     return json.dumps({"format": FORMAT, "version": VERSION, "chats": written}, ensure_ascii=False, indent=1)
 
 
@@ -123,6 +136,12 @@ def _plain_lines(text: str) -> Iterator[str]:
         if not _FENCE.match(line):
             unlinked = _LINK.sub(r"\1", _LINE_MARKS.sub("", line))
             yield " ".join(_EMPHASIS.sub("", unlinked).split())
+
+
+def _place(source: Source) -> str:
+    """Where a passage is: "`guide.pdf`, page 3"."""
+    where = [f"page {source.page}" if source.page else "", f"row {source.row}" if source.row else "", " ".join(source.heading.split())]
+    return ", ".join([f"`{source.name.replace('`', '')}`", *filter(None, where)])
 
 
 def _date(seconds: float) -> str:

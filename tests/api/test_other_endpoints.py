@@ -1,4 +1,4 @@
-"""/v1/completions, /v1/responses, /v1/embeddings and /metrics, with OpenAI's own client."""
+"""/v1/completions, /v1/responses and /metrics, with OpenAI's own client."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-import pytest
-from openai import APIStatusError, OpenAI
+from openai import OpenAI
 
 from engine import Engine, Finished, GenerationOptions, ReasoningDelta, TextDelta
 from tests.ui.scripted_engine import USAGE, ScriptedEngine
@@ -115,12 +114,6 @@ def test_an_error_in_a_streamed_response(serve: Callable[[Engine], str]) -> None
 
 
 # --- the rest ---
-
-def test_embeddings_are_not_there_yet(client: OpenAI) -> None:
-    with pytest.raises(APIStatusError) as error:
-        client.embeddings.create(model="builtin", input="Hello")
-    assert (error.value.status_code, error.value.code) == (501, "not_implemented")
-
 
 def test_the_metrics_count_requests_tokens_and_times(address: str, client: OpenAI) -> None:
     def metric(name: str) -> float:

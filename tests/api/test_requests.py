@@ -42,7 +42,7 @@ def png(side: int = 8) -> str:
     ({**SHORT, "temperature": 9}, "temperature"), ({**SHORT, "n": 9}, "n"), ({**SHORT, "messages": []}, "messages"),
     ({"model": "builtin"}, "messages"), ({"messages": HELLO}, "model"), ({**SHORT, "stop": [""]}, None), ({**SHORT, "seed": -1}, "seed"),
     ({**SHORT, "top_logprobs": 2}, "top_logprobs"), ({**SHORT, "messages": [{"role": "user", "content": " "}]}, "messages"),
-    ({**SHORT, "messages": [{"role": "tool", "content": "3"}]}, "messages.0.role"),
+    ({**SHORT, "messages": [{"role": "function", "content": "3"}]}, "messages.0.role"),
     ({**SHORT, "messages": [*HELLO, {"role": "system", "content": "Late."}]}, "messages"),
     ({**SHORT, "logit_bias": {"-4": 1}}, None), ({**SHORT, "generation_config": "{"}, "generation_config"),
     ({**SHORT, "generation_config": {"num_beams": 4}}, "generation_config.num_beams")])
@@ -54,8 +54,8 @@ def test_an_invalid_value_is_refused_with_its_field(address: str, body: dict[str
 
 
 @pytest.mark.parametrize(("path", "field", "value"), [
-    (CHAT, "tools", [{"type": "function", "function": {"name": "f"}}]),
-    (CHAT, "temprature", 0), (CHAT, "verbosity", "low"), (COMPLETIONS, "suffix", "the end"), (COMPLETIONS, "best_of", 4),
+    (CHAT, "functions", [{"name": "f"}]), (CHAT, "temprature", 0), (CHAT, "verbosity", "low"), (COMPLETIONS, "suffix", "the end"),
+    (COMPLETIONS, "best_of", 4),
     (RESPONSES, "previous_response_id", "resp_1"), (RESPONSES, "store", True), (RESPONSES, "background", True),
     (RESPONSES, "truncation", "disabled")])
 def test_an_unknown_field_that_would_change_the_answer_is_refused_by_name(address: str, path: str, field: str, value: object) -> None:
@@ -67,7 +67,7 @@ def test_an_unknown_field_that_would_change_the_answer_is_refused_by_name(addres
 def test_a_harmless_field_is_accepted_and_named(client: OpenAI) -> None:
     raw = client.chat.completions.with_raw_response.create(
         **SHORT, user="me", metadata={"a": "b"}, parallel_tool_calls=True, tools=[], tool_choice="none", response_format={"type": "text"})
-    assert raw.headers["warning"] == '299 mindcubes "without effect here: metadata, parallel_tool_calls, user"'
+    assert raw.headers["warning"] == '299 mindcubes "without effect here: metadata, user"'
     assert "warning" not in client.chat.completions.with_raw_response.create(**SHORT).headers
 
 

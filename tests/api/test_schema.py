@@ -16,7 +16,7 @@ from api import build_api
 from engine import Engine, Settings
 from tests.ui.scripted_engine import ScriptedEngine
 
-# Embeddings answer 501, and say why.
+# Embeddings answer 503 here, where there is no embedding model, and say why.
 OPERATIONS = [(path, method) for path, methods in build_api(ScriptedEngine()).openapi()["paths"].items() for method in methods  # type: ignore[arg-type]
               if path != "/v1/embeddings"]
 

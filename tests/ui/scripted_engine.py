@@ -24,6 +24,7 @@ from engine import (
     Usage,
     Waiting,
 )
+from engine.embedding import Embedders
 from engine.errors import InvalidRequest
 from engine.messages import Effort, PromptView, Thinking
 from engine.pictures import Picture
@@ -59,6 +60,7 @@ class ScriptedEngine:
                  data_dir: Path | None = None) -> None:
         self.settings = Settings(data_dir=data_dir or Path(tempfile.mkdtemp()))
         self.database = Database(self.settings.data_dir)
+        self.embedders = Embedders(self.settings, self.database)
         self.accounts, self.api_keys = Accounts(self.database), ApiKeys(self.database)
         self.visitors = VisitorBook(self.database, self.settings.visitor_limits)
         self._changed = threading.Condition()

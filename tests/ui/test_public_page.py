@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from gradio.route_utils import delete_files_created_by_app
 
-from engine import Conversations, Engine, Hub, Library, Settings
+from engine import Conversations, Engine, Finished, Hub, Library, Settings, ToolCallDelta
 from engine.limits import OF_PUBLIC
 from engine.public_mode import MAX_FILE_BYTES, MAX_REQUEST_BYTES, RULES, table
 from tests import hub_standin, own_thread
@@ -27,7 +28,7 @@ from ui.app import build_app, launch
 from ui.request_guard import is_route, limited
 from ui.shared.language import text
 
-from .scripted_engine import ScriptedEngine, answer
+from .scripted_engine import USAGE, ScriptedEngine, answer
 from .test_request_guard import sent
 
 ROOT = Path(__file__).parents[2]
@@ -209,6 +210,32 @@ def test_a_request_that_hides_its_length_is_read_no_further_than_the_limit() -> 
     assert own_thread.run(kinds()) == ["http.request", "http.request", "http.disconnect", "http.disconnect"]
 
 
+def uploaded(address: str, name: str, content: bytes) -> list[dict[str, object]]:
+    """Upload a file, and return it as the value of a component."""
+    form = b'--b\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\n%s\r\n--b--\r\n' % (name.encode(), content)
+    request = urllib.request.Request(f"{address}gradio_api/upload", form, {"Content-Type": "multipart/form-data; boundary=b"})
+    with urllib.request.urlopen(request, timeout=20) as answered:
+        return [{"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}} for path in json.load(answered)]
+
+
+def test_rule_knowledge(engine: ScriptedEngine, address: str, tmp_path: Path) -> None:
+    visitor, other = Visitor(address), Visitor(address)
+    (tmp_path / "secret.txt").write_text("the secret of the server")
+    created = visitor.call("mc-know-create", "click", first="Own notes")
+    assert "Own notes" in created
+    refused = visitor.call("mc-know-read", "click", first=str(tmp_path))
+    assert "cannot be read on a public page" in refused
+    engine.visitors.set_limits(replace(OF_PUBLIC, knowledge_documents=1))
+    try:
+        visitor.call("mc-know-upload", "upload", first=uploaded(address, "first.txt", b"a quokka smiles"))
+        assert "at most 1 documents" in visitor.call("mc-know-upload", "upload", first=uploaded(address, "second.txt", b"x"))
+    finally:
+        engine.visitors.set_limits(OF_PUBLIC)
+    chosen = created.partition('data-value=\\"')[2].partition('\\"')[0]
+    assert chosen
+    assert "Own notes" not in other.call("mc-know-collections", "act", {"do": "choose", "value": chosen})
+
+
 def test_uploads_are_deleted_after_a_day(address: str, launched: gr.Blocks) -> None:
     form = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nhello\r\n--b--\r\n'
     request = urllib.request.Request(f"{address}gradio_api/upload", form, {"Content-Type": "multipart/form-data; boundary=b"})
@@ -301,6 +328,31 @@ def test_rule_scripts(engine: ScriptedEngine, address: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("<script>alert(1)</script>")
     assert sent(address, "GET", f"/gradio_api/file={path}")[1]["content-security-policy"].startswith("sandbox;")
+
+
+def test_rule_tools(engine: ScriptedEngine, address: str) -> None:
+    call = [ToolCallDelta(0, "a", "run_python", '{"code": "print(1)"}'), Finished("tool_calls", USAGE)]
+    engine.script, engine.later = call, [call, answer("done")]
+    owner, other = Visitor(address), Visitor(address)
+    owner.parts[next(part for part, props in owner.parts.items() if props.get("elem_id") == "mc-tools")]["value"] = ["python"]
+    chat = owner.call("mc-send", "click", first="compute").partition('data-chat=\\"')[2].partition('\\"')[0]
+
+    def question() -> tuple[str, str]:
+        """The reply and the call that wait for approval."""
+        shown = ""
+        while not (found := re.search(r'data-act=\\+"approve-call\\+" data-id=\\+"(\d+)\\+" value=\\+"(\w+)\\+"', shown)):
+            shown = owner.open(f"?chat={chat}")
+        assert "trust-tool" not in shown
+        return found[1], found[2]
+
+    message, first = question()
+    for act in ("approve-call", "trust-tool"):
+        assert "no longer waits" in other.call("mc-bus", "act", {"act": act, "id": message, "value": first})
+    assert question() == (message, first)
+    owner.call("mc-bus", "act", {"act": "trust-tool", "id": message, "value": first})       # as a page of a private mode would send it
+    while (second := question()[1]) == first:       # until the next call asks again
+        pass
+    owner.call("mc-bus", "act", {"act": "refuse-call", "id": message, "value": second})
 
 
 def test_rule_visitors(engine: ScriptedEngine, address: str) -> None:

@@ -49,7 +49,8 @@ def attach_pages(context: Context, session: ChatSession, name: str, content: byt
     """
     found, count = read_pages(name, content)
     others = [file for file in session.attachments if file is not instead_of]
-    room = min(MAX_PICTURES - sum(bool(file.attachment.picture) for file in others), MAX_FILES - len(others) - len(session.too_long))
+    left = MAX_FILES - len(others) - len(session.too_long) - len(session.searched)
+    room = min(MAX_PICTURES - sum(bool(file.attachment.picture) for file in others), left)
     pages = [AttachedFile(_seen(context, picture)) for picture in found[:max(0, room)]]
     if not pages:
         raise AttachmentRefused(name, text(context.language, "attach.no_room", count=MAX_PICTURES),
@@ -87,7 +88,7 @@ def _read(context: Context, name: str, content: bytes, encoding: str = "") -> At
 
 
 def _require_room(session: ChatSession, name: str) -> None:
-    if len(session.attachments) + len(session.too_long) >= MAX_FILES:
+    if len(session.attachments) + len(session.too_long) + len(session.searched) >= MAX_FILES:
         raise AttachmentRefused(name, f"there are {MAX_FILES} files already", "Remove one first.")
 
 

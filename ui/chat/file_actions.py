@@ -27,9 +27,18 @@ def attach_pasted_text(context: Context, session: ChatSession, click: ChatClick)
     yield Update(chips=view.chips(context, session), problem="")
 
 
-@actions("detach", "drop")
+@actions("search-in")
+def search_in(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
+    """Search in a file that is longer than the window, instead of reading all of it."""
+    if click.number >= len(session.too_long):
+        raise PageError("error.gone")
+    session.searched.append(session.too_long.pop(click.number))
+    yield Update(chips=view.chips(context, session), problem="")
+
+
+@actions("detach", "drop", "drop-searched")
 def detach(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
-    files = session.attachments if click.name == "detach" else session.too_long
+    files = {"detach": session.attachments, "drop": session.too_long, "drop-searched": session.searched}[click.name]
     if click.number < len(files):
         files.pop(click.number)
     yield Update(chips=view.chips(context, session), problem="")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from engine import EngineError
+
 from ..shared.actions import Actions
 from ..shared.context import Context
 from . import view
 from .chat_click import ChatClick, show_chat
-from .session import ChatSession
+from .session import ChatSession, MeaningSearch
 from .sidebar import LISTED
 from .view import Update
 
@@ -49,6 +51,20 @@ def delete_chat(context: Context, session: ChatSession, click: ChatClick) -> Ite
         yield view.whole(context, session)
     else:
         yield Update(chats=view.chats(context, session), chips=view.chips(context, session))
+
+
+@actions("by-meaning")
+def search_by_meaning(context: Context, session: ChatSession, click: ChatClick) -> Iterator[Update]:
+    """Search the chats by meaning too, which may take seconds: the list says so first."""
+    asked = session.query
+    session.by_meaning = MeaningSearch(asked)
+    yield Update(chats=view.chats(context, session))
+    try:
+        done = MeaningSearch(asked, context.conversations.search_by_meaning(session.owner, asked))
+    except EngineError as error:
+        done = MeaningSearch(asked, problem=error)
+    session.by_meaning = done
+    yield Update(chats=view.chats(context, session))
 
 
 @actions("more-chats")

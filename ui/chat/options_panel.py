@@ -15,6 +15,7 @@ from ..shared.context import QUICK, PageBuilder
 from ..shared.language import language_of, text
 from ..shared.visitor import owner_of
 from .shape_choice import build_shape_choice, shape_of, values_of_shape
+from .tool_choice import build_tool_choice
 
 # name: lowest, highest, step of its slider
 RANGES = {
@@ -31,12 +32,13 @@ SAVE_JS = """(name, prompt) => mindcubes.ask(document.querySelector('#mc-preset-
 class OptionsPanel:
     """`fields` have the order of the values that `read` takes and `values_of` returns. `asked`: all inputs on which a reply depends.
 
-    The first two of `asked` are what the lists beside the message box show, which page.js fills in: a message that follows a choice at
-    once must not be handled before it.
+    The first three of `asked` page.js fills in: what the lists beside the message box show, and the collections that were removed just
+    now. A message that follows a choice at once must not be handled before it.
     """
 
     system_prompt: gr.Textbox
     presets: gr.Dropdown
+    tools: gr.CheckboxGroup
     fields: tuple[gr.components.Component, ...]
     asked: tuple[gr.components.Component, ...]
 
@@ -56,6 +58,7 @@ def build_options_panel(builder: PageBuilder, page: gr.Blocks, session: gr.State
             save, forget = (builder.labelled(gr.Button, {"value": f"preset.{name}"}, size="sm", elem_id=f"mc-preset-{name}", min_width=0)
                             for name in ("save", "forget"))
         sliders = [_slider(builder, name, getattr(defaults, name)) for name in RANGES]
+        tools = build_tool_choice(builder)
         stop = builder.labelled(gr.Textbox, {"label": "options.stop", "info": "options.stop.info"}, lines=2, max_lines=8)
         seed = builder.labelled(gr.Textbox, {"label": "options.seed", "info": "options.seed.info"}, lines=1, max_lines=1)
         budget = builder.labelled(gr.Textbox, {"label": "options.budget", "info": "options.budget.info"}, lines=1, max_lines=1,
@@ -66,10 +69,11 @@ def build_options_panel(builder: PageBuilder, page: gr.Blocks, session: gr.State
         second_prompt = builder.labelled(gr.Textbox, {"label": "compare.system"}, lines=2, max_lines=8, visible=False)
     pair.change(lambda on: [gr.update(visible=on)] * 2, pair, [second_temperature, second_prompt], **QUICK)
     fields = (*sliders, stop, seed, budget, shape.kind, shape.value)
-    reset.click(lambda state: values_of(builder.engine.default_options(state.effort)), session, list(fields), **QUICK)
+    reset.click(lambda state: [*values_of(builder.engine.default_options(state.effort)), tools.value], session, [*fields, tools], **QUICK)
     page.load(_wire_presets(builder, presets, system_prompt, save, forget), outputs=presets, **QUICK)
-    lists = (gr.Textbox(visible=False), gr.Textbox(visible=False))
-    return OptionsPanel(system_prompt, presets, fields, (*lists, system_prompt, pair, second_prompt, second_temperature, *fields))
+    lists = tuple(gr.Textbox(visible=False) for _ in range(3))
+    asked = (*lists, tools, system_prompt, pair, second_prompt, second_temperature, *fields)
+    return OptionsPanel(system_prompt, presets, tools, fields, asked)
 
 
 def _wire_presets(builder: PageBuilder, presets: gr.Dropdown, system_prompt: gr.Textbox, save: gr.Button,

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from engine import Prefill, Waiting
-from engine.chat import ChatMessage, ReplyProgress
+from engine.chat import ChatMessage, ReplyProgress, Searching, reply_messages
 
 from ..shared.errors import told_again
 from ..shared.language import duration, number, text
+from .files import linked, sources_html
 from .pictures import small
 from .session import ChatSession
+from .steps import step_html, tool_title
 
 SHOWN_MESSAGES = 30         # of a long chat, until the visitor asks for older ones
 MORE_MESSAGES = 100
@@ -81,10 +85,34 @@ def _reply(message: ChatMessage, reply: ReplyProgress | None, language: str, is_
         title = text(language, "chat.thinking") if is_thinking else _thoughts(message, language)
         metadata = {"title": title, "status": "pending" if is_thinking else "done"}
         shown.append({"role": "assistant", "content": [_text(message.thoughts)], "metadata": metadata})
-    answer = [_text(message.text)] if message.text else []
+    answer = _answer(message, language, is_frozen=is_frozen)
     footer = _footer(message, reply, language, is_last, is_frozen)
     shown.append({"role": "assistant", "content": [*answer, _html(footer)]})
     return shown
+
+
+def _answer(message: ChatMessage, language: str, is_frozen: bool) -> list[dict[str, Any]]:
+    """The text of a reply, with the calls of tools in their places.
+
+    Links only at the end: until then, text is appended to what the page has.
+    """
+    content: list[dict[str, Any]] = []
+    is_writing, begin = message.state == "writing", 0
+
+    def add_text(end: int | None) -> None:
+        part = message.text[begin:end]
+        if not part:
+            return
+        if not is_writing:
+            part = linked(replace(message, text=part)) if message.model else told_again(part, language)
+        content.append(_text(part))
+
+    for at, steps in groupby(message.steps, lambda step: step.at):
+        add_text(at)
+        begin = max(begin, at)
+        content.append(_html("".join(step_html(step, message.id, language, is_live=is_writing and not is_frozen) for step in steps)))
+    add_text(None)
+    return content
 
 
 def _thoughts(message: ChatMessage, language: str) -> str:
@@ -128,17 +156,18 @@ def _footer(message: ChatMessage, reply: ReplyProgress | None, language: str, is
         acts.append(f'<button type="button" class="mc-copy" data-text="{html.escape(message.text)}">{copy}</button>')
     if not is_frozen:
         is_cut = message.state in ("stopped", "interrupted", "failed") or message.reason == "length"
-        if is_last and is_cut and (message.text or message.thoughts):
+        if is_last and is_cut and (message.text or message.thoughts or message.steps):
             acts.append(_act("continue", message.id, text(language, "chat.continue")))
         acts.append(_act("regenerate", message.id, text(language, "chat.regenerate")))
         acts.append(_act("branch", message.id, text(language, "chat.branch")))
         acts.append(_act("delete-message", message.id, text(language, "chat.delete")))
     versions = "" if is_frozen else _versions(message, language)
-    lines = [f'<div class="mc-foot"><span class="mc-facts">{facts}</span><span class="mc-acts">{versions}{"".join(acts)}</span></div>']
+    lines = [sources_html(message, language)]
+    lines += [f'<div class="mc-foot"><span class="mc-facts">{facts}</span><span class="mc-acts">{versions}{"".join(acts)}</span></div>']
     if message.state == "failed":
         alert = 'role="alert"' if is_last else ""
         lines.insert(0, f'<div class="mc-problem" {alert}>{html.escape(told_again(message.error, language))}</div>')
-    elif not message.text and message.state == "done":
+    elif not message.text and not message.steps and message.state == "done":
         lines.insert(0, f'<div class="mc-note">{text(language, "chat.empty_answer")}</div>')
     lines += [f'<div class="mc-note">{html.escape(told_again(note, language))}</div>' for note in message.notes]
     return "".join(lines)
@@ -161,6 +190,12 @@ def _versions(message: ChatMessage, language: str) -> str:
 
 
 def _progress(message: ChatMessage, reply: ReplyProgress | None, language: str) -> str:
+    if reply and reply.asks:
+        return text(language, "tools.waiting", name=tool_title(reply.asks, language))
+    if running := next((step for step in message.steps if step.state == "running"), None):
+        return text(language, "tools.running", name=tool_title(running, language))
+    if reply and reply.calling:
+        return text(language, "tools.calling", name=reply.calling)
     if message.thoughts or message.text:
         return text(language, "chat.thinking" if reply and reply.is_thinking else "chat.writing")
     match reply.waiting if reply else None:
@@ -169,6 +204,8 @@ def _progress(message: ChatMessage, reply: ReplyProgress | None, language: str) 
             return wait if expected_s is None else text(language, "chat.waiting.expected", wait=wait, time=duration(language, expected_s))
         case Prefill(done=done, total=total) if 0 < done < total:
             return text(language, "chat.reading", done=number(language, done), total=number(language, total))
+        case Searching():
+            return text(language, "chat.searching")
     return text(language, "chat.writing" if message.model else "chat.loading")
 
 
@@ -195,11 +232,17 @@ def _dropped(path: Sequence[ChatMessage]) -> tuple[int, int, int] | None:
     usage = next((message.usage for message in reversed(path) if message.usage), None)
     if usage is None or not usage.dropped_messages:
         return None
-    read = [i for i, message in enumerate(path) if (message.role == "user" and i + 1 < len(path) and path[i + 1].text)
-            or (message.role == "assistant" and message.text)]
+    read = [i for i, message in enumerate(path) for _ in range(_num_read(message, path[i + 1] if i + 1 < len(path) else None))]
     last_question = max((i for i, message in enumerate(path) if message.role == "user"), default=0)
     at = read[usage.dropped_messages] if usage.dropped_messages < len(read) else last_question
     return at, usage.dropped_messages, usage.dropped_tokens
+
+
+def _num_read(message: ChatMessage, following: ChatMessage | None) -> int:
+    """As how many messages the model reads one of a chat."""
+    if message.role == "user":
+        return int(following is not None and bool(following.text or following.steps))
+    return len(reply_messages(message)) if message.text or message.steps else 0
 
 
 def _marker(dropped: tuple[int, int, int], language: str) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, timezone
 from typing import Any
 
 from engine import EngineError
-from engine.chat import Ask, Chat, ChatMessage, Question, ReplyProgress, prompt_messages
+from engine.chat import Ask, Chat, ChatMessage, Question, ReplyProgress, Source, prompt_messages, with_sources
 from engine.errors import ChatNotFound, StaleChat
 from engine.messages import Effort, PromptView
 
@@ -19,7 +20,7 @@ from ..shared.context import Context
 from ..shared.errors import PageError
 from ..shared.html import browser_message, problem_box
 from ..shared.pace import Pace
-from . import view
+from . import files, view
 from .adapters import BASE, AskedAdapter
 from .options_panel import read
 from .session import ChatSession
@@ -40,16 +41,20 @@ class AskInput:
     second_temperature: float = 0.0
     effort: Effort | None = None
     adapter: AskedAdapter = BASE
+    collections: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    zone: timezone = UTC
 
     def asks(self) -> list[Ask]:
         """One ask for each reply: two if a comparison is wanted, of adapters or of options. Raises InvalidRequest."""
         options = replace(read(self.values), reasoning_effort=self.effort, adapter=self.adapter.name)
-        first = Ask(options, self.system_prompt.strip())
+        first = Ask(options, self.system_prompt.strip(), self.collections, self.tools, self.zone)
         if self.adapter.has_base:
-            return [Ask(replace(options, adapter=""), first.system_prompt), first]
+            return [replace(first, options=replace(options, adapter="")), first]
         if not self.is_pair:
             return [first]
-        return [first, Ask(replace(options, temperature=self.second_temperature), self.second_system_prompt.strip())]
+        second = replace(options, temperature=self.second_temperature)
+        return [first, replace(first, options=second, system_prompt=self.second_system_prompt.strip())]
 
 
 def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> Iterator[Update]:
@@ -60,15 +65,17 @@ def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> It
             raise PageError("error.read_only")
         if session.too_long:
             raise PageError("error.attach_first")
-        if not line.strip() and not session.attachments:
+        if not line.strip() and (session.searched or not session.attachments):
             raise PageError("error.nothing")
+        ask = replace(ask, collections=files.with_mentioned(context, session, line, ask.collections))
         if chat and context.conversations.is_writing(chat.id) and _queue(context, session, chat, line):
             yield Update(problem="", chips=view.chips(context, session), to_browser=browser_message("sent", text=line))
             return
         if chat and session.editing:
             changed = context.conversations.edit(session.owner, chat.id, chat.version, session.editing, line, ask.asks())
         else:
-            question = Question(line, tuple(file.attachment for file in session.attachments))
+            question = Question(line, tuple(file.attachment for file in session.attachments),
+                                tuple(file.attachment for file in session.searched))
             changed = context.conversations.send(session.owner, chat.id if chat else None, chat.version if chat else None,
                                                  question, ask.asks())
     except StaleChat as error:
@@ -77,7 +84,7 @@ def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> It
     except (PageError, EngineError) as error:
         yield Update(problem=problem_box(error, context.language))
         return
-    session.attachments, session.undo = [], None
+    session.attachments, session.searched, session.undo, session.collections = [], [], None, changed.collections
     if ask.adapter.name is not None:
         session.adapter = ask.adapter.value     # also for the next messages, whatever adapter is loaded meanwhile
     yield from show_begun(context, session, changed, to_browser=browser_message("sent", text=line))
@@ -85,7 +92,7 @@ def send(context: Context, session: ChatSession, line: str, ask: AskInput) -> It
 
 def _queue(context: Context, session: ChatSession, chat: Chat, line: str) -> bool:
     """Queue `line` until the reply in progress has ended. False if it has ended already."""
-    if session.attachments:
+    if session.attachments or session.searched:
         raise PageError("error.queue_no_files")
     if not context.conversations.queue(session.owner, chat.id, line):
         return False
@@ -196,9 +203,9 @@ def again(context: Context, session: ChatSession, update: Update) -> Iterator[Up
 def view_prompt(context: Context, session: ChatSession, ask: AskInput) -> PromptView:
     """The exact prompt of the last reply; for an empty chat, that of its first message. Raises EngineError."""
     first = ask.asks()[0]
-    path = list(session.path)
+    path, sources = list(session.path), tuple[Source, ...]()
     while path and path[-1].role != "user":
-        path.pop()
+        sources = path.pop().sources
     messages = prompt_messages(path, first.system_prompt) if path else \
         prompt_messages([ChatMessage("user", "…")], first.system_prompt)
-    return context.engine.view_prompt(messages, first.options)
+    return context.engine.view_prompt(with_sources(messages, sources), context.conversations.tools.options(first))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.chat import Attachment, Chat, ChatMessage, ReplyProgress, Share
+from engine.chat import Attachment, Chat, ChatMessage, MeaningFound, ReplyProgress, Share
 from engine.messages import Effort
 
 
@@ -20,6 +20,15 @@ class AttachedFile:
     encoding: str = ""
     content: bytes = b""
     is_pdf: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeaningSearch:
+    """A search of chats by meaning. `found`: None while it runs; `problem`: why it failed."""
+
+    query: str
+    found: MeaningFound | None = None
+    problem: Exception | None = None
 
 
 @dataclass
@@ -41,10 +50,13 @@ class ChatSession:
     pair: tuple[int, ...] = ()                          # versions shown side by side, until one is kept
     attachments: list[AttachedFile] = field(default_factory=list)
     too_long: list[AttachedFile] = field(default_factory=list)     # waiting for a decision
+    searched: list[AttachedFile] = field(default_factory=list)     # longer than the window, to be searched instead of read
+    collections: tuple[str, ...] = ()                   # ids of those that the chat is answered from
     undo: tuple[str, str, int] | None = None            # what can be restored: (kind, chat id, message id)
     num_older: int = 0                                  # older messages shown beyond the usual number
     list_size: int = 0
     query: str = ""
+    by_meaning: MeaningSearch | None = None             # the last search by meaning
     effort: Effort | None = None                        # of thought, as the visitor chose it, or as the chat was used last
     adapter: str = ""                                   # the value of the list of adapters, "" until one is chosen (adapters.py)
     adopted: list[Any] | None = None                    # the defaults of a model that were last put into the options
@@ -72,7 +84,8 @@ class ChatSession:
         self.following += 1
         self.editing, self.pair = None, ()
         if not is_same:
-            self.attachments, self.too_long, self.num_older, self.undo = [], [], 0, None
+            self.attachments, self.too_long, self.searched, self.num_older, self.undo = [], [], [], 0, None
+            self.collections = chat.collections if chat else ()
             used = chat.options.adapter if chat and chat.options else None
             self.adapter = "" if used is None else f"alone {used}"
             self.effort = chat.options.reasoning_effort if chat and chat.options else self.effort

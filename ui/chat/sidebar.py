@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -12,7 +12,8 @@ import gradio as gr
 from engine.chat import ChatSummary, SearchHit
 
 from ..shared.context import PageBuilder
-from ..shared.language import text
+from ..shared.html import problem_box
+from ..shared.language import number, text
 from ..shared.visitor import Account
 from .session import ChatSession
 
@@ -53,14 +54,21 @@ def build_sidebar(builder: PageBuilder) -> Sidebar:
     return Sidebar(new, search, chats, upload)
 
 
-def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: ChatSession, language: str, zone: timezone) -> str:
-    """Chats grouped by the day of their last change, or search results with the matching words marked."""
+def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: ChatSession, language: str, zone: timezone, *,
+              can_compare: bool = False) -> str:
+    """Chats grouped by the day of their last change, or search results with the matching words marked.
+
+    `can_compare`: chats can also be searched by meaning.
+    """
     current = session.chat.id if session.chat else ""
     hits = [each for each in found if isinstance(each, SearchHit)]
     summaries = [each for each in found if isinstance(each, ChatSummary)]
     if session.query.strip():
         body = "".join(_item(hit.chat, current, language, _found(hit)) for hit in hits)
-        return _list(body or _empty("side.nothing", language), session.query, language)
+        body = body or _empty("side.nothing", language)
+        if can_compare:
+            body += _by_meaning(session, {hit.chat.id for hit in hits}, language)
+        return _list(body, session.query, language)
     if not summaries:
         return _list(_empty("side.empty", language), session.query, language)
     limit = session.list_size or LISTED
@@ -70,8 +78,29 @@ def list_html(found: Sequence[ChatSummary] | Sequence[SearchHit], session: ChatS
     body = "".join(f'<h3>{html.escape(day)}</h3>{"".join(items)}' for day, items in groups.items())
     acts = [("more-chats", "side.more")] if len(summaries) > limit else []
     for act, key in [*acts, ("export-all", "export.all")]:
-        body += f'<button type="button" class="mc-wide-act" data-act="{act}" data-id="0">{html.escape(text(language, key))}</button>'
+        body += _wide_act(act, key, language)
     return _list(body, session.query, language)
+
+
+def _by_meaning(session: ChatSession, shown: Collection[str], language: str) -> str:
+    """Below the chats with the words: those with a related meaning, or the button that searches for them."""
+    last = session.by_meaning
+    if last is None or last.query != session.query:
+        return _wide_act("by-meaning", "side.meaning", language)
+    head = f'<h3>{html.escape(text(language, "side.by_meaning"))}</h3>'
+    if last.problem:
+        return head + problem_box(last.problem, language)
+    if last.found is None:
+        return head + f'<p class="mc-empty" role="status">{html.escape(text(language, "side.comparing"))}</p>'
+    current = session.chat.id if session.chat else ""
+    items = "".join(_item(hit.chat, current, language, _found(hit)) for hit in last.found.hits if hit.chat.id not in shown)
+    left = html.escape(text(language, "side.left", count=number(language, last.found.num_left))) if last.found.num_left else ""
+    more = f'<p class="mc-empty">{left}</p>{_wide_act("by-meaning", "side.go_on", language)}' if left else ""
+    return head + (items or _empty("side.nothing_related", language)) + more
+
+
+def _wide_act(act: str, key: str, language: str) -> str:
+    return f'<button type="button" class="mc-wide-act" data-act="{act}" data-id="0">{html.escape(text(language, key))}</button>'
 
 
 def sign_html(account: Account | None, language: str) -> str:

@@ -18,12 +18,14 @@ from . import actions, opening, replies, view
 from .adapters import asked_adapter, read_choice
 from .attachments import PagesLeftOut, attach_files
 from .chat_click import ChatClick
+from .files import asked_collections
 from .options_panel import OptionsPanel, build_options_panel
 from .rendering import messages
 from .replies import AskInput
 from .session import ChatSession
 from .sidebar import Sidebar, build_sidebar
 from .thinking import asked_effort, read_effort
+from .tool_choice import read_tools
 from .view import ChatParts, Update
 
 MAX_REPLIES = 64        # handlers that run at the same time; in public mode the engine has a lower limit of its own
@@ -57,6 +59,7 @@ class Composer:
     chips: gr.HTML
     message: gr.Textbox
     attach: gr.UploadButton
+    files: gr.HTML
     thinking: gr.HTML
     gauge: gr.HTML
     send: gr.Button
@@ -92,8 +95,8 @@ def build_chat_tab(builder: PageBuilder, page: gr.Blocks) -> ChatTab:
         options = build_options_panel(builder, page, session)
     bus = _html("bus", BUS_JS)
     gr.HTML('<div id="mc-said" role="status"></div>', elem_classes="mc-unseen", apply_default_css=False)     # for screen readers
-    parts = ChatParts(chatbot, composer.problem, composer.gauge, composer.thinking, composer.stop, welcome, side.chats, head,
-                       composer.chips, pair, left, right, bus, options.system_prompt, options.fields)
+    parts = ChatParts(chatbot, composer.problem, composer.gauge, composer.files, composer.thinking, composer.stop, welcome, side.chats,
+                      head, composer.chips, pair, left, right, bus, options.system_prompt, options.tools, options.fields)
     tab = ChatTab(page, session, wake, parts, side, options, composer, gr.State(0), gr.State(0))
     # The browser renders every output of an event again, changed or not. Following a reply and ending it are therefore separate
     # events with few outputs.
@@ -120,10 +123,10 @@ def _build_composer(builder: PageBuilder) -> Composer:
                                      min_width=0)
             toggle = _button(builder, "options-toggle", "options.title")
             toggle.click(None, js="() => mindcubes.toggleOptions()", api_visibility="private")
-            thinking, gauge = _html("thinking", THINKING_JS), _html("gauge")
+            files, thinking, gauge = _html("files"), _html("thinking", THINKING_JS), _html("gauge")
             stop = _button(builder, "stop", "chat.stop", variant="stop", visible=False)
             send = _button(builder, "send", "chat.send", variant="primary")
-    return Composer(problem, chips, message, attach, thinking, gauge, send, stop)
+    return Composer(problem, chips, message, attach, files, thinking, gauge, send, stop)
 
 
 def _html(name: str, js_on_load: str | None = None) -> gr.HTML:
@@ -246,12 +249,13 @@ def _shown(tab: ChatTab, context: Context, session: ChatSession, updates: Iterat
 
 
 def _ask(context: Context, session: ChatSession, values: tuple[Any, ...]) -> AskInput:
-    effort, adapter, system_prompt, is_pair, second_prompt, second_temperature, *fields = values
+    effort, adapter, removed, tools, system_prompt, is_pair, second_prompt, second_temperature, *fields = values
     status = context.engine.status()
     chosen = adapter and read_choice(adapter)
     return AskInput(system_prompt or "", tuple(fields), bool(is_pair), second_prompt or "", second_temperature or 0.0,
                     asked_effort(status, session.effort if effort is None else read_effort(status.thinking, effort)),
-                    chosen or asked_adapter(status, session))
+                    chosen or asked_adapter(status, session), asked_collections(context, session, removed or ""),
+                    read_tools(tools), context.zone)
 
 
 def _click(context: Context, session: ChatSession, event: gr.EventData, values: tuple[Any, ...]) -> ChatClick:

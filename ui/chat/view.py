@@ -13,14 +13,17 @@ from engine.errors import StorageError
 
 from ..shared.context import Context
 from ..shared.errors import sentence
+from ..shared.files_menu import files_menu
 from ..shared.html import browser_message
 from ..shared.language import text
 from . import rendering
 from .adapters import composer_html
 from .file_chips import describe, encodings, pages_button
+from .files import in_use
 from .options_panel import values_of
 from .session import ChatSession
 from .sidebar import LISTED, list_html, sign_html, space_html
+from .tool_choice import tools_of
 from .welcome import welcome_html
 
 
@@ -31,6 +34,7 @@ class ChatParts:
     chatbot: gr.Chatbot
     problem: gr.HTML
     gauge: gr.HTML
+    files: gr.HTML
     thinking: gr.HTML
     stop: gr.Button
     welcome: gr.HTML
@@ -42,12 +46,13 @@ class ChatParts:
     right: gr.Chatbot
     bus: gr.HTML
     system_prompt: gr.Textbox
+    tools: gr.CheckboxGroup
     fields: tuple[gr.components.Component, ...]
 
     @property
     def all(self) -> list[gr.blocks.Block]:
-        return [self.chatbot, self.problem, self.gauge, self.thinking, self.stop, self.welcome, self.chats, self.head, self.chips,
-                self.pair, self.left, self.right, self.bus, self.system_prompt, *self.fields]
+        return [self.chatbot, self.problem, self.gauge, self.files, self.thinking, self.stop, self.welcome, self.chats, self.head,
+                self.chips, self.pair, self.left, self.right, self.bus, self.system_prompt, self.tools, *self.fields]
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Update:
     line: str | None = None             # new text of the message box; page.js sets it, since an output would undo what is typed meanwhile
     problem: str | None = None
     gauge: str | None = None
+    files: str | None = None            # the menu of collections
     thinking: str | None = None
     is_writing: bool | None = None
     welcome: str | None = None
@@ -68,12 +74,13 @@ class Update:
     to_browser: str | None = None             # a message to the browser (browser_message)
     system_prompt: str | None = None
     options: GenerationOptions | None = None
+    tools: list[str] | None = None      # what the list of tools shows; it changes with the options only
     turn: int | None = None             # `following` of the session when the whole page was rendered
 
     def values(self, parts: ChatParts) -> dict[gr.blocks.Block, Any]:
         """Return the new value of each component that changes."""
-        simple = {parts.chatbot: self.messages, parts.problem: self.problem, parts.gauge: self.gauge, parts.thinking: self.thinking,
-                  parts.welcome: self.welcome,
+        simple = {parts.chatbot: self.messages, parts.problem: self.problem, parts.gauge: self.gauge, parts.files: self.files,
+                  parts.thinking: self.thinking, parts.welcome: self.welcome,
                   parts.chats: self.chats, parts.head: self.head, parts.chips: self.chips,
                   parts.bus: self.to_browser if self.line is None else browser_message("line", text=self.line),
                   parts.system_prompt: self.system_prompt}
@@ -85,6 +92,7 @@ class Update:
             values |= {parts.pair: gr.update(visible=bool(left)), parts.left: left, parts.right: right}
         if self.options is not None:
             values |= dict(zip(parts.fields, values_of(self.options), strict=True))
+            values |= {} if self.tools is None else {parts.tools: self.tools}
         return values
 
 
@@ -96,10 +104,10 @@ def whole(context: Context, session: ChatSession, **changes: Any) -> Update:
     return Update(**{
         "messages": rendering.messages(session, context.language), "problem": "",
         "gauge": rendering.gauge(session, status.window_tokens, context.language), "is_writing": session.is_writing,
-        "thinking": composer_html(status, session, context.language),
+        "files": files_menu(context), "thinking": composer_html(status, session, context.language),
         "welcome": "" if session.path else welcome_html(status, context.language), "chats": chats(context, session),
         "turn": turn, "head": head(context, session), "chips": chips(context, session), "pair": pair(context, session),
-        "system_prompt": chat.system_prompt if chat else "", "options": options, **changes})
+        "system_prompt": chat.system_prompt if chat else "", "options": options, "tools": tools_of(context, chat), **changes})
 
 
 def chats(context: Context, session: ChatSession) -> str:
@@ -109,7 +117,8 @@ def chats(context: Context, session: ChatSession) -> str:
     below += space_html(settings.space, settings.space_host, context.language) if settings.space else ""
     try:
         if session.query.strip():
-            return list_html(conversations.search(session.owner, session.query), session, context.language, context.zone) + below
+            return list_html(conversations.search(session.owner, session.query), session, context.language, context.zone,
+                             can_compare=context.knowledge.embedder().is_usable) + below
         chats = conversations.list(session.owner, 1 + (session.list_size or LISTED))
         return list_html(chats, session, context.language, context.zone) + below
     except StorageError as error:
@@ -151,6 +160,11 @@ def chips(context: Context, session: ChatSession) -> str:
         shown.append(_chip(say("chat.editing"), _act("cancel-edit", 0, say("dialog.cancel"))))
     if session.chat and session.chat.queued:
         shown.append(_chip(say("chat.queued", text=session.chat.queued[:80]), _act("unqueue", 0, say("chat.unqueue"))))
+    for collection in in_use(context, session):
+        shown.append(_chip(say("files.chip", name=collection.name), _act("forget-files", collection.id, say("attach.remove"))))
+    for index, file in enumerate(session.searched):
+        words = describe(file, index, context.language, text(context.language, "files.searched"))
+        shown.append(_chip(words, _act("drop-searched", index, say("attach.remove"))))
     for index, file in enumerate(session.attachments):
         shown.append(_chip(describe(file, index, context.language), encodings(file, "encoding", index, context.language),
                            pages_button(file, "pages", index, context.language),
@@ -159,7 +173,8 @@ def chips(context: Context, session: ChatSession) -> str:
         shown.append(_chip(describe(file, index, context.language, text(context.language, "attach.too_long")),
                            encodings(file, "encoding-of-long", index, context.language),
                            pages_button(file, "pages-of-long", index, context.language),
-                           _act("first-part", index, say("attach.first_part")), _act("drop", index, say("attach.remove")), kind="is-bad"))
+                           _act("search-in", index, say("attach.search")), _act("first-part", index, say("attach.first_part")),
+                           _act("drop", index, say("attach.remove")), kind="is-bad"))
     return f'<div class="mc-tags">{"".join(shown)}</div>' if shown else ""
 
 

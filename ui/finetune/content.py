@@ -32,6 +32,7 @@ class TuneContent:
 
     def __init__(self, context: Context, session: FineTuneSession) -> None:
         self._context, self._session, self._language = context, session, context.language
+        self._state_before = session.run_state
         self._run = self._shown_run()
         reason = refusal(context)
         self._refusal = text(self._language, "tune.refusal", why=text(self._language, reason)) if reason else ""
@@ -79,8 +80,7 @@ class TuneContent:
 
     def progress(self, parts: TuneParts) -> Values:
         """Only what changes while a run is in progress, unless it has ended or another step is shown."""
-        before = self._session.run_state
-        if self._run is None or self._run.state != before or self._session.step != "run":
+        if self._run is None or self._run.state != self._state_before or self._session.step != "run":
             return self.values(parts)
         return self._run_step(parts)
 
@@ -166,7 +166,8 @@ class TuneContent:
             return {}
         return {parts.run.now: run_view.run_html(run, language), parts.run.numbers: run_view.numbers_html(run, language),
                 parts.run.curves: curves_html(run, language), parts.run.log: run_view.log_html(run, language),
-                parts.run.stop: gr.update(visible=not run.is_over, interactive=not run.is_stopping)}
+                parts.run.stop: gr.update(visible=not run.is_over, interactive=not run.is_stopping or run.can_kill,
+                                           value=text(language, "tune.stop.now" if run.can_kill else "tune.stop"))}
 
     def _result(self, parts: TuneParts) -> Values:
         run, language, result = self._run, self._language, parts.result

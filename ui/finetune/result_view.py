@@ -137,8 +137,9 @@ def measured_html(run: Run, language: str) -> str:
     estimate, measured = run.estimate, run.measured
     if estimate is None or measured is None or not measured.peak_bytes:
         return ""
-    rows = [_compared("memory", estimate.needed_bytes, measured.peak_bytes, gib, language),
-            _compared("time", estimate.seconds, measured.seconds, duration, language)]
+    rows = [_compared("memory", estimate.needed_bytes, measured.peak_bytes, gib, language)]
+    if measured.total_s:
+        rows.append(_compared("time", estimate.seconds, measured.total_s, duration, language))
     if measured.disk_bytes:
         rows.append(_compared("disk", estimate.disk_bytes, measured.disk_bytes, disk_size, language))
     head = ["", *(text(language, f"tune.col.{each}") for each in ("estimated", "measured", "ratio"))]

@@ -11,9 +11,10 @@ import gradio as gr
 
 from engine import BUILTIN, AgentSessions, Benchmarks, Conversations, Engine, Library
 from engine.finetune import Examiner, FineTunes, Tables
+from engine.knowledge import Knowledge
 from engine.library import Visitor
 
-from .language import I18N, language_of, text
+from .language import I18N, has_text, language_of, text
 from .visitor import Account, account_of, visitor_of, zone_of
 
 # Options of this page's events. SILENT: without Gradio's progress display, since each part of the page shows its own.
@@ -45,6 +46,7 @@ class Services:
     tables: Tables
     examiner: Examiner
     fine_tunes: FineTunes
+    knowledge: Knowledge
 
     @property
     def is_builtin(self) -> bool:
@@ -54,13 +56,16 @@ class Services:
 
 
 def build_services(engine: Engine, conversations: Conversations | None = None, library: Library | None = None,
-                   agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None) -> Services:
+                   agent_sessions: AgentSessions | None = None, benchmarks: Benchmarks | None = None,
+                   knowledge: Knowledge | None = None) -> Services:
     """Return the services that use `engine`. Those that are not given are created."""
     conversations = conversations or Conversations(engine)
     library = library or Library(engine, conversations)
     tables = Tables(engine.settings)
+    knowledge = knowledge or Knowledge(engine, library.jobs, engine.embedders, library.hub)
+    conversations.answer_from(knowledge)
     return Services(engine, conversations, library, agent_sessions or AgentSessions(engine), benchmarks or Benchmarks(engine, library.jobs),
-                    tables, Examiner(engine.settings, tables), FineTunes(engine, library, tables))
+                    tables, Examiner(engine.settings, tables), FineTunes(engine, library, tables), knowledge)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class PageBuilder:
 
     services: Services
     labels: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
-    choices: list[tuple[gr.Dropdown, dict[str, str]]] = field(default_factory=list)
+    choices: list[tuple[gr.Dropdown | gr.CheckboxGroup, dict[str, str]]] = field(default_factory=list)
 
     @property
     def engine(self) -> Engine:
@@ -133,6 +138,13 @@ class PageBuilder:
         self.choices.append((dropdown, dict(choices)))
         return dropdown
 
+    def checkboxes(self, label: str, choices: Mapping[str, str], info: str, **properties: Any) -> gr.CheckboxGroup:
+        """As `chooser`, for any number of choices. A text key that is none is a name, which no language changes."""
+        named = [(_named("en", key), value) for value, key in choices.items()]
+        group = self.labelled(gr.CheckboxGroup, {"label": label, "info": info}, choices=named, **properties)
+        self.choices.append((group, dict(choices)))
+        return group
+
     def text_updates(self, language: str, *, labels: bool = True, choices: bool = True) -> dict[gr.blocks.Block, dict[str, Any]]:
         """Return an update for each component with its texts in `language`."""
         changes: dict[gr.blocks.Block, dict[str, Any]] = {}
@@ -141,5 +153,9 @@ class PageBuilder:
                 changes.setdefault(block, {}).update({name: text(language, key) for name, key in keys.items()})
         if choices:
             for dropdown, options in self.choices:
-                changes.setdefault(dropdown, {})["choices"] = [(text(language, key), value) for value, key in options.items()]
+                changes.setdefault(dropdown, {})["choices"] = [(_named(language, key), value) for value, key in options.items()]
         return {block: gr.update(**properties) for block, properties in changes.items()}
+
+
+def _named(language: str, key: str) -> str:
+    return text(language, key) if has_text(key) else key

@@ -20,7 +20,10 @@ ACTION_JS = """
 element.addEventListener('click', event => {
   const button = event.target.closest('[data-do]');
   const name = ['bench', 'tune'].find(tab => tab === button?.dataset.tab) || 'act';
-  if (button) mindcubes.confirmed(button).then(isSure => isSure && trigger(name, {do: button.dataset.do, value: button.dataset.value}));
+  if (!button) return;
+  const send = value => value && trigger(name, {do: button.dataset.do, value});
+  if (button.dataset.ask) mindcubes.ask(button.dataset.ask, button.dataset.value).then(send);
+  else mindcubes.confirmed(button).then(isSure => isSure && trigger(name, {do: button.dataset.do, value: button.dataset.value}));
 });
 """
 

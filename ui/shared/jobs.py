@@ -21,6 +21,7 @@ SHOWN_S = 600.0             # how long an ended job is listed, unless it is hidd
 RESUMABLE = ("cancelled", "interrupted", "failed")
 MEASURING = ("speed", "sweep", "quality", "cost", "duel")
 TRAINING = "finetune"       # its facts are the id of the run
+INDEXING = "knowledge"      # documents of a collection are read
 
 
 def visible(jobs: Sequence[Job]) -> list[Job]:
@@ -33,10 +34,13 @@ def visible(jobs: Sequence[Job]) -> list[Job]:
             (not job.is_over or job.state == "interrupted" or now - job.updated < SHOWN_S)]
 
 
-def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str) -> str:
-    """The lines of all jobs. `swap_to`: the model that replaces another one; "" for none (the empty chat shows a first load)."""
+def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str, owner: str = "") -> str:
+    """The lines of all jobs. `swap_to`: the model that replaces another one; "" for none (the empty chat shows a first load).
+
+    `owner`: who sees them. Fine-tuning runs of others have no button that opens them.
+    """
     lines = [_load(status, swap_to, language)] if swap_to and status.state in ("loading", "unloading") else []
-    lines += [_line(job, language) for job in visible(jobs) if not _is_seen(job)]
+    lines += [_line(job, language, owner) for job in visible(jobs) if not _is_seen(job)]
     if not lines:
         return ""
     label = html.escape(text(language, "jobs.title"))
@@ -44,7 +48,10 @@ def strip_html(jobs: Sequence[Job], status: Status, swap_to: str, language: str)
 
 
 def _is_seen(job: Job) -> bool:
-    return job.kind in (*MEASURING, TRAINING) and job.state == "done" and time.time() - job.updated > DONE_S
+    """Whether a job that is done need not be listed: its result is in its tab."""
+    if job.state != "done":
+        return False
+    return job.kind == INDEXING or (job.kind in (*MEASURING, TRAINING) and time.time() - job.updated > DONE_S)
 
 
 def _load(status: Status, model: str, language: str) -> str:
@@ -56,7 +63,7 @@ def _load(status: Status, model: str, language: str) -> str:
             f'<span>{html.escape(detail)}</span></div>')
 
 
-def _line(job: Job, language: str) -> str:
+def _line(job: Job, language: str, owner: str) -> str:
     name = html.escape(job_name(job, language))
     numbers = f' max="{job.total}" value="{job.done}"' if job.total else ""
     bar = "" if job.is_over and not can_resume(job) else f'<progress aria-label="{name}"{numbers}></progress>'
@@ -64,7 +71,7 @@ def _line(job: Job, language: str) -> str:
     detail = html.escape(_detail(job, language))
     whole = f' title="{detail}"' if job.state == "failed" else ""       # the line is cut
     return (f'<div class="mc-job" data-state="{job.state}"><b title="{name}">{name}</b>{bar}<span{kind}{whole}>{detail}</span>'
-            f'{_buttons(job, language)}</div>')
+            f'{_buttons(job, language, owner)}</div>')
 
 
 def _detail(job: Job, language: str) -> str:
@@ -125,7 +132,7 @@ def phase_text(job: Job, language: str) -> str:
     return " · ".join(filter(None, (part, text(language, f"bench.phase.{step.phase}") + count, fast)))
 
 
-def _buttons(job: Job, language: str) -> str:
+def _buttons(job: Job, language: str, owner: str) -> str:
     def button(key: str, name: str, value: str = "", tab: str = "bench" if job.kind in MEASURING else "") -> str:
         """`tab`: whose handlers get the click, "" for the Models tab."""
         label = text(language, key)
@@ -134,8 +141,8 @@ def _buttons(job: Job, language: str) -> str:
 
     if job.kind == TRAINING:
         end = button("jobs.hide", "hide") if job.is_over else button("tune.stop", "cancel")
-        return button("tune.show", "open", job.facts, "tune") + end
+        return (button("tune.show", "open", job.facts, "tune") if job.owner == owner else "") + end
     if job.state == "running":
-        return button("jobs.cancel", "cancel") if job.kind in ("download", *MEASURING) else ""
+        return button("jobs.cancel", "cancel") if job.kind in ("download", "embedder", INDEXING, *MEASURING) else ""
     resume = button("jobs.resume", "resume") if can_resume(job) else ""
     return resume + button("jobs.hide", "hide")

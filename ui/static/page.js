@@ -159,6 +159,15 @@ window.mindcubes = (() => {
       const shown = make('img', {className: 'mc-large', src: source, alt: name});
       dialog(name, [shown], [closer()]).classList.add('mc-wide-dialog');
     },
+    source({title, note, before, passage, after}) {      // a file, at the passage that is marked
+      const mark = make('mark', {textContent: passage});
+      const shown = make('pre', {className: 'mc-source-text', tabIndex: 0}, before, ...(passage ? [mark] : []), after);
+      shown.setAttribute('aria-label', title);
+      shown.setAttribute('role', 'region');
+      dialog(title, [...(note ? [make('p', {textContent: note})] : []), shown], [copier(() => passage || before + after), closer()]).classList.add('mc-source');
+      shown.scrollTop = passage ? mark.offsetTop - shown.clientHeight / 4 : 0;      // of its positioned parent, which is `shown`
+      shown.focus();
+    },
     share({title, note, token, revoke, anew}) {
       const url = new URL(location.href);
       url.search = `?share=${token}`;
@@ -270,9 +279,11 @@ window.mindcubes = (() => {
     const {act: name, id, ask: question, value: before} = button.dataset;
     const value = question ? await ask(question, before) : button.value || null;
     if (question && !value) return;
+    if (name === 'forget-files') forgotten.push(id);
     mindcubes.bus({act: name, id, value});
     if (name === 'edit' || name === 'unqueue') setTimeout(() => line().focus(), 200);
     if (name === 'open') toggleSide(false);
+    if (button.closest('.mc-step-ask') && matchMedia('(hover: hover)').matches) line().focus();      // the button goes away
   }
 
   document.addEventListener('change', ({target: list}) => {
@@ -287,12 +298,16 @@ window.mindcubes = (() => {
     }).observe($('mc-chips'), {childList: true, subtree: true});
   });
 
-  // What was chosen in the lists beside the message box goes with a message: it may arrive before the choice itself.
+  // What was chosen in the lists beside the message box goes with a message: it may arrive before the choice itself. So do the ids of
+  // collections that were removed since the last message.
+  let forgotten = [];
   function withLists(values, from) {
     ['think', 'adapter'].forEach((name, i) => {
       const list = document.querySelector(`#mc-thinking select[data-act=${name}]`);
       values[from + i] = list?.dataset.chosen ? list.value : null;
     });
+    values[from + 2] = forgotten.join(' ');
+    if (from === 2) forgotten = [];     // this is a message
     return values;
   }
 

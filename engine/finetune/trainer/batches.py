@@ -46,8 +46,7 @@ class Collate:
         elif rows[0].labels:
             batch["labels"] = filled([row.labels for row in rows], IGNORED)
         else:
-            batch["start_positions"], batch["end_positions"] = (torch.tensor([getattr(row, name) for row in rows])
-                                                                for name in ("start", "end"))
+            batch["labels"] = torch.tensor([(row.start, row.end) for row in rows])
         return batch
 
 

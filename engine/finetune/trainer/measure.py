@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,8 +14,10 @@ from ..encoded import IGNORED, Encoded
 from ..examples import Answered, ClassifiedText, Example, TaggedWords
 from ..job import TrainJob
 from ..metrics import best_f1, is_exact, of_answers, of_classes, of_tags, of_text, shortened
+from ..plan import HEADED
 from ..run import Metrics, Mistake
 from .batches import Collate, moved
+from .losses import span_loss
 
 Batch = dict[str, torch.Tensor]
 
@@ -37,7 +39,9 @@ class Measurement:
                 return "f1"
         return "loss"
 
-    def __call__(self) -> Metrics:
+    def __call__(self, go_on: Callable[[], object] = lambda: None) -> Metrics:
+        """`go_on`: called before each batch; what it raises ends the measurement."""
+        self._go_on = go_on
         with _evaluating(self._model):
             match self._job.plan.task:
                 case "text-classification":
@@ -48,19 +52,22 @@ class Measurement:
                     return self._answers()
             return self._text()
 
-    def _batches(self) -> Iterator[tuple[list[int], Any]]:
-        """Places of the rows, and the model's output for them."""
+    def _batches(self) -> Iterator[tuple[list[int], Any, Any]]:
+        """Places of the rows, the model's output for them, and their labels; without those of texts, whose loss is in the output."""
+        is_headed = self._job.plan.task in HEADED
         device, size = next(self._model.parameters()).device, self._job.micro_batch
         for begin in range(0, len(self._order), size):
+            self._go_on()
             places = self._order[begin:begin + size]
-            yield places, self._model(**moved(self._collate([self.encoded[at] for at in places]), device))
+            batch = moved(self._collate([self.encoded[at] for at in places]), device)
+            labels = batch.pop("labels") if is_headed else None      # heads compute losses of their own (losses.py)
+            yield places, self._model(**batch), labels
 
     def _classes(self) -> Metrics:
         labels, rows = self._job.labels, list(self._order)
         losses, guesses, chances = ([0.0] * len(rows), [0] * len(rows), [0.0] * len(rows))
-        for places, output in self._batches():
+        for places, output, expected in self._batches():
             logits = output.logits.float()
-            expected = torch.tensor([self.encoded[at].label for at in places], device=logits.device)
             loss = functional.cross_entropy(logits, expected, reduction="none")
             best, guess = logits.softmax(-1).max(-1)
             for at, *found in zip(places, loss.tolist(), guess.tolist(), best.tolist(), strict=True):
@@ -76,7 +83,7 @@ class Measurement:
         expected: dict[int, list[str]] = {}
         predicted: dict[int, list[str]] = {}
         mistakes, total, count = [], 0.0, 0
-        for places, output in self._batches():
+        for places, output, _ in self._batches():
             logits = output.logits.float()
             for at, scores in zip(places, logits, strict=True):
                 row = self.encoded[at]
@@ -96,15 +103,16 @@ class Measurement:
     def _wrong_tags(self, at: int, expected: list[str], predicted: list[str], chance: float, loss: float) -> Mistake:
         example = self._examples[self.encoded[at].example]
         assert isinstance(example, TaggedWords)
-        wrong = [(word, gold, guess) for word, gold, guess in zip(example.words, expected, predicted, strict=False) if gold != guess]
+        words = [example.words[place] for place in self.encoded[at].words]
+        wrong = [(word, gold, guess) for word, gold, guess in zip(words, expected, predicted, strict=True) if gold != guess]
         return Mistake(example.row, shortened(" ".join(example.words)), shortened(", ".join(f"{word} {gold}" for word, gold, _ in wrong)),
                        shortened(", ".join(f"{word} {guess}" for word, _, guess in wrong)), chance, loss)
 
     def _answers(self) -> Metrics:
         scores: list[tuple[list[float], list[float]]] = [([], [])] * len(self.encoded)
         total, count = 0.0, 0
-        for places, output in self._batches():
-            total, count = total + float(output.loss) * len(places), count + len(places)
+        for places, output, labels in self._batches():
+            total, count = total + float(span_loss(output, labels)) * len(places), count + len(places)
             for at, begins, ends in zip(places, output.start_logits.float().tolist(), output.end_logits.float().tolist(), strict=True):
                 length = len(self.encoded[at].input_ids)
                 scores[at] = begins[:length], ends[:length]
@@ -119,7 +127,7 @@ class Measurement:
     def _text(self) -> Metrics:
         """Mean over all trained tokens, however they are batched."""
         total, count = 0.0, 0
-        for places, output in self._batches():
+        for places, output, _ in self._batches():
             tokens = sum(label != IGNORED for at in places for label in self.encoded[at].labels[1:])
             if tokens:
                 total, count = total + float(output.loss) * tokens, count + tokens

@@ -8,20 +8,23 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from transformers import set_seed
 
 from ...errors import EngineError
 from ...generation.threads import fastest_number
 from ...storage.alive import this_process
-from ..checkpoints import BESIDE, build_result, complete_checkpoints, metrics_of, newest, remove_incomplete
+from ..checkpoints import BESIDE, best, build_result, complete_checkpoints, metrics_of, newest, remove_incomplete, write_metrics
 from ..encoding import Encoder, encode_all
 from ..events import Ended, EventWriter, InPhase, Note, Progress, Scores, Started
-from ..job import BOARD, CHECKPOINTS, STOP, TrainJob, read_examples, read_job
+from ..job import BOARD, CHECKPOINTS, RESULT, STOP, TrainJob, read_examples, read_job
 from ..plan import HEADED
 from ..run import Measured
 from .base import Trainable, open_base
@@ -37,18 +40,25 @@ DISK_WORDS = ("no space", "file too large", "quota", "os error 28", "os error 27
 OK, FAILED, FULL = 0, 1, 28
 
 
+class StoppedBeforeTraining(Exception):
+    """A stop was asked for while there was nothing to save yet."""
+
+
 class TrainerProcess:
     def __init__(self, folder: Path, writer: EventWriter | None = None) -> None:
         self.folder = folder
         self.writer = writer or EventWriter(folder)
         self.job: TrainJob = read_job(folder)
         self._asked = threading.Event()
-        self._reporter = Reporter(folder, self.job, self.writer, self._asked.is_set)
+        self._reporter = Reporter(folder, self.job, self.writer, self._is_stopped)
 
     def run(self) -> int:
         """Do the work, and return the exit code. Every failure ends with its reason; the newest checkpoint stays usable."""
         try:
             self._train()
+        except StoppedBeforeTraining:
+            (self.folder / STOP).unlink(missing_ok=True)
+            self.writer.end(Ended("person", best=best(self.folder), has_result=(self.folder / RESULT).is_dir()))
         except NotFinite as error:
             return self._failed(f"{error}: training stopped before this step changed the weights. Try a lower learning rate, "
                                 "and look for examples that are very long or empty.")
@@ -72,6 +82,13 @@ class TrainerProcess:
     def ask_to_stop(self, *_: Any) -> None:
         self._asked.set()
 
+    def _is_stopped(self) -> bool:
+        return self._asked.is_set() or (self.folder / STOP).exists()
+
+    def _go_on(self) -> None:
+        if self._is_stopped():
+            raise StoppedBeforeTraining
+
     def _train(self) -> None:
         job, folder, writer = self.job, self.folder, self.writer
         set_threads(folder)
@@ -81,7 +98,9 @@ class TrainerProcess:
         writer.write(Started(this_process(), 0, resumed or 0))
         writer.write(InPhase("load"))
         set_seed(job.plan.options.seed)
+        self._go_on()
         base = open_base(job)
+        self._go_on()
         Encoder(base.tokenizer, job.plan.task).tokenizer.save_pretrained(folder / BESIDE)     # with the chat template that was used
         if job.plan.task in HEADED and job.plan.method != "full":
             base.model.config.save_pretrained(folder / BESIDE)      # its labels, which an adapter's own files do not say
@@ -89,12 +108,14 @@ class TrainerProcess:
             writer.write(Note(note))
         collate = Collate(base.pad_id)
         encoded = encode_all(train, base.tokenizer, job.plan)
+        self._go_on()
         trainer = self._trainer(base, collate, encoded, validation)
         if resumed is None and trainer.measure is not None:
             writer.write(InPhase("baseline"))
             if next(base.model.parameters()).device != trainer.args.device:
                 base.model.to(trainer.args.device)
-            writer.write(Scores("before", trainer.measure()))
+            writer.write(Scores("before", trainer.measure(self._go_on)))
+        self._go_on()
         writer.write(Progress(resumed or 0, total_steps(job, len(encoded)), 0.0))
         trainer.train(resume_from_checkpoint=str(complete_checkpoints(folder)[resumed]) if resumed is not None else None)
         self._finish(trainer)
@@ -120,6 +141,8 @@ class TrainerProcess:
         if after is None and step is not None and trainer.measure is not None:
             self.writer.write(InPhase("evaluate"))
             after = trainer.measure()
+            with suppress(OSError):     # only needed if the run is resumed and then ends before its next measurement
+                write_metrics(complete_checkpoints(self.folder)[step], after)
         if after is not None:
             self.writer.write(Scores("after", after))
         (self.folder / STOP).unlink(missing_ok=True)
@@ -128,16 +151,17 @@ class TrainerProcess:
     def _failed(self, reason: str, code: int = FAILED) -> int:
         print(reason, flush=True)
         step = None
+        remove_incomplete(self.folder)      # on a full disk, what follows needs its space
         try:
             step = build_result(self.folder)
         except OSError as error:
             print(f"The result could not be written: {error}", flush=True)
-        self.writer.write(Ended("", reason, self._measured(), step, step is not None))
+        self.writer.end(Ended("", reason, self._measured(), step, step is not None))
         return code
 
     def _measured(self) -> Measured:
         size = sum(path.stat().st_size for path in (self.folder / CHECKPOINTS).rglob("*") if path.is_file())
-        return Measured(peak_bytes(self.job.device), self._reporter.training_s, size)
+        return Measured(peak_bytes(self.job.device), self._reporter.training_s, size, time.time() - psutil.Process().create_time())
 
 
 def _shortage(job: TrainJob) -> str:

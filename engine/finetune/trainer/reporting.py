@@ -11,7 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ..checkpoints import newest
 from ..events import EventWriter, InPhase, Progress, Saved
-from ..job import STOP, TrainJob
+from ..job import TrainJob
 from ..run import Point
 from .memory import peak_bytes
 from .training import FineTuneTrainer, ranks_of
@@ -20,7 +20,7 @@ PROGRESS_S = 0.5        # between two events of progress
 
 
 class Reporter(TrainerCallback):      # type: ignore[misc]
-    """`asked`: whether the process was asked to end by a signal. `stop_kind`: why training ended, as in `Run`."""
+    """`asked`: whether the run was asked to stop. `stop_kind`: why training ended, as in `Run`."""
 
     def __init__(self, folder: Path, job: TrainJob, writer: EventWriter, asked: Callable[[], bool]) -> None:
         self._folder, self._job, self._writer, self._asked = folder, job, writer, asked
@@ -50,7 +50,7 @@ class Reporter(TrainerCallback):      # type: ignore[misc]
         if is_last:
             control.should_evaluate = self.trainer is not None and self.trainer.measure is not None
             control.should_save = control.should_log = True
-        elif kind := "person" if self._asked() or (self._folder / STOP).exists() else "time" if self._is_late(now) else "":
+        elif kind := "person" if self._asked() else "time" if self._is_late(now) else "":
             self.stop_kind = kind
             control.should_save = control.should_log = control.should_training_stop = True
         if is_last or control.should_training_stop or now - self._told >= PROGRESS_S:
@@ -58,9 +58,12 @@ class Reporter(TrainerCallback):      # type: ignore[misc]
             each = (now - self._began) / max(1, state.global_step - self._first_step)
             self._writer.write(Progress(state.global_step, state.max_steps, float(state.epoch or 0),
                                         each * (state.max_steps - state.global_step)))
+        if control.should_evaluate:     # set above, or by the Trainer's own callback, which comes before this one
+            self._writer.write(InPhase("evaluate"))
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """End training after `patience` measurements without improvement. Counted in the history, which a checkpoint holds."""
+        self._writer.write(InPhase("train"))
         patience, ranks = self._job.plan.options.patience, ranks_of(state.log_history, str(args.metric_for_best_model))
         best = max(range(len(ranks)), key=lambda at: (ranks[at], -at)) if ranks else 0
         if patience and len(ranks) - 1 - best >= patience and not control.should_training_stop:

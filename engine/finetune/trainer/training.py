@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 
 from ..checkpoints import COMPLETE, PREFIX, write_metrics
-from ..encoded import IGNORED
 from ..job import CHECKPOINTS, TrainJob
 from ..run import Metrics
 from .batches import ByLength, Collate, Examples
+from .losses import class_loss, span_loss
 from .measure import Measurement
 
 POINTS = 200        # of the training loss, in a whole run
 MAX_GRADIENT_NORM = 1.0
 HIGHER_IS_BETTER = ("matthews", "f1", "accuracy", "exact_match")
-CLASSIFIES = ("text-classification", "token-classification")
+LOSSES = {"text-classification": class_loss, "token-classification": class_loss, "question-answering": span_loss}
 
 
 class NotFinite(Exception):
@@ -47,7 +46,7 @@ class FineTuneTrainer(Trainer):     # type: ignore[misc]
         self.order = ByLength([len(each.input_ids) for each in examples.encoded], options.batch_size, options.seed)
         super().__init__(model, arguments(job, folder, len(examples), self.main), data_collator=collate, train_dataset=examples,
                          eval_dataset=Examples(measure.encoded) if measure else None,
-                         compute_loss_func=class_loss if job.plan.task in CLASSIFIES else None)
+                         compute_loss_func=LOSSES.get(job.plan.task))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return self.order
@@ -87,15 +86,6 @@ class FineTuneTrainer(Trainer):     # type: ignore[misc]
             (folder / COMPLETE).touch()
         except Exception as error:      # of the disk; torch and safetensors raise errors of their own
             raise SaveFailed(f"{type(error).__name__}: {str(error)[:300]}") from error
-
-
-def class_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None) -> torch.Tensor:
-    """The mean cross-entropy of a whole batch that is computed in parts: the sum over this part by the number of labels of the batch.
-
-    The Trainer expects the same of a model's own loss, but the heads of many families give the mean over their part.
-    """
-    total = functional.cross_entropy(outputs["logits"].flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-    return total / (labels.ne(IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
 
 
 def ranks_of(history: Sequence[Mapping[str, float]], main: str) -> list[tuple[float, float]]:

@@ -8,7 +8,8 @@ import pytest
 from docx.oxml import OxmlElement
 
 from engine.chat.attachments import MAX_FILE_BYTES, compose, first_part, read_attachment, read_file, read_pages
-from engine.chat.documents import MAX_PDF_PAGES, MAX_TEXT_CHARS, TOO_SLOW, document_pages, document_text
+from engine.documents.process import document_pages, document_sections
+from engine.documents.sections import MAX_PDF_PAGES, MAX_TEXT_CHARS, TOO_SLOW, ReadingLimits
 from engine.errors import AttachmentRefused, InvalidRequest, ScannedDocument
 from engine.plain_text import clean_name
 from engine.storage.records import Attachment
@@ -188,8 +189,9 @@ def test_files_that_are_not_text_are_refused(name: str, content: bytes | Callabl
 
 
 def test_reading_ends_at_its_deadline() -> None:
-    assert document_text("pdf", pages(shown(b"x")), timeout_s=0.01) == TOO_SLOW
-    assert document_pages(pages(shown(b"x")), timeout_s=0.01) == TOO_SLOW
+    at_once = ReadingLimits(timeout_s=0.01)
+    assert document_sections("pdf", pages(shown(b"x")), at_once) == TOO_SLOW
+    assert document_pages(pages(shown(b"x")), at_once) == TOO_SLOW
 
 
 def test_the_first_pages_of_a_pdf_become_pictures() -> None:

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaForCausalLM, MambaForCausalLM, PreTrainedModel
+from torch.nn.functional import cross_entropy
+from transformers import (
+    AutoModelForCausalLM,
+    BartConfig,
+    BartForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    PreTrainedModel,
+)
 
 from engine.compat import transformers as compat
 from tests import tiny_models
@@ -40,6 +53,18 @@ def test_architectures_are_known_by_name() -> None:
 def test_causal_language_models_are_known_by_name() -> None:
     assert compat.is_causal_architecture("llama")
     assert not compat.is_causal_architecture("clip")
+
+
+def test_a_causal_models_own_loss_compares_each_output_with_the_next_token_or_with_its_own() -> None:
+    small: dict[str, Any] = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    bart = BartForCausalLM(BartConfig(vocab_size=50, d_model=16, decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=16))
+    ids = torch.arange(8)[None]
+    for model in (bart, LlamaForCausalLM(LlamaConfig(**small, intermediate_size=16)), GPT2LMHeadModel(
+            GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2)), MambaForCausalLM(MambaConfig(**small, state_size=4))):
+        output = model.eval()(input_ids=ids, labels=ids)
+        next_token = cross_entropy(output.logits[0, :-1], ids[0, 1:])
+        assert compat.predicts_next_token(model.config.model_type) is torch.allclose(output.loss, next_token, rtol=1e-4)
+    assert not compat.predicts_next_token("bart")
 
 
 def test_loading_iterates_over_its_weights_through_the_progress_bar(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def test_what_is_wrong_with_classified_texts_is_named(tables: Tables, rows: list
 @pytest.mark.parametrize(("row", "kind"), [
     ({"answers": {"text": ["nowhere"], "answer_start": [0]}}, "answer_missing"), ({"answers": {"text": 5}}, "not_answers"),
     ({"answers": {"text": ["Ankara"], "answer_start": ["x"]}}, "not_answers"), ({"answers": 7.5}, "answer_missing"),
+    ({"answers": {"text": ["Ankara"], "answer_start": [True]}}, "not_answers"),
+    ({"answers": {"text": ["Ankara"], "answer_start": [10**400]}}, "not_answers"),
     ({"answers": {"text": ["Ankara"], "answer_start": [3]}}, "answer_moved"), ({"answers": ""}, "empty"), ({"question": " "}, "empty"),
     ({"answers": [{"text": "Ankara", "answer_start": 0}]}, ""), ({"answers": "Ankara"}, ""), ({"answers": []}, ""),
     ({"answers": '{"text": ["Ankara"], "answer_start": [0]}'}, ""), ({"answers": "{'text': ['Ankara'], 'answer_start': [0]}"}, "")])
@@ -138,6 +140,11 @@ def test_columns_become_chats_and_thoughts_are_kept_apart(tables: Tables) -> Non
     found_examples = prepare(table, plan(table, "chat")).train
     assert [example.messages for example in found_examples if isinstance(example, Dialogue)] == [
         (Message("user", "say it\n\nloudly"), Message("assistant", "IT", "hm")), (Message("user", "say it"), Message("assistant", "it"))]
+
+
+def test_thoughts_alone_are_no_answer(tables: Tables, tokenizer: PreTrainedTokenizerBase) -> None:
+    table = table_of(tables, [{"prompt": f"say {at}", "completion": "<think>hm</think>" if at == 1 else "x"} for at in range(3)])
+    assert found(check(table, plan(table, "chat"), tokenizer)) == [("no_answer", 2, "completion")]
 
 
 # --- lengths ---

@@ -179,3 +179,10 @@ def test_the_preview_is_the_text_of_the_row_in_pieces(bert: PreTrainedTokenizerB
     assert Encoder(bert, "token-classification").pieces(TaggedWords(1, ("EU", "unbelievably"), (1, 0)), 32, ("O", "B-ORG")) == (
         Piece("[CLS]"), Piece(" eu", True, "B-ORG"), Piece(" un", True, "O"), Piece("believably [SEP]"))
     assert Encoder(gpt2, "text").pieces(PlainText(1, "hello world"), 64) == (Piece("hello world<|im_end|>", True),)
+
+
+def test_each_label_knows_its_word_where_the_tokenizer_drops_one(bert: PreTrainedTokenizerBase) -> None:
+    """A space of no width has no token, and so no label."""
+    row = Encoder(bert, "token-classification").encode(TaggedWords(1, ("Ada", "\u200b", "wrote", "programs"), (1, 2, 3, 4)), 32)[0]
+    assert [label for label in row.labels if label != IGNORED] == [1, 3, 4]
+    assert row.words == [0, 2, 3]

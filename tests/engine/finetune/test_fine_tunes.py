@@ -13,13 +13,17 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Library, ModelSpec, Settings
-from engine.errors import EngineBusy, FineTuneNotFound
+from engine.errors import EngineBusy, FineTuneNotFound, ModelAccessDenied, TokenRejected
 from engine.finetune import FineTunePlan, FineTunes, Run, TableNotFound, Tables, TrainingOptions
 from engine.finetune.job import BOARD, STOP
 from engine.finetune.process import TrainerProcess
+from engine.hub.hub import Hub
 from engine.library import Visitor
 from engine.models.memory import Verdict
+from engine.settings import Secret
 from engine.storage.alive import is_alive
+from tests import hub_standin
+from tests.hub_standin import BAD_TOKEN, GOOD_TOKEN, StandIn
 
 ME, OTHER = Visitor("me", name="me"), Visitor("other", name="other")
 OPTIONS = TrainingOptions(epochs=2, learning_rate=1e-3, batch_size=4, max_tokens=64, lora_rank=4, evaluations=1, patience=0)
@@ -29,9 +33,9 @@ WORDS = ("fox", "dog", "cat", "owl", "hen", "bee", "ant", "elk")
 class App:
     """The services of one process of the app. `again()`: those of the next one, on the same data."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hub: str = "") -> None:
         self.engine = Engine(settings)
-        self.library = Library(self.engine)
+        self.library = Library(self.engine, hub=Hub(settings, hub) if hub else None)
         self.tables = Tables(settings)
         self.runs = FineTunes(self.engine, self.library, self.tables)
 
@@ -54,15 +58,21 @@ class App:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    made = App(Settings(device="cpu", data_dir=tmp_path / "data"))
+def hub() -> Iterator[StandIn]:
+    with hub_standin.running({}) as standin:
+        yield standin
+
+
+@pytest.fixture
+def app(tmp_path: Path, hub: StandIn) -> Iterator[App]:
+    made = App(Settings(device="cpu", data_dir=tmp_path / "data"), hub.address)
     yield made
     made.close()
     for row in made.runs._store.active():       # of a test that failed
         TrainerProcess(row.trainer or "0:0").kill()
 
 
-def test_a_run_from_its_start_to_its_result(app: App, llama_folder: Path) -> None:
+def test_a_run_from_its_start_to_its_result(app: App, hub: StandIn, llama_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One process: states, curves, metrics, the files that remain, and who can see them."""
     plan = app.plan(llama_folder)
     estimate = app.runs.estimate(plan, ME)
@@ -97,6 +107,8 @@ def test_a_run_from_its_start_to_its_result(app: App, llama_folder: Path) -> Non
         app.runs.start(plan, OTHER)
     the_card(app, done)
     the_archive(app, done, llama_folder)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)      # which the stand-in does not have
+    the_upload(app, done, hub)
 
     app.runs.delete(run.id, ME)
     assert app.runs.list(ME) == ()
@@ -123,6 +135,21 @@ def the_archive(app: App, run: Run, base: Path) -> None:
     assert {"README.md", "train.py", "adapter_model.safetensors", "tokenizer.json"} <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth"))]
     assert config["base_model_name_or_path"] == base.name
+
+
+def the_upload(app: App, run: Run, hub: StandIn) -> None:
+    with hub_standin.online():
+        for token, refusal in ((BAD_TOKEN, TokenRejected), ("", TokenRejected)):
+            with pytest.raises(refusal):
+                app.runs.push(run.id, "me/people", Secret(token), ME)
+        with pytest.raises(ModelAccessDenied):
+            app.runs.push(run.id, "someone/people", Secret(GOOD_TOKEN), ME)
+        assert app.runs.push(run.id, "me/people", Secret(GOOD_TOKEN), ME) == f"{hub.address}/me/people"
+    pushed = hub.uploads["me/people"]
+    assert pushed.is_private
+    assert {"README.md", "train.py", "adapter_model.safetensors", "adapter_config.json", "tokenizer.json"} <= set(pushed.files)
+    assert pushed.files["adapter_model.safetensors"] == (app.runs.result_folder(run.id, ME) / "adapter_model.safetensors").read_bytes()
+    assert not list((app.runs.folder(run.id, ME) / "export").iterdir())
 
 
 def test_stop_saves_and_the_next_process_of_the_app_goes_on(app: App, llama_folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,11 +16,15 @@ import psutil
 import pytest
 
 from engine import ModelSpec, Settings
-from engine.errors import EngineBusy, EngineError, NotEnoughMemory
-from engine.finetune import Estimate, MemoryPart, Run
-from engine.finetune.events import EVENTS, Ended, EventWriter, InPhase, Started
-from engine.finetune.job import used_results_folder
+from engine.errors import EngineBusy, EngineError, FineTuneNotFound, NotEnoughMemory
+from engine.finetune import Estimate, MemoryPart, Metrics, Run, Value
+from engine.finetune.checkpoints import COMPLETE, write_metrics
+from engine.finetune.estimate import disk_bytes
+from engine.finetune.events import EVENTS, Ended, EventWriter, InPhase, Scores, Started
+from engine.finetune.inputs import disk_left, machine_of
+from engine.finetune.job import CHECKPOINTS, used_results_folder
 from engine.finetune.process import TrainerProcess
+from engine.finetune.running import LATE_S, PhaseLimit
 from engine.models.memory import Verdict
 from engine.runtime.admission import Reservation
 from engine.storage.finetune_runs import FineTuneRow
@@ -95,7 +100,8 @@ def test_a_database_that_cannot_be_written_does_not_block_the_next_run(app: App,
     with app.engine.database.transaction(is_writing=True) as connection:
         connection.execute("ALTER TABLE away RENAME TO finetune_runs")
 
-    assert "ended without a word" in later.runs.get(row.id, ME).reason
+    assert "ended without a word. It may have been killed" in later.runs.get(row.id, ME).reason
+    assert "not running" in TrainerProcess.of(row).how_it_ended()       # when this app began
     later.runs._active.require_idle()
     used = used_results_folder(app.engine.settings) / row.id
     used.mkdir(parents=True)
@@ -158,6 +164,103 @@ def test_a_run_that_is_stopped_while_it_waits_for_the_chat_model_starts_no_proce
     app.engine.admission.release(reservation)
 
 
+def test_a_run_is_resumed_while_its_earlier_job_is_still_ending(app: App) -> None:
+    """Both have the same name, and are two jobs."""
+    done, writer = threading.Event(), Waits()
+
+    def resumed() -> FineTuneRow:
+        row = stored(app)
+        title = f"{app.runs._active.reader(row).read().name} {row.id[:6]}"
+        app.library.jobs.start("finetune", title, lambda progress: str(done.wait(30)), ME.owner, row.id)
+        return row
+
+    run = app.runs._active.begin(resumed, SMALL, lambda row: writer, lambda row: None)      # type: ignore[arg-type,return-value]
+    app.runs.stop(run.id, ME)
+    assert app.wait(run).stop_kind == "person"
+    app.runs._active.require_idle()
+    done.set()
+
+
+def test_a_run_is_not_deleted_while_it_is_resumed_and_not_resumed_when_it_is_deleted(app: App) -> None:
+    row, refused = stored(app), list[EngineError]()
+    app.runs._store.end(row.id)
+
+    def delete() -> None:
+        try:
+            app.runs._active.remove(row, app.runs._remove)
+        except EngineBusy as error:
+            refused.append(error)
+
+    other = threading.Thread(target=delete)
+
+    def writer(row: FineTuneRow) -> Waits:
+        other.start()       # while the run is not known as one in progress yet
+        other.join(0.2)
+        return Waits()
+
+    run = app.runs._active.begin(lambda: row, SMALL, writer, lambda row: None)      # type: ignore[arg-type,return-value]
+    other.join()
+    assert len(refused) == 1
+    app.runs.stop(run.id, ME)
+    app.wait(run)
+    app.runs.delete(row.id, ME)
+
+    def resumed() -> FineTuneRow:
+        app.runs._store.watch(row.id)
+        return row
+
+    with pytest.raises(FineTuneNotFound):
+        app.runs._active.begin(resumed, SMALL, lambda row: None, lambda row: None)
+    assert not (app.engine.settings.data_dir / "finetune" / "runs" / row.id).exists()
+
+
+def test_a_run_of_another_version_stops_neither_the_app_nor_the_list(app: App) -> None:
+    other, mine = app.runs._store.add(ME.owner, '{"task": "painting"}', "{}"), stored(app)
+    for row in (other, mine):
+        app.runs._store.leave(row.id)
+    later = App(app.engine.settings)
+    assert [run.id for run in later.runs.list(ME)] == [mine.id]
+    later.runs._active.let_end()
+    later.close()
+
+
+def test_a_killed_run_has_the_metrics_of_its_result_and_no_checkpoint_that_was_cut_off(
+        app: App, child: subprocess.Popen[bytes]) -> None:
+    later, row = training(app, child)
+    checkpoints = app.runs.folder(row.id, ME) / CHECKPOINTS
+    for step, is_complete in ((2, True), (4, False)):
+        (folder := checkpoints / f"checkpoint-{step}").mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(b"weights")
+        if is_complete:
+            write_metrics(folder, Metrics("loss", (Value("loss", 2.0),), 5))
+            (folder / COMPLETE).touch()
+    EventWriter(checkpoints.parent).write(Scores("after", Metrics("loss", (Value("loss", 9.0),), 5)))      # of an earlier result
+    child.kill()
+    wait_for_job(later)
+    run = later.runs.get(row.id, ME)
+    assert (run.state, run.best_step, run.has_result) == ("failed", 2, True)
+    assert run.after is not None
+    assert run.after.value("loss") == 2.0
+    assert [path.name for path in checkpoints.iterdir()] == ["checkpoint-2"]
+    later.close()
+
+
+def test_the_limit_of_time_is_that_of_each_phase() -> None:
+    limit = PhaseLimit(60.0)
+    assert not any(limit.is_over(phase, now) for phase, now in (("load", 1.0), ("load", 170.0), ("train", 190.0), ("train", 365.0)))
+    assert not limit.is_over("evaluate", 400.0)
+    assert limit.is_over("evaluate", 400.0 + 60.0 + LATE_S + 1)
+    assert not PhaseLimit(0.0).is_over("train", 1e9)
+
+
+def test_a_resumed_run_needs_the_disk_only_for_what_is_not_there(app: App, tmp_path: Path) -> None:
+    found = replace(SMALL, disk_bytes=disk_bytes(1000) + 500, trained_parameters=1000)      # with the base, which is there by now
+    assert disk_left(found, tmp_path, 0) == disk_bytes(1000)
+    (tmp_path / CHECKPOINTS / "checkpoint-2").mkdir(parents=True)
+    (tmp_path / CHECKPOINTS / "checkpoint-2" / "model.safetensors").write_bytes(bytes(4000))
+    assert disk_left(found, tmp_path, 500) == disk_bytes(1000) + 500 - 4000
+
+
 def test_a_start_that_is_refused_leaves_nothing(app: App, llama_folder: Path) -> None:
     done = threading.Event()
     for at in range(4):
@@ -184,6 +287,9 @@ def test_on_a_public_page_only_the_operators_run_takes_the_place_of_the_chat_mod
     with pytest.raises(NotEnoughMemory, match="Close other programs"):
         public.runs.resume(run.id, replace(ME, name="boss"))
     assert public.engine.current is not None
+    disk = shutil.disk_usage(tmp_path)
+    of_visitor, of_operator = (machine_of(public.engine, is_operator=each).free_disk_bytes for each in (False, True))
+    assert of_operator - of_visitor == pytest.approx(min(disk.free, disk.total / 10), rel=0.05)     # others write to the disk, too
     public.close()
 
 

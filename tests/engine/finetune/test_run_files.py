@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import zipfile
@@ -15,10 +16,11 @@ import pytest
 
 from engine.errors import DiskFull
 from engine.finetune.checkpoints import ADAPTER, BESIDE, COMPLETE, build_result
-from engine.finetune.events import EVENTS, Ended, EventWriter, InPhase, Started, read_events
-from engine.finetune.job import CHECKPOINTS, MERGED, RESULT, read_job
+from engine.finetune.events import EVENTS, Ended, EventWriter, InPhase, Scores, Started, read_events
+from engine.finetune.job import CHECKPOINTS, MERGED, RESULT, STOP, read_job
 from engine.finetune.plan import FineTunePlan
 from engine.finetune.results import EXPORT, Result
+from engine.finetune.run import Measured, Metrics, Value
 from engine.finetune.snapshots import RunReader
 from engine.hardware import detect
 
@@ -43,6 +45,7 @@ def folder(tmp_path: Path) -> Path:
     """A run that has stopped after two steps, with an adapter of the built-in model."""
     made = write(tmp_path / "run", Path("builtin"), "chat", dialogues(8), dialogues(2))
     EventWriter(made).write(Started("1:1", 4))
+    EventWriter(made).write(Scores("after", Metrics("loss", (Value("loss", 2.0),), 2)))
     checkpoint(made, 2)
     EventWriter(made).write(Ended("person", "", best=build_result(made), has_result=True))
     return made
@@ -104,6 +107,31 @@ def test_the_earlier_result_stays_until_the_new_one_is_complete(folder: Path) ->
     assert not (folder / MERGED).exists()       # made of the earlier result
     assert (folder / RESULT / "tokenizer.json").read_bytes() == WEIGHTS
     assert (folder / RESULT / "adapter_model.safetensors").read_bytes()[-1] == 4
+
+
+def test_a_stop_that_takes_long_can_be_made_at_once(folder: Path) -> None:
+    EventWriter(folder).write(Started("2:2", 4, 2))
+    assert reader(folder).read().after is None      # what was measured is the result of an earlier process
+    (folder / STOP).touch()
+    assert (reader(folder).read().is_stopping, reader(folder).read().can_kill) == (True, False)
+    os.utime(folder / STOP, (1e9, 1e9))
+    assert (reader(folder).read().is_stopping, reader(folder).read().can_kill) == (True, True)
+
+
+def test_a_result_that_takes_the_place_of_another_is_known_as_another(folder: Path) -> None:
+    """So that what is merged of the earlier one is not taken for it."""
+    before = result(folder)._result_id()
+    assert result(folder)._result_id() == before
+    checkpoint(folder, 4)
+    build_result(folder)
+    assert result(folder)._result_id() != before
+
+
+def test_what_several_processes_of_a_run_took_is_added(folder: Path) -> None:
+    EventWriter(folder).write(Ended("person", measured=Measured(5, 10.0, 7, 20.0)))
+    EventWriter(folder).write(Ended("", "It was killed."))
+    EventWriter(folder).write(Ended("finished", measured=Measured(4, 1.0, 8, 2.0)))
+    assert reader(folder).read().measured == Measured(5, 11.0, 8, 22.0)
 
 
 def test_an_export_has_a_folder_of_its_own_and_leaves_nothing(folder: Path) -> None:

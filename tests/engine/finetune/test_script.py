@@ -17,6 +17,7 @@ from engine.finetune import Dialogue, Tables, prepare
 from engine.finetune.job import TrainJob
 from engine.finetune.plan import FineTunePlan, Task
 from engine.finetune.script import script_of
+from engine.formats.cells import cell_of
 
 from .training import OPTIONS
 
@@ -102,3 +103,23 @@ def test_a_script_finds_an_answer_with_spaces_around_it() -> None:
     row = {"question": "where?", "context": "a cat in paris"}
     assert script["answer_of"]({**row, "answers": {"text": [" paris "], "answer_start": [8]}}) == (9, 14)
     assert script["answer_of"]({**row, "answers": "paris "}) == (9, 14)
+
+
+@pytest.mark.parametrize(("value", "label"), [(True, "true"), (1.0, "1"), (2, "2"), (0.5, "0.5")])
+def test_a_script_reads_labels_as_the_run_did(value: object, label: str) -> None:
+    assert cell_of(value).text == label
+    script = functions_of("text-classification", {"text": "text", "label": "label"})
+    assert script["labels_of"]([{"label": value}]) == [label]
+
+
+def test_a_script_trains_short_texts_and_measures_none_of_them() -> None:
+    class Tokenizer:
+        eos_token_id = 0
+
+        def __call__(self, text: str) -> dict[str, list[int]]:
+            return {"input_ids": [*map(ord, text)]}
+
+    script = functions_of("text", {"text": "text"})
+    train, held = (script["encode_all"]([{"text": text}], Tokenizer(), []) for text in ("a" * 70, "bc"))
+    assert [row["input_ids"] for row in train] == [[97] * 64, [*[97] * 6, 0]]
+    assert [row["input_ids"] for row in held] == [[98, 99, 0]]

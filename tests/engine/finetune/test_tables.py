@@ -17,8 +17,8 @@ import pytest
 
 from engine.finetune import REFUSALS, TableNotFound, TableRefused, Tables
 from engine.finetune import tables as tables_module
-from engine.finetune.formats import cells, parquet
-from engine.finetune.formats.cells import CellFile, Unreadable
+from engine.formats import cells, parquet
+from engine.formats.cells import CellFile, Unreadable
 from engine.settings import Settings
 
 TWO = (("good, really", "1"), ("bad", "0"))

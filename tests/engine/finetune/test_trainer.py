@@ -17,11 +17,13 @@ from transformers import AutoModelForSequenceClassification
 
 from engine import Settings, pipelines
 from engine.finetune.checkpoints import best, complete_checkpoints, metrics_of, newest
+from engine.finetune.events import Event, EventWriter, InPhase, read_events
 from engine.finetune.examples import Answered, PlainText, TaggedWords
-from engine.finetune.job import CHECKPOINTS, MERGED, RESULT, read_job, write_job
+from engine.finetune.job import CHECKPOINTS, MERGED, RESULT, STOP, read_job, write_job
 from engine.finetune.plan import Method
 from engine.finetune.run import Point
 from engine.finetune.trainer.merging import merge
+from engine.finetune.trainer.process import TrainerProcess
 from engine.pipelines import TaskInput
 from tests import task_models
 
@@ -100,7 +102,8 @@ def test_a_full_disk_ends_with_the_reason_and_the_last_good_checkpoint(tmp_path:
 
     assert "The disk is full. Free some space, then resume." in ended(events).reason
     assert ended(events).best == 2
-    assert list(complete_checkpoints(folder)) == [2]
+    assert [path.name for path in (folder / CHECKPOINTS).iterdir()] == ["checkpoint-2"]      # the one that was cut off is gone
+    assert scores(events)[-1].metrics == metrics_of(folder, 2)
     assert ended(run(folder)).stop_kind == "finished"       # with space again
 
 
@@ -180,14 +183,34 @@ def changed(base: Path, folder: Path, **settings: object) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("task", ["text-classification", "token-classification"])
+@pytest.mark.parametrize("phase", ["load", "baseline"])
+def test_a_stop_before_training_ends_the_run_without_a_step(tmp_path: Path, llama_folder: Path, phase: str) -> None:
+    folder = write(tmp_path / "run", llama_folder, "chat", dialogues(8), dialogues(2))
+
+    class StopIn(EventWriter):
+        def write(self, event: Event) -> None:
+            super().write(event)
+            if isinstance(event, InPhase) and event.phase == phase:
+                (folder / STOP).touch()
+
+    assert TrainerProcess(folder, StopIn(folder)).run() == 0
+    events = read_events(folder)[0]
+    assert (ended(events).stop_kind, ended(events).has_result) == ("person", False)
+    assert not scores(events)
+    assert not losses(events)
+    assert not (folder / STOP).exists()
+
+
+@pytest.mark.parametrize("task", ["text-classification", "token-classification", "question-answering"])
 def test_a_batch_in_parts_has_the_loss_and_the_gradient_of_a_whole_one(
-        tmp_path: Path, mamba_folder: Path, task: Literal["text-classification", "token-classification"]) -> None:
+        tmp_path: Path, mamba_folder: Path, task: Literal["text-classification", "token-classification", "question-answering"]) -> None:
     """BERT's heads ignore how many labels the whole batch has, as the general head does that a recurrent model gets."""
     bert = task_models.encoder(tmp_path / "bert", "none", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     words = "Ada wrote the first program in London".split()
     tagged = tuple(TaggedWords(at + 1, tuple(words[:2 + at % 5]), (1, *[0] * (1 + at % 5))) for at in range(14))
-    train = texts(14) if task == "text-classification" else tagged
+    answers = (("Ada", 0),), (("program", 20),)
+    asked = tuple(Answered(at + 1, "who", "Ada wrote the first program", answers[at % 2]) for at in range(13))
+    train = {"text-classification": texts(14), "token-classification": tagged, "question-answering": asked}[task]
     for base in (bert, changed(mamba_folder, tmp_path / "mamba", classifier_dropout=0.0)):
         found = [[(event.loss, event.gradient_norm) for event in run(write(
             tmp_path / f"{base.name}-{micro_batch}", base, task, train, method="full", labels=("a", "b"), epochs=1, batch_size=8,

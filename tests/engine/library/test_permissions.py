@@ -71,3 +71,8 @@ def test_the_servers_token_is_used_for_the_operator_only() -> None:
     assert permissions().hub_token(own) == Secret("hf_ann")
     assert permissions().hub_token(BOSS) == Secret("hf_server")
     assert permissions(replace(PUBLIC, hf_token=Secret(""))).hub_token(BOSS) is None
+
+
+def test_a_public_page_keeps_fewer_fine_tuning_runs_of_a_visitor() -> None:
+    assert [permissions().kept_runs(each) for each in (ANN, BOSS)] == [5, 50]
+    assert permissions(replace(PUBLIC, is_public=False)).kept_runs(ANN) == 50

@@ -17,6 +17,7 @@ from engine.errors import InvalidRequest, UnsupportedModel
 from engine.hardware import detect
 from engine.pipelines import NoTrainedHead, Pipeline, Stopped, TaskInput
 from engine.pipelines.answers import MOST_TOKENS, Windows, best_spans
+from engine.pipelines.loading import load_task
 from tests import task_models, tiny_models
 
 STORY = "Ada Lovelace wrote the first program in London . Zeynep Ankara şehrinde yaşıyor ."
@@ -177,6 +178,17 @@ def test_an_adapter_of_a_classifier_brings_its_head(tuned: tuple[Path, torch.Ten
     with pipelines.open(str(folder), settings=settings) as classify:
         found = {row.label: row.score for row in classify(STORY).rows[0]}
     assert found == pytest.approx(dict(zip(names, tuned[1].tolist(), strict=True)), rel=1e-4)
+
+
+def test_an_adapters_head_takes_the_place_of_one_with_other_labels(tuned: tuple[Path, torch.Tensor], folders: dict[str, Path],
+                                                                   tmp_path: Path, settings: Settings) -> None:
+    base = task_models.encoder(tmp_path / "base", "text-classification", id2label={0: "a", 1: "b"}, label2id={"a": 0, "b": 1})
+    head = "classifier.bias"
+    assert len(load_file(base / "model.safetensors")[head]) == 2
+    spec = ModelSpec(str(base), adapter=str(tuned[0]), task="text-classification")
+    found = load_task(pipelines.examine_task(spec, detect("cpu"), settings, 2**40, lambda event: None), detect("cpu"), lambda event: None)
+    expected = load_file(tuned[0] / "adapter_model.safetensors")[f"base_model.model.{head}"]
+    assert found.model.state_dict()[head].tolist() == pytest.approx(expected.tolist())
 
 
 @pytest.mark.parametrize(("removed", "reason"), [("", "lack"), (".classifier.bias", "lack"), ("width", "another size")])

@@ -19,13 +19,15 @@ from engine.remote import (
     RemoteServer,
     RemoteUnreachable,
 )
-from engine.remote.reply import NO_JSON_NOTE
+from engine.remote.reply import NO_CALL_NOTE, NO_JSON_NOTE
 from engine.shapes import CUT_NOTE, Shape
+from engine.tool_calls import Tool, ToolCall, ToolCallDelta, calls_of
 from tests.engine.test_pictures import file_of, halves
 from tests.openai_standin import OpenAIStandin, chunk, reply, serve
 
 KEY = "sk-very-secret-key"
 HELLO = (Message("user", "Hello"),)
+NOW = Tool("now", "The current time.")
 
 
 @pytest.fixture
@@ -104,6 +106,41 @@ def test_an_answer_that_is_not_json_is_told(server: RemoteServer, standin: OpenA
     assert answer(server, shape=Shape("json"))[1].notes == (note,)
     standin.answer = lambda body: reply("1}", finish=finish)
     assert answer(server, (*HELLO, Message("assistant", '{"a": ')), shape=Shape("json"))[1].notes == ()
+
+
+def called(*pieces: dict[str, object]) -> list[object]:
+    """The chunks of an answer that calls tools."""
+    return [*(chunk(tool_calls=[piece]) for piece in pieces), *reply(finish="tool_calls")]
+
+
+def test_tools_are_offered_and_calls_arrive_in_pieces(server: RemoteServer, standin: OpenAIStandin) -> None:
+    standin.answer = lambda body: called(
+        {"index": 1, "id": "abc", "type": "function", "function": {"name": "now", "arguments": ""}},
+        {"index": 1, "function": {"arguments": '{"zone"'}}, {"index": 1, "function": {"arguments": ': "UTC"}'}},
+        {"index": 4, "type": "function", "function": {"name": "now", "arguments": "{}"}})
+    before = (Message("user", "When?"), Message("assistant", "", tool_calls=[ToolCall("1", "now")]),
+              Message("tool", "noon", tool_call_id="1"))
+    options = GenerationOptions(tools=[NOW], tool_choice="now", parallel_tool_calls=False)
+    events = list(server.chat(before, options))
+    calls = calls_of([event for event in events if isinstance(event, ToolCallDelta)])
+    assert [(call.name, call.values) for call in calls] == [("now", {"zone": "UTC"}), ("now", {})]
+    assert (calls[0].id, bool(calls[1].id)) == ("abc", True)
+    assert isinstance(events[-1], Finished)
+    assert (events[-1].reason, events[-1].notes) == ("tool_calls", ())
+    sent = standin.requests[0]
+    assert (sent["tools"], sent["parallel_tool_calls"]) == ([NOW.described], False)
+    assert sent["tool_choice"] == {"type": "function", "function": {"name": "now"}}
+    earlier = {"id": "1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+    assert sent["messages"][1:] == [
+        {"role": "assistant", "content": None, "tool_calls": [earlier]}, {"role": "tool", "tool_call_id": "1", "content": "noon"}]
+
+
+@pytest.mark.parametrize("function", [
+    {"name": "delete_all", "arguments": "{}"}, {"name": "now", "arguments": "{"}, {"name": "now", "arguments": "[]"}])
+def test_a_call_of_a_server_that_cannot_be_used_is_told(server: RemoteServer, standin: OpenAIStandin, function: dict[str, str]) -> None:
+    standin.answer = lambda body: called({"index": 0, "id": "1", "type": "function", "function": function})
+    finished = answer(server, tools=[NOW])[1]
+    assert (finished.reason, finished.notes) == ("stop", (NO_CALL_NOTE,))
 
 
 def test_options_that_are_off_are_not_sent(server: RemoteServer, standin: OpenAIStandin) -> None:

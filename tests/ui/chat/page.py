@@ -11,6 +11,7 @@ from typing import Any
 from ui.chat import actions, opening, replies
 from ui.chat.adapters import asked_adapter
 from ui.chat.chat_click import ChatClick
+from ui.chat.files import asked_collections
 from ui.chat.options_panel import values_of
 from ui.chat.rendering import messages
 from ui.chat.replies import AskInput
@@ -33,7 +34,7 @@ class ChatPage:
         values = self.values or tuple(values_of(self.context.engine.default_options()))
         status = self.context.engine.status()
         return AskInput(self.system_prompt, values, effort=asked_effort(status, self.session.effort),
-                        adapter=asked_adapter(status, self.session))
+                        adapter=asked_adapter(status, self.session), collections=asked_collections(self.context, self.session))
 
     def send(self, text: str) -> Update:
         """Send a message and follow the reply to its end."""

@@ -32,5 +32,5 @@ def metrics(share: float) -> Metrics:
 RUNNING = Run("a" * 32, "reviews", PLAN, "running", 1e9, phase="train", step=30, total=60, seconds_left=44.0, points=points(30),
               before=metrics(0.5), estimate=ESTIMATE, num_train=180, num_validation=20, log="loading\n")
 DONE = replace(RUNNING, state="done", phase="", step=60, points=points(60), after=metrics(0.8), best_step=50, has_result=True,
-               stop_kind="finished", checkpoint=60, measured=Measured(GIB, 90.0, 41_000_000))
+               stop_kind="finished", checkpoint=60, measured=Measured(GIB, 60.0, 41_000_000, 90.0))
 FAILED = replace(RUNNING, state="failed", phase="", reason="The loss is <not> a number.", checkpoint=20)

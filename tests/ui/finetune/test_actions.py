@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from engine import BUILTIN, Engine, Settings
 from engine.errors import FineTuneNotFound, InvalidRequest
 from engine.finetune import TableRefused
+from engine.finetune.events import Ended, EventWriter, Started
+from engine.finetune.job import STOP
 from engine.library import Visitor
+from engine.storage.alive import this_process
+from engine.storage.finetune_runs import FineTuneStore
 from ui.finetune import actions, start
 from ui.finetune.content import TuneContent
-from ui.finetune.parts import NUMBERS
+from ui.finetune.parts import NUMBERS, build_parts
 from ui.finetune.session import FineTuneSession
 from ui.shared.actions import Click
-from ui.shared.context import Context, build_services
+from ui.shared.context import Context, PageBuilder, build_services
 from ui.shared.errors import PageError
+
+from .made_runs import ESTIMATE, PLAN
 
 REVIEWS = "review,mood\n" + "".join(f"It was {'fine' if row % 3 else 'awful'} {row},{'good' if row % 3 else 'bad'}\n" for row in range(30))
 Open = Callable[..., Context]
@@ -207,3 +216,35 @@ def test_only_steps_that_have_something_to_show_can_be_reached(context: Context,
     assert TuneContent(context, session).reachable() == ["data", "map", "model"]
     click(context, session, "step", "result")
     assert re.search("tune", click(context, session, "step", "data"))
+
+
+# --- a run in progress ---
+
+def test_the_page_of_a_run_changes_when_it_ends_and_its_stop_can_be_repeated(context: Context) -> None:
+    session = FineTuneSession()
+    store = FineTuneStore(context.engine.database)
+    row = store.add("me", json.dumps(asdict(PLAN)), json.dumps(asdict(ESTIMATE)))
+    store.set_trainer(row.id, this_process())
+    folder = context.fine_tunes.folder(row.id, context.visitor)
+    folder.mkdir(parents=True)
+    EventWriter(folder).write(Started("1:1", 10))
+    click(context, session, "open", row.id)
+    with gr.Blocks():
+        parts = build_parts(PageBuilder(context))
+
+    def stop_button() -> dict[str, Any]:
+        return TuneContent(context, session).progress(parts)[parts.run.stop]
+
+    def is_whole() -> bool:
+        return parts.steps in TuneContent(context, session).progress(parts)
+
+    assert is_whole()       # the first time
+    assert not is_whole()
+    assert stop_button()["interactive"]
+    (folder / STOP).touch()
+    assert not stop_button()["interactive"]
+    os.utime(folder / STOP, (1e9, 1e9))
+    assert (stop_button()["interactive"], stop_button()["value"]) == (True, "End now, without saving")
+    EventWriter(folder).write(Ended("person"))
+    assert is_whole()
+    assert not is_whole()

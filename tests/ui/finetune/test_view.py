@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 import engine.finetune
+import engine.formats
 from engine.finetune import ERRORS, PARTS, ROLES, WARNINGS, Metrics, Phase, Piece, Problem, Report, TableRefused, Value
 from engine.models import Verdict
 from ui.finetune import curves, estimate_view, map_view, result_view, run_view, stepper, uses_view
@@ -20,7 +21,7 @@ from ui.shared.language import LANGUAGES, has_text, text
 
 from .made_runs import DONE, ESTIMATE, FAILED, GIB, RUNNING, metrics
 
-FOLDER = Path(engine.finetune.__file__).parent
+FOLDERS = [Path(each.__file__).parent for each in (engine.finetune, engine.formats)]
 REPORT = Report((), {}, {"good": 30, "bad": 10}, ((10, 0), (20, 30), (30, 10)), "tokens", 28, 40, 0, 36, 4)
 
 
@@ -37,7 +38,7 @@ def test_every_kind_of_problem_has_a_sentence_with_its_row_and_values(language: 
 
 
 def test_every_reason_why_a_file_is_refused_has_a_sentence_in_every_language() -> None:
-    source = "".join(path.read_text("utf-8") for path in FOLDER.rglob("*.py"))
+    source = "".join(path.read_text("utf-8") for folder in FOLDERS for path in folder.rglob("*.py"))
     kinds = set(re.findall(r'(?:Unreadable|TableRefused)\((?:\w+\.?\w*, )?"([a-z]+)"', source))
     assert len(kinds) > 10
     assert {kind for kind in kinds if not has_text(f"error.TableRefused.{kind}")} == set()

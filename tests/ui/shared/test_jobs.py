@@ -57,6 +57,13 @@ def test_each_state_of_a_download_has_its_label_and_its_buttons(state: JobState,
     assert line.count('data-value="7"') == len(acts)
 
 
+def test_a_run_of_someone_else_can_be_ended_but_not_opened() -> None:
+    run = Job(8, "finetune", "people 1a2b", "me", "running", facts="1a2b", updated=time.time())
+    own, other = (strip_html([run], READY, "", "en", owner) for owner in ("me", "other"))
+    assert [part.split('"')[0] for part in own.split('data-do="')[1:]] == ["open", "cancel"]
+    assert [part.split('"')[0] for part in other.split('data-do="')[1:]] == ["cancel"]
+
+
 def test_a_job_that_cannot_continue_has_no_resume_button() -> None:
     assert 'data-do="resume"' not in shown(replace(JOB, kind="save", state="failed", error="It broke."))
 

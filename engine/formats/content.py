@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections import Counter
 
-from ...plain_text import BOMS, ENCODINGS, decode
+from ..plain_text import BOMS, ENCODINGS, decode
 from .cells import Unreadable
 
 PARQUET = b"PAR1"

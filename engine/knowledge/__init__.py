@@ -1,0 +1,24 @@
+"""Files as knowledge: collections of documents, cut into pieces that are found by their words and by their meaning."""
+
+from ..storage.knowledge_records import (
+    Collection,
+    CollectionNotFound,
+    Document,
+    DocumentNotFound,
+    DocumentState,
+    Hit,
+    KnowledgeUse,
+    Piece,
+    Place,
+    SearchMode,
+    SearchNote,
+    SearchResult,
+)
+from .indexing import CollectionsFull, IndexProgress
+from .knowledge import Knowledge
+from .search import Searcher
+
+__all__ = [
+    "Collection", "CollectionNotFound", "CollectionsFull", "Document", "DocumentNotFound", "DocumentState", "Hit", "IndexProgress",
+    "Knowledge", "KnowledgeUse", "Piece", "Place", "SearchMode", "SearchNote", "SearchResult", "Searcher",
+]

@@ -1,0 +1,83 @@
+"""Reads what a search needs of stored collections. Every read names the owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .database import Database
+from .knowledge import read_pieces
+from .knowledge_records import CollectionNotFound, Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A collection that is searched. `version` changes when a vector was deleted or replaced."""
+
+    id: str
+    name: str
+    embedder: str
+    version: int
+    num_pieces: int
+    num_vectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPiece:
+    """`document` and `collection`: their names."""
+
+    piece: Piece
+    document: str
+    collection: str
+
+
+class KnowledgeSearch:
+    """Safe to use from many threads. Every method may raise StorageError; those about collections CollectionNotFound."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def collections(self, owner: str, ids: Sequence[str]) -> tuple[Searched, ...]:
+        with self._database.transaction() as connection:
+            found = []
+            for collection_id in dict.fromkeys(ids):
+                row = connection.execute(
+                    "SELECT id, name, embedder, version, (SELECT count(*) FROM knowledge_pieces WHERE collection = c.id), "
+                    "(SELECT count(*) FROM knowledge_vectors AS v WHERE v.collection = c.id AND v.embedder = c.embedder) "
+                    "FROM knowledge_collections AS c WHERE id = ? AND owner = ?", (collection_id, owner)).fetchone()
+                if row is None:
+                    raise CollectionNotFound(collection_id)
+                found.append(Searched(*row))
+        return tuple(found)
+
+    def by_words(self, collections: Sequence[Searched], expression: str, limit: int) -> tuple[int, ...]:
+        """Ids of pieces that have words of an FTS5 expression, the best first by BM25."""
+        if not expression or not collections:
+            return ()
+        within = " OR ".join(f'"{each.id}"' for each in collections)
+        with self._database.transaction() as connection:
+            rows = connection.execute("SELECT rowid FROM knowledge_words WHERE knowledge_words MATCH ? "
+                                      "ORDER BY bm25(knowledge_words, 0.0, 1.0), rowid LIMIT ?",
+                                      (f"collection : ({within}) AND text : ({expression})", limit))
+            return tuple(row[0] for row in rows.fetchall())
+
+    def vectors(self, collection: Searched, embedder: str, after: int) -> tuple[int, list[int], bytes]:
+        """The vectors that were added after the row `after`: the last row, ids of the pieces, and the vectors one after the other."""
+        with self._database.transaction() as connection:
+            rows = connection.execute("SELECT id, piece, vector FROM knowledge_vectors WHERE collection = ? AND embedder = ? AND id > ? "
+                                      "ORDER BY id", (collection.id, embedder, after)).fetchall()
+        return rows[-1]["id"] if rows else after, [row["piece"] for row in rows], b"".join(row["vector"] for row in rows)
+
+    def pieces(self, owner: str, ids: Sequence[int]) -> dict[int, FoundPiece]:
+        """By id; those that are gone, or of another owner, are left out."""
+        with self._database.transaction() as connection:
+            names = {}
+            for piece in ids:
+                row = connection.execute(
+                    "SELECT d.name AS document, c.name AS collection FROM knowledge_pieces AS p JOIN knowledge_documents AS d "
+                    "ON d.id = p.document JOIN knowledge_collections AS c ON c.id = p.collection WHERE p.id = ? AND c.owner = ?",
+                    (piece, owner)).fetchone()
+                if row is not None:
+                    names[piece] = row
+            return {piece: FoundPiece(found, names[piece]["document"], names[piece]["collection"])
+                    for piece, found in read_pieces(connection, list(names)).items()}

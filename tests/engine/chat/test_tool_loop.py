@@ -1,0 +1,322 @@
+"""Tools in a chat: calls are approved, run and answered, and the state of each belongs to its reply."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine import Conversations, Finished, GenerationOptions, ReasoningDelta, TextDelta, ToolCallDelta
+from engine.chat import Ask, Attachment, Chat, ChatMessage, Question, ToolStep, prompt_messages, reply_messages
+from engine.chat import tool_loop as loop_module
+from engine.chat.tool_loop import MAX_ROUNDS
+from engine.errors import GenerationFailed
+from engine.settings import Secret
+from engine.storage.database import Database
+from engine.storage.transfer import read_chats, to_json, to_markdown
+from engine.tools import Toolbox
+from engine.tools.mcp_config import ServerConfig
+from engine.tools.mcp_servers import McpServers
+from tests.attacks import ATTACKS
+from tests.ui.scripted_engine import READY, USAGE, ScriptedEngine, Step, answer
+
+ANN, BOB = "a" * 32, "b" * 32
+SERVER = Path(__file__).parent.parent.parent / "mcp_server.py"
+ASK = Ask(GenerationOptions(), tools=("calculator", "clock", "python", "mcp:test"))
+
+
+def calling(*calls: tuple[str, dict[str, object]], text: str = "") -> list[Step]:
+    """The script of a model that writes `text` and calls tools."""
+    pieces: list[Step] = [TextDelta(text)] if text else []
+    for index, (name, arguments) in enumerate(calls):
+        written = json.dumps(arguments)
+        pieces += [ToolCallDelta(index, f"call{index}", name, written[:3]), ToolCallDelta(index, arguments=written[3:])]
+    return [*pieces, Finished("tool_calls", USAGE)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def toolbox(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toolbox]:
+    made = Toolbox(ScriptedEngine().settings)
+    arguments = (Secret(str(SERVER)), Secret(str(folder)))
+    made.servers = McpServers([ServerConfig("test", sys.executable, arguments, trusted=frozenset({"long"}))])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine(folder: Path, tmp_path: Path) -> ScriptedEngine:
+    (folder / "calls.txt").unlink(missing_ok=True)
+    return ScriptedEngine(status=replace(READY, calls_tools=True), data_dir=tmp_path)
+
+
+@pytest.fixture
+def chats(engine: ScriptedEngine, toolbox: Toolbox, tmp_path: Path) -> Iterator[Conversations]:
+    made = Conversations(engine, Database(tmp_path), toolbox)  # type: ignore[arg-type]
+    yield made
+    made._replies.close(5)
+
+
+def made_calls(folder: Path) -> list[list[object]]:
+    """The calls that reached the server."""
+    path = folder / "calls.txt"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def send(chats: Conversations, engine: ScriptedEngine, *scripts: list[Step], ask: Ask = ASK, text: str = "Question",
+         attachments: tuple[Attachment, ...] = ()) -> Chat:
+    engine.script, *engine.later = ([], *scripts) if engine.asked else scripts      # the first script is that of the first request
+    return chats.send(ANN, None, None, Question(text, attachments), [ask])
+
+
+def waiting(chats: Conversations, chat: Chat) -> ToolStep:
+    """The call that waits for approval."""
+    def asked() -> ToolStep | None:
+        progress = chats.progress(ANN, chat.id)
+        return progress[0].asks if progress else None
+    until(asked)
+    step = asked()
+    assert step is not None
+    return step
+
+
+def ended(chats: Conversations, chat: Chat) -> ChatMessage:
+    until(lambda: not chats.is_writing(chat.id))
+    return chats.get(ANN, chat.id).path[-1]
+
+
+def decide(chats: Conversations, chat: Chat, decision: str, owner: str = ANN) -> bool:
+    step = waiting(chats, chat)
+    return chats.tools.approvals.decide(owner, chat.path[-1].id, step.id, decision)  # type: ignore[arg-type]
+
+
+def test_a_harmless_tool_runs_and_its_result_goes_back_to_the_model(chats: Conversations, engine: ScriptedEngine) -> None:
+    chat = send(chats, engine, calling(("calculator", {"expression": "6 * 7"}), text="Let me see."), answer("It is 42."))
+    reply = ended(chats, chat)
+    assert (reply.state, reply.text) == ("done", "Let me see.\n\nIt is 42. ")
+    [step] = reply.steps
+    assert (step.name, step.state, step.result, step.at) == ("calculator", "done", "42", len("Let me see."))
+    (_, first), (messages, _) = engine.asked
+    assert [tool.name for tool in first.tools][:3] == ["calculator", "current_date", "run_python"]
+    assert [message.role for message in messages] == ["user", "assistant", "tool"]
+    assert (messages[1].content, messages[1].tool_calls[0].values, messages[2].content) == ("Let me see.", {"expression": "6 * 7"}, "42")
+    assert messages[1].tool_calls[0].id == messages[2].tool_call_id
+    assert reply.usage is not None
+    assert reply.usage.new_tokens == 2 * USAGE.new_tokens
+
+
+def test_a_call_waits_for_approval_without_holding_the_model_and_is_then_made(
+        chats: Conversations, engine: ScriptedEngine, folder: Path) -> None:
+    chat = send(chats, engine, calling(("test__echo", {"text": "hi"})), answer("Done."))
+    waiting(chats, chat)
+    assert made_calls(folder) == []
+    assert engine.num_closed == 1           # the model is free for others
+    until(lambda: chats.get(ANN, chat.id).path[-1].steps)      # saved: a page that is opened now shows it
+    assert decide(chats, chat, "approve")
+    reply = ended(chats, chat)
+    assert made_calls(folder) == [["echo", {"text": "hi"}]]
+    assert [(step.state, step.result) for step in reply.steps] == [("done", "hi")]
+
+
+def test_a_refused_call_is_not_made_and_the_model_is_told(chats: Conversations, engine: ScriptedEngine, folder: Path) -> None:
+    chat = send(chats, engine, calling(("test__echo", {"text": "hi"})), answer("Then not."))
+    assert decide(chats, chat, "refuse")
+    reply = ended(chats, chat)
+    assert (reply.state, reply.steps[0].state, reply.text) == ("done", "refused", "Then not. ")
+    assert made_calls(folder) == []
+    assert "refused" in engine.asked[-1][0][-1].content
+
+
+def test_a_tool_that_is_trusted_in_a_chat_is_asked_for_in_another(chats: Conversations, engine: ScriptedEngine, folder: Path) -> None:
+    call = calling(("test__echo", {"text": "hi"}))
+    chat = send(chats, engine, call, call, answer("Done."), call, answer("Again."))
+    assert decide(chats, chat, "always")
+    assert len(ended(chats, chat).steps) == 2
+    chats.send(ANN, chat.id, None, Question("More"), [ASK])
+    assert ended(chats, chat).steps[0].state == "done"
+    assert len(made_calls(folder)) == 3
+    other = send(chats, engine, call, answer("Done."))
+    waiting(chats, other)
+    chats.stop(ANN, other.id)
+
+
+def test_another_visitor_cannot_approve(chats: Conversations, engine: ScriptedEngine, folder: Path) -> None:
+    chat = send(chats, engine, calling(("test__echo", {"text": "hi"})), answer("Done."))
+    assert not decide(chats, chat, "approve", owner=BOB)
+    assert not chats.tools.approvals.decide(ANN, chat.path[-1].id, "call9", "approve")
+    assert decide(chats, chat, "refuse")
+    assert not chats.tools.approvals.decide(ANN, chat.path[-1].id, "call0", "approve")     # it was answered
+    ended(chats, chat)
+    assert made_calls(folder) == []
+
+
+@pytest.mark.parametrize("script", [calling(("test__echo", {"text": "hi"})), calling(("test__hang", {}))])
+def test_a_stop_ends_a_waiting_and_a_running_call(script: list[Step], chats: Conversations, engine: ScriptedEngine, folder: Path) -> None:
+    chat = send(chats, engine, script, answer("Never."))
+    if "hang" in str(script):
+        assert decide(chats, chat, "approve")
+        until(lambda: made_calls(folder))
+    else:
+        waiting(chats, chat)
+    chats.stop(ANN, chat.id)
+    reply = ended(chats, chat)
+    assert (reply.state, [step.state for step in reply.steps], reply.text) == ("stopped", ["stopped"], "")
+    assert len(engine.asked) == 1
+
+
+def test_a_question_that_nobody_answers_ends_the_reply(
+        chats: Conversations, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module, "APPROVAL_S", 0.05)
+    chat = send(chats, engine, calling(("test__echo", {"text": "hi"})), answer("Never."))
+    reply = ended(chats, chat)
+    assert (reply.state, reply.steps[0].state) == ("stopped", "expired")
+    assert "Nobody approved the call of test__echo in time" in reply.notes[0]
+
+
+def test_the_loop_ends_after_its_rounds_with_a_sentence(chats: Conversations, engine: ScriptedEngine) -> None:
+    chat = send(chats, engine, *[calling(("calculator", {"expression": str(n)})) for n in range(MAX_ROUNDS + 5)])
+    reply = ended(chats, chat)
+    assert (reply.state, len(reply.steps), len(engine.asked)) == ("done", MAX_ROUNDS, MAX_ROUNDS + 1)
+    assert f"in {MAX_ROUNDS} rounds" in reply.notes[0]
+    assert len({step.id for step in reply.steps}) == MAX_ROUNDS      # the server gave all calls one id
+
+
+def test_errors_are_results_and_unknown_tools_are_not_run(chats: Conversations, engine: ScriptedEngine) -> None:
+    calls = [("calculator", {"expression": "1/0"}), ("rm", {"path": "/"}), ("calculator", {"expression": "2"})]
+    chat = send(chats, engine, calling(*calls), answer("Hm."))  # type: ignore[arg-type]
+    assert [(step.state, step.round) for step in ended(chats, chat).steps] == [("failed", 1), ("failed", 1), ("done", 1)]
+    assert [message.role for message in engine.asked[-1][0]] == ["user", "assistant", "tool", "tool", "tool"]
+
+
+def test_a_call_that_is_cut_is_not_made(chats: Conversations, engine: ScriptedEngine) -> None:
+    cut: list[Step] = [ToolCallDelta(0, "a", "calculator", '{"expr'), Finished("tool_calls", USAGE)]
+    reply = ended(chats, send(chats, engine, cut))
+    assert (reply.state, reply.steps) == ("done", ())
+    assert "not complete" in reply.notes[0]
+    reply = ended(chats, send(chats, engine, [cut[0], Finished("length", USAGE)]))
+    assert (reply.reason, reply.steps) == ("length", ())
+
+
+def test_an_error_of_the_model_after_a_call_keeps_the_call(chats: Conversations, engine: ScriptedEngine) -> None:
+    chat = send(chats, engine, calling(("calculator", {"expression": "2"})), [GenerationFailed("x")])
+    reply = ended(chats, chat)
+    assert (reply.state, [step.state for step in reply.steps]) == ("failed", ["done"])
+
+
+def test_thoughts_of_each_round_are_given_back_with_its_calls(chats: Conversations, engine: ScriptedEngine) -> None:
+    first = [ReasoningDelta("First."), *calling(("calculator", {"expression": "2"}))]
+    chat = send(chats, engine, first, [ReasoningDelta("Then."), *answer("2")])
+    assert ended(chats, chat).thoughts == "First.\n\nThen."
+    assert engine.asked[-1][0][1].reasoning == "First."
+
+
+def test_harmless_tools_alone_are_for_models_that_were_trained_to_call(chats: Conversations, engine: ScriptedEngine) -> None:
+    engine.current = READY
+    ended(chats, send(chats, engine, answer("Hi."), answer("Hi."), ask=replace(ASK, tools=("calculator", "clock"))))
+    ended(chats, send(chats, engine, answer("Hi."), answer("Hi."), ask=replace(ASK, tools=("calculator", "python"))))
+    assert [len(options.tools) for _, options in engine.asked] == [0, 2]
+
+
+def test_the_next_message_reads_the_calls_and_results_before_it(chats: Conversations, engine: ScriptedEngine) -> None:
+    chat = send(chats, engine, calling(("calculator", {"expression": "6 * 7"}), text="So:"), answer("It is 42."), answer("Yes."))
+    ended(chats, chat)
+    chats.send(ANN, chat.id, None, Question("Sure?"), [ASK])
+    ended(chats, chat)
+    assert [(message.role, message.content) for message in engine.asked[-1][0]] == [
+        ("user", "Question"), ("assistant", "So:"), ("tool", "42"), ("assistant", "It is 42. "), ("user", "Sure?")]
+
+
+def test_a_long_result_is_cut_to_a_part_of_the_window(chats: Conversations, engine: ScriptedEngine) -> None:
+    engine.current = replace(READY, window_tokens=400, calls_tools=True)
+    reply = ended(chats, send(chats, engine, calling(("test__long", {})), answer("Long.")))
+    assert engine.count_tokens(reply.steps[0].result) < 120
+    assert "does not fit" in reply.steps[0].result
+
+
+def test_steps_survive_export_and_import_and_neither_an_export_nor_a_shared_copy_has_private_results(
+        chats: Conversations, engine: ScriptedEngine, folder: Path) -> None:
+    calls = [("calculator", {"expression": "6 * 7"}), ("test__echo", {"text": "``` private"})]
+    chat = send(chats, engine, calling(*calls), answer("Done."))  # type: ignore[arg-type]
+    assert decide(chats, chat, "approve")
+    ended(chats, chat)
+    chat = chats.get(ANN, chat.id)
+    read = read_chats(to_json([chat]))[0].path[-1].steps
+    assert read == tuple(step.for_others() for step in chat.path[-1].steps)
+    shared = chats.shared(chats.share(ANN, chat.id).token)
+    assert [step.result for step in shared.path[-1].steps] == [step.result for step in read] == ["42", ""]
+    assert '````json\n{"text": "``` private"}\n````' in to_markdown(chat)
+
+
+def test_a_copy_of_a_chat_trusts_nothing_and_waits_for_nothing(chats: Conversations, engine: ScriptedEngine) -> None:
+    chat = send(chats, engine, calling(("test__echo", {"text": "hi"})), answer("Done."))
+    waiting(chats, chat)
+    until(lambda: chats.get(ANN, chat.id).path[-1].steps)
+    copy = chats.copy(ANN, "Copy", chats.get(ANN, chat.id).path)
+    assert [step.state for step in copy.path[-1].steps] == ["stopped"]
+    chats.stop(ANN, chat.id)
+    ended(chats, chat)
+
+
+def test_an_interrupted_reply_is_continued_after_its_calls() -> None:
+    steps = (ToolStep("a", "calculator", '{"expression": "1"}', "done", "1", at=2, group="calculator"),
+             ToolStep("b", "x", "{}", "waiting", at=2))
+    messages = reply_messages(ChatMessage("assistant", "So", steps=steps))
+    assert [message.role for message in messages] == ["assistant", "tool", "tool"]
+    assert "interrupted" in messages[-1].content
+    assert prompt_messages([ChatMessage("user", "Q"), ChatMessage("assistant", "", steps=steps)], "")[0].content == "Q"
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
+@pytest.mark.parametrize("by_file", [True, False], ids=["file", "result"])
+def test_no_text_of_a_file_or_a_tool_runs_a_tool_unapproved(
+        attack: str, by_file: bool, chats: Conversations, engine: ScriptedEngine, folder: Path) -> None:
+    """The model obeys the text: it calls what it is told to, in every way. The call waits for a person, whatever the text says."""
+    obeys = calling(("test__secret", {}), ("run_python", {"code": "print(1)"}))
+    if by_file:
+        chat = send(chats, engine, obeys, answer("No."), text="Summarize.", attachments=(Attachment("notes.txt", attack),))
+    else:
+        chat = send(chats, engine, calling(("test__echo", {"text": attack})), obeys, answer("No."))
+        assert decide(chats, chat, "approve")
+        until(lambda: len(engine.asked) == 2)
+        result = engine.asked[1][0][-1].content
+        fence = result.rpartition("\n")[2]
+        assert set(fence) == {"`"}
+        assert result.count(f"\n{fence}") == 2      # the text is inside one fence that it does not close
+        assert "as data" in result
+    for _ in range(2):
+        until(lambda: decide(chats, chat, "refuse"))        # of the second call once the first is no longer shown
+    reply = ended(chats, chat)
+    assert [step.state for step in reply.steps][-2:] == ["refused", "refused"]
+    assert [name for name, _ in made_calls(folder)] == ([] if by_file else ["echo"])
+
+
+def test_two_visitors_are_asked_at_the_same_time_and_neither_waits_for_the_other(
+        chats: Conversations, engine: ScriptedEngine, folder: Path) -> None:
+    chat = send(chats, engine, calling(("test__echo", {"text": "ann"})), calling(("test__echo", {"text": "bob"})), answer("1"), answer("2"))
+    waiting(chats, chat)
+    other = chats.send(BOB, None, None, Question("Mine"), [ASK])
+    until(lambda: chats.progress(BOB, other.id)[0].asks)
+    step = chats.progress(BOB, other.id)[0].asks
+    assert step is not None
+    assert chats.tools.approvals.decide(BOB, other.path[-1].id, step.id, "approve")
+    until(lambda: not chats.is_writing(other.id))
+    assert made_calls(folder) == [["echo", {"text": "bob"}]]
+    assert waiting(chats, chat).state == "waiting"
+    chats.stop(ANN, chat.id)
+    assert ended(chats, chat).state == "stopped"
+    assert threading.active_count() < 100
