@@ -9,9 +9,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import EngineBusy
-from ..messages import Finished, Message, Prefill, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta, Usage, Waiting
+from ..messages import Finished, Message, Prefill, ReasoningDelta, StreamEvent, TextDelta, Usage, Waiting
 from ..models.spec import ModelSpec
-from ..tool_calls import Tool
+from ..tool_calls import Tool, ToolCallDelta
 from ..visitors import VisitorBook
 from .admission import Admission, Reservation
 
