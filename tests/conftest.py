@@ -19,8 +19,8 @@ from engine import Engine, Finished, GenerationOptions, Message, ModelSpec, Reas
 from . import tiny_models
 
 # Files that wait for processes of their own. First, so that no worker has one of them left when the others have ended.
-SLOW = ("browser/", "test_app_end.py", "test_docs_python.py", "finetune/test_fine_tunes.py", "finetune/test_script.py",
-        "runtime/test_engine.py", "test_app_start.py", "sandbox/test_wasm.py", "ui/test_requests.py")
+SLOW = ("browser/", "test_docs_python.py", "finetune/test_fine_tunes.py", "finetune/test_script.py",
+        "runtime/test_engine.py", "tests/test_app.py", "sandbox/test_wasm.py", "ui/test_requests.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,18 +1,13 @@
-"""Chromium, the real app in its own process, and pages over a scripted engine for what a model cannot be made to do.
+"""Chromium, the real app in this process, and pages over a scripted engine for what a model cannot be made to do.
 
 A test that fails prints what its pages showed; their pictures are in test-results/.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -24,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sy
 from api import routes
 from engine import AgentSessions, Benchmarks, Conversations, Engine, Hub, Library, Settings
 from tests import hub_standin
-from tests.ui.conftest import address, engine, launched, page_engine, served  # noqa: F401  the same fixtures
+from tests.ui.conftest import address, engine, launched, page_engine, scripted, served, shared_page  # noqa: F401  the same fixtures
 from tests.ui.scripted_engine import ScriptedEngine
 from ui.app import build_app, launch
 
@@ -35,7 +30,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 FEATURES = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup", "AvoidUnnecessaryBeforeUnloadCheckSync",
             "DestroyProfileOnBrowserClose", "HttpsUpgrades", "LensOverlay", "MediaRouter", "PaintHolding", "OptimizationHints")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", f"--disable-features={','.join(FEATURES)}"]
-START_S = 90
+
+STORED = "local_storage,indexeddb,cache_storage,service_workers,websql,file_systems"        # of an origin
 
 expect.set_options(timeout=20_000)      # a busy machine lays out slowly; a check that holds returns at once
 
@@ -52,33 +48,6 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Up before its model: tests wait for what they need."""
-    with app_running(tmp_path_factory.mktemp("app"), HF_HUB_OFFLINE="1") as url:
-        yield url
-
-
-@contextmanager
-def app_running(home: Path, **environ: str) -> Iterator[str]:
-    """`python app.py` with chats, models and log in `home`; its address."""
-    port, log = free_port(), home / "log.txt"
-    known = {**os.environ, "GRADIO_SERVER_PORT": str(port), "CI": "true", "HF_HOME": str(home / "hf"), "HF_TOKEN": "",
-             "MINDCUBES_DATA_DIR": str(home / "data"), "HF_HUB_DISABLE_TELEMETRY": "1", **environ}
-    with log.open("w") as output:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=known, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for_app(url, process, log)
-        yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
 @contextmanager
 def app_here(home: Path, hub: str = "", **environ: str) -> Iterator[str]:
     """What app.py serves, from this process, which has imported all of it: a process of its own costs ten seconds of a core.
@@ -93,7 +62,7 @@ def app_here(home: Path, hub: str = "", **environ: str) -> Iterator[str]:
     owner.start_loading(owner.default_spec())
     with hub_standin.online() if hub else nullcontext():
         try:
-            yield launch(page, owner, routes(owner), server_name=settings.host).rstrip("/")
+            yield launch(page, owner, routes(owner), server_name=settings.host, server_port=settings.port).rstrip("/")
         finally:
             page.close(verbose=False)
             conversations.close()
@@ -109,42 +78,64 @@ def free_port() -> int:
     return port
 
 
-def wait_for_app(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"app.py did not answer in {START_S} s:\n{log.read_text()}")
-
-
-class Visitors:
-    """Browser contexts: each is a person of its own, and keeps what its pages wrote to the console."""
+class Contexts:
+    """Browser contexts that go from one visitor to the next one of the same settings, with nothing of the one before but what the browser
+    has fetched and compiled: in a new one each page costs a second of processor time more.
+    """
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
+        self._free: dict[str, list[BrowserContext]] = {}
+        self._of: dict[BrowserContext, str] = {}
         self.consoles: dict[BrowserContext, list[str]] = {}
 
-    def arrive(self, **settings: Any) -> BrowserContext:
-        context = self._browser.new_context(**{"locale": "en-US", **settings})
-        written = self.consoles.setdefault(context, [])
+    def take(self, **settings: Any) -> BrowserContext:
+        key = repr(sorted(settings.items()))
+        if self._free.get(key):
+            return self._free[key].pop()
+        context = self._browser.new_context(**settings)
+        self._of[context], written = key, self.consoles.setdefault(context, [])
         context.on("console", lambda message: written.append(f"{message.type}: {message.text}"))
         context.on("weberror", lambda error: written.append(f"uncaught: {error.error}"))
         context.on("requestfailed", lambda request: written.append(f"request failed: {request.url} {request.failure}"))
         return context
 
+    def give_back(self, context: BrowserContext) -> None:
+        for page in context.pages:
+            origin, _, _ = page.url.partition("?")
+            context.new_cdp_session(page).send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": STORED})
+            page.close()        # and with it what is stored for one page
+        context.clear_cookies()
+        self.consoles[context].clear()
+        self._free.setdefault(self._of[context], []).append(context)
+
+
+@pytest.fixture(scope="session")
+def contexts(browser: Browser) -> Contexts:
+    return Contexts(browser)
+
+
+class Visitors:
+    """Browser contexts: each is a person of its own, and keeps what its pages wrote to the console."""
+
+    def __init__(self, contexts: Contexts) -> None:
+        self._contexts = contexts
+        self.consoles: dict[BrowserContext, list[str]] = {}
+
+    def arrive(self, **settings: Any) -> BrowserContext:
+        context = self._contexts.take(**{"locale": "en-US", **settings})
+        self.consoles[context] = self._contexts.consoles[context]
+        return context
+
     def leave(self) -> None:
         for context in self.consoles:
-            context.close()
-        self.consoles.clear()
+            self._contexts.give_back(context)
+        self.consoles = {}
 
 
 @pytest.fixture
-def visitors(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visitors]:
-    found = Visitors(browser)
+def visitors(contexts: Contexts, request: pytest.FixtureRequest) -> Iterator[Visitors]:
+    found = Visitors(contexts)
     request.node.stash.setdefault(VISITORS, []).append(found)
     yield found
     found.leave()
@@ -168,8 +159,8 @@ def visit(visitors: Visitors) -> Callable[..., Page]:
 class KeptPages:
     """Pages that stay open for a module's tests, one for each address. A page in which a test failed is opened anew."""
 
-    def __init__(self, browser: Browser) -> None:
-        self.visitors = Visitors(browser)
+    def __init__(self, contexts: Contexts) -> None:
+        self.visitors = Visitors(contexts)
         self._pages: dict[str, Page] = {}
 
     def at(self, url: str) -> Page:
@@ -190,8 +181,8 @@ class KeptPages:
 
 
 @pytest.fixture(scope="module")
-def module_pages(browser: Browser) -> Iterator[KeptPages]:
-    pages = KeptPages(browser)
+def module_pages(contexts: Contexts) -> Iterator[KeptPages]:
+    pages = KeptPages(contexts)
     yield pages
     pages.close()
 

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from engine import Finished, Prefill, ReasoningDelta, TextDelta
 from tests.ui.scripted_engine import FAILED, LOADING, READY, USAGE, ScriptedEngine, answer
 
-from .conftest import KeptPages
+from .conftest import KeptPages, app_here
 
 Visit = Callable[..., Page]
 LOAD_MS, REPLY_MS = 90_000, 90_000
@@ -37,6 +37,13 @@ def wait_for_end(page: Page, count: int = 1) -> None:
 
 
 # --- the real app, with the built-in model ---
+
+@pytest.fixture(scope="module")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Up before its model: tests wait for what they need."""
+    with app_here(tmp_path_factory.mktemp("app")) as url:
+        yield url
+
 
 @pytest.fixture
 def app_page(kept_pages: KeptPages, app_url: str) -> Page:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 import engine.finetune
 
-from .conftest import app_running
+from .conftest import app_here
 from .test_accessibility import violations
 from .test_chat import REPLY_MS, Visit, send, wait_for_model
 
@@ -22,7 +22,7 @@ STEP = re.compile(r"step (\d+) of")
 
 @pytest.fixture(scope="module")
 def tune_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with app_running(tmp_path_factory.mktemp("tune"), HF_HUB_OFFLINE="1") as address:
+    with app_here(tmp_path_factory.mktemp("tune")) as address:
         yield address
 
 

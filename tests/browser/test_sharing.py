@@ -3,14 +3,12 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Download, Page, expect
 
@@ -18,7 +16,7 @@ from benchmarks.page import endless_copy
 from engine import TextDelta
 from tests.ui.scripted_engine import ScriptedEngine, answer
 
-from .conftest import ROOT, START_S
+from .conftest import ROOT, app_here, free_port
 from .test_chat import LOAD_MS, REPLY_MS, Visit, send, wait_for_end, wait_for_model
 from .test_conversations import asked, bot, line, listed, talk
 
@@ -197,26 +195,22 @@ WORDS_JS = """() => {
 class App:
     """`python app.py` with an answer that never ends, on a port and a data folder that outlive its process."""
 
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"http://127.0.0.1:{free.getsockname()[1]}"
-        self.environ = {**os.environ, "GRADIO_SERVER_PORT": self.address.rsplit(":", 1)[1], "HF_HUB_OFFLINE": "1", "CI": "true",
-                        "MINDCUBES_DATA_DIR": str(folder / "data"), "MINDCUBES_MODEL": str(endless_copy(folder / "endless"))}
-        self.log = folder / "log.txt"
+    def __init__(self, home: Path) -> None:
+        port, self.home = free_port(), home
+        self.address = f"http://127.0.0.1:{port}"
+        self.settings = {"GRADIO_SERVER_PORT": str(port), "MINDCUBES_MODEL": str(endless_copy(home / "endless"))}
+        environ = {**os.environ, **self.settings, "HF_HUB_OFFLINE": "1", "CI": "true", "MINDCUBES_DATA_DIR": str(home / "data")}
+        self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        text=True)
 
-    def start(self) -> None:
-        with self.log.open("a") as output:
-            self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=self.environ, stdout=output, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.log.read_text()
-            try:
-                urllib.request.urlopen(self.address, timeout=5).close()
+    def wait(self) -> None:
+        assert self.process.stdout is not None
+        lines = []
+        for written in self.process.stdout:
+            lines.append(written)
+            if written.startswith("Open "):
                 return
-            except OSError:
-                time.sleep(0.1)
-        raise AssertionError(f"app.py did not answer in {START_S} s:\n{self.log.read_text()}")
+        pytest.fail("".join(lines))
 
     def kill(self) -> None:
         self.process.kill()
@@ -226,7 +220,7 @@ class App:
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
     app = App(tmp_path)
-    app.start()
+    app.wait()
     yield app
     app.kill()
 
@@ -242,11 +236,18 @@ def test_an_answer_cut_by_a_killed_app_is_kept_and_can_be_continued(visit: Visit
     send(page, "Tell me everything")
     expect(bot(page)).to_have_text(re.compile(r"[\s\S]{800,}"), timeout=REPLY_MS)
     seen = bot(page).inner_text()
-    address = page.url
+    address, children = page.url, psutil.Process(app.process.pid).children(recursive=True)
     app.kill()
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in psutil.wait_procs(children, 10)[1])
     page.goto("about:blank")        # Gradio's own script reloads a page whose server is a new one, which would end our reload
-    app.start()
-    page.goto(address)
+    with app_here(app.home, **app.settings) as started:
+        assert started == app.address
+        page.goto(address)
+        continued(page, seen)
+
+
+def continued(page: Page, seen: str) -> None:
+    """In the next app over the same data."""
     wait_for_model(page)
     expect(asked(page)).to_have_text("Tell me everything")
     expect(page.locator(".mc-facts")).to_contain_text("interrupted")

@@ -9,26 +9,33 @@ import time
 from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
+import gradio.oauth
 import pytest
 from itsdangerous import TimestampSigner
 from playwright.sync_api import Page, expect
 
 from tests.ui.test_request_guard import sent
 
-from .conftest import Visitors, app_running
+from .conftest import Visitors, app_here, free_port
 from .test_chat import Visit, send, wait_for_end, wait_for_model
 from .test_conversations import listed
 
 CLIENT_SECRET = "a secret of this Space"
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "me/mindcubes", "OAUTH_CLIENT_ID": "client", "OAUTH_CLIENT_SECRET": CLIENT_SECRET,
          "SPACE_HOST": "me-mindcubes.hf.space", "OAUTH_SCOPES": "openid profile", "OPENID_PROVIDER_URL": "http://127.0.0.1:9",
-         "GRADIO_SERVER_NAME": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
+         "GRADIO_SERVER_NAME": "127.0.0.1"}
 
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with app_running(tmp_path_factory.mktemp("space"), **SPACE) as address:
-        yield address
+    """Gradio reads its part of the environment when it is imported, and the rest when it builds and serves a page."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SPACE.items():
+            patch.setenv(name, value)
+            if hasattr(gradio.oauth, name):
+                patch.setattr(gradio.oauth, name, value)
+        with app_here(tmp_path_factory.mktemp("space"), **SPACE, GRADIO_SERVER_PORT=str(free_port())) as address:
+            yield address
 
 
 def session_cookie(name: str) -> str:

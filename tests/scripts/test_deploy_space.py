@@ -15,7 +15,7 @@ from scripts.deploy_space import QUESTION, Deployment, DeploymentFailed, deploy,
 from tests import hub_standin, hub_standin_spaces
 from tests.hub_standin import BAD_TOKEN, GOOD_TOKEN
 from tests.hub_standin_spaces import SpacesStandIn
-from tests.ui.conftest import address, engine, launched, page_engine, served  # noqa: F401  the same fixtures
+from tests.ui.conftest import address, engine, launched, page_engine, scripted, served, shared_page  # noqa: F401  the same fixtures
 from tests.ui.scripted_engine import ScriptedEngine, answer
 
 from .test_check_space import FILES, ROOT

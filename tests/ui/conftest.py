@@ -1,28 +1,49 @@
-"""One page for a module's tests, over a scripted engine, served in this process."""
+"""One page for a worker's tests, over a scripted engine, served in this process: building and launching one costs a second of a core."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import gradio as gr
 import pytest
 
+from engine import Engine
 from ui.app import build_app, launch
 
 from .scripted_engine import ScriptedEngine
 
 
-@pytest.fixture(scope="module")
-def page_engine() -> ScriptedEngine:
+@contextmanager
+def launching(engine: ScriptedEngine | Engine) -> Iterator[gr.Blocks]:
+    """The page of an engine while it is served."""
+    page = build_app(engine)  # type: ignore[arg-type]
+    launch(page, engine, server_name="127.0.0.1")  # type: ignore[arg-type]
+    yield page
+    page.close(verbose=False)
+
+
+@pytest.fixture(scope="session")
+def scripted() -> ScriptedEngine:
     return ScriptedEngine()
 
 
+@pytest.fixture(scope="session")
+def shared_page(scripted: ScriptedEngine) -> Iterator[gr.Blocks]:
+    with launching(scripted) as page:
+        yield page
+
+
 @pytest.fixture(scope="module")
-def launched(page_engine: ScriptedEngine) -> Iterator[gr.Blocks]:
-    page = build_app(page_engine)  # type: ignore[arg-type]
-    launch(page, page_engine, server_name="127.0.0.1")  # type: ignore[arg-type]
-    yield page
-    page.close(verbose=False)
+def page_engine(scripted: ScriptedEngine) -> ScriptedEngine:
+    """Of the module's page. A module that replaces it gets a page of its own."""
+    return scripted
+
+
+@pytest.fixture(scope="module")
+def launched(page_engine: ScriptedEngine, scripted: ScriptedEngine, request: pytest.FixtureRequest) -> Iterator[gr.Blocks]:
+    with nullcontext(request.getfixturevalue("shared_page")) if page_engine is scripted else launching(page_engine) as page:
+        yield page
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import gradio as gr
 import pytest
 
 from engine import Engine, Settings
+from engine.messages import MAX_MESSAGE_CHARS
 
 from .test_request_guard import sent
 
@@ -24,8 +25,9 @@ ROOT = str(Path(__file__).parents[2])
 # One value for every input of an endpoint. Python writes NaN, which is no JSON, as some clients do.
 ODD: dict[str, Any] = {
     "null": None, "a number": -7, "a huge number": 10**400, "a fraction": 1e308, "text": "x", "half a character": "\ud83d",
-    "long text": "y" * 3_000_000, "a list": [[]], "an object": {"path": "/etc/passwd"}, "true": True, "not a number": float("nan"),
-    "a file": {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "a list of nothing": [None], "no text": ""}
+    "long text": "y" * (MAX_MESSAGE_CHARS + 1), "a list": [[]], "an object": {"path": "/etc/passwd"}, "true": True,
+    "not a number": float("nan"), "a file": {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, "a list of nothing": [None],
+    "no text": ""}
 SHORT = {name: value for name, value in ODD.items() if name != "long text"}
 # What JavaScript passes on with an event.
 DETAILS = [None, 5, "x", [], {}, {"act": None, "id": None, "value": None}, {"text": None}, {"do": [1], "value": {}},

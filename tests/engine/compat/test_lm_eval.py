@@ -7,11 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import evaluate
 import pytest
 import torch
-from lm_eval.api.registry import get_metric
-from lm_eval.models.huggingface import HFLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.compat import lm_eval as compat
@@ -19,6 +16,9 @@ from tests import tiny_models
 
 
 def test_a_metric_that_lm_eval_does_not_know_goes_to_the_replaced_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+    import evaluate  # takes a second, which every worker would spend when it collects the tests
+    from lm_eval.api.registry import get_metric
+
     asked: list[str] = []
     monkeypatch.setattr(evaluate, "load", evaluate.load)        # restored after the test
     compat.replace_metric_loader(lambda name: asked.append(name))
@@ -27,6 +27,8 @@ def test_a_metric_that_lm_eval_does_not_know_goes_to_the_replaced_loader(monkeyp
 
 
 def test_the_two_methods_that_compute_have_these_parameters() -> None:
+    from lm_eval.models.huggingface import HFLM
+
     assert list(inspect.signature(HFLM._model_call).parameters)[:2] == ["self", "inps"]
     assert list(inspect.signature(HFLM._model_generate).parameters)[:4] == ["self", "context", "max_length", "stop"]
     for method, caller in (("_model_call", HFLM._loglikelihood_tokens), ("_model_generate", HFLM.generate_until)):
