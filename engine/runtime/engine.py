@@ -207,8 +207,8 @@ class Engine:
         """Stream one reply; the last event is Finished. Closing the generator, or setting `stop`, ends the work within a step.
 
         If the conversation ends with the beginning of a reply, that is continued. `spec`: the model that must reply; EngineBusy if
-        another one is loaded. `visitor`: whose reply it is, for their limits; when several wait, visitors take turns. The reply
-        waits while a model is loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (also over a limit, and in public
+        another one is loaded. `visitor`: whose reply it is, for their limits, except of measurements; those who wait take turns. The
+        reply waits while a model is loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (also over a limit, and in public
         mode if too many replies are in progress), InvalidRequest (MessageTooLong) and every GenerationFailed.
         """
         messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
