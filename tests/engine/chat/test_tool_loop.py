@@ -11,20 +11,22 @@ from pathlib import Path
 import pytest
 
 from engine import Conversations, Finished, GenerationOptions, ReasoningDelta, TextDelta, ToolCallDelta
-from engine.background import StopSignal
+from engine.background import Jobs, StopSignal
 from engine.chat import Ask, Attachment, Chat, ChatMessage, Question, ToolStep, prompt_messages, reply_messages
 from engine.chat import tool_loop as loop_module
 from engine.chat.approvals import APPROVAL_S, READABLE_CHARS, ApprovalQuestion
 from engine.chat.reply_in_progress import ReplyInProgress
 from engine.chat.tool_loop import MAX_ROUNDS
 from engine.chat.tool_room import LEFT_OUT, NO_ROOM_NOTE
+from engine.embedding import Embedders
 from engine.errors import EngineBusy, GenerationFailed, MessageTooLong
+from engine.knowledge import Knowledge
 from engine.messages import Message
-from engine.settings import Secret
+from engine.settings import NO_MODEL, Secret
 from engine.storage.database import Database
 from engine.storage.transfer import read_chats, to_json, to_markdown
 from engine.tool_calls import InvalidTools
-from engine.tools import Toolbox
+from engine.tools import CallContext, Toolbox, python
 from engine.tools.mcp_config import ServerConfig
 from engine.tools.mcp_servers import McpServers
 from tests.attacks import ATTACKS
@@ -423,6 +425,53 @@ def test_replies_that_wait_for_a_person_take_no_place_on_a_public_page(
     until(lambda: not chats.is_writing(other.id))
     chats.stop(ANN, chat.id)
     ended(chats, chat)
+
+
+@pytest.fixture
+def files(engine: ScriptedEngine) -> Iterator[tuple[Knowledge, list[str]]]:
+    """Two collections of one person."""
+    jobs = Jobs(engine.database)
+    knowledge = Knowledge(engine, jobs, Embedders(replace(engine.settings, embedder=NO_MODEL), engine.database))  # type: ignore[arg-type]
+    made = [knowledge.create(ANN, name).id for name in ("Letters", "Private")]
+    for collection, text in zip(made, (f"The salary is a secret. {ATTACKS[0]}", "The salary of Ann is 5 liras."), strict=True):
+        knowledge.add_files(ANN, collection, [("text.md", text.encode())])
+        for _ in knowledge.follow(ANN, collection):
+            pass
+    yield knowledge, made
+    jobs.close()
+
+
+def test_a_text_in_one_file_does_not_search_the_others_unapproved(
+        chats: Conversations, engine: ScriptedEngine, files: tuple[Knowledge, list[str]], tmp_path: Path) -> None:
+    """The model obeys it: it searches, to give what it finds to a tool that is trusted."""
+    toolbox = Toolbox(engine.settings)
+    toolbox.search_files(files[0])
+    own = Conversations(engine, Database(tmp_path), toolbox)  # type: ignore[arg-type]
+    call, ask = calling(("search_my_files", {"query": "salary"})), Ask(GenerationOptions(), tools=("files",))
+    chat = send(own, engine, call, answer("No."), ask=replace(ask, collections=tuple(files[1][:1])))
+    [step] = ended(own, chat).steps
+    assert step.state == "done"
+    assert "secret" in step.result
+    assert "5 liras" not in step.result         # of a collection that the person did not choose for this reply
+    chat = send(own, engine, call, call, answer("No."), ask=ask)
+    assert not waiting(own, chat).can_be_trusted
+    assert decide(own, chat, "always")          # is for this call alone
+    until(lambda: len(engine.asked) == 4 and decide(own, chat, "refuse"))
+    first, second = ended(own, chat).steps
+    assert (first.state, "5 liras" in first.result, second.state) == ("done", True, "refused")
+
+
+def test_a_program_of_a_public_page_waits_for_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(python, "QUEUE_S", 0.0)
+    places, context = threading.Semaphore(1), CallContext(is_public=True)
+    with python._place(places, context) as first, python._place(places, context) as second:
+        assert (first, second) == (True, False)
+    with python._place(places, context) as again:
+        assert again
+        context.stop.set()
+        monkeypatch.undo()
+        with python._place(places, context) as stopped:
+            assert not stopped
 
 
 def test_a_request_never_has_more_tools_than_it_may(toolbox: Toolbox, folder: Path) -> None:

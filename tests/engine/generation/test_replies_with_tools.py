@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from engine import Engine, Finished, GenerationOptions, Message, ReasoningDelta, Settings, TextDelta, Tool, ToolCall, ToolCallDelta
 from engine.errors import InvalidRequest
 from engine.runtime.replies import new_chars
-from engine.tool_calls import calls_of
+from engine.tool_calls import InvalidTools, calls_of
 from tests import spaces_standin, tiny_models
 from tests.thinking_templates import SWITCH_OPEN
 from tests.tool_templates import HARMONY, HERMES
@@ -80,6 +80,25 @@ def test_a_call_that_is_cut_is_not_whole(wide_engine: Engine) -> None:
     assert cut.pieces[0].name == "get_weather"
     with pytest.raises(InvalidRequest):
         calls_of(cut.pieces)
+
+
+def test_stop_strings_are_looked_for_in_text_alone(wide_engine: Engine) -> None:
+    whole = Reply(wide_engine, seed=1, tool_choice="get_weather")
+    stopped = Reply(wide_engine, seed=1, tool_choice="get_weather", stop=("city", "{"))
+    assert [call.arguments for call in calls_of(stopped.pieces)] == [call.arguments for call in calls_of(whole.pieces)]
+    text = Reply(wide_engine, seed=5, max_new_tokens=30)
+    stop = text.text[len(text.text) // 2:][:2]
+    cut = Reply(wide_engine, seed=5, max_new_tokens=30, stop=(stop, text.text[-1] + "more"))
+    assert (cut.finished.reason, cut.text) == ("stop", text.text[:text.text.index(stop)])
+    held = Reply(wide_engine, seed=5, max_new_tokens=30, stop=(text.text[-1] + "more",))
+    assert held.text == text.text
+
+
+def test_a_prompt_is_checked_with_its_calls(wide_engine: Engine) -> None:
+    many = Tool.of_schema("many", "", {"properties": {"a": {"type": "array", "uniqueItems": True}}})
+    wide_engine.check_prompt([HELLO], GenerationOptions(tools=(WEATHER,)))
+    with pytest.raises(InvalidTools, match="uniqueItems"):
+        wide_engine.check_prompt([HELLO], GenerationOptions(tools=(WEATHER, many)))
 
 
 def test_a_lent_lane_calls_tools(new_engine: Callable[..., Engine], wide_folder: Path, settings: Settings) -> None:

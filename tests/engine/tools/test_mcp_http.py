@@ -110,4 +110,7 @@ def test_a_public_page_does_not_reach_a_private_address_behind_a_name(
         servers = servers_at(named, is_public=is_public, allows_private=allows)
         _, problems = servers.open(["mcp:web"], StopSignal())
         servers.close()
-        assert (expected in caplog.text, bool(problems)) == (True, bool(expected))
+        assert expected in caplog.text
+        assert ("private network" in caplog.text) is bool(expected)
+        assert bool(problems) or not is_public or allows
+        caplog.clear()
