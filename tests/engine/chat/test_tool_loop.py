@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from engine import Conversations, Finished, GenerationOptions, ReasoningDelta, TextDelta, ToolCallDelta
+from engine import Conversations, Engine, Finished, GenerationOptions, ReasoningDelta, TextDelta, ToolCallDelta
 from engine.background import Jobs, StopSignal
 from engine.chat import Ask, Attachment, Chat, ChatMessage, Question, ToolStep, prompt_messages, reply_messages
 from engine.chat import tool_loop as loop_module
 from engine.chat.approvals import APPROVAL_S, READABLE_CHARS, ApprovalQuestion
+from engine.chat.attachments import first_part
 from engine.chat.reply_in_progress import ReplyInProgress
-from engine.chat.tool_loop import MAX_ROUNDS
-from engine.chat.tool_room import LEFT_OUT, NO_ROOM_NOTE
+from engine.chat.tool_loop import MAX_ROUNDS, WINDOW_SHARE
+from engine.chat.tool_room import LEFT_OUT, NO_ROOM_NOTE, make_room
 from engine.embedding import Embedders
 from engine.errors import EngineBusy, GenerationFailed, MessageTooLong
 from engine.knowledge import Knowledge
@@ -25,7 +26,7 @@ from engine.messages import Message
 from engine.settings import NO_MODEL, Secret
 from engine.storage.database import Database
 from engine.storage.transfer import read_chats, to_json, to_markdown
-from engine.tool_calls import InvalidTools
+from engine.tool_calls import InvalidTools, Tool, ToolCall
 from engine.tools import CallContext, Toolbox, python
 from engine.tools.mcp_config import ServerConfig
 from engine.tools.mcp_servers import McpServers
@@ -397,6 +398,18 @@ def test_the_oldest_results_make_room_for_later_ones(chats: Conversations, engin
     results = [message.content for message in engine.asked[-1][0] if message.role == "tool"]
     assert [result == LEFT_OUT for result in results] == [True, True, True, False]
     assert sum(map(engine.count_tokens, results)) <= 400 // 2 + 3 * len(LEFT_OUT.split())
+
+
+def test_many_rounds_fit_the_window_of_a_real_model(builtin_engine: Engine) -> None:
+    options, window = GenerationOptions(tools=(Tool("t"),)), builtin_engine.status().window_tokens
+    part = first_part("word " * 50_000, window // WINDOW_SHARE, builtin_engine.count_tokens)
+    messages = [Message("user", "Question")]
+    for number in range(MAX_ROUNDS):
+        messages += [Message("assistant", "", tool_calls=[ToolCall(f"c{number}", "t")]), Message("tool", part, tool_call_id=f"c{number}")]
+        assert make_room(builtin_engine, messages, options)
+        assert messages[-1].content == part
+        builtin_engine.check_prompt(messages, options)
+    assert [message.content for message in messages if message.role == "tool"].count(LEFT_OUT) == MAX_ROUNDS - 1
 
 
 def test_a_reply_whose_calls_never_fit_ends_with_a_sentence(chats: Conversations, engine: ScriptedEngine) -> None:
