@@ -52,8 +52,8 @@ RULES = (
     PublicRule("paths", "No file is served except those of the page, of uploads, of agent runs and of exported fine-tuning results."),
     PublicRule("addresses", "The server requests no address that a visitor names."),
     PublicRule("scripts", "Markup in messages, replies and files is shown, and its scripts do not run."),
-    PublicRule("tools", "Servers of tools are those in the operator's file, and each call of one, and each program, is approved by the visitor "
-                        "whose chat it is: nothing is trusted."),
+    PublicRule("tools", "Servers of tools are those in the operator's file, and each call of one, and each program, is approved by the "
+                        "visitor whose chat it is: nothing is trusted."),
     PublicRule("visitors", "A visitor can read, follow, stop and change only their own chats, collections, agent runs, tables and "
                            "fine-tuning runs."),
 )

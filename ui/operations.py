@@ -38,7 +38,7 @@ def require_mcp() -> None:
     Gradio's extra [mcp] asks for an older pydantic than the rest of the app; its package alone works with the installed one.
     """
     if find_spec("mcp") is None:
-        raise MissingLibrary("the package mcp", 'pip install "mcp>=1.21,<2"')
+        raise MissingLibrary("the package mcp", 'pip install "mcp>=1.27,<2"')
 
 
 def _chat(engine: Engine) -> Any:

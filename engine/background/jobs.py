@@ -141,6 +141,13 @@ class Jobs:
             raise InvalidRequest("job", job_id, "over before it is removed from the list: cancel it first")
         self._store.delete(job_id)
 
+    def forget_all(self, kind: str, facts: str) -> None:
+        """Delete every job with these facts, so that nothing of it is left in the database; one that is running is cancelled."""
+        for task in self._tasks.all():
+            if (task.snapshot().kind, task.snapshot().facts) == (kind, facts):
+                task.stop.set()
+        self._store.delete_all(kind, facts)
+
     def is_running(self, kind: str, title: str = "") -> bool:
         return any(job.kind == kind and title in ("", job.title) for job in self._running())
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from ..background import StopSignal
 from ..errors import EngineError, InvalidRequest, StorageError
 from ..messages import Finished, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
+from ..models.spec import ModelSpec
 from ..runtime.engine import Engine
+from ..shapes import InvalidShape, Shape
 from ..storage.database import Database
 from ..storage.records import ChatMessage
 from ..storage.tool_steps import ToolStep
@@ -33,6 +35,8 @@ WINDOW_SHARE = 4            # all results of one round take at most a quarter of
 LIMIT_NOTE = "The model called tools in {count} rounds without an answer, so the reply ends here."
 EXPIRED_NOTE = "Nobody approved the call of {name} in time, so the reply ends here."
 CUT_CALL_NOTE = "The model wrote a call of a tool that is not complete, so it was not made."
+UNUSABLE = "The tool {name} is left out, because of its schema: {why}."
+MAX_CHECKED = 2_000
 SHORTENED = "\n[The rest is left out: it does not fit.]"
 
 LoopEvent = StreamEvent | ToolStep
@@ -75,6 +79,7 @@ class ToolLoop:
     def __init__(self, engine: Engine, database: Database, toolbox: Toolbox) -> None:
         self._engine, self._trust = engine, ToolTrust(database)
         self.toolbox, self.approvals = toolbox, Approvals()
+        self._checked: dict[tuple[ModelSpec | None, str], str] = {}     # why a tool cannot be used with a model, "" if it can
 
     def options(self, ask: Ask) -> GenerationOptions:
         """The options of the first request of a reply, with the tools that are known without asking a server."""
@@ -86,7 +91,7 @@ class ToolLoop:
 
         `before`: the reply as it is now: empty, or with what is continued. Raises what Engine.chat raises.
         """
-        tools, problems = self.toolbox.open(self._chosen(ask), stop)
+        tools, problems = self._usable(*self.toolbox.open(self._chosen(ask), stop))
         work = _Work(owner, before.id, ask, stop, {tool.name: tool for tool in tools}, list(messages), len(before.text),
                      {step.id for step in before.steps}, notes=problems)
         earlier = max((step.round for step in before.steps), default=0)
@@ -112,6 +117,29 @@ class ToolLoop:
         if set(ask.tools) <= set(HARMLESS) and not self._engine.status().calls_tools:
             return ()
         return ask.tools
+
+    def _usable(self, tools: Sequence[BoundTool], problems: tuple[str, ...]) -> tuple[Sequence[BoundTool], tuple[str, ...]]:
+        """Leave out tools whose schemas the model cannot be held to: one of them would make the whole reply fail."""
+        usable = []
+        for tool in tools:
+            key = (self._engine.spec, tool.key)
+            if key not in self._checked:
+                self._checked = {} if len(self._checked) >= MAX_CHECKED else self._checked
+                self._checked[key] = self._problem(tool)
+            if self._checked[key]:
+                problems = (*problems, UNUSABLE.format(name=tool.name, why=self._checked[key]))
+            else:
+                usable.append(tool)
+        return usable, problems
+
+    def _problem(self, tool: BoundTool) -> str:
+        try:
+            self._engine.check_shape(Shape("json_schema", tool.definition.parameters))
+        except InvalidShape as error:
+            return error.why
+        except EngineError:     # no model is loaded yet: the request itself says what is wrong
+            pass
+        return ""
 
     def _generate(self, work: _Work) -> Generator[LoopEvent, None, _Round]:
         """One request to the model. All of its events but Finished are passed on."""

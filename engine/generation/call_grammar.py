@@ -114,6 +114,9 @@ class _Parameters:
     def terms(self) -> str:
         """The terms of everything after the name of the tool."""
         wording, size = self._wording, len(self._wording.stop)
+        odd = next((name for name, _ in self._properties if not name or wording.after_key[:1] in name), None)
+        if odd is not None:
+            raise InvalidShape(f"this model cannot write arguments with the name {odd[:80]!r}")
         for at in range(len(self._properties)):
             self._parameter(at)
         is_required = [name in self._required for name, _ in self._properties]

@@ -34,8 +34,8 @@ class IndexJobs:
                 indexing.tokens[token[0]] = token[1]
             if running is not None and not is_new:
                 return running[0]
-            job = self._jobs.start(KIND, collection.name, lambda progress: self._work(indexing, progress), owner,
-                                   json.dumps({"collection": collection.id}), is_shared=False)
+            job = self._jobs.start(KIND, collection.name, lambda progress: self._work(indexing, progress), owner, _facts(collection.id),
+                                   is_shared=False)
             self._running[collection.id] = job, indexing
             return job
 
@@ -50,6 +50,10 @@ class IndexJobs:
     def cancel(self, collection_id: str) -> None:
         if known := self._running.get(collection_id):
             self._jobs.cancel(known[0].id)
+
+    def forget(self, collection_id: str) -> None:
+        """Cancel the job of a collection that is about to be deleted, and delete what is stored of its jobs: they have its name."""
+        self._jobs.forget_all(KIND, _facts(collection_id))
 
     def _work(self, indexing: Indexing, progress: JobProgress) -> str:
         def is_over() -> bool:
@@ -69,3 +73,7 @@ class IndexJobs:
         known = self._running.get(indexing.collection_id)
         if known is not None and known[1] is indexing:
             del self._running[indexing.collection_id]
+
+
+def _facts(collection_id: str) -> str:
+    return json.dumps({"collection": collection_id})

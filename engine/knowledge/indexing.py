@@ -265,9 +265,9 @@ class Indexing:
     def _report(self, job: JobProgress, now: IndexProgress) -> None:
         self.progress_now = now
         if now.num_pieces:
-            job.report(now.pieces, now.num_pieces, "pieces", "")
-        else:
-            job.report(now.documents, now.num_documents, "documents", now.name)
+            job.report(now.pieces, now.num_pieces, "pieces")
+        else:       # without the document's name, which would stay in the database when the document is deleted
+            job.report(now.documents, now.num_documents, "documents")
 
 
 class CollectionsFull(EngineError):

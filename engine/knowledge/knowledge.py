@@ -75,7 +75,7 @@ class Knowledge:
     def delete(self, owner: str, collection_id: str) -> None:
         """Stop its job, and delete its documents, pieces, words and vectors: nothing of their text is left in the database's file."""
         self._store.get(owner, collection_id)
-        self._index.cancel(collection_id)
+        self._index.forget(collection_id)
         uploads = self._sources.uploads(collection_id)
         self._store.delete(owner, collection_id)
         self._sources.delete_uploads(uploads)
@@ -211,7 +211,10 @@ class Knowledge:
     # --- jobs ---
 
     def reindex(self, owner: str, collection_id: str) -> Job:
-        """Look through the folders, read what waits or failed before, and compute missing vectors: nothing that has not changed."""
+        """Look through the folders, read what waits, and compute missing vectors: nothing is done again that has not changed.
+
+        Files of folders that could not be read are tried again.
+        """
         return self._index.start(owner, self._store.get(owner, collection_id), with_folders=True)
 
     def jobs(self, owner: str, collection_id: str) -> tuple[Job, ...]:

@@ -45,13 +45,14 @@ class Searcher:
         question, notes, problem = (None, [], "") if mode == "text" else self._question(within, query)
         usable = [each for each in within if question is not None and each.embedder == question.key and each.num_vectors]
         mode = "text" if not usable else mode
-        by_words = self._search.by_words(within, search_text.question_query(query), CANDIDATES) if mode != "vectors" else ()
+        words = search_text.question_words(query)
+        by_words = self._search.by_words(within, words, CANDIDATES) if mode != "vectors" else ()
         by_meaning = self._vectors.nearest(usable, question.key, question.vector, CANDIDATES) if question and usable else []
         hits = self._hits(owner, by_words, by_meaning, max(limit, RERANKED))
         if question is not None and usable and (rest := [hit.piece.id for hit in hits if hit.vector_score is None]):
             similar = self._vectors.similarities(usable, question.key, question.vector, rest)
             hits = [replace(hit, vector_score=hit.vector_score if hit.vector_rank else similar.get(hit.piece.id)) for hit in hits]
-        words, floor = search_text.question_words(query), question.floor if question and usable else None
+        floor = question.floor if question and usable else None
         hits = sorted((replace(hit, is_likely=_is_likely(hit, words, floor)) for hit in hits), key=lambda hit: not hit.is_likely)
         hits, failed = self._reranked(query, hits, reranker)
         return SearchResult(tuple(hits[:limit]), mode, (*notes, *(("reranker_failed",) if failed else ())), problem or failed)

@@ -16,7 +16,8 @@ ABBREVIATIONS = frozenset("""
     """.split())
 CLOSING = "\"'”’»)]}」』）】"
 # A stop of Chinese or Japanese, or the stops of other languages before a space, each with what closes with it.
-END = re.compile(rf"[。！？；｡]+[{re.escape(CLOSING)}]*|[.!?…]+[{re.escape(CLOSING)}]*(?=\s)|\n")
+# A run of stops is looked at once, from its beginning: else a text of nothing but stops would take the square of its length.
+END = re.compile(rf"[。！？；｡]++[{re.escape(CLOSING)}]*+|(?<![.!?…])[.!?…]++[{re.escape(CLOSING)}]*+(?=\s)|\n")
 BEFORE_STOP = re.compile(r"(?:^|[\s(\[\"'“‘«])([^\s(\[\"'“‘«]{1,20})\.$")
 NUMBER = re.compile(r"\d{1,2}|[ivxlcdm]{1,5}")     # ordinals of Turkish: 19. yüzyıl, III. Selim
 LOOK_BACK = 24
@@ -27,6 +28,8 @@ def sentences(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
     start = begin
     for match in END.finditer(text, begin, end):
         stop = match.end()
+        if match.start() < start:       # in the spaces after the last sentence
+            continue
         if text[match.start()] == "." and not _ends(text, match.start(), stop):
             continue
         while stop < end and text[stop].isspace():

@@ -207,13 +207,13 @@ class Engine:
         """Stream one reply; the last event is Finished. Closing the generator, or setting `stop`, ends the work within a step.
 
         If the conversation ends with the beginning of a reply, that is continued. `spec`: the model that must reply; EngineBusy if
-        another one is loaded. `visitor`: whose reply it is, for their limits; when several wait, visitors take turns. The reply
-        waits while a model is loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (also over a limit, and in public
+        another one is loaded. `visitor`: whose reply it is, for their limits, except of measurements; those who wait take turns. The
+        reply waits while a model is loading or the engine is reserved. Raises NoModelLoaded, EngineBusy (also over a limit, and in public
         mode if too many replies are in progress), InvalidRequest (MessageTooLong) and every GenerationFailed.
         """
         messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
         return self._reply(lambda model: model.chat(messages, options or model.default_options(), stop, visitor), stop, spec,
-                           "" if reservation else visitor, new_chars(messages), reservation)     # a measurement has no limits
+                           "" if reservation else visitor, new_chars(messages, options), reservation)    # a measurement has no limits
 
     def complete(self, prompt: str | Sequence[int], options: GenerationOptions | None = None, *, spec: ModelSpec | None = None,
                  stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:

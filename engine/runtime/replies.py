@@ -9,8 +9,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import EngineBusy
-from ..messages import Finished, Message, Prefill, ReasoningDelta, StreamEvent, TextDelta, Usage, Waiting
+from ..messages import Finished, GenerationOptions, Message, Prefill, ReasoningDelta, StreamEvent, TextDelta, Usage, Waiting
 from ..models.spec import ModelSpec
+from ..tool_calls import ToolCallDelta
 from ..visitors import VisitorBook
 from .admission import Admission, Reservation
 
@@ -23,12 +24,20 @@ Step = TypeVar("Step")
 Begin = Callable[["ServingModel"], Events]
 
 
-def new_chars(messages: Sequence[Message]) -> int:
-    """Characters of what a request adds to a chat: the system prompt, and everything from the last message of the user on, or after the
-    last calls of tools.
+def new_chars(messages: Sequence[Message], options: GenerationOptions | None = None) -> int:
+    """Characters of what a request adds to a chat: the system prompt, tools, and what follows the last calls of tools, or the last message
+    of the user if that is longer, as it is for a client that makes up calls.
     """
-    last = max((place for place, each in enumerate(messages) if each.role == "user" or each.tool_calls), default=0)
-    return sum(len(each.content) for place, each in enumerate(messages) if each.role == "system" or place >= last)
+    asked, called = (max((place for place, each in enumerate(messages) if is_last(each)), default=0)
+                     for is_last in (lambda each: each.role == "user", lambda each: bool(each.tool_calls)))
+    rules = sum(len(each.content) for each in messages if each.role == "system")
+    offered = sum(len(tool.description) + len(tool.parameters) for tool in (options.tools if options else ()))
+    first = next((place for place in range(asked, len(messages)) if messages[place].tool_calls), len(messages))
+    return rules + offered + max(_chars(messages[asked:first]), _chars(messages[max(asked, called):]))
+
+
+def _chars(messages: Sequence[Message]) -> int:
+    return sum(len(each.content) + sum(len(call.arguments) for call in each.tool_calls) for each in messages if each.role != "system")
 
 
 def counted(visitors: VisitorBook, visitor: str, size: int, events: Events) -> Events:
@@ -41,7 +50,7 @@ def counted(visitors: VisitorBook, visitor: str, size: int, events: Events) -> E
                     count(max(0, usage.prompt_tokens - usage.cached_tokens), usage.new_tokens)
                 case Prefill(total=total):
                     prompt = total
-                case TextDelta() | ReasoningDelta():
+                case TextDelta() | ReasoningDelta() | ToolCallDelta():
                     new += 1
                     count(prompt, new)
             yield event

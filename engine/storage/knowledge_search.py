@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from . import search_text
 from .database import Database
 from .knowledge import read_pieces
 from .knowledge_records import CollectionNotFound, Piece
+
+COMMON_SHARE, FEW_PIECES = 0.1, 1000        # a word in more than a tenth of all pieces, and more than these, tells nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,16 @@ class KnowledgeSearch:
                 found.append(Searched(*row))
         return tuple(found)
 
-    def by_words(self, collections: Sequence[Searched], expression: str, limit: int) -> tuple[int, ...]:
-        """Ids of pieces that have words of an FTS5 expression, the best first by BM25."""
-        if not expression or not collections:
+    def by_words(self, collections: Sequence[Searched], words: Sequence[str], limit: int) -> tuple[int, ...]:
+        """Ids of pieces that have any of a question's words (search_text.question_words), the best first by BM25.
+
+        Words that are in a large share of all pieces are left out: they tell nothing, and take a tenth of a second with 100,000 pieces.
+        """
+        if not words or not collections:
             return ()
         within = " OR ".join(f'"{each.id}"' for each in collections)
         with self._database.transaction() as connection:
+            expression = search_text.any_of(_telling(connection, words))
             rows = connection.execute("SELECT rowid FROM knowledge_words WHERE knowledge_words MATCH ? "
                                       "ORDER BY bm25(knowledge_words, 0.0, 1.0), rowid LIMIT ?",
                                       (f"collection : ({within}) AND text : ({expression})", limit))
@@ -81,3 +89,15 @@ class KnowledgeSearch:
                     names[piece] = row
             return {piece: FoundPiece(found, names[piece]["document"], names[piece]["collection"])
                     for piece, found in read_pieces(connection, list(names)).items()}
+
+
+def _telling(connection: sqlite3.Connection, words: Sequence[str]) -> Sequence[str]:
+    """The words without those that are in too many pieces; the rarest, if all are."""
+    connection.execute("CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, knowledge_words, 'col')")
+    counts = {}
+    for word in words:
+        row = connection.execute("SELECT doc FROM temp.vocabulary WHERE term = ? AND col = 'text'", (word,)).fetchone()
+        counts[word] = row["doc"] if row else 0
+    total = connection.execute("SELECT ifnull(max(rowid), 0) FROM knowledge_words").fetchone()[0]       # about
+    most = max(FEW_PIECES, COMMON_SHARE * total)
+    return [word for word in words if counts[word] <= most] or [min(words, key=lambda word: counts[word])]

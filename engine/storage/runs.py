@@ -90,6 +90,12 @@ class JobStore:
         with self._database.transaction(is_writing=True) as connection:
             connection.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (job_id,))
 
+    def delete_all(self, kind: str, facts: str) -> None:
+        """Running ones too. Their rows are overwritten."""
+        with self._database.transaction(is_writing=True) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("DELETE FROM jobs WHERE kind = ? AND facts = ?", (kind, facts))
+
     def interrupt(self) -> int:
         """Mark jobs whose process has ended as interrupted, and return how many."""
         with self._database.transaction(is_writing=True) as connection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 MAX_QUERY_WORDS = 16
 SNIPPET_CHARS = 160
@@ -69,10 +70,10 @@ def question_words(text: str) -> list[str]:
     return list(dict.fromkeys([word for word in words if word not in _COMMON] or words))
 
 
-def question_query(text: str) -> str:
+def any_of(words: Iterable[str]) -> str:
     """An FTS5 expression for any of the words of a question, each also by its beginning; empty if there is no word."""
     phrases = []
-    for word in question_words(text):
+    for word in words:
         if _IDEOGRAPH.match(word):
             phrases.append(f'"{" ".join(word)}"')
         else:

@@ -115,7 +115,7 @@ def _power(base: Number, exponent: Number) -> Number:
         if _bits(base) * abs(exponent) > 2 * MAX_BITS and abs(base) != 1 and base != 0:
             raise OverflowError("the number is too large")
         return base ** int(exponent)
-    result = float(base) ** float(exponent)
+    result: float | complex = float(base) ** float(exponent)
     if isinstance(result, complex):
         raise ValueError("it is not a real number")
     return result

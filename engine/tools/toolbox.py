@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from ..background import StopSignal
 from ..settings import Settings
+from ..tool_calls import MAX_TOOLS, MAX_TOOLS_CHARS
 from . import calculator, clock, files, python
 from .base import BoundTool, ToolGroup
 from .files import Collections
 from .mcp_servers import McpServers
 
+LEFT_OUT = "{count} tools are left out: one reply cannot have more."
 HARMLESS = (calculator.GROUP, clock.GROUP)      # they compute something from their arguments alone: on by default
 
 
@@ -38,11 +40,21 @@ class Toolbox:
 
     def open(self, groups: Sequence[str], stop: StopSignal) -> tuple[tuple[BoundTool, ...], tuple[str, ...]]:
         """The tools of these entries, and a sentence for each server that could not be reached. Blocks while servers are started."""
-        tools, problems = self.servers.open(groups, stop)
-        return self._together(groups, tools), problems
+        found, problems = self.servers.open(groups, stop)
+        tools = self._together(groups, found)
+        left_out = len(found) - sum(tool.group in groups and tool.group not in self._builtin for tool in tools)
+        return tools, (*problems, LEFT_OUT.format(count=left_out)) if left_out else problems
 
     def _together(self, groups: Sequence[str], others: Sequence[BoundTool]) -> tuple[BoundTool, ...]:
-        return (*(tool for name, tool in self._builtin.items() if name in groups), *others)
+        """As many as one request may have; of two with one name, the first."""
+        tools: dict[str, BoundTool] = {}
+        left = MAX_TOOLS_CHARS
+        for tool in (*(tool for name, tool in self._builtin.items() if name in groups), *others):
+            size = len(tool.definition.description) + len(tool.definition.parameters)
+            if len(tools) < MAX_TOOLS and size <= left and tool.name not in tools:
+                tools[tool.name] = tool
+                left -= size
+        return tuple(tools.values())
 
     def close(self) -> None:
         """End the servers that were started. For the end of the process."""

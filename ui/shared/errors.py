@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 SAVED = ("error.GpuQuotaUsed", "error.GpuQuotaUsedUntil", "error.GpuNotFree", "error.GpuRefused", "note.no_template", "note.merged",
          "note.pictures", "note.never_thinks", "note.always_thinks", "note.nearest_effort", "note.no_budget", "note.left_out",
          "note.uncounted", "note.cut_shape", "note.no_json",
-         "note.tool_rounds", "note.not_approved", "note.cut_call", "note.no_server", "note.nothing_found")
+         "note.tool_rounds", "note.not_approved", "note.cut_call", "note.no_server",
+         "note.tools_left_out", "note.tool_schema", "note.nothing_found")
 EFFORTS_IN_TEXT = ("asked", "used")     # names of values that are efforts of thought
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 

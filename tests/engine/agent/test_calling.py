@@ -14,7 +14,6 @@ from engine.agent.parsing import parse
 from tests.engine.agent.conftest import ScriptedModel
 from tests.ui.scripted_engine import USAGE
 
-
 NewAgent = Callable[..., CodeAgent]
 
 

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from engine import Conversations, Finished, GenerationOptions, ReasoningDelta, TextDelta, ToolCallDelta
+from engine.background import StopSignal
 from engine.chat import Ask, Attachment, Chat, ChatMessage, Question, ToolStep, prompt_messages, reply_messages
 from engine.chat import tool_loop as loop_module
 from engine.chat.tool_loop import MAX_ROUNDS
 from engine.errors import GenerationFailed
 from engine.settings import Secret
+from engine.shapes import InvalidShape, Shape
 from engine.storage.database import Database
 from engine.storage.transfer import read_chats, to_json, to_markdown
 from engine.tools import Toolbox
@@ -320,3 +322,26 @@ def test_two_visitors_are_asked_at_the_same_time_and_neither_waits_for_the_other
     chats.stop(ANN, chat.id)
     assert ended(chats, chat).state == "stopped"
     assert threading.active_count() < 100
+
+
+def test_a_tool_whose_schema_the_model_cannot_be_held_to_is_left_out_with_the_reason(
+        chats: Conversations, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(shape: Shape) -> None:
+        if "text" in json.loads(shape.value)["properties"]:
+            raise InvalidShape("a keyword")
+
+    engine.check_shape = check  # type: ignore[method-assign]
+    reply = ended(chats, send(chats, engine, answer("Hi.")))
+    assert "test__echo" not in {tool.name for tool in engine.asked[0][1].tools}
+    assert "test__secret" in {tool.name for tool in engine.asked[0][1].tools}
+    assert reply.notes == ("The tool test__echo is left out, because of its schema: a keyword.",)
+
+
+def test_a_request_never_has_more_tools_than_it_may(toolbox: Toolbox, folder: Path) -> None:
+    many = Toolbox(ScriptedEngine().settings)
+    configs = [ServerConfig(f"s{n}", sys.executable, (Secret(str(SERVER)), Secret(str(folder)))) for n in range(11)]
+    many.servers = McpServers(configs)
+    tools, problems = many.open(["calculator", *(f"mcp:{config.name}" for config in configs)], StopSignal())
+    many.close()
+    assert len(GenerationOptions(tools=[tool.definition for tool in tools]).tools) == 128
+    assert problems == ("27 tools are left out: one reply cannot have more.",)

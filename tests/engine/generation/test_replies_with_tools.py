@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from engine import Engine, Finished, GenerationOptions, Message, ReasoningDelta, Settings, TextDelta, Tool, ToolCallDelta
+from engine import Engine, Finished, GenerationOptions, Message, ReasoningDelta, Settings, TextDelta, Tool, ToolCall, ToolCallDelta
 from engine.errors import InvalidRequest
+from engine.runtime.replies import new_chars
 from engine.tool_calls import calls_of
 from tests import spaces_standin, tiny_models
 from tests.thinking_templates import SWITCH_OPEN
@@ -97,7 +98,7 @@ def test_thoughts_come_before_calls(new_engine: Callable[..., Engine], tmp_path_
     assert (reply.finished.reason, reply.is_valid, reply.text) == ("tool_calls", True, "")
     assert reply.thoughts
     free = [Reply(engine, seed=seed, reasoning_budget=8, max_new_tokens=40) for seed in range(3, 11)]
-    assert all(each.thoughts and "<|start|>" not in each.text and not (each.text and each.pieces) for each in free)
+    assert all("<|" not in each.text for each in free)
     assert any(each.text for each in free)
 
 
@@ -127,3 +128,13 @@ def test_scores_are_those_of_the_text(new_engine: Callable[..., Engine], tmp_pat
 
 def letters(text: str) -> str:
     return "".join(char for char in text if char.isascii() and char.isalpha())
+
+
+def test_limits_count_what_a_request_adds_to_a_chat_with_calls() -> None:
+    asked, called = Message("user", "u" * 10), Message("assistant", "", tool_calls=[ToolCall("1", "now", '{"a":1}')])
+    long, short = (Message("tool", "r" * count, tool_call_id="1") for count in (50, 1))
+    assert new_chars([Message("system", "s" * 5), asked, Message("assistant", "a"), asked]) == 15
+    assert new_chars([asked, called, long]) == 57
+    assert new_chars([asked, called, short]) == 10      # a long message before made-up calls counts
+    assert new_chars([asked, called, long, called, short]) == 10
+    assert new_chars([asked], GenerationOptions(tools=[Tool("now", "d" * 7)])) == 17 + len(NOW.parameters)

@@ -210,3 +210,10 @@ def test_parameters_that_cannot_be_kept_to_are_refused_by_the_name_of_the_tool()
     odd = Tool.of_schema("odd", "", {"type": "object", "properties": {"a": {"not": {"type": "string"}}}})
     with pytest.raises(InvalidTools, match="the parameters of odd: keywords"):
         answer_of(context_of(NATIVE["hermes"]), GenerationOptions(tools=[NOW, odd]))
+
+
+def test_a_name_of_an_argument_that_the_form_cannot_have_is_refused() -> None:
+    odd = Tool.of_schema("odd", "", {"type": "object", "properties": {"a>b": {"type": "string"}}})
+    with pytest.raises(InvalidTools, match="a>b"):
+        answer_of(context_of(NATIVE["xml"]), GenerationOptions(tools=[odd]))
+    assert answer_of(context_of(NATIVE["hermes"]), GenerationOptions(tools=[odd]))

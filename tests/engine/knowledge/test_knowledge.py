@@ -19,7 +19,8 @@ from engine.background import Job, Jobs
 from engine.embedding import Embedders
 from engine.errors import AttachmentRefused, InvalidRequest, NotPermitted
 from engine.hub.hub import Hub
-from engine.knowledge import CollectionNotFound, CollectionsFull, Document, DocumentNotFound, Knowledge
+from engine.knowledge import CollectionNotFound, CollectionsFull, Document, DocumentNotFound, Knowledge, reading
+from engine.knowledge import knowledge as service
 from engine.limits import Limits
 from engine.storage.database import Database
 from tests import hub_standin
@@ -133,10 +134,10 @@ def test_a_damaged_file_is_a_problem_of_its_document_and_not_of_the_job(new_know
 
 def test_deleted_text_is_in_no_file(new_knowledge: Callable[..., Knowledge], tmp_path: Path) -> None:
     knowledge = new_knowledge()
-    kept, gone = (knowledge.create(ANN, name).id for name in ("kept", "gone"))
+    kept, gone = (knowledge.create(ANN, name).id for name in ("kept", "thylacines"))
     knowledge.add_files(ANN, kept, [("a.txt", b"quokkas stay"), ("b.txt", b"wombats leave with their document")])
     ended(knowledge, kept)
-    knowledge.add_files(ANN, gone, [("c.txt", b"numbats leave with their collection"), ("d.txt", b"bilbies are replaced")])
+    knowledge.add_files(ANN, gone, [("potoroos.txt", b"numbats leave with their collection"), ("d.txt", b"bilbies are replaced")])
     ended(knowledge, gone)
     knowledge.add_files(ANN, gone, [("d.txt", b"something else")])
     ended(knowledge, gone)
@@ -144,11 +145,11 @@ def test_deleted_text_is_in_no_file(new_knowledge: Callable[..., Knowledge], tmp
     def stored() -> bytes:
         return b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()).lower()
 
-    assert all(word in stored() for word in (b"quokkas", b"wombats", b"numbats"))
+    assert all(word in stored() for word in (b"quokkas", b"wombats", b"numbats", b"thylacines", b"potoroos"))
     assert b"bilbies" not in stored()
     knowledge.delete_document(ANN, named(knowledge, kept)["b.txt"].id)
     knowledge.delete(ANN, gone)
-    assert [word for word in (b"wombats", b"numbats", b"bilbies") if word in stored()] == []
+    assert [word for word in (b"wombats", b"numbats", b"bilbies", b"thylacines", b"potoroos") if word in stored()] == []
     assert b"quokkas" in stored()
     assert [*(tmp_path / "knowledge" / "uploads").iterdir()] == []
 
@@ -350,3 +351,39 @@ def test_uploads_that_nobody_reads_are_deleted_at_the_start(new_knowledge: Calla
     left.write_bytes(b"x")
     new_knowledge().sweep()
     assert not left.exists()
+
+
+def test_a_long_table_is_several_documents_which_go_when_it_gets_shorter(new_knowledge: Callable[..., Knowledge],
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PART_CHARS", 60)
+    knowledge = new_knowledge()
+    files = knowledge.create(ANN, "Files").id
+    for count, names in ((6, ["t.csv", "t.csv (3–4)", "t.csv (5–6)"]), (3, ["t.csv", "t.csv (3–3)"]), (1, ["t.csv"])):
+        rows = "".join(f"{number},sentence number {number}\n" for number in range(1, count + 1))
+        knowledge.add_files(ANN, files, [("t.csv", f"id,text\n{rows}".encode())])
+        ended(knowledge, files)
+        assert sorted(states(knowledge, files)) == names
+        assert set(states(knowledge, files).values()) == {"ready"}
+        hit = knowledge.search(ANN, [files], f"number {count}", mode="text").hits[0]
+        assert f"sentence number {count}" in hit.piece.text
+
+
+def test_texts_of_a_chat_that_are_too_much_leave_nothing(new_knowledge: Callable[..., Knowledge]) -> None:
+    knowledge = new_knowledge(is_public=True, limits=Limits(knowledge_pieces=2))
+    with pytest.raises(CollectionsFull, match="2 pieces"):
+        knowledge.add_temporary(ANN, "chat", [("a.txt", "fine"), ("b.txt", "A sentence.\n\n" * 5000)])
+    assert knowledge.use(ANN).collections == 0
+
+
+def test_a_public_page_drops_the_oldest_collections_when_all_take_too_much(new_knowledge: Callable[..., Knowledge],
+                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MAX_ALL_BYTES_PUBLIC", 30)
+    knowledge = new_knowledge(is_public=True)
+    for owner in (ANN, BOB):
+        files = knowledge.create(owner, "Files").id
+        knowledge.add_files(owner, files, [("a.txt", b"twenty characters or so")])
+        ended(knowledge, files, owner)
+    assert (len(knowledge.list(ANN)), len(knowledge.list(BOB))) == (1, 1)
+    knowledge.add_files(BOB, files, [("a.txt", b"twenty characters or so")])
+    ended(knowledge, files, BOB)
+    assert (len(knowledge.list(ANN)), len(knowledge.list(BOB))) == (0, 1)

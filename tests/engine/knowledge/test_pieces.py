@@ -33,6 +33,12 @@ def test_sentences_end_as_they_are_written(text: str, found: list[str]) -> None:
     assert split(text) == found
 
 
+@pytest.mark.parametrize("text", ["." * 200_000 + "x", "\n" * 200_000 + "x", '."' * 100_000 + "x"], ids=["stops", "lines", "quotes"])
+def test_a_long_run_of_marks_is_read_once(text: str) -> None:
+    """Read anew from each of its characters, it would take longer than a test may."""
+    assert [text[begin:end].strip() for begin, end in sentences(text, 0, len(text))][-1].endswith("x")
+
+
 @settings(max_examples=150, deadline=None)
 @given(TEXTS, st.data(), st.sampled_from((16, 40, 256)))
 @example("x" * 5000, None, 16)

@@ -139,7 +139,7 @@ def test_another_owner_finds_nothing(store: KnowledgeStore, read: Callable[..., 
 def test_the_search_of_another_owner_finds_no_piece(store: KnowledgeStore, tmp_path: Path) -> None:
     collection, _ = filled(store)
     search = KnowledgeSearch(Database(tmp_path))
-    found = search.by_words(search.collections("ada", [collection]), '"zwetschgenkuchen"', 5)
+    found = search.by_words(search.collections("ada", [collection]), ["zwetschgenkuchen"], 5)
     assert len(search.pieces("ada", found)) == 1
     assert search.pieces("bob", found) == {}
     with pytest.raises(CollectionNotFound):
@@ -160,3 +160,14 @@ def test_names_are_one_line_of_some_text(store: KnowledgeStore) -> None:
     assert store.create("ada", "  two\nwords ").name == "two words"
     with pytest.raises(InvalidRequest):
         store.create("ada", " \n ")
+
+
+def test_words_that_are_everywhere_are_left_out_unless_there_are_no_others(store: KnowledgeStore, tmp_path: Path) -> None:
+    collection = store.create("ada", "Many").id
+    text = "everywhere " * 1999 + "everywhere rare"
+    document = store.add_document("ada", collection, "many.txt", "1").id
+    store.write_pieces("ada", document, text, [Place(at * 11, at * 11 + 10) for at in range(1999)] + [Place(1999 * 11, len(text))])
+    search = KnowledgeSearch(Database(tmp_path))
+    within = search.collections("ada", [collection])
+    assert len(search.by_words(within, ["everywhere", "rare"], 50)) == 1
+    assert len(search.by_words(within, ["everywhere"], 50)) == 50

