@@ -153,10 +153,10 @@ def _fenced(source: Source) -> str:
 
 
 def query_of(path: Sequence[ChatMessage], names: Sequence[str] = ()) -> str:
-    """Return what to search for: the newest question, with the one before it if it is short. `names`: of collections, left out."""
+    """Return what to search for: the newest question, before the one before it if it is short. `names`: of collections, left out."""
     questions = [without_mentions(message.text, names).strip() for message in path if message.role == "user"]
     if len(questions) > 1 and len(questions[-1].split()) <= FEW_WORDS and len(questions[-1]) < FEW_WORDS * 10:
-        return "\n".join(questions[-2:]).strip()
+        return "\n".join(reversed(questions[-2:])).strip()       # first what is sure to be searched for
     return questions[-1] if questions else ""
 
 

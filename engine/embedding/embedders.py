@@ -129,7 +129,7 @@ class Embedders:
         from tokenizers import Tokenizer
 
         files = self._require(name)
-        tokenizer = Tokenizer.from_file(str(files.folder / "tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(files.tokenizer))
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)

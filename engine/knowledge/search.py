@@ -7,6 +7,7 @@ used the words alone are, and the result says why.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from ..storage.knowledge_records import Hit, SearchMode, SearchNote, SearchResul
 from ..storage.knowledge_search import KnowledgeSearch, Searched
 from .vectors import Vectors
 
+log = logging.getLogger(__name__)
 FUSION = 60             # Cormack et al. 2009
 CANDIDATES = 50         # pieces of each list
 RERANKED = 20           # of the joined list
@@ -76,6 +78,7 @@ class Searcher:
         try:
             return self._embedders.question(query), notes, ""
         except EngineError as error:        # no memory, for example: words still find something
+            log.warning("The embedding model could not be used: %s", error)
             return None, ["embedder_failed"], str(error)
 
     def _hits(self, owner: str, by_words: Sequence[int], by_meaning: Sequence[tuple[int, float]], limit: int) -> list[Hit]:
@@ -98,6 +101,7 @@ class Searcher:
         try:
             scores = self._embedders.rerank(query, [hit.piece.text for hit in first], name)
         except EngineError as error:
+            log.warning("The cross-encoder could not be used: %s", error)
             return hits, str(error)
         scored = [replace(hit, rerank_score=score, score=score, is_likely=score >= LIKELY_RERANKED)
                   for hit, score in zip(first, scores, strict=True)]

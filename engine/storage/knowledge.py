@@ -1,13 +1,15 @@
 """Stores collections of documents: their texts, pieces, words and vectors. Every read and write names the owner.
 
-A piece is stored as its place in the document's text. Deleted rows are overwritten with zeros, and the full-text index is merged,
-so that it keeps no deleted words: `delete`, `delete_of_chat` and `delete_document` leave nothing of the text in the file.
+A piece is stored as its place in the document's text. Deleted rows are overwritten with zeros, and the full-text index is merged in
+steps, so that it keeps no deleted words and other writers wait for one step at most: `delete` and `delete_documents` leave nothing of
+the text in the file. (FTS5 can delete words at once since SQLite 3.42, which is newer than that of many systems.)
 """
 
 from __future__ import annotations
 
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ from .knowledge_records import (
 from .knowledge_sources import SourceKind
 
 MAX_NAME_CHARS = 120
+MERGED_PAGES = 200      # of the full-text index in one step: a few hundredths of a second
 COLLECTION = """SELECT id, name, (SELECT count(*) FROM knowledge_documents WHERE collection = c.id) AS num_documents,
     (SELECT count(*) FROM knowledge_pieces WHERE collection = c.id) AS num_pieces,
     (SELECT ifnull(sum(size_bytes), 0) FROM knowledge_documents WHERE collection = c.id) AS size_bytes,
@@ -44,6 +47,7 @@ class KnowledgeStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._merging = threading.Lock()
 
     # --- collections ---
 
@@ -71,16 +75,13 @@ class KnowledgeStore:
             connection.execute("UPDATE knowledge_collections SET name = ? WHERE id = ?", (checked_name(name), collection_id))
             return _collection(connection, owner, collection_id)
 
-    def delete(self, owner: str, collection_id: str) -> None:
-        with self._erasing() as connection:
-            _collection(connection, owner, collection_id)
-            _erase_collections(connection, [collection_id])
-
-    def delete_of_chat(self, owner: str, chat: str) -> None:
-        """Delete the temporary collections of a chat, if it has any."""
-        if chat and (gone := [each.id for each in self.list(owner, chat)]):
+    def delete(self, owner: str, *collection_ids: str) -> None:
+        """All at once: to delete many costs little more than to delete one."""
+        if collection_ids:
             with self._erasing() as connection:
-                _erase_collections(connection, gone)
+                for collection_id in collection_ids:
+                    _collection(connection, owner, collection_id)
+                _erase_collections(connection, collection_ids)
 
     def use(self, owner: str) -> KnowledgeUse:
         """What the owner's collections hold together, temporary ones too."""
@@ -166,17 +167,28 @@ class KnowledgeStore:
                  for number, place in enumerate(places)))
             _changed(connection, found.collection)
 
-    def delete_document(self, owner: str, document_id: int) -> None:
-        with self._erasing() as connection:
-            found = _document(connection, owner, document_id)
-            _erase_pieces(connection, "document = ?", (document_id,))
-            connection.execute("DELETE FROM knowledge_documents WHERE id = ?", (document_id,))
-            _changed(connection, found.collection)
+    def delete_documents(self, owner: str, *document_ids: int) -> None:
+        """All at once, as `delete`."""
+        if document_ids:
+            with self._erasing() as connection:
+                for document_id in document_ids:
+                    found = _document(connection, owner, document_id)
+                    _erase_pieces(connection, "document = ?", (document_id,))
+                    connection.execute("DELETE FROM knowledge_documents WHERE id = ?", (document_id,))
+                    _changed(connection, found.collection)
 
     def compact(self) -> None:
-        """Merge the full-text index, which drops deleted words. Takes seconds with 100,000 pieces."""
-        with self._erasing():
-            pass
+        """Merge the full-text index, which drops deleted words. Takes seconds with 100,000 pieces; others can write between its steps."""
+        with self._merging:
+            pages, is_over = -MERGED_PAGES, False       # negative: of the whole index, from now on
+            while not is_over:
+                with self._database.transaction(is_writing=True) as connection:
+                    connection.execute("PRAGMA secure_delete = ON")
+                    before = connection.total_changes
+                    connection.execute("INSERT INTO knowledge_words (knowledge_words, rank) VALUES ('merge', ?)", (pages,))
+                    is_over = connection.total_changes - before < 2     # as the manual of FTS5 says
+                pages = MERGED_PAGES
+        self._database.checkpoint()
 
     # --- vectors ---
 
@@ -230,8 +242,7 @@ class KnowledgeStore:
         with self._database.transaction(is_writing=True) as connection:
             connection.execute("PRAGMA secure_delete = ON")
             yield connection
-            connection.execute("INSERT INTO knowledge_words (knowledge_words) VALUES ('optimize')")
-        self._database.checkpoint()
+        self.compact()
 
 
 def checked_name(text: str) -> str:
