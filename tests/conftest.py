@@ -18,9 +18,10 @@ from engine import Engine, Finished, GenerationOptions, Message, ModelSpec, Reas
 
 from . import tiny_models
 
-# Files that wait for processes of their own. First, so that no worker has one of them left when the others have ended.
-SLOW = ("browser/", "test_docs_python.py", "finetune/test_fine_tunes.py", "finetune/test_script.py",
-        "runtime/test_engine.py", "tests/test_app.py", "sandbox/test_wasm.py", "ui/test_requests.py")
+# Files that take longest. First, so that no worker has one of them left when the others have ended.
+SLOW = ("browser/", "generation/test_families.py", "sandbox/test_wasm_attacks.py", "ui/test_requests.py", "finetune/test_fine_tunes.py",
+        "runtime/test_engine.py", "test_docs_python.py", "tests/test_app.py", "finetune/test_script.py", "finetune/test_proof.py",
+        "sandbox/test_wasm.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

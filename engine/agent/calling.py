@@ -19,8 +19,9 @@ TOOL = Tool.of_schema(
 TOOL_TOKENS = 150           # what its description adds to a prompt, counted generously
 OPEN, CLOSE = "\n\n``````python\n", "\n``````\n"        # longer than any fence that a program has in its texts
 
-_CODE = re.compile(r'"code"\s*:\s*"((?:[^"\\]|\\.)*)', re.DOTALL)
-_CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?$|\\ud[89ab][0-9a-f]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?$", re.IGNORECASE)
+# Characters, and escapes that are complete: of a character beyond the first 65,536 both halves.
+_CODE = re.compile(r'"code"\s*:\s*"((?:[^"\\]|\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|'
+                   r'\\u(?![dD][89abAB])[0-9a-fA-F]{4})*)', re.DOTALL)
 
 
 @runtime_checkable
@@ -58,7 +59,7 @@ def code_so_far(arguments: str) -> str | None:
     if found is None:
         return None
     try:
-        return str(json.loads(f'"{_CUT_ESCAPE.sub("", found[1])}"', strict=False))
+        return str(json.loads(f'"{found[1]}"', strict=False))
     except ValueError:
         return None
 

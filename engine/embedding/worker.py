@@ -1,8 +1,8 @@
 """One thread that computes with embedding models, and holds the only references to them.
 
 A question waits for at most one batch of documents, since documents are embedded a batch at a time and questions come first. The
-thread ends, and frees the models, when nothing has been asked for a while. Batches are computed with as many threads of PyTorch as
-are fastest at that moment: one, on a busy machine.
+thread ends, and frees the models, when nothing has been asked for a while. A batch is computed with as many threads of PyTorch as are
+fastest at that moment: one, on a busy machine. A question is short, and two threads that wait for each other would take longer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import nullcontext
 from queue import Empty, PriorityQueue
 from typing import TypeVar
 
@@ -105,7 +104,7 @@ class Worker:
                 self._refuse_waiting()
                 break
             try:
-                with fastest_now(self._hardware().cores) if priority == LATER else nullcontext():
+                with fastest_now(self._hardware().cores if priority == LATER else 1):
                     work(models)
             except BaseException as error:      # belongs to the caller, whatever it is
                 done.set_exception(error)

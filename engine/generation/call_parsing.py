@@ -115,7 +115,9 @@ class CallParser:
                 if before:
                     yield TextDelta(before)
                 return
-            kept = 0 if self._is_over else self._num_kept(triggers)
+            kept = self._num_kept(triggers)
+            if self._is_over:       # what may have become a call is text, but not where a channel was about to begin
+                self._held, kept = self._held[:len(self._held) - kept] if self._wording.before_text else self._held, 0
             shown, self._held = self._held[:len(self._held) - kept], self._held[len(self._held) - kept:]
             if shown:
                 self._has_text = True

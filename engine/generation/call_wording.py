@@ -75,7 +75,7 @@ class CallWording:
         """What begins calls wherever it stands in an answer; "" if calls are only recognized at its beginning."""
         lead = self.lead.lstrip()
         if lead.startswith(CHANNEL):
-            return lead
+            return CHANNEL      # that of the answer is known before
         found = re.match(r"<[^<>\s]*>|<[^<>\s]*=|\[[A-Z_]+\]|<[^<>\s]*", lead)
         return found[0] if found else ""
 

@@ -1,8 +1,8 @@
 """Finds the pieces of collections that may answer a question: by their words, by their meaning, or by both.
 
 Both lists are joined by reciprocal rank fusion: a piece scores the sum of 1 / (60 + its rank) over the lists it is in (Cormack, Clarke
-and Büttcher, SIGIR 2009). Those that are likely to answer come first. A cross-encoder can sort the best again. Where vectors cannot be
-used the words alone are, and the result says why.
+and Büttcher, SIGIR 2009); likely ones come first then. A cross-encoder can sort the best again. Where vectors cannot be used the words
+alone are, and the result says why.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Searcher:
             similar = self._vectors.similarities(usable, question.key, question.vector, rest)
             hits = [replace(hit, vector_score=hit.vector_score if hit.vector_rank else similar.get(hit.piece.id)) for hit in hits]
         floor = question.floor if question and usable else None
-        hits = sorted((replace(hit, is_likely=_is_likely(hit, words, floor)) for hit in hits), key=lambda hit: not hit.is_likely)
+        hits = [replace(hit, is_likely=_is_likely(hit, words, floor)) for hit in hits]
+        if mode == "hybrid":
+            hits.sort(key=lambda hit: not hit.is_likely)
         hits, failed = self._reranked(query, hits, reranker)
         return SearchResult(tuple(hits[:limit]), mode, (*notes, *(("reranker_failed",) if failed else ())), problem or failed)
 

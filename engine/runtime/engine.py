@@ -213,7 +213,7 @@ class Engine:
         """
         messages = (Message("user", messages),) if isinstance(messages, str) else tuple(messages)
         return self._reply(lambda model: model.chat(messages, options or model.default_options(), stop, visitor), stop, spec,
-                           "" if reservation else visitor, new_chars(messages, options.tools if options else ()), reservation)
+                           "" if reservation else visitor, new_chars(messages, options), reservation)    # a measurement has no limits
 
     def complete(self, prompt: str | Sequence[int], options: GenerationOptions | None = None, *, spec: ModelSpec | None = None,
                  stop: threading.Event | None = None, visitor: str = "") -> Generator[StreamEvent, None, None]:

@@ -9,9 +9,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import EngineBusy
-from ..messages import Finished, Message, Prefill, ReasoningDelta, StreamEvent, TextDelta, Usage, Waiting
+from ..messages import Finished, GenerationOptions, Message, Prefill, ReasoningDelta, StreamEvent, TextDelta, Usage, Waiting
 from ..models.spec import ModelSpec
-from ..tool_calls import Tool, ToolCallDelta
+from ..tool_calls import ToolCallDelta
 from ..visitors import VisitorBook
 from .admission import Admission, Reservation
 
@@ -24,14 +24,14 @@ Step = TypeVar("Step")
 Begin = Callable[["ServingModel"], Events]
 
 
-def new_chars(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+def new_chars(messages: Sequence[Message], options: GenerationOptions | None = None) -> int:
     """Characters of what a request adds to a chat: the system prompt, tools, and what follows the last calls of tools, or the last message
     of the user if that is longer, as it is for a client that makes up calls.
     """
     asked, called = (max((place for place, each in enumerate(messages) if is_last(each)), default=0)
                      for is_last in (lambda each: each.role == "user", lambda each: bool(each.tool_calls)))
     rules = sum(len(each.content) for each in messages if each.role == "system")
-    offered = sum(len(tool.description) + len(tool.parameters) for tool in tools)
+    offered = sum(len(tool.description) + len(tool.parameters) for tool in (options.tools if options else ()))
     first = next((place for place in range(asked, len(messages)) if messages[place].tool_calls), len(messages))
     return rules + offered + max(_chars(messages[asked:first]), _chars(messages[max(asked, called):]))
 

@@ -81,7 +81,7 @@ class Hit:
     """A piece that was found. `document` and `collection`: their names.
 
     `text_rank`, `vector_rank`: its position in each list from 1 on, 0 if it is not in it. `vector_score`: cosine similarity, -1 to 1.
-    `rerank_score`: of the cross-encoder, None without one. `score`: likely hits are sorted by it, then the others, within one search.
+    `rerank_score`: of the cross-encoder, None without one. `score`: what they are sorted by, in "hybrid" likely ones first.
     `is_likely`: it has enough of the question's words, or is more similar than unrelated texts are: one that is neither answers nothing.
     """
 

@@ -38,9 +38,8 @@ def share_link(page: Page) -> str:
 
 # --- out and in again ---
 
-def test_a_chat_is_exported_as_markdown(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+def test_a_chat_is_exported_as_markdown(page: Page, engine: ScriptedEngine) -> None:
     engine.script = answer("**Bold** words")
-    page = visit(address)
     talk(page, "Hello")
     file = exported(page, "Markdown")
     assert file.suggested_filename == "Hello.md"
@@ -124,7 +123,7 @@ def test_visitors_never_see_each_others_chats(visit: Visit, engine: ScriptedEngi
 
 # --- on a phone, in another language ---
 
-def test_on_a_phone_the_chats_are_a_drawer(visit: Visit, engine: ScriptedEngine, address: str) -> None:
+def test_on_a_phone_the_chats_are_a_drawer_that_escape_closes(visit: Visit, engine: ScriptedEngine, address: str) -> None:
     engine.script = answer("A long word: " + "w" * 300)
     page = visit(address, viewport=PHONE)
     talk(page, "Apples")
@@ -137,19 +136,13 @@ def test_on_a_phone_the_chats_are_a_drawer(visit: Visit, engine: ScriptedEngine,
     page.get_by_role("button", name="Show chats").click()
     expect(page.locator("#mc-side")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.keyboard.press("Escape")
+    expect(page.locator("#mc-side")).to_be_hidden()
+    page.get_by_role("button", name="Show chats").click()
     listed(page).filter(has_text="Apples").click()
     expect(asked(page)).to_have_text("Apples")
     expect(page.locator("#mc-side")).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-
-
-def test_on_a_phone_escape_closes_the_drawer(visit: Visit, engine: ScriptedEngine, address: str) -> None:
-    engine.script = answer("Words")
-    page = visit(address, viewport=PHONE)
-    page.get_by_role("button", name="Show chats").click()
-    expect(page.locator("#mc-side")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.locator("#mc-side")).to_be_hidden()
 
 
 @pytest.mark.parametrize(("locale", "greeting"), [("tr-TR", "Merhaba"), ("zh-CN", "你好")])

@@ -160,9 +160,20 @@ def follow_replies(context: Context, session: ChatSession) -> Iterator[None]:
                 yield
                 pace.ended(sum(len(reply.message.text) + len(reply.message.thoughts) for reply in replies))
         session.must_end = session.following == turn
+        if session.must_end:
+            session.replies = _latest(context, session, chat_id)
     finally:
         if session.following == turn:
             session.is_following = False
+
+
+def _latest(context: Context, session: ChatSession, chat_id: str) -> tuple[ReplyProgress, ...]:
+    """The session's replies as they ended, also if they did so before they could be followed."""
+    try:
+        found = {reply.message.id: reply for reply in context.conversations.progress(session.owner, chat_id, with_ended=True)}
+    except EngineError:         # the chat was deleted on another page: `end` shows that
+        return session.replies
+    return tuple(found.get(reply.message.id, reply) for reply in session.replies)
 
 
 def end(context: Context, session: ChatSession) -> tuple[Update, bool] | None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine import Finished, StreamEvent, TextDelta, ToolCallDelta
@@ -64,7 +64,7 @@ def test_a_model_that_cannot_call_tools_keeps_the_text_protocol(new_agent: NewAg
     assert "fenced block" in model.asked[0][0].content
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.integers(1, 9), st.booleans())
 def test_the_pieces_of_a_call_make_its_program(code: str, size: int, is_ascii: bool) -> None:
     written, text, shown = json.dumps({"code": code}, ensure_ascii=is_ascii), CallText(), ""

@@ -98,7 +98,7 @@ def test_thoughts_come_before_calls(new_engine: Callable[..., Engine], tmp_path_
     assert (reply.finished.reason, reply.is_valid, reply.text) == ("tool_calls", True, "")
     assert reply.thoughts
     free = [Reply(engine, seed=seed, reasoning_budget=8, max_new_tokens=40) for seed in range(3, 11)]
-    assert all(each.thoughts and "<|start|>" not in each.text and not (each.text and each.pieces) for each in free)
+    assert all("<|" not in each.text for each in free)
     assert any(each.text for each in free)
 
 
@@ -137,4 +137,4 @@ def test_limits_count_what_a_request_adds_to_a_chat_with_calls() -> None:
     assert new_chars([asked, called, long]) == 57
     assert new_chars([asked, called, short]) == 10      # a long message before made-up calls counts
     assert new_chars([asked, called, long, called, short]) == 10
-    assert new_chars([asked], [Tool("now", "d" * 7)]) == 17 + len(NOW.parameters)
+    assert new_chars([asked], GenerationOptions(tools=[Tool("now", "d" * 7)])) == 17 + len(NOW.parameters)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from engine import Conversations
+from engine import Conversations, Finished, TextDelta
 from engine.chat import Ask, Question
 from ui.chat import replies
 from ui.chat.session import ChatSession
 from ui.shared.context import Context, build_services
 
-from ..scripted_engine import ScriptedEngine, answer
+from ..scripted_engine import USAGE, ScriptedEngine, answer
 
 OWNER = "visitor"
 
@@ -63,6 +64,20 @@ def test_two_answers_that_end_before_the_page_first_reads_them_are_shown_side_by
     list(replies.follow_replies(context, session))
     assert replies.end(context, session) is not None
     assert session.pair == chat.path[-1].versions
+
+
+def test_two_answers_that_end_between_being_shown_and_followed_are_shown_ended(context: Context) -> None:
+    """Otherwise they would say "Generating" forever: the second of them is not in the chat that `end` reads."""
+    session, go_on = ChatSession(owner=OWNER), threading.Event()
+    context.engine.script = [TextDelta("slow"), go_on, Finished("stop", USAGE)]  # type: ignore[attr-defined]
+    asks = [Ask(context.engine.default_options())] * 2
+    chat = context.conversations.send(OWNER, None, None, Question("Hello"), asks)
+    next(iter(replies.show_begun(context, session, chat)))
+    assert session.is_writing
+    go_on.set()
+    wait_until_over(context, chat.id)
+    list(replies.follow_replies(context, session))
+    assert [reply.is_over for reply in session.replies] == [True, True]
 
 
 def test_an_answer_that_ended_while_its_chat_was_being_read_is_followed_to_its_end(context: Context) -> None:
