@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,18 @@ from engine.background.jobs import MAX_RUNNING
 from engine.embedding import Embedders
 from engine.errors import AttachmentRefused, EngineBusy, InvalidRequest, NotPermitted
 from engine.hub.hub import Hub
-from engine.knowledge import CollectionNotFound, CollectionsFull, Document, DocumentNotFound, Knowledge, folders, reading, room, sources
+from engine.knowledge import (
+    CollectionNotFound,
+    CollectionsFull,
+    Document,
+    DocumentNotFound,
+    Knowledge,
+    folders,
+    indexing,
+    reading,
+    room,
+    sources,
+)
 from engine.library import Visitor
 from engine.limits import Limits
 from engine.storage.chats import ChatStore
@@ -522,3 +533,25 @@ def test_uploads_that_wait_count_for_their_visitor_and_expire(new_knowledge: Cal
     knowledge.add_files(ANN, files, [("a.txt", b"x" * 20)])
     ended(knowledge, files)
     assert states(knowledge, files) == {"a.txt": "ready", "waits.txt": "failed"}
+
+
+def test_a_job_can_be_cancelled_while_a_long_document_is_cut(new_knowledge: Callable[..., Knowledge],
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    knowledge, cutting, go_on = new_knowledge(), threading.Event(), threading.Event()
+    counted: list[str] = []
+
+    def slowly(texts: Sequence[str]) -> list[int]:
+        counted.extend(texts)
+        cutting.set()
+        go_on.wait(10)
+        return [1]
+
+    monkeypatch.setattr(indexing, "estimated_tokens", slowly)
+    files = knowledge.create(ANN, "Files").id
+    knowledge.add_files(ANN, files, [("a.txt", b"A sentence. " * 50)])
+    cutting.wait(10)
+    knowledge.cancel(ANN, files)
+    go_on.set()
+    job = ended(knowledge, files)
+    assert (job is None or job.state == "cancelled", len(counted)) == (True, 1)
+    assert states(knowledge, files) == {"a.txt": "waiting"}
