@@ -7,6 +7,7 @@ for each collection at a time, which a person can cancel, and which continues wh
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,15 +26,16 @@ from ..runtime.engine import Engine
 from ..settings import Secret
 from ..storage.knowledge import KnowledgeStore, checked_name
 from ..storage.knowledge_records import Collection, CollectionNotFound, Document, KnowledgeUse, SearchMode, SearchResult
+from . import room
 from .folders import checked_folder
 from .index_jobs import IndexJobs
 from .indexing import Indexing, IndexProgress
-from .room import require_documents, require_shared_room
 from .search import Searcher
 from .sources import DocumentSources, require_size
 
 MAX_COLLECTIONS = 200       # of one owner, without temporary ones
 MAX_FILES = 1_000           # of one call
+UNUSED_S = 30 * 86_400.0
 
 
 class Knowledge:
@@ -57,11 +59,14 @@ class Knowledge:
 
     # --- collections ---
 
-    def create(self, owner: str, name: str) -> Collection:
-        """A number is added to a name that the owner has already. Raises InvalidRequest for an empty name or too many collections."""
+    def create(self, owner: str, name: str, *, is_guest: bool = False) -> Collection:
+        """A number is added to a name that the owner has already. Raises InvalidRequest for an empty name or too many collections.
+
+        `is_guest`: the owner has no account. A full public page deletes such collections after UNUSED_S without a change or a search.
+        """
         if len(known := self._store.list(owner)) >= MAX_COLLECTIONS:
             raise InvalidRequest("number of collections", len(known) + 1, f"at most {MAX_COLLECTIONS}: delete one first")
-        return self._store.create(owner, _free_name(name, known))
+        return self._store.create(owner, _free_name(name, known), is_guest=is_guest)
 
     def list(self, owner: str) -> tuple[Collection, ...]:
         """By name, without temporary ones."""
@@ -78,10 +83,7 @@ class Knowledge:
     def delete(self, owner: str, collection_id: str) -> None:
         """Stop its job, and delete its documents, pieces, words and vectors: nothing of their text is left in the database's file."""
         self._store.get(owner, collection_id)
-        self._index.forget(collection_id)
-        uploads = self._sources.uploads(collection_id)
-        self._store.delete(owner, collection_id)
-        self._sources.delete_uploads(uploads)
+        self._delete_all([(owner, collection_id)])
 
     def use(self, owner: str) -> KnowledgeUse:
         return self._store.use(owner)
@@ -147,8 +149,8 @@ class Knowledge:
         if not chat or not texts:
             raise InvalidRequest("texts of a chat", len(texts), "at least one, and the id of a chat")
         self._require_shared_room()
+        self._delete_all(self._sources.rows.orphans())
         named = [(clean_name(name), cleaned(text)) for name, text in texts]
-        self._delete_orphans()
         collection = self._store.create(owner, named[0][0], chat)
         try:
             self._require_documents(owner, collection.id, [name for name, _ in named])
@@ -249,7 +251,7 @@ class Knowledge:
 
     def sweep(self) -> None:
         """At the start: delete temporary collections whose chats are gone, and files that are not needed. Raises StorageError."""
-        self._delete_orphans()
+        self._delete_all(self._sources.rows.orphans())
         self._sources.sweep()
 
     def _new_indexing(self, owner: str, collection_id: str) -> Indexing:
@@ -266,22 +268,24 @@ class Knowledge:
         return collection
 
     def _require_shared_room(self) -> None:
-        if self._engine.settings.is_public:
-            require_shared_room(self._sources.rows.total_bytes())
+        if self._engine.settings.is_public and self._sources.rows.total_bytes() > room.MAX_ALL_BYTES_PUBLIC:
+            self._delete_all(self._sources.rows.unused(time.time() - UNUSED_S))
+            room.require_shared_room(self._sources.rows.total_bytes())
 
     def _require_documents(self, owner: str, collection_id: str, names: Sequence[str]) -> None:
         known = {each.name for each in self._store.documents(owner, collection_id)}
-        require_documents(self._store, self._limits(owner), owner, len({*names} - known))
+        room.require_documents(self._store, self._limits(owner), owner, len({*names} - known))
 
-    def _delete_orphans(self) -> None:
-        """Delete temporary collections whose chats are gone."""
-        gone: dict[str, list[str]] = {}
-        for owner, collection_id in self._sources.rows.orphans():
+    def _delete_all(self, gone: Sequence[tuple[str, str]]) -> None:
+        """`gone`: owners and ids."""
+        ids: dict[str, list[str]] = {}
+        for owner, collection_id in gone:
             self._index.forget(collection_id)
-            gone.setdefault(owner, []).append(collection_id)
-        for owner, ids in gone.items():
+            self._sources.delete_uploads(self._sources.uploads(collection_id))
+            ids.setdefault(owner, []).append(collection_id)
+        for owner, each in ids.items():
             with suppress(CollectionNotFound):      # deleted meanwhile
-                self._store.delete(owner, *ids)
+                self._store.delete(owner, *each)
 
 
 def _free_name(wanted: str, others: Sequence[Collection]) -> str:

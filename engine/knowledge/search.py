@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from ..embedding import Embedders, Question
-from ..errors import EngineError, InvalidRequest
+from ..errors import EngineError, InvalidRequest, StorageError
 from ..storage import search_text
 from ..storage.database import Database
 from ..storage.knowledge_records import Hit, SearchMode, SearchNote, SearchResult
@@ -44,6 +45,8 @@ class Searcher:
         """
         _require_valid(query, len(collections), limit, mode)
         within = self._search.collections(owner, collections)
+        with suppress(StorageError):        # a full disk must not fail a search
+            self._search.note_search(within)
         question, notes, problem = (None, [], "") if mode == "text" else self._question(within, query)
         usable = [each for each in within if question is not None and each.embedder == question.key and each.num_vectors]
         mode = "text" if not usable else mode

@@ -2,14 +2,13 @@
 
 A piece is stored as its place in the document's text. Deleted rows are overwritten with zeros, and the full-text index is merged in
 steps, so that it keeps no deleted words and other writers wait for one step at most: `delete` and `delete_documents` leave nothing of
-the text in the file. (FTS5 can delete words at once since SQLite 3.42, which is newer than that of many systems.)
+the text in the file.
 """
 
 from __future__ import annotations
 
 import secrets
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,9 +27,9 @@ from .knowledge_records import (
     Place,
 )
 from .knowledge_sources import SourceKind
+from .knowledge_words import WordIndex
 
 MAX_NAME_CHARS = 120
-MERGED_PAGES = 200      # of the full-text index in one step: a few hundredths of a second
 COLLECTION = """SELECT id, name, (SELECT count(*) FROM knowledge_documents WHERE collection = c.id) AS num_documents,
     (SELECT count(*) FROM knowledge_pieces WHERE collection = c.id) AS num_pieces,
     (SELECT ifnull(sum(size_bytes), 0) FROM knowledge_documents WHERE collection = c.id) AS size_bytes,
@@ -47,16 +46,19 @@ class KnowledgeStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._merging = threading.Lock()
+        self._words = WordIndex(database)
 
     # --- collections ---
 
-    def create(self, owner: str, name: str, chat: str = "") -> Collection:
-        """`chat`: of a temporary collection, the chat with which it is deleted. Raises InvalidRequest for a name without a character."""
+    def create(self, owner: str, name: str, chat: str = "", *, is_guest: bool = False) -> Collection:
+        """`chat`: of a temporary collection, the chat with which it is deleted. `is_guest`: the owner has no account.
+
+        Raises InvalidRequest for a name without a character.
+        """
         collection_id, now = secrets.token_hex(8), time.time()
         with self._database.transaction(is_writing=True) as connection:
-            connection.execute("INSERT INTO knowledge_collections (id, owner, name, chat, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
-                               (collection_id, owner, checked_name(name), chat, now, now))
+            connection.execute("INSERT INTO knowledge_collections (id, owner, name, chat, created, updated, guest) "
+                               "VALUES (?, ?, ?, ?, ?, ?, ?)", (collection_id, owner, checked_name(name), chat, now, now, is_guest))
             return _collection(connection, owner, collection_id)
 
     def list(self, owner: str, chat: str = "") -> tuple[Collection, ...]:
@@ -178,17 +180,8 @@ class KnowledgeStore:
                     _changed(connection, found.collection)
 
     def compact(self) -> None:
-        """Merge the full-text index, which drops deleted words. Takes seconds with 100,000 pieces; others can write between its steps."""
-        with self._merging:
-            pages, is_over = -MERGED_PAGES, False       # negative: of the whole index, from now on
-            while not is_over:
-                with self._database.transaction(is_writing=True) as connection:
-                    connection.execute("PRAGMA secure_delete = ON")
-                    before = connection.total_changes
-                    connection.execute("INSERT INTO knowledge_words (knowledge_words, rank) VALUES ('merge', ?)", (pages,))
-                    is_over = connection.total_changes - before < 2     # as the manual of FTS5 says
-                pages = MERGED_PAGES
-        self._database.checkpoint()
+        """As WordIndex.compact: after `write_pieces`, which leaves the words of earlier versions."""
+        self._words.compact()
 
     # --- vectors ---
 

@@ -69,6 +69,12 @@ class KnowledgeSources:
                 "SELECT owner, id FROM knowledge_collections WHERE chat <> '' "
                 "AND chat NOT IN (SELECT id FROM chats WHERE deleted IS NULL OR deleted >= ?)", (time.time() - KEEP_DELETED_S,)).fetchall())
 
+    def unused(self, since: float) -> tuple[tuple[str, str], ...]:
+        """Owners and ids of collections of people without an account that were neither changed nor searched since then."""
+        with self._database.transaction() as connection:
+            return tuple((str(row[0]), str(row[1])) for row in connection.execute(
+                "SELECT owner, id FROM knowledge_collections WHERE guest AND updated < ? AND searched < ?", (since, since)).fetchall())
+
     def total_bytes(self) -> int:
         """Of the texts of everybody's collections."""
         with self._database.transaction() as connection:

@@ -62,7 +62,11 @@ def create(context: Context, session: KnowledgeSession, name: str) -> None:
     with problem_shown(session):
         if not name.strip():
             raise PageError("know.name_missing")
-        session.choose(context.knowledge.create(context.visitor.owner, name.strip()[:MAX_NAME]).id)
+        session.choose(_created(context, name.strip()[:MAX_NAME]))
+
+
+def _created(context: Context, name: str) -> str:
+    return context.knowledge.create(context.visitor.owner, name, is_guest=not context.visitor.name).id
 
 
 @actions("rename")
@@ -88,7 +92,7 @@ def add_files(context: Context, session: KnowledgeSession, paths: Sequence[str])
             if not files:
                 raise PageError("error.gone")
             if not session.chosen:      # the first files: a collection for them
-                session.choose(context.knowledge.create(context.visitor.owner, text(context.language, "know.first")).id)
+                session.choose(_created(context, text(context.language, "know.first")))
             context.knowledge.add_files(context.visitor.owner, session.chosen, [(path.name, path) for path in files])
     finally:
         for path in files:

@@ -417,6 +417,14 @@ def test_a_full_public_page_refuses_who_comes_last_and_deletes_nothing(new_knowl
         with pytest.raises(CollectionsFull, match="all visitors"):
             add()
     assert [knowledge.use(owner).documents for owner in (ANN, BOB)] == [1, 1]
+    guest, searched = (knowledge.create(ANN, name, is_guest=True).id for name in ("guest", "searched"))
+    found(knowledge, searched, "words")
+    with knowledge._engine.database.transaction(is_writing=True) as connection:
+        connection.execute("UPDATE knowledge_collections SET updated = 0")
+    with pytest.raises(CollectionsFull):
+        knowledge.add_files(BOB, files, [("b.txt", b"more")])
+    assert guest not in {each.id for each in knowledge.list(ANN)}
+    assert sorted(each.name for each in knowledge.list(ANN)) == ["Files", "searched"]
 
 
 def test_a_changed_file_takes_the_room_of_its_earlier_version_and_a_too_long_one_keeps_it(new_knowledge: Callable[..., Knowledge]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InvalidRequest
-from engine.storage import knowledge
+from engine.storage import knowledge_words
 from engine.storage.database import Database
 from engine.storage.knowledge import KnowledgeStore
 from engine.storage.knowledge_records import CollectionNotFound, DocumentNotFound, Piece, Place
@@ -62,7 +62,7 @@ def test_pieces_are_the_texts_at_their_places(store: KnowledgeStore) -> None:
 
 @pytest.mark.parametrize("pages", [1, 200])
 def test_a_deletion_leaves_nothing_in_the_files(store: KnowledgeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
-    monkeypatch.setattr(knowledge, "MERGED_PAGES", pages)       # of one step, between which others can write
+    monkeypatch.setattr(knowledge_words, "MERGED_PAGES", pages)       # of one step, between which others can write
     other = store.create("bob", "Others").id
     kept = store.add_document("bob", other, "kept.txt", "1").id
     many = store.add_document("bob", other, "many.txt", "1").id
