@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
+from collections import Counter
+from collections.abc import AsyncIterator
 from concurrent.futures import CancelledError
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio.to_thread
 from fastapi import FastAPI, Request
 from starlette.responses import Response
+
+from engine import Engine
+from engine.errors import EngineBusy, TooManyReplies
 
 from .errors import JSON, ApiError
 from .fields import warning
@@ -22,22 +28,51 @@ NO_EMBEDDINGS = "This server has no embedding model: its operator has set MINDCU
 
 
 def add_embedding_route(api: FastAPI, server: Server) -> None:
-    limiter: anyio.CapacityLimiter | None = None
+    turns = Turns(server.engine)
 
     @api.post("/v1/embeddings", responses={501: {"description": NO_EMBEDDINGS}})
     async def create_embeddings(request: Request, body: EmbeddingsRequest) -> Response:
         """Turn texts into vectors of length 1."""
-        nonlocal limiter
-        limiter = limiter or anyio.CapacityLimiter(AT_ONCE)      # belongs to the running loop
         ignored, texts, visitor, stop = body.ignored(), _texts(body), caller_of(request).name, threading.Event()
         watch = asyncio.create_task(_stop_when_gone(request, stop))
         try:
-            content = await anyio.to_thread.run_sync(lambda: _computed(server, body, texts, visitor, stop), limiter=limiter)
+            async with turns.turn(visitor, sum(map(len, texts))) as limiter:
+                content = await anyio.to_thread.run_sync(lambda: _computed(server, body, texts, visitor, stop), limiter=limiter)
         except CancelledError:
             raise ApiError(503, "stopped", "The client has gone.") from None
         finally:
             watch.cancel()
         return JSON(content, headers=warning(ignored))
+
+
+class Turns:
+    """Whose requests wait, and whose compute: of one visitor one at a time. Used by the event loop only."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._asked: Counter[str] = Counter()
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    @asynccontextmanager
+    async def turn(self, visitor: str, chars: int) -> AsyncIterator[anyio.CapacityLimiter]:
+        """Wait for the visitor's turn. Requests that wait count as replies do. Raises EngineBusy and InvalidRequest, before it waits."""
+        visitors, settings = self._engine.visitors, self._engine.settings
+        visitors.check(visitor, 1, chars)
+        most = visitors.limits.replies_at_once if visitor else 0
+        if most and self._asked[visitor] >= most:
+            raise TooManyReplies(most)
+        if settings.is_public and self._asked.total() >= settings.max_waiting:
+            raise EngineBusy(f"{self._asked.total()} requests for vectors wait", "Try again in a minute.")
+        self._limiter = self._limiter or anyio.CapacityLimiter(AT_ONCE)      # belongs to the running loop
+        self._asked[visitor] += 1
+        try:
+            async with self._locks.setdefault(visitor, asyncio.Lock()):
+                yield self._limiter
+        finally:
+            self._asked[visitor] -= 1
+            if not self._asked[visitor]:
+                del self._asked[visitor], self._locks[visitor]
 
 
 def _computed(server: Server, body: EmbeddingsRequest, texts: list[str], visitor: str, stop: threading.Event) -> dict[str, Any]:
@@ -54,7 +89,7 @@ def _computed(server: Server, body: EmbeddingsRequest, texts: list[str], visitor
     if body.dimensions not in (None, info.dimensions):
         raise ApiError(400, "unsupported_by_model", f"The vectors of this model have {info.dimensions} numbers.", "dimensions")
     with server.engine.visitors.reply(visitor, sum(map(len, texts))) as count:
-        lengths = embedders.lengths(texts, body.input_type)
+        lengths = embedders.lengths(texts, body.input_type, stop=stop)
         if (longest := max(lengths)) > info.window_tokens:
             raise ApiError(400, "context_length_exceeded", f"input.{lengths.index(longest)} has {longest:,} tokens, but this model reads "
                            f"{info.window_tokens:,}. Send it in parts.", "input")

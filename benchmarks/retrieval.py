@@ -122,7 +122,7 @@ def scores(given: RetrievalSet, found: dict[str, list[str]]) -> str:
     recall, gain = [], []
     for name, texts in found.items():
         grades = given.relevant[name]
-        recall.append(len(set(texts[:5]) & set(grades)) / min(5, len(grades)))
+        recall.append(len(set(texts[:5]) & set(grades)) / len(grades))
         gain.append(discounted([grades.get(text, 0) for text in texts[:10]]) / discounted(sorted(grades.values(), reverse=True)[:10]))
     return f"recall@5 {np.mean(recall):.3f}  nDCG@10 {np.mean(gain):.3f}"
 

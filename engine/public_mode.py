@@ -43,7 +43,7 @@ RULES = (
                           "are deleted after a day, except the newest 5 tables of examples of a visitor."),
     PublicRule("knowledge", f"A visitor's collections of files hold at most {OF_PUBLIC.knowledge_documents} documents, "
                             f"{OF_PUBLIC.knowledge_mb} MB of text and {OF_PUBLIC.knowledge_pieces:,} pieces together, and no folder of the "
-                            "server is read. Where those of all visitors hold too much, the oldest are deleted."),
+                            "server is read. While those of all visitors hold more than 1 GiB, nothing is added."),
     PublicRule("training", f"Only who has signed in can fine-tune, one run at a time, with {TRAINING_EXAMPLES:,} examples for "
                            f"{TRAINING_S / 60:.0f} minutes at most; the newest {KEPT_RUNS} runs are kept, and a tenth of the disk stays "
                            "free. The operator has no such limits."),

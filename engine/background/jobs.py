@@ -94,8 +94,7 @@ class Jobs:
             same = [job for job in running if _is_same(job, kind, title)]
             if is_shared and same:
                 return same[0]
-            if sum(job.owner == owner for job in running) >= MAX_RUNNING:
-                raise EngineBusy(f"{MAX_RUNNING} jobs are running", "Wait for one to finish, or cancel one.")
+            _require_room(running, owner)
             progress = JobProgress(self._store.add(kind, title, owner, facts), self._store)
             job = progress.job
             task = BackgroundTask(lambda: _run(progress, work), lambda: progress.job, stop=progress.stop, owner=owner,
@@ -103,6 +102,11 @@ class Jobs:
             progress.on_change = task.changed
             self._tasks.start(job.id, task)
         return job
+
+    def require_room(self, owner: str) -> None:
+        """For what is stored before its job is started. Raises EngineBusy when this owner has MAX_RUNNING jobs."""
+        with self._lock:
+            _require_room(self._running(), owner)
 
     def follow(self, job_id: int) -> Generator[Job, None, None]:
         """Yield the job now, after every change and every HEARTBEAT_S, and when it has ended. Raises JobNotFound."""
@@ -159,6 +163,11 @@ class Jobs:
     def _running(self) -> tuple[Job, ...]:
         """Return the jobs that have not ended; the task of one that has just ended may still be registered."""
         return tuple(job for job in (task.snapshot() for task in self._tasks.all()) if not job.is_over)
+
+
+def _require_room(running: Collection[Job], owner: str) -> None:
+    if sum(job.owner == owner for job in running) >= MAX_RUNNING:
+        raise EngineBusy(f"{MAX_RUNNING} jobs are running", "Wait for one to finish, or cancel one.")
 
 
 def _is_same(job: Job, kind: str, title: str) -> bool:

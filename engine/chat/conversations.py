@@ -73,20 +73,21 @@ class Conversations(SavedChats):
         if not question.searched:
             return self._begin(owner, chat.id, version, message, asks)
         try:
-            return self._begin(owner, chat.id, version, *self._searching(owner, chat.id, question, message, asks))
+            return self._begin_searching(owner, chat.id, version, question, message, asks)
         except EngineError:
             if is_new:
                 self.store.delete(owner, chat.id)
             raise
 
-    def _searching(self, owner: str, chat_id: str, question: Question, message: ChatMessage,
-                   asks: Sequence[Ask]) -> tuple[ChatMessage, list[Ask]]:
-        """The message and its asks, once the question's long files are in a collection of the chat."""
+    def _begin_searching(self, owner: str, chat_id: str, version: int | None, question: Question, message: ChatMessage,
+                         asks: Sequence[Ask]) -> Chat:
+        """Start answering `message` from the question's long files, which are in a collection of the chat from now on."""
         if self._writer.retrieval is None:
             raise InvalidRequest("searched", len(question.searched), "no files here: this app has no service that searches them")
-        held = self._writer.retrieval.hold(owner, chat_id, question.searched)
-        message = replace(message, attachments=(*message.attachments, *held))
-        return message, [replace(ask, collections=(*ask.collections, held[0].collection)) for ask in asks]
+        with self._writer.retrieval.held(owner, chat_id, question.searched) as held:
+            message = replace(message, attachments=(*message.attachments, *held))
+            searching = [replace(ask, collections=(*ask.collections, held[0].collection)) for ask in asks]
+            return self._begin(owner, chat_id, version, message, searching)
 
     def edit(self, owner: str, chat_id: str, version: int, message_id: int, text: str, asks: Sequence[Ask]) -> Chat:
         """Send another version of a message, and start its answer."""

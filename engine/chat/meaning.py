@@ -17,6 +17,7 @@ from ..storage.records import SearchHit
 EMBEDDING_S = 4.0           # of one search, for messages that have no vector yet
 BATCH = 16
 MAX_HITS = 20
+UNSURE_HITS = 5             # where the model cannot tell which texts are unrelated
 MAX_QUERY_CHARS = 500
 LEFT_COUNTED = 10_000
 
@@ -51,8 +52,10 @@ class ChatMeaning:
         if not ids:
             return MeaningFound(num_left=num_left)
         similar = np.frombuffer(content, dtype="<f4").reshape(len(ids), -1) @ question.vector
-        best = [ids[at] for at in np.argsort(-similar, kind="stable") if similar[at] >= question.floor]
-        return MeaningFound(self._vectors.hits(owner, best, query, MAX_HITS), num_left)
+        ranked = np.argsort(-similar, kind="stable")
+        best = [ids[at] for at in ranked if question.floor is None or similar[at] >= question.floor]
+        most = UNSURE_HITS if question.floor is None else MAX_HITS
+        return MeaningFound(self._vectors.hits(owner, best, query, most), num_left)
 
     def _embed_missing(self, owner: str, key: str) -> int:
         """Give messages their vectors, newest first, for EMBEDDING_S. Returns how many are left without."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
-from ..background import StopSignal
+from ..background import StopSignal, in_thread
 from ..errors import EngineError, GenerationFailed, StorageError
 from ..messages import Message
 from ..storage.chats import ChatStore
+from ..storage.records import Source
 from ..storage.tool_steps import ToolStep
 from .question import Ask
 from .reply_in_progress import ReplyInProgress
@@ -39,7 +40,7 @@ class ReplyWriter:
             if lookup and self.retrieval:
                 reply.search()
                 changed()
-                sources = self.retrieval.find(owner, lookup, messages, ask.options.max_new_tokens)
+                sources = self._found(self.retrieval, owner, lookup, messages, ask, stop)
                 if not sources and not stop.is_set():
                     reply.end_without_model(NOTHING_FOUND)
                     return
@@ -60,6 +61,15 @@ class ReplyWriter:
             reply.fail(error)
         finally:
             self._save(reply)
+
+    def _found(self, retrieval: Retrieval, owner: str, lookup: Lookup, messages: Sequence[Message], ask: Ask,
+               stop: StopSignal) -> tuple[Source, ...]:
+        """The passages, searched for in a thread of its own: an embedding model may be loaded first, and a stop is not kept waiting."""
+        def search() -> Iterator[tuple[Source, ...]]:
+            yield retrieval.find(owner, lookup, messages, ask.options.max_new_tokens)
+
+        with closing(in_thread(search, stop)) as found:
+            return next((sources for sources in found if sources is not None), ())
 
     def _save(self, reply: ReplyInProgress) -> None:
         try:

@@ -7,7 +7,8 @@ an instruction. That lowers the risk of an injection and does not remove it: wha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -50,6 +51,8 @@ class FileSearch(Protocol):
         """Hold these texts, each with its name, for one chat. They can be found at once."""
         ...
 
+    def delete(self, owner: str, collection_id: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
@@ -69,10 +72,18 @@ class Retrieval:
     def __init__(self, engine: Engine, files: FileSearch) -> None:
         self._engine, self._files = engine, files
 
-    def hold(self, owner: str, chat_id: str, files: Sequence[Attachment]) -> tuple[Attachment, ...]:
-        """Keep the texts of files in a temporary collection of the chat. Returns the files without their texts. Raises EngineError."""
-        held = self._files.add_temporary(owner, chat_id, [(file.name, file.text) for file in files])
-        return tuple(replace(file, text="", collection=held.id) for file in files)
+    @contextmanager
+    def held(self, owner: str, chat_id: str, files: Sequence[Attachment]) -> Iterator[tuple[Attachment, ...]]:
+        """Keep the texts of files in a temporary collection of the chat, which is deleted again if the block fails.
+
+        Yields the files without their texts. Raises EngineError.
+        """
+        collection = self._files.add_temporary(owner, chat_id, [(file.name, file.text) for file in files]).id
+        try:
+            yield tuple(replace(file, text="", collection=collection) for file in files)
+        except BaseException:
+            self._files.delete(owner, collection)
+            raise
 
     def title_text(self, owner: str, text: str) -> str:
         """A message without the names of collections, for the title of its chat; all of it if it has nothing else."""
@@ -153,10 +164,10 @@ def _fenced(source: Source) -> str:
 
 
 def query_of(path: Sequence[ChatMessage], names: Sequence[str] = ()) -> str:
-    """Return what to search for: the newest question, with the one before it if it is short. `names`: of collections, left out."""
+    """Return what to search for: the newest question, before the one before it if it is short. `names`: of collections, left out."""
     questions = [without_mentions(message.text, names).strip() for message in path if message.role == "user"]
     if len(questions) > 1 and len(questions[-1].split()) <= FEW_WORDS and len(questions[-1]) < FEW_WORDS * 10:
-        return "\n".join(questions[-2:]).strip()
+        return "\n".join(reversed(questions[-2:])).strip()       # first what is sure to be searched for
     return questions[-1] if questions else ""
 
 

@@ -129,7 +129,7 @@ class Embedders:
         from tokenizers import Tokenizer
 
         files = self._require(name)
-        tokenizer = Tokenizer.from_file(str(files.folder / "tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(files.tokenizer))
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
@@ -165,10 +165,15 @@ class Embedders:
             found.append(self._worker.run(partial(_embedded, files, batch, kind), is_urgent=kind == "query"))
         return np.concatenate(found)
 
-    def lengths(self, texts: Sequence[str], kind: Kind, name: str = "") -> list[int]:
-        """Tokens that the model would read of each text, with the prompt and special ones. Raises what `embed` raises."""
+    def lengths(self, texts: Sequence[str], kind: Kind, name: str = "", stop: threading.Event | None = None) -> list[int]:
+        """Tokens that the model would read of each text, with the prompt and special ones. Stops and raises as `embed` does."""
         files = self._require(name)
-        return self._worker.run(lambda models: models.embedder(files).lengths(texts, kind))
+        found: list[int] = []
+        for first in range(0, len(texts), BATCH):
+            if stop is not None and stop.is_set():
+                raise CancelledError
+            found += self._worker.run(partial(_lengths, files, list(texts[first:first + BATCH]), kind), is_urgent=False)
+        return found
 
     def question(self, text: str, name: str = "") -> Question:
         """A question as a vector of the shape (dimensions,). Raises what `embed` raises."""
@@ -226,6 +231,10 @@ class Embedders:
 
 def _embedded(files: EmbedderFiles, texts: list[str], kind: Kind, models: Models) -> np.ndarray:
     return models.embedder(files).embed(texts, kind)
+
+
+def _lengths(files: EmbedderFiles, texts: list[str], kind: Kind, models: Models) -> list[int]:
+    return models.embedder(files).lengths(texts, kind)
 
 
 def _scored(files: EmbedderFiles, query: str, texts: list[str], models: Models) -> list[float]:

@@ -41,7 +41,10 @@ Stamp = tuple[tuple[str, int, int], ...]        # name, size and time of each fi
 
 @dataclass(frozen=True, slots=True)
 class EmbedderFiles:
-    """`key`: name@digest, which names the vectors. `prompts`: what a text begins with, by "query" and "document"."""
+    """`key`: name@digest, which names the vectors. `prompts`: what a text begins with, by "query" and "document".
+
+    `tokenizer`: the file of the tokenizers library, which was read.
+    """
 
     name: str
     key: str
@@ -51,6 +54,7 @@ class EmbedderFiles:
     prompts: Mapping[str, str]
     needed_bytes: int
     size_bytes: int
+    tokenizer: Path
 
 
 def read_embedder(name: str, folder: Path, hardware: Hardware) -> EmbedderFiles:
@@ -74,7 +78,7 @@ def _read_embedder(name: str, folder: Path, hardware: Hardware, stamp: Stamp) ->
         raise UnsupportedModel(name, "the files of its pooling do not say how long its vectors are.")
     prompts = _prompts(name, folder)
     return EmbedderFiles(name, f"{name}@{_digest(folder, stamp)}", folder, dimensions, _window(name, transformer, raw), prompts,
-                         needed, sum(path.stat().st_size for path in weight_files(transformer)))
+                         needed, sum(path.stat().st_size for path in weight_files(transformer)), _tokenizer(name, folder, transformer))
 
 
 def read_reranker(name: str, folder: Path, hardware: Hardware) -> EmbedderFiles:
@@ -94,7 +98,7 @@ def _read_reranker(name: str, folder: Path, hardware: Hardware, stamp: Stamp) ->
         raise UnsupportedModel(name, "it has modules of its own beside the cross-encoder.")
     needed = _require_loadable(name, folder, raw, hardware)
     return EmbedderFiles(name, f"{name}@{_digest(folder, stamp)}", folder, 1, _window(name, folder, raw), {}, needed,
-                         sum(path.stat().st_size for path in weight_files(folder)))
+                         sum(path.stat().st_size for path in weight_files(folder)), _tokenizer(name, folder))
 
 
 def missing_modules(name: str, folder: Path) -> bool:
@@ -139,6 +143,20 @@ def _require_loadable(name: str, folder: Path, raw: Mapping[str, Any], hardware:
     shape = replace(shape_of(parse_config(raw, name).to_dict(), read_tensors(folder, name)), kv_heads=0, cache_values=0, state_values=0)
     fit = judge(shape, Quantization.NONE, hardware, dtype="float32", context_tokens=BATCH_TOKENS, concurrent=1, free_bytes=0)
     return fit.needed_bytes
+
+
+def _tokenizer(name: str, *folders: Path) -> Path:
+    """The tokenizer.json of the first of these folders that has one. Raises UnsupportedModel if it cannot be read."""
+    from tokenizers import Tokenizer
+
+    path = next((folder / "tokenizer.json" for folder in folders if (folder / "tokenizer.json").is_file()), None)
+    if path is None:
+        raise UnsupportedModel(name, "it has no tokenizer.json, by which texts are cut.")
+    try:
+        Tokenizer.from_file(str(path))
+    except Exception as error:      # of no type of its own
+        raise UnsupportedModel(name, f"its tokenizer.json cannot be read ({str(error)[:200]}).") from error
+    return path
 
 
 def _dense(name: str, folder: Path) -> int:

@@ -14,8 +14,9 @@ from ..storage.knowledge_records import (
     SearchNote,
     SearchResult,
 )
-from .indexing import CollectionsFull, IndexProgress
+from .indexing import IndexProgress
 from .knowledge import Knowledge
+from .room import CollectionsFull
 from .search import Searcher
 
 __all__ = [

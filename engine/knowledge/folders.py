@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..documents.files import TEXT_SUFFIXES
@@ -28,26 +29,43 @@ def checked_folder(typed: str) -> Path:
     return folder
 
 
-def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name of each file's document and its path, at most MAX_FILES, sorted. Folders that cannot be read are left out."""
-    found = 0
-    for parent, folders, files in os.walk(folder, followlinks=False):
+@dataclass(frozen=True, slots=True)
+class FolderFiles:
+    """`files`: the name of each file's document and its path. `unread`: folders that cannot be listed. `is_cut`: there are more files."""
+
+    files: list[tuple[str, Path]]
+    unread: list[Path]
+    is_cut: bool
+
+
+def files_of(folder: Path, label: str) -> FolderFiles:
+    """At most MAX_FILES, sorted. Names begin with `label`, and none is there twice."""
+    files: dict[str, Path] = {}
+    unread: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=lambda error: unread.append(Path(error.filename)), followlinks=False):
         folders[:] = sorted(each for each in folders if not each.startswith(".") and each not in NOT_ENTERED)
-        for name in sorted(files):
+        for name in sorted(names):
             path = Path(parent, name)
             if name.startswith(".") or path.suffix.lower() not in READ or path.is_symlink() or not path.is_file():
                 continue
-            found += 1
-            if found > MAX_FILES:
-                return
-            yield document_name(folder, path), path
+            if len(files) == MAX_FILES:
+                return FolderFiles([*files.items()], unread, True)
+            files[_free_name(document_name(label, path.relative_to(folder)), files)] = path
+    return FolderFiles([*files.items()], unread, False)
 
 
-def document_name(folder: Path, path: Path) -> str:
-    """The path within the folder, whose name it begins with, as text that can be shown."""
-    parts = [folder.name, *path.relative_to(folder).parts]
-    name = "/".join(clean_name(part) for part in parts)
+def document_name(label: str, path: Path) -> str:
+    """A path within a folder as text that can be shown."""
+    name = "/".join(clean_name(part) for part in (label, *path.parts))
     return name if len(name) <= MAX_NAME_CHARS else f"…{name[-MAX_NAME_CHARS:]}"
+
+
+def _free_name(name: str, taken: Container[str]) -> str:
+    """Names of files may differ only in what is not shown."""
+    found, number = name, 2
+    while found in taken:
+        found, number = f"{name} {number}", number + 1
+    return found
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:

@@ -34,10 +34,20 @@ class IndexJobs:
                 indexing.tokens[token[0]] = token[1]
             if running is not None and not is_new:
                 return running[0]
-            job = self._jobs.start(KIND, collection.name, lambda progress: self._work(indexing, progress), owner, _facts(collection.id),
-                                   is_shared=False)
+            job = self._jobs.start(KIND, collection.name, lambda progress: self._work(indexing, running and running[1], progress), owner,
+                                   _facts(collection.id), is_shared=False)
             self._running[collection.id] = job, indexing
             return job
+
+    def require_room(self, owner: str, collection_id: str) -> None:
+        """Before something is stored that a job will read. Raises EngineBusy if `start` would."""
+        with self._lock:
+            running = self._running.get(collection_id)
+        if running is None or running[1].is_stopping:
+            self._jobs.require_room(owner)
+
+    def is_running(self, collection_id: str) -> bool:
+        return collection_id in self._running
 
     def running(self, collection_id: str) -> tuple[Job, ...]:
         known = self._running.get(collection_id)
@@ -55,7 +65,8 @@ class IndexJobs:
         """Cancel the job of a collection that is about to be deleted, and delete what is stored of its jobs: they have its name."""
         self._jobs.forget_all(KIND, _facts(collection_id))
 
-    def _work(self, indexing: Indexing, progress: JobProgress) -> str:
+    def _work(self, indexing: Indexing, before: Indexing | None, progress: JobProgress) -> str:
+        """`before`: of a job that was cancelled and may still read: two never read the same files."""
         def is_over() -> bool:
             with self._lock:        # nothing is added between the last look and the end
                 if indexing.has_more():
@@ -64,8 +75,11 @@ class IndexJobs:
                 return True
 
         try:
+            if before is not None:
+                before.has_ended.wait()
             return indexing.run(progress, is_over)
         finally:
+            indexing.has_ended.set()
             with self._lock:
                 self._drop(indexing)
 

@@ -5,29 +5,28 @@ A file that cannot be read is a problem of its document and not of the job.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..background import JobProgress, JobStopped
 from ..documents.files import FileText
 from ..errors import AttachmentRefused, EngineError
-from ..limits import MB, Limits
+from ..limits import Limits
 from ..settings import Secret
 from ..storage.knowledge import KnowledgeStore
 from ..storage.knowledge_records import CollectionNotFound, Document, DocumentNotFound
 from ..storage.knowledge_sources import Source
-from .folders import files_of, read_file
+from .folder_changes import FolderChanges
 from .pieces import cut, estimated_tokens, marks_of
 from .reading import Part
+from .room import CollectionsFull, require_texts
 from .sources import GONE, DocumentSources
 from .vectors import fill_vectors
 
@@ -61,12 +60,13 @@ class Indexing:
         self._store, self._sources, self._embedders = store, sources, embedders
         self._owner, self._id, self._limits = owner, collection_id, limits
         self._stop: threading.Event | None = None       # of the job that runs this
+        self.has_ended = threading.Event()
         self.progress_now = IndexProgress()
         self.folders_wanted = False
         self.tokens: dict[int, Secret] = {}     # of data sets, by document: never stored
         self._began = 0.0
         self._has_replaced = False
-        self._is_full: CollectionsFull | None = None        # of folders: what fits is indexed
+        self._problem: EngineError | None = None        # of folders: what can be read of them is indexed
 
     def run(self, job: JobProgress, is_over: Callable[[], bool]) -> str:
         """Until nothing waits and `is_over` says so. Returns the numbers of the collection in JSON. Raises JobStopped and EngineError."""
@@ -79,8 +79,8 @@ class Indexing:
         finally:
             if self._has_replaced:      # the index keeps words of earlier versions until then
                 self._store.compact()
-        if self._is_full:
-            raise self._is_full
+        if self._problem:
+            raise self._problem
         return json.dumps({"documents": len(documents), "pieces": sum(each.num_pieces for each in documents),
                            "problems": sum(each.state == "failed" for each in documents)})
 
@@ -111,35 +111,13 @@ class Indexing:
     def write_text(self, document: Document, text: str) -> None:
         """Make the pieces of a text that was read elsewhere. Raises CollectionsFull."""
         count, window, _ = self._tokenizer()
-        parts = [Part(FileText(text))]
-        self._require_room(parts)
-        self._write(document, parts, count, window)
-
-    # --- folders ---
+        self._write(document, [Part(FileText(text))], count, window)
 
     def _look_into_folders(self, job: JobProgress) -> None:
-        """Let files wait that are new or have changed, by their bytes, and delete documents whose files are gone."""
-        known = {source.document: source.location for source in self._sources.rows.of_collection(self._id) if source.kind == "file"}
-        documents = {each.name: each for each in self._store.documents(self._owner, self._id)}
-        room = self._limits().knowledge_documents - self._store.use(self._owner).documents
-        seen: set[int] = set()
-        folders = [Path(each) for each in self._sources.rows.folders(self._id)]
-        for name, path in chain.from_iterable(map(files_of, folders)):
+        def report(name: str) -> None:
             self._report(job, replace(self.progress_now, name=name))
-            try:
-                digest = hashlib.sha256(read_file(path, self._sources.max_bytes)).hexdigest()
-            except OSError:
-                continue
-            document = documents.get(name)
-            if document is None or (document.digest, document.state) != (digest, "ready"):
-                room -= document is None
-                if room < 0 and self._limits().knowledge_documents:
-                    self._is_full = CollectionsFull(f"{self._limits().knowledge_documents:,} documents")
-                    return
-                document = self._store.add_document(self._owner, self._id, name, digest, ("file", str(path)))
-            seen.add(document.id)
-        for gone in known.keys() - seen:
-            self._store.delete_document(self._owner, gone)
+
+        self._problem = FolderChanges(self._store, self._sources, self._owner, self._id, self._limits().knowledge_documents, report).look()
 
     # --- reading ---
 
@@ -153,74 +131,74 @@ class Indexing:
             first = now
             for document in waiting:
                 self._report(job, self._timed(replace(now, name=document.name), now.bytes - first.bytes, sum(sizes.values())))
-                self._read(job, document, count, window)
+                with suppress(DocumentNotFound):        # deleted meanwhile
+                    self._read(job, document, count, window)
                 now = replace(now, documents=now.documents + 1, bytes=now.bytes + sizes[document.id])
             self._report(job, now)
 
     def _read(self, job: JobProgress, document: Document, count: Count, window: int) -> None:
-        source: Source | None = None
-
         def on_bytes(received: int) -> None:
             self._report(job, replace(self.progress_now, bytes=received, num_bytes=max(received, self.progress_now.num_bytes)))
 
+        if self._store.document(self._owner, document.id).state != "waiting":       # a part of a table that was read just now
+            return
+        source = self._sources.rows.get(document.id)
         try:
-            if self._store.document(self._owner, document.id).state != "waiting":       # a part of a table that was read just now
-                return
-            source = self._sources.rows.get(document.id)
             if source is None:
                 raise AttachmentRefused(document.name, "its file is gone", GONE)
             parts = self._sources.read(source, document.name, job.stop, self.tokens.get(document.id), on_bytes)
-            if self._store.document(self._owner, document.id).digest != document.digest:
-                return      # replaced meanwhile: it waits
-            self._require_room(parts)
+            if self._is_replaced(document, source):
+                return
             self._write(document, parts, count, window)
-        except DocumentNotFound:
-            return      # deleted meanwhile
+        except (DocumentNotFound, CollectionNotFound):
+            raise
         except EngineError as error:
             if job.stop.is_set():       # the download of a data set was stopped: it waits for the next job
                 raise JobStopped from None
+            if self._is_replaced(document, source):
+                return
             self._set_failed(document, error)
         if source:
             self._sources.forget(source)
 
-    def _require_room(self, parts: Sequence[Part]) -> None:
-        limits = self._limits()
-        if not limits.knowledge_mb and not limits.knowledge_documents:
-            return
-        use = self._store.use(self._owner)
-        size = use.size_bytes + sum(len(part.file.text.encode("utf-8", "replace")) for part in parts)
-        if limits.knowledge_mb and size > limits.knowledge_mb * MB:
-            raise CollectionsFull(f"{limits.knowledge_mb:,} MB of text")
-        if limits.knowledge_documents and use.documents + len(parts) - 1 > limits.knowledge_documents:
-            raise CollectionsFull(f"{limits.knowledge_documents:,} documents")
+    def _is_replaced(self, document: Document, source: Source | None) -> bool:
+        """Whether another version was added while this one was read: it waits. Raises DocumentNotFound."""
+        now = self._store.document(self._owner, document.id)
+        return (now.digest, now.state) != (document.digest, "waiting") or self._sources.rows.get(document.id) != source
 
     def _write(self, document: Document, parts: Sequence[Part], count: Count, window: int) -> None:
-        """The first part is the document itself and is written last, so that a document that was read in part waits to be read again."""
-        others = [(self._store.add_document(self._owner, self._id, f"{document.name} ({part.rows})", document.digest), part)
-                  for part in parts[1:]]
-        if document.num_pieces:
-            self._delete_other_parts(document, {other.id for other, _ in others})
-        for target, part in [*others, (document, parts[0])]:
-            places = cut(part.file.text, part.file.marks, count, window)
-            most = self._limits().knowledge_pieces
-            if most and self._store.use(self._owner).pieces - target.num_pieces + len(places) > most:
-                raise CollectionsFull(f"{most:,} pieces")
+        """The first part is the document itself and is written last, so that a document that was read in part waits to be read again.
+
+        Raises CollectionsFull before anything is changed.
+        """
+        before = self._other_parts(document)
+        cuts = [cut(part.file.text, part.file.marks, count, window) for part in parts]
+        sizes = [len(part.file.text.encode("utf-8", "replace")) for part in parts]
+        require_texts(self._store, self._limits(), self._owner, [document, *before], sizes, sum(map(len, cuts)))
+        others = [self._store.add_document(self._owner, self._id, f"{document.name} ({part.rows})", document.digest) for part in parts[1:]]
+        kept = {other.id for other in others}
+        self._store.delete_documents(self._owner, *(each.id for each in before if each.id not in kept))
+        for target, part, places in [*zip(others, parts[1:], cuts[1:], strict=True), (document, parts[0], cuts[0])]:
             self._has_replaced |= target.num_pieces > 0
             self._store.write_pieces(self._owner, target.id, part.file.text, places)
 
-    def _delete_other_parts(self, document: Document, kept: set[int]) -> None:
-        """Delete the parts of a longer table that the document was before."""
-        for old in self._store.documents(self._owner, self._id):
-            rest = old.name.removeprefix(document.name)
-            if old.name != rest and ROWS.fullmatch(rest) and old.id not in kept:
-                self._store.delete_document(self._owner, old.id)
+    def _other_parts(self, document: Document) -> list[Document]:
+        """The parts of a longer table that the document was before."""
+        if not document.num_pieces:
+            return []
+        rests = [(each, each.name.removeprefix(document.name)) for each in self._store.documents(self._owner, self._id)]
+        return [each for each, rest in rests if each.name != rest and ROWS.fullmatch(rest)]
 
     def _set_failed(self, document: Document, error: EngineError) -> None:
-        """Nothing of an earlier version is kept: it would be found as if it were in the file."""
-        self._has_replaced |= document.num_pieces > 0
-        self._store.write_pieces(self._owner, document.id, "", ())
+        """Nothing of an earlier version is kept, which would be found as if it were in the file, unless only room for the new one lacks."""
         why = getattr(error, "why", "")
         problem = f"{why[:1].upper()}{why[1:]}. {getattr(error, 'remedy', '')}" if why else str(error)
+        if isinstance(error, CollectionsFull) and document.num_pieces:
+            problem += " The version before is kept."
+        else:
+            self._has_replaced |= document.num_pieces > 0
+            self._store.delete_documents(self._owner, *(each.id for each in self._other_parts(document)))
+            self._store.write_pieces(self._owner, document.id, "", ())
         self._store.set_state(self._owner, document.id, "failed", problem)
 
     # --- vectors ---
@@ -228,10 +206,17 @@ class Indexing:
     def _tokenizer(self) -> tuple[Count, int, str]:
         """How tokens are counted, how many a piece may have, and the name of the vectors, "" where there is no embedder now."""
         info = self._embedders.info()
-        if not info.is_usable:
-            return estimated_tokens, 10**9, ""
-        of_text = self._embedders.counter()
-        return lambda texts: [of_text(text) for text in texts], info.window_tokens - FRAME_TOKENS, info.key
+        of_text = self._embedders.counter() if info.is_usable else lambda text: estimated_tokens([text])[0]
+
+        def count(texts: Sequence[str]) -> list[int]:
+            found = []
+            for text in texts:
+                if self.is_stopping:        # a long document is cut for minutes
+                    raise JobStopped
+                found.append(of_text(text))
+            return found
+
+        return (count, info.window_tokens - FRAME_TOKENS, info.key) if info.is_usable else (count, 10**9, "")
 
     def _embed(self, job: JobProgress, key: str, count: Count, window: int) -> None:
         collection = self._store.get(self._owner, self._id)
@@ -268,8 +253,3 @@ class Indexing:
             job.report(now.pieces, now.num_pieces, "pieces")
         else:       # without the document's name, which would stay in the database when the document is deleted
             job.report(now.documents, now.num_documents, "documents")
-
-
-class CollectionsFull(EngineError):
-    def __init__(self, limit: str) -> None:
-        super().__init__(f"Your collections may hold at most {limit} here. Delete what you do not need.")

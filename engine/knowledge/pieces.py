@@ -7,6 +7,7 @@ other is found in either.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ def cut(text: str, marks: Sequence[Mark], count: Count = estimated_tokens, windo
         mark = next((unit.mark for unit in group if text[unit.begin:unit.end].strip()), group[0].mark)
         if begin < end:
             places.append(Place(begin, end, mark.page, mark.heading, mark.row))
-    return tuple(_small(text, places, count, most, taken))
+    return tuple(_small(text, places, count, most, taken, marks))
 
 
 def marks_of(places: Sequence[Place]) -> tuple[Mark, ...]:
@@ -133,7 +134,8 @@ def _overlapping(units: Sequence[_Unit], start: int, stop: int, most: int) -> in
     return at
 
 
-def _small(text: str, places: Sequence[Place], count: Count, most: int, taken: Mapping[str, int]) -> Iterator[Place]:
+def _small(text: str, places: Sequence[Place], count: Count, most: int, taken: Mapping[str, int],
+           marks: Sequence[Mark]) -> Iterator[Place]:
     """Halve pieces that have too many tokens: together, sentences may have more of them than one by one, and a word may have many."""
     waiting = [*reversed([*zip(places, count([text[each.begin:each.end] for each in places]), strict=True)])]
     while waiting:
@@ -145,6 +147,9 @@ def _small(text: str, places: Sequence[Place], count: Count, most: int, taken: M
         space = text.rfind(" ", (place.begin + middle) // 2, middle)
         middle = space if space > 0 else middle
         left, right = text[place.begin:middle].rstrip(), text[middle:place.end].lstrip()
-        halves = [Place(begin, end, place.page, place.heading, place.row)
-                  for begin, end in ((place.begin, place.begin + len(left)), (place.end - len(right), place.end)) if begin < end]
+        begin = place.end - len(right)
+        later = bisect_right(marks, begin, key=lambda mark: mark.begin)
+        mark = marks[later - 1] if later and marks[later - 1].begin > place.begin else Mark(0, place.page, place.heading, place.row)
+        halves = [Place(place.begin, place.begin + len(left), place.page, place.heading, place.row),
+                  Place(begin, place.end, mark.page, mark.heading, mark.row)]
         waiting += reversed([*zip(halves, count([text[each.begin:each.end] for each in halves]), strict=True)])

@@ -7,17 +7,20 @@ alone are, and the result says why.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from ..embedding import Embedders, Question
-from ..errors import EngineError, InvalidRequest
+from ..errors import EngineError, InvalidRequest, StorageError
 from ..storage import search_text
 from ..storage.database import Database
 from ..storage.knowledge_records import Hit, SearchMode, SearchNote, SearchResult
 from ..storage.knowledge_search import KnowledgeSearch, Searched
 from .vectors import Vectors
 
+log = logging.getLogger(__name__)
 FUSION = 60             # Cormack et al. 2009
 CANDIDATES = 50         # pieces of each list
 RERANKED = 20           # of the joined list
@@ -42,6 +45,8 @@ class Searcher:
         """
         _require_valid(query, len(collections), limit, mode)
         within = self._search.collections(owner, collections)
+        with suppress(StorageError):        # a full disk must not fail a search
+            self._search.note_search(within)
         question, notes, problem = (None, [], "") if mode == "text" else self._question(within, query)
         usable = [each for each in within if question is not None and each.embedder == question.key and each.num_vectors]
         mode = "text" if not usable else mode
@@ -78,6 +83,7 @@ class Searcher:
         try:
             return self._embedders.question(query), notes, ""
         except EngineError as error:        # no memory, for example: words still find something
+            log.warning("The embedding model could not be used: %s", error)
             return None, ["embedder_failed"], str(error)
 
     def _hits(self, owner: str, by_words: Sequence[int], by_meaning: Sequence[tuple[int, float]], limit: int) -> list[Hit]:
@@ -100,6 +106,7 @@ class Searcher:
         try:
             scores = self._embedders.rerank(query, [hit.piece.text for hit in first], name)
         except EngineError as error:
+            log.warning("The cross-encoder could not be used: %s", error)
             return hits, str(error)
         scored = [replace(hit, rerank_score=score, score=score, is_likely=score >= LIKELY_RERANKED)
                   for hit, score in zip(first, scores, strict=True)]

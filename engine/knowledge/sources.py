@@ -7,6 +7,7 @@ import json
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -28,6 +29,8 @@ from .reading import Part, read_parts, read_rows
 
 MAX_FILE_BYTES = 64 << 20
 MAX_WAITING_BYTES = 1 << 30     # public mode: of the uploaded files of everybody that were not read yet
+MAX_OWN_WAITING_BYTES = 128 << 20       # and of those of one visitor
+KEPT_WAITING_S = 3600.0         # public mode: an uploaded file that no job reads
 LIMITS = ReadingLimits(max_chars=10_000_000, max_pages=5_000, timeout_s=300.0, is_background=True)
 PUBLIC_LIMITS = ReadingLimits(max_chars=2_000_000, is_background=True)
 GONE = "Add it again."
@@ -67,22 +70,31 @@ class DocumentSources:
 
     # --- keeping ---
 
-    def keep_upload(self, content: bytes) -> str:
-        """Keep the bytes of a file until it was read, and return the name of that. Raises DiskFull and EngineBusy."""
-        self._uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
-        waiting = sum(path.stat().st_size for path in self._uploads.iterdir()) if self._is_public else 0
-        if waiting + len(content) > MAX_WAITING_BYTES:
+    def require_room(self, owner: str, size: int) -> None:
+        """Refuse this many bytes of files that wait, on a public page. Raises InvalidRequest and EngineBusy."""
+        if not self._is_public:
+            return
+        if _size_of(self._uploads / _folder_of(owner)) + size > MAX_OWN_WAITING_BYTES:
+            raise InvalidRequest("files to be read", gib(size), f"at most {gib(MAX_OWN_WAITING_BYTES)}, with those that you added before: "
+                                 "add fewer at once")
+        if _size_of(self._uploads) + size > MAX_WAITING_BYTES:
             raise EngineBusy("many files are being read", "Add yours in a few minutes.")
+
+    def keep_upload(self, owner: str, content: bytes) -> str:
+        """Keep the bytes of a file until it was read, and return the name of that. Raises DiskFull, and what `require_room` raises."""
+        self.require_room(owner, len(content))
+        folder = self._uploads / _folder_of(owner)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         disk = shutil.disk_usage(self._uploads)
         if len(content) > (free := disk.free - round(KEPT_DISK * disk.total) if self._is_public else disk.free):
             raise DiskFull(len(content), max(0, free))
-        path = self._uploads / secrets.token_hex(16)
+        path = folder / secrets.token_hex(16)
         try:
             path.write_bytes(content)
         except OSError as error:
             path.unlink(missing_ok=True)
             raise DiskFull(len(content), max(0, free)) from error
-        return path.name
+        return path.relative_to(self._uploads).as_posix()
 
     def forget(self, source: Source) -> None:
         """Delete an uploaded file, which was read or is replaced; the path of a file of a folder is kept, to see whether it changes."""
@@ -100,10 +112,17 @@ class DocumentSources:
 
     def sweep(self) -> None:
         """Delete uploaded files whose documents are gone. At the start only: a file is written before its row."""
-        needed = self.rows.uploads()
-        for path in self._uploads.iterdir() if self._uploads.is_dir() else ():
-            if path.name not in needed:
+        needed = {source.location for _, source in self.rows.uploads()}
+        for path in _files_in(self._uploads):
+            if path.relative_to(self._uploads).as_posix() not in needed:
                 path.unlink(missing_ok=True)
+
+    def expire(self, is_read: Callable[[str], bool]) -> None:
+        """On a public page delete uploaded files that wait for long without a job, as `is_read` says of a collection."""
+        for collection, source in self.rows.uploads() if self._is_public else ():
+            with suppress(OSError):
+                if not is_read(collection) and time.time() - self._path(source).stat().st_mtime > KEPT_WAITING_S:
+                    self.forget(source)
 
     # --- reading ---
 
@@ -172,3 +191,20 @@ class DocumentSources:
 def require_size(name: str, size: int, most: int) -> None:
     if size > most:
         raise AttachmentRefused(name, f"it has more than {gib(most)}", "Add a part of it.")
+
+
+def _folder_of(owner: str) -> str:
+    """The folder of an owner's uploads."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:32]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _size_of(folder: Path) -> int:
+    size = 0
+    for path in _files_in(folder):
+        with suppress(OSError):     # read and deleted meanwhile
+            size += path.stat().st_size
+    return size

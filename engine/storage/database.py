@@ -112,6 +112,8 @@ MIGRATIONS = (
     "CREATE TRIGGER message_changed AFTER UPDATE OF text ON messages WHEN old.text <> new.text "
     "BEGIN DELETE FROM chat_vectors WHERE message = old.id; END",
     "CREATE TRIGGER message_deleted AFTER DELETE ON messages BEGIN DELETE FROM chat_vectors WHERE message = old.id; END",
+    "ALTER TABLE knowledge_collections ADD COLUMN guest INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE knowledge_collections ADD COLUMN searched REAL NOT NULL DEFAULT 0",
 )
 
 

@@ -1,7 +1,8 @@
 """Stores collections of documents: their texts, pieces, words and vectors. Every read and write names the owner.
 
-A piece is stored as its place in the document's text. Deleted rows are overwritten with zeros, and the full-text index is merged,
-so that it keeps no deleted words: `delete`, `delete_of_chat` and `delete_document` leave nothing of the text in the file.
+A piece is stored as its place in the document's text. Deleted rows are overwritten with zeros, and the full-text index is merged in
+steps, so that it keeps no deleted words and other writers wait for one step at most: `delete` and `delete_documents` leave nothing of
+the text in the file.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .knowledge_records import (
     Place,
 )
 from .knowledge_sources import SourceKind
+from .knowledge_words import WordIndex
 
 MAX_NAME_CHARS = 120
 COLLECTION = """SELECT id, name, (SELECT count(*) FROM knowledge_documents WHERE collection = c.id) AS num_documents,
@@ -44,15 +46,19 @@ class KnowledgeStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._words = WordIndex(database)
 
     # --- collections ---
 
-    def create(self, owner: str, name: str, chat: str = "") -> Collection:
-        """`chat`: of a temporary collection, the chat with which it is deleted. Raises InvalidRequest for a name without a character."""
+    def create(self, owner: str, name: str, chat: str = "", *, is_guest: bool = False) -> Collection:
+        """`chat`: of a temporary collection, the chat with which it is deleted. `is_guest`: the owner has no account.
+
+        Raises InvalidRequest for a name without a character.
+        """
         collection_id, now = secrets.token_hex(8), time.time()
         with self._database.transaction(is_writing=True) as connection:
-            connection.execute("INSERT INTO knowledge_collections (id, owner, name, chat, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
-                               (collection_id, owner, checked_name(name), chat, now, now))
+            connection.execute("INSERT INTO knowledge_collections (id, owner, name, chat, created, updated, guest) "
+                               "VALUES (?, ?, ?, ?, ?, ?, ?)", (collection_id, owner, checked_name(name), chat, now, now, is_guest))
             return _collection(connection, owner, collection_id)
 
     def list(self, owner: str, chat: str = "") -> tuple[Collection, ...]:
@@ -71,16 +77,13 @@ class KnowledgeStore:
             connection.execute("UPDATE knowledge_collections SET name = ? WHERE id = ?", (checked_name(name), collection_id))
             return _collection(connection, owner, collection_id)
 
-    def delete(self, owner: str, collection_id: str) -> None:
-        with self._erasing() as connection:
-            _collection(connection, owner, collection_id)
-            _erase_collections(connection, [collection_id])
-
-    def delete_of_chat(self, owner: str, chat: str) -> None:
-        """Delete the temporary collections of a chat, if it has any."""
-        if chat and (gone := [each.id for each in self.list(owner, chat)]):
+    def delete(self, owner: str, *collection_ids: str) -> None:
+        """All at once: to delete many costs little more than to delete one."""
+        if collection_ids:
             with self._erasing() as connection:
-                _erase_collections(connection, gone)
+                for collection_id in collection_ids:
+                    _collection(connection, owner, collection_id)
+                _erase_collections(connection, collection_ids)
 
     def use(self, owner: str) -> KnowledgeUse:
         """What the owner's collections hold together, temporary ones too."""
@@ -166,17 +169,19 @@ class KnowledgeStore:
                  for number, place in enumerate(places)))
             _changed(connection, found.collection)
 
-    def delete_document(self, owner: str, document_id: int) -> None:
-        with self._erasing() as connection:
-            found = _document(connection, owner, document_id)
-            _erase_pieces(connection, "document = ?", (document_id,))
-            connection.execute("DELETE FROM knowledge_documents WHERE id = ?", (document_id,))
-            _changed(connection, found.collection)
+    def delete_documents(self, owner: str, *document_ids: int) -> None:
+        """All at once, as `delete`."""
+        if document_ids:
+            with self._erasing() as connection:
+                for document_id in document_ids:
+                    found = _document(connection, owner, document_id)
+                    _erase_pieces(connection, "document = ?", (document_id,))
+                    connection.execute("DELETE FROM knowledge_documents WHERE id = ?", (document_id,))
+                    _changed(connection, found.collection)
 
     def compact(self) -> None:
-        """Merge the full-text index, which drops deleted words. Takes seconds with 100,000 pieces."""
-        with self._erasing():
-            pass
+        """As WordIndex.compact: after `write_pieces`, which leaves the words of earlier versions."""
+        self._words.compact()
 
     # --- vectors ---
 
@@ -230,8 +235,7 @@ class KnowledgeStore:
         with self._database.transaction(is_writing=True) as connection:
             connection.execute("PRAGMA secure_delete = ON")
             yield connection
-            connection.execute("INSERT INTO knowledge_words (knowledge_words) VALUES ('optimize')")
-        self._database.checkpoint()
+        self.compact()
 
 
 def checked_name(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,17 +12,19 @@ from .database import Database
 from .knowledge import read_pieces
 from .knowledge_records import CollectionNotFound, Piece
 
+DAY_S = 86_400.0
 COMMON_SHARE, FEW_PIECES = 0.1, 1000        # a word in more than a tenth of all pieces, and more than these, tells nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """A collection that is searched. `version` changes when a vector was deleted or replaced."""
+    """A collection that is searched. `version` changes when a vector was deleted or replaced. `searched`: when it was, to a day."""
 
     id: str
     name: str
     embedder: str
     version: int
+    searched: float
     num_pieces: int
     num_vectors: int
 
@@ -46,13 +49,20 @@ class KnowledgeSearch:
             found = []
             for collection_id in dict.fromkeys(ids):
                 row = connection.execute(
-                    "SELECT id, name, embedder, version, (SELECT count(*) FROM knowledge_pieces WHERE collection = c.id), "
+                    "SELECT id, name, embedder, version, searched, (SELECT count(*) FROM knowledge_pieces WHERE collection = c.id), "
                     "(SELECT count(*) FROM knowledge_vectors AS v WHERE v.collection = c.id AND v.embedder = c.embedder) "
                     "FROM knowledge_collections AS c WHERE id = ? AND owner = ?", (collection_id, owner)).fetchone()
                 if row is None:
                     raise CollectionNotFound(collection_id)
                 found.append(Searched(*row))
         return tuple(found)
+
+    def note_search(self, collections: Sequence[Searched]) -> None:
+        """Remember that these are used, at most once a day: a search else writes nothing."""
+        now = time.time()
+        if old := [each.id for each in collections if each.searched < now - DAY_S]:
+            with self._database.transaction(is_writing=True) as connection:
+                connection.executemany("UPDATE knowledge_collections SET searched = ? WHERE id = ?", ((now, each) for each in old))
 
     def by_words(self, collections: Sequence[Searched], words: Sequence[str], limit: int) -> tuple[int, ...]:
         """Ids of pieces that have any of a question's words (search_text.question_words), the best first by BM25.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Literal
 
+from .chats import KEEP_DELETED_S
 from .database import Database
 
 # A file that was uploaded (its name in the folder of uploads); a file of a folder (its path); rows of a data set (JSON).
@@ -37,10 +39,12 @@ class KnowledgeSources:
                                       "JOIN knowledge_documents AS d ON d.id = s.document WHERE d.collection = ?", (collection,)).fetchall()
         return tuple(Source(*row) for row in rows)
 
-    def uploads(self) -> frozenset[str]:
-        """The files that are still needed."""
+    def uploads(self) -> tuple[tuple[str, Source], ...]:
+        """The files of everybody that are still needed, each with its collection."""
         with self._database.transaction() as connection:
-            return frozenset(row[0] for row in connection.execute("SELECT location FROM knowledge_sources WHERE kind = 'upload'"))
+            rows = connection.execute("SELECT d.collection, s.document, s.kind, s.location FROM knowledge_sources AS s "
+                                      "JOIN knowledge_documents AS d ON d.id = s.document WHERE s.kind = 'upload'").fetchall()
+        return tuple((str(row[0]), Source(row[1], row[2], row[3])) for row in rows)
 
     def forget(self, source: Source) -> None:
         """Unless the document has another one by now."""
@@ -59,14 +63,19 @@ class KnowledgeSources:
     # --- of all owners, to tidy up ---
 
     def orphans(self) -> tuple[tuple[str, str], ...]:
-        """Owners and ids of temporary collections whose chats are gone."""
+        """Owners and ids of temporary collections whose chats are gone, or were deleted so long ago that nobody can restore them."""
         with self._database.transaction() as connection:
             return tuple((str(row[0]), str(row[1])) for row in connection.execute(
-                "SELECT owner, id FROM knowledge_collections WHERE chat <> '' AND chat NOT IN (SELECT id FROM chats)").fetchall())
+                "SELECT owner, id FROM knowledge_collections WHERE chat <> '' "
+                "AND chat NOT IN (SELECT id FROM chats WHERE deleted IS NULL OR deleted >= ?)", (time.time() - KEEP_DELETED_S,)).fetchall())
 
-    def sizes(self) -> tuple[tuple[str, str, int], ...]:
-        """Owner, id and bytes of text of everybody's collections, the last changed first."""
+    def unused(self, since: float) -> tuple[tuple[str, str], ...]:
+        """Owners and ids of collections of people without an account that were neither changed nor searched since then."""
         with self._database.transaction() as connection:
-            rows = connection.execute("SELECT c.owner, c.id, ifnull(sum(d.size_bytes), 0) FROM knowledge_collections AS c "
-                                      "LEFT JOIN knowledge_documents AS d ON d.collection = c.id GROUP BY c.id ORDER BY c.updated DESC")
-            return tuple((str(row[0]), str(row[1]), int(row[2])) for row in rows.fetchall())
+            return tuple((str(row[0]), str(row[1])) for row in connection.execute(
+                "SELECT owner, id FROM knowledge_collections WHERE guest AND updated < ? AND searched < ?", (since, since)).fetchall())
+
+    def total_bytes(self) -> int:
+        """Of the texts of everybody's collections."""
+        with self._database.transaction() as connection:
+            return int(connection.execute("SELECT ifnull(sum(size_bytes), 0) FROM knowledge_documents").fetchone()[0])

@@ -10,7 +10,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-MAX_QUERY_WORDS = 16
+MAX_QUERY_WORDS = 16        # of a search for texts that have all of them
+MAX_QUESTION_WORDS = 24
 SNIPPET_CHARS = 160
 STEM_CHARS = 5          # Can et al. 2008, Information Retrieval on Turkish Texts: the first five letters find as much as a stemmer
 # Words that are in most texts and questions, folded: they would be found everywhere.
@@ -55,19 +56,19 @@ def query_of(text: str) -> str:
 
 
 def question_words(text: str) -> list[str]:
-    """What a question is searched by: its words without common ones, those of Chinese and its neighbours as pairs of characters.
+    """What a question is searched by: its first words without common ones, those of Chinese and its neighbours as pairs of characters.
 
-    All words, if there are only common ones.
+    All words, if there are only common ones. At most MAX_QUESTION_WORDS.
     """
     words: list[str] = []
-    for word in split(text):
+    for word in _WORD.findall(fold(text)):
         for part in filter(None, _RUN.split(word)):
             if not _IDEOGRAPH.match(part):
                 words.append(part)
             else:
                 pairs = [part[at:at + 2] for at in range(max(1, len(part) - 1))]
                 words += [pair for pair in pairs if not set(pair) & _COMMON_IDEOGRAPHS] or pairs
-    return list(dict.fromkeys([word for word in words if word not in _COMMON] or words))
+    return list(dict.fromkeys([word for word in words if word not in _COMMON] or words))[:MAX_QUESTION_WORDS]
 
 
 def any_of(words: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from openai import APIStatusError, OpenAI
 
+from api.embeddings import Turns
 from api.requests import MAX_TEXTS
 from engine import Engine, Settings
+from engine.errors import EngineBusy, TooManyReplies
 from engine.limits import Limits
 from tests import embedding_models
 
@@ -106,4 +109,31 @@ def test_tokens_and_characters_count_for_the_visitors_limits(settings: Settings,
     assert [answer.status_code for answer in answers] == [400, 200, 200, 429]       # 4 tokens each, with special ones
     assert answers[3].json()["error"]["code"] == "rate_limit_exceeded"
     assert [use.tokens for use in limited.visitors.today()] == [8]
+    limited.close()
+
+
+def test_one_visitor_computes_once_at_a_time_and_a_long_queue_is_refused(settings: Settings, tmp_path: Path) -> None:
+    limited = Engine(replace(settings, is_public=True, data_dir=tmp_path, limits=Limits(replies_at_once=3), max_waiting=4))
+    computing: list[str] = []
+
+    async def ask(turns: Turns, visitor: str, end: asyncio.Event) -> None:
+        async with turns.turn(visitor, 5):
+            computing.append(visitor)
+            await end.wait()
+
+    async def visits() -> None:
+        turns, end = Turns(limited), asyncio.Event()
+        asks = [asyncio.create_task(ask(turns, visitor, end)) for visitor in ("ann", "ann", "ann", "bob")]
+        await asyncio.sleep(0)
+        assert computing == ["ann", "bob"]
+        for visitor, error, words in (("ann", TooManyReplies, "3"), ("eve", EngineBusy, "wait")):
+            with pytest.raises(error, match=words):
+                await ask(turns, visitor, end)
+        end.set()
+        await asyncio.gather(*asks)
+        assert computing == ["ann", "bob", "ann", "ann"]
+        async with turns.turn("eve", 5):
+            pass
+
+    asyncio.run(visits())
     limited.close()

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine import EngineError
-from engine.chat import clean_name
-from engine.errors import AttachmentRefused
 from engine.knowledge import SearchMode
 
 from ..shared.actions import Actions, Click, whole_number
@@ -64,7 +62,11 @@ def create(context: Context, session: KnowledgeSession, name: str) -> None:
     with problem_shown(session):
         if not name.strip():
             raise PageError("know.name_missing")
-        session.choose(context.knowledge.create(context.visitor.owner, name.strip()[:MAX_NAME]).id)
+        session.choose(_created(context, name.strip()[:MAX_NAME]))
+
+
+def _created(context: Context, name: str) -> str:
+    return context.knowledge.create(context.visitor.owner, name, is_guest=not context.visitor.name).id
 
 
 @actions("rename")
@@ -83,26 +85,17 @@ def delete(context: Context, session: KnowledgeSession, click: Click) -> str:
 # --- documents ---
 
 def add_files(context: Context, session: KnowledgeSession, paths: Sequence[str]) -> None:
-    """Read uploaded files, which are then in the collection and no longer among the page's files."""
-    with problem_shown(session):
-        files = _uploaded(list(map(Path, paths)), context.knowledge.max_file_bytes)
-        if not files:
-            raise PageError("error.gone")
-        if not session.chosen:      # the first files: a collection for them
-            session.choose(context.knowledge.create(context.visitor.owner, text(context.language, "know.first")).id)
-        context.knowledge.add_files(context.visitor.owner, session.chosen, files)
-
-
-def _uploaded(paths: Sequence[Path], max_bytes: int) -> list[tuple[str, bytes]]:
-    """The files, each with its name. Raises AttachmentRefused for one that is too large, and none of them is kept."""
+    """Read uploaded files, each once, which are then in the collection and no longer among the page's files."""
+    files = [path for path in map(Path, dict.fromkeys(paths)) if path.is_file()]
     try:
-        for path in paths:
-            if (size := path.stat().st_size) > max_bytes:
-                remedy = f"Add files of at most {max_bytes / 1e6:.0f} MB."
-                raise AttachmentRefused(clean_name(path.name), f"it has {size / 1e6:.1f} MB", remedy)
-        return [(path.name, path.read_bytes()) for path in paths]
+        with problem_shown(session):
+            if not files:
+                raise PageError("error.gone")
+            if not session.chosen:      # the first files: a collection for them
+                session.choose(_created(context, text(context.language, "know.first")))
+            context.knowledge.add_files(context.visitor.owner, session.chosen, [(path.name, path) for path in files])
     finally:
-        for path in paths:
+        for path in files:
             path.unlink(missing_ok=True)
 
 
@@ -119,7 +112,7 @@ def add_folder(context: Context, session: KnowledgeSession, folder: str) -> None
     with problem_shown(session):
         if not folder.strip():
             raise PageError("know.folder_missing")
-        context.knowledge.add_folder(context.visitor.owner, require_chosen(session), folder.strip()[:MAX_PATH])
+        context.knowledge.add_folder(context.visitor, require_chosen(session), folder.strip()[:MAX_PATH])
 
 
 @actions("remove")

@@ -35,16 +35,18 @@ class KnowledgeContent:
 
     def values(self, parts: KnowledgeParts) -> Values:
         session, language, chosen = self._session, self._language, self._chosen
+        is_operator = self._context.library.permissions.is_operator(self._context.visitor)
         return {**self.progress(parts), parts.problem: problem_box(session.problem, language) if session.problem else "",
                 parts.add.more: gr.update(visible=chosen is not None),
-                parts.trial.found: view.found_html(session.trial, language) if session.trial else "",
-                parts.models.box: gr.update(visible=self._context.library.permissions.is_operator(self._context.visitor)),
+                parts.add.folders: gr.update(visible=is_operator and not self._context.engine.settings.is_public),
+                parts.trial.found: view.found_html(session.trial, language, is_operator=is_operator) if session.trial else "",
+                parts.models.box: gr.update(visible=is_operator),
                 parts.menu: files_menu(self._context)}
 
     def progress(self, parts: KnowledgeParts) -> Values:
         """What changes while documents are being read."""
         language, chosen = self._language, self._chosen
-        is_public, is_reading, about, documents = self._context.engine.settings.is_public, False, "", ""
+        is_reading, about, documents = False, "", ""
         if chosen is not None:
             try:
                 progress = self._context.knowledge.progress(self._context.visitor.owner, chosen.id)
@@ -54,22 +56,28 @@ class KnowledgeContent:
             except EngineError as error:        # deleted on another page just now
                 about = problem_box(error, language)
         return {parts.collections: view.collections_html(self._collections, self._session.chosen, language),
-                parts.head: view.head_html(chosen, language) if chosen else view.empty_html(language, is_public=is_public),
+                parts.head: view.head_html(chosen, language) if chosen else self._empty(),
                 parts.progress: about, parts.documents: documents, parts.timer: gr.Timer(active=is_reading),
                 parts.trial.box: gr.update(visible=chosen is not None and chosen.num_pieces > 0)}
 
     def _notice(self, chosen: Collection) -> str:
-        """What keeps the collection from being found by meaning, and the button that changes it."""
+        """What keeps the collection from being found, at all or by meaning, and the button that changes it."""
         context, language = self._context, self._language
         embedder = context.knowledge.embedder()
         is_operator = context.library.permissions.is_operator(context.visitor)
+        needs = context.knowledge.needs_index(context.visitor.owner, chosen.id) if chosen.num_documents else ""
+        if needs == "documents" or not embedder.name:
+            return view.again_html(needs, language) if needs else ""
         if embedder.problem and is_operator:        # it may name a folder
             return view.notice_html(text(language, "know.embedder.problem", name=embedder.name, problem=embedder.problem))
-        if embedder.name and not embedder.is_stored:
+        if not embedder.is_stored:
             return view.download_html(embedder.name, language, may_download=is_operator)
-        if chosen.num_documents and context.knowledge.needs_index(context.visitor.owner, chosen.id):
-            return view.again_html(language)
-        return ""
+        return view.again_html(needs, language) if needs else ""
+
+    def _empty(self) -> str:
+        spec = self._context.engine.spec
+        return view.empty_html(self._language, is_public=self._context.engine.settings.is_public,
+                               is_remote=spec is not None and spec.is_remote)
 
     def _documents(self, chosen: Collection) -> str:
         documents = self._context.knowledge.documents(self._context.visitor.owner, chosen.id)

@@ -19,13 +19,14 @@ TICK_S = 1.0        # between two looks at documents that are being read
 
 @dataclass(frozen=True)
 class AddParts:
-    """`more`: the sources other than uploads."""
+    """`more`: the sources other than uploads. `folders`: what only the operator of a private page sees."""
 
     upload: gr.UploadButton
     more: gr.Accordion
     dataset: gr.Textbox
     column: gr.Textbox
     get: gr.Button
+    folders: gr.Row
     folder: gr.Textbox
     read: gr.Button
 
@@ -68,7 +69,7 @@ class KnowledgeParts:
     @property
     def outputs(self) -> list[Any]:
         """Every component whose value depends on the session, except what the visitor types."""
-        return [self.problem, self.add.more, self.models.box, *self.changing, self.trial.found, self.menu, self.bus]
+        return [self.problem, self.add.more, self.add.folders, self.models.box, *self.changing, self.trial.found, self.menu, self.bus]
 
     @property
     def changing(self) -> list[Any]:
@@ -98,7 +99,6 @@ def _html(name: str) -> gr.HTML:
 
 
 def _build_add(builder: PageBuilder) -> AddParts:
-    is_public = builder.engine.settings.is_public
     with gr.Row(elem_classes="mc-know-row", elem_id="mc-know-drop"):
         upload = builder.labelled(gr.UploadButton, {"label": "know.add"}, size="sm", variant="primary", file_count="multiple", scale=0,
                                   min_width=120, elem_id="mc-know-upload")
@@ -109,11 +109,11 @@ def _build_add(builder: PageBuilder) -> AddParts:
             column = builder.labelled(gr.Textbox, {"label": "know.column", "info": "know.column.info"}, lines=1, max_lines=1,
                                       min_width=140, elem_id="mc-know-column")
             get = builder.labelled(gr.Button, {"value": "know.get"}, size="sm", scale=0, min_width=96, elem_id="mc-know-get")
-        with gr.Row(elem_classes="mc-know-row", visible=not is_public):
+        with gr.Row(elem_classes="mc-know-row", visible=False, elem_id="mc-know-folders") as folders:
             folder = builder.labelled(gr.Textbox, {"label": "know.folder", "info": "know.folder.info"}, lines=1, max_lines=1,
                                       min_width=200, elem_id="mc-know-folder")
             read = builder.labelled(gr.Button, {"value": "know.read"}, size="sm", scale=0, min_width=96, elem_id="mc-know-read")
-    return AddParts(upload, more, dataset, column, get, folder, read)
+    return AddParts(upload, more, dataset, column, get, folders, folder, read)
 
 
 def _build_trial(builder: PageBuilder) -> TrialParts:

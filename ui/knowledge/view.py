@@ -37,11 +37,13 @@ def _collection(collection: Collection, chosen: str, language: str) -> str:
             f'<span>{html.escape(collection.name)}</span><span class="mc-found">{html.escape(facts)}</span></button></div>')
 
 
-def empty_html(language: str, *, is_public: bool) -> str:
-    """What the tab is for, before anything is chosen."""
-    formats = say(language, "know.empty.formats.public" if is_public else "know.empty.formats")
-    return (f'<div class="mc-welcome"><h2>{say(language, "know.empty.title")}</h2><p>{say(language, "know.empty.note")}</p>'
-            f'<p class="mc-note">{formats}</p></div>')
+def empty_html(language: str, *, is_public: bool, is_remote: bool) -> str:
+    """What the tab is for, before anything is chosen, and where files go. `is_remote`: the chat model is on another server."""
+    kind = ".public" if is_public else ""
+    where = [f"know.empty.where{kind}", *(["know.empty.remote"] if is_remote else [])]
+    notes = " ".join(say(language, key) for key in ("know.empty.note", *where))
+    return (f'<div class="mc-welcome"><h2>{say(language, "know.empty.title")}</h2><p>{notes}</p>'
+            f'<p class="mc-note">{say(language, f"know.empty.formats{kind}")}</p></div>')
 
 
 def head_html(collection: Collection, language: str) -> str:
@@ -82,8 +84,10 @@ def download_html(name: str, language: str, *, may_download: bool) -> str:
     return notice_html(text(language, "know.embedder.missing", name=name), button)
 
 
-def again_html(language: str) -> str:
-    return notice_html(text(language, "know.stale"), action_button(text(language, "know.again"), "again"))
+def again_html(needs: str, language: str) -> str:
+    """`needs`: as Knowledge.needs_index says."""
+    words = text(language, "know.waiting" if needs == "documents" else "know.stale")
+    return notice_html(words, action_button(text(language, "know.again"), "again"))
 
 
 def documents_html(documents: Sequence[Document], num_more: int, language: str) -> str:
@@ -111,9 +115,10 @@ def _document(document: Document, language: str) -> list[str]:
     return [title, state, number(language, document.num_pieces), megabytes(language, document.size_bytes), remove]
 
 
-def found_html(trial: Trial, language: str) -> str:
-    """What a question found, best first, with ranks and scores."""
-    shown = [say(language, f"know.note.{note}", problem=trial.result.problem) for note in trial.result.notes]
+def found_html(trial: Trial, language: str, *, is_operator: bool) -> str:
+    """What a question found, best first, with ranks and scores. A problem with a model may name a folder: only the operator reads it."""
+    problem = trial.result.problem if is_operator else text(language, "know.note.in_log")
+    shown = [say(language, f"know.note.{note}", problem=problem) for note in trial.result.notes]
     if trial.result.hits and not trial.result.likely:
         shown.append(say(language, "know.unlikely"))
     notes = "".join(f'<p class="mc-note">{note}</p>' for note in shown)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from engine import Conversations, Engine, GenerationOptions
 from engine.background import Jobs
 from engine.chat import NOTHING_FOUND, Ask, Attachment, Chat, Question
 from engine.embedding import Embedders
-from engine.errors import InvalidRequest
+from engine.errors import InvalidRequest, StaleChat
 from engine.knowledge import CollectionNotFound, Knowledge
 from engine.settings import NO_MODEL
 from engine.storage.transfer import read_chats
@@ -113,6 +115,29 @@ def test_a_file_longer_than_the_window_is_searched_for_this_chat_alone(desk: Des
     assert desk.knowledge.list(desk.owner) == ()
     chat = desk.send(Question("How many tools does step 7 need?"), held.collection, chat=chat)
     assert "Step 7" in chat.path[-1].sources[0].text
+
+
+def test_a_message_that_is_refused_leaves_no_collection_of_its_files(desk: Desk) -> None:
+    chat = desk.send(Question("Hello"))
+    stale, question = chat.version - 1, Question(QUESTION, searched=(Attachment("guide.md", GUIDE, 99_999),))
+    with pytest.raises(StaleChat):
+        desk.conversations.send(desk.owner, chat.id, stale, question, [SHORT])
+    assert desk.knowledge.use(desk.owner).collections == 0
+
+
+def test_a_stop_does_not_wait_for_the_search(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    guides, go_on, search = desk.collection(), threading.Event(), desk.knowledge.search
+
+    def slowly(*given: Any) -> Any:
+        go_on.wait(30)
+        return search(*given)
+
+    monkeypatch.setattr(desk.knowledge, "search", slowly)
+    chat = desk.conversations.send(desk.owner, None, None, Question(QUESTION), [replace(SHORT, collections=(guides,))])
+    desk.conversations.stop(desk.owner, chat.id)
+    answer = ended(desk.conversations, chat, desk.owner).path[-1]
+    assert (answer.state, answer.text, go_on.is_set()) == ("stopped", "", False)
+    go_on.set()
 
 
 def test_a_file_to_search_needs_a_question(desk: Desk) -> None:

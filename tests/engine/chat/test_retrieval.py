@@ -8,6 +8,7 @@ from engine.chat.retrieval import AFTER, BEFORE, choose, mentioned, query_of, wi
 from engine.messages import Message
 from engine.storage.knowledge_records import Hit, Piece, Place
 from engine.storage.records import ChatMessage, Source
+from engine.storage.search_text import question_words
 
 
 def hit(text: str, number: int = 0, begin: int | None = None, document: int = 1) -> Hit:
@@ -69,6 +70,15 @@ def test_names_of_collections_are_not_searched_for() -> None:
 
 def test_a_short_question_is_searched_for_with_the_one_before() -> None:
     path = [ChatMessage("user", "#Guides How do I load a gated model?"), ChatMessage("assistant", "So."), ChatMessage("user", "And why?")]
-    assert query_of(path, ["Guides"]) == "How do I load a gated model?\nAnd why?"
+    assert query_of(path, ["Guides"]) == "And why?\nHow do I load a gated model?"
     longer = ChatMessage("user", "Which licence does the second model of the list have?")
     assert query_of([*path, longer], ["Guides"]) == longer.text
+
+
+def test_the_newest_question_and_its_telling_words_are_searched_for_first() -> None:
+    long = " ".join(f"first{number}" for number in range(40))
+    words = question_words(query_of([ChatMessage("user", long), ChatMessage("user", "And in Ankara?")]))
+    assert words[0] == "ankara"
+    assert question_words("what is the and of " * 10 + "harbour") == ["harbour"]
+    assert question_words("bu ve şu ile " * 10 + "liman") == ["liman"]
+    assert "港口" in question_words("的了是在和 " * 10 + "港口")

@@ -107,3 +107,12 @@ def test_a_cross_encoder_has_one_output(tmp_path: Path, tiny: Path) -> None:
     assert read_reranker("it", embedding_models.reranker(tmp_path / "it"), detect("cpu")).window_tokens == 64
     with pytest.raises(UnsupportedModel, match="cross-encoder"):
         read_reranker("tiny", tiny, detect("cpu"))
+
+
+def test_a_model_whose_tokenizer_cannot_be_read_is_refused(copy: Path) -> None:
+    (copy / "tokenizer.json").write_text("{damaged")
+    with pytest.raises(UnsupportedModel, match=r"tokenizer\.json cannot be read"):
+        read_embedder("copy", copy, detect("cpu"))
+    (copy / "tokenizer.json").unlink()
+    with pytest.raises(UnsupportedModel, match=r"no tokenizer\.json"):
+        read_embedder("copy", copy, detect("cpu"))

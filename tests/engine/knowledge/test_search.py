@@ -221,7 +221,7 @@ def test_the_matrix_in_memory_follows_every_change(own: Shelf) -> None:
     own.add("new.txt", "good book")
     own.fill()
     assert found() == {f"{number}.txt" for number in range(6)} | {"new.txt"}
-    own.store.delete_document("ada", own.store.documents("ada", own.collection)[0].id)
+    own.store.delete_documents("ada", own.store.documents("ada", own.collection)[0].id)
     assert found() == {f"{number}.txt" for number in range(1, 6)} | {"new.txt"}
     own.add("new.txt", "bad book")       # read again: its vector is missing until it is computed
     assert "new.txt" not in found()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InvalidRequest
+from engine.storage import knowledge_words
 from engine.storage.database import Database
 from engine.storage.knowledge import KnowledgeStore
 from engine.storage.knowledge_records import CollectionNotFound, DocumentNotFound, Piece, Place
@@ -59,17 +60,18 @@ def test_pieces_are_the_texts_at_their_places(store: KnowledgeStore) -> None:
     assert pieces[0] == Piece(pieces[0].id, document, 0, "Zwetschgenkuchen first.", PLACES[0])
 
 
-@pytest.mark.parametrize("delete", [
-    lambda store, collection, document: store.delete("ada", collection),
-    lambda store, collection, document: store.delete_of_chat("ada", "chat 1"),
-], ids=["collection", "chat"])
-def test_a_deletion_leaves_nothing_in_the_files(store: KnowledgeStore, tmp_path: Path, delete: Callable[..., None]) -> None:
+@pytest.mark.parametrize("pages", [1, 200])
+def test_a_deletion_leaves_nothing_in_the_files(store: KnowledgeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
+    monkeypatch.setattr(knowledge_words, "MERGED_PAGES", pages)       # of one step, between which others can write
     other = store.create("bob", "Others").id
     kept = store.add_document("bob", other, "kept.txt", "1").id
+    many = store.add_document("bob", other, "many.txt", "1").id
+    text = " ".join(f"word{number}" for number in range(5_000))
+    store.write_pieces("bob", many, text, [Place(at, at + 400) for at in range(0, len(text) - 400, 400)])
+    collection, _ = filled(store, chat="chat 1")
     store.write_pieces("bob", kept, "something else", [Place(0, 14)])
-    collection, document = filled(store, chat="chat 1")
     assert len(in_files(tmp_path)) == len(WORDS)
-    delete(store, collection, document)
+    store.delete("ada", collection)
     assert in_files(tmp_path) == []
     with pytest.raises(CollectionNotFound):
         store.get("ada", collection)
@@ -78,7 +80,7 @@ def test_a_deletion_leaves_nothing_in_the_files(store: KnowledgeStore, tmp_path:
 
 def test_a_deleted_document_leaves_nothing_but_the_collection(store: KnowledgeStore, tmp_path: Path) -> None:
     collection, document = filled(store)
-    store.delete_document("ada", document)
+    store.delete_documents("ada", document)
     assert in_files(tmp_path) == ["Secret notes"]
     assert (store.get("ada", collection).num_pieces, store.use("ada").size_bytes) == (0, 0)
 
@@ -125,7 +127,7 @@ def test_vectors_of_two_models_are_never_together(store: KnowledgeStore, tmp_pat
     lambda store, collection, document: store.document_text("bob", document),
     lambda store, collection, document: store.write_pieces("bob", document, "x", []),
     lambda store, collection, document: store.set_state("bob", document, "failed"),
-    lambda store, collection, document: store.delete_document("bob", document),
+    lambda store, collection, document: store.delete_documents("bob", document),
 ], ids=range(13))
 def test_another_owner_finds_nothing(store: KnowledgeStore, read: Callable[..., object]) -> None:
     collection, document = filled(store)
@@ -151,8 +153,6 @@ def test_temporary_collections_are_listed_with_their_chat_only(store: KnowledgeS
     assert store.list("ada") == ()
     assert [each.id for each in store.list("ada", "chat 1")] == [collection]
     assert store.get("ada", collection).is_temporary
-    store.delete_of_chat("bob", "chat 1")
-    store.delete_of_chat("ada", "")
     assert store.use("ada").pieces == 3
 
 

@@ -19,7 +19,7 @@ from engine.errors import AttachmentRefused, InvalidRequest, NotPermitted
 from engine.knowledge import CollectionNotFound, DocumentNotFound
 from engine.library import Visitor
 from engine.settings import NO_MODEL
-from ui.knowledge import actions
+from ui.knowledge import actions, view
 from ui.knowledge.content import KnowledgeContent
 from ui.knowledge.parts import KnowledgeParts, build_parts
 from ui.knowledge.session import KnowledgeSession
@@ -115,9 +115,45 @@ def test_a_file_that_cannot_be_read_is_a_problem_of_its_row(context: Context, tm
 
 
 def test_a_file_that_is_too_large_is_refused_and_none_is_left(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(AttachmentRefused, match=r"large\.txt"):
-        actions._uploaded([Path(uploaded(tmp_path)), Path(uploaded(tmp_path, "large.txt", "x" * 5_000))], 1_000)
+    monkeypatch.setattr(context.knowledge._sources, "max_bytes", 1_000)
+    session, small = KnowledgeSession(), uploaded(tmp_path)
+    actions.add_files(context, session, [small, small, uploaded(tmp_path, "large.txt", "x" * 5_000)])
+    assert isinstance(session.problem, AttachmentRefused)
+    assert "large.txt" in str(session.problem)
     assert list(tmp_path.glob("*.*")) == []
+    assert context.knowledge.documents("me", session.chosen) == ()
+
+
+def test_a_file_that_is_named_many_times_is_read_once(context: Context, tmp_path: Path) -> None:
+    session = KnowledgeSession()
+    actions.add_files(context, session, [uploaded(tmp_path)] * 2_000)
+    assert session.problem is None
+    wait(context, session)
+    assert [each.name for each in context.knowledge.documents("me", session.chosen)] == ["guide.md"]
+
+
+def test_visitors_do_not_read_the_path_of_a_model_that_failed(context: Context, tmp_path: Path) -> None:
+    session = added(context, tmp_path)
+    actions.search(context, session, "ladder", "text")
+    assert session.trial
+    result = replace(session.trial.result, notes=("embedder_failed",), problem="/srv/models/secret is damaged")
+    trial = replace(session.trial, result=result)
+    assert "/srv" in view.found_html(trial, "en", is_operator=True)
+    assert "/srv" not in view.found_html(trial, "en", is_operator=False)
+
+
+def test_documents_that_wait_without_a_job_say_so(context: Context, tmp_path: Path) -> None:
+    session = added(context, tmp_path)
+    context.knowledge._store.set_state("me", document_id(context, session), "waiting")
+    assert "have not been read yet" in shown(context, session)["progress"]
+    assert shown(context, session)["folders"]["visible"]
+
+
+def test_where_files_go_is_said_as_it_is() -> None:
+    assert "stay on this machine" in view.empty_html("en", is_public=False, is_remote=False)
+    public = view.empty_html("en", is_public=True, is_remote=True)
+    assert "stay on this machine" not in public
+    assert "another server" in public
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "text", "vectors", "nonsense"])
