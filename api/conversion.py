@@ -19,7 +19,7 @@ from .errors import ApiError
 from .fields import Body
 from .requests import ChatMessage, ChatRequest, CompletionRequest, ImageUrl, InputItem, Part, ResponsesRequest, Sampling
 from .shapes import shape_of, shape_of_response
-from .tools import calls_of, tool_options
+from .tools import calls_of, tool_options, written_call
 
 DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 TEXT_PARTS, PICTURE_PARTS = ("text", "input_text", "output_text", "reasoning_text", "summary_text"), ("image_url", "input_image")
@@ -80,7 +80,7 @@ def input_of(request: ResponsesRequest) -> tuple[list[Message], tuple[str, ...]]
             messages = [*messages, Message("tool", text, tool_call_id=item.call_id or "")]
             continue
         if kind == "function_call":
-            messages = _with_call(messages, ToolCall(item.call_id or "", item.name or "", item.arguments or "{}"), thoughts)
+            messages = _with_call(messages, written_call(item.call_id or "", item.name or "", item.arguments), thoughts)
             thoughts = ""
             continue
         messages = [*messages, _message(str(item.role), text, thoughts, pictures)]

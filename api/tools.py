@@ -69,8 +69,18 @@ def calls_of(given: Sequence[CallFields] | None, place: str) -> list[ToolCall]:
         if each.type not in (None, "function") or each.function is None:
             raise ApiError(400, "unsupported_parameter", "This server reads calls of functions only.", f"{place}tool_calls.{number}.type")
         each.ignored(f"{place}tool_calls.{number}.", frozenset(("index",)))
-        calls.append(ToolCall(each.id, each.function.name, each.function.arguments or "{}"))
+        calls.append(written_call(each.id, each.function.name, each.function.arguments))
     return calls
+
+
+def written_call(id: str, name: str, arguments: str | None) -> ToolCall:
+    """A call that an answer had. One that was cut has the beginning of its arguments as a text. Raises InvalidRequest."""
+    given = arguments or "{}"
+    try:
+        is_whole = isinstance(json.loads(given), dict)
+    except (ValueError, RecursionError):
+        is_whole = False
+    return ToolCall(id, name, given if is_whole else json.dumps({"incomplete": given}, ensure_ascii=False))
 
 
 def written_calls(pieces: Sequence[ToolCallDelta]) -> list[WrittenCall]:

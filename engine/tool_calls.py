@@ -92,8 +92,8 @@ class ToolCall:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The arguments by name."""
-        return dict(json.loads(self.arguments))
+        """The arguments by name. Their texts are valid: JSON can name half of a character (\\ud800), which no server reads."""
+        return dict(_valid(json.loads(self.arguments)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,17 @@ def _object(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _valid(value: Any) -> Any:
+    match value:
+        case str():
+            return valid_text(value)
+        case dict():
+            return {valid_text(name): _valid(each) for name, each in value.items()}
+        case list():
+            return [_valid(each) for each in value]
+    return value
 
 
 def _value(kind: type[Any], name: str, given: object) -> Any:

@@ -1,6 +1,6 @@
 """An MCP server over standard streams, without any library: tools that work, and tools that misbehave as a test asks.
 
-    python tests/mcp_server.py FOLDER       FOLDER/calls.txt gets a line for each call
+    python tests/mcp_server.py FOLDER       FOLDER/calls.txt gets a line for each call, and for each that is cancelled
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ TOOLS = [
     {"name": "secret", "description": "Print the variables.", "inputSchema": NOTHING},
     {"name": "hang", "description": "Never answer.", "inputSchema": NOTHING},
     {"name": "freeze", "description": "Answer nothing from now on.", "inputSchema": NOTHING},
+    {"name": "relist", "description": "Say that the tools have changed, and list them no more.", "inputSchema": NOTHING},
     {"name": "die", "description": "End the server.", "inputSchema": NOTHING},
     {"name": "flood", "description": "Send a line without an end.", "inputSchema": NOTHING},
     {"name": "chatter", "description": "Send messages without an end.", "inputSchema": NOTHING},
@@ -49,7 +50,7 @@ def called(name: str, arguments: dict[str, Any], number: int) -> dict[str, Any] 
     if name == "freeze":
         time.sleep(3600)
     if name == "die":
-        sys.stderr.write("the key is s3cret-value\n")
+        sys.stderr.write(f"the key is s3cret-value {sys.argv[1]}\n")
         os._exit(3)
     if name == "flood":
         while True:
@@ -57,6 +58,9 @@ def called(name: str, arguments: dict[str, Any], number: int) -> dict[str, Any] 
     if name == "chatter":
         while True:
             send({"method": "notifications/message", "params": {"level": "info", "data": "again"}})
+    if name == "relist":
+        send({"method": "notifications/tools/list_changed"})
+        return text("changed")
     if name == "refuse":
         send({"id": number, "error": {"code": -32000, "message": "not today"}})
     results = {"echo": lambda: text(arguments["text"]), "secret": lambda: text(json.dumps(dict(os.environ))),
@@ -71,20 +75,25 @@ def main() -> None:
     calls = Path(sys.argv[1]) / "calls.txt"
     (Path(sys.argv[1]) / "started.txt").open("a").write(f"{os.getpid()}\n")
     print("This line is no message.", flush=True)
+    can_list = True
     for line in sys.stdin:
         message = json.loads(line)
         match message.get("method"):
             case "initialize":
                 send({"id": message["id"], "result": {"protocolVersion": message["params"]["protocolVersion"],
                                                      "capabilities": {"tools": {}}, "serverInfo": {"name": "test", "version": "1"}}})
-            case "tools/list":
+            case "tools/list" if can_list:
                 send({"id": message["id"], "result": {"tools": TOOLS}})
+            case "notifications/cancelled":
+                with calls.open("a") as file:
+                    file.write(json.dumps(["cancelled", message["params"]["requestId"]]) + "\n")
             case "ping":
                 send({"id": message["id"], "result": {}})
             case "tools/call":
                 name, arguments = message["params"]["name"], message["params"].get("arguments") or {}
                 with calls.open("a") as file:
                     file.write(json.dumps([name, arguments]) + "\n")
+                can_list = can_list and name != "relist"
                 result = called(name, arguments, message["id"])
                 if result is not None:
                     send({"id": message["id"], "result": result})

@@ -12,6 +12,7 @@ from ..background import StopSignal
 
 Decision = Literal["approve", "always", "refuse"]
 APPROVAL_S = 600.0              # how long a question stays open
+READABLE_CHARS = 20_000         # of the arguments of a call: a person who is asked about more of them cannot read them
 PUBLIC_APPROVAL_S = 120.0       # on a public page, where a waiting reply is one of a limited number
 
 

@@ -31,6 +31,7 @@ from .tool_loop import ToolLoop
 log = logging.getLogger(__name__)
 RECENT_S = 5.0              # minimum time for which an ended reply can still be read with `with_ended`
 ASKED_S = 600.0             # for how long it is known who asked for a reply
+MAX_ASKING = 200            # replies that wait for a person and take no place on a public page; a visitor has few of them
 FOLLOW_S = 0.05             # shortest time between two snapshots: more of them would slow a fast model down
 
 
@@ -189,8 +190,10 @@ class Conversations(SavedChats):
         most, own = visitors.limits.replies_at_once, sum(reply.owner == owner for reply in live)
         if most and own + count > most:         # some of them may not have begun
             raise TooManyReplies(most)
-        if settings.is_public and len(live) + count > settings.max_waiting:
-            raise EngineBusy(f"{len(live)} replies are in progress", "Try again in a minute.")
+        asking = sum(reply.snapshot().asks is not None for reply in live) if settings.is_public else 0
+        busy = len(live) - min(asking, MAX_ASKING)
+        if settings.is_public and busy + count > settings.max_waiting:
+            raise EngineBusy(f"{busy} replies are in progress", "Try again in a minute.")
 
     def _require_fit(self, path: Sequence[ChatMessage], asks: Sequence[Ask]) -> None:
         """Check that the loaded model can read the prompt, before anything is stored. Raises MessageTooLong, ChatTemplateFailed."""

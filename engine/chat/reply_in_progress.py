@@ -55,7 +55,7 @@ class ReplyInProgress:
         self._thought_s, self._thought_tokens = message.thought_s, message.thought_tokens
         self._earlier_s = message.thought_s
         self._waiting: Waiting | Prefill | Searching | None = None
-        self._steps = {step.id: step for step in message.steps}
+        self._steps = {step.id: step.ended() for step in message.steps}        # a killed process left them open
         self._calling = ""
 
     def add(self, event: StreamEvent | ToolStep) -> None:

@@ -13,21 +13,21 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from ..background import StopSignal
-from ..errors import EngineError, InvalidRequest, StorageError
+from ..errors import EngineError, InvalidRequest, MessageTooLong, StorageError
 from ..messages import Finished, GenerationOptions, Message, ReasoningDelta, StreamEvent, TextDelta, Usage
 from ..models.spec import ModelSpec
 from ..runtime.engine import Engine
-from ..shapes import InvalidShape, Shape
 from ..storage.database import Database
 from ..storage.records import ChatMessage
 from ..storage.tool_steps import ToolStep
 from ..storage.tool_trust import ToolTrust
-from ..tool_calls import MAX_CALLS, ToolCall, ToolCallDelta, calls_of, new_call_id
-from ..tools import HARMLESS, BoundTool, CallContext, Toolbox, run_tool
-from .approvals import APPROVAL_S, PUBLIC_APPROVAL_S, Approvals
+from ..tool_calls import MAX_CALLS, InvalidTools, ToolCall, ToolCallDelta, calls_of, new_call_id
+from ..tools import HARMLESS, BoundTool, CallContext, Toolbox, misfit, run_tool
+from .approvals import APPROVAL_S, PUBLIC_APPROVAL_S, READABLE_CHARS, Approvals, Decision
 from .attachments import first_part
 from .question import Ask
 from .tool_history import BETWEEN, round_messages
+from .tool_room import NO_ROOM_NOTE, make_room
 
 log = logging.getLogger(__name__)
 MAX_ROUNDS = 8              # of calls in one reply
@@ -36,6 +36,10 @@ LIMIT_NOTE = "The model called tools in {count} rounds without an answer, so the
 EXPIRED_NOTE = "Nobody approved the call of {name} in time, so the reply ends here."
 CUT_CALL_NOTE = "The model wrote a call of a tool that is not complete, so it was not made."
 UNUSABLE = "The tool {name} is left out, because of its schema: {why}."
+TOO_LARGE = "with it, no message fits the context window"
+MISFIT = "The arguments do not fit the schema of the tool: {why}. Correct them, or answer without this call."
+UNREADABLE = ("The arguments have {count:,} characters. A person approves this call and can read at most {most:,}, so it was not made. "
+              "Make it smaller.")
 MAX_CHECKED = 2_000
 SHORTENED = "\n[The rest is left out: it does not fit.]"
 
@@ -54,7 +58,7 @@ class _Round:
 
 @dataclass(slots=True)
 class _Work:
-    """One reply. `written`: characters of its text so far. `ids`: of its calls."""
+    """One reply. `written`: characters of its text so far. `ids`: of its calls. `approval_s`: how long it may still wait for a person."""
 
     owner: str
     message_id: int
@@ -64,6 +68,7 @@ class _Work:
     messages: list[Message]
     written: int
     ids: set[str]
+    approval_s: float
     usage: Usage | None = None
     notes: tuple[str, ...] = ()
     expired: str = ""
@@ -83,7 +88,7 @@ class ToolLoop:
 
     def options(self, ask: Ask) -> GenerationOptions:
         """The options of the first request of a reply, with the tools that are known without asking a server."""
-        return _with_tools(ask.options, self.toolbox.known(self._chosen(ask)))
+        return _with_tools(ask.options, [tool for tool in self.toolbox.known(self._chosen(ask)) if not self._problem(tool)])
 
     def stream(self, owner: str, before: ChatMessage, messages: Sequence[Message], ask: Ask,
                stop: StopSignal) -> Generator[LoopEvent, None, None]:
@@ -92,10 +97,15 @@ class ToolLoop:
         `before`: the reply as it is now: empty, or with what is continued. Raises what Engine.chat raises.
         """
         tools, problems = self._usable(*self.toolbox.open(self._chosen(ask), stop))
+        approval_s = PUBLIC_APPROVAL_S if self._engine.settings.is_public else APPROVAL_S
         work = _Work(owner, before.id, ask, stop, {tool.name: tool for tool in tools}, list(messages), len(before.text),
-                     {step.id for step in before.steps}, notes=problems)
+                     {step.id for step in before.steps}, approval_s, notes=problems)
         earlier = max((step.round for step in before.steps), default=0)
+        generated = _Round()
         for number in range(1, MAX_ROUNDS + 2):
+            if not make_room(self._engine, work.messages, _with_tools(ask.options, tools)) and generated.finished:
+                yield work.finished(generated.finished, NO_ROOM_NOTE)
+                return
             generated = yield from self._generate(work)
             if generated.finished is None:
                 return
@@ -122,24 +132,31 @@ class ToolLoop:
         """Leave out tools whose schemas the model cannot be held to: one of them would make the whole reply fail."""
         usable = []
         for tool in tools:
-            key = (self._engine.spec, tool.key)
-            if key not in self._checked:
-                self._checked = {} if len(self._checked) >= MAX_CHECKED else self._checked
-                self._checked[key] = self._problem(tool)
-            if self._checked[key]:
-                problems = (*problems, UNUSABLE.format(name=tool.name, why=self._checked[key]))
+            why = self._problem(tool)
+            if why:
+                problems = (*problems, UNUSABLE.format(name=tool.name, why=why))
             else:
                 usable.append(tool)
         return usable, problems
 
     def _problem(self, tool: BoundTool) -> str:
+        """Why a request with this tool alone cannot be made; "" if it can, or if that is not known now."""
+        key, checked = (self._engine.spec, tool.key), self._checked
+        if (known := checked.get(key)) is not None:
+            return known
+        if self._engine.status().state != "ready":
+            return ""
+        why = ""
         try:
-            self._engine.check_shape(Shape("json_schema", tool.definition.parameters))
-        except InvalidShape as error:
-            return error.why
-        except EngineError:     # no model is loaded yet: the request itself says what is wrong
-            pass
-        return ""
+            self._engine.check_prompt([Message("user", "Hello")], GenerationOptions(tools=(tool.definition,)))
+        except InvalidTools as error:
+            why = error.why
+        except MessageTooLong:
+            why = TOO_LARGE
+        except EngineError:     # no model can be asked now, so nothing is remembered: the request itself says what is wrong
+            return ""
+        self._checked = {**(checked if len(checked) < MAX_CHECKED else {}), key: why}
+        return why
 
     def _generate(self, work: _Work) -> Generator[LoopEvent, None, _Round]:
         """One request to the model. All of its events but Finished are passed on."""
@@ -188,25 +205,44 @@ class ToolLoop:
 
     def _one(self, work: _Work, tool: BoundTool, step: ToolStep, call: ToolCall) -> Generator[LoopEvent, None, ToolStep]:
         """Ask a person if that is needed, and run the tool. Returns the step with its result."""
-        is_public = self._engine.settings.is_public
-        if tool.must_ask and (is_public or not self._is_trusted(work, tool)):
-            with self.approvals.question(work.owner, work.message_id, step.id, can_be_trusted=not is_public) as question:
-                yield replace(step, state="waiting", can_be_trusted=not is_public)
-                decision = question.wait(work.stop, PUBLIC_APPROVAL_S if is_public else APPROVAL_S)
-            if decision is None:
-                work.expired = "" if work.stop.is_set() else tool.name
-                return replace(step, state="stopped" if work.stop.is_set() else "expired")
+        if why := misfit(tool.definition.schema, call.values):
+            return replace(step, state="failed", result=MISFIT.format(why=why))
+        if self._must_ask(work, tool):
+            if len(step.arguments) > READABLE_CHARS:
+                return replace(step, state="failed", result=UNREADABLE.format(count=len(step.arguments), most=READABLE_CHARS))
+            decision = yield from self._ask_person(work, tool, step)
+            if decision is None and not work.stop.is_set():
+                work.expired = tool.name
+                return replace(step, state="expired")
             if decision == "refuse":
                 return replace(step, state="refused")
             if decision == "always":
                 self._remember(work, tool)
+        if work.stop.is_set():
+            return replace(step, state="stopped")
         yield step
         started = time.monotonic()
-        outcome = run_tool(tool, call.values, CallContext(work.owner, work.ask.zone, work.stop, is_public))
+        context = CallContext(work.owner, work.ask.zone, work.stop, self._engine.settings.is_public, work.ask.collections)
+        outcome = run_tool(tool, call.values, context)
         seconds = time.monotonic() - started
         if work.stop.is_set():
-            return replace(step, state="stopped", seconds=seconds)
+            return replace(step, state="interrupted", seconds=seconds)
         return replace(step, state="failed" if outcome.is_error else "done", result=outcome.text, seconds=seconds)
+
+    def _must_ask(self, work: _Work, tool: BoundTool) -> bool:
+        if not tool.must_ask or (tool.is_limited_by_choice and work.ask.collections):
+            return False
+        return self._engine.settings.is_public or not tool.can_be_trusted or not self._is_trusted(work, tool)
+
+    def _ask_person(self, work: _Work, tool: BoundTool, step: ToolStep) -> Generator[LoopEvent, None, Decision | None]:
+        """All questions of a reply together wait for a limited time: an open one keeps a place on the page."""
+        can_be_trusted = tool.can_be_trusted and not self._engine.settings.is_public
+        asked = time.monotonic()
+        with self.approvals.question(work.owner, work.message_id, step.id, can_be_trusted=can_be_trusted) as question:
+            yield replace(step, state="waiting", can_be_trusted=can_be_trusted)
+            decision = question.wait(work.stop, max(0.0, work.approval_s))
+        work.approval_s -= time.monotonic() - asked
+        return decision
 
     def _is_trusted(self, work: _Work, tool: BoundTool) -> bool:
         try:

@@ -99,22 +99,27 @@ class _ReplyText:
 
     def feed(self, tokens: NewTokens) -> Iterator[Piece]:
         if self._scored is None:
-            yield from self._split(self.stops.feed(self._decoder.feed(tokens.ids)))
+            yield from self._split(self._unstopped(self._decoder.feed(tokens.ids)))
             return
         for token_id, score in zip(tokens.ids, tokens.scores, strict=True):
             decoded = self._decoder.feed((token_id,))
             self._scored.add(token_id, score, decoded)
-            yield from self._split(self.stops.feed(decoded))
+            yield from self._split(self._unstopped(decoded))
+
+    def _unstopped(self, decoded: str) -> str:
+        """Without what a stop string ends; where there may be calls, those are looked for in the text beside them only."""
+        return self.stops.feed(decoded) if self.calls is None else decoded
 
     def flush(self) -> Iterator[Piece]:
         if not self.stops.is_hit:
             decoded = self._decoder.flush()
             if self._scored is not None:
                 self._scored.flush(decoded)
-            yield from self._split(self.stops.feed(decoded) + self.stops.flush())
+            yield from self._split(self._unstopped(decoded) + ("" if self.calls else self.stops.flush()))
         yield from self._without_calls(self._with_scores(self.splitter.flush()))
-        if self.calls is not None:
-            yield from self._scored_again(self.calls.flush())
+        if self.calls is not None and not self.stops.is_hit:
+            yield from self._scored_again(self._stopped(self.calls.flush()))
+            yield from self._scored_again(self._held())
 
     def _split(self, text: str) -> Iterator[Piece]:
         self._shown.append(text)
@@ -127,7 +132,24 @@ class _ReplyText:
                 yield piece
                 continue
             self._before_calls += piece.tokens
-            yield from self._scored_again(self.calls.feed(piece.text))
+            yield from self._scored_again(self._stopped(self.calls.feed(piece.text)))
+
+    def _stopped(self, pieces: Iterable[TextDelta | ToolCallDelta]) -> Iterator[TextDelta | ToolCallDelta]:
+        """Up to a stop string in the text before calls."""
+        for piece in pieces:
+            if isinstance(piece, ToolCallDelta):
+                yield from self._held()
+            if self.stops.is_hit:
+                return
+            if isinstance(piece, ToolCallDelta):
+                yield piece
+            elif text := self.stops.feed(piece.text):
+                yield TextDelta(text)
+
+    def _held(self) -> Iterator[TextDelta]:
+        """What could have become a stop string."""
+        if text := self.stops.flush():
+            yield TextDelta(text)
 
     def _scored_again(self, pieces: Iterable[TextDelta | ToolCallDelta]) -> Iterator[TextDelta | ToolCallDelta]:
         """Pieces of text get the tokens since the last one."""
@@ -148,12 +170,8 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
     Raises InvalidRequest, GenerationFailed, and their subclasses.
     """
     meter, asked = _Meter(), request.options
-    if isinstance(request.messages, tuple):
-        prompt = context.fit(request.messages, asked.max_new_tokens, asked.reasoning_effort, asked.reasoning_budget,
-                             asked.callable_tools)
-        limit = context.limit(prompt, asked)
-    else:
-        prompt, limit = context.plain(request.messages), None
+    prompt = _prompt(request, context)
+    limit = context.limit(prompt, asked) if isinstance(request.messages, tuple) else None
     answer = _shaped(request, prompt, context)
     options = replace(asked, max_new_tokens=min(asked.max_new_tokens, prompt.room))
     text = _ReplyText(request, prompt, context, tokenizer)
@@ -187,6 +205,19 @@ def stream_reply(request: ReplyRequest, context: ChatContext, generator: TokenGe
         # Without the end-of-turn token, which the next turn's template writes.
         context.remember(prompt, text.shown, ids[:-1])
     yield Finished(reason, meter.usage(prompt), (*prompt.notes, CUT_NOTE) if lacks_shape and asked.shape else prompt.notes)
+
+
+def check_reply(request: ReplyRequest, context: ChatContext) -> None:
+    """Raise what `stream_reply` would raise before it generates."""
+    _shaped(request, _prompt(request, context), context)
+
+
+def _prompt(request: ReplyRequest, context: ChatContext) -> Prompt:
+    """Raises what `ChatContext.fit` and `plain` raise."""
+    asked = request.options
+    if not isinstance(request.messages, tuple):
+        return context.plain(request.messages)
+    return context.fit(request.messages, asked.max_new_tokens, asked.reasoning_effort, asked.reasoning_budget, asked.callable_tools)
 
 
 def _shaped(request: ReplyRequest, prompt: Prompt, context: ChatContext) -> ShapedAnswer | None:

@@ -19,7 +19,7 @@ from ..generation.context import ChatContext
 from ..generation.lanes import LaneOptions, OpenLane, open_lane
 from ..generation.lent import place
 from ..generation.pictures import open_reader
-from ..generation.reply import ReplyRequest, stream_reply
+from ..generation.reply import ReplyRequest, check_reply, stream_reply
 from ..generation.shape_masks import Shapes
 from ..hardware import BYTES_PER_VALUE, Hardware
 from ..messages import Effort, GenerationOptions, Message, PromptView, StreamEvent, Thinking
@@ -262,10 +262,7 @@ class ActiveModel:
                           prompt.notes)
 
     def check_prompt(self, messages: tuple[Message, ...], options: GenerationOptions) -> None:
-        self.view_prompt(messages, options)
-        if options.shape is not None:
-            last = messages[-1]
-            self._shapes.begin(options.shape, last.content if last.role == "assistant" else "")
+        check_reply(ReplyRequest(messages, options, shapes=self._shapes), self.adapters.context(self.adapters.chosen(options).adapter))
 
     def check_shape(self, shape: Shape) -> None:
         self._shapes.begin(shape)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 # In order: a person is asked; the tool works; its result is there; it could not do it; a person refused it; nobody answered in time;
-# the reply was stopped before the call had a result.
-StepState = Literal["waiting", "running", "done", "failed", "refused", "expired", "stopped"]
+# the reply was stopped before the call was made; it was stopped while the tool worked, so that the call may have been made.
+StepState = Literal["waiting", "running", "done", "failed", "refused", "expired", "stopped", "interrupted"]
 OPEN = ("waiting", "running")
 OURS = ("calculator", "clock")      # groups whose results the app itself computes: every other result is text of somebody else
 SHARED = (*OURS, "python")          # groups whose results a shared copy of a chat shows
@@ -42,7 +42,7 @@ class ToolStep:
 
     def ended(self) -> ToolStep:
         """As it is when its reply is no longer in progress."""
-        return replace(self, state="stopped") if self.is_open else self
+        return replace(self, state="interrupted" if self.state == "running" else "stopped") if self.is_open else self
 
     def for_others(self) -> ToolStep:
         """For a shared copy: without what was read from the owner's files, or by a server of the operator."""

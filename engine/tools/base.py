@@ -18,12 +18,16 @@ CUT = "\n[The rest of the result is left out: it is too long.]"
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """For whom a tool works. `zone`: of the visitor. `stop`: set when the person stops the reply, or when the time is over."""
+    """For whom a tool works. `zone`: of the visitor. `stop`: set when the person stops the reply, or when the time is over.
+
+    `collections`: of files, which the person chose for this reply.
+    """
 
     owner: str = ""
     zone: timezone = UTC
     stop: StopSignal = field(default_factory=StopSignal)
     is_public: bool = False
+    collections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class BoundTool:
     """`run` may block until `timeout_s` is over or `CallContext.stop` is set; an EngineError that it raises becomes the result.
 
     `group`: the entry of the list of tools that it belongs to. `must_ask`: a person approves each call.
+    `is_limited_by_choice`: not where the person chose collections of files, the only ones that it searches then. `can_be_trusted`: a person
+    may approve all calls in a chat at once.
     """
 
     definition: Tool
@@ -49,6 +55,8 @@ class BoundTool:
     run: Callable[[Mapping[str, Any], CallContext], ToolOutcome]
     must_ask: bool = True
     timeout_s: float = 60.0
+    is_limited_by_choice: bool = False
+    can_be_trusted: bool = True
 
     @property
     def name(self) -> str:

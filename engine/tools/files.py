@@ -1,4 +1,7 @@
-"""Searches the visitor's own files: the collections of documents that they added as knowledge."""
+"""Searches the visitor's own files: the collections that they chose for the reply, or all of them if a person approves that.
+
+Without that question, a text in one file could make the model look for secrets in all others, and give them to a tool that is trusted.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +36,12 @@ def files_tool(collections: Collections) -> BoundTool:
         query = str(arguments.get("query", "")).strip()[:MAX_QUERY_CHARS]
         if not query:
             return ToolOutcome("The query is empty.", is_error=True)
-        own = [each.id for each in collections.list(context.owner)][:MAX_COLLECTIONS]
+        own = [each.id for each in collections.list(context.owner) if not context.collections or each.id in context.collections]
         if not own:
             return ToolOutcome("There are no files: the person has added none.")
-        found = collections.search(context.owner, own, query, MAX_HITS).likely
+        found = collections.search(context.owner, own[:MAX_COLLECTIONS], query, MAX_HITS).likely
         if not found:
             return ToolOutcome("Nothing was found in the files.")
         return ToolOutcome("\n\n".join(f"[{number}] {hit.document}\n{hit.piece.text.strip()}" for number, hit in enumerate(found, 1)))
 
-    return BoundTool(DEFINITION, GROUP, run, must_ask=False, timeout_s=30.0)
+    return BoundTool(DEFINITION, GROUP, run, timeout_s=30.0, is_limited_by_choice=True, can_be_trusted=False)

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..errors import InvalidRequest
 from ..settings import HIDDEN, Secret
@@ -26,6 +26,8 @@ MAX_SERVERS = 20
 MAX_FILE_BYTES = 1 << 20
 CALL_S, MAX_TIMEOUT_S = 60.0, 600.0       # of one call
 MIN_MASKED_CHARS = 4        # shorter values, such as a port, are no secrets, and would mask parts of ordinary words
+UNUSABLE = "it cannot be used now; the log of the app says why"     # all that visitors of a public page read of a failure
+MIN_MASKED_ARG_CHARS = 8    # of `args`, which have names of modes and commands, too
 NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 HTTP_TYPES = (None, "http", "streamable-http", "streamableHttp", "streamable_http")
 
@@ -34,7 +36,10 @@ _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """One server: a program that is started (`command`), or an address (`url`). `trusted`: names of its tools, as the server calls them."""
+    """One server: a program that is started (`command`), or an address (`url`). `trusted`: names of its tools, as the server calls them.
+
+    `variables`: the values of the variables of the environment that any member names.
+    """
 
     name: str
     command: str = ""
@@ -46,14 +51,29 @@ class ServerConfig:
     timeout_s: float = CALL_S
     trusted: frozenset[str] = frozenset()
     allows_private: bool = False
+    variables: tuple[Secret, ...] = ()
 
-    def masked(self, text: str) -> str:
-        """Return `text` with *** in the place of every value of `env` and `headers`, whole or after "Bearer "."""
-        values = [value.reveal() for _, value in (*self.env, *self.headers)]
-        for value in sorted({part for each in values for part in (each, each.rpartition(" ")[2])}, key=len, reverse=True):
+    def masked(self, text: str, *, with_paths: bool = True) -> str:
+        """Return `text` with *** in the place of every secret that the file holds.
+
+        These are the values of `env`, `headers` and variables, whole or after "Bearer ", those of `args`, whole or after "=", and the user
+        and the query of the url. Without `with_paths`, paths in `args` and variables stay: a server of files has to name them to the model.
+        """
+        found = {value.reveal() for _, value in (*self.env, *self.headers)} | _parts_of_url(self.url.reveal())
+        given = {value.reveal() for value in self.variables}
+        arguments = {part for each in self.args for part in (each.reveal(), each.reveal().partition("=")[2])}
+        given |= {each for each in arguments if len(each) >= MIN_MASKED_ARG_CHARS and not each.startswith("-")}
+        found |= {each for each in given if with_paths or not (os.path.isabs(each) and os.path.exists(each))}
+        for value in sorted({part for each in found for part in (each, each.rpartition(" ")[2])}, key=len, reverse=True):
             if len(value) >= MIN_MASKED_CHARS:
                 text = text.replace(value, HIDDEN)
         return text
+
+
+def _parts_of_url(url: str) -> set[str]:
+    parts = urlsplit(url)
+    written = {parts.query, parts.username or "", parts.password or "", *(each.partition("=")[2] for each in parts.query.split("&"))}
+    return written | {unquote(each) for each in written} | {value for _, value in parse_qsl(parts.query)}
 
 
 def read_servers(path: Path, environ: Mapping[str, str] | None = None) -> tuple[ServerConfig, ...]:
@@ -90,16 +110,17 @@ def _server(name: str, given: object, environ: Mapping[str, str]) -> ServerConfi
         raise InvalidRequest(f"mcpServers.{name}.timeout", HIDDEN, f"a number of seconds, at most {MAX_TIMEOUT_S:.0f}")
     return ServerConfig(name, command, tuple(Secret(each) for each in read.texts("args")), read.pairs("env"), read.text("cwd") or None,
                         Secret(url), read.pairs("headers"), float(timeout), frozenset(read.texts("alwaysAllow")),
-                        given.get("allowPrivate") is True)
+                        given.get("allowPrivate") is True, tuple(map(Secret, sorted(read.used))))
 
 
 @dataclass(frozen=True, slots=True)
 class _Members:
-    """Reads the members of an object, with variables replaced. Every method raises InvalidRequest."""
+    """Reads the members of an object, with variables replaced. `used`: values of those. Every method raises InvalidRequest."""
 
     name: str
     given: dict[str, Any]
     environ: Mapping[str, str]
+    used: set[str] = field(default_factory=set)
 
     def text(self, member: str) -> str:
         return self._value(member, self.given.get(member, ""))
@@ -122,4 +143,5 @@ class _Members:
         for variable in _VARIABLE.findall(value):
             if variable not in self.environ:
                 raise InvalidRequest(f"{self.name}.{member}", f"${{{variable}}}", "the name of a variable that is set")
+            self.used.add(self.environ[variable])
         return _VARIABLE.sub(lambda found: self.environ[found[1]], value)

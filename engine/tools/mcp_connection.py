@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import anyio
 import httpx
 from mcp import ClientSession, McpError, types
 
-from .mcp_config import ServerConfig
+from .mcp_config import UNUSABLE, ServerConfig
 from .mcp_transports import PrivateAddress, http_streams, program_streams
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class McpConnection:
         self._ending, self._reason = asyncio.Event(), ""
         self._stderr: list[str] = []
         self._num_failures, self._retry_at = 0, 0.0
+        self._cancelling: set[asyncio.Task[None]] = set()       # the event loop itself holds them weakly
 
     async def tools(self) -> tuple[types.Tool, ...]:
         """What the server offers. Raises ServerFailed."""
@@ -57,8 +58,14 @@ class McpConnection:
         """
         session = await self._connected()
         request = types.ClientRequest(types.CallToolRequest(params=types.CallToolRequestParams(name=name, arguments=arguments)))
-        result: types.CallToolResult = await self._guarded(session.send_request(request, types.CallToolResult), None)
-        return result
+        sent = _Sent()
+        try:
+            result: types.CallToolResult = await self._guarded(sent.request(session, request), None)
+            return result
+        except asyncio.CancelledError:
+            self._cancelling.add(task := asyncio.ensure_future(sent.cancel(session)))
+            task.add_done_callback(self._cancelling.discard)
+            raise
 
     async def check(self) -> None:
         """End a connection whose server does not answer any more, so that the next call starts it again."""
@@ -134,13 +141,14 @@ class McpConnection:
 
     def _fail(self, ready: asyncio.Future[ClientSession]) -> None:
         said = " ".join("".join(self._stderr).split())[-SHOWN_STDERR_CHARS:]
-        self.problem = self.config.masked(f"{self._reason}{f' ({said})' if said else ''}")
+        why = self.config.masked(f"{self._reason}{f' ({said})' if said else ''}")
+        self.problem = UNUSABLE if self._is_public else why
         self._retry_at = time.monotonic() + RETRY_S[min(self._num_failures, len(RETRY_S) - 1)]
         self._num_failures += 1
         if not ready.done():
             ready.set_exception(ServerFailed(self.problem))
         if self._reason != "closed":
-            log.warning("The MCP server %s cannot be used: %s", self.config.name, self.problem)
+            log.warning("The MCP server %s cannot be used: %s", self.config.name, why)
 
     async def _message(self, message: Any) -> None:
         if isinstance(message, types.ServerNotification) and isinstance(message.root, types.ToolListChangedNotification):
@@ -158,7 +166,7 @@ class McpConnection:
             if request.done():
                 return request.result()
             if not (self._ending.is_set() or (self._task and self._task.done())):
-                raise ServerFailed("it does not answer")
+                self.end("it does not answer")      # the next call starts it again
             await self._ended()
             raise ServerFailed(self.problem)
         except McpError as error:
@@ -168,6 +176,25 @@ class McpConnection:
         finally:
             request.cancel()
             ending.cancel()
+
+
+class _Sent:
+    """A request, with its id, so that the server can be told that nobody waits for its answer any more."""
+
+    def __init__(self) -> None:
+        self._id: int | None = None
+
+    async def request(self, session: ClientSession, request: types.ClientRequest) -> types.CallToolResult:
+        self._id = session._request_id      # the one that send_request takes, before it first waits; the client names it nowhere else
+        return await session.send_request(request, types.CallToolResult)
+
+    async def cancel(self, session: ClientSession) -> None:
+        if self._id is None:
+            return
+        params = types.CancelledNotificationParams(requestId=self._id, reason="nobody waits for the result any more")
+        with suppress(Exception):           # the connection has ended, or takes nothing: then there is nobody to tell
+            async with asyncio.timeout(PING_S):
+                await session.send_notification(types.ClientNotification(types.CancelledNotification(params=params)))
 
 
 async def _list_tools(session: ClientSession) -> tuple[types.Tool, ...]:

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import logging
 import re
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
@@ -21,13 +22,14 @@ from ..errors import InvalidRequest
 from ..settings import Settings
 from ..tool_calls import MAX_DESCRIPTION_CHARS, Tool
 from .base import BoundTool, CallContext, ToolGroup, ToolOutcome
-from .mcp_config import ServerConfig, read_servers
+from .mcp_config import UNUSABLE, ServerConfig, read_servers
 
 if TYPE_CHECKING:       # imported when the first server is started
     from mcp import types
 
     from .mcp_connection import McpConnection
 
+log = logging.getLogger(__name__)
 PREFIX = "mcp:"                 # of the entries in the list of tools
 MAX_TOOLS = 64                  # of one server; the others are left out
 MAX_SCHEMA_CHARS = 20_000
@@ -84,6 +86,9 @@ class McpServers:
                 tools += self._bound(name, future.result(0))
             except (Exception, CancelledError) as error:
                 why = self._configs[name].masked(str(error)) or "it did not answer in time"
+                if self._is_public and why != UNUSABLE and not isinstance(error, CancelledError):       # the words of the server
+                    log.warning("The tools of %s are left out: %s", self._configs[name].name, why)
+                    why = UNUSABLE
                 problems.append(f"The tools of {self._configs[name].name} are left out: {why}.")
         return tuple(tools), tuple(problems)
 
@@ -150,7 +155,7 @@ class McpServers:
             outcome = ToolOutcome(f"The server {config.name} could not do it: {str(error)[:1000] or type(error).__name__}", is_error=True)
         finally:
             stop.unsubscribe(give_up)
-        return ToolOutcome(config.masked(outcome.text), outcome.is_error)
+        return ToolOutcome(config.masked(outcome.text, with_paths=False), outcome.is_error)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -47,7 +47,8 @@ async def program_streams(config: ServerConfig, end: End, stderr: list[str]) -> 
         env={**get_default_environment(), **{name: value.reveal() for name, value in config.env}})
     arriving, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, leaving = anyio.create_memory_object_stream[SessionMessage](0)
-    tasks = [asyncio.create_task(work) for work in (_read(process, arriving, end), _write(process, leaving), _keep(process, stderr))]
+    works = _read(process, arriving, end), _write(process, leaving, arriving), _keep(process, stderr)
+    tasks = [asyncio.create_task(work) for work in works]
     try:
         yield incoming, outgoing
     finally:
@@ -81,12 +82,26 @@ async def _read(process: asyncio.subprocess.Process, arriving: Any, end: End) ->
     end(reason)
 
 
-async def _write(process: asyncio.subprocess.Process, leaving: Any) -> None:
+async def _write(process: asyncio.subprocess.Process, leaving: Any, arriving: Any) -> None:
+    """A request that cannot be written is answered with an error; those of others go on."""
     assert process.stdin is not None
-    with suppress(ConnectionError, anyio.ClosedResourceError):
+    with suppress(ConnectionError, anyio.BrokenResourceError, anyio.ClosedResourceError):
         async for message in leaving:
-            process.stdin.write(message.message.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n")
+            try:
+                line = message.message.model_dump_json(by_alias=True, exclude_none=True).encode()
+            except ValueError as error:
+                await arriving.send(_not_written(message.message.root, error))
+                continue
+            process.stdin.write(line + b"\n")
             await process.stdin.drain()
+
+
+def _not_written(sent: Any, error: ValueError) -> Any:
+    """The answer to a message that cannot be written as JSON; an error of the connection for one that has no answer."""
+    if not isinstance(sent, types.JSONRPCRequest):
+        return error
+    data = types.ErrorData(code=types.INVALID_PARAMS, message="the arguments cannot be written as JSON")
+    return SessionMessage(types.JSONRPCMessage(types.JSONRPCError(jsonrpc="2.0", id=sent.id, error=data)))
 
 
 async def _keep(process: asyncio.subprocess.Process, stderr: list[str]) -> None:

@@ -11,9 +11,12 @@ from engine.chat import ToolStep
 
 from ..shared.language import has_text, number, text
 
-SHOWN_CHARS = 20_000        # of one text; more of it would make the page slow
+SHOWN_CHARS = 20_000        # of a result, and of the arguments of a call that was decided; more of it would make the page slow
 PREFIX = "mcp:"             # of the groups of servers
 INVISIBLE = ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp")      # categories of characters that could hide what a person approves
+# Default_Ignorable_Code_Point of Unicode 16 (DerivedCoreProperties.txt) outside these categories, and the empty pattern of Braille.
+IGNORED = frozenset((0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, *range(0xFE00, 0xFE10), 0xFFA0,
+                     *range(0xE0100, 0xE01F0)))
 LOUD = ("waiting", "failed", "expired")
 
 
@@ -29,9 +32,10 @@ def step_html(step: ToolStep, message_id: int, language: str, *, is_live: bool) 
     seconds = f" · {number(language, step.seconds, 0 if step.seconds >= 10 else 1)} s" if step.seconds >= 0.05 else ""
     kind = "is-loud" if step.state in LOUD else ""
     is_asking = step.state == "waiting"
-    parts = [_part(say("tools.code" if _code(step) else "tools.arguments"), _code(step) or _arguments(step))]
+    arguments = _code(step) or _arguments(step)     # whole while a person decides about them
+    parts = [_part(say("tools.code" if _code(step) else "tools.arguments"), arguments if is_asking else _beginning(arguments))]
     if step.result:
-        parts.append(_part(say("tools.result"), step.result))
+        parts.append(_part(say("tools.result"), _beginning(step.result)))
     elif step.state == "done":
         parts.append(f'<p>{say("tools.result.left_out")}</p>')
     buttons = _buttons(step, message_id, language, name) if is_asking else ""
@@ -49,9 +53,15 @@ def tool_title(step: ToolStep, language: str) -> str:
 
 def visible(content: str) -> str:
     """Return `content` with every character that is not seen, or changes the order of others, written as its number."""
-    shown = content[:SHOWN_CHARS]
-    marked = "".join(f"\\u{{{ord(char):x}}}" if char not in "\n\t" and unicodedata.category(char) in INVISIBLE else char for char in shown)
-    return marked + ("…" if len(content) > SHOWN_CHARS else "")
+    return "".join(f"\\u{{{ord(char):x}}}" if _is_hidden(char) else char for char in content)
+
+
+def _is_hidden(char: str) -> bool:
+    return char not in "\n\t" and (unicodedata.category(char) in INVISIBLE or ord(char) in IGNORED)
+
+
+def _beginning(content: str) -> str:
+    return content if len(content) <= SHOWN_CHARS else content[:SHOWN_CHARS] + "…"
 
 
 def _buttons(step: ToolStep, message_id: int, language: str, name: str) -> str:
@@ -86,4 +96,7 @@ def _code(step: ToolStep) -> str:
 
 def _arguments(step: ToolStep) -> str:
     found = _values(step)
-    return json.dumps(found, indent=2, ensure_ascii=False) if found else step.arguments
+    try:
+        return json.dumps(found, indent=2, ensure_ascii=False) if found else step.arguments
+    except RecursionError:
+        return step.arguments

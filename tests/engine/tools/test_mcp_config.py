@@ -30,6 +30,18 @@ def test_the_usual_shape_is_read(tmp_path: Path) -> None:
     assert web.masked("the header was Bearer hunter22, the key hunter22") == "the header was ***, the key ***"
 
 
+def test_secrets_of_arguments_variables_and_addresses_are_masked(tmp_path: Path) -> None:
+    path = written(tmp_path, {
+        "files": {"command": "npx", "args": ["-y", "--key=abcdefgh", "--token", "ijklmnop", str(tmp_path), "--port=80", "${SHORT}"]},
+        "web": {"url": "https://ann:pass%20word@example.com/mcp?key=qrst&n=1&other=${SHORT}"}})
+    files, web = read_servers(path, {"SHORT": "s3cr"})
+    said = f"-y --key=abcdefgh --token ijklmnop {tmp_path}/a.txt --port=80 s3cr"
+    assert files.masked(said) == "-y --key=*** --token *** ***/a.txt --port=80 ***"
+    assert files.masked(said, with_paths=False) == f"-y --key=*** --token *** {tmp_path}/a.txt --port=80 ***"
+    assert web.masked("GET https://example.com/mcp?key=qrst&n=1&other=s3cr, qrst, s3cr, pass word") == (
+        "GET https://example.com/mcp?***, ***, ***, ***")
+
+
 @pytest.mark.parametrize(("servers", "member"), [
     ([], "mcpServers"), ({"a b": {"command": "x"}}, "name"), ({"a": {}}, "mcpServers.a"),
     ({"a": {"command": "x", "url": "http://b"}}, "mcpServers.a"),

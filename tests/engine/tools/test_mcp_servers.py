@@ -12,9 +12,10 @@ import pytest
 
 from engine.background import StopSignal
 from engine.settings import Secret
-from engine.tools import BoundTool, CallContext, ToolOutcome, run_tool
+from engine.tool_calls import ToolCall
+from engine.tools import BoundTool, CallContext, ToolOutcome, mcp_connection, run_tool
 from engine.tools.base import MAX_RESULT_CHARS
-from engine.tools.mcp_config import ServerConfig
+from engine.tools.mcp_config import UNUSABLE, ServerConfig
 from engine.tools.mcp_servers import McpServers, tool_name
 
 SERVER = Path(__file__).parent.parent.parent / "mcp_server.py"
@@ -48,6 +49,11 @@ def tools(servers: McpServers) -> dict[str, BoundTool]:
 
 def call(tools: dict[str, BoundTool], name: str, timeout_s: float = 20.0, **arguments: object) -> ToolOutcome:
     return run_tool(replace(tools[f"test__{name}"], timeout_s=timeout_s), arguments, CallContext())
+
+
+def logged(folder: Path) -> list[list[object]]:
+    path = folder / "calls.txt"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def started(folder: Path) -> list[int]:
@@ -101,15 +107,64 @@ def test_a_tool_that_hangs_ends_after_its_time_and_others_go_on(tools: dict[str,
     hanging.start()
     assert call(tools, "echo", text="meanwhile") == ToolOutcome("meanwhile")
     hanging.join(20)
-    assert outcomes[0].is_error
+    assert outcomes == [ToolOutcome("The tool did not answer within 1 s, so it was stopped. The call may have been made.", is_error=True)]
     assert call(tools, "echo", text="after") == ToolOutcome("after")
     assert started(folder) == before        # it answers a ping, so it is not started again
 
 
-def test_a_stop_ends_a_call_at_once(tools: dict[str, BoundTool]) -> None:
+def test_a_stop_ends_a_call_at_once_and_the_server_is_told(tools: dict[str, BoundTool], folder: Path) -> None:
+    """A contract: the client's counter of requests has the id of the next one."""
+    before = len(logged(folder))
     context = CallContext()
     threading.Timer(0.2, context.stop.set).start()
     assert run_tool(replace(tools["test__hang"], timeout_s=60), {}, context).is_error
+    assert call(tools, "echo", text="after") == ToolOutcome("after")        # the server reads in order
+    (name, _), (cancelled, number), _ = logged(folder)[before:]
+    assert (name, cancelled) == ("hang", "cancelled")
+    assert isinstance(number, int)
+
+
+def test_nothing_is_run_after_a_stop(tools: dict[str, BoundTool], folder: Path) -> None:
+    before, context = logged(folder), CallContext()
+    context.stop.set()
+    assert run_tool(tools["test__echo"], {"text": "hi"}, context).is_error
+    assert logged(folder) == before
+
+
+def test_what_cannot_be_written_harms_one_call_only(tools: dict[str, BoundTool], folder: Path) -> None:
+    before = started(folder)
+    outcome = call(tools, "echo", text="\ud800")
+    assert outcome.is_error
+    assert "did not answer" not in outcome.text
+    assert call(tools, "echo", text="hi") == ToolOutcome("hi")
+    assert started(folder) == before
+    assert ToolCall("c", "t", r'{"\ud800": ["\ud83d\ude00", "a\udc00"]}').values == {"\ufffd": ["\U0001f600", "a\ufffd"]}
+
+
+def test_a_server_that_lists_its_tools_no_more_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = McpServers([config(tmp_path)])
+    tools = {tool.name: tool for tool in servers.open([GROUP], StopSignal())[0]}
+    assert call(tools, "relist") == ToolOutcome("changed")
+    monkeypatch.setattr(mcp_connection, "START_S", 0.2)
+    assert servers.open([GROUP], StopSignal())[1] == ("The tools of test are left out: it does not answer.",)
+    monkeypatch.undo()
+    servers._connections[GROUP]._retry_at = 0.0
+    assert servers.open([GROUP], StopSignal())[1] == ()
+    servers.close()
+    assert len(started(tmp_path)) == 2
+
+
+def test_visitors_of_a_public_page_read_a_fixed_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    servers = McpServers([config(tmp_path)], is_public=True)
+    tools = {tool.name: tool for tool in servers.open([GROUP], StopSignal())[0]}
+    outcome = call(tools, "die")
+    problems = servers.open([GROUP], StopSignal())[1]
+    servers.close()
+    assert outcome.text == f"The server test could not do it: {UNUSABLE}"
+    assert problems == (f"The tools of test are left out: {UNUSABLE}.",)
+    assert servers.groups[0].problem == UNUSABLE
+    assert "the key is *** ***" in caplog.text
+    assert str(tmp_path) not in caplog.text
 
 
 def test_a_server_that_dies_is_started_again_and_the_reason_has_no_secret(folder: Path, tmp_path: Path) -> None:
@@ -118,7 +173,7 @@ def test_a_server_that_dies_is_started_again_and_the_reason_has_no_secret(folder
     assert "it has ended" in call(tools, "die").text
     [group] = servers.groups
     assert "it has ended" in group.problem
-    assert "the key is ***" in group.problem
+    assert "the key is *** ***" in group.problem         # nor has the path in the arguments
     _, problems = servers.open([GROUP], StopSignal())        # at once: not yet started again
     assert problems
     assert "s3cret-value" not in problems[0]

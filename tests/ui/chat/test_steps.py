@@ -9,7 +9,7 @@ from engine.chat import ChatMessage, ReplyProgress, ToolStep
 from tests.attacks import ATTACKS
 from ui.chat.rendering import messages
 from ui.chat.session import ChatSession
-from ui.chat.steps import step_html, tool_title, visible
+from ui.chat.steps import SHOWN_CHARS, step_html, tool_title, visible
 
 WAITING = ToolStep("a<b", "test__echo", '{"text": "hi"}', "waiting", group="mcp:test", can_be_trusted=True)
 
@@ -34,6 +34,21 @@ def test_no_text_of_a_call_is_markup(attack: str) -> None:
 def test_invisible_characters_are_shown_as_numbers() -> None:
     assert visible("rm\u202e\u200b \U000e0063\0x\ty\nz") == "rm\\u{202e}\\u{200b} \\u{e0063}\\u{0}x\ty\nz"
     assert visible("merhaba dünya 你好 é") == "merhaba dünya 你好 é"
+
+
+@pytest.mark.parametrize("char", "\u3164\u115f\u2800\ufe0f\U000e0101\u034f\u00ad\u200b\uffa0\u17b4\u180b")
+def test_characters_that_show_nothing_are_numbers(char: str) -> None:
+    assert visible(char) == f"\\u{{{ord(char):x}}}"
+
+
+def test_a_call_that_waits_is_shown_whole() -> None:
+    code = "#" * SHOWN_CHARS + "\nimport os"
+    for group, name in (("python", "code"), ("mcp:test", "text")):
+        step = replace(WAITING, arguments=json.dumps({name: code}), group=group)
+        assert "import os" in step_html(step, 1, "en", is_live=True)
+        assert "import os" not in step_html(replace(step, state="done"), 1, "en", is_live=True)
+    nested = replace(WAITING, arguments='{"a": ' + "[" * 900 + "1" + "]" * 900 + "}")
+    assert "[[[1]]]" in "".join(step_html(nested, 1, "en", is_live=True).split())
 
 
 def test_tools_have_names_for_people() -> None:
