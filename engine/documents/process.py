@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from .sections import BROKE_READER, TOO_SLOW, ReadingLimits, Refusal, Section
 
@@ -77,13 +77,20 @@ def _read(kind: str, content: bytes, limits: ReadingLimits, stop: threading.Even
 
 def _answer(child: subprocess.Popen[bytes], content: bytes, timeout_s: float, stop: threading.Event | None) -> bytes | None:
     """What the child writes; None if it is too slow, or no longer wanted."""
-    deadline, given = time.monotonic() + timeout_s, content or None
+    deadline, pipe = time.monotonic() + timeout_s, child.stdin
+    child.stdin = None      # after a timeout, communicate() would never send the rest of its input
+    threading.Thread(target=_send, args=(pipe, content), name="document", daemon=True).start()
     with child:
         try:
             while (left := deadline - time.monotonic()) > 0 and not (stop and stop.is_set()):
                 with suppress(subprocess.TimeoutExpired):
-                    return child.communicate(given, timeout=left if stop is None else min(left, STOP_S))[0]
-                given = None        # the first call keeps it
+                    return child.communicate(timeout=left if stop is None else min(left, STOP_S))[0]
         finally:
             child.kill()
     return None
+
+
+def _send(pipe: IO[bytes] | None, content: bytes) -> None:
+    if pipe is not None:
+        with suppress(OSError), pipe:       # the child may end before it has read all
+            pipe.write(content)

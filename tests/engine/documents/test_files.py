@@ -7,9 +7,10 @@ import zipfile
 import docx
 import pytest
 
+from engine.documents import process
 from engine.documents.files import FileText, Mark, read_document
 from engine.documents.process import document_sections
-from engine.documents.sections import TOO_SLOW, Headings, ReadingLimits
+from engine.documents.sections import TOO_SLOW, Headings, ReadingLimits, Refusal
 from engine.errors import AttachmentRefused
 from tests.engine.chat.test_attachments import TURKISH, pages, shown, with_document
 
@@ -136,3 +137,10 @@ def test_reading_ends_when_it_is_no_longer_wanted() -> None:
     stop = threading.Event()
     stop.set()
     assert document_sections("pdf", pages(shown(b"x")), ReadingLimits(), stop) == TOO_SLOW
+
+
+def test_a_large_file_reaches_a_process_that_starts_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "STOP_S", 0.001)       # many looks before the process reads anything
+    found = document_sections("html", b"word " * 200_000, ReadingLimits(timeout_s=30), threading.Event())
+    assert not isinstance(found, Refusal)
+    assert found[0].text.count("word") == 200_000

@@ -427,10 +427,12 @@ def test_a_full_public_page_refuses_who_comes_last_and_deletes_nothing(new_knowl
     assert sorted(each.name for each in knowledge.list(ANN)) == ["Files", "searched"]
 
 
-def test_a_changed_file_takes_the_room_of_its_earlier_version_and_a_too_long_one_keeps_it(new_knowledge: Callable[..., Knowledge]) -> None:
+def test_a_changed_file_takes_the_room_of_its_earlier_version_and_a_too_long_one_keeps_it(new_knowledge: Callable[..., Knowledge],
+                                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MB", 1_000)
     knowledge = new_knowledge(is_public=True, limits=Limits(knowledge_mb=1))
     files = knowledge.create(ANN, "Files").id
-    for content, state in ((b"first " * 100_000, "ready"), (b"second " * 100_000, "ready"), (b"third " * 200_000, "failed")):
+    for content, state in ((b"first " * 100, "ready"), (b"second " * 100, "ready"), (b"third " * 200, "failed")):
         knowledge.add_files(ANN, files, [("a.txt", content)])
         ended(knowledge, files)
         assert states(knowledge, files) == {"a.txt": state}
