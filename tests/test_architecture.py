@@ -153,3 +153,10 @@ def test_remote_code_is_never_trusted() -> None:
              if isinstance(node, ast.keyword) and node.arg == "trust_remote_code" and isinstance(node.value, ast.Constant)]
     assert calls
     assert all(value is False for _, value in calls)
+
+
+def test_event_loops_of_tests_have_a_thread_of_their_own() -> None:
+    """A browser's loop runs in the thread of the tests, so another one cannot."""
+    starts = {"asyncio.run", "anyio.run"}
+    assert [str(path.relative_to(ROOT)) for path in sources("tests") if path.name != "own_thread.py" and any(
+        isinstance(node, ast.Call) and ast.unparse(node.func) in starts for node in ast.walk(parsed(path)))] == []

@@ -18,7 +18,7 @@ from api.requests import MAX_TEXTS
 from engine import Engine, Settings
 from engine.errors import EngineBusy, TooManyReplies
 from engine.limits import Limits
-from tests import embedding_models
+from tests import embedding_models, own_thread
 
 
 @pytest.fixture(scope="module")
@@ -135,5 +135,5 @@ def test_one_visitor_computes_once_at_a_time_and_a_long_queue_is_refused(setting
         async with turns.turn("eve", 5):
             pass
 
-    asyncio.run(visits())
+    own_thread.run(visits())
     limited.close()

@@ -1,6 +1,5 @@
 """MCP servers with an address: a real server of the `mcp` package, and which addresses a public page requests."""
 
-import asyncio
 import ipaddress
 import socket
 import threading
@@ -14,6 +13,7 @@ from engine.tools import CallContext, ToolOutcome, run_tool
 from engine.tools.mcp_config import ServerConfig
 from engine.tools.mcp_servers import McpServers
 from engine.tools.mcp_transports import PrivateAddress, is_public_address, public_address
+from tests import own_thread
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +95,10 @@ def test_a_name_that_means_an_address_of_this_machine_is_refused_and_one_that_is
     monkeypatch.setattr(socket, "getaddrinfo", asked)       # the network's answer
     for host in ("rebind.example", "mixed.example"):
         with pytest.raises(PrivateAddress):
-            asyncio.run(public_address(host, 80))
-    assert asyncio.run(public_address("good.example", 80)) == "8.8.8.8"
-    assert asyncio.run(public_address("10.0.0.7", 80)) == "10.0.0.7"
-    assert asyncio.run(public_address("localhost", 80)) == "127.0.0.1"
+            own_thread.run(public_address(host, 80))
+    assert own_thread.run(public_address("good.example", 80)) == "8.8.8.8"
+    assert own_thread.run(public_address("10.0.0.7", 80)) == "10.0.0.7"
+    assert own_thread.run(public_address("localhost", 80)) == "127.0.0.1"
 
 
 def test_a_public_page_does_not_reach_a_private_address_behind_a_name(
