@@ -89,7 +89,7 @@ def test_without_the_setting_there_is_no_server_for_tools(address: str, launched
 def test_a_missing_package_is_named_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     require_mcp()
     monkeypatch.setattr(operations, "find_spec", lambda name: None)
-    with pytest.raises(MissingLibrary, match=r'pip install "mcp>=1.21,<2"'):
+    with pytest.raises(MissingLibrary, match=r'pip install "mcp>=1.27,<2"'):
         require_mcp()
 
 

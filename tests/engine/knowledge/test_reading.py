@@ -88,11 +88,12 @@ def test_a_folder_gives_its_own_readable_files(tmp_path: Path, monkeypatch: pyte
     (folder / "up").symlink_to(tmp_path)
     os.mkfifo(folder / "pipe.txt")
     root = checked_folder(str(folder))
-    assert [name for name, _ in files_of(root)] == ["docs/b.md", "docs/a/c.PDF"]
+    assert [name for name, _ in files_of(root, "docs").files] == ["docs/b.md", "docs/a/c.PDF"]
     with pytest.raises(OSError, match=r"link|symbolic"):
         folders.read_file(folder / "link.txt", 9)
     monkeypatch.setattr(folders, "MAX_FILES", 1)
-    assert len([*files_of(root)]) == 1
+    found = files_of(root, "docs")
+    assert (len(found.files), found.is_cut) == (1, True)
 
 
 @pytest.mark.parametrize("typed", ["", "/", "/no/such/folder", "\0", "~no-such-user/x", __file__])
