@@ -436,6 +436,8 @@ def test_replies_that_wait_for_a_person_take_no_place_on_a_public_page(
     waiting(chats, chat)
     other = chats.send(BOB, None, None, Question("Mine"), [replace(ASK, tools=())])
     until(lambda: not chats.is_writing(other.id))
+    assert chats.get(BOB, other.id).path[-1].state == "done"
+    assert chats.is_writing(chat.id)        # hers still waits
     chats.stop(ANN, chat.id)
     ended(chats, chat)
 
